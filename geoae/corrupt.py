@@ -1,0 +1,111 @@
+"""Training damage on plain arrays: noise at a stated SNR, coloured noise, spikes, steps, gaps, quantisation, band limits.
+
+Every function takes its random generator, and returns a new array.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating[Any]]
+Generator = np.random.Generator
+
+
+def noise_factor(signal: Array, noise: Array, snr_db: float | Array) -> Array:
+    """Factor for `noise` (..., time) that makes 10 log10(var signal / var noise) = `snr_db`; 0 where either is silent."""
+    s, n = signal.std(axis=-1), noise.std(axis=-1)
+    return np.where(n > 0, s / np.where(n > 0, n, 1.0) * 10 ** (-np.asarray(snr_db) / 20), 0.0)
+
+
+def coloured_noise(shape: tuple[int, ...], rate_hz: float, rng: Generator) -> Array:
+    """Gaussian noise whose power falls or rises as a random power of frequency, at times with a microseism hump.
+
+    Unit variance. The hump lies at 0.12-0.4 Hz (Peterson, 1993, USGS Open-File Report 93-322).
+    """
+    n = shape[-1]
+    f = np.fft.rfftfreq(n, 1 / rate_hz)
+    f[0] = f[1]
+    amplitude = f ** (-rng.uniform(-0.3, 1.3))
+    if rng.random() < 0.4:
+        centre, width = rng.uniform(0.12, 0.4), rng.uniform(0.15, 0.4)
+        amplitude *= 1 + 10 ** rng.uniform(0, 2) * np.exp(-0.5 * (np.log(f / centre) / width) ** 2)
+    phase = rng.normal(size=(*shape[:-1], len(f), 2)) @ np.array([1, 1j])
+    x = np.fft.irfft(amplitude * phase, n)
+    return x / x.std(axis=-1, keepdims=True)  # type: ignore[no-any-return]
+
+
+def machinery(shape: tuple[int, ...], rate_hz: float, rng: Generator) -> Array:
+    """Hum of rotating machines: a few harmonics of one wandering frequency, unit variance, own phase a component."""
+    n = shape[-1]
+    t = np.arange(n) / rate_hz
+    wander = 1 + 0.01 * np.sin(2 * np.pi * t * rng.uniform(0.005, 0.1) + rng.uniform(0, 7))
+    base, x = rng.uniform(1.0, 25.0), np.zeros(shape)
+    for k in range(1, int(rng.integers(2, 6))):
+        if base * k < 0.45 * rate_hz:
+            phase = rng.uniform(0, 2 * np.pi, size=(*shape[:-1], 1))
+            x += rng.exponential(size=(*shape[:-1], 1)) * np.sin(2 * np.pi * base * k * np.cumsum(wander) / rate_hz + phase)
+    if rng.random() < 0.3:  # switched on or off inside the window
+        at = int(rng.integers(0, n))
+        x[..., :at] *= rng.integers(0, 2)
+        x[..., at:] *= x[..., :at].any() == 0
+    return x / max(float(x.std()), 1e-12)  # type: ignore[no-any-return]
+
+
+def add_spikes(x: Array, rng: Generator, most: int = 4) -> Array:
+    """Up to `most` single-sample spikes of 3 to 300 times the RMS, on one component or all."""
+    y, level = x.copy(), np.sqrt((x * x).mean(axis=-1))
+    for _ in range(int(rng.integers(1, most + 1))):
+        rows = slice(None) if rng.random() < 0.3 else int(rng.integers(0, x.shape[0]))
+        y[rows, int(rng.integers(0, x.shape[-1]))] += level[rows] * 10 ** rng.uniform(0.5, 2.5) * rng.choice([-1, 1])
+    return y
+
+
+def add_step(x: Array, rng: Generator) -> Array:
+    """A step, or a step that decays over seconds as a feedback sensor's does, on one component."""
+    y, row, at = x.copy(), int(rng.integers(0, x.shape[0])), int(rng.integers(0, x.shape[-1]))
+    decay = np.exp(-np.arange(x.shape[-1] - at) / rng.uniform(50, 5000)) if rng.random() < 0.5 else 1.0
+    y[row, at:] += x[row].std() * 10 ** rng.uniform(0, 1.3) * rng.choice([-1, 1]) * decay
+    return y
+
+
+def cut_gaps(x: Array, rng: Generator, most: int = 3) -> Array:
+    """Up to `most` gaps (NaN) of 1 sample to a fifth of the window, on one component or all."""
+    y, n = x.copy(), x.shape[-1]
+    for _ in range(int(rng.integers(1, most + 1))):
+        rows = slice(None) if rng.random() < 0.5 else int(rng.integers(0, x.shape[0]))
+        length = int(np.exp(rng.uniform(0, np.log(n / 5))))
+        at = int(rng.integers(0, n - length + 1))
+        y[rows, at : at + length] = np.nan
+    return y
+
+
+def quantise(x: Array, rng: Generator) -> Array:
+    """Round to a digitiser's counts of a fifth to twice the noise level, taken as the median of |x|."""
+    count = np.median(np.abs(x), axis=-1, keepdims=True) * rng.uniform(0.2, 2)
+    return np.where(count > 0, np.round(x / np.where(count > 0, count, 1)) * count, x)
+
+
+def band_response(n: int, rate_hz: float, low_hz: float, high_hz: float, order: int = 4) -> Array:
+    """Zero-phase Butterworth band-pass as a factor on the `n // 2 + 1` frequencies of a real transform.
+
+    The square of the one-way magnitude, as forward-and-backward filtering gives it; `low_hz` 0 and `high_hz` from the
+    Nyquist frequency up leave that side open.
+    """
+    f = np.fft.rfftfreq(n, 1 / rate_hz)
+    response = np.ones(len(f))
+    if low_hz > 0:
+        with np.errstate(divide="ignore"):
+            response /= 1 + (low_hz / f) ** (2 * order)
+    if high_hz < rate_hz / 2:
+        response /= 1 + (f / high_hz) ** (2 * order)
+    return response
+
+
+def random_response(n: int, rate_hz: float, rng: Generator) -> Array:
+    """A smooth random spectrum, +-10 dB along log frequency: site, path attenuation and sensor all at once."""
+    f = np.fft.rfftfreq(n, 1 / rate_hz)
+    knots = np.log([0.05, 0.3, 1.0, 3.0, 10.0, 30.0, rate_hz / 2])
+    gain_db = np.cumsum(rng.normal(0, 3.0, size=len(knots)))
+    gain_db -= gain_db[3]
+    return 10 ** (np.interp(np.log(np.maximum(f, f[1])), knots, np.clip(gain_db, -10, 10)) / 20)  # type: ignore[no-any-return]

@@ -1,0 +1,261 @@
+"""Training windows: recorded events in recorded noise at a random SNR, each drawn from its own seed.
+
+A window depends on (seed, index) alone, so a resumed or distributed training sees the same windows.
+"""
+
+import re
+import zlib
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import detrend, resample_poly
+
+from geoae import corrupt
+from geoae.errors import InputError
+from geoae.readers.seisbench import SeisBenchSet
+from geoae.recipe import MixSection, SplitSection
+from geoae.resample import ratio
+from geoae.scaling import Scaler
+
+Array = NDArray[np.floating[Any]]
+SNR_WINDOW_S = 20.0
+_MARGIN = 1024  # samples either side of a window, so that filters do not wrap around into it
+
+
+class Mixture(NamedTuple):
+    """noisy and signal (3, time); NaN in `noisy` where there is a gap or no component."""
+
+    noisy: Array
+    signal: Array
+    snr_db: float
+
+
+class Example(NamedTuple):
+    """What the net is shown and should answer, scaled; float32 (3, time), and where both count, bool (3, time)."""
+
+    noisy: NDArray[np.float32]
+    target: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+
+
+def is_validation(station: str, split: SplitSection) -> bool:
+    """Whether NET.STA is kept for validation; depends on the name alone, so a larger set moves no station."""
+    return zlib.crc32(station.encode()) % split.modulus == split.remainder
+
+
+@dataclass
+class Pool:
+    """Records of one side of the split at one rate, drawn so that a station with many records does not rule."""
+
+    data: SeisBenchSet
+    indices: NDArray[np.intp]
+    rate_hz: float
+    cache_bytes: int = 2_000_000_000
+    _cache: dict[int, tuple[Array, NDArray[np.bool_], int]] = field(default_factory=dict, repr=False)
+    _used: int = 0
+
+    def __post_init__(self) -> None:
+        stations = [self.data.station(int(i)) for i in self.indices]
+        count = Counter(stations)
+        weight = np.array([count[s] ** -0.5 for s in stations])
+        self._cumulative = np.cumsum(weight / weight.sum())
+
+    def choose(self, rng: np.random.Generator) -> int:
+        """Index of a record; a station's share grows with the square root of its number of records."""
+        return int(self.indices[min(np.searchsorted(self._cumulative, rng.random()), len(self.indices) - 1)])
+
+    def record(self, i: int) -> tuple[Array, NDArray[np.bool_], int]:
+        """Samples (3, n) at the pool's rate without their line, presence (3,), and the sample of P (-1: none)."""
+        if i in self._cache:
+            return self._cache[i]
+        row, rate = self.data.rows[i], self.data.rate_hz(i)
+        x = np.nan_to_num(self.data.waveform(i).astype(float))
+        present = np.array(self.data.present(i)) & (np.ptp(x, axis=1) > 0)
+        up, down = ratio(rate, self.rate_hz)
+        x = detrend(x, axis=-1)
+        if up != down:
+            x = resample_poly(x, up, down, axis=-1)
+        x = x.astype(np.float32)
+        p = row.get("trace_p_arrival_sample", "")
+        found = (x, present, round(float(p) * up / down) if p else -1)
+        if self._used + x.nbytes <= self.cache_bytes:
+            self._cache[i], self._used = found, self._used + x.nbytes
+        return found
+
+
+def open_pools(
+    events: SeisBenchSet, noise: SeisBenchSet, split: SplitSection, mix: MixSection, rate_hz: float, validation: bool | None
+) -> tuple[Pool, Pool]:
+    """Events with a P pick and enough SNR, and noise: of the validation stations, of all others, or (None) of all.
+
+    Raises
+    ------
+    InputError
+        One side of the split holds no usable event or no noise.
+    """
+
+    def side(data: SeisBenchSet, i: int) -> bool:
+        return validation is None or is_validation(data.station(i), split) == validation
+
+    good = [i for i in range(len(events)) if side(events, i) and _usable(events.rows[i], mix.min_event_snr_db)]
+    quiet = [i for i in range(len(noise)) if side(noise, i)]
+    if not good or not quiet:
+        raise InputError(
+            f"The {'validation' if validation else 'training'} stations hold {len(good)} usable events (P pick, SNR above "
+            f"{mix.min_event_snr_db:g} dB) and {len(quiet)} noise records; both are needed. Use more data, or another "
+            "split.modulus in the recipe."
+        )
+    return Pool(events, np.array(good), rate_hz), Pool(noise, np.array(quiet), rate_hz)
+
+
+@dataclass
+class Mixer:
+    """Draws training windows; `mixer[index]` is the same in every process and on every day."""
+
+    events: Pool
+    noise: Pool
+    mix: MixSection
+    length: int
+    scaler: Scaler
+    seed: int
+
+    def __getitem__(self, index: int) -> Example:
+        mixture = self.draw(index)
+        noisy, stats = self.scaler.apply(mixture.noisy[None])
+        signal, own = self.scaler.apply(mixture.signal[None])
+        target = (signal * (own.gain / stats.gain)).astype(np.float32)
+        return Example(noisy[0], target[0], np.isfinite(mixture.noisy))
+
+    def draw(self, index: int) -> Mixture:
+        """Mixture number `index`, at the scale of the noise record."""
+        mix, rng = self.mix, np.random.default_rng([self.seed, index])
+        n, rate = self.length + 2 * _MARGIN, self.events.rate_hz
+        kind = rng.random()
+        signal, present, p = self._signal(n, rng)
+        noise = self._noise(n, rng)
+        if kind < mix.noise_only:
+            signal[:] = 0
+        signal, noise = self._filter(signal, noise, rate, rng)
+        snr = rng.uniform(*mix.snr_db) if kind < 1 - mix.clean_only else rng.uniform(40, 70)
+        per_component = snr + (rng.normal(0, 2, size=3) if rng.random() < 0.7 else np.zeros(3))
+        window = slice(p, p + round(SNR_WINDOW_S * rate)) if n - p > 200 else slice(None)
+        factor = corrupt.noise_factor(signal[:, window], noise[:, window], per_component)
+        noise *= np.where(factor > 0, factor, 1.0)[:, None]
+        keep = slice(_MARGIN, _MARGIN + self.length)
+        signal, noisy = signal[:, keep], self._damage((signal + noise)[:, keep], rng)
+        if rng.random() < mix.missing_component:
+            present = present & (rng.permutation(3) < rng.integers(1, 3))
+            if not present.any():
+                present = np.array([False, False, True])
+        noisy[~present] = np.nan
+        return Mixture(noisy, signal, snr if kind >= mix.noise_only else -np.inf)
+
+    def _signal(self, n: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.bool_], int]:
+        first, present, p = self._event(n, rng, _MARGIN - 0.2 * self.length, _MARGIN + 0.95 * self.length)
+        if rng.random() < self.mix.several_events:
+            for _ in range(int(rng.integers(1, 3))):
+                other, also, _ = self._event(n, rng, 0, n)
+                level = first[present].std() / max(float(other[also].std()), 1e-30)
+                first = first + other * level * 10 ** rng.uniform(-1.5, 0.8)
+        return first, present, max(p, 0)
+
+    def _event(self, n: int, rng: np.random.Generator, low: float, high: float) -> tuple[Array, NDArray[np.bool_], int]:
+        """One event in `n` samples with its P at a random place, silent before P and faded out at its end."""
+        x, present, p = self.events.record(self.events.choose(rng))
+        x = x.astype(np.float64)
+        if rng.random() < self.mix.time_stretch:
+            up = int(rng.integers(75, 135))
+            x, p = resample_poly(x, up, 100, axis=-1), round(p * up / 100)
+        rate = self.events.rate_hz
+        before, end = max(0, p - round(0.5 * rate)), min(round(2 * rate), x.shape[-1] - p)
+        x[:, :before] = 0
+        x[:, before:p] *= np.linspace(0, 1, p - before) ** 2
+        x[:, x.shape[-1] - end :] *= np.cos(np.linspace(0, np.pi / 2, end)) ** 2
+        x = _turn(x, present, rng)
+        at, out = int(rng.uniform(low, high)), np.zeros((3, n))
+        start = at - p
+        a, b = max(start, 0), min(start + x.shape[-1], n)
+        if b > a:
+            out[:, a:b] = x[:, a - start : b - start]
+        return out, present, at
+
+    def _noise(self, n: int, rng: np.random.Generator) -> Array:
+        mix, rate = self.mix, self.noise.rate_hz
+        x = corrupt.coloured_noise((3, n), rate, rng) if rng.random() < mix.synthetic_noise else self._recorded(n, rng)
+        if rng.random() < mix.noise_pile_up:
+            x = x + 10 ** rng.uniform(-1, 0.3) * self._recorded(n, rng)
+        if rng.random() < mix.machinery:
+            x = x + 10 ** rng.uniform(-1, 0.5) * corrupt.machinery((3, n), rate, rng)
+        return x
+
+    def _recorded(self, n: int, rng: np.random.Generator) -> Array:
+        """Recorded noise of unit variance; missing components take another's spectrum with random phases."""
+        x, present, _ = self.noise.record(self.noise.choose(rng))
+        x = _extend(x.astype(np.float64), n, rng)
+        x = _turn(x, present, rng)
+        for row in np.flatnonzero(~present):
+            if present.any():
+                spectrum = np.fft.rfft(x[rng.choice(np.flatnonzero(present))])
+                x[row] = np.fft.irfft(np.abs(spectrum) * np.exp(2j * np.pi * rng.random(len(spectrum))), n)
+        deviation = x.std(axis=-1, keepdims=True)
+        return x / np.where(deviation > 0, deviation, 1.0)
+
+    def _filter(self, signal: Array, noise: Array, rate: float, rng: np.random.Generator) -> tuple[Array, Array]:
+        mix, n = self.mix, signal.shape[-1]
+        s = n_ = np.ones(n // 2 + 1)
+        if rng.random() < mix.response:
+            s = corrupt.random_response(n, rate, rng)
+        if rng.random() < mix.response:
+            n_ = corrupt.random_response(n, rate, rng)
+        band = np.ones(n // 2 + 1)
+        if rng.random() < mix.band_pass:
+            low, high = (1.0, 45.0) if rng.random() < 0.6 else (10 ** rng.uniform(-1.3, 0.7), rng.uniform(8, 50))
+            band = corrupt.band_response(n, rate, low, high)
+        if rng.random() < mix.low_rate:
+            band = band * corrupt.band_response(n, rate, 0, 0.45 * rng.choice([20, 25, 40, 50, 62.5, 80]), order=16)
+        if (s is n_) and (band == 1).all():
+            return signal, noise
+        return tuple(np.fft.irfft(np.fft.rfft(x) * r * band, n) for x, r in ((signal, s), (noise, n_)))  # type: ignore[return-value]
+
+    def _damage(self, x: Array, rng: np.random.Generator) -> Array:
+        mix = self.mix
+        for probability, function in (
+            (mix.quantised, corrupt.quantise),
+            (mix.spikes, corrupt.add_spikes),
+            (mix.steps, corrupt.add_step),
+            (mix.gaps, corrupt.cut_gaps),
+        ):
+            if rng.random() < probability:
+                x = function(x, rng)
+        return x.copy()
+
+
+def _usable(row: dict[str, str], min_snr_db: float) -> bool:
+    if not row.get("trace_p_arrival_sample"):
+        return False
+    values = [float(v) for v in re.findall(r"-?\d+\.?\d*(?:[eE][-+]?\d+)?", row.get("trace_snr_db", ""))]
+    return not values or float(np.mean(values)) >= min_snr_db  # a set without the column is taken as it is
+
+
+def _turn(x: Array, present: NDArray[np.bool_], rng: np.random.Generator) -> Array:
+    """Random polarity; where both horizontals are there, a random azimuth."""
+    x = x * rng.choice([-1.0, 1.0])
+    if present[0] and present[1] and rng.random() < 0.5:
+        angle = rng.uniform(0, 2 * np.pi)
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        x[:2] = turn @ x[:2]
+    return x
+
+
+def _extend(x: Array, n: int, rng: np.random.Generator, crossfade: int = 400) -> Array:
+    """A random stretch of `n` samples; a shorter record is repeated with a crossfade of equal power."""
+    k = min(crossfade, x.shape[-1] // 4)
+    rise = np.sin(np.linspace(0, np.pi / 2, k))
+    while x.shape[-1] < n:
+        seam = x[:, x.shape[-1] - k :] * rise[::-1] + x[:, :k] * rise
+        x = np.concatenate([x[:, : x.shape[-1] - k], seam, x[:, k:]], axis=-1)
+    start = int(rng.integers(0, x.shape[-1] - n + 1))
+    return x[:, start : start + n].copy()

@@ -1,0 +1,217 @@
+"""Model: a net with its scaler, window and provenance, saved as data and loaded strictly; numpy in, numpy out."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae import nets
+from geoae._version import __version__
+from geoae.errors import GeoAEError, InputError, ModelFileError, UnknownNameError
+from geoae.scaling import Scaler
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FORMAT = 1
+WEIGHTS, CARD, README = "weights.safetensors", "model.json", "card.md"
+_SHIPPED = Path(__file__).parent / "weights"
+DEFAULT = "seismic"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a model takes: written into model.json, checked at the door."""
+
+    name: str
+    summary: str
+    rate_hz: float
+    """Sampling rate at which the net works; other rates are brought to it and back."""
+    rate_range_hz: tuple[float, float]
+    """Recordings outside are passed through."""
+    window: int
+    """Samples at `rate_hz` that the net sees at once."""
+    stride: int
+    multiple: int
+    """Windows of shorter records are padded to a multiple of this."""
+    components: int = 3
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Training data with digests and licences, recipe, scores, the command that made it."""
+
+
+@dataclass
+class Model:
+    """A denoiser: scale, net, scale back."""
+
+    contract: Contract
+    net_name: str
+    net_config: dict[str, Any]
+    net: "nn.Module"
+    scaler: Scaler
+    digest: str = "unsaved"
+    """First 12 hex digits of the SHA-256 of the weights file."""
+    device: str = "cpu"
+    precision: str = "float32"
+
+    @property
+    def name(self) -> str:
+        """What `--model` calls it."""
+        return self.contract.name
+
+    def noise(self, batch: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """What the model takes away from windows of shape (batch, component, time), in their units; 0 in gaps.
+
+        Rows are E N Z; a missing component is NaN throughout. signal = batch - noise, so nothing else can change.
+        """
+        import torch
+
+        x, stats = self.scaler.apply(batch)
+        with torch.inference_mode(), self._autocast():
+            t = torch.from_numpy(x).to(self.device)
+            removed = (t - self.net(t).float()).cpu().numpy()
+        if not np.isfinite(removed).all():
+            raise InputError("the net gave a value that is not finite; the input's values may lie too far apart")
+        removed[~np.isfinite(batch)] = 0.0
+        return removed * stats.gain
+
+    def denoise(self, batch: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """`batch` without its noise; gaps stay as they are."""
+        return batch - self.noise(batch)
+
+    def to(self, device: str, precision: str = "float32") -> "Model":
+        """The same model on a device ("cpu", "cuda", "mps") at a precision ("float32", "bfloat16")."""
+        self.net.to(device)
+        self.device, self.precision = device, precision
+        return self
+
+    def _autocast(self) -> Any:
+        import torch
+
+        return torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.precision == "bfloat16")
+
+    def save(self, folder: Path, card: str) -> None:
+        """Write weights.safetensors, model.json and card.md."""
+        from safetensors.torch import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({k: v.cpu().contiguous() for k, v in self.net.state_dict().items()}, folder / WEIGHTS)
+        sha = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+        self.digest = sha[:12]
+        facts = {
+            "format": FORMAT,
+            "geoae": __version__,
+            "net": self.net_name,
+            "config": self.net_config,
+            "scaler": asdict(self.scaler),
+            "contract": asdict(self.contract),
+            "weights_sha256": sha,
+        }
+        (folder / CARD).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
+        (folder / README).write_text(card)
+
+
+_KEYS = {"format", "geoae", "net", "config", "scaler", "contract", "weights_sha256"}
+
+
+def load(name_or_folder: str | Path | Model | None = None) -> Model:
+    """Load a model by name (see `shipped`) or from its folder, checking everything it says of itself.
+
+    Raises
+    ------
+    UnknownNameError
+        No shipped model and no folder has that name.
+    ModelFileError
+        The folder is incomplete or damaged, holds an unknown key, or was written by a newer geoae; all differences
+        are listed.
+    """
+    if isinstance(name_or_folder, Model):
+        return name_or_folder
+    folder = find(name_or_folder or DEFAULT)
+    facts = _read_card(folder)
+    raw = _bytes(folder / WEIGHTS)
+    sha = hashlib.sha256(raw).hexdigest()
+    if sha != facts["weights_sha256"]:
+        raise ModelFileError(
+            f"{folder / WEIGHTS} is damaged: its SHA-256 is {sha[:12]}..., model.json says "
+            f"{str(facts['weights_sha256'])[:12]}... Copy the model folder again."
+        )
+    from safetensors.torch import load as load_tensors
+
+    try:
+        contract = Contract(**{**facts["contract"], "rate_range_hz": tuple(facts["contract"]["rate_range_hz"])})
+        scaler = Scaler(**facts["scaler"])
+        net = nets.build(facts["net"], facts["config"])
+    except (TypeError, KeyError, GeoAEError) as error:
+        raise ModelFileError(f"{folder / CARD} does not describe a model: {error}. A newer geoae may read it.") from error
+    tensors, wanted = load_tensors(raw), net.state_dict()
+    faults = [f"missing tensor {k}" for k in sorted(wanted.keys() - tensors.keys())]
+    faults += [f"unknown tensor {k}" for k in sorted(tensors.keys() - wanted.keys())]
+    faults += [
+        f"tensor {k} has shape {tuple(tensors[k].shape)} instead of {tuple(wanted[k].shape)}"
+        for k in sorted(wanted.keys() & tensors.keys())
+        if wanted[k].shape != tensors[k].shape
+    ]
+    if faults:
+        raise ModelFileError(f"{folder / WEIGHTS} does not fit net {facts['net']!r}: {'; '.join(faults)}.")
+    net.load_state_dict(tensors)
+    return Model(contract, facts["net"], facts["config"], net.eval(), scaler, sha[:12])
+
+
+def find(name_or_folder: str | Path) -> Path:
+    """Folder of a shipped model or of one on disk."""
+    for folder in (_SHIPPED / str(name_or_folder), Path(name_or_folder)):
+        if (folder / CARD).is_file() or (folder / WEIGHTS).is_file():
+            return folder
+    known = ", ".join(shipped()) or "none"
+    raise UnknownNameError(
+        f"There is no model {str(name_or_folder)!r}: the shipped models are {known}; otherwise give the folder that "
+        "`geoae train` wrote."
+    )
+
+
+def shipped() -> list[str]:
+    """Names of the models that come with the package."""
+    return sorted(p.parent.name for p in _SHIPPED.glob(f"*/{CARD}"))
+
+
+def describe(name_or_folder: str | Path) -> dict[str, Any]:
+    """What model.json says, without loading weights or torch."""
+    return _read_card(find(name_or_folder))
+
+
+def identity(rate_hz: float = 100.0, window: int = 256, stride: int = 192, multiple: int = 1) -> Model:
+    """The model that removes nothing; for checks of everything around a net."""
+    contract = Contract("identity", "removes nothing", rate_hz, (1e-3, 1e6), window, stride, multiple)
+    return Model(contract, "identity", {}, nets.build("identity", {}), Scaler())
+
+
+def _read_card(folder: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(_bytes(folder / CARD))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ModelFileError(f"{folder / CARD} is damaged: {error}. Copy the model folder again.") from error
+    if not isinstance(facts, dict) or not isinstance(facts.get("format"), int):
+        raise ModelFileError(f"{folder / CARD} is not a geoae model: it has no format number.")
+    if facts["format"] > FORMAT:
+        raise ModelFileError(
+            f"{folder} has model format {facts['format']}, written by geoae {facts.get('geoae')}; geoae {__version__} "
+            f"reads up to {FORMAT}. Install a newer geoae."
+        )
+    faults = [f"missing key {k}" for k in sorted(_KEYS - facts.keys())]
+    faults += [f"unknown key {k}" for k in sorted(facts.keys() - _KEYS)]
+    if faults:
+        raise ModelFileError(f"{folder / CARD} does not describe a model of format {FORMAT}: {'; '.join(faults)}.")
+    return facts
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ModelFileError(f"{path.parent} is no complete model folder: {path.name} is missing.") from error
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error.strerror}.") from error

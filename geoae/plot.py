@@ -1,0 +1,270 @@
+"""Figures people expect: before / after / removed with spectrograms, scores against SNR, training curves.
+
+Each function takes plain data and returns a matplotlib Figure with a canvas of its own: ``figure.savefig(path)``.
+Nothing global is touched, so figures can be made in threads and on machines without a display.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+FloatArray = npt.NDArray[np.floating[Any]]
+
+MAX_TRACES = 6
+_COLUMNS_WAVEFORM, _COLUMNS_SPECTROGRAM = 1500, 500
+_SPECTROGRAM_N = 256
+_RANGE_DB = 80.0
+_DAY_S = 86400.0
+_COLOURS = ("#1b4965", "#7f7f7f", "#c8963e", "#5fa8a3", "#a44a3f", "#6c5b7b")
+_MARKERS = ("o", "", "s", "^", "v", "D")
+
+
+def plot_denoised(
+    before: FloatArray,
+    after: FloatArray,
+    removed: FloatArray,
+    rate_hz: float,
+    start: np.datetime64 | str | int,
+    ids: Sequence[str],
+    title: str = "",
+    units: str = "",
+) -> Figure:
+    """Draw a record before and after denoising, and what was removed: waveforms above their spectrograms.
+
+    The three waveforms of a trace share one amplitude axis, all spectrograms one colour scale, all panels the time
+    axis. Long records are drawn as envelopes, so that no peak is lost; gaps (NaN) stay blank.
+
+    Parameters
+    ----------
+    before, after, removed
+        Shape (channel, time), same units. Of more than `MAX_TRACES` channels the first are drawn, and the title
+        says so.
+    rate_hz
+        Sampling rate.
+    start
+        Time of the first sample, UTC; a whole number counts ns since 1970-01-01.
+    ids
+        One label a channel.
+    title, units
+        Of the figure and of the samples; may be empty.
+    """
+    n_traces, n = before.shape
+    shown = min(n_traces, MAX_TRACES)
+    if shown < n_traces:
+        title = f"{title} (first {shown} of {n_traces} traces)"
+    figure = _figure(17, 0.9 + 3.7 * shown)
+    axes = figure.subplots(
+        2 * shown, 3, sharex="all", sharey="row", squeeze=False, gridspec_kw={"height_ratios": [1, 1.15] * shown}
+    )
+    start_ns = start if isinstance(start, int) else int(np.datetime64(start).astype("datetime64[ns]").astype(np.int64))
+    first_day = start_ns / (1e9 * _DAY_S)
+    images = []
+    for row in range(shown):
+        for column, traces in enumerate((before, after, removed)):
+            wave, spectrum = axes[2 * row, column], axes[2 * row + 1, column]
+            _draw_waveform(wave, traces[row], rate_hz, first_day, ("#333333", _COLOURS[0], _COLOURS[4])[column])
+            images.append(_draw_spectrogram(spectrum, traces[row], rate_hz, first_day))
+        _scale_amplitude(axes[2 * row, 0], (before[row], after[row], removed[row]))
+        axes[2 * row, 0].set_ylabel(f"{ids[row]}\n{units}".strip())
+        axes[2 * row + 1, 0].set_ylabel("frequency (Hz)")
+    for axis, name in zip(axes[0], ("before", "after", "removed"), strict=True):
+        axis.set_title(name, fontsize=11, fontweight="bold")
+    _time_axis(axes, first_day, n, rate_hz)
+    _common_colours(figure, axes, [image for image in images if image is not None], units)
+    figure.suptitle(title, fontsize=12)
+    return figure
+
+
+def plot_evaluation(results: dict[str, Any]) -> Figure:
+    """Draw what `geoae.evaluate.compare` returned: one row of panels a band, scores against SNR by method.
+
+    Lines are medians over the mixtures; the first method, the model, has its quartiles shaded.
+    """
+    snrs = results["snrs_db"]
+    panels = {
+        "si_sdr_gain_db": "SI-SDR improvement (dB)",
+        "onset_within_0.1s": "onsets within 0.1 s (%)",
+        "peak_ratio": "peak, after / clean",
+    }
+    figure = _figure(14, 0.8 + 3.7 * len(results["bands"]))
+    axes = figure.subplots(len(results["bands"]), len(panels), sharex="all", sharey="col", squeeze=False)
+    for row, (band, scored) in zip(axes, results["bands"].items(), strict=True):
+        for axis, (score, label) in zip(row, panels.items(), strict=True):
+            for i, (method, scores) in enumerate(scored["methods"].items()):
+                values = [scores["snr"][f"{snr:g}"][score] for snr in snrs]
+                _draw_score(axis, snrs, values, method, i)
+            axis.set_ylabel(label)
+            axis.set_title(band, fontsize=10, loc="left")
+            axis.grid(alpha=0.25)
+        row[2].axhline(1, color="black", linewidth=0.8, linestyle=":")
+    for axis in axes[-1]:
+        axis.set_xlabel("SNR of the mixture (dB)")
+        axis.set_xticks(snrs)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    counts = "; ".join(
+        f"{band}: {scored['n_events']} events, {scored['n_stations']} stations"
+        for band, scored in results["bands"].items()
+    )
+    figure.suptitle(f"{results['n']} mixtures per SNR, {results['stations']} stations ({counts}); medians", fontsize=11)
+    return figure
+
+
+def plot_training(history: Sequence[dict[str, Any]]) -> Figure:
+    """Draw the curves of a training: loss, validation SI-SDR and learning rate against steps.
+
+    Parameters
+    ----------
+    history
+        One dict a log entry, with ``step`` and any of ``loss``, ``val_si_sdr_db`` and ``lr``; what is missing, None or
+        NaN is not drawn.
+    """
+    figure = _figure(9, 7.5)
+    axes = figure.subplots(3, 1, sharex=True, gridspec_kw={"height_ratios": [2, 2, 1]})
+    step, loss = _series(history, "loss")
+    smooth = max(1, len(loss) // 50)
+    axes[0].plot(step, loss, color=_COLOURS[0], linewidth=0.8, alpha=0.35 if smooth > 1 else 1)
+    if smooth > 1:
+        mean = np.convolve(loss, np.ones(smooth) / smooth, mode="valid")
+        axes[0].plot(step[smooth - 1 :], mean, color=_COLOURS[0], label=f"mean of {smooth} entries")
+        axes[0].legend(frameon=False)
+    if loss.size and loss.min() > 0:
+        axes[0].set_yscale("log")
+    step, score = _series(history, "val_si_sdr_db")
+    axes[1].plot(step, score, color=_COLOURS[4], marker="o", markersize=3)
+    if score.size:
+        best = int(np.argmax(score))
+        axes[1].axvline(step[best], color="black", linewidth=0.8, linestyle=":")
+        axes[1].set_title(f"best {score[best]:.2f} dB at step {step[best]:.0f}", fontsize=10, loc="right")
+    axes[2].plot(*_series(history, "lr"), color=_COLOURS[1])
+    for axis, label in zip(axes, ("loss", "validation SI-SDR (dB)", "learning rate"), strict=True):
+        axis.set_ylabel(label)
+        axis.grid(alpha=0.25)
+    axes[2].set_xlabel("step")
+    figure.align_ylabels()
+    return figure
+
+
+def _figure(width: float, height: float) -> Figure:
+    """Return a figure drawn by Agg, without pyplot and its global list of figures."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _draw_waveform(axis: Axes, trace: FloatArray, rate_hz: float, first_day: float, colour: str) -> None:
+    sample, value = _envelope(trace, _COLUMNS_WAVEFORM)
+    alone = len(trace) == 1
+    days = first_day + sample / (rate_hz * _DAY_S)
+    axis.plot(days, value, color=colour, linewidth=0.6, marker="o" if alone else "", markersize=3)
+    axis.margins(x=0)
+
+
+def _envelope(trace: FloatArray, columns: int) -> tuple[FloatArray, FloatArray]:
+    """Return positions and values to draw: every sample, or minimum and maximum of each column of a long trace."""
+    n = len(trace)
+    if n <= 4 * columns:
+        return np.arange(n, dtype=float), trace
+    edges = np.linspace(0, n, columns + 1).astype(np.int64)[:-1]
+    low, high = np.fmin.reduceat(trace, edges), np.fmax.reduceat(trace, edges)
+    # two points a column, not at one abscissa: a vertical stroke for each column, and gaps break the line
+    return np.repeat(edges, 2) + np.tile([0.0, n / columns / 2], columns), np.column_stack([low, high]).ravel()
+
+
+def _scale_amplitude(axis: Axes, traces: Sequence[FloatArray]) -> None:
+    peak = max((float(np.nanmax(np.abs(t))) for t in traces if np.isfinite(t).any()), default=0.0)
+    if np.isfinite(peak) and peak > 0:
+        axis.set_ylim(-1.08 * peak, 1.08 * peak)
+    axis.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4), useMathText=True)
+
+
+def _draw_spectrogram(axis: Axes, trace: FloatArray, rate_hz: float, first_day: float) -> AxesImage | None:
+    power = _spectrogram(trace, rate_hz, _COLUMNS_SPECTROGRAM)
+    if power is None:
+        axis.text(0.5, 0.5, "too short for a spectrogram", transform=axis.transAxes, ha="center", va="center")
+        return None
+    last_day = first_day + len(trace) / (rate_hz * _DAY_S)
+    extent = (first_day, last_day, 0.0, rate_hz / 2)
+    return axis.imshow(power.T, aspect="auto", origin="lower", extent=extent, interpolation="nearest", cmap="magma")
+
+
+def _spectrogram(trace: FloatArray, rate_hz: float, columns: int) -> FloatArray | None:
+    """Return power spectral density in dB, (column, frequency), NaN where there is none; None for a short trace."""
+    from scipy.fft import rfft
+
+    n = len(trace)
+    window_n = min(_SPECTROGRAM_N, n // 4 * 2)
+    if window_n < 16:
+        return None
+    # half a window apart in short records, end to end in long ones: each sample counts, none is transformed twice
+    hop = window_n // 2 if n < window_n * columns else window_n
+    frames = np.lib.stride_tricks.sliding_window_view(trace, window_n)[::hop]
+    window = np.hanning(window_n).astype(np.float32)
+    columns = min(columns, len(frames))
+    edges = np.linspace(0, len(frames), columns + 1).astype(np.int64)
+    power = np.full((columns, window_n // 2 + 1), np.nan, dtype=np.float64)
+    for column, (first, last) in enumerate(pairwise(edges)):
+        block = frames[first:last]
+        block = block[np.isfinite(block).all(axis=1)]
+        if len(block):
+            block = (block - block.mean(axis=1, keepdims=True)) * window
+            power[column] = (np.abs(rfft(block, axis=1)) ** 2).mean(axis=0)
+    with np.errstate(divide="ignore"):
+        density = 10 * np.log10(power * (2 / (rate_hz * float((window**2).sum()))))
+    return np.where(np.isneginf(density), np.nan, density)
+
+
+def _time_axis(axes: npt.NDArray[Any], first_day: float, n: int, rate_hz: float) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    length = n / (rate_hz * _DAY_S)
+    # a single sample, or a few at a high rate, still need an axis with a readable length
+    spare = max(0.0, 1e-3 / _DAY_S - length) / 2
+    for axis in axes[-1]:
+        locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
+        axis.xaxis.set_major_locator(locator)
+        axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+        axis.set_xlim(first_day - spare, first_day + length + spare)
+        axis.set_xlabel("time (UTC)")
+
+
+def _common_colours(figure: Figure, axes: npt.NDArray[Any], images: list[AxesImage], units: str) -> None:
+    levels = [np.asarray(image.get_array())[np.isfinite(np.asarray(image.get_array()))] for image in images]
+    highest = max((float(np.percentile(level, 99.8)) for level in levels if level.size), default=None)
+    if highest is None:
+        return
+    for image in images:
+        image.set_clim(highest - _RANGE_DB, highest)
+    label = f"dB re ({units})²/Hz" if units else "power density (dB)"
+    figure.colorbar(images[0], ax=axes[1::2].ravel().tolist(), label=label, pad=0.01, aspect=40, extend="both")
+
+
+def _draw_score(axis: Axes, snrs: Sequence[float], values: list[Any], method: str, i: int) -> None:
+    colour, marker = _COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)]
+    style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 4, "linewidth": 2.2 if i == 0 else 1.3, "label": method}
+    if isinstance(values[0], dict):
+        if i == 0:
+            axis.fill_between(snrs, [v["q25"] for v in values], [v["q75"] for v in values], color=colour, alpha=0.15)
+        axis.plot(snrs, [v["median"] for v in values], **style)
+    else:
+        axis.plot(snrs, [100 * v for v in values], **style)
+
+
+def _series(history: Sequence[dict[str, Any]], key: str) -> tuple[FloatArray, FloatArray]:
+    pairs = [(row["step"], row[key]) for row in history if row.get(key) is not None]
+    step, value = np.array(pairs, dtype=float).reshape(-1, 2).T
+    some = np.isfinite(value)
+    return step[some], value[some]

@@ -1,0 +1,188 @@
+"""Read data sets in the SeisBench form: a folder with waveforms.hdf5 and metadata.csv (STEAD, INSTANCE, ETHZ, ...).
+
+Form: Woollam et al. (2022), SeisBench - A toolbox for machine learning in seismology, doi:10.1785/0220210324.
+"""
+
+import csv
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+from geoae.errors import DamagedFileError, InputError
+
+COMPONENTS = "ENZ"
+# what a set may call the same slot: 1 and 2 are the two horizontals of a sensor that is not aligned to north
+_ALIASES = {"E": "E2", "N": "N1", "Z": "Z3"}
+
+
+@dataclass
+class SeisBenchSet:
+    """An open data set: one row of metadata and one (3, n) waveform a record; waveforms are read when asked for."""
+
+    folder: Path
+    rows: list[dict[str, str]]
+    """metadata.csv as it stands, one dict a row; `geoae_chunk` names the file of a set that is split in chunks."""
+    _files: dict[tuple[int, str], Any] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def rate_hz(self, i: int) -> float:
+        """Sampling rate of record `i`, Hz."""
+        return float(self.rows[i].get("trace_sampling_rate_hz") or 100.0)
+
+    def station(self, i: int) -> str:
+        """NET.STA of record `i`."""
+        row = self.rows[i]
+        return f"{row.get('station_network_code', '')}.{row.get('station_code', '')}"
+
+    def present(self, i: int) -> tuple[bool, bool, bool]:
+        """Whether E, N and Z were recorded: from trace_has_e/n/z where the set says so, else from the samples."""
+        flags = [self.rows[i].get(f"trace_has_{c.lower()}", "") for c in COMPONENTS]
+        if all(flags):
+            e, n, z = (f.strip().lower() in ("true", "1") for f in flags)
+        else:
+            e, n, z = (bool(np.ptp(x) > 0) for x in self.waveform(i))
+        return e, n, z
+
+    def waveform(self, i: int) -> NDArray[np.floating[Any]]:
+        """Samples of record `i`, shape (3, n), rows E N Z as recorded; an absent component is zero."""
+        row = self.rows[i]
+        handle = self._open(row.get("geoae_chunk", ""))
+        name = row["trace_name"]
+        try:
+            if "$" in name:  # bucketed form: "bucket$index,:channels,:samples"
+                bucket, _, where = name.partition("$")
+                parts = where.split(",")
+                data = handle["data"][bucket][tuple([int(parts[0]), *(_slice(p) for p in parts[1:])])]
+            else:
+                data = handle["data"][name][()]
+        except (KeyError, OSError) as error:
+            raise DamagedFileError(
+                f"{self.folder.name}: record {name!r} of metadata.csv cannot be read from its waveforms file "
+                f"({error}). Copy the data set again."
+            ) from error
+        return _to_enz(np.asarray(data), self._format(handle, "dimension_order", "CW"), self._order(handle, row))
+
+    def _order(self, handle: Any, row: dict[str, str]) -> str:
+        return row.get("trace_component_order") or self._format(handle, "component_order", "ZNE")
+
+    @staticmethod
+    def _format(handle: Any, key: str, default: str) -> str:
+        value = handle["data_format"][key][()] if "data_format" in handle and key in handle["data_format"] else default
+        return value.decode() if isinstance(value, bytes) else str(value)
+
+    def _open(self, chunk: str) -> Any:
+        import h5py
+
+        key = (os.getpid(), chunk)  # a handle must not cross a fork: data-loading workers open their own
+        if key not in self._files:
+            self._files[key] = h5py.File(self.folder / f"waveforms{chunk}.hdf5", "r")
+        return self._files[key]
+
+
+def sniff(path: Path) -> bool:
+    """Whether `path` is a folder in the SeisBench form; reads nothing but names."""
+    try:
+        return path.is_dir() and bool(list(_chunks(path)))
+    except OSError:
+        return False
+
+
+def open_set(folder: Path) -> SeisBenchSet:
+    """Open a data set in the SeisBench form.
+
+    Parameters
+    ----------
+    folder
+        Holds waveforms.hdf5 and metadata.csv, or waveforms<chunk>.hdf5 and metadata<chunk>.csv for several chunks.
+
+    Raises
+    ------
+    InputError
+        The folder is not in that form, or metadata.csv lacks `trace_name`.
+    """
+    rows: list[dict[str, str]] = []
+    for chunk in _chunks(folder) if folder.is_dir() else ():
+        with (folder / f"metadata{chunk}.csv").open(newline="") as lines:
+            for row in csv.DictReader(lines):
+                rows.append({**row, "geoae_chunk": chunk})
+    if not rows or "trace_name" not in rows[0]:
+        raise InputError(
+            f"{folder} is not a data set in the SeisBench form: expected a folder with waveforms.hdf5 and "
+            "metadata.csv that names at least one record in a column trace_name."
+        )
+    return SeisBenchSet(folder, rows)
+
+
+def read(path: Path) -> xr.DataArray:
+    """Read a data set as one lazy array, dims (record, channel, time).
+
+    Records shorter than the longest end in NaN; absent components are NaN. Every column of metadata.csv is a
+    coordinate along `record`; samples are read when they are used.
+    """
+    data_set = open_set(path)
+    n = max(int(float(row.get("trace_npts") or 0)) for row in data_set.rows)
+    n = n or max(data_set.waveform(i).shape[1] for i in range(len(data_set)))
+    lazy = indexing.LazilyIndexedArray(_WaveformArray(data_set, n))
+    columns = [c for c in data_set.rows[0] if c != "geoae_chunk"]
+    coords: dict[str, Any] = {c: ("record", [row[c] for row in data_set.rows]) for c in columns}
+    coords["sampling_rate_hz"] = ("record", [data_set.rate_hz(i) for i in range(len(data_set))])
+    coords["channel"] = list(COMPONENTS)
+    variable = xr.Variable(("record", "channel", "time"), lazy)
+    return xr.DataArray(variable, coords=coords, name="trace", attrs={"source": path.name})
+
+
+class _WaveformArray(BackendArray):  # type: ignore[misc,unused-ignore]
+    """What xarray asks for samples when a part of a data set is used."""
+
+    def __init__(self, data_set: SeisBenchSet, n: int):
+        self.data_set = data_set
+        self.shape = (len(data_set), 3, n)
+        self.dtype = np.dtype(np.float32)
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._get)
+
+    def _get(self, key: tuple[Any, ...]) -> NDArray[np.float32]:
+        record, *rest = key
+        chosen = np.atleast_1d(np.arange(self.shape[0])[record])
+        out = np.full((len(chosen), *self.shape[1:]), np.nan, np.float32)
+        for k, i in enumerate(chosen):
+            samples = self.data_set.waveform(int(i))[:, : self.shape[2]]
+            rows = np.flatnonzero(self.data_set.present(int(i)))
+            out[k, rows, : samples.shape[1]] = samples[rows]
+        block = out[0] if np.ndim(np.arange(self.shape[0])[record]) == 0 else out
+        axes = (rest[0], slice(None)) if block.ndim == 2 else (slice(None), rest[0], slice(None))
+        return block[axes][..., rest[1]]
+
+
+def _chunks(folder: Path) -> Iterator[str]:
+    for csv_file in sorted(folder.glob("metadata*.csv")):
+        chunk = csv_file.stem.removeprefix("metadata")
+        if (folder / f"waveforms{chunk}.hdf5").is_file():
+            yield chunk
+
+
+def _slice(text: str) -> slice:
+    start, _, stop = text.partition(":")
+    return slice(int(start) if start else None, int(stop) if stop else None)
+
+
+def _to_enz(data: NDArray[Any], dimension_order: str, component_order: str) -> NDArray[np.floating[Any]]:
+    if dimension_order.replace("N", "").startswith("W"):
+        data = data.T
+    out = np.zeros((3, data.shape[-1]), np.result_type(data.dtype, np.float32))
+    for row, code in zip(data, component_order, strict=False):
+        for slot, component in enumerate(COMPONENTS):
+            if code.upper() in _ALIASES[component]:
+                out[slot] = row
+    return out

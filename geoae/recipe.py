@@ -1,0 +1,132 @@
+"""Recipes: what to train and how, fully, in plain data. Unknown keys are refused; nothing in a recipe can run code."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from geoae.errors import RecipeError
+
+
+class Section(BaseModel):
+    """Frozen, and a typo is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NetSection(Section):
+    """The architecture."""
+
+    name: str
+    """A name that `geoae.nets.NETS` lists."""
+    config: dict[str, Any] = Field(default_factory=dict)
+    """The settings of that net; what is left out takes the net's own default."""
+
+
+class WindowSection(Section):
+    """What the net sees at once, in samples at the model's rate."""
+
+    length: int = Field(gt=0)
+    """Window of inference; the crossfade between neighbours is length - stride."""
+    stride: int = Field(gt=0)
+    train_length: int = Field(gt=0)
+    """Window of training; may be shorter, since the nets are convolutions."""
+    multiple: int = Field(32, gt=0)
+    """Windows of shorter records are padded to a multiple of this."""
+
+
+class MixSection(Section):
+    """How training windows are made; the fractions are probabilities for one window."""
+
+    snr_db: tuple[float, float] = (-12.0, 25.0)
+    """Range of 10 log10 of signal over noise power, in the 20 s from the P onset."""
+    noise_only: float = Field(0.06, ge=0, le=1)
+    clean_only: float = Field(0.05, ge=0, le=1)
+    several_events: float = Field(0.25, ge=0, le=1)
+    time_stretch: float = Field(0.4, ge=0, le=1)
+    response: float = Field(0.4, ge=0, le=1)
+    band_pass: float = Field(0.5, ge=0, le=1)
+    synthetic_noise: float = Field(0.2, ge=0, le=1)
+    noise_pile_up: float = Field(0.2, ge=0, le=1)
+    machinery: float = Field(0.1, ge=0, le=1)
+    spikes: float = Field(0.08, ge=0, le=1)
+    steps: float = Field(0.04, ge=0, le=1)
+    gaps: float = Field(0.1, ge=0, le=1)
+    quantised: float = Field(0.05, ge=0, le=1)
+    low_rate: float = Field(0.12, ge=0, le=1)
+    missing_component: float = Field(0.2, ge=0, le=1)
+    min_event_snr_db: float = 15.0
+    """Events below this are no targets: their own noise would be learnt as signal."""
+
+
+class SplitSection(Section):
+    """Stations with crc32(NET.STA) % modulus == remainder validate and are never trained on."""
+
+    modulus: int = Field(4, ge=2)
+    remainder: int = Field(0, ge=0)
+    n_windows: int = Field(120, gt=0)
+    """Validation mixtures, drawn once from `seed`."""
+
+
+class OptimizeSection(Section):
+    """The loop."""
+
+    steps: int = Field(gt=0)
+    batch: int = Field(16, gt=0)
+    """Windows a step, over all processes together."""
+    learning_rate: float = Field(1e-3, gt=0)
+    final_learning_rate: float = Field(1e-5, ge=0)
+    warmup_steps: int = Field(300, ge=0)
+    weight_decay: float = Field(0.01, ge=0)
+    clip_norm: float = Field(5.0, gt=0)
+    ema_decay: float = Field(0.999, ge=0, lt=1)
+    """Of the averaged weights that are validated and shipped (Polyak & Juditsky, 1992, doi:10.1137/0330046)."""
+    spectral_weight: float = Field(5.0, ge=0)
+    """Weight of `losses.compressed_spectral_error`; the other term is an error in dB."""
+    precision: Literal["float32", "bfloat16", "auto"] = "auto"
+    """auto: bfloat16 autocast on CUDA, and on CPUs with instructions for it."""
+    validate_every: int = Field(500, gt=0)
+    patience: int = Field(20, gt=0)
+    """Validations without a better SI-SDR after which training stops."""
+    seed: int = 20251121
+
+
+class Recipe(Section):
+    """One complete training."""
+
+    name: str
+    """Of the model that comes out."""
+    summary: str
+    rate_hz: float = Field(100.0, gt=0)
+    """Sampling rate that the net works at; readers' data are brought to it."""
+    rate_range_hz: tuple[float, float] = (8.0, 1000.0)
+    """Recordings outside this range are not for this model."""
+    net: NetSection
+    window: WindowSection
+    mix: MixSection = MixSection()
+    split: SplitSection = SplitSection()
+    optimize: OptimizeSection
+    limits: str = ""
+    """What the model is not for; goes onto its card."""
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe.
+
+    Raises
+    ------
+    RecipeError
+        The file is missing, is no YAML, or holds an unknown key or a value out of range: all of them are named.
+    """
+    try:
+        data = yaml.safe_load(path.read_text())
+    except FileNotFoundError as error:
+        raise RecipeError(f"There is no recipe at {path}.") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg'].lower()}" for e in error.errors())
+        raise RecipeError(f"{path.name} is no recipe: {faults}.") from error

@@ -1,0 +1,227 @@
+"""The training loop, readable top to bottom: batches -> loss -> step -> validate -> keep the best."""
+
+import csv
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Dataset
+
+from geoae import checkpoint, nets
+from geoae.errors import InputError
+from geoae.losses import denoising_loss
+from geoae.metrics import si_sdr_db
+from geoae.mixing import Example, Mixer, open_pools
+from geoae.model import Contract, Model
+from geoae.readers.seisbench import open_set
+from geoae.recipe import MixSection, Recipe
+from geoae.scaling import Scaler
+
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass
+class Job:
+    """Where and how to run; nothing in it changes what is learnt."""
+
+    out: Path
+    device: str = "cpu"
+    threads: int = 0
+    """Of torch; 0 leaves torch's own choice."""
+    workers: int = 0
+    """Processes that make batches."""
+    stop_after_steps: int | None = None
+    """Stop early, with a checkpoint, as a time limit would."""
+    report: Report = field(default=lambda row: None)
+    """Called with each row of the history."""
+
+
+def train(recipe: Recipe, data: Path, job: Job) -> Model:
+    """Train the net of `recipe` on DATA/events and DATA/noise; resumes from a checkpoint in `job.out`.
+
+    Returns
+    -------
+    Model
+        The averaged weights of the best validation, on every rank.
+
+    Raises
+    ------
+    InputError
+        DATA holds no events or noise, or the folder holds the checkpoint of another recipe.
+    """
+    o = recipe.optimize
+    if job.threads:
+        torch.set_num_threads(job.threads)
+    with _processes(job.device) as (rank, world):
+        if o.batch % world:
+            raise InputError(f"optimize.batch is {o.batch}; it must be a multiple of the {world} processes.")
+        train_mixer, valid_mixer = mixers(recipe, data)
+        torch.manual_seed(o.seed)
+        net = nets.build(recipe.net.name, recipe.net.config).to(job.device)
+        ema = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(o.ema_decay), use_buffers=True)
+        best = AveragedModel(net)
+        optimizer = torch.optim.AdamW(net.parameters(), lr=o.learning_rate, weight_decay=o.weight_decay)
+        modules = {"net": net, "ema": ema, "best": best}
+        facts = checkpoint.load(job.out / "checkpoint", modules, optimizer) or {
+            "step": 0, "history": [], "best_db": -math.inf, "best_step": 0, "recipe": recipe.model_dump(mode="json")
+        }  # fmt: skip
+        _same_recipe(facts["recipe"], recipe, job.out)
+        parallel = DistributedDataParallel(net) if world > 1 else net
+        last = min(o.steps, job.stop_after_steps or o.steps)
+        losses: list[Tensor] = []
+        for step, (noisy, target, valid) in _batches(train_mixer, facts["step"], last, o.batch, rank, world, job):
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, recipe)
+            with _autocast(job.device, o.precision):
+                estimate = parallel(noisy)
+            loss = denoising_loss(estimate.float() * valid, target * valid, noisy, valid.any(-1), o.spectral_weight)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(net.parameters(), o.clip_norm)
+            optimizer.step()
+            ema.update_parameters(net)
+            losses.append(loss.detach())
+            if (step + 1) % o.validate_every and step + 1 != last:
+                continue
+            facts["step"] = step + 1
+            score = validate(ema.module, valid_mixer, recipe.split.n_windows, job.device, o.precision)
+            row = {"step": step + 1, "loss": float(torch.stack(losses).mean()), "val_si_sdr_db": score,
+                   "lr": learning_rate(step, recipe)}  # fmt: skip
+            facts["history"].append(row)
+            losses.clear()
+            if score > facts["best_db"]:
+                facts["best_db"], facts["best_step"] = score, step + 1
+                best.load_state_dict({**ema.state_dict()})
+            if rank == 0:
+                checkpoint.save(job.out / "checkpoint", modules, optimizer, facts)
+                _write_history(job.out / "history.csv", facts["history"])
+                job.report(row)
+            if step + 1 - facts["best_step"] >= o.patience * o.validate_every:
+                break
+    chosen = best.module if facts["history"] else net
+    return Model(_contract(recipe, facts), recipe.net.name, recipe.net.config, chosen.cpu().eval(), Scaler())
+
+
+def mixers(recipe: Recipe, data: Path) -> tuple[Mixer, Mixer]:
+    """Training windows with every kind of damage, and plain validation windows of other stations."""
+    events, noise = open_set(data / "events"), open_set(data / "noise")
+    damage = {k: 0.0 for k in MixSection.model_fields if k not in ("snr_db", "min_event_snr_db")}
+    plain = recipe.mix.model_copy(update={**damage, "snr_db": (-10.0, 15.0)})
+    made = []
+    for mix, validation, seed in ((recipe.mix, False, 0), (plain, True, 1)):
+        pools = open_pools(events, noise, recipe.split, recipe.mix, recipe.rate_hz, validation)
+        made.append(Mixer(*pools, mix, recipe.window.train_length, Scaler(), recipe.optimize.seed + seed))
+    return made[0], made[1]
+
+
+def learning_rate(step: int, recipe: Recipe) -> float:
+    """Linear warm-up, then half a cosine down to the final rate (Loshchilov & Hutter, 2017, arXiv:1608.03983)."""
+    o = recipe.optimize
+    if step < o.warmup_steps:
+        return o.learning_rate * (step + 1) / o.warmup_steps
+    done = (step - o.warmup_steps) / max(o.steps - o.warmup_steps, 1)
+    return o.final_learning_rate + (o.learning_rate - o.final_learning_rate) * 0.5 * (1 + math.cos(math.pi * done))
+
+
+@torch.no_grad()
+def validate(net: nn.Module, mixer: Mixer, n: int, device: str, precision: str, batch: int = 20) -> float:
+    """Median SI-SDR improvement in dB over the recorded components of the first `n` mixtures."""
+    gains: list[float] = []
+    net.eval()
+    for start in range(0, n, batch):
+        noisy, target, valid = (np.stack(x) for x in zip(*(mixer[i] for i in range(start, min(start + batch, n))), strict=True))
+        with _autocast(device, precision):
+            estimate = net(torch.from_numpy(noisy).to(device)).float().cpu().numpy()
+        gain = si_sdr_db(target, estimate) - si_sdr_db(target, noisy)
+        gains.extend(gain[valid.any(-1) & (np.abs(target).max(-1) > 0)])
+    net.train()
+    return float(np.median(gains))
+
+
+class _Windows(Dataset[Example]):
+    """Window number i of the rank: step by step, the ranks share the indices of one batch."""
+
+    def __init__(self, mixer: Mixer, first: int, last: int, batch: int, rank: int, world: int):
+        self.mixer, self.first, self.last = mixer, first * batch, last * batch
+        self.rank, self.world = rank, world
+
+    def __len__(self) -> int:
+        return (self.last - self.first) // self.world
+
+    def __getitem__(self, i: int) -> Example:
+        return self.mixer[self.first + i * self.world + self.rank]
+
+
+def _batches(
+    mixer: Mixer, first: int, last: int, batch: int, rank: int, world: int, job: Job
+) -> Iterator[tuple[int, tuple[Tensor, Tensor, Tensor]]]:
+    windows = _Windows(mixer, first, last, batch, rank, world)
+    prefetch = 4 if job.workers else None
+    loader = DataLoader(windows, batch // world, num_workers=job.workers, prefetch_factor=prefetch,
+                        pin_memory=job.device.startswith("cuda"))  # fmt: skip
+    for step, parts in enumerate(loader, start=first):
+        noisy, target, valid = (p.to(job.device, non_blocking=True) for p in parts)
+        yield step, (noisy, target, valid)
+
+
+@contextmanager
+def _processes(device: str) -> Iterator[tuple[int, int]]:
+    """(rank, world size) as torchrun set them; one process otherwise."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        yield 0, 1
+        return
+    if device.startswith("cuda"):
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    try:
+        yield dist.get_rank(), world
+    finally:
+        dist.destroy_process_group()
+
+
+def _autocast(device: str, precision: str) -> Any:
+    kind = device.split(":")[0]
+    fast = kind == "cuda" or (kind == "cpu" and torch.cpu._is_avx512_bf16_supported())
+    return torch.autocast(kind, torch.bfloat16, enabled=precision == "bfloat16" or (precision == "auto" and fast))
+
+
+def _same_recipe(found: dict[str, Any], recipe: Recipe, out: Path) -> None:
+    wanted = recipe.model_dump(mode="json")
+    if differ := sorted(k for k in wanted if json.dumps(found.get(k)) != json.dumps(wanted[k])):
+        raise InputError(
+            f"{out} holds the checkpoint of another recipe (they differ in: {', '.join(differ)}). Give another -o folder, "
+            f"or remove {out / 'checkpoint'} to start anew."
+        )
+
+
+def _write_history(path: Path, history: list[dict[str, Any]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(history[0]))
+        writer.writeheader()
+        writer.writerows(history)
+
+
+def _contract(recipe: Recipe, facts: dict[str, Any]) -> Contract:
+    w = recipe.window
+    provenance = {
+        "recipe": recipe.model_dump(mode="json"),
+        "validation_si_sdr_improvement_db": round(facts["best_db"], 3) if facts["history"] else None,
+        "best_step": facts["best_step"],
+        "date": time.strftime("%Y-%m-%d"),
+        "torch": torch.__version__,
+    }
+    return Contract(recipe.name, recipe.summary, recipe.rate_hz, recipe.rate_range_hz, w.length, w.stride, w.multiple,
+                    provenance=provenance)  # fmt: skip

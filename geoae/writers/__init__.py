@@ -1,0 +1,1 @@
+"""Labelled arrays and their samples to files. Never torch."""
