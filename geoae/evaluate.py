@@ -4,7 +4,6 @@ SNR is 10 log10 of the variance of the signal over that of the noise, per compon
 noise never come from one station, and the stations scored on are kept out of training.
 """
 
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,9 @@ from scipy.signal import butter, detrend, resample_poly, sosfiltfilt
 from geoae import metrics
 from geoae.baselines import band_pass, do_nothing, stft_wiener
 from geoae.errors import InputError
+from geoae.mixing import is_validation
 from geoae.readers.seisbench import SeisBenchSet, open_set
+from geoae.recipe import SplitSection
 
 FloatArray = npt.NDArray[np.float64]
 Denoiser = Callable[[FloatArray], FloatArray]
@@ -70,11 +71,6 @@ class Mixtures:
         return self.clean + self.noise * 10 ** (-snr_db / 20)
 
 
-def is_validation(station: str, modulus: int = 4) -> bool:
-    """Whether a station, NET.STA, is kept out of training: one of `modulus` is, by a hash of its name."""
-    return zlib.crc32(station.encode()) % modulus == 0
-
-
 def build_mixtures(
     data: Path,
     band: str = "bp1-45",
@@ -96,9 +92,9 @@ def build_mixtures(
     seed
         Of the draw of pairs, shifts and noise windows.
     stations
-        "validation" (see `is_validation`), "train" (the others) or "all".
+        "validation" (see `geoae.mixing.is_validation`), "train" (the others) or "all".
     validation_modulus
-        One of this many stations is a validation station.
+        One of this many stations is a validation station; as in the training of what is scored.
 
     Raises
     ------
@@ -108,7 +104,7 @@ def build_mixtures(
     if band not in BANDS:
         raise InputError(f"No band is called {band!r}. Choose one of {', '.join(BANDS)}.")
     rng = np.random.default_rng(seed)
-    records = partial(_records, band=BANDS[band], stations=stations, modulus=validation_modulus)
+    records = partial(_records, band=BANDS[band], stations=stations, split=SplitSection(modulus=validation_modulus))
     events = _load_events(records(data / "events"))
     noises: dict[str, list[_Take]] = defaultdict(list)
     for take in _load_noise(records(data / "noise")):
@@ -268,13 +264,13 @@ class _Take:
 
 
 def _records(
-    folder: Path, band: tuple[float, float] | None, stations: Stations, modulus: int
+    folder: Path, band: tuple[float, float] | None, stations: Stations, split: SplitSection
 ) -> Iterator[tuple[str, Callable[[], _Take | None]]]:
     """Yield the station of each record, and a function that reads it: None if it has no three live components."""
     records = open_set(folder)
     for i in range(len(records)):
         station = records.station(i)
-        if stations == "all" or is_validation(station, modulus) == (stations == "validation"):
+        if stations == "all" or is_validation(station, split) == (stations == "validation"):
             yield station, partial(_read, records, i, band)
 
 
@@ -349,13 +345,8 @@ def _match(clean: FloatArray, p: int, donor: _Take, rng: np.random.Generator) ->
     noise = donor.data[:, start : start + WINDOW_N]
     noise = noise - noise.mean(axis=1, keepdims=True)
     span = slice(p, p + AFTER_P_N)
-    level = noise[:, span].std(axis=1)
-    if (level == 0).any():
-        raise InputError(
-            f"Noise record {donor.name!r} has a component that is constant for 20 s: it cannot be scaled to a "
-            "signal-to-noise ratio. Take it out of the data set."
-        )
-    return np.asarray(noise * (clean[:, span].std(axis=1) / level)[:, None], dtype=np.float64)
+    gain = clean[:, span].std(axis=1, keepdims=True) / noise[:, span].std(axis=1, keepdims=True)
+    return np.asarray(noise * gain, dtype=np.float64)
 
 
 def _run(denoise: Denoiser, traces: FloatArray, batch: int) -> tuple[FloatArray, int]:

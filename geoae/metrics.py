@@ -85,7 +85,8 @@ def correlation(clean: FloatArray, estimate: FloatArray) -> FloatArray:
     """Pearson's correlation coefficient; 0 where either trace is flat. Shapes (..., time)."""
     reference, test = _centred(clean), _centred(estimate)
     norm = np.sqrt((reference**2).sum(axis=-1) * (test**2).sum(axis=-1))
-    return (reference * test).sum(axis=-1) / np.where(norm > 0, norm, 1.0)
+    value: FloatArray = (reference * test).sum(axis=-1) / np.where(norm > 0, norm, 1.0)
+    return value
 
 
 def peak_ratio(clean: FloatArray, estimate: FloatArray) -> FloatArray:
@@ -96,8 +97,9 @@ def peak_ratio(clean: FloatArray, estimate: FloatArray) -> FloatArray:
     clean, estimate
         Shape (..., time), same units.
     """
-    peak = np.abs(_centred(clean)).max(axis=-1)
-    return np.abs(_centred(estimate)).max(axis=-1) / np.where(peak > 0, peak, np.nan)
+    peak, kept = (np.abs(_centred(x)).max(axis=-1) for x in (clean, estimate))
+    value: FloatArray = kept / np.where(peak > 0, peak, np.nan)
+    return value
 
 
 def aic_onset(trace: FloatArray, margin: int = 5) -> FloatArray:
@@ -163,11 +165,13 @@ def spectral_misfit_db(clean: FloatArray, estimate: FloatArray, n_bands: int = 3
     strongest = power_clean.max(axis=-1, keepdims=True)
     floor = 1e-10 * np.where(strongest > 0, strongest, np.nan)
     difference = 10 * np.log10(np.maximum(power_estimate, floor) / np.maximum(power_clean, floor))
-    return np.sqrt((difference**2).mean(axis=-1))
+    value: FloatArray = np.sqrt((difference**2).mean(axis=-1))
+    return value
 
 
 def _centred(trace: FloatArray) -> FloatArray:
-    return trace - trace.mean(axis=-1, keepdims=True)
+    centred: FloatArray = trace - trace.mean(axis=-1, keepdims=True)
+    return centred
 
 
 def _ratio_db(signal: FloatArray, noise: FloatArray) -> FloatArray:

@@ -63,7 +63,7 @@ class Model:
         return self.contract.name
 
     def noise(self, batch: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """What the model takes away from windows of shape (batch, component, time), in their units; 0 in gaps.
+        """What the model takes away from windows of shape (batch, component, time), in their units; finite in gaps too.
 
         Rows are E N Z; a missing component is NaN throughout. signal = batch - noise, so nothing else can change.
         """
@@ -75,7 +75,6 @@ class Model:
             removed = (t - self.net(t).float()).cpu().numpy()
         if not np.isfinite(removed).all():
             raise InputError("the net gave a value that is not finite; the input's values may lie too far apart")
-        removed[~np.isfinite(batch)] = 0.0
         return removed * stats.gain
 
     def denoise(self, batch: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

@@ -22,7 +22,6 @@ FloatArray = npt.NDArray[np.floating[Any]]
 
 MAX_TRACES = 6
 _COLUMNS_WAVEFORM, _COLUMNS_SPECTROGRAM = 1500, 500
-_SPECTROGRAM_N = 256
 _RANGE_DB = 80.0
 _DAY_S = 86400.0
 _COLOURS = ("#1b4965", "#7f7f7f", "#c8963e", "#5fa8a3", "#a44a3f", "#6c5b7b")
@@ -42,7 +41,8 @@ def plot_denoised(
     """Draw a record before and after denoising, and what was removed: waveforms above their spectrograms.
 
     The three waveforms of a trace share one amplitude axis, all spectrograms one colour scale, all panels the time
-    axis. Long records are drawn as envelopes, so that no peak is lost; gaps (NaN) stay blank.
+    axis. Waveforms are drawn about their mean, which is written beside them where it matters; long records as
+    envelopes, so that no peak is lost; gaps (NaN, Inf) stay blank.
 
     Parameters
     ----------
@@ -61,20 +61,23 @@ def plot_denoised(
     n_traces, n = before.shape
     shown = min(n_traces, MAX_TRACES)
     if shown < n_traces:
-        title = f"{title} (first {shown} of {n_traces} traces)"
+        title = f"{title} (first {shown} of {n_traces} traces)".lstrip()
     figure = _figure(17, 0.9 + 3.7 * shown)
     axes = figure.subplots(
         2 * shown, 3, sharex="all", sharey="row", squeeze=False, gridspec_kw={"height_ratios": [1, 1.15] * shown}
     )
     start_ns = start if isinstance(start, int) else int(np.datetime64(start).astype("datetime64[ns]").astype(np.int64))
     first_day = start_ns / (1e9 * _DAY_S)
-    images = []
+    images, colours = [], ("#333333", _COLOURS[0], _COLOURS[4])
     for row in range(shown):
+        peaks = []
         for column, traces in enumerate((before, after, removed)):
-            wave, spectrum = axes[2 * row, column], axes[2 * row + 1, column]
-            _draw_waveform(wave, traces[row], rate_hz, first_day, ("#333333", _COLOURS[0], _COLOURS[4])[column])
-            images.append(_draw_spectrogram(spectrum, traces[row], rate_hz, first_day))
-        _scale_amplitude(axes[2 * row, 0], (before[row], after[row], removed[row]))
+            trace = _gaps_as_nan(traces[row])
+            peaks.append(_draw_waveform(axes[2 * row, column], trace, rate_hz, first_day, colours[column]))
+            images.append(_draw_spectrogram(axes[2 * row + 1, column], trace, rate_hz, first_day))
+        if max(peaks) > 0:
+            axes[2 * row, 0].set_ylim(-1.08 * max(peaks), 1.08 * max(peaks))
+        axes[2 * row, 0].ticklabel_format(axis="y", style="sci", scilimits=(-3, 4), useMathText=True)
         axes[2 * row, 0].set_ylabel(f"{ids[row]}\n{units}".strip())
         axes[2 * row + 1, 0].set_ylabel("frequency (Hz)")
     for axis, name in zip(axes[0], ("before", "after", "removed"), strict=True):
@@ -147,7 +150,7 @@ def plot_training(history: Sequence[dict[str, Any]]) -> Figure:
         axes[1].axvline(step[best], color="black", linewidth=0.8, linestyle=":")
         axes[1].set_title(f"best {score[best]:.2f} dB at step {step[best]:.0f}", fontsize=10, loc="right")
     axes[2].plot(*_series(history, "lr"), color=_COLOURS[1])
-    for axis, label in zip(axes, ("loss", "validation SI-SDR (dB)", "learning rate"), strict=True):
+    for axis, label in zip(axes, ("loss", "validation SI-SDR\nimprovement (dB)", "learning rate"), strict=True):
         axis.set_ylabel(label)
         axis.grid(alpha=0.25)
     axes[2].set_xlabel("step")
@@ -159,18 +162,32 @@ def _figure(width: float, height: float) -> Figure:
     """Return a figure drawn by Agg, without pyplot and its global list of figures."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
+    # the extra space keeps the last time label of a panel off the first of its neighbour
+    figure = Figure(figsize=(width, height), dpi=100, layout=ConstrainedLayoutEngine(wspace=0.04))
     FigureCanvasAgg(figure)
     return figure
 
 
-def _draw_waveform(axis: Axes, trace: FloatArray, rate_hz: float, first_day: float, colour: str) -> None:
+def _gaps_as_nan(trace: FloatArray) -> FloatArray:
+    finite = np.isfinite(trace)
+    return trace if finite.all() else np.where(finite, trace, np.nan)
+
+
+def _draw_waveform(axis: Axes, trace: FloatArray, rate_hz: float, first_day: float, colour: str) -> float:
+    """Draw a trace about its mean and return its largest deviation from that."""
     sample, value = _envelope(trace, _COLUMNS_WAVEFORM)
-    alone = len(trace) == 1
+    some = np.isfinite(value).any()
+    mean = float(np.nanmean(trace, dtype=np.float64)) if some else 0.0
+    value = value.astype(np.float64) - mean
+    peak = float(np.nanmax(np.abs(value))) if some else 0.0
     days = first_day + sample / (rate_hz * _DAY_S)
-    axis.plot(days, value, color=colour, linewidth=0.6, marker="o" if alone else "", markersize=3)
-    axis.margins(x=0)
+    axis.plot(days, value, color=colour, linewidth=0.6, marker="o" if len(trace) == 1 else "", markersize=3)
+    if abs(mean) > 0.1 * peak:
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
+        axis.text(0.99, 0.95, f"mean {mean:.4g}", transform=axis.transAxes, ha="right", va="top", fontsize=8, bbox=box)
+    return peak
 
 
 def _envelope(trace: FloatArray, columns: int) -> tuple[FloatArray, FloatArray]:
@@ -184,47 +201,42 @@ def _envelope(trace: FloatArray, columns: int) -> tuple[FloatArray, FloatArray]:
     return np.repeat(edges, 2) + np.tile([0.0, n / columns / 2], columns), np.column_stack([low, high]).ravel()
 
 
-def _scale_amplitude(axis: Axes, traces: Sequence[FloatArray]) -> None:
-    peak = max((float(np.nanmax(np.abs(t))) for t in traces if np.isfinite(t).any()), default=0.0)
-    if np.isfinite(peak) and peak > 0:
-        axis.set_ylim(-1.08 * peak, 1.08 * peak)
-    axis.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4), useMathText=True)
-
-
 def _draw_spectrogram(axis: Axes, trace: FloatArray, rate_hz: float, first_day: float) -> AxesImage | None:
-    power = _spectrogram(trace, rate_hz, _COLUMNS_SPECTROGRAM)
-    if power is None:
+    window_n = min(256 if len(trace) > 60_000 else 128, len(trace) // 4 * 2)
+    if window_n < 16:
+        axis.set_ylim(0.0, rate_hz / 2)
         axis.text(0.5, 0.5, "too short for a spectrogram", transform=axis.transAxes, ha="center", va="center")
         return None
-    last_day = first_day + len(trace) / (rate_hz * _DAY_S)
-    extent = (first_day, last_day, 0.0, rate_hz / 2)
-    return axis.imshow(power.T, aspect="auto", origin="lower", extent=extent, interpolation="nearest", cmap="magma")
+    # overlapping in short records, end to end in long ones: every sample counts, none is transformed twice there
+    hop = min(max(1, len(trace) // _COLUMNS_SPECTROGRAM), window_n)
+    frames = np.lib.stride_tricks.sliding_window_view(trace, window_n)[::hop]
+    density = _density_db(frames, rate_hz, min(_COLUMNS_SPECTROGRAM, len(frames)))
+    # a frame stands at its centre, or the onset in it would seem to come half a window early
+    first = (window_n - hop) / 2
+    days = [first_day + n / (rate_hz * _DAY_S) for n in (first, first + len(frames) * hop)]
+    extent = (days[0], days[1], 0.0, rate_hz / 2)
+    return axis.imshow(density.T, aspect="auto", origin="lower", extent=extent, interpolation="nearest", cmap="magma")
 
 
-def _spectrogram(trace: FloatArray, rate_hz: float, columns: int) -> FloatArray | None:
-    """Return power spectral density in dB, (column, frequency), NaN where there is none; None for a short trace."""
+def _density_db(frames: FloatArray, rate_hz: float, columns: int) -> FloatArray:
+    """Return power spectral density in dB, (column, frequency): means over frames, NaN where each has a gap."""
     from scipy.fft import rfft
 
-    n = len(trace)
-    window_n = min(_SPECTROGRAM_N, n // 4 * 2)
-    if window_n < 16:
-        return None
-    # half a window apart in short records, end to end in long ones: each sample counts, none is transformed twice
-    hop = window_n // 2 if n < window_n * columns else window_n
-    frames = np.lib.stride_tricks.sliding_window_view(trace, window_n)[::hop]
-    window = np.hanning(window_n).astype(np.float32)
-    columns = min(columns, len(frames))
+    window = np.hanning(frames.shape[1]).astype(np.float32)
+    # single precision is twice as fast, but squares of large or tiny units would leave its range
+    extremes = float(np.fmax.reduce(frames, axis=None)), -float(np.fmin.reduce(frames, axis=None))
+    scale = max((x for x in extremes if np.isfinite(x)), default=0.0) or 1.0
+    power = np.full((columns, frames.shape[1] // 2 + 1), np.nan)
     edges = np.linspace(0, len(frames), columns + 1).astype(np.int64)
-    power = np.full((columns, window_n // 2 + 1), np.nan, dtype=np.float64)
     for column, (first, last) in enumerate(pairwise(edges)):
         block = frames[first:last]
-        block = block[np.isfinite(block).all(axis=1)]
+        block = (block[np.isfinite(block).all(axis=1)] / scale).astype(np.float32)
         if len(block):
             block = (block - block.mean(axis=1, keepdims=True)) * window
             power[column] = (np.abs(rfft(block, axis=1)) ** 2).mean(axis=0)
-    with np.errstate(divide="ignore"):
-        density = 10 * np.log10(power * (2 / (rate_hz * float((window**2).sum()))))
-    return np.where(np.isneginf(density), np.nan, density)
+    level_db = 20 * np.log10(abs(scale)) - 10 * np.log10(rate_hz / 2 * float((window**2).sum()))
+    # silence is the lowest colour; blank means a gap
+    return np.asarray(10 * np.log10(np.maximum(power, np.finfo(np.float32).tiny)) + level_db, dtype=np.float64)
 
 
 def _time_axis(axes: npt.NDArray[Any], first_day: float, n: int, rate_hz: float) -> None:
@@ -233,12 +245,17 @@ def _time_axis(axes: npt.NDArray[Any], first_day: float, n: int, rate_hz: float)
     length = n / (rate_hz * _DAY_S)
     # a single sample, or a few at a high rate, still need an axis with a readable length
     spare = max(0.0, 1e-3 / _DAY_S - length) / 2
+    start = np.datetime64(round(first_day * _DAY_S * 1e3), "ms").item()
     for axis in axes[-1]:
         locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
+        # the formatter's own offset is the date of the last tick: often the day after
+        formatter = ConciseDateFormatter(locator, show_offset=False)  # type: ignore[no-untyped-call]
+        if length > 4 / _DAY_S:
+            formatter.formats[5] = formatter.zero_formats[5] = "%H:%M:%S"
         axis.xaxis.set_major_locator(locator)
-        axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+        axis.xaxis.set_major_formatter(formatter)
         axis.set_xlim(first_day - spare, first_day + length + spare)
-        axis.set_xlabel("time (UTC)")
+        axis.set_xlabel(f"UTC, from {start:%Y-%m-%d %H:%M:%S}")
 
 
 def _common_colours(figure: Figure, axes: npt.NDArray[Any], images: list[AxesImage], units: str) -> None:
@@ -249,12 +266,18 @@ def _common_colours(figure: Figure, axes: npt.NDArray[Any], images: list[AxesIma
     for image in images:
         image.set_clim(highest - _RANGE_DB, highest)
     label = f"dB re ({units})²/Hz" if units else "power density (dB)"
-    figure.colorbar(images[0], ax=axes[1::2].ravel().tolist(), label=label, pad=0.01, aspect=40, extend="both")
+    figure.colorbar(
+        images[0], ax=axes[1::2].ravel().tolist(), label=label, pad=0.01, aspect=40, extend="both", extendfrac=0.02
+    )
 
 
 def _draw_score(axis: Axes, snrs: Sequence[float], values: list[Any], method: str, i: int) -> None:
     colour, marker = _COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)]
-    style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 4, "linewidth": 2.2 if i == 0 else 1.3, "label": method}
+    style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 4, "label": method, "linewidth": 1.3}
+    if i == 0:
+        style |= {"linewidth": 2.2, "zorder": 3}
+    elif i == 1:  # doing nothing: a reference, to be seen even where a method equals it
+        style |= {"linestyle": "--", "zorder": 4}
     if isinstance(values[0], dict):
         if i == 0:
             axis.fill_between(snrs, [v["q25"] for v in values], [v["q75"] for v in values], color=colour, alpha=0.15)

@@ -1,6 +1,19 @@
 """Native rate <-> model rate by whole-number ratios, anchored to the first sample of the whole array."""
 
+from collections.abc import Callable
 from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import firwin, upfirdn
+
+Array = NDArray[np.floating[Any]]
+ReadSpan = Callable[[int, int], Array]
+"""(start, stop) -> block (..., stop - start) of an array whose samples before 0 and behind its end are never asked for."""
+
+_ZERO_CROSSINGS = 16  # of the sinc on either side: a transition band of about a tenth of the Nyquist frequency
 
 
 def ratio(native_hz: float, model_hz: float, tolerance: float = 0.01) -> tuple[int, int]:
@@ -20,3 +33,61 @@ def ratio(native_hz: float, model_hz: float, tolerance: float = 0.01) -> tuple[i
             return best.numerator, best.denominator
     whole = exact.limit_denominator(10_000)
     return max(whole.numerator, 1), whole.denominator
+
+
+def resampled_length(n: int, up: int, down: int) -> int:
+    """Number of output samples that cover the span of `n` input samples, both ends included."""
+    return -(-(n - 1) * up // down) + 1
+
+
+def resample_region(read: ReadSpan, n: int, up: int, down: int, start: int, stop: int) -> NDArray[np.float64]:
+    """Samples [start, stop) of an array of `n` samples at `up / down` times its rate.
+
+    Output sample k lies at input position k * down / up, whatever region is asked for. Windowed-sinc interpolation
+    (Kaiser, beta 8) with the band limit at the lower of the two Nyquist frequencies. Near gaps (NaN), and beyond the
+    ends, the filter sees the nearest sample held; an output sample is NaN where the nearest input sample is.
+    """
+    taps, half = _filter(up, down)
+    reach = half // up + 1
+    # twice the reach beyond what the filter touches: every region then sees the same ends of a short gap, and fills it alike
+    first = (start * down) // up - 3 * reach
+    first -= first % down
+    last = ((stop - 1) * down) // up + 3 * reach + 1
+    a, b = max(first, 0), min(last, n)
+    x = np.asarray(read(a, b), dtype=np.float64)
+    x = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(a - first, last - b)], constant_values=np.nan)
+    valid = np.isfinite(x)
+    filled = x if valid.all() else _hold(x, valid, reach)
+    offset = (half - first * up) // down  # output sample k of the whole array is sample k + offset of this block
+    y = upfirdn(taps, filled, up, down, axis=-1)[..., start + offset : stop + offset]
+    if not valid.all():
+        nearest = (2 * np.arange(start, stop) * down + up) // (2 * up) - first
+        inside = np.clip(nearest, a - first, b - first - 1)  # the last sample may lie just behind the end
+        y[~valid[..., inside]] = np.nan
+    return np.ascontiguousarray(y)
+
+
+@lru_cache(maxsize=32)
+def _filter(up: int, down: int) -> tuple[NDArray[np.float64], int]:
+    half = _ZERO_CROSSINGS * max(up, down)
+    half = -(-half // down) * down  # whole output samples, so that a block starts on an output sample
+    taps = firwin(2 * half + 1, 1 / max(up, down), window=("kaiser", 8.0)) if up != down else np.eye(1, 2 * half + 1, half)[0]
+    for phase in range(up):  # a constant comes through every phase as itself, however large it is
+        taps[phase::up] /= taps[phase::up].sum()
+    return taps, half
+
+
+def _hold(x: NDArray[np.float64], valid: NDArray[np.bool_], reach: int) -> NDArray[np.float64]:
+    """Fill NaN with the nearest sample within `reach`, the mean of both neighbours' in short gaps, and 0 elsewhere."""
+    n = x.shape[-1]
+    index = np.arange(n)
+    left = np.maximum.accumulate(np.where(valid, index, -n - reach), axis=-1)
+    right = np.minimum.accumulate(np.where(valid, index, 2 * n + reach)[..., ::-1], axis=-1)[..., ::-1]
+    near_left, near_right = index - left <= reach, right - index <= reach
+    a = np.take_along_axis(x, np.clip(left, 0, n - 1), -1)
+    b = np.take_along_axis(x, np.clip(right, 0, n - 1), -1)
+    a, b = np.where(near_left, a, 0.0), np.where(near_right, b, 0.0)
+    count = near_left.astype(int) + near_right
+    # a sum of both divided by their number, so that neither side's offset makes a step larger than the other's
+    fill = np.nan_to_num(a + b) / np.maximum(count, 1)
+    return np.where(valid, x, fill)

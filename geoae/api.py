@@ -1,0 +1,125 @@
+"""The verbs for a notebook: each gives back the kind of thing it was given."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import xarray as xr
+
+from geoae import infer
+from geoae.devices import prepare
+from geoae.errors import InputError
+from geoae.jobs import inspect
+from geoae.jobs.denoise import Options, denoise_files, denoise_stream
+from geoae.model import Model, load
+
+if TYPE_CHECKING:
+    from obspy import Stream, Trace
+
+
+@overload
+def denoise(x: "Stream", **options: Any) -> "Stream": ...
+@overload
+def denoise(x: "Trace", **options: Any) -> "Trace": ...
+@overload
+def denoise(x: xr.DataArray, **options: Any) -> xr.DataArray: ...
+@overload
+def denoise(x: xr.DataTree, **options: Any) -> xr.DataTree: ...
+@overload
+def denoise(x: str | Path, out: str | Path | None = None, **options: Any) -> Path: ...
+
+
+def denoise(
+    x: Any,
+    out: str | Path | None = None,
+    *,
+    model: str | Path | Model | None = None,
+    device: str = "auto",
+    batch_size: int = infer.BATCH,
+    threads: int | None = None,
+    dry: float = 0.0,
+    above_band: str = "pass",
+    return_noise: bool = False,
+    **file_options: Any,
+) -> Any:
+    """Take the noise out of a recording; returns what it was given.
+
+    Parameters
+    ----------
+    x
+        ObsPy Stream or Trace; DataArray (..., channel, time) or DataTree, as `geoae.read` gives; or the path of a file.
+    out
+        With a path only: the file to write; default ``INPUT.denoised.mseed`` beside the input.
+    model
+        Name of a shipped model, folder of a trained one, or a loaded `Model`.
+    device
+        "auto", "cpu", "cuda" or "mps".
+    batch_size
+        Windows a call of the net; changes speed, not results.
+    threads
+        Of the CPU; None: as many as this process may use, at most 8.
+    dry
+        Fraction of the original kept in the output, 0 to 1.
+    above_band
+        What lies above the model's band (50 Hz): "pass" or "remove".
+    return_noise
+        Return (signal, noise); their sum is the input to the rounding of its dtype. Not with a path: use `noise_out`.
+    **file_options
+        With a path only: those of `geoae.jobs.denoise.denoise_files`.
+
+    Returns
+    -------
+    Stream, Trace, DataArray, DataTree or Path
+        New; the input is left as it was. Traces of a Stream that cannot be denoised come back unchanged with a warning.
+
+    Raises
+    ------
+    GeoAEError
+        Each of its kinds is also the built-in that fits (ValueError, OSError, LookupError); the message says what to do.
+    """
+    options = Options(model, device, batch_size, threads, dry, above_band)
+    if isinstance(x, str | Path):
+        if return_noise:
+            raise InputError("return_noise is for data in memory; with a path, give noise_out=FILE.")
+        summary = denoise_files([Path(x)], Path(out) if out else None, options, **_paths(file_options))
+        return summary.outputs[0]
+    if out is not None or file_options:
+        named = ", ".join(["out"] * (out is not None) + sorted(file_options))
+        raise InputError(f"{named} go with the path of a file; for data in memory, write the result yourself.")
+    if isinstance(x, xr.DataArray | xr.DataTree):
+        loaded = prepare(load(model), device, threads)
+        if isinstance(x, xr.DataArray):
+            pair = _array(x, loaded, options)
+            return pair if return_noise else pair[0]
+        pairs = {node.path: _tree_arrays(node, loaded, options) for node in x.leaves}
+        trees = tuple(xr.DataTree.from_dict({k: p[i] for k, p in pairs.items()}) for i in (0, 1))
+        return trees if return_noise else trees[0]
+    if type(x).__module__.startswith("obspy"):
+        return denoise_stream(x, options, return_noise)
+    raise InputError(
+        f"denoise was given a {type(x).__name__}; it takes an ObsPy Stream or Trace, an xarray DataArray with a 'time' "
+        "dimension, or the path of a file. Wrap a numpy array: xarray.DataArray(x, dims=('channel', 'time'), "
+        "attrs={'sampling_rate_hz': 100.0})."
+    )
+
+
+def info(path: str | Path) -> inspect.Content:
+    """List what a recording holds: ids, times, rates, gaps, overlaps."""
+    return inspect.info(Path(path))
+
+
+def models() -> list[str]:
+    """Names of the models that come with geoae."""
+    return [str(facts["contract"]["name"]) for facts in inspect.models()]
+
+
+def _array(x: xr.DataArray, model: Model, options: Options) -> tuple[xr.DataArray, xr.DataArray]:
+    return infer.denoise(x, model, dry=options.dry, batch=options.batch_size, above_band=options.above_band)
+
+
+def _tree_arrays(node: xr.DataTree, model: Model, options: Options) -> tuple[xr.Dataset, xr.Dataset]:
+    pairs = {name: _array(array, model, options) for name, array in node.to_dataset().data_vars.items()}
+    return xr.Dataset({k: v[0] for k, v in pairs.items()}), xr.Dataset({k: v[1] for k, v in pairs.items()})
+
+
+def _paths(options: dict[str, Any]) -> dict[str, Any]:
+    return {k: Path(v) if k in ("noise_out", "plot") and v is not None else v for k, v in options.items()}

@@ -1,0 +1,191 @@
+"""Denoise arrays: native rate -> windows at the model's rate -> net -> back, for any region of a record."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from geoae.errors import InputError, SamplingRateError
+from geoae.model import Model
+from geoae.resample import ReadSpan, ratio, resample_region, resampled_length
+from geoae.timeaxis import rate_hz as rate_of
+from geoae.windows import WindowGrid, join_region
+
+Array = NDArray[np.floating[Any]]
+BLOCK = 1 << 20
+"""Samples of a record worked on at once: some hundred windows, tens of MB."""
+BATCH = 8
+"""Windows a call of the net."""
+ABOVE_BAND = ("pass", "remove")
+
+# 1 and 2 are the horizontals of sensors that are not aligned to north; R T (Q) and U V W take the places of E N Z
+_SLOTS = {"E": 0, "2": 0, "T": 0, "U": 0, "A": 0, "N": 1, "1": 1, "R": 1, "Q": 1, "V": 1, "B": 1,
+          "Z": 2, "3": 2, "L": 2, "W": 2, "C": 2}  # fmt: skip
+
+
+def component_slots(codes: Sequence[str]) -> list[int]:
+    """Row of the net's input (E N Z) for each channel code of one sensor; no row is given twice.
+
+    Examples
+    --------
+    >>> component_slots(["HHE", "HHN", "HHZ"]), component_slots(["BH1", "BH2", "BHZ"]), component_slots(["x"])
+    ([0, 1, 2], [1, 0, 2], [2])
+    """
+    slots: list[int] = []
+    for code in codes:
+        wanted = _SLOTS.get(code[-1:].upper(), 2)
+        free = [s for s in (wanted, 2, 1, 0) if s not in slots]
+        if not free:
+            raise InputError(f"A sensor has at most three components; these are {len(codes)}: {', '.join(codes)}.")
+        slots.append(free[0])
+    return slots
+
+
+def check_rate(rate_hz: float, model: Model, what: str) -> None:
+    """Raise SamplingRateError where `model` cannot work on `rate_hz`."""
+    low, high = model.contract.rate_range_hz
+    if not low <= rate_hz <= high:
+        raise SamplingRateError(f"{what} is sampled at {rate_hz:g} Hz; model {model.name!r} takes {low:g} to {high:g} Hz")
+
+
+def noise_reader(
+    read: ReadSpan, n: int, slots: Sequence[int], rate_hz: float, model: Model, *, batch: int = BATCH, above_band: str = "pass"
+) -> ReadSpan:
+    """What the model takes away from a record, as a function of (start, stop).
+
+    Parameters
+    ----------
+    read
+        (start, stop) -> samples (row, stop - start) of the record, NaN in gaps.
+    n
+        Samples of the whole record: windows are anchored to it, so every division gives the same answer.
+    slots
+        Row of the net's input for each row of the record, see `component_slots`.
+    rate_hz
+        Sampling rate of the record.
+    model
+        The denoiser.
+    batch
+        Windows a call of the net.
+    above_band
+        What becomes of frequencies above the model's Nyquist frequency: "pass" leaves them in the signal, "remove" counts
+        them as noise. Below, nothing changes.
+    """
+    up, down = ratio(rate_hz, model.contract.rate_hz)
+    n_model = resampled_length(n, up, down) if (up, down) != (1, 1) else n
+    same_rate = up == down
+    to_model = read if same_rate else partial(resample_region, read, n, up, down)
+    c = model.contract
+    window = c.window if n_model >= c.window else -(-n_model // c.multiple) * c.multiple
+    grid = WindowGrid((n_model,), (window,), (min(c.stride, window),))
+
+    def components(region: tuple[slice, ...]) -> Array:
+        rows = to_model(region[0].start, region[0].stop)
+        out = np.full((c.components, rows.shape[-1]), np.nan)
+        out[list(slots)] = rows
+        return out
+
+    def model_noise(start: int, stop: int) -> Array:
+        return join_region(components, _skip_empty(model.noise), grid, (slice(start, stop),), batch)[list(slots)]
+
+    def native_noise(start: int, stop: int) -> Array:
+        noise = resample_region(model_noise, n_model, down, up, start, stop)
+        if above_band == "remove" and rate_hz > c.rate_hz:
+            low = resample_region(to_model, n_model, down, up, start, stop)
+            noise = noise + np.nan_to_num(read(start, stop) - low)
+        return noise
+
+    return model_noise if same_rate else native_noise
+
+
+def denoise_block(
+    x: Array, noise: Array, dry: float, dtype: np.dtype[Any], rounded: bool = False
+) -> tuple[Array, Array]:
+    """Signal and what was removed, such that their sum is `x` to the rounding of `dtype`.
+
+    Samples that are not finite come back as they came, with nothing removed. `dry` is the fraction of the noise kept;
+    `rounded` gives a signal of whole numbers, for integer encodings.
+    """
+    finite = np.isfinite(x)
+    whole = bool(finite.all())
+    limit = np.finfo(dtype).max
+    signal = x - (1 - dry) * noise if whole else np.where(finite, x - (1 - dry) * noise, x)
+    if rounded:
+        np.rint(signal, out=signal)
+    # what the dtype cannot hold (float64 recordings beyond 3e38) is held at its limit, not turned into infinity
+    signal = np.where(finite, np.clip(signal, -limit, limit), signal).astype(dtype) if np.abs(x).max(initial=0) > limit / 8 else signal.astype(dtype)
+    removed = (x - signal).astype(dtype) if whole else np.where(finite, x - np.where(finite, signal, 0), 0.0).astype(dtype)
+    return signal, removed
+
+
+def denoise(
+    x: xr.DataArray,
+    model: Model,
+    *,
+    dry: float = 0.0,
+    batch: int = BATCH,
+    above_band: str = "pass",
+    progress: Callable[[int], None] = lambda n: None,
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Denoise a labelled array along `time`; returns signal and removed noise with the dims, coords and dtype of `x`.
+
+    Dims: `time`, and at most a `channel` of one sensor; any others (record, station, ...) are worked through one by one.
+
+    Raises
+    ------
+    InputError
+        No `time` dimension, no sampling rate, or more than three channels.
+    SamplingRateError
+        The model does not take the array's rate.
+    """
+    if "time" not in x.dims or x.sizes["time"] == 0:
+        raise InputError(f"The array has dims {x.dims} of sizes {x.shape}; denoising needs samples along 'time'.")
+    rate = rate_of(x)
+    check_rate(rate, model, str(x.name or "the array"))
+    last = [d for d in ("channel", "time") if d in x.dims]
+    ordered = x.transpose(..., *last)
+    slots = component_slots([str(c) for c in x["channel"].values] if "channel" in x.coords else [""] * x.sizes.get("channel", 1))
+    dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float32)
+    signal, removed = np.empty(ordered.shape, dtype), np.empty(ordered.shape, dtype)
+    lead = ordered.shape[: ordered.ndim - len(last)]
+    for index in np.ndindex(lead):
+        one = ordered[index]
+
+        def read(a: int, b: int, one: xr.DataArray = one) -> Array:
+            return np.atleast_2d(np.asarray(one.isel(time=slice(a, b)).values, dtype=np.float64))
+
+        noise = noise_reader(read, one.sizes["time"], slots, rate, model, batch=batch, above_band=above_band)
+        for start in range(0, one.sizes["time"], BLOCK):
+            stop = min(start + BLOCK, one.sizes["time"])
+            s, r = denoise_block(read(start, stop), noise(start, stop), dry, dtype)
+            shape = signal[index][..., start:stop].shape
+            signal[index][..., start:stop], removed[index][..., start:stop] = s.reshape(shape), r.reshape(shape)
+            progress(s.size)
+    attrs = {**x.attrs, "processing": processing(model, dry)}
+    parts = (ordered.copy(data=part).transpose(*x.dims).assign_attrs(attrs) for part in (signal, removed))
+    return next(parts), next(parts)
+
+
+def processing(model: Model, dry: float = 0.0) -> str:
+    """One line of provenance: version, model and digest, as ObsPy's `stats.processing` has it."""
+    from geoae._version import __version__
+
+    return f"geoae {__version__}: denoise(model={model.name!r}, digest={model.digest!r}, dry={dry:g})"
+
+
+def _skip_empty(noise: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    """Windows without a sample, as in long gaps, need no net."""
+
+    def apply(batch: Array) -> Array:
+        some = np.isfinite(batch).any(axis=tuple(range(1, batch.ndim)))
+        if some.all():
+            return noise(batch)
+        out = np.zeros(batch.shape)
+        if some.any():
+            out[some] = noise(batch[some])
+        return out
+
+    return apply

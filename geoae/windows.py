@@ -1,0 +1,151 @@
+"""Cut arrays into overlapping windows and add them back together.
+
+Everything here is numpy: no files, no torch, no labels. Positions count from sample 0 of the whole array.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating[Any]]
+Region = tuple[slice, ...]
+Read = Callable[[Region], Array]
+Apply = Callable[[Array], Array]
+
+
+def window_starts(length: int, window: int, stride: int) -> NDArray[np.intp]:
+    """First sample of each window; the last one sits flush with the end, so nothing is dropped.
+
+    Examples
+    --------
+    >>> window_starts(10, 4, 3), window_starts(11, 4, 3), window_starts(3, 4, 3)
+    (array([0, 3, 6]), array([0, 3, 6, 7]), array([0]))
+    """
+    tail = max(length - window, 0)
+    starts = np.arange(0, tail + 1, stride, dtype=np.intp)
+    return starts if starts[-1] == tail else np.append(starts, tail)
+
+
+@dataclass(frozen=True)
+class WindowGrid:
+    """Where windows lie in a whole array, along its last `len(shape)` axes. An array may be shorter than a window."""
+
+    shape: tuple[int, ...]
+    window: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.shape) == len(self.window) == len(self.stride):
+            raise ValueError(f"shape {self.shape}, window {self.window} and stride {self.stride} need one length")
+        if any(not 0 < s <= w for s, w in zip(self.stride, self.window, strict=True)):
+            raise ValueError(f"stride {self.stride} must lie in 1..window {self.window}, or samples are never seen")
+        if any(n < 1 for n in self.shape):
+            raise ValueError(f"shape {self.shape} holds no sample")
+
+    def starts(self, axis: int) -> NDArray[np.intp]:
+        """First sample of each window along one axis."""
+        return window_starts(self.shape[axis], self.window[axis], self.stride[axis])
+
+    def taper(self, axis: int) -> NDArray[np.float64]:
+        """Weight of a window's samples along one axis: a plateau with cosine flanks as long as the overlap.
+
+        Never zero: samples at the ends of the array lie in one window alone.
+        """
+        window, overlap = self.window[axis], self.window[axis] - self.stride[axis]
+        edge = np.minimum(np.arange(window), np.arange(window)[::-1])
+        rise = np.clip((edge + 0.5) / max(overlap, 1), 0, 1)
+        return np.maximum(np.sin(0.5 * np.pi * rise) ** 2, 1e-6)
+
+    def touching(self, axis: int, region: slice) -> NDArray[np.intp]:
+        """Starts of all windows that share a sample with `region`."""
+        starts = self.starts(axis)
+        return starts[(starts < region.stop) & (starts + self.window[axis] > region.start)]
+
+
+def join_region(read: Read, apply: Apply, grid: WindowGrid, region: Region, batch: int = 16) -> Array:
+    """Apply a function to every window that touches a region, and cross-fade the answers.
+
+    The answer for a sample is the weighted mean over all windows holding it, always added in the same order: it does not
+    depend on how the array is divided into regions.
+
+    Parameters
+    ----------
+    read
+        Region of the whole array -> block (..., *region); called once, with all that the windows need.
+    apply
+        Batch of windows (batch, ..., *window) -> batch of windows. Samples beyond a short array are NaN.
+    grid
+        Where the windows lie.
+    region
+        One slice an axis of the grid, with start and stop.
+    batch
+        Windows a call of `apply`.
+
+    Returns
+    -------
+    Array
+        Shape (..., *region), float64.
+    """
+    touched = [grid.touching(axis, r) for axis, r in enumerate(region)]
+    # all windows touching the region, not only those inside: its edges need their neighbours
+    origin = [int(starts[0]) for starts in touched]
+    ends = [min(int(s[-1]) + w, n) for s, w, n in zip(touched, grid.window, grid.shape, strict=True)]
+    block = _pad(read(tuple(slice(a, b) for a, b in zip(origin, ends, strict=True))), grid, origin, ends)
+    tapers = [grid.taper(axis) for axis in range(len(region))]
+    total = weight = None
+    for corners in _batches(product(*touched), batch):
+        windows = np.stack([block[(..., *_window(c, origin, grid))] for c in corners])
+        for corner, answer in zip(corners, apply(windows), strict=True):
+            if total is None:
+                total = np.zeros((*answer.shape[: answer.ndim - len(region)], *(r.stop - r.start for r in region)))
+                weight = np.zeros(tuple(r.stop - r.start for r in region))
+            inside, here = _overlap(corner, grid.window, region)
+            w = _outer([t[i] for t, i in zip(tapers, inside, strict=True)])
+            total[(..., *here)] += w * answer[(..., *inside)]
+            weight[here] += w  # type: ignore[index]
+    assert total is not None and weight is not None  # every sample lies in a window
+    return np.divide(total, weight, out=total)
+
+
+def _pad(block: Array, grid: WindowGrid, origin: list[int], ends: list[int]) -> Array:
+    missing = [max(w - (b - a), 0) for w, a, b in zip(grid.window, origin, ends, strict=True)]
+    if not any(missing):
+        return block
+    lead = [(0, 0)] * (block.ndim - len(missing))
+    return np.pad(block.astype(np.result_type(block, np.float32)), lead + [(0, m) for m in missing], constant_values=np.nan)
+
+
+def _window(corner: tuple[int, ...], origin: list[int], grid: WindowGrid) -> Region:
+    return tuple(slice(c - o, c - o + w) for c, o, w in zip(corner, origin, grid.window, strict=True))
+
+
+def _overlap(corner: tuple[int, ...], window: tuple[int, ...], region: Region) -> tuple[Region, Region]:
+    """The shared samples of a window and a region: as slices of the window, and of the region."""
+    inside, here = [], []
+    for c, w, r in zip(corner, window, region, strict=True):
+        a, b = max(c, r.start), min(c + w, r.stop)
+        inside.append(slice(a - c, b - c))
+        here.append(slice(a - r.start, b - r.start))
+    return tuple(inside), tuple(here)
+
+
+def _outer(tapers: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    out = tapers[0]
+    for t in tapers[1:]:
+        out = out[..., None] * t
+    return out
+
+
+def _batches(items: Iterator[tuple[int, ...]], size: int) -> Iterator[list[tuple[int, ...]]]:
+    batch: list[tuple[int, ...]] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
