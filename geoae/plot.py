@@ -89,7 +89,7 @@ def plot_denoised(
 
 
 def plot_evaluation(results: dict[str, Any]) -> Figure:
-    """Draw what `geoae.evaluate.compare` returned: one row of panels a band, scores against SNR by method.
+    """Draw what `geoae.evaluation.compare` returned: one row of panels a band, scores against SNR by method.
 
     Lines are medians over the mixtures; the first method, the model, has its quartiles shaded.
     """

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from geoae import catalog, infer
 from geoae.devices import prepare
 from geoae.errors import InputError, OutputError, OutputExistsError
-from geoae.evaluate import compare, table
+from geoae.evaluation import compare, table
 from geoae.model import Model, load
 
 FILES = ("results.json", "results.md", "results.png")

@@ -46,8 +46,8 @@ def train(
     import os
 
     from geoae import devices
-    from geoae.train import Job
-    from geoae.train import train as run
+    from geoae.training import Job
+    from geoae.training import train as run
 
     plan = load_recipe(recipe)
     folder = catalog.locate(data)

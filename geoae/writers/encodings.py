@@ -12,7 +12,7 @@ import numpy as np
 
 from geoae.errors import InputError
 
-DTYPES = {
+DTYPES: dict[str, np.dtype] = {
     "INT16": np.dtype(np.int16),
     "INT32": np.dtype(np.int32),
     "FLOAT32": np.dtype(np.float32),
@@ -106,8 +106,9 @@ class RecordHead:
         return (self.length - self.data_start) // DTYPES[self.encoding].itemsize
 
 
+@lru_cache(maxsize=64)
 def encoding_of(dtype: np.dtype) -> str | None:
-    """Encoding that holds every value of a dtype, or None where that depends on the values.
+    """Choose the encoding that holds every value of a dtype; None where that depends on the values.
 
     Raises
     ------
@@ -125,7 +126,7 @@ def encoding_of(dtype: np.dtype) -> str | None:
 
 
 def encode(samples: np.ndarray, encoding: str | None, name: str) -> tuple[np.ndarray, str]:
-    """Samples as the dtype of an encoding, rounded on purpose where it holds integers.
+    """Convert samples to the dtype of an encoding, rounded on purpose where it holds integers.
 
     Parameters
     ----------
@@ -134,7 +135,11 @@ def encode(samples: np.ndarray, encoding: str | None, name: str) -> tuple[np.nda
     encoding
         One of `DTYPES`; None: by dtype, and by value for 64-bit integers (INT32 where they fit, else FLOAT64).
     name
-        What the message calls the trace.
+        What messages call the trace.
+
+    Returns
+    -------
+    The samples, and the encoding's name.
 
     Raises
     ------
@@ -194,7 +199,7 @@ def rate_fields(rate_hz: float) -> tuple[int, int, float | None]:
 
 
 def pack(head: RecordHead, first: int, samples: np.ndarray, sequence: int) -> np.ndarray:
-    """Records of an uncompressed encoding.
+    """Lay out records of an uncompressed encoding.
 
     Parameters
     ----------

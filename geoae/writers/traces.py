@@ -1,17 +1,17 @@
-"""Samples of traces to a file of any format that ObsPy writes, all or nothing.
+"""Samples of traces to files of any format that ObsPy writes, all or nothing.
 
 miniSEED goes to disk block by block; every other format is collected in memory and written at the end.
 """
 
+import os
 import shutil
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field
 from io import BytesIO
-from os import fsync
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -19,31 +19,24 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from geoae.errors import GeoAEError, InputError, OutputError, OutputExistsError
-from geoae.writers.encodings import DTYPES, RecordHead, encode, encoding_of, number, pack, to_integers
+from geoae.writers.encodings import DTYPES, RecordHead, encode, encoding_of, to_integers
+from geoae.writers.records import RecordFile
 
 if TYPE_CHECKING:
     from geoae.readers.layout import Segment
 
-_REFUSED = {
-    "PICKLE": "it can run code when opened",
-    "WAV": "it holds neither ids nor times",
-}
+_REFUSED = {"PICKLE": "it can run code when it is opened", "WAV": "it holds neither ids nor times"}
 _ONE_TRACE_A_FILE = {"SAC", "SACXY"}
-_INTEGERS_ONLY = {"GSE2", "GCF"}
-_SHORT, _LONG = 512, 4096
-"""Bytes a miniSEED record, for segments of a few hundred samples and for others."""
-_STEIM_PIECE = 65536
-"""Samples compressed in one go: each ends with a record that is not full."""
-_READ_IN_ONE = 2**31 - _LONG
-"""Bytes up to which ObsPy reads a file in one go; beyond, it joins only what lies side by side."""
+_INTEGERS_ONLY = {"GCF", "GSE2"}
+_SINGLE_PRECISION = {"AH", "Q", "SAC", "SACXY", "SEGY", "SU"}
 
 
 def supported_formats() -> list[str]:
     """Names of the formats that can be written, as ObsPy calls them.
 
-    GSE2 and GCF hold integers: samples are rounded on purpose. SEGY and SU hold float32 here, and start times to
-    the microsecond only as far as their trace headers do. WAV and PICKLE are left out: the first holds neither ids
-    nor times, the second can run code when opened.
+    GCF and GSE2 hold integers: samples are rounded on purpose. AH, Q, SAC, SACXY, SEGY and SU hold float32. Ids,
+    and times below a millisecond or second, survive as far as the format has room for them. WAV and PICKLE are left
+    out: the first holds neither ids nor times, the second can run code when it is opened.
     """
     from obspy.core.util.base import ENTRY_POINTS
 
@@ -51,10 +44,10 @@ def supported_formats() -> list[str]:
 
 
 class TraceWriter:
-    """One output file (or set of files) that appears under its name only when all of it is there.
+    """One output that appears under its name only when all of it is there.
 
-    Use it in a ``with`` statement: leaving it by an exception, Ctrl-C included, leaves nothing behind and an existing
-    output untouched. Work in progress lies in a hidden folder ``.NAME.XXXX.part`` beside the output.
+    Use it in a ``with`` statement: leaving that by an exception, Ctrl-C included, leaves nothing behind, and an
+    existing output as it was. Work in progress lies in a hidden folder ``.NAME.XXXX.part`` beside the output.
 
     Parameters
     ----------
@@ -66,7 +59,7 @@ class TraceWriter:
     overwrite
         Replace what is there.
     encoding
-        miniSEED only: FLOAT32, FLOAT64, INT16, INT32, STEIM1, STEIM2; samples are rounded on purpose where it holds
+        Of miniSEED: FLOAT32, FLOAT64, INT16, INT32, STEIM1 or STEIM2; samples are rounded on purpose where it holds
         integers. None: by dtype, and 64-bit integers as INT32 where they fit, else as FLOAT64.
 
     Raises
@@ -74,7 +67,7 @@ class TraceWriter:
     OutputExistsError
         The output is there already.
     OutputError
-        The folder is missing or cannot be written to, or, from any method, the disk is full.
+        The folder is missing or cannot be written to; from any method: the disk is full or fails.
     InputError
         Unknown format or encoding.
     """
@@ -82,25 +75,29 @@ class TraceWriter:
     def __init__(
         self,
         path: Path,
-        format: str = "MSEED",  # noqa: A002 - ObsPy's word, and the command line's
+        format: str = "MSEED",  # noqa: A002 - ObsPy's word, and that of the command line
         *,
         overwrite: bool = False,
         encoding: str | None = None,
     ) -> None:
         self._format = _known_format(format)
         if encoding is not None and (self._format != "MSEED" or encoding not in DTYPES):
-            raise InputError(f"No encoding {encoding} for {self._format}; MSEED takes {', '.join(DTYPES)}.")
-        self._path, self._overwrite = Path(path), overwrite
+            raise InputError(f"No encoding {encoding} for {self._format}; only MSEED takes one of {', '.join(DTYPES)}.")
+        # a link stays a link: what it points to is replaced
+        self._path = path.resolve() if path.is_symlink() else path
+        self._overwrite = overwrite
         self._refuse_existing([self._path])
-        self._folder = _part_folder(self._path)
         self._written: tuple[Path, ...] = ()
         self._skipped: list[Segment] = []
-        self._progress: dict[object, tuple[Segment, int]] = {}
+        self._progress: dict[tuple[int, int], tuple[Segment, int]] = {}
         self._ranks: dict[Path | None, int] = {}
-        self._open = True
+        self._sink: RecordFile | _Collection | None = None
+        self._folder = _part_folder(self._path)
         with self._all_or_nothing():
             part = self._folder / self._path.name
-            self._sink = _RecordFile(part, encoding) if self._format == "MSEED" else _Collection(part, self._format)
+            self._sink = (
+                RecordFile(part, encoding, _steim) if self._format == "MSEED" else _Collection(part, self._format)
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -115,72 +112,71 @@ class TraceWriter:
 
     @property
     def written(self) -> tuple[Path, ...]:
-        """The files, once closed."""
+        """The files, sorted; none before `close`."""
         return self._written
 
     @property
-    def skipped(self) -> tuple["Segment", ...]:
-        """Segments without samples, which no format can hold."""
+    def skipped(self) -> "tuple[Segment, ...]":
+        """Segments without samples, which are left out."""
         return tuple(self._skipped)
 
     def put(self, segment: "Segment", offset: int, data: np.ndarray, header: Any) -> None:
         """Add samples [offset, offset + len(data)) of a segment.
 
-        Blocks of one segment follow each other without holes; segments may take turns. A block with offset 0 begins
-        the segment anew and drops what was put of it before.
+        Blocks of one segment follow each other without holes; segments may take turns. Offset 0 begins a segment
+        anew: what was put of it before is dropped.
 
         Parameters
         ----------
         segment
-            Its times, rate and place in the output's order count.
+            Its start, rate, length and order count.
+        offset
+            Position of ``data[0]`` in the segment.
         data
-            Shape (time,), one dtype a segment.
+            Shape (time,), one dtype a segment; may be reused afterwards.
         header
             ObsPy Stats: ids, and whatever else the format holds. Not changed.
 
         Raises
         ------
         InputError
-            Samples that the format or encoding cannot hold, or that are not the next of their segment. The writer
-            stays usable: the segment may be put again.
+            Samples or ids that the output cannot hold, or samples that are not the next of their segment. The writer
+            stays open, and the segment must be put from its start.
         OutputError
             The disk is full or fails; nothing is left behind.
         """
-        self._expect_open()
-        data = np.asarray(data)
         if segment.n == 0:
             self._skipped.append(segment)
             return
-        key = self._key(segment)
-        done = 0 if offset == 0 else self._progress[key][1] if key in self._progress else 0
+        sink, key = self._expect_open(), self._key(segment)
+        done = 0 if offset == 0 else self._progress.get(key, (segment, 0))[1]
+        self._progress[key] = segment, 0
         if data.ndim != 1 or offset != done or offset + len(data) > segment.n:
             raise InputError(
-                f"{segment.id}: expected samples {done} to at most {segment.n} of this segment, "
-                f"got {offset} with shape {data.shape}."
+                f"{segment.id}: expected samples of this segment from {done} to at most {segment.n}, "
+                f"got shape {data.shape} from {offset}."
             )
         with self._all_or_nothing():
-            self._sink.put(key, segment, offset, data, header)
+            sink.put(key, segment, offset, data, header)
         self._progress[key] = segment, offset + len(data)
 
     def put_raw(self, segment: "Segment", records: bytes) -> None:
-        """Add a whole segment as the miniSEED records it came in; drops what was put of it before.
+        """Add a whole segment as the miniSEED records it came in, in place of what was put of it before.
 
         Raises
         ------
         InputError
-            The output is not miniSEED, or `records` are none.
+            The output is not miniSEED, or `records` are not.
+        OutputError
+            The disk is full or fails; nothing is left behind.
         """
-        self._expect_open()
-        if not isinstance(self._sink, _RecordFile):
+        sink, key = self._expect_open(), self._key(segment)
+        if isinstance(sink, _Collection):
             raise InputError(f"{segment.id}: miniSEED records can be passed on to MSEED only, not to {self._format}.")
-        if not records:
-            self._skipped.append(segment)
-            return
         if len(records) < 128 or records[6:7] not in (b"D", b"R", b"Q", b"M"):
-            raise InputError(f"{segment.id}: {len(records)} bytes that do not begin with a miniSEED data record.")
-        key = self._key(segment)
+            raise InputError(f"{segment.id}: got {len(records)} bytes that do not begin with a miniSEED data record.")
         with self._all_or_nothing():
-            self._sink.put_raw(key, records)
+            sink.put_raw(key, records)
         self._progress[key] = segment, segment.n
 
     def close(self) -> None:
@@ -189,18 +185,20 @@ class TraceWriter:
         Raises
         ------
         InputError
-            No samples at all, or segments that are not complete, or that the format cannot hold.
+            No samples at all, a segment that is not complete, or something that the format cannot hold.
         OutputExistsError
-            A file that is about to be written is there already.
+            A file of the output has appeared meanwhile, or one of several is there already.
+        OutputError
+            The disk is full or fails; nothing is left behind.
         """
-        if not self._open:
+        if self._sink is None:
             return
         try:
-            for segment, done in self._progress.values():
-                if done != segment.n:
-                    raise InputError(f"{segment.id}: only {done} of {segment.n} samples were put before closing.")
             if not self._progress:
-                raise InputError(f"No samples for {self._path}; nothing was written.")
+                raise InputError(f"There are no samples to write; {self._path} was not made.")
+            for segment, done in self._progress.values():
+                if done < segment.n:
+                    raise InputError(f"{segment.id}: only {done} of {segment.n} samples were put; nothing was written.")
             with self._all_or_nothing():
                 self._sink.finish()
                 self._written = self._publish()
@@ -209,46 +207,47 @@ class TraceWriter:
 
     def abort(self) -> None:
         """Remove what is unfinished; nothing happens after `close`."""
-        self._open = False
-        if hasattr(self, "_sink"):
+        if self._sink is not None:
             self._sink.discard()
+        self._sink = None
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _key(self, segment: "Segment") -> tuple[int, int]:
-        """Sorts segments in the order of the output."""
-        return self._ranks.setdefault(segment.source, len(self._ranks)), segment.order
-
-    def _expect_open(self) -> None:
-        if not self._open:
+    def _expect_open(self) -> "RecordFile | _Collection":
+        if self._sink is None:
             raise InputError(f"The writer of {self._path} is closed.")
+        return self._sink
+
+    def _key(self, segment: "Segment") -> tuple[int, int]:
+        """Sorts segments: sources as they come, then the order inside each."""
+        return self._ranks.setdefault(segment.source, len(self._ranks)), segment.order
 
     def _refuse_existing(self, paths: list[Path]) -> None:
         for path in paths:
             if path.exists() and not path.is_file():
-                raise OutputError(f"{path} is not a regular file and cannot be replaced; choose another output.")
+                raise OutputError(f"{path} is not a file that could be replaced; choose another output.")
             if path.exists() and not self._overwrite:
                 raise OutputExistsError(f"{path} is there already; choose another output, or ask for overwriting.")
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
-        """Turn failures of the disk into OutputError and clean up."""
+        """Clean up when the disk fails, and say so."""
         try:
             yield
         except OSError as error:
             self.abort()
             if isinstance(error, GeoAEError):
                 raise
-            reason = error.strerror or error
-            raise OutputError(f"{self._path} could not be written ({reason}); nothing is left of it.") from error
+            # numpy's tofile tells only how much it could write
+            reason = error.strerror or f"is the disk full? ({error})"
+            raise OutputError(f"{self._path} cannot be written: {reason}. Nothing is left of it.") from error
 
     def _publish(self) -> tuple[Path, ...]:
-        parts = sorted(path for path in self._folder.iterdir() if path.name[0] != ".")
-        # a link stays a link, and what it points to is replaced
-        targets = [(self._path.parent / part.name).resolve() for part in parts]
+        parts = sorted(self._folder.iterdir())
+        targets = [self._path.parent / part.name for part in parts]
         self._refuse_existing(targets)
         for part in parts:
             with part.open("rb") as file:
-                fsync(file.fileno())
+                os.fsync(file.fileno())
         fresh = [target for target in targets if not target.exists()]
         try:
             for part, target in zip(parts, targets, strict=True):
@@ -257,125 +256,121 @@ class TraceWriter:
             for target in fresh:
                 target.unlink(missing_ok=True)
             raise
-        return tuple(self._path.parent / part.name for part in parts)
+        return tuple(targets)
 
 
-@dataclass(slots=True)
-class _Laid:
-    """What is known of one segment of a miniSEED file under way."""
+class _Collection:
+    """Whole segments in memory, for the formats that are written in one go."""
 
-    head: RecordHead | None
-    extents: list[tuple[int, int]] = field(default_factory=list)
-    """Where its records lie: first byte and number of bytes."""
-    stream: bytes = b""
-    """Quality letter and ids as they stand in its records: readers join records by them."""
-    waiting: list[np.ndarray] = field(default_factory=list)
-    """Samples that do not fill a record yet."""
-    n_written: int = 0
-
-
-class _RecordFile:
-    """A miniSEED file under way, segments in any order; `finish` puts them in theirs if a reader would notice.
-
-    Readers list ids as they first appear, and join a record to the last segment of its id only. So channels may
-    take turns, but overlapping segments of one id may not.
-    """
-
-    def __init__(self, path: Path, encoding: str | None) -> None:
-        self._path, self._encoding = path, encoding
-        self._file = path.open("xb", buffering=1 << 20)
-        self._size = 0
-        self._sequence = 1
-        self._dropped = False
-        self._laid: dict[tuple[int, int], _Laid] = {}
+    def __init__(self, path: Path, format_name: str) -> None:
+        self._path, self._format = path, format_name
+        self._kept: dict[tuple[int, int], tuple[Segment, Any, list[np.ndarray]]] = {}
 
     def put(self, key: tuple[int, int], segment: "Segment", offset: int, data: np.ndarray, header: Any) -> None:
+        encoding_of(data.dtype)  # refuses what are no samples
+        if self._format in _INTEGERS_ONLY:
+            block = to_integers(data, np.dtype(np.int32), f"{segment.id}: {self._format}")
+        elif self._format in _SINGLE_PRECISION:
+            block, _ = encode(data, "FLOAT32", segment.id)
+        else:
+            block = data
         if offset == 0:
-            self._begin(key, _Laid(self._head(segment, header, encoding_of(data.dtype))))
-        laid = self._laid[key]
-        assert laid.head is not None
-        laid.waiting.append(data)
-        n_waiting = sum(map(len, laid.waiting))
-        step = _STEIM_PIECE if laid.head.encoding.startswith("STEIM") else laid.head.capacity
-        if self._encoding is None and encoding_of(data.dtype) is None:
-            step = segment.n  # all values decide on the encoding; such integers lie in memory anyway
-        n = n_waiting if offset + len(data) == segment.n else n_waiting // step * step
-        if not n:
-            laid.waiting[-1] = data.copy()
-            return
-        samples = np.concatenate(laid.waiting) if len(laid.waiting) > 1 else data
-        laid.waiting = [samples[n:].copy()]
-        self._write_samples(laid, laid.head, samples[:n], segment)
-
-    def put_raw(self, key: tuple[int, int], records: bytes) -> None:
-        laid = _Laid(None)
-        self._begin(key, laid)
-        self._write(laid, np.frombuffer(records, np.uint8)[None])
+            self._kept[key] = segment, deepcopy(header), []
+        self._kept[key][2].append(block.copy())
 
     def finish(self) -> None:
-        self._file.close()
-        wanted = [(start, size, laid) for _, laid in sorted(self._laid.items()) for start, size in laid.extents]
-        found = sorted(wanted, key=lambda extent: extent[0])
-        if self._dropped or self._size > _READ_IN_ONE or _as_read(found) != _as_read(wanted):
-            self._rewrite(wanted)
+        from obspy import Stream
+
+        traces = [_trace(*kept) for _, kept in sorted(self._kept.items(), key=lambda item: item[0])]
+        if self._format in _ONE_TRACE_A_FILE and len(traces) > 1:
+            jobs = [([trace], path) for trace, path in zip(traces, self._names(traces), strict=True)]
+        else:
+            jobs = [(traces, self._path)]
+        # 5 is IEEE float32; the default, IBM's, has fewer digits
+        options = {"data_encoding": 5} if self._format == "SEGY" else {}
+        for some, path in jobs:
+            try:
+                with warnings.catch_warnings():
+                    # SEGY and SU say so for every trace that comes from another format
+                    warnings.filterwarnings("ignore", "CREATING TRACE HEADER")
+                    Stream(some).write(str(path), format=self._format, **options)
+            except Exception as error:  # each format has its own kinds for what it cannot hold
+                _raise_disk_error(error)
+                raise InputError(
+                    f"{self._format} cannot hold this: {error}. Choose another output format, MSEED holds most."
+                ) from error
 
     def discard(self) -> None:
-        with suppress(OSError):
-            self._file.close()
+        self._kept.clear()
 
-    def _head(self, segment: "Segment", header: Any, by_dtype: str | None) -> RecordHead:
-        quality = str(header.get("mseed", {}).get("dataquality", "D"))
-        return RecordHead(
-            network=header.network,
-            station=header.station,
-            location=header.location,
-            channel=header.channel,
-            quality=quality if quality in "DRQM" else "D",
-            rate_hz=segment.rate_hz,
-            start_ns=segment.start_ns,
-            encoding=self._encoding or by_dtype or "FLOAT64",
-            length=_SHORT if segment.n < 400 else _LONG,
-        )
+    def _names(self, traces: list[Any]) -> list[Path]:
+        labels = [trace.id.replace("/", "_") for trace in traces]
+        times = Counter(labels)
+        for i, trace in enumerate(traces):
+            if times[labels[i]] > 1:
+                labels[i] += trace.stats.starttime.strftime(".%Y%m%dT%H%M%S.%fZ")
+        for i, label in enumerate(labels):
+            if label in labels[:i]:
+                labels[i] += f".{i}"
+        return [self._path.with_name(f"{self._path.stem}.{label}{self._path.suffix}") for label in labels]
 
-    def _begin(self, key: tuple[int, int], laid: _Laid) -> None:
-        self._dropped |= bool(key in self._laid and self._laid[key].extents)
-        self._laid[key] = laid
 
-    def _write_samples(self, laid: _Laid, head: RecordHead, samples: np.ndarray, segment: "Segment") -> None:
-        samples, encoding = encode(samples, self._encoding, segment.id)
-        head = head if head.encoding == encoding else replace(head, encoding=encoding)
-        if encoding.startswith("STEIM"):
-            records = _compress(head, laid.n_written, samples)
-            number(records, self._sequence)
-        else:
-            records = pack(head, laid.n_written, samples, self._sequence)
-        self._sequence += len(records)
-        laid.n_written += len(samples)
-        self._write(laid, records)
+def _trace(segment: "Segment", header: Any, blocks: list[np.ndarray]) -> Any:
+    """ObsPy Trace of a whole segment; the segment has the last word on start and rate."""
+    from obspy import Trace, UTCDateTime
 
-    def _write(self, laid: _Laid, records: np.ndarray) -> None:
-        """Shape (record, bytes)."""
-        laid.stream = laid.stream or records[0, 6:20].tobytes()
-        self._file.write(records.data)
-        if laid.extents and sum(laid.extents[-1]) == self._size:
-            start, size = laid.extents[-1]
-            laid.extents[-1] = start, size + records.nbytes
-        else:
-            laid.extents.append((self._size, records.nbytes))
-        self._size += records.nbytes
+    start = UTCDateTime(ns=segment.start_ns)
+    if header.starttime != start:
+        header.starttime = start
+    if header.sampling_rate != segment.rate_hz:
+        header.sampling_rate = segment.rate_hz
+    trace = Trace(header=header)
+    trace.data = np.concatenate(blocks)
+    return trace
 
-    def _rewrite(self, wanted: list[tuple[int, int, _Laid]]) -> None:
-        """Copy the file with its segments in order and number the records anew, those passed on excepted."""
-        spool = self._path.with_name("." + self._path.name)
-        self._path.rename(spool)
-        sequence = 1
-        with spool.open("rb") as old, self._path.open("xb", buffering=1 << 20) as self._file:
-            for start, size, laid in wanted:
-                old.seek(start)
-                for n_bytes in _portions(size):
-                    records = np.frombuffer(bytearray(old.read(n_bytes)), np.uint8)
-                    if laid.head is not None:
-                        records = records.reshape(-1, laid.head.length)
-                        number(records, sequence)
-                        sequence += len(records)
-                    self._file.write(records.data)
+
+def _raise_disk_error(error: BaseException) -> None:
+    """Raise what lies at the root of an error if that is the disk: ObsPy's SAC errors are OSErrors of their own."""
+    while error.__context__ is not None:
+        error = error.__context__
+    if isinstance(error, OSError) and type(error).__module__ == "builtins":
+        raise error
+
+
+def _steim(head: RecordHead, first: int, samples: np.ndarray) -> np.ndarray:
+    """Compressed records, bytes of shape (record, length), of samples from position `first` of a segment."""
+    from obspy import Trace, UTCDateTime
+
+    # what Stream.write ends up calling, which searches for it for longer than a short trace takes to compress
+    from obspy.io.mseed.core import _write_mseed
+
+    header = {
+        "network": head.network,
+        "station": head.station,
+        "location": head.location,
+        "channel": head.channel,
+        "sampling_rate": head.rate_hz,
+        "starttime": UTCDateTime(ns=head.start_ns + round(first / head.rate_hz * 1e9)),
+        "mseed": {"dataquality": head.quality},
+    }
+    buffer = BytesIO()
+    _write_mseed([Trace(samples, header)], buffer, encoding=head.encoding, reclen=head.length, byteorder=">")
+    return np.frombuffer(bytearray(buffer.getbuffer()), np.uint8).reshape(-1, head.length)
+
+
+def _known_format(name: str) -> str:
+    known = supported_formats()
+    if name.upper() in _REFUSED:
+        raise InputError(f"{name} is not written: {_REFUSED[name.upper()]}. Choose one of {', '.join(known)}.")
+    if name.upper() not in known:
+        raise InputError(f"Unknown output format {name}; choose one of {', '.join(known)}.")
+    return name.upper()
+
+
+def _part_folder(path: Path) -> Path:
+    if not path.parent.is_dir():
+        raise OutputError(f"The folder {path.parent} for the output is not there; make it first.")
+    try:
+        return Path(tempfile.mkdtemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent))
+    except OSError as error:
+        raise OutputError(f"The folder {path.parent} cannot be written to: {error.strerror}.") from error

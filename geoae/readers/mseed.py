@@ -1,0 +1,401 @@
+"""Index miniSEED 2 files without decoding them, and decode only the records that hold the samples asked for.
+
+Covers files whose records all have one length; for anything else `index` gives None, and ObsPy reads the file whole.
+"""
+
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geoae.errors import DamagedFileError
+from geoae.readers.layout import Segment
+
+_DTYPES = {0: "S1", 4: "f4", 5: "f8", 12: "f4", 13: "f4", 14: "f4"} | dict.fromkeys((1, 3, 10, 11, 16, 30, 32), "i4")
+_HEADER_BYTES = 256  # enough for the fixed header and the blockettes that tell times, rates and encodings
+_CHUNK_BYTES = 2**24  # files are read in such pieces, so that memory does not grow with the file
+_MAX_HOLE_BYTES = 2**16  # reading over a hole this small is faster than seeking past it
+
+# libmseed reports through one global callback, and warnings are caught through global state
+LIBMSEED_LOCK = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Records:
+    """The records of one segment: row k of the file's grid of records begins at byte k * length."""
+
+    path: Path
+    length: int
+    rows: np.ndarray
+    """Record numbers in the file, in order of their samples."""
+    ends: np.ndarray
+    """Samples up to and including each record, counted from the first record."""
+    skip: int
+    """Samples of the first record before the segment begins, where a selection of time cut into it."""
+    encoding: int
+    quality: str
+    byteorder: str
+    own_rate: bool
+    """True if a blockette 100 tells the sampling rate."""
+    file_bytes: int
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What the samples are decoded to."""
+        return np.dtype(_DTYPES[self.encoding])
+
+
+def is_miniseed(head: bytes) -> bool:
+    """Tell whether the first bytes of a file (48 or more) are the header of a miniSEED 2 record."""
+    return len(head) >= 48 and bool(_valid_headers(np.frombuffer(head[:48], np.uint8)[np.newaxis])[0])
+
+
+def index(path: Path) -> tuple[list[Segment], list[str]] | None:
+    """Find the segments of a file as ObsPy would, reading headers only.
+
+    Returns
+    -------
+    segments and notes, or None
+        None if the file is no miniSEED of records of one length, or holds something that ObsPy must judge.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = _record_length(file.read(4096))
+        if length is None or size < length:
+            return None
+        file.seek(0)
+        parts = [_parse(chunk) for chunk in _record_heads(file, length, size // length)]
+    if any(part is None for part in parts):
+        return None
+    table = np.concatenate([part for part in parts if part is not None])
+    if np.any(table["length"] != length) or not np.isin(table["encoding"], list(_DTYPES)).all():
+        return None
+    segments = _segments(table, path, length, size)
+    notes = []
+    if lost := size % length:
+        notes.append(
+            f"{path.name}: the last {lost} bytes are no whole record and were left out; "
+            f"{size // length} whole records of {length} bytes were read."
+        )
+    return segments, notes
+
+
+def fetch(parts: Sequence[tuple[Records, int, int]]) -> list[np.ndarray]:
+    """Decode samples start ... stop of several segments of one id at once.
+
+    Parameters
+    ----------
+    parts
+        (records, start, stop) of each; many small segments of one file cost little more than one large one.
+
+    Raises
+    ------
+    DamagedFileError
+        If a record cannot be decoded.
+    """
+    spans = [_span(*part) for part in parts]
+    results: list[np.ndarray | None] = [None] * len(parts)
+    groups: dict[tuple[Path, int, str, str], list[int]] = {}
+    for number, (records, _, _) in enumerate(parts):
+        # ObsPy gives one trace after the other only within one id, quality and kind of sample
+        groups.setdefault((records.path, records.length, records.quality, records.dtype.str), []).append(number)
+    for (path, length, _, kind), members in groups.items():
+        rows = np.concatenate([parts[number][0].rows[spans[number][0]] for number in members])
+        data = _read_rows(path, length, rows)
+        if len(members) > 1 and not any(parts[number][0].own_rate for number in members):
+            sizes = [np.diff(parts[number][0].ends, prepend=0)[spans[number][0]] for number in members]
+            _close_gaps(data, np.concatenate(sizes))
+        counts = [spans[number][1] for number in members]
+        samples = _decode(data, path, length, np.dtype(kind))
+        if samples.size != sum(counts):
+            raise DamagedFileError(
+                f"{path.name}: {samples.size} samples could be decoded where the headers promise {sum(counts)}. "
+                "The file is damaged or has changed while it was read."
+            )
+        pieces = np.split(samples, np.cumsum(counts)[:-1])
+        for number, piece in zip(members, pieces, strict=True):
+            results[number] = piece[spans[number][2]]
+    return [result for result in results if result is not None]
+
+
+def raw_bytes(records: Records) -> bytes:
+    """Return the records of a segment, verbatim."""
+    return _read_rows(records.path, records.length, records.rows).tobytes()
+
+
+def headers_of(records: Records) -> Any:
+    """Return the ObsPy header that these records make, without id, rate, start and length."""
+    from obspy.core.trace import Stats
+    from obspy.io.mseed.headers import ENCODINGS
+
+    details = {
+        "dataquality": records.quality,
+        "number_of_records": len(records.rows),
+        "encoding": ENCODINGS[records.encoding][0],
+        "byteorder": records.byteorder,
+        "record_length": records.length,
+        "filesize": records.file_bytes,
+    }
+    return Stats({"mseed": details, "_format": "MSEED"})
+
+
+def trim(records: Records, start: int, stop: int) -> Records:
+    """Return the records that hold samples start ... stop."""
+    chosen, _, inside = _span(records, start, stop)
+    before = int(records.ends[chosen.start - 1]) if chosen.start else 0
+    return replace(records, rows=records.rows[chosen], ends=records.ends[chosen] - before, skip=inside.start)
+
+
+def _span(records: Records, start: int, stop: int) -> tuple[slice, int, slice]:
+    """Which records hold samples start ... stop, how many samples they hold, and which of those are wanted."""
+    start, stop = start + records.skip, stop + records.skip
+    first = int(np.searchsorted(records.ends, start, side="right"))
+    last = int(np.searchsorted(records.ends, max(stop, start + 1) - 1, side="right"))
+    before = int(records.ends[first - 1]) if first else 0
+    held = int(records.ends[min(last, len(records.ends) - 1)]) - before
+    return slice(first, last + 1), held, slice(start - before, stop - before)
+
+
+def _record_length(head: bytes) -> int | None:
+    if not is_miniseed(head):
+        return None
+    # the record may be longer than the bytes at hand, but its blockettes come first
+    table = _parse(np.frombuffer(head.ljust(_HEADER_BYTES, b"\0")[:_HEADER_BYTES], np.uint8)[np.newaxis])
+    if table is None or not 128 <= table["length"][0] <= 2**20:
+        return None
+    return int(table["length"][0])
+
+
+def _record_heads(file: Any, length: int, n_records: int) -> Iterator[np.ndarray]:
+    """First bytes of all whole records, (record, byte), some thousands at a time."""
+    width = min(length, _HEADER_BYTES)
+    at_once = max(_CHUNK_BYTES // length, 1)
+    for done in range(0, n_records, at_once):
+        wanted = min(at_once, n_records - done)
+        chunk = np.frombuffer(file.read(wanted * length), np.uint8)
+        # fewer bytes than before if the file shrinks meanwhile
+        yield np.ascontiguousarray(chunk[: chunk.size // length * length].reshape(-1, length)[:, :width])
+
+
+def _valid_headers(heads: np.ndarray) -> np.ndarray:
+    """Which rows (record, byte) begin as libmseed wants a data record to begin."""
+    number, blank = heads[:, :6], heads[:, 7]
+    good = (((number >= ord("0")) & (number <= ord("9"))) | (number == ord(" ")) | (number == 0)).all(axis=1)
+    good &= np.isin(heads[:, 6], np.frombuffer(b"DRQM", np.uint8)) & ((blank == ord(" ")) | (blank == 0))
+    return np.asarray(good & (heads[:, 24] <= 23) & (heads[:, 25] <= 59) & (heads[:, 26] <= 60))
+
+
+_TABLE = np.dtype(
+    {
+        "names": ["id", "quality", "start_us", "end_us", "rate_hz", "own_rate", "n", "encoding", "byteorder", "length"],
+        "formats": ["S12", "S1", "i8", "i8", "f8", "?", "i8", "i2", "i2", "i8"],
+    }
+)
+
+
+def _parse(heads: np.ndarray) -> np.ndarray | None:
+    """Read the headers (record, byte) into a table; None if one of them is not as it should be."""
+    if not _valid_headers(heads).all():
+        return None
+    little = _valid_day(_field(heads, 20, "<u2"), _field(heads, 22, "<u2"))
+    if not (little | _valid_day(_field(heads, 20, ">u2"), _field(heads, 22, ">u2"))).all():
+        return None
+
+    def field(at: int | np.ndarray, kind: str) -> np.ndarray:
+        return np.where(little, _field(heads, at, "<" + kind), _field(heads, at, ">" + kind))
+
+    table = np.zeros(len(heads), _TABLE)
+    table["id"] = np.where(heads[:, 8:20] == 0, ord(" "), heads[:, 8:20]).astype(np.uint8).view("S12")[:, 0]
+    table["quality"] = np.ascontiguousarray(heads[:, 6:7]).view("S1")[:, 0]
+    table["n"] = field(30, "u2")
+    if np.any(field(28, "u2") > 9999):
+        return None
+    flags, correction = heads[:, 36], field(40, "i4").astype(np.int64)
+    start = _microseconds(field(20, "u2"), field(22, "u2"), heads, field(28, "u2"))
+    start += np.where(flags & 2, 0, correction * 100)  # bit 1: the correction is in the start time already
+    rate = _nominal_rate(field(32, "i2").astype(np.float64), field(34, "i2").astype(np.float64))
+    table["encoding"] = -1
+    at = field(46, "u2").astype(np.int64)
+    for _ in range(int(heads[:, 39].max(initial=0)) + 1):
+        here = (at >= 48) & (at + 8 <= heads.shape[1])
+        if np.any(~here & (at != 0)):
+            return None
+        if not here.any():
+            break
+        place = np.where(here, at, 48)
+        kind, following = np.where(here, field(place, "u2"), 0), np.where(here, field(place + 2, "u2"), 0)
+        if np.any((following != 0) & (following < at + 8)):
+            return None
+        is_rate, is_format, is_micro = kind == 100, kind == 1000, kind == 1001
+        table["own_rate"] |= is_rate
+        rate = np.where(is_rate, field(place + 4, "f4"), rate)
+        table["encoding"] = np.where(is_format, _field(heads, place + 4, "u1"), table["encoding"])
+        table["byteorder"] = np.where(is_format, _field(heads, place + 5, "u1"), table["byteorder"])
+        exponent = np.minimum(_field(heads, place + 6, "u1"), 40).astype(np.int64)
+        table["length"] = np.where(is_format, np.left_shift(np.int64(1), exponent), table["length"])
+        start += np.where(is_micro, _field(heads, place + 5, "i1"), 0)
+        at = following.astype(np.int64)
+    if np.any(at != 0) or not np.isfinite(rate).all() or np.any(rate < 0):
+        return None
+    table["start_us"], table["rate_hz"] = start, rate
+    with np.errstate(divide="ignore", invalid="ignore"):
+        span = np.where((rate > 0) & (table["n"] > 0), (table["n"] - 1) / rate * 1e6 + 0.5, 0).astype(np.int64)
+    # bit 4: a leap second fell into the record, after which UTC is a second behind
+    table["end_us"] = start + span - np.where(flags & 16, 10**6, 0)
+    return table
+
+
+def _field(heads: np.ndarray, at: int | np.ndarray, kind: str) -> np.ndarray:
+    """Numbers at one byte position, or at one for each row."""
+    width = np.dtype(kind).itemsize
+    if isinstance(at, int):
+        raw = np.ascontiguousarray(heads[:, at : at + width])
+    else:
+        raw = heads[np.arange(len(heads))[:, np.newaxis], at[:, np.newaxis] + np.arange(width)]
+    return raw.view(kind)[:, 0]
+
+
+def _valid_day(year: np.ndarray, day: np.ndarray) -> np.ndarray:
+    return (year >= 1900) & (year <= 2100) & (day >= 1) & (day <= 366)
+
+
+def _microseconds(year: np.ndarray, day: np.ndarray, heads: np.ndarray, fraction: np.ndarray) -> np.ndarray:
+    new_year = (year.astype(np.int64) - 1970).astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)
+    hour, minute, second = (heads[:, i].astype(np.int64) for i in (24, 25, 26))
+    seconds = (((new_year + day - 1) * 24 + hour) * 60 + minute) * 60 + second
+    return np.asarray(seconds * 10**6 + fraction.astype(np.int64) * 100)
+
+
+def _nominal_rate(factor: np.ndarray, multiplier: np.ndarray) -> np.ndarray:
+    """Return the sampling rate in Hz; negative numbers stand for periods and divisors."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate = np.where(factor < 0, -1 / factor, factor)
+        return np.where(multiplier < 0, -rate / multiplier, rate * np.where(multiplier == 0, 1, multiplier))
+
+
+def _segments(table: np.ndarray, path: Path, length: int, size: int) -> list[Segment]:
+    """Merge records as libmseed does: with the last segment of their id, if they go on where it ends."""
+    key = np.char.add(table["quality"], table["id"])
+    _, where, number = np.unique(key, return_index=True, return_inverse=True)
+    segments: list[Segment] = []
+    # ids in the order of their first record, as ObsPy lists them
+    for group in np.argsort(where):
+        rows = np.flatnonzero(number == group)
+        own = table[rows]
+        cuts = np.append(np.flatnonzero(_breaks(own)), len(own))
+        ends = np.cumsum(own["n"])
+        for first, stop in pairwise(cuts.tolist()):
+            head = own[first]
+            before = int(ends[first - 1]) if first else 0
+            records = Records(
+                path,
+                length,
+                rows[first:stop],
+                ends[first:stop] - before,
+                0,
+                int(head["encoding"]),
+                head["quality"].decode(),
+                ">" if head["byteorder"] else "<",
+                bool(own["own_rate"][first:stop].any()),
+                size,
+            )
+            text = head["encoding"] == 0 or head["rate_hz"] == 0
+            n = 0 if text else int(ends[stop - 1]) - before
+            start_ns, rate = int(head["start_us"]) * 1000, float(head["rate_hz"])
+            segments.append(Segment(_id(head["id"]), start_ns, rate, n, len(segments), path, records, bool(text)))
+    return segments
+
+
+def _breaks(own: np.ndarray) -> np.ndarray:
+    """Return True at each record (of one id, in file order) that begins a segment."""
+    last, this = own[:-1], own[1:]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        period = np.where(last["rate_hz"] > 0, 1e6 / last["rate_hz"], 0).astype(np.int64)
+        same_rate = np.abs(1 - last["rate_hz"] / this["rate_hz"]) < 1e-4
+    gap = this["start_us"] - last["end_us"] - period
+    kinds = np.array([_DTYPES[code] for code in own["encoding"]])
+    goes_on = (np.abs(gap) <= (0.5 * period).astype(np.int64)) & same_rate & (kinds[1:] == kinds[:-1])
+    return np.append(True, ~(goes_on & (last["n"] > 0) & (this["n"] > 0)))
+
+
+def _id(raw: bytes) -> str:
+    raw = raw.ljust(12)
+    return ".".join(part.decode("ascii", "ignore").strip() for part in (raw[10:], raw[:5], raw[5:7], raw[7:10]))
+
+
+def _read_rows(path: Path, length: int, rows: np.ndarray) -> np.ndarray:
+    """Return the bytes of records as int8, shape (record, byte)."""
+    out = np.empty((len(rows), length), np.int8)
+    with path.open("rb") as file:
+        for first, stop in _runs(rows, length):
+            low = int(rows[first:stop].min())
+            span = int(rows[first:stop].max()) + 1 - low
+            file.seek(low * length)
+            data = np.frombuffer(file.read(span * length), np.int8)
+            if data.size < span * length:
+                raise DamagedFileError(f"{path.name} has become shorter while it was read. Read it again.")
+            out[first:stop] = data.reshape(span, length)[rows[first:stop] - low]
+    return out
+
+
+def _runs(rows: np.ndarray, length: int) -> Iterator[tuple[int, int]]:
+    """Cut a list of records where a hole is too wide to read over, or a piece too long to hold."""
+    step = np.diff(rows)
+    cuts = np.flatnonzero((step < 0) | (step * length > _MAX_HOLE_BYTES)) + 1
+    edges = [0, *cuts.tolist(), len(rows)]
+    for begin, end in pairwise(edges):
+        first = begin
+        while first < end:
+            limit = rows[first] + max(_CHUNK_BYTES // length, 1)
+            stop = begin + int(np.searchsorted(rows[begin:end], limit))
+            yield first, stop
+            first = stop
+
+
+def _close_gaps(data: np.ndarray, sizes: np.ndarray) -> None:
+    """Rewrite times and rates in place, so that records of `sizes` samples follow each other at 1 Hz.
+
+    ObsPy then makes one trace of them; making a trace for each of thousands of gaps takes longer than decoding them.
+    """
+    heads = data[:, :48].view(np.uint8)
+    seconds = (np.cumsum(sizes) - sizes).astype("datetime64[s]")
+    days, years = seconds.astype("datetime64[D]"), seconds.astype("datetime64[Y]")
+    day_of_year = (days - years.astype("datetime64[D]")).astype(np.int64) + 1
+    little = _valid_day(_field(heads, 20, "<u2"), _field(heads, 22, "<u2"))[:, np.newaxis]
+    one = np.ones(len(data), np.int64)
+    for at, values in ((20, years.astype(np.int64) + 1970), (22, day_of_year), (32, one), (34, one)):
+        low_high = np.stack([values & 255, values >> 8], axis=1)
+        heads[:, at : at + 2] = np.where(little, low_high, low_high[:, ::-1])
+    clock = (seconds - days).astype(np.int64)
+    heads[:, 24:27] = np.stack([clock // 3600, clock // 60 % 60, clock % 60], axis=1)
+    heads[:, [28, 29, 36, 40, 41, 42, 43]] = 0  # fraction of the second, leap seconds, time correction
+
+
+def _decode(data: np.ndarray, path: Path, length: int, dtype: np.dtype[Any]) -> np.ndarray:
+    """Let ObsPy decode records of one id; a failed integrity check is a warning, not an error."""
+    import io
+
+    import obspy
+    from obspy.io.mseed import InternalMSEEDWarning
+
+    if data.size == 0:
+        return np.empty(0, dtype)
+    with LIBMSEED_LOCK, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", InternalMSEEDWarning)
+        try:
+            stream = obspy.read(io.BytesIO(data.tobytes()), format="MSEED", reclen=length if length >= 256 else None)
+        except Exception as error:  # libmseed's wrapper raises bare Exception
+            reason = " ".join(str(error).split())
+            raise DamagedFileError(f"{path.name}: records cannot be decoded ({reason}).") from error
+    for message in {" ".join(str(warning.message).split()) for warning in caught}:
+        # what else libmseed says is about headers, which `index` has judged
+        if "integrity" in message:
+            warnings.warn(f"{path.name}: {message}. Some samples may be wrong.", stacklevel=2)
+    traces = [np.asarray(trace.data) for trace in stream]
+    return np.concatenate(traces) if traces else np.empty(0, dtype)

@@ -1,0 +1,179 @@
+"""A miniSEED file under way: segments come block by block and by turns, and lie so that readers join them again."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geoae.writers.encodings import RecordHead, encode, encoding_of, number, pack
+
+if TYPE_CHECKING:
+    from geoae.readers.layout import Segment
+
+_SHORT, _LONG = 512, 4096
+"""Bytes a record, for segments of a few hundred samples and for others."""
+_STEIM_PIECE = 65536
+"""Samples compressed in one go: each piece ends with a record that is not full."""
+_READ_IN_ONE = 2**31 - _LONG
+"""Bytes up to which ObsPy reads a file in one go; beyond, it joins only what lies side by side."""
+_PORTION = 1 << 22
+"""Bytes copied in one go."""
+
+
+@dataclass(slots=True)
+class _Laid:
+    """What is known of one segment; its head is None where its records came ready-made."""
+
+    head: RecordHead | None
+    extents: list[tuple[int, int]] = field(default_factory=list)
+    """Where its records lie: first byte and number of bytes."""
+    stream: bytes = b""
+    """Quality letter and ids as they stand in its records: readers join records by them."""
+    waiting: list[np.ndarray] = field(default_factory=list)
+    """Samples that do not fill a record yet."""
+    n_written: int = 0
+
+
+class RecordFile:
+    """Records of segments, written as they come and put in order at the end if a reader would notice.
+
+    Readers list ids as they first appear, and join a record to the last segment of its id only. So channels may take
+    turns, but segments of one id that touch or overlap may not.
+
+    Parameters
+    ----------
+    path
+        A file that is not there yet.
+    encoding
+        As in `geoae.writers.encodings.encode`.
+    compress
+        Makes STEIM records, shape (record, bytes), of a head, the position of the first sample, and samples.
+    """
+
+    def __init__(
+        self, path: Path, encoding: str | None, compress: Callable[[RecordHead, int, np.ndarray], np.ndarray]
+    ) -> None:
+        self._path, self._encoding, self._compress = path, encoding, compress
+        self._file = path.open("xb", buffering=1 << 20)
+        self._size = 0
+        self._sequence = 1
+        self._holes = False
+        self._laid: dict[tuple[int, int], _Laid] = {}
+
+    def put(self, key: tuple[int, int], segment: "Segment", offset: int, data: np.ndarray, header: Any) -> None:
+        """Add the next samples of a segment; keys sort segments. Offset 0 begins it anew."""
+        by_dtype = encoding_of(data.dtype)
+        encoding = self._encoding or by_dtype
+        if offset == 0:
+            self._begin(key, _head(segment, header, encoding or "FLOAT64"))
+        laid = self._laid[key]
+        assert laid.head is not None
+        step = _STEIM_PIECE if laid.head.encoding.startswith("STEIM") else laid.head.capacity
+        if encoding is None:
+            step = segment.n  # all values decide on the encoding; such integers lie in memory anyway
+        laid.waiting.append(data)
+        n = sum(map(len, laid.waiting))
+        if offset + len(data) < segment.n:
+            n -= n % step
+        samples = np.concatenate(laid.waiting) if len(laid.waiting) > 1 else data
+        laid.waiting = [samples[n:].copy()] if n < len(samples) else []
+        if n:
+            self._write_samples(laid, laid.head, samples[:n], segment.id)
+
+    def put_raw(self, key: tuple[int, int], records: bytes) -> None:
+        """Add a whole segment as ready-made records."""
+        self._begin(key, None)
+        self._write(self._laid[key], np.frombuffer(records, np.uint8)[None])
+
+    def finish(self) -> None:
+        """Complete the file."""
+        self._file.close()
+        wanted = [(start, size, laid) for _, laid in sorted(self._laid.items()) for start, size in laid.extents]
+        found = sorted(wanted, key=lambda extent: extent[0])
+        if self._holes or self._size > _READ_IN_ONE or _as_read(found) != _as_read(wanted):
+            self._rewrite(wanted)
+
+    def discard(self) -> None:
+        """Let go of the file, which somebody else removes."""
+        with suppress(OSError):  # what is still in the buffer may find the disk full
+            self._file.close()
+
+    def _begin(self, key: tuple[int, int], head: RecordHead | None) -> None:
+        self._holes |= key in self._laid and bool(self._laid[key].extents)
+        self._laid[key] = _Laid(head)
+
+    def _write_samples(self, laid: _Laid, head: RecordHead, samples: np.ndarray, name: str) -> None:
+        if self._encoding is None and encoding_of(samples.dtype) is None:
+            samples, encoding = encode(samples, None, name)
+            head = replace(head, encoding=encoding)
+        else:
+            samples, _ = encode(samples, head.encoding, name)
+        if head.encoding.startswith("STEIM"):
+            records = self._compress(head, laid.n_written, samples)
+            number(records, self._sequence)
+        else:
+            records = pack(head, laid.n_written, samples, self._sequence)
+        self._sequence += len(records)
+        laid.n_written += len(samples)
+        self._write(laid, records)
+
+    def _write(self, laid: _Laid, records: np.ndarray) -> None:
+        """Shape (record, bytes)."""
+        laid.stream = laid.stream or records[0, 6:20].tobytes()
+        self._file.write(records.data)
+        if laid.extents and sum(laid.extents[-1]) == self._size:
+            start, size = laid.extents[-1]
+            laid.extents[-1] = start, size + records.nbytes
+        else:
+            laid.extents.append((self._size, records.nbytes))
+        self._size += records.nbytes
+
+    def _rewrite(self, wanted: Iterable[tuple[int, int, _Laid]]) -> None:
+        """Copy the file with its segments in order; number the records anew, the ready-made ones excepted."""
+        spool = self._path.with_name(self._path.name + ".spool")
+        self._path.rename(spool)
+        sequence = 1
+        with spool.open("rb") as old, self._path.open("xb", buffering=1 << 20) as self._file:
+            for start, size, laid in wanted:
+                old.seek(start)
+                for n_bytes in _portions(size):
+                    portion = np.frombuffer(bytearray(old.read(n_bytes)), np.uint8)
+                    if laid.head is not None:
+                        records = portion.reshape(-1, laid.head.length)
+                        number(records, sequence)
+                        sequence += len(records)
+                    self._file.write(portion.data)
+        spool.unlink()
+
+
+def _head(segment: "Segment", header: Any, encoding: str) -> RecordHead:
+    quality = header.get("mseed", {}).get("dataquality", "D")
+    return RecordHead(
+        network=header.network,
+        station=header.station,
+        location=header.location,
+        channel=header.channel,
+        quality=quality if quality in ("D", "R", "Q", "M") else "D",
+        rate_hz=segment.rate_hz,
+        start_ns=segment.start_ns,
+        encoding=encoding,
+        length=_SHORT if segment.n < 400 else _LONG,
+    )
+
+
+def _as_read(extents: Iterable[tuple[int, int, _Laid]]) -> list[tuple[bytes, list[int]]]:
+    """Ids in the order a reader lists them, each with the segments that it finds one after the other."""
+    streams: dict[bytes, list[int]] = {}
+    for _, _, laid in extents:
+        segments = streams.setdefault(laid.stream, [])
+        if not segments or segments[-1] != id(laid):
+            segments.append(id(laid))
+    return list(streams.items())
+
+
+def _portions(size: int) -> Iterator[int]:
+    for start in range(0, size, _PORTION):
+        yield min(_PORTION, size - start)

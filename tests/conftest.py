@@ -1,0 +1,88 @@
+"""Seeded synthetic data, tiny models, and the rule that skips GPU tests where there is none."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from geoae import nets
+from geoae.model import Contract, Model
+from geoae.scaling import Scaler
+
+torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items):
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        return
+    for item in items:
+        if "gpu" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="no GPU on this machine"))
+
+
+def tiny_model(window: int = 512, stride: int = 384, seed: int = 0, rate_hz: float = 100.0) -> Model:
+    """A small net with random weights: it removes about half of everything, differently everywhere."""
+    torch.manual_seed(seed)
+    config = {"width": 16, "dilations": [1, 2]}
+    net = nets.build("spectral-dae", config)
+    with torch.no_grad():
+        net.decoder.weight.mul_(3)
+    contract = Contract("tiny", "for tests", rate_hz, (8.0, 1000.0), window, stride, 32)
+    return Model(contract, "spectral-dae", config, net.eval(), Scaler(), "0" * 12)
+
+
+@pytest.fixture(scope="session")
+def model() -> Model:
+    return tiny_model()
+
+
+def write_seisbench(folder: Path, rows: list[dict], waveforms: list[np.ndarray]) -> Path:
+    """A data set in the SeisBench form: waveforms (3, n) in the order E N Z."""
+    import h5py
+
+    folder.mkdir(parents=True)
+    names = sorted({k for row in rows for k in row})
+    with (folder / "metadata.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["trace_name", *names])
+        writer.writeheader()
+        writer.writerows({"trace_name": f"r{i}", **row} for i, row in enumerate(rows))
+    with h5py.File(folder / "waveforms.hdf5", "w") as file:
+        for i, x in enumerate(waveforms):
+            file[f"data/r{i}"] = x.astype(np.float32)
+        file["data_format/dimension_order"], file["data_format/component_order"] = "CW", "ENZ"
+    return folder
+
+
+def ricker_event(n: int, p: int, rng: np.random.Generator) -> np.ndarray:
+    """P and S wavelets with a decaying coda, three components."""
+    t = (np.arange(n) - p) / 100.0
+    x = np.zeros((3, n))
+    for delay, size in ((0.0, (0.3, 0.3, 1.0)), (5.0, (1.0, 0.8, 0.4))):
+        envelope = np.where(t > delay, np.exp(-(t - delay) / 3), 0)
+        for row in range(3):
+            carrier = np.convolve(rng.normal(size=n), np.hanning(9), mode="same")
+            x[row] += size[row] * envelope * carrier
+    return x
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory) -> Path:
+    """A folder with events/ and noise/ of 12 made-up stations: enough for both sides of the split."""
+    rng, folder = np.random.default_rng(5), tmp_path_factory.mktemp("data")
+    stations = [{"station_network_code": "XX", "station_code": f"S{i:02d}"} for i in range(12)]
+    rate = {"trace_sampling_rate_hz": 100.0}
+    rows, waves = [], []
+    for i in range(24):
+        p = 1000 + int(rng.integers(0, 500))
+        rows.append({**stations[i % 12], **rate, "trace_p_arrival_sample": p, "trace_snr_db": 30.0, "licence": "made up",
+                     "trace_has_e": True, "trace_has_n": i % 5 != 0, "trace_has_z": True, "source_region": "none"})  # fmt: skip
+        x = ricker_event(7000, p, rng) + 1e-3 * rng.normal(size=(3, 7000))
+        x[1] *= i % 5 != 0
+        waves.append(x * 1000)
+    write_seisbench(folder / "events", rows, waves)
+    rows = [{**stations[(i + 6) % 12], **rate, "trace_has_e": True, "trace_has_n": True, "trace_has_z": True,
+             "noise_kind": "made up", "licence": "made up"} for i in range(24)]  # fmt: skip
+    write_seisbench(folder / "noise", rows, [np.cumsum(rng.normal(size=(3, 7000)), axis=1) for _ in rows])
+    return folder
