@@ -166,6 +166,7 @@ def main() -> None:
     """Entry point of the `geoae` command."""
     # waiting threads that spin make a second busy process up to 16 times slower; must be set before torch is loaded
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's; ours take whole windows
     app()
 
 

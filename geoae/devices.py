@@ -1,6 +1,7 @@
 """Where a net runs: device, threads and precision."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 from geoae.errors import InputError
 from geoae.model import Model
@@ -27,9 +28,13 @@ def prepare(model: Model, device: str = "auto", threads: int | None = None) -> M
     """
     import torch
 
-    if threads or "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(threads or min(available_cores(), MAX_THREADS))
-    return model.to(resolve(device))
+    model.to(resolve(device))
+    model.threads = (threads or default_threads()) if model.device == "cpu" else 1
+    # torch's own threads split one window among them, which changes its last digits with their number, and makes them
+    # wait for each other; ours take whole windows
+    torch.set_num_threads(1)
+    model.pool = ThreadPoolExecutor(model.threads) if model.threads > 1 else None
+    return model
 
 
 def resolve(device: str) -> str:
@@ -45,6 +50,12 @@ def resolve(device: str) -> str:
     if not there[kind]:
         raise InputError(f"This machine or this build of torch has no {kind!r} device; use --device cpu or auto.")
     return device
+
+
+def default_threads() -> int:
+    """OMP_NUM_THREADS where it is set, else the cores this process may use, at most `MAX_THREADS`."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdigit() and int(asked) > 0 else min(available_cores(), MAX_THREADS)
 
 
 def available_cores() -> int:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import firwin, upfirdn
 
 Array = NDArray[np.floating[Any]]
 ReadSpan = Callable[[int, int], Array]
@@ -45,8 +44,10 @@ def resample_region(read: ReadSpan, n: int, up: int, down: int, start: int, stop
 
     Output sample k lies at input position k * down / up, whatever region is asked for. Windowed-sinc interpolation
     (Kaiser, beta 8) with the band limit at the lower of the two Nyquist frequencies. Near gaps (NaN), and beyond the
-    ends, the filter sees the nearest sample held; an output sample is NaN where the nearest input sample is.
+    ends, the filter sees the samples reflected; an output sample is NaN where the nearest input sample is.
     """
+    from scipy.signal import upfirdn  # loaded when rates differ: it takes longer than an hour of data does
+
     taps, half = _filter(up, down)
     reach = half // up + 1
     # twice the reach beyond what the filter touches: every region then sees the same ends of a short gap, and fills it alike
@@ -57,7 +58,7 @@ def resample_region(read: ReadSpan, n: int, up: int, down: int, start: int, stop
     x = np.asarray(read(a, b), dtype=np.float64)
     x = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(a - first, last - b)], constant_values=np.nan)
     valid = np.isfinite(x)
-    filled = x if valid.all() else _hold(x, valid, reach)
+    filled = x if valid.all() else _fill(x, valid, reach)
     offset = (half - first * up) // down  # output sample k of the whole array is sample k + offset of this block
     y = upfirdn(taps, filled, up, down, axis=-1)[..., start + offset : stop + offset]
     if not valid.all():
@@ -69,6 +70,8 @@ def resample_region(read: ReadSpan, n: int, up: int, down: int, start: int, stop
 
 @lru_cache(maxsize=32)
 def _filter(up: int, down: int) -> tuple[NDArray[np.float64], int]:
+    from scipy.signal import firwin
+
     half = _ZERO_CROSSINGS * max(up, down)
     half = -(-half // down) * down  # whole output samples, so that a block starts on an output sample
     taps = firwin(2 * half + 1, 1 / max(up, down), window=("kaiser", 8.0)) if up != down else np.eye(1, 2 * half + 1, half)[0]
@@ -77,17 +80,28 @@ def _filter(up: int, down: int) -> tuple[NDArray[np.float64], int]:
     return taps, half
 
 
-def _hold(x: NDArray[np.float64], valid: NDArray[np.bool_], reach: int) -> NDArray[np.float64]:
-    """Fill NaN with the nearest sample within `reach`, the mean of both neighbours' in short gaps, and 0 elsewhere."""
+def _fill(x: NDArray[np.float64], valid: NDArray[np.bool_], reach: int) -> NDArray[np.float64]:
+    """Continue into NaN by point reflection at the nearest sample, cross-faded in short gaps; 0 beyond `reach`.
+
+    A reflection at a point carries a straight line on, so that trends make no kinks at gaps and ends.
+    """
     n = x.shape[-1]
     index = np.arange(n)
     left = np.maximum.accumulate(np.where(valid, index, -n - reach), axis=-1)
     right = np.minimum.accumulate(np.where(valid, index, 2 * n + reach)[..., ::-1], axis=-1)[..., ::-1]
     near_left, near_right = index - left <= reach, right - index <= reach
-    a = np.take_along_axis(x, np.clip(left, 0, n - 1), -1)
-    b = np.take_along_axis(x, np.clip(right, 0, n - 1), -1)
-    a, b = np.where(near_left, a, 0.0), np.where(near_right, b, 0.0)
-    count = near_left.astype(int) + near_right
-    # a sum of both divided by their number, so that neither side's offset makes a step larger than the other's
-    fill = np.nan_to_num(a + b) / np.maximum(count, 1)
+    from_left, from_right = _reflect(x, valid, left, index), _reflect(x, valid, right, index)
+    share = np.where(near_left & near_right, (right - index) / np.maximum(right - left, 1), near_left)
+    fill = np.where(near_left, share * from_left, 0.0) + np.where(near_right, (1 - share) * from_right, 0.0)
     return np.where(valid, x, fill)
+
+
+def _reflect(x: NDArray[np.float64], valid: NDArray[np.bool_], at: NDArray[np.intp], index: NDArray[np.intp]) -> Array:
+    """2 x[at] - x[at - (index - at)], or x[at] where that partner is missing."""
+    n = x.shape[-1]
+    partner = 2 * at - index
+    inside = (partner >= 0) & (partner < n)
+    partner = np.clip(partner, 0, n - 1)
+    edge = np.take_along_axis(x, np.clip(at, 0, n - 1), -1)
+    there = inside & np.take_along_axis(valid, partner, -1)
+    return np.where(there, 2 * edge - np.take_along_axis(x, partner, -1), edge)

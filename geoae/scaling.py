@@ -52,7 +52,8 @@ class Scaler:
         t = np.linspace(-1.0, 1.0, x.shape[-1]) if x.shape[-1] > 1 else np.zeros(1)
         if whole:
             offset = y.mean(axis=-1, keepdims=True)
-            slope = (y @ t)[..., None] / max(float(t @ t), 1e-300)
+            # einsum, not @: BLAS would wake its own threads, which wait by spinning while the net runs
+            slope = np.einsum("...t,t->...", y, t)[..., None] / max(float(np.square(t).sum()), 1e-300)
         else:
             y = np.where(valid, y, 0.0)
             offset, slope = _line(y, valid, t)
@@ -89,7 +90,7 @@ class Scaler:
 
 def _line(y: Array, valid: NDArray[np.bool_], t: NDArray[np.float64]) -> tuple[Array, Array]:
     n = np.maximum(valid.sum(-1, keepdims=True), 1)
-    mean_t = (valid @ t)[..., None] / n
+    mean_t = np.einsum("...t,t->...", valid, t)[..., None] / n
     centred = np.where(valid, t - mean_t, 0.0)
     mean_y = y.sum(-1, keepdims=True) / n
     spread = (centred * centred).sum(-1, keepdims=True)

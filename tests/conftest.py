@@ -27,8 +27,6 @@ def tiny_model(window: int = 512, stride: int = 384, seed: int = 0, rate_hz: flo
     torch.manual_seed(seed)
     config = {"width": 16, "dilations": [1, 2]}
     net = nets.build("spectral-dae", config)
-    with torch.no_grad():
-        net.decoder.weight.mul_(3)
     contract = Contract("tiny", "for tests", rate_hz, (8.0, 1000.0), window, stride, 32)
     return Model(contract, "spectral-dae", config, net.eval(), Scaler(), "0" * 12)
 

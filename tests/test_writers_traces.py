@@ -574,6 +574,32 @@ def test_formats_of_integers_refuse_what_has_none(tmp_path):
         put(writer, segment(2), np.array([1, np.nan], np.float32))
 
 
+def test_gse2_is_not_written_where_its_compression_overflows(tmp_path):
+    """Large white noise would be cut off; it is an error, and noise of 17 bits comes back."""
+    x = np.random.default_rng(0).integers(-(2**16), 2**16, 5000, np.int32)
+    with TraceWriter(tmp_path / "x.gse2", "GSE2") as writer:
+        put(writer, segment(5000), x)
+    np.testing.assert_array_equal(obspy.read(tmp_path / "x.gse2")[0].data, x)
+    with pytest.raises(InputError, match="too large"), TraceWriter(tmp_path / "y.gse2", "GSE2") as writer:
+        put(writer, segment(5000), x * 256)
+
+
+@pytest.mark.parametrize(("name", "format_name"), [("boa___00_07a.gse", "GSE2"), ("ah1.f", "AH")])
+def test_what_the_input_said_of_its_samples_does_not_outlive_them(tmp_path, name, format_name):
+    """Uncompressed GSE2 becomes compressed, and an AH start moves: headers of the input give way, the others stay."""
+    (path,) = Path(obspy.__file__).parent.glob(f"io/*/tests/data/**/{name}")
+    trace = obspy.read(path)[0]
+    start_ns = trace.stats.starttime.ns + 2_250_000_000
+    piece = Segment(trace.id, start_ns, trace.stats.sampling_rate, 200, 0, None, None)
+    with TraceWriter(tmp_path / "x", format_name) as writer:
+        writer.put(piece, 0, trace.data[:200], trace.stats)
+    (back,) = obspy.read(tmp_path / "x")
+    np.testing.assert_array_equal(back.data, trace.data[:200])
+    assert abs(back.stats.starttime.ns - start_ns) < 5000  # AH has float32 seconds
+    kept = {"GSE2": lambda stats: stats.gse2.lat, "AH": lambda stats: stats.ah.station.latitude}[format_name]
+    assert kept(back.stats) == kept(trace.stats)
+
+
 def test_what_obspy_refuses_is_our_error(tmp_path):
     """GCF cannot begin between seconds: ObsPy's reason is kept, and nothing is written."""
     writer = TraceWriter(tmp_path / "x.gcf", "GCF")

@@ -193,7 +193,7 @@ def _scan(
             problems.append(str(error))
             continue
         segments += scan.segments
-        problems += scan.losses
+        problems += getattr(scan, "losses", ())
         notes += scan.notes
     if not segments:
         chosen = f" that match {', '.join(ids)}" if ids else ""

@@ -56,7 +56,7 @@ def info(path: Path) -> Content:
             overlaps += segment.start_ns - until < 0.5 * step
             until = max(until, end)
         rows.append(Row(name, parts[0].start_ns, max(ends), parts[0].rate_hz, sum(s.n for s in parts), gaps, overlaps))
-    return Content(rows, list(scan.notes), list(scan.losses), len(layout.arrange(scan.segments)))
+    return Content(rows, list(scan.notes), list(getattr(scan, "losses", ())), len(layout.arrange(scan.segments)))
 
 
 def models() -> list[dict[str, Any]]:

@@ -105,7 +105,10 @@ def _name(uri: Uri) -> str:
 def _tree_names(records: Sequence[xr.DataArray]) -> list[str]:
     """Sensor of each record, with the start, then a number, where that is not enough to tell them apart."""
     sensors = [_sensor(record) for record in records]
-    starts = [str(np.datetime64(start_ns(record), "s")).replace("-", "").replace(":", "") for record in records]
+    starts = [
+        str(np.datetime64(start_ns(record), "ns").astype("datetime64[s]")).replace("-", "").replace(":", "")
+        for record in records
+    ]
     names: list[str] = []
     for sensor, start in zip(sensors, starts, strict=True):
         name = stem = sensor if sensors.count(sensor) == 1 else f"{sensor}_{start}"

@@ -75,14 +75,11 @@ def index(path: Path) -> tuple[list[Segment], list[str]] | None:
     table = np.concatenate([part for part in parts if part is not None])
     if np.any(table["length"] != length) or not np.isin(table["encoding"], list(_DTYPES)).all():
         return None
-    segments = _segments(table, path, length, size)
-    notes = []
-    if lost := size % length:
-        notes.append(
-            f"{path.name}: the last {lost} bytes are no whole record and were left out; "
-            f"{size // length} whole records of {length} bytes were read."
-        )
-    return segments, notes
+    note = (
+        f"{path.name}: the last {size % length} bytes are no whole record and were left out; "
+        f"{size // length} whole records of {length} bytes were read."
+    )
+    return _segments(table, path, length, size), [note] if size % length else []
 
 
 def fetch(parts: Sequence[tuple[Records, int, int]]) -> list[np.ndarray]:

@@ -49,12 +49,8 @@ class Scan:
 @dataclass(frozen=True, slots=True, eq=False)
 class _InMemory:
     trace: Any
+    dtype: np.dtype[Any]
     skip: int = 0
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        dtype: np.dtype[Any] = self.trace.data.dtype
-        return dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,17 +108,15 @@ def scan(path: str | Path, ids: str | Sequence[str] = (), start_time: Any = None
     ]
     if segments and not chosen:
         held = sorted({segment.id for segment in segments})
-        notes = [
-            *notes,
-            f"{path.name}: nothing in the file matches the ids and times asked for; it holds {_few(held)}.",
-        ]
+        notes = [*notes, f"{path.name}: no trace matches the ids and times asked for; there are {_few(held)}."]
     return Scan(tuple(chosen), tuple(notes))
 
 
 def segments_of(stream: "obspy.Stream | obspy.Trace") -> Scan:
     """Find the segments of an ObsPy Stream or Trace in memory; a masked trace is one segment, with NaN when fetched."""
     traces = [stream] if hasattr(stream, "stats") else list(stream)
-    return Scan(tuple(_segment(trace, i, None, _InMemory(trace)) for i, trace in enumerate(traces)), ())
+    found = (_segment(one, i, None, _InMemory(one, one.data.dtype)) for i, one in enumerate(traces))
+    return Scan(tuple(found), ())
 
 
 def fetch(segment: Segment, start: int = 0, stop: int | None = None) -> np.ndarray:
@@ -174,8 +168,7 @@ def open_record(record: Record) -> xr.DataArray:
     stats = [headers_of(first_of(record, row)) for row in range(len(record.ids))]
     names = list(dict.fromkeys(p.segment.source.name for p in record.placed if p.segment.source is not None))
     attrs: dict[str, Any] = dict(zip(("network", "station", "location"), networks[0], strict=False))
-    attrs["sampling_rate_hz"] = record.rate_hz
-    attrs["source"] = _few(names) if names else "memory"
+    attrs |= {"sampling_rate_hz": record.rate_hz, "source": _few(names) if names else "memory"}
     coords: dict[str, Any] = {
         "channel": ("channel", [parts[-1] for parts in networks]),
         "id": ("channel", list(record.ids)),
@@ -188,9 +181,7 @@ def open_record(record: Record) -> xr.DataArray:
     units = {str(item.get("units") or "") for item in stats}
     if len(units) == 1 and units != {""}:
         attrs["units"] = units.pop()
-    lazy = xr.Variable(
-        ("channel", "time"), indexing.LazilyIndexedArray(RecordArray(record, _block_dtype(record), _fetch))
-    )
+    lazy = indexing.LazilyIndexedArray(RecordArray(record, _block_dtype(record), _fetch))
     array = xr.DataArray(xr.Variable(("channel", "time"), lazy), coords=coords, attrs=attrs, name="trace")
     return array.assign_coords(time_coordinates(record.start_ns, record.rate_hz, record.n))
 

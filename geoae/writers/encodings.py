@@ -1,4 +1,4 @@
-"""Samples to miniSEED 2 records, in numpy: number formats, sampling rates and times of the fixed header.
+"""Number formats of samples, and their miniSEED 2 records in numpy: rates and times of the fixed header.
 
 ObsPy spends longer on calling its C library for a short trace than it takes to lay out the records here; what comes
 out reads back through ObsPy unchanged. Only the STEIM compressions are left to ObsPy.
@@ -90,7 +90,7 @@ class RecordHead:
             if len(code) > room or not code.isascii():
                 raise InputError(
                     f"miniSEED has room for {room} ASCII characters of {name} code, but a trace has {code!r}. "
-                    f"Rename it, or choose another output format."
+                    f"Rename it, or choose another output format, such as SAC or SLIST."
                 )
         if not (np.isfinite(self.rate_hz) and self.rate_hz > 0):
             raise InputError(f"{self.network}.{self.station}.{self.location}.{self.channel}: no rate {self.rate_hz} Hz")
@@ -181,6 +181,16 @@ def to_integers(samples: np.ndarray, dtype: np.dtype, what: str) -> np.ndarray:
             f"{what} holds {limits.min} to {limits.max}, but samples reach from {low:g} to {high:g}; choose FLOAT32."
         )
     return samples.astype(dtype)
+
+
+def fits_cm6(samples: np.ndarray) -> bool:
+    """Whether second differences of integers take four characters a sample at most, which is all ObsPy has room for.
+
+    A character of GSE2's CM6 compression carries 5 bits, the first of each number 4.
+    """
+    steps = np.abs(np.diff(samples.astype(np.int64), n=2, prepend=[0, 0]))
+    n_characters = len(steps) + sum(np.count_nonzero(steps >= 2**bits) for bits in (4, 9, 14, 19, 24))
+    return bool(n_characters <= 4 * len(steps))
 
 
 @lru_cache(maxsize=256)

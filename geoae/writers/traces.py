@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from copy import deepcopy
 from io import BytesIO
 from pathlib import Path
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from geoae.errors import GeoAEError, InputError, OutputError, OutputExistsError
-from geoae.writers.encodings import DTYPES, RecordHead, encode, encoding_of, to_integers
+from geoae.writers.encodings import DTYPES, RecordHead, encode, encoding_of, fits_cm6, to_integers
 from geoae.writers.records import RecordFile
 
 if TYPE_CHECKING:
@@ -289,6 +289,8 @@ class _Collection:
         # 5 is IEEE float32; the default, IBM's, has fewer digits
         options = {"data_encoding": 5} if self._format == "SEGY" else {}
         for some, path in jobs:
+            for trace in some:
+                _prepare(trace, self._format)
             try:
                 with warnings.catch_warnings():
                     # SEGY and SU say so for every trace that comes from another format
@@ -296,8 +298,9 @@ class _Collection:
                     Stream(some).write(str(path), format=self._format, **options)
             except Exception as error:  # each format has its own kinds for what it cannot hold
                 _raise_disk_error(error)
+                reason = " ".join(str(error).split())
                 raise InputError(
-                    f"{self._format} cannot hold this: {error}. Choose another output format, MSEED holds most."
+                    f"{self._format} cannot hold this: {reason}. Choose another output format; MSEED holds most."
                 ) from error
 
     def discard(self) -> None:
@@ -327,6 +330,22 @@ def _trace(segment: "Segment", header: Any, blocks: list[np.ndarray]) -> Any:
     trace = Trace(header=header)
     trace.data = np.concatenate(blocks)
     return trace
+
+
+def _prepare(trace: Any, format_name: str) -> None:
+    """Correct what ObsPy would write from the header of the input as it was, and refuse what it would write wrongly."""
+    stats = trace.stats
+    if format_name == "GSE2":
+        if not fits_cm6(trace.data):
+            raise InputError(f"{trace.id}: numbers too large for the compression of GSE2; choose MSEED.")
+        if "gse2" in stats:
+            stats.gse2.datatype = "CM6"  # ObsPy compresses always, but copies what the input said
+    elif format_name == "AH" and "ah" in stats:
+        start = stats.starttime
+        parts = {name: getattr(start, name) for name in ("year", "month", "day", "hour", "minute")}
+        # ObsPy packs this start, with whole seconds if it were a time
+        stats.ah.record.start_time = SimpleNamespace(**parts, second=start.second + start.microsecond / 1e6)
+        stats.ah.record.delta = stats.delta
 
 
 def _raise_disk_error(error: BaseException) -> None:
