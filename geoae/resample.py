@@ -46,6 +46,8 @@ def resample_region(read: ReadSpan, n: int, up: int, down: int, start: int, stop
     (Kaiser, beta 8) with the band limit at the lower of the two Nyquist frequencies. Near gaps (NaN), and beyond the
     ends, the filter sees the samples reflected; an output sample is NaN where the nearest input sample is.
     """
+    if up == down:
+        return np.asarray(read(start, stop), dtype=np.float64)
     from scipy.signal import upfirdn  # loaded when rates differ: it takes longer than an hour of data does
 
     taps, half = _filter(up, down)
@@ -74,9 +76,16 @@ def _filter(up: int, down: int) -> tuple[NDArray[np.float64], int]:
 
     half = _ZERO_CROSSINGS * max(up, down)
     half = -(-half // down) * down  # whole output samples, so that a block starts on an output sample
-    taps = firwin(2 * half + 1, 1 / max(up, down), window=("kaiser", 8.0)) if up != down else np.eye(1, 2 * half + 1, half)[0]
-    for phase in range(up):  # a constant comes through every phase as itself, however large it is
-        taps[phase::up] /= taps[phase::up].sum()
+    taps = firwin(2 * half + 1, 1 / max(up, down), window=("kaiser", 8.0)) * up
+    # straight lines come through every phase as themselves, however large: the smallest change of the taps that makes
+    # their sum one and their first moment zero
+    distance = np.arange(-half, half + 1) / up
+    weight = np.kaiser(2 * half + 1, 8.0)
+    for phase in range(up):
+        h, u, w = taps[phase::up], distance[phase::up], weight[phase::up]
+        moments = np.array([[w.sum(), (w * u).sum()], [(w * u).sum(), (w * u * u).sum()]])
+        a, b = np.linalg.solve(moments, [1 - h.sum(), -(h * u).sum()])
+        taps[phase::up] += w * (a + b * u)
     return taps, half
 
 
