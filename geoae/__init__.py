@@ -27,7 +27,18 @@ _PUBLIC = {
     "read_records": "geoae.readers:read_records",
     "train": "geoae.jobs.train:train",
 }
-__all__ = ["Model", "__version__", "denoise", "evaluate", "info", "load_model", "models", "read", "read_records", "train"]
+__all__ = [
+    "Model",
+    "__version__",
+    "denoise",
+    "evaluate",
+    "info",
+    "load_model",
+    "models",
+    "read",
+    "read_records",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,8 @@
 """The verbs for a notebook: each gives back the kind of thing it was given."""
 
+# ObsPy has no type hints, so mypy takes its Stream for anything and the overloads behind it for dead
+# mypy: disable-error-code="overload-cannot-match"
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 

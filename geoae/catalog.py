@@ -91,5 +91,7 @@ def locate(data: str | Path) -> Path:
     uri = Path(os.path.expandvars(entries.entries[str(data)].uri))
     path = uri if uri.is_absolute() else entries.root / uri
     if not path.exists():
-        raise InputError(f"Catalog entry {str(data)!r} points to {path}, which is not there. Correct its uri, or its root.")
+        raise InputError(
+            f"Catalog entry {str(data)!r} points to {path}, which is not there. Correct its uri, or its root."
+        )
     return path

@@ -42,9 +42,13 @@ def load(folder: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Opt
         facts: dict[str, Any] = json.loads((folder / FACTS).read_text())
         tensors = load_file(folder / facts["tensors"])
         for name, module in modules.items():
-            module.load_state_dict({k.removeprefix(f"{name}/"): v for k, v in tensors.items() if k.startswith(f"{name}/")})
+            module.load_state_dict(
+                {k.removeprefix(f"{name}/"): v for k, v in tensors.items() if k.startswith(f"{name}/")}
+            )
     except Exception as error:  # safetensors raises its own kinds; whatever it is, the way out is the same
-        raise ModelFileError(f"The checkpoint in {folder} cannot be resumed ({error}). Remove it to start anew.") from error
+        raise ModelFileError(
+            f"The checkpoint in {folder} cannot be resumed ({error}). Remove it to start anew."
+        ) from error
     state = optimizer.state_dict()
     for key, value in tensors.items():
         if key.startswith("optimizer/"):

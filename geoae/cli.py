@@ -50,7 +50,9 @@ def denoise(
     ] = None,
     start_time: Annotated[str | None, typer.Option(help="Only from this time, UTC.")] = None,
     end_time: Annotated[str | None, typer.Option(help="Only until this time, UTC.")] = None,
-    model: Annotated[str, typer.Option(help="Name of a shipped model, or a folder that `geoae train` wrote.")] = "seismic",
+    model: Annotated[
+        str, typer.Option(help="Name of a shipped model, or a folder that `geoae train` wrote.")
+    ] = "seismic",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     batch_size: Annotated[int, typer.Option(help="Windows a call of the net; changes speed, not results.")] = 8,
     threads: Annotated[int | None, typer.Option(help="CPU threads. [all that this process may use, at most 8]")] = None,
@@ -59,7 +61,9 @@ def denoise(
     above_band: Annotated[
         str, typer.Option(help="What lies above the model's band (50 Hz): pass it through, or remove it.")
     ] = "pass",
-    plot: Annotated[Path | None, typer.Option(help="Draw the first record before and after, as PNG, PDF or SVG.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the first record before and after, as PNG, PDF or SVG.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that are there.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
     quiet: Quiet = False,
@@ -110,19 +114,27 @@ def models() -> None:
         for facts in shipped():
             c = facts["contract"]
             low, high = c["rate_range_hz"]
-            table.add_row(c["name"], facts["weights_sha256"][:12], f"{c['rate_hz']:g}", f"{low:g}-{high:g}", c["summary"])
+            table.add_row(
+                c["name"], facts["weights_sha256"][:12], f"{c['rate_hz']:g}", f"{low:g}-{high:g}", c["summary"]
+            )
         _print(table)
 
 
 @app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="Recipe, such as recipes/seismic-dae.yml.", show_default=False)],
-    data: Annotated[Path, typer.Option(help="Folder with events/ and noise/ in the SeisBench form, or a catalog name.")],
+    data: Annotated[
+        Path, typer.Option(help="Folder with events/ and noise/ in the SeisBench form, or a catalog name.")
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Model folder; a training found there is resumed.")],
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps; under torchrun each process takes its GPU.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda or mps; under torchrun each process takes its GPU.")
+    ] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads. [all that this process may use, at most 8]")] = None,
     workers: Annotated[int, typer.Option(help="Processes that make training windows.")] = 1,
-    steps: Annotated[int | None, typer.Option(help="Stop after this step, as a time limit would; run again to go on.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Stop after this step, as a time limit would; run again to go on.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Train a model; a run that was interrupted goes on where it was when started again."""
@@ -138,13 +150,17 @@ def train(
 
 @app.command()
 def evaluate(
-    data: Annotated[Path, typer.Option(help="Folder with events/ and noise/ in the SeisBench form, or a catalog name.")],
+    data: Annotated[
+        Path, typer.Option(help="Folder with events/ and noise/ in the SeisBench form, or a catalog name.")
+    ],
     model: Annotated[str, typer.Option(help="Name of a shipped model, or a model folder.")] = "seismic",
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder for results.json, results.md and results.png.")
     ] = None,
     n: Annotated[int, typer.Option("-n", help="Mixtures an SNR.")] = 160,
-    stations: Annotated[str, typer.Option(help="validation (a quarter that training leaves out), train or all.")] = "validation",
+    stations: Annotated[
+        str, typer.Option(help="validation (a quarter that training leaves out), train or all.")
+    ] = "validation",
     seed: Annotated[int, typer.Option(help="Of the mixtures.")] = 20251121,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads. [all that this process may use, at most 8]")] = None,

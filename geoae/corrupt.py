@@ -44,7 +44,9 @@ def machinery(shape: tuple[int, ...], rate_hz: float, rng: Generator) -> Array:
     for k in range(1, int(rng.integers(2, 6))):
         if base * k < 0.45 * rate_hz:
             phase = rng.uniform(0, 2 * np.pi, size=(*shape[:-1], 1))
-            x += rng.exponential(size=(*shape[:-1], 1)) * np.sin(2 * np.pi * base * k * np.cumsum(wander) / rate_hz + phase)
+            x += rng.exponential(size=(*shape[:-1], 1)) * np.sin(
+                2 * np.pi * base * k * np.cumsum(wander) / rate_hz + phase
+            )
     if rng.random() < 0.3:  # switched on or off inside the window
         at = int(rng.integers(0, n))
         x[..., :at] *= rng.integers(0, 2)

@@ -48,11 +48,20 @@ def check_rate(rate_hz: float, model: Model, what: str) -> None:
     """Raise SamplingRateError where `model` cannot work on `rate_hz`."""
     low, high = model.contract.rate_range_hz
     if not low <= rate_hz <= high:
-        raise SamplingRateError(f"{what} is sampled at {rate_hz:g} Hz; model {model.name!r} takes {low:g} to {high:g} Hz")
+        raise SamplingRateError(
+            f"{what} is sampled at {rate_hz:g} Hz; model {model.name!r} takes {low:g} to {high:g} Hz"
+        )
 
 
 def noise_reader(
-    read: ReadSpan, n: int, slots: Sequence[int], rate_hz: float, model: Model, *, batch: int = BATCH, above_band: str = "pass"
+    read: ReadSpan,
+    n: int,
+    slots: Sequence[int],
+    rate_hz: float,
+    model: Model,
+    *,
+    batch: int = BATCH,
+    above_band: str = "pass",
 ) -> ReadSpan:
     """What the model takes away from a record, as a function of (start, stop).
 
@@ -116,8 +125,14 @@ def denoise_block(
     if rounded:
         np.rint(signal, out=signal)
     # what the dtype cannot hold (float64 recordings beyond 3e38) is held at its limit, not turned into infinity
-    signal = np.where(finite, np.clip(signal, -limit, limit), signal).astype(dtype) if np.abs(x).max(initial=0) > limit / 8 else signal.astype(dtype)
-    removed = (x - signal).astype(dtype) if whole else np.where(finite, x - np.where(finite, signal, 0), 0.0).astype(dtype)
+    signal = (
+        np.where(finite, np.clip(signal, -limit, limit), signal).astype(dtype)
+        if np.abs(x).max(initial=0) > limit / 8
+        else signal.astype(dtype)
+    )
+    removed = (
+        (x - signal).astype(dtype) if whole else np.where(finite, x - np.where(finite, signal, 0), 0.0).astype(dtype)
+    )
     return signal, removed
 
 
@@ -147,7 +162,9 @@ def denoise(
     check_rate(rate, model, str(x.name or "the array"))
     last = [d for d in ("channel", "time") if d in x.dims]
     ordered = x.transpose(..., *last)
-    slots = component_slots([str(c) for c in x["channel"].values] if "channel" in x.coords else [""] * x.sizes.get("channel", 1))
+    slots = component_slots(
+        [str(c) for c in x["channel"].values] if "channel" in x.coords else [""] * x.sizes.get("channel", 1)
+    )
     dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float32)
     signal, removed = np.empty(ordered.shape, dtype), np.empty(ordered.shape, dtype)
     lead = ordered.shape[: ordered.ndim - len(last)]

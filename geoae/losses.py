@@ -7,7 +7,9 @@ from torch import Tensor
 Batch = Float[Tensor, "batch channel time"]
 
 
-def log_error_db(estimate: Batch, target: Batch, noisy: Batch, ceiling_db: float = 30.0) -> Float[Tensor, "batch channel"]:
+def log_error_db(
+    estimate: Batch, target: Batch, noisy: Batch, ceiling_db: float = 30.0
+) -> Float[Tensor, "batch channel"]:
     """Error energy of each trace in dB, so that loud and quiet, easy and hard windows weigh the same.
 
     10 log10(|estimate - target|^2 + a |target|^2 + a |noisy|^2 / 10), a = 10^(-ceiling/10): below the ceiling a better
@@ -19,7 +21,9 @@ def log_error_db(estimate: Batch, target: Batch, noisy: Batch, ceiling_db: float
     return 10 * torch.log10(error + a * target.square().sum(-1) + 0.1 * a * noisy.square().sum(-1) + 1e-9)
 
 
-def compressed_spectral_error(estimate: Batch, target: Batch, frame: int = 32, power: float = 0.3) -> Float[Tensor, "batch channel"]:
+def compressed_spectral_error(
+    estimate: Batch, target: Batch, frame: int = 32, power: float = 0.3
+) -> Float[Tensor, "batch channel"]:
     """Relative error of compressed short-time magnitudes: quiet parts, such as the seconds before an onset, count too.
 
     mean (|E|^p - |T|^p)^2 / mean (|E|^p + |T|^p)^2, on Hann frames of `frame` samples at 75 % overlap (Braun & Tashev,

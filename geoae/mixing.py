@@ -87,7 +87,12 @@ class Pool:
 
 
 def open_pools(
-    events: SeisBenchSet, noise: SeisBenchSet, split: SplitSection, mix: MixSection, rate_hz: float, validation: bool | None
+    events: SeisBenchSet,
+    noise: SeisBenchSet,
+    split: SplitSection,
+    mix: MixSection,
+    rate_hz: float,
+    validation: bool | None,
 ) -> tuple[Pool, Pool]:
     """Events with a P pick and enough SNR, and noise: of the validation stations, of all others, or (None) of all.
 

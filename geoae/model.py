@@ -155,7 +155,9 @@ def load(name_or_folder: str | Path | Model | None = None) -> Model:
         scaler = Scaler(**facts["scaler"])
         net = nets.build(facts["net"], facts["config"])
     except (TypeError, KeyError, GeoAEError) as error:
-        raise ModelFileError(f"{folder / CARD} does not describe a model: {error}. A newer geoae may read it.") from error
+        raise ModelFileError(
+            f"{folder / CARD} does not describe a model: {error}. A newer geoae may read it."
+        ) from error
     tensors, wanted = load_tensors(raw), net.state_dict()
     faults = [f"missing tensor {k}" for k in sorted(wanted.keys() - tensors.keys())]
     faults += [f"unknown tensor {k}" for k in sorted(tensors.keys() - wanted.keys())]

@@ -46,7 +46,9 @@ class Scaler:
         valid = np.isfinite(x)
         whole = bool(valid.all())
         # a power of two near the largest value keeps squares inside float64 whatever the units are, and costs no digit
-        largest = np.abs(x).max(axis=-1, keepdims=True) if whole else np.where(valid, np.abs(x), 0).max(-1, keepdims=True)
+        largest = (
+            np.abs(x).max(axis=-1, keepdims=True) if whole else np.where(valid, np.abs(x), 0).max(-1, keepdims=True)
+        )
         unit = np.exp2(np.floor(np.log2(np.where(largest > 0, largest, 1.0)))).astype(np.float64)
         y = x / unit
         t = np.linspace(-1.0, 1.0, x.shape[-1]) if x.shape[-1] > 1 else np.zeros(1)

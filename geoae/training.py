@@ -141,7 +141,9 @@ def validate(net: nn.Module, mixer: Mixer, n: int, device: str, precision: str, 
     gains: list[float] = []
     net.eval()
     for start in range(0, n, batch):
-        noisy, target, valid = (np.stack(x) for x in zip(*(mixer[i] for i in range(start, min(start + batch, n))), strict=True))
+        noisy, target, valid = (
+            np.stack(x) for x in zip(*(mixer[i] for i in range(start, min(start + batch, n))), strict=True)
+        )
         with _autocast(device, precision):
             estimate = net(torch.from_numpy(noisy).to(device)).float().cpu().numpy()
         gain = si_sdr_db(target, estimate) - si_sdr_db(target, noisy)

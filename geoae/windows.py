@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
 Region = tuple[slice, ...]
+Index = tuple[Any, ...]
 Read = Callable[[Region], Array]
 Apply = Callable[[Array], Array]
 
@@ -116,7 +117,9 @@ def _pad(block: Array, grid: WindowGrid, origin: list[int], ends: list[int]) -> 
     if not any(missing):
         return block
     lead = [(0, 0)] * (block.ndim - len(missing))
-    return np.pad(block.astype(np.result_type(block, np.float32)), lead + [(0, m) for m in missing], constant_values=np.nan)
+    return np.pad(
+        block.astype(np.result_type(block, np.float32)), lead + [(0, m) for m in missing], constant_values=np.nan
+    )
 
 
 def _window(corner: tuple[int, ...], origin: list[int], grid: WindowGrid) -> Region:

@@ -74,8 +74,9 @@ def data(tmp_path_factory) -> Path:
     rows, waves = [], []
     for i in range(24):
         p = 1000 + int(rng.integers(0, 500))
-        rows.append({**stations[i % 12], **rate, "trace_p_arrival_sample": p, "trace_snr_db": 30.0, "licence": "made up",
-                     "trace_has_e": True, "trace_has_n": i % 5 != 0, "trace_has_z": True, "source_region": "none"})  # fmt: skip
+        has = {"trace_has_e": True, "trace_has_n": i % 5 != 0, "trace_has_z": True}
+        about = {"trace_snr_db": 30.0, "licence": "made up", "source_region": "none"}
+        rows.append({**stations[i % 12], **rate, **has, **about, "trace_p_arrival_sample": p})
         x = ricker_event(7000, p, rng) + 1e-3 * rng.normal(size=(3, 7000))
         x[1] *= i % 5 != 0
         waves.append(x * 1000)

@@ -38,7 +38,10 @@ def test_a_constant_comes_back_as_itself_however_large(up, down):
 
 @settings(max_examples=60)
 @given(
-    pair=st.sampled_from(RATIOS), n=st.integers(1, 900), cut=st.floats(0, 1), gap=st.tuples(st.floats(0, 1), st.integers(0, 400))
+    pair=st.sampled_from(RATIOS),
+    n=st.integers(1, 900),
+    cut=st.floats(0, 1),
+    gap=st.tuples(st.floats(0, 1), st.integers(0, 400)),
 )
 def test_any_division_gives_the_same_samples(pair, n, cut, gap):
     """Two regions side by side are the whole, with gaps of any length anywhere."""
@@ -64,7 +67,8 @@ def test_a_gap_stays_a_gap_of_its_length():
 
 
 @pytest.mark.parametrize(
-    ("native", "expected"), [(100, (1, 1)), (99.98, (1, 1)), (200, (1, 2)), (62.5, (8, 5)), (40, (5, 2)), (31.25, (16, 5)), (1000, (1, 10))]
+    ("native", "expected"),
+    [(100, (1, 1)), (99.98, (1, 1)), (200, (1, 2)), (62.5, (8, 5)), (40, (5, 2)), (31.25, (16, 5)), (1000, (1, 10))],
 )
 def test_ratios_are_small_and_close(native, expected):
     """The smallest whole numbers within a hundredth."""

@@ -20,7 +20,13 @@ def test_windows_cover_every_sample_and_end_flush(length, window, stride):
     assert starts[-1] + window == max(length, window)
 
 
-@given(length=st.integers(1, 400), window=st.integers(2, 40), stride=st.integers(1, 40), cut=st.integers(1, 399), batch=st.integers(1, 9))
+@given(
+    length=st.integers(1, 400),
+    window=st.integers(2, 40),
+    stride=st.integers(1, 40),
+    cut=st.integers(1, 399),
+    batch=st.integers(1, 9),
+)
 def test_any_chunking_gives_the_same_answer(length, window, stride, cut, batch):
     """Overlap-add of a region does not depend on how the array was divided, bit for bit."""
     x = np.random.default_rng(0).normal(size=(2, length))

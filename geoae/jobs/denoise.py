@@ -19,6 +19,7 @@ from geoae.jobs.summary import Ledger, Summary
 from geoae.model import Model, load
 from geoae.readers import layout, traces
 from geoae.readers.layout import Placed, Record, Segment
+from geoae.resample import ReadSpan
 
 Array = NDArray[np.floating[Any]]
 Progress = Callable[[int, int], None]
@@ -64,7 +65,7 @@ class Drawing:
 def denoise_files(
     inputs: Sequence[Path],
     out: Path | None = None,
-    options: Options = Options(),  # noqa: B008 - frozen
+    options: Options = Options(),
     *,
     format_name: str = "MSEED",
     encoding: str | None = None,
@@ -125,7 +126,9 @@ def denoise_files(
         rows = ledger.conclude()
         notes += sink.notes
         outputs = sink.outputs
-    problems += [f"{t.id} {t.problem}; {'passed through unchanged' if t.samples else 'left out'}" for t in rows if t.problem]
+    problems += [
+        f"{t.id} {t.problem}; {'passed through unchanged' if t.samples else 'left out'}" for t in rows if t.problem
+    ]
     notes += [f"{t.id}: {note}" for t in rows for note in t.notes]
     if not outputs:
         told = "; ".join(p.rpartition("; ")[0] or p for p in problems) or "there are only text channels"
@@ -174,7 +177,9 @@ def draw(drawing: Drawing, path: Path, model: Model) -> Path:
     try:
         figure.savefig(path)
     except (OSError, ValueError) as error:
-        raise OutputError(f"The figure {path} cannot be written: {error}. The denoised recording is complete.") from error
+        raise OutputError(
+            f"The figure {path} cannot be written: {error}. The denoised recording is complete."
+        ) from error
     return path
 
 
@@ -198,7 +203,9 @@ def _scan(
     if not segments:
         chosen = f" that match {', '.join(ids)}" if ids else ""
         during = " in the chosen time" if start_time or end_time else ""
-        raise InputError("; ".join(problems) or f"The input holds no samples{chosen}{during}. `geoae info` lists what it holds.")
+        raise InputError(
+            "; ".join(problems) or f"The input holds no samples{chosen}{during}. `geoae info` lists what it holds."
+        )
     return segments, problems, notes
 
 
@@ -269,7 +276,7 @@ def _clean_record(
         draw(Drawing(record, before, after))
 
 
-def _remember(read: infer.ReadSpan) -> infer.ReadSpan:
+def _remember(read: ReadSpan) -> ReadSpan:
     """Keep the last block: the net reads more than the region it answers for, and the region is read right after."""
     last: list[Any] = [0, 0, None]
 

@@ -46,7 +46,9 @@ def evaluate(
     if out is not None and not overwrite:
         for name in FILES:
             if (out / name).exists():
-                raise OutputExistsError(f"{out / name} is there already; choose another folder, or ask for --overwrite.")
+                raise OutputExistsError(
+                    f"{out / name} is there already; choose another folder, or ask for --overwrite."
+                )
     folder = catalog.locate(data)
     loaded = prepare(load(model), device, threads)
     results = compare(denoiser(loaded), folder, n=n, stations=stations, seed=seed, report=report)

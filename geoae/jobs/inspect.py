@@ -69,7 +69,9 @@ def _data_set(data: seisbench.SeisBenchSet) -> Content:
     for i in range(len(data)):
         counts[data.station(i)] = counts.get(data.station(i), 0) + 1
     stations = ", ".join(f"{name} ({n})" for name, n in sorted(counts.items(), key=lambda item: -item[1])[:12])
-    notes = [f"a data set of {len(data)} records from {len(counts)} stations: {stations}{', ...' if len(counts) > 12 else ''}"]
+    notes = [
+        f"a data set of {len(data)} records from {len(counts)} stations: {stations}{', ...' if len(counts) > 12 else ''}"
+    ]
     if not counts:
         raise UnknownFormatError(f"{data.folder} holds no records.")
     return Content([], notes, [], len(data))

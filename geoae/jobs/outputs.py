@@ -46,7 +46,12 @@ class Plan:
 
 
 def plan(
-    inputs: list[Path], out: Path | None, noise_out: Path | None, format_name: str, encoding: str | None, overwrite: bool
+    inputs: list[Path],
+    out: Path | None,
+    noise_out: Path | None,
+    format_name: str,
+    encoding: str | None,
+    overwrite: bool,
 ) -> Plan:
     """Decide the outputs' names and refuse what is there already.
 
@@ -200,5 +205,18 @@ def _names(inputs: list[Path], out: Path | None, word: str, suffix: str) -> dict
 
 
 def _stem(path: Path) -> str:
-    known = {".mseed", ".miniseed", ".msd", ".sac", ".gse2", ".gse", ".segy", ".sgy", ".seed", ".ms", ".slist", ".tspair"}
+    known = {
+        ".mseed",
+        ".miniseed",
+        ".msd",
+        ".sac",
+        ".gse2",
+        ".gse",
+        ".segy",
+        ".sgy",
+        ".seed",
+        ".ms",
+        ".slist",
+        ".tspair",
+    }
     return path.stem if path.suffix.lower() in known else path.name

@@ -65,7 +65,9 @@ def train(
         return ""
     sources = {side: describe(open_set(folder / side)) for side in ("events", "noise")}
     command = f"geoae train {shlex.quote(recipe.name)} --data DIR -o {shlex.quote(out.name)}"
-    trained.contract = replace(trained.contract, provenance={**trained.contract.provenance, "data": sources, "command": command})
+    trained.contract = replace(
+        trained.contract, provenance={**trained.contract.provenance, "data": sources, "command": command}
+    )
     trained.save(out, card(trained, plan))
     draw(out)
     score = trained.contract.provenance["validation_si_sdr_improvement_db"]

@@ -1,5 +1,7 @@
 """What every user may rely on, whatever the recording and however it is divided (the contracts of the main job)."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -35,8 +37,10 @@ def cut(stream: Stream, edges: list[int]) -> Stream:
     pieces = []
     for t in stream:
         marks = [0, *sorted({e for e in edges if 0 < e < t.stats.npts}), t.stats.npts]
-        for a, b in zip(marks, marks[1:], strict=False):
-            pieces.append(trace(t.data[a:b], t.stats.channel, t.stats.starttime + a * t.stats.delta, t.stats.sampling_rate))
+        for a, b in pairwise(marks):
+            pieces.append(
+                trace(t.data[a:b], t.stats.channel, t.stats.starttime + a * t.stats.delta, t.stats.sampling_rate)
+            )
     return Stream([pieces[i] for i in np.random.default_rng(len(pieces)).permutation(len(pieces))])
 
 
@@ -90,7 +94,7 @@ def test_b_any_blocks_give_the_same_samples(n, rate, cuts):
     x = array(recording(n, 3, rate=rate))
     noise = noise_reader(lambda a, b: x[:, a:b], n, (0, 1, 2), rate, MODEL)
     marks = [0, *sorted({c for c in cuts if c < n}), n]
-    parts = np.concatenate([noise(a, b) for a, b in zip(marks, marks[1:], strict=False)], axis=-1)
+    parts = np.concatenate([noise(a, b) for a, b in pairwise(marks)], axis=-1)
     np.testing.assert_allclose(parts, noise(0, n), rtol=0, atol=1e-5 * max(x.std(), 1))
 
 
@@ -125,12 +129,19 @@ def test_e_offset_and_trend_stay_and_change_nothing_else(offset, slope, rate):
     """f(x + line) - line = f(x) to 1e-3 of the rms."""
     x = array(recording(2500, 6, rate=rate))
     line = offset + slope * np.arange(2500) / 2500
-    plain, moved = (noise_reader(lambda a, b, y=y: y[:, a:b], 2500, (0, 1, 2), rate, MODEL)(0, 2500) for y in (x, x + line))
+    plain, moved = (
+        noise_reader(lambda a, b, y=y: y[:, a:b], 2500, (0, 1, 2), rate, MODEL)(0, 2500) for y in (x, x + line)
+    )
     np.testing.assert_allclose(moved, plain, rtol=0, atol=1e-3 * x.std())
 
 
 @few
-@given(kind=st.sampled_from(["nan", "gap", "spike"]), at=st.integers(0, 11999), row=st.integers(0, 2), rate=st.sampled_from([100.0, 200.0, 50.0]))
+@given(
+    kind=st.sampled_from(["nan", "gap", "spike"]),
+    at=st.integers(0, 11999),
+    row=st.integers(0, 2),
+    rate=st.sampled_from([100.0, 200.0, 50.0]),
+)
 def test_f_damage_stays_local(kind, at, row, rate):
     """One NaN, gap or 1000x spike changes nothing further away than one window plus the net's reach."""
     x = array(recording(12000, 7, rate=rate))
