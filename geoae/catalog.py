@@ -1,11 +1,12 @@
 """Data sets by name: data_catalog.yml in the form of hydroMT v1, checked by pydantic."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from geoae.errors import InputError, RecipeError, UnknownNameError
 
@@ -34,6 +35,12 @@ class Entry(BaseModel):
     metadata: dict[str, Any] = Field(default_factory=dict)
     """url, licence, citation, units, notes."""
 
+    @field_validator("driver", mode="before")
+    @classmethod
+    def _named(cls, driver: Any) -> Any:
+        """HydroMT takes the bare name of a driver too."""
+        return {"name": driver} if isinstance(driver, str) else driver
+
 
 class Catalog(BaseModel):
     """All entries of one file, and the folder that their paths count from."""
@@ -55,20 +62,29 @@ def load_catalog(path: Path) -> Catalog:
     try:
         data = yaml.safe_load(path.read_text()) or {}
         meta = data.pop("meta", {})
-        root = Path(os.path.expandvars(str((meta.get("roots") or ["."])[0])))
-        return Catalog(root=root if root.is_absolute() else path.parent / root, entries=data)
+        roots = meta.get("roots") or ["."]
+        root = Path(os.path.expandvars(roots if isinstance(roots, str) else str(roots[0])))
+        return Catalog(root=path.parent / root, entries=data)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg'].lower()}" for e in error.errors())
         raise RecipeError(f"{path.name} is no data catalog: {faults}.") from error
-    except (OSError, yaml.YAMLError, AttributeError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError) as error:
         raise RecipeError(f"{path} cannot be read as a data catalog: {' '.join(str(error).split())}") from error
 
 
 def find_catalog() -> Path | None:
-    """The file that GEOAE_CATALOG names, else data_catalog.yml in the working folder, else none."""
-    named = os.environ.get(ENVIRONMENT)
-    path = Path(named) if named else Path(FILE)
-    return path if path.is_file() else None
+    """The file that GEOAE_CATALOG names, else data_catalog.yml in the working folder, else none.
+
+    Raises
+    ------
+    RecipeError
+        GEOAE_CATALOG names a file that is not there.
+    """
+    if named := os.environ.get(ENVIRONMENT):
+        if not Path(named).is_file():
+            raise RecipeError(f"The environment variable {ENVIRONMENT} names {named}, which is no file.")
+        return Path(named)
+    return Path(FILE) if Path(FILE).is_file() else None
 
 
 def locate(data: str | Path) -> Path:
@@ -78,6 +94,8 @@ def locate(data: str | Path) -> Path:
     ------
     UnknownNameError
         Neither a path nor a name in the catalog.
+    RecipeError
+        The catalog cannot be read.
     InputError
         The entry's path is not there.
     """
@@ -88,10 +106,9 @@ def locate(data: str | Path) -> Path:
     if entries is None or str(data) not in entries.entries:
         known = f" or one of {', '.join(sorted(entries.entries))} ({file})" if entries else f"; there is no {FILE} here"
         raise UnknownNameError(f"There is no data set {str(data)!r}: give a path{known}.")
-    uri = Path(os.path.expandvars(entries.entries[str(data)].uri))
-    path = uri if uri.is_absolute() else entries.root / uri
+    path = entries.root / os.path.expandvars(entries.entries[str(data)].uri)
     if not path.exists():
-        raise InputError(
-            f"Catalog entry {str(data)!r} points to {path}, which is not there. Correct its uri, or its root."
-        )
+        unset = ", ".join(re.findall(r"\$\{?(\w+)", str(path)))
+        remedy = f"Set the environment variable {unset}" if unset else "Correct its uri, or its root"
+        raise InputError(f"Catalog entry {str(data)!r} of {file} points to {path}, which is not there. {remedy}.")
     return path

@@ -1,12 +1,15 @@
 """The state of a training in two files without pickle: tensors in safetensors, the rest in JSON."""
 
 import json
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from geoae.errors import ModelFileError
@@ -15,44 +18,72 @@ TENSORS, FACTS = "checkpoint.safetensors", "checkpoint.json"
 
 
 def save(folder: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, facts: dict[str, Any]) -> None:
-    """Write modules, optimizer moments and `facts`; each file is replaced whole, so a kill leaves the last one."""
+    """Write modules, optimizer moments and `facts`; each file is replaced whole, so a kill leaves the last state."""
     tensors: dict[str, Tensor] = {}
     for name, module in modules.items():
-        tensors.update({f"{name}/{k}": v.detach().cpu().contiguous() for k, v in module.state_dict().items()})
+        tensors.update({f"{name}/{k}": v for k, v in module.state_dict().items()})
     for index, moments in optimizer.state_dict()["state"].items():
-        tensors.update({f"optimizer/{index}/{k}": v.detach().cpu().contiguous() for k, v in moments.items()})
-    version = int(facts["step"])
+        tensors.update({f"optimizer/{index}/{k}": v for k, v in moments.items()})
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f".{version}.{TENSORS}.part"
-    save_file({k: v.clone() for k, v in tensors.items()}, part, metadata={"step": str(version)})
-    os.replace(part, folder / f"{version}.{TENSORS}")
-    part = folder / f".{FACTS}.part"
-    part.write_text(json.dumps({**facts, "tensors": f"{version}.{TENSORS}"}))
-    os.replace(part, folder / FACTS)  # from here on the new state counts
+    name = f"{int(facts['step'])}.{TENSORS}"
+    _replace(folder / name, to_bytes({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}))
+    # from here on the new state counts
+    _replace(folder / FACTS, json.dumps({**facts, "tensors": name}).encode())
     for old in folder.glob(f"*.{TENSORS}"):
-        if old.name != f"{version}.{TENSORS}":
+        if old.name != name:
             old.unlink()
 
 
-def load(folder: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
-    """Fill modules and optimizer from the last `save` in `folder`; its facts, or None where there is none."""
+def read_facts(folder: Path) -> dict[str, Any] | None:
+    """The facts of the last `save` in `folder`, or None where there is none.
+
+    Raises
+    ------
+    ModelFileError
+        checkpoint.json is damaged.
+    """
     if not (folder / FACTS).is_file():
         return None
-    try:
-        facts: dict[str, Any] = json.loads((folder / FACTS).read_text())
+    with _one_line(folder):
+        facts = json.loads((folder / FACTS).read_text())
+        if not isinstance(facts, dict) or (missing := sorted({"step", "recipe", "tensors"} - facts.keys())):
+            raise ValueError(f"{FACTS} lacks {', '.join(missing) if isinstance(facts, dict) else 'everything'}")
+        return facts
+
+
+def load(folder: Path, facts: dict[str, Any], modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> None:
+    """Fill modules and optimizer with the state that `facts` belong to.
+
+    Raises
+    ------
+    ModelFileError
+        The tensors are missing, damaged, or not those of these modules.
+    """
+    with _one_line(folder):
         tensors = load_file(folder / facts["tensors"])
         for name, module in modules.items():
             module.load_state_dict(
                 {k.removeprefix(f"{name}/"): v for k, v in tensors.items() if k.startswith(f"{name}/")}
             )
-    except Exception as error:  # safetensors raises its own kinds; whatever it is, the way out is the same
+        state = optimizer.state_dict()
+        for key, value in tensors.items():
+            if key.startswith("optimizer/"):
+                _, index, moment = key.split("/")
+                state["state"].setdefault(int(index), {})[moment] = value
+        optimizer.load_state_dict(state)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(content)
+    part.replace(path)
+
+
+@contextmanager
+def _one_line(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelFileError(
-            f"The checkpoint in {folder} cannot be resumed ({error}). Remove it to start anew."
+            f"The checkpoint in {folder} cannot be resumed ({' '.join(str(error).split())}). Remove it to start anew."
         ) from error
-    state = optimizer.state_dict()
-    for key, value in tensors.items():
-        if key.startswith("optimizer/"):
-            _, index, moment = key.split("/")
-            state["state"].setdefault(int(index), {})[moment] = value
-    optimizer.load_state_dict(state)
-    return facts

@@ -1,4 +1,4 @@
-"""Training damage on plain arrays: noise at a stated SNR, coloured noise, spikes, steps, gaps, quantisation, band limits.
+"""Training damage on plain arrays: noise at a stated SNR, hum, spikes, steps, gaps, quantisation, band limits.
 
 Every function takes its random generator, and returns a new array.
 """
@@ -13,7 +13,7 @@ Generator = np.random.Generator
 
 
 def noise_factor(signal: Array, noise: Array, snr_db: float | Array) -> Array:
-    """Factor for `noise` (..., time) that makes 10 log10(var signal / var noise) = `snr_db`; 0 where either is silent."""
+    """Factor for `noise` (..., time) so that 10 log10(var signal / var noise) = `snr_db`; 0 where either is silent."""
     s, n = signal.std(axis=-1), noise.std(axis=-1)
     return np.where(n > 0, s / np.where(n > 0, n, 1.0) * 10 ** (-np.asarray(snr_db) / 20), 0.0)
 
@@ -32,7 +32,7 @@ def coloured_noise(shape: tuple[int, ...], rate_hz: float, rng: Generator) -> Ar
         amplitude *= 1 + 10 ** rng.uniform(0, 2) * np.exp(-0.5 * (np.log(f / centre) / width) ** 2)
     phase = rng.normal(size=(*shape[:-1], len(f), 2)) @ np.array([1, 1j])
     x = np.fft.irfft(amplitude * phase, n)
-    return x / x.std(axis=-1, keepdims=True)  # type: ignore[no-any-return]
+    return x / x.std(axis=-1, keepdims=True)
 
 
 def machinery(shape: tuple[int, ...], rate_hz: float, rng: Generator) -> Array:
@@ -51,7 +51,7 @@ def machinery(shape: tuple[int, ...], rate_hz: float, rng: Generator) -> Array:
         at = int(rng.integers(0, n))
         x[..., :at] *= rng.integers(0, 2)
         x[..., at:] *= x[..., :at].any() == 0
-    return x / max(float(x.std()), 1e-12)  # type: ignore[no-any-return]
+    return x / max(float(x.std()), 1e-12)
 
 
 def add_spikes(x: Array, rng: Generator, most: int = 4) -> Array:
@@ -110,4 +110,4 @@ def random_response(n: int, rate_hz: float, rng: Generator) -> Array:
     knots = np.log([0.05, 0.3, 1.0, 3.0, 10.0, 30.0, rate_hz / 2])
     gain_db = np.cumsum(rng.normal(0, 3.0, size=len(knots)))
     gain_db -= gain_db[3]
-    return 10 ** (np.interp(np.log(np.maximum(f, f[1])), knots, np.clip(gain_db, -10, 10)) / 20)  # type: ignore[no-any-return]
+    return 10 ** (np.interp(np.log(np.maximum(f, f[1])), knots, np.clip(gain_db, -10, 10)) / 20)

@@ -24,10 +24,12 @@ def prepare(model: Model, device: str = "auto", threads: int | None = None) -> M
     Raises
     ------
     InputError
-        The device is not there.
+        The device is not there, or `threads` is below 1.
     """
     import torch
 
+    if threads is not None and threads < 1:
+        raise InputError(f"threads is {threads}; it must be at least 1.")
     model.to(resolve(device))
     model.threads = (threads or default_threads()) if model.device == "cpu" else 1
     # torch's own threads split one window among them, which changes its last digits with their number, and makes them
@@ -44,11 +46,14 @@ def resolve(device: str) -> str:
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device == "auto":
         return next(kind for kind in ("cuda", "mps", "cpu") if there[kind])
-    kind = device.split(":")[0]
-    if kind not in there:
-        raise InputError(f"There is no device {device!r}; choose auto, cpu, cuda or mps.")
+    kind, _, number = device.partition(":")
+    if kind not in there or not (number.isdigit() or device == kind):
+        raise InputError(f"There is no device {device!r}; choose auto, cpu, cuda, cuda:1 or mps.")
     if not there[kind]:
         raise InputError(f"This machine or this build of torch has no {kind!r} device; use --device cpu or auto.")
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if number and int(number) >= count:
+        raise InputError(f"There is no device {device!r}: this machine has {count} of kind {kind!r}, counted from 0.")
     return device
 
 

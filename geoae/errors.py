@@ -17,6 +17,14 @@ class InputError(GeoAEError, ValueError):
     """Data or options that cannot be worked on as given."""
 
 
+class MissingFileError(InputError, FileNotFoundError):
+    """There is no such file."""
+
+
+class UnreadableFileError(InputError, PermissionError):
+    """The file is there, but must not or cannot be opened."""
+
+
 class SamplingRateError(InputError):
     """A record's sampling rate lies outside what a model can work on."""
 

@@ -80,8 +80,8 @@ def noise_reader(
     batch
         Windows a call of the net.
     above_band
-        What becomes of frequencies above the model's Nyquist frequency: "pass" leaves them in the signal, "remove" counts
-        them as noise. Below, nothing changes.
+        What becomes of frequencies above the model's Nyquist frequency: "pass" leaves them in the signal, "remove"
+        counts them as noise. Below, nothing changes.
     """
     up, down = ratio(rate_hz, model.contract.rate_hz)
     n_model = resampled_length(n, up, down) if (up, down) != (1, 1) else n
@@ -147,17 +147,20 @@ def denoise(
 ) -> tuple[xr.DataArray, xr.DataArray]:
     """Denoise a labelled array along `time`; returns signal and removed noise with the dims, coords and dtype of `x`.
 
-    Dims: `time`, and at most a `channel` of one sensor; any others (record, station, ...) are worked through one by one.
+    Dims: `time`, and at most a `channel` of one sensor; any others (record, station, ...) are worked through one by
+    one. Channels without names are taken as Z N E.
 
     Raises
     ------
     InputError
-        No `time` dimension, no sampling rate, or more than three channels.
+        No `time` dimension, no sampling rate, no real numbers, or more than three channels.
     SamplingRateError
         The model does not take the array's rate.
     """
     if "time" not in x.dims or x.sizes["time"] == 0:
         raise InputError(f"The array has dims {x.dims} of sizes {x.shape}; denoising needs samples along 'time'.")
+    if x.dtype.kind not in "fiu":
+        raise InputError(f"The array holds {x.dtype}; denoising needs real numbers. Convert it: x.astype('float64').")
     rate = rate_of(x)
     check_rate(rate, model, str(x.name or "the array"))
     last = [d for d in ("channel", "time") if d in x.dims]

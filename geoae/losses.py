@@ -45,7 +45,7 @@ def denoising_loss(
 ) -> Float[Tensor, ""]:
     """Error in dB + `spectral_weight` * compressed spectral error, summed over recorded components / all components.
 
-    Divided by a number that does not depend on the data, so that the mean over processes is the loss of the whole batch.
+    The divisor does not depend on the data, so that the mean over processes is the loss of the whole batch.
     """
     loss = log_error_db(estimate, target, noisy)
     if spectral_weight:

@@ -65,13 +65,14 @@ class Pool:
 
     def choose(self, rng: np.random.Generator) -> int:
         """Index of a record; a station's share grows with the square root of its number of records."""
-        return int(self.indices[min(np.searchsorted(self._cumulative, rng.random()), len(self.indices) - 1)])
+        place = int(np.searchsorted(self._cumulative, rng.random()))
+        return int(self.indices[min(place, len(self.indices) - 1)])
 
     def record(self, i: int) -> tuple[Array, NDArray[np.bool_], int]:
         """Samples (3, n) at the pool's rate without their line, presence (3,), and the sample of P (-1: none)."""
         if i in self._cache:
             return self._cache[i]
-        row, rate = self.data.rows[i], self.data.rate_hz(i)
+        rate, p = self.data.rate_hz(i), self.data.p_sample(i)
         x = np.nan_to_num(self.data.waveform(i).astype(float))
         present = np.array(self.data.present(i)) & (np.ptp(x, axis=1) > 0)
         up, down = ratio(rate, self.rate_hz)
@@ -79,8 +80,7 @@ class Pool:
         if up != down:
             x = resample_poly(x, up, down, axis=-1)
         x = x.astype(np.float32)
-        p = row.get("trace_p_arrival_sample", "")
-        found = (x, present, round(float(p) * up / down) if p else -1)
+        found = (x, present, -1 if p is None else round(p * up / down))
         if self._used + x.nbytes <= self.cache_bytes:
             self._cache[i], self._used = found, self._used + x.nbytes
         return found
@@ -105,13 +105,13 @@ def open_pools(
     def side(data: SeisBenchSet, i: int) -> bool:
         return validation is None or is_validation(data.station(i), split) == validation
 
-    good = [i for i in range(len(events)) if side(events, i) and _usable(events.rows[i], mix.min_event_snr_db)]
+    good = [i for i in range(len(events)) if side(events, i) and _usable(events, i, mix.min_event_snr_db)]
     quiet = [i for i in range(len(noise)) if side(noise, i)]
     if not good or not quiet:
         raise InputError(
-            f"The {'validation' if validation else 'training'} stations hold {len(good)} usable events (P pick, SNR above "
-            f"{mix.min_event_snr_db:g} dB) and {len(quiet)} noise records; both are needed. Use more data, or another "
-            "split.modulus in the recipe."
+            f"The {'validation' if validation else 'training'} stations hold {len(good)} usable events (P pick, SNR "
+            f"above {mix.min_event_snr_db:g} dB) and {len(quiet)} noise records; both are needed. Use more data, or "
+            "another split.modulus in the recipe."
         )
     return Pool(events, np.array(good), rate_hz), Pool(noise, np.array(quiet), rate_hz)
 
@@ -238,10 +238,11 @@ class Mixer:
         return x.copy()
 
 
-def _usable(row: dict[str, str], min_snr_db: float) -> bool:
-    if not row.get("trace_p_arrival_sample"):
+def _usable(events: SeisBenchSet, i: int, min_snr_db: float) -> bool:
+    if events.p_sample(i) is None:
         return False
-    values = [float(v) for v in re.findall(r"-?\d+\.?\d*(?:[eE][-+]?\d+)?", row.get("trace_snr_db", ""))]
+    text = events.rows[i].get("trace_snr_db", "")  # a number, or in STEAD one a component: "[47.4 49.5 50.1]"
+    values = [float(v) for v in re.findall(r"-?\d+\.?\d*(?:[eE][-+]?\d+)?", text)]
     return not values or float(np.mean(values)) >= min_snr_db  # a set without the column is taken as it is
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from geoae import nets
 from geoae._version import __version__
-from geoae.errors import GeoAEError, InputError, ModelFileError, UnknownNameError
+from geoae.errors import GeoAEError, InputError, ModelFileError, OutputError, UnknownNameError
 from geoae.scaling import Scaler
 
 if TYPE_CHECKING:
@@ -103,12 +103,17 @@ class Model:
         return torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.precision == "bfloat16")
 
     def save(self, folder: Path, card: str) -> None:
-        """Write weights.safetensors, model.json and card.md."""
-        from safetensors.torch import save_file
+        """Write weights.safetensors, model.json and card.md.
 
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.cpu().contiguous() for k, v in self.net.state_dict().items()}, folder / WEIGHTS)
-        sha = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+        Raises
+        ------
+        OutputError
+            The folder cannot be written.
+        """
+        from safetensors.torch import save
+
+        raw = save({k: v.cpu().contiguous() for k, v in self.net.state_dict().items()})
+        sha = hashlib.sha256(raw).hexdigest()
         self.digest = sha[:12]
         facts = {
             "format": FORMAT,
@@ -119,11 +124,23 @@ class Model:
             "contract": asdict(self.contract),
             "weights_sha256": sha,
         }
-        (folder / CARD).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
-        (folder / README).write_text(card)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / WEIGHTS).write_bytes(raw)  # not save_file, whose files only their owner may read
+            (folder / CARD).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
+            (folder / README).write_text(card)
+        except OSError as error:
+            raise OutputError(f"The model cannot be written to {folder}: {error.strerror}.") from error
 
 
-_KEYS = {"format", "geoae", "net", "config", "scaler", "contract", "weights_sha256"}
+_KEYS = {
+    "format": int, "geoae": str, "net": str, "config": dict, "scaler": dict, "contract": dict, "weights_sha256": str
+}  # fmt: skip
+_SCALER_KEYS = {"block": int, "floor": float}
+_CONTRACT_KEYS = {
+    "name": str, "summary": str, "rate_hz": float, "rate_range_hz": list, "window": int, "stride": int,
+    "multiple": int, "components": int, "provenance": dict,
+}  # fmt: skip
 
 
 def load(name_or_folder: str | Path | Model | None = None) -> Model:
@@ -146,30 +163,15 @@ def load(name_or_folder: str | Path | Model | None = None) -> Model:
     if sha != facts["weights_sha256"]:
         raise ModelFileError(
             f"{folder / WEIGHTS} is damaged: its SHA-256 is {sha[:12]}..., model.json says "
-            f"{str(facts['weights_sha256'])[:12]}... Copy the model folder again."
+            f"{facts['weights_sha256'][:12]}... Copy the model folder again."
         )
-    from safetensors.torch import load as load_tensors
-
     try:
-        contract = Contract(**{**facts["contract"], "rate_range_hz": tuple(facts["contract"]["rate_range_hz"])})
-        scaler = Scaler(**facts["scaler"])
         net = nets.build(facts["net"], facts["config"])
-    except (TypeError, KeyError, GeoAEError) as error:
-        raise ModelFileError(
-            f"{folder / CARD} does not describe a model: {error}. A newer geoae may read it."
-        ) from error
-    tensors, wanted = load_tensors(raw), net.state_dict()
-    faults = [f"missing tensor {k}" for k in sorted(wanted.keys() - tensors.keys())]
-    faults += [f"unknown tensor {k}" for k in sorted(tensors.keys() - wanted.keys())]
-    faults += [
-        f"tensor {k} has shape {tuple(tensors[k].shape)} instead of {tuple(wanted[k].shape)}"
-        for k in sorted(wanted.keys() & tensors.keys())
-        if wanted[k].shape != tensors[k].shape
-    ]
-    if faults:
-        raise ModelFileError(f"{folder / WEIGHTS} does not fit net {facts['net']!r}: {'; '.join(faults)}.")
-    net.load_state_dict(tensors)
-    return Model(contract, facts["net"], facts["config"], net.eval(), scaler, sha[:12])
+    except GeoAEError as error:
+        raise ModelFileError(f"{folder / CARD} does not describe a net: {error} A newer geoae may read it.") from error
+    _fill(net, raw, folder, facts["net"])
+    contract = Contract(**{**facts["contract"], "rate_range_hz": tuple(facts["contract"]["rate_range_hz"])})
+    return Model(contract, facts["net"], facts["config"], net.eval(), Scaler(**facts["scaler"]), sha[:12])
 
 
 def find(name_or_folder: str | Path) -> Path:
@@ -207,16 +209,48 @@ def _read_card(folder: Path) -> dict[str, Any]:
         raise ModelFileError(f"{folder / CARD} is damaged: {error}. Copy the model folder again.") from error
     if not isinstance(facts, dict) or not isinstance(facts.get("format"), int):
         raise ModelFileError(f"{folder / CARD} is not a geoae model: it has no format number.")
-    if facts["format"] > FORMAT:
+    if facts["format"] > FORMAT:  # before its keys are looked at: a newer format has others
         raise ModelFileError(
             f"{folder} has model format {facts['format']}, written by geoae {facts.get('geoae')}; geoae {__version__} "
             f"reads up to {FORMAT}. Install a newer geoae."
         )
-    faults = [f"missing key {k}" for k in sorted(_KEYS - facts.keys())]
-    faults += [f"unknown key {k}" for k in sorted(facts.keys() - _KEYS)]
+    if not (faults := _faults(facts, _KEYS, "")):
+        faults = _faults(facts["scaler"], _SCALER_KEYS, "scaler.")
+        faults += _faults(facts["contract"], _CONTRACT_KEYS, "contract.")
     if faults:
         raise ModelFileError(f"{folder / CARD} does not describe a model of format {FORMAT}: {'; '.join(faults)}.")
     return facts
+
+
+def _faults(found: dict[str, Any], wanted: dict[str, type], where: str) -> list[str]:
+    """What is missing, unknown, or of another type."""
+    faults = [f"missing key {where}{k}" for k in sorted(wanted.keys() - found.keys())]
+    faults += [f"unknown key {where}{k}" for k in sorted(found.keys() - wanted.keys())]
+    for key in sorted(wanted.keys() & found.keys()):
+        kinds = (int, float) if wanted[key] is float else wanted[key]
+        if not isinstance(found[key], kinds) or isinstance(found[key], bool):
+            faults.append(f"{where}{key} is {found[key]!r} instead of {wanted[key].__name__}")
+    return faults
+
+
+def _fill(net: "nn.Module", raw: bytes, folder: Path, name: str) -> None:
+    """Load the content of a weights file into a net that it must fit exactly."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load as load_tensors
+
+    try:
+        tensors, wanted = load_tensors(raw), net.state_dict()
+    except SafetensorError as error:
+        raise ModelFileError(f"{folder / WEIGHTS} is no safetensors file: {error}.") from error
+    faults = [f"missing tensor {k}" for k in sorted(wanted.keys() - tensors.keys())]
+    faults += [f"unknown tensor {k}" for k in sorted(tensors.keys() - wanted.keys())]
+    for key in sorted(wanted.keys() & tensors.keys()):
+        found, expected = ((tuple(t.shape), str(t.dtype)) for t in (tensors[key], wanted[key]))
+        if found != expected:
+            faults.append(f"tensor {key} is {found[1]} {found[0]} instead of {expected[1]} {expected[0]}")
+    if faults:
+        raise ModelFileError(f"{folder / WEIGHTS} does not fit net {name!r}: {'; '.join(faults)}.")
+    net.load_state_dict(tensors)
 
 
 def _bytes(path: Path) -> bytes:

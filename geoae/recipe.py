@@ -1,10 +1,10 @@
 """Recipes: what to train and how, fully, in plain data. Unknown keys are refused; nothing in a recipe can run code."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from geoae.errors import RecipeError
 
@@ -35,6 +35,12 @@ class WindowSection(Section):
     multiple: int = Field(32, gt=0)
     """Windows of shorter records are padded to a multiple of this."""
 
+    @model_validator(mode="after")
+    def _no_sample_left_out(self) -> Self:
+        if self.stride > self.length:
+            raise ValueError(f"stride {self.stride} is longer than length {self.length}: samples would never be seen")
+        return self
+
 
 class MixSection(Section):
     """How training windows are made; the fractions are probabilities for one window."""
@@ -59,6 +65,12 @@ class MixSection(Section):
     min_event_snr_db: float = 15.0
     """Events below this are no targets: their own noise would be learnt as signal."""
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.snr_db[0] > self.snr_db[1]:
+            raise ValueError(f"snr_db {list(self.snr_db)} must go from low to high")
+        return self
+
 
 class SplitSection(Section):
     """Stations with crc32(NET.STA) % modulus == remainder validate and are never trained on."""
@@ -67,6 +79,12 @@ class SplitSection(Section):
     remainder: int = Field(0, ge=0)
     n_windows: int = Field(120, gt=0)
     """Validation mixtures, drawn once from `seed`."""
+
+    @model_validator(mode="after")
+    def _some_stations(self) -> Self:
+        if self.remainder >= self.modulus:
+            raise ValueError(f"remainder {self.remainder} must be below modulus {self.modulus}")
+        return self
 
 
 class OptimizeSection(Section):
@@ -109,6 +127,12 @@ class Recipe(Section):
     optimize: OptimizeSection
     limits: str = ""
     """What the model is not for; goes onto its card."""
+
+    @model_validator(mode="after")
+    def _rate_in_range(self) -> Self:
+        if not self.rate_range_hz[0] <= self.rate_hz <= self.rate_range_hz[1]:
+            raise ValueError(f"rate_hz {self.rate_hz:g} must lie in rate_range_hz {list(self.rate_range_hz)}")
+        return self
 
 
 def load_recipe(path: Path) -> Recipe:

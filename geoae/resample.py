@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
 ReadSpan = Callable[[int, int], Array]
-"""(start, stop) -> block (..., stop - start) of an array whose samples before 0 and behind its end are never asked for."""
+"""(start, stop) -> block (..., stop - start) of an array; never asked for samples before 0 or behind the end."""
 
 _ZERO_CROSSINGS = 16  # of the sinc on either side: a transition band of about a tenth of the Nyquist frequency
 
@@ -52,7 +52,8 @@ def resample_region(read: ReadSpan, n: int, up: int, down: int, start: int, stop
 
     taps, half = _filter(up, down)
     reach = half // up + 1
-    # twice the reach beyond what the filter touches: every region then sees the same ends of a short gap, and fills it alike
+    # twice the reach beyond what the filter touches:
+    # every region then sees the same ends of a short gap, and fills it alike
     first = (start * down) // up - 3 * reach
     first -= first % down
     last = ((stop - 1) * down) // up + 3 * reach + 1

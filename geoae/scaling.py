@@ -25,8 +25,8 @@ class Scaler:
     """Remove the least-squares line of each window and component, and divide by its noise level.
 
     The noise level is the median of the RMS of short blocks, so that neither an event nor a spike sets it; where more
-    than half of a window is silent it is at least `floor` of the window's RMS. A component without samples, or constant,
-    has gain 1 and comes out as zeros.
+    than half of a window is silent it is at least `floor` of the window's RMS. A component without samples, or
+    constant, has gain 1 and comes out as zeros.
     """
 
     block: int = 100

@@ -34,7 +34,7 @@ Report = Callable[[dict[str, Any]], None]
 
 @dataclass
 class Job:
-    """Where and how to run; nothing in it changes what is learnt."""
+    """Where and how to run; nothing in it changes what is learnt, but that a stop adds a validation of its own."""
 
     out: Path
     device: str = "cpu"
@@ -60,6 +60,8 @@ def train(recipe: Recipe, data: Path, job: Job) -> Model:
     ------
     InputError
         DATA holds no events or noise, or the folder holds the checkpoint of another recipe.
+    ModelFileError
+        The checkpoint is damaged.
     """
     o = recipe.optimize
     if job.threads:
@@ -74,12 +76,11 @@ def train(recipe: Recipe, data: Path, job: Job) -> Model:
         best = AveragedModel(net)
         optimizer = torch.optim.AdamW(net.parameters(), lr=o.learning_rate, weight_decay=o.weight_decay)
         modules = {"net": net, "ema": ema, "best": best}
-        facts = checkpoint.load(job.out / "checkpoint", modules, optimizer) or {
-            "step": 0, "history": [], "best_db": -math.inf, "best_step": 0, "recipe": recipe.model_dump(mode="json")
-        }  # fmt: skip
-        _same_recipe(facts["recipe"], recipe, job.out)
+        facts = _resume(job.out, modules, optimizer, recipe)
         parallel = DistributedDataParallel(net) if world > 1 else net
         last = min(o.steps, job.stop_after_steps or o.steps)
+        if _out_of_patience(facts, recipe):  # it had ended before it was started again
+            last = facts["step"]
         losses: list[Tensor] = []
         for step, (noisy, target, valid) in _batches(train_mixer, facts["step"], last, o.batch, rank, world, job):
             for group in optimizer.param_groups:
@@ -97,18 +98,19 @@ def train(recipe: Recipe, data: Path, job: Job) -> Model:
                 continue
             facts["step"] = step + 1
             score = validate(ema.module, valid_mixer, recipe.split.n_windows, job.device, o.precision)
+            score = _agreed(score, world, job.device)
             row = {"step": step + 1, "loss": float(torch.stack(losses).mean()), "val_si_sdr_db": score,
                    "lr": learning_rate(step, recipe)}  # fmt: skip
             facts["history"].append(row)
             losses.clear()
             if score > facts["best_db"]:
                 facts["best_db"], facts["best_step"] = score, step + 1
-                best.load_state_dict({**ema.state_dict()})
+                best.load_state_dict(ema.state_dict())
             if rank == 0:
                 checkpoint.save(job.out / "checkpoint", modules, optimizer, facts)
                 _write_history(job.out / "history.csv", facts["history"])
                 job.report(row)
-            if step + 1 - facts["best_step"] >= o.patience * o.validate_every:
+            if _out_of_patience(facts, recipe):
                 break
     chosen = best.module if facts["history"] else net
     return Model(_contract(recipe, facts), recipe.net.name, recipe.net.config, chosen.cpu().eval(), Scaler())
@@ -160,7 +162,7 @@ class _Windows(Dataset[Example]):
         self.rank, self.world = rank, world
 
     def __len__(self) -> int:
-        return (self.last - self.first) // self.world
+        return max(self.last - self.first, 0) // self.world  # a stop may lie before the step of the checkpoint
 
     def __getitem__(self, i: int) -> Example:
         return self.mixer[self.first + i * self.world + self.rank]
@@ -194,19 +196,41 @@ def _processes(device: str) -> Iterator[tuple[int, int]]:
         dist.destroy_process_group()
 
 
+def _agreed(score: float, world: int, device: str) -> float:
+    """The score of rank 0: a last digit that differs must not end the training of one process alone."""
+    if world == 1:
+        return score
+    shared = torch.tensor(score, dtype=torch.float64, device=device)
+    dist.broadcast(shared, src=0)
+    return float(shared)
+
+
 def _autocast(device: str, precision: str) -> Any:
     kind = device.split(":")[0]
     fast = kind == "cuda" or (kind == "cpu" and torch.cpu._is_avx512_bf16_supported())
     return torch.autocast(kind, torch.bfloat16, enabled=precision == "bfloat16" or (precision == "auto" and fast))
 
 
-def _same_recipe(found: dict[str, Any], recipe: Recipe, out: Path) -> None:
-    wanted = recipe.model_dump(mode="json")
-    if differ := sorted(k for k in wanted if json.dumps(found.get(k)) != json.dumps(wanted[k])):
+def _resume(
+    out: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, recipe: Recipe
+) -> dict[str, Any]:
+    """Fill modules and optimizer from the checkpoint in `out`, if there is one; returns the facts so far."""
+    folder, wanted = out / "checkpoint", recipe.model_dump(mode="json")
+    facts = checkpoint.read_facts(folder)
+    if facts is None:
+        return {"step": 0, "history": [], "best_db": -math.inf, "best_step": 0, "recipe": wanted}
+    if differ := sorted(k for k in wanted if json.dumps(facts["recipe"].get(k)) != json.dumps(wanted[k])):
         raise InputError(
-            f"{out} holds the checkpoint of another recipe (they differ in: {', '.join(differ)}). Give another -o folder, "
-            f"or remove {out / 'checkpoint'} to start anew."
+            f"{out} holds the checkpoint of another recipe (they differ in: {', '.join(differ)}). Give another -o "
+            f"folder, or remove {folder} to start anew."
         )
+    checkpoint.load(folder, facts, modules, optimizer)
+    return facts
+
+
+def _out_of_patience(facts: dict[str, Any], recipe: Recipe) -> bool:
+    o = recipe.optimize
+    return bool(facts["step"] - facts["best_step"] >= o.patience * o.validate_every)
 
 
 def _write_history(path: Path, history: list[dict[str, Any]]) -> None:

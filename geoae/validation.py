@@ -1,4 +1,4 @@
-"""The fixed mixtures that denoisers are scored on: recorded events in recorded noise, both from stations kept out of training.
+"""The fixed mixtures that denoisers are scored on: recorded events and noise of stations kept out of training.
 
 SNR is 10 log10 of the variance of the signal over that of the noise, per component, over 20 s from P. An event and its
 noise never come from one station.
@@ -153,11 +153,10 @@ def _read(records: SeisBenchSet, i: int, band: tuple[float, float] | None) -> _T
         x = resample_poly(x, up // gcd(up, down), down // gcd(up, down), axis=-1)
     if band is not None:
         x = sosfiltfilt(butter(4, band, "bandpass", fs=RATE_HZ, output="sos"), x, axis=-1)
-    row = records.rows[i]
-    # STEAD writes the phase in lower case, INSTANCE in upper case
-    arrival = float(row.get("trace_p_arrival_sample") or row.get("trace_P_arrival_sample") or "nan")
-    p = round(arrival * (RATE_HZ / rate_hz)) if np.isfinite(arrival) else -1
-    return _Take(row["trace_name"], records.station(i), x, p)
+    p = records.p_sample(i)
+    return _Take(
+        records.rows[i]["trace_name"], records.station(i), x, -1 if p is None else round(p * (RATE_HZ / rate_hz))
+    )
 
 
 def _load_events(records: Iterator[tuple[str, Callable[[], _Take | None]]]) -> list[_Take]:

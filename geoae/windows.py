@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
 Region = tuple[slice, ...]
-Index = tuple[Any, ...]
 Read = Callable[[Region], Array]
 Apply = Callable[[Array], Array]
 
@@ -70,8 +69,8 @@ class WindowGrid:
 def join_region(read: Read, apply: Apply, grid: WindowGrid, region: Region, batch: int = 16) -> Array:
     """Apply a function to every window that touches a region, and cross-fade the answers.
 
-    The answer for a sample is the weighted mean over all windows holding it, always added in the same order: it does not
-    depend on how the array is divided into regions.
+    The answer for a sample is the weighted mean over all windows holding it, always added in the same order: it does
+    not depend on how the array is divided into regions.
 
     Parameters
     ----------
@@ -97,18 +96,17 @@ def join_region(read: Read, apply: Apply, grid: WindowGrid, region: Region, batc
     ends = [min(int(s[-1]) + w, n) for s, w, n in zip(touched, grid.window, grid.shape, strict=True)]
     block = _pad(read(tuple(slice(a, b) for a, b in zip(origin, ends, strict=True))), grid, origin, ends)
     tapers = [grid.taper(axis) for axis in range(len(region))]
-    total = weight = None
+    weight = np.zeros(tuple(r.stop - r.start for r in region))
+    total = np.zeros(0)
     for corners in _batches(product(*touched), batch):
-        windows = np.stack([block[(..., *_window(c, origin, grid))] for c in corners])
+        windows = np.stack([block[_last(_window(c, origin, grid))] for c in corners])
         for corner, answer in zip(corners, apply(windows), strict=True):
-            if total is None:
-                total = np.zeros((*answer.shape[: answer.ndim - len(region)], *(r.stop - r.start for r in region)))
-                weight = np.zeros(tuple(r.stop - r.start for r in region))
+            if not total.size:  # the leading axes are known once there is an answer
+                total = np.zeros((*answer.shape[: answer.ndim - len(region)], *weight.shape))
             inside, here = _overlap(corner, grid.window, region)
             w = _outer([t[i] for t, i in zip(tapers, inside, strict=True)])
-            total[(..., *here)] += w * answer[(..., *inside)]
-            weight[here] += w  # type: ignore[index]
-    assert total is not None and weight is not None  # every sample lies in a window
+            total[_last(here)] += w * answer[_last(inside)]
+            weight[here] += w
     return np.divide(total, weight, out=total)
 
 
@@ -120,6 +118,11 @@ def _pad(block: Array, grid: WindowGrid, origin: list[int], ends: list[int]) -> 
     return np.pad(
         block.astype(np.result_type(block, np.float32)), lead + [(0, m) for m in missing], constant_values=np.nan
     )
+
+
+def _last(region: Region) -> tuple[Any, ...]:
+    """Index of a region along the last axes of an array."""
+    return (..., *region)
 
 
 def _window(corner: tuple[int, ...], origin: list[int], grid: WindowGrid) -> Region:

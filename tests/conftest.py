@@ -9,6 +9,7 @@ import torch
 
 from geoae import nets
 from geoae.model import Contract, Model
+from geoae.recipe import Recipe
 from geoae.scaling import Scaler
 
 torch.set_num_threads(1)
@@ -34,6 +35,19 @@ def tiny_model(window: int = 512, stride: int = 384, seed: int = 0, rate_hz: flo
 @pytest.fixture(scope="session")
 def model() -> Model:
     return tiny_model()
+
+
+def tiny_recipe(**changes: dict) -> Recipe:
+    """A recipe that trains in a second; `changes` are merged into its sections."""
+    plan = {
+        "name": "tiny", "summary": "for tests", "net": {"name": "spectral-dae", "config": {"width": 8, "dilations": [1]}},
+        "window": {"length": 1024, "stride": 768, "train_length": 1024}, "split": {"n_windows": 8},
+        "optimize": {"steps": 8, "batch": 4, "warmup_steps": 2, "validate_every": 4, "ema_decay": 0.9,
+                     "precision": "float32"},
+    }  # fmt: skip
+    for section, values in changes.items():
+        plan[section] = {**plan.get(section, {}), **values} if isinstance(values, dict) else values
+    return Recipe.model_validate(plan)
 
 
 def write_seisbench(folder: Path, rows: list[dict], waveforms: list[np.ndarray]) -> Path:

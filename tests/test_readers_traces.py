@@ -19,7 +19,7 @@ from obspy import Stream, Trace, UTCDateTime
 
 import geoae.readers as readers
 from geoae.errors import DamagedFileError, InputError, UnknownFormatError, UnknownNameError
-from geoae.readers import mseed, traces
+from geoae.readers import mseed, mseed_headers, traces
 from geoae.readers.layout import arrange
 from geoae.timeaxis import TimeIndex
 
@@ -28,7 +28,7 @@ SHIPPED = sorted(
     for path in Path(obspy.__file__).parent.glob("**/tests/data/**/*")
     if path.is_file() and path.stat().st_size < 500_000
 )
-MINISEED = [path for path in SHIPPED if mseed.is_miniseed(path.read_bytes()[:48])]
+MINISEED = [path for path in SHIPPED if mseed_headers.is_miniseed(path.read_bytes()[:48])]
 START = UTCDateTime(2020, 1, 1)
 
 
@@ -272,7 +272,7 @@ def test_truncated_and_damaged_files(tmp_path):
     content = (tmp_path / "x").read_bytes()
     (tmp_path / "cut").write_bytes(content[:5000])
     found = traces.scan(tmp_path / "cut")
-    assert found.notes == ("cut: the last 392 bytes are no whole record and were left out; "
+    assert found.losses == ("cut: the last 392 bytes are no whole record and were left out; "
                            "9 whole records of 512 bytes were read.",)  # fmt: skip
     np.testing.assert_array_equal(traces.fetch(found.segments[0]), whole.data[: found.segments[0].n])
     with pytest.warns(UserWarning, match="392 bytes"):
@@ -280,7 +280,7 @@ def test_truncated_and_damaged_files(tmp_path):
     (tmp_path / "header").write_bytes(content[:1024] + b"x" * 512 + content[1536:])
     found = traces.scan(tmp_path / "header")
     assert len(found.segments) == 2
-    assert "Not a SEED record" in found.notes[0]
+    assert "Not a SEED record" in found.losses[0]
     (tmp_path / "data").write_bytes(content[:1088] + b"\xff" * 448 + content[1536:])
     (segment,) = traces.scan(tmp_path / "data").segments
     with pytest.raises(DamagedFileError, match="data: records cannot be decoded"):

@@ -51,7 +51,10 @@ def evaluate(
                 )
     folder = catalog.locate(data)
     loaded = prepare(load(model), device, threads)
-    results = compare(denoiser(loaded), folder, n=n, stations=stations, seed=seed, report=report)
+    modulus = _validation_modulus(loaded)
+    results = compare(
+        denoiser(loaded), folder, n=n, seed=seed, stations=stations, validation_modulus=modulus, report=report
+    )
     results["model"] = {"name": loaded.name, "digest": loaded.digest}
     text = table(results)
     if out is not None:
@@ -70,6 +73,17 @@ def denoiser(model: Model) -> Callable[[NDArray[np.floating[Any]]], NDArray[np.f
         return out
 
     return run
+
+
+def _validation_modulus(model: Model) -> int:
+    """Which share of the stations the training left out, so that none that the model saw is scored as unseen."""
+    split = model.contract.provenance.get("recipe", {}).get("split", {"modulus": 4, "remainder": 0})
+    if split["remainder"]:
+        raise InputError(
+            f"Model {model.name!r} was trained with split.remainder {split['remainder']}; only models trained with 0 "
+            "can be scored."
+        )
+    return int(split["modulus"])
 
 
 def _write(out: Path, results: dict[str, Any], text: str) -> None:

@@ -7,11 +7,12 @@ from typing import Any
 from geoae import model
 from geoae.errors import UnknownFormatError
 from geoae.readers import layout, seisbench, traces
+from geoae.readers.layout import Segment
 
 
 @dataclass(frozen=True)
 class Row:
-    """One id of a recording."""
+    """One id at one sampling rate, of a recording."""
 
     id: str
     start_ns: int
@@ -20,6 +21,7 @@ class Row:
     samples: int
     gaps: int
     overlaps: int
+    text: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,19 +46,11 @@ def info(path: Path) -> Content:
     if seisbench.sniff(path):
         return _data_set(seisbench.open_set(path))
     scan = traces.scan(path)
-    rows = []
-    for name in dict.fromkeys(s.id for s in scan.segments):
-        parts = sorted((s for s in scan.segments if s.id == name), key=lambda s: s.start_ns)
-        ends = [s.start_ns + round((s.n - 1) * 1e9 / s.rate_hz) if s.n else s.start_ns for s in parts]
-        gaps = overlaps = 0
-        until = ends[0]
-        for segment, end in zip(parts[1:], ends[1:], strict=True):
-            step = 1e9 / segment.rate_hz if segment.rate_hz > 0 else 0
-            gaps += segment.start_ns - until > 1.5 * step
-            overlaps += segment.start_ns - until < 0.5 * step
-            until = max(until, end)
-        rows.append(Row(name, parts[0].start_ns, max(ends), parts[0].rate_hz, sum(s.n for s in parts), gaps, overlaps))
-    return Content(rows, list(scan.notes), list(getattr(scan, "losses", ())), len(layout.arrange(scan.segments)))
+    groups: dict[tuple[str, float, bool], list[Segment]] = {}
+    for segment in scan.segments:
+        groups.setdefault((segment.id, segment.rate_hz, segment.text), []).append(segment)
+    rows = [_row(parts) for parts in groups.values()]
+    return Content(rows, list(scan.notes), list(scan.losses), len(layout.arrange(scan.segments)))
 
 
 def models() -> list[dict[str, Any]]:
@@ -64,14 +58,23 @@ def models() -> list[dict[str, Any]]:
     return [model.describe(name) for name in model.shipped()]
 
 
+def _row(parts: list[Segment]) -> Row:
+    first = parts[0]
+    starts = [s.start_ns for s in parts]
+    ends = [s.start_ns + round((s.n - 1) * 1e9 / s.rate_hz) if s.n else s.start_ns for s in parts]
+    return Row(
+        first.id, min(starts), max(ends), first.rate_hz, sum(s.n for s in parts), *layout.gaps_and_overlaps(parts),
+        first.text,
+    )  # fmt: skip
+
+
 def _data_set(data: seisbench.SeisBenchSet) -> Content:
     counts: dict[str, int] = {}
     for i in range(len(data)):
         counts[data.station(i)] = counts.get(data.station(i), 0) + 1
     stations = ", ".join(f"{name} ({n})" for name, n in sorted(counts.items(), key=lambda item: -item[1])[:12])
-    notes = [
-        f"a data set of {len(data)} records from {len(counts)} stations: {stations}{', ...' if len(counts) > 12 else ''}"
-    ]
+    more = ", ..." if len(counts) > 12 else ""
+    notes = [f"a data set of {len(data)} records from {len(counts)} stations: {stations}{more}"]
     if not counts:
         raise UnknownFormatError(f"{data.folder} holds no records.")
     return Content([], notes, [], len(data))

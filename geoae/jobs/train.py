@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import os
 import shlex
 from collections import Counter
 from collections.abc import Callable
@@ -9,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from geoae import catalog, model
-from geoae.errors import OutputError
+from geoae import catalog, devices, model
+from geoae.errors import InputError, OutputError
 from geoae.readers.seisbench import SeisBenchSet, open_set
 from geoae.recipe import Recipe, load_recipe
 
@@ -30,8 +31,8 @@ def train(
 ) -> str:
     """Train the net of `recipe` on DATA/events and DATA/noise (SeisBench form) and write the model folder `out`.
 
-    Started again after an interruption, it goes on from the last validation. Under ``torchrun`` the processes share each
-    batch. `stop` ends early after that step, as a time limit would.
+    Started again after an interruption, it goes on from the last validation. Under ``torchrun`` the processes share
+    each batch. `stop` ends early after that step, as a time limit would.
 
     Returns
     -------
@@ -43,12 +44,12 @@ def train(
     GeoAEError
         The recipe, the data or the folder cannot be used.
     """
-    import os
-
-    from geoae import devices
     from geoae.training import Job
     from geoae.training import train as run
 
+    for name, value, least in (("threads", threads, 1), ("workers", workers, 0), ("steps", stop, 1)):
+        if value is not None and value < least:
+            raise InputError(f"{name} is {value}; it must be at least {least}.")
     plan = load_recipe(recipe)
     folder = catalog.locate(data)
     try:
@@ -58,9 +59,9 @@ def train(
     device = devices.resolve(device)
     if device == "cuda" and "LOCAL_RANK" in os.environ:
         device = f"cuda:{os.environ['LOCAL_RANK']}"
-    cores = threads or max(devices.available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)
-    job = Job(out, device, min(cores, devices.MAX_THREADS) if threads is None else cores, workers, stop, report)
-    trained = run(plan, folder, job)
+    share = devices.available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    threads = threads or min(max(share, 1), devices.MAX_THREADS)
+    trained = run(plan, folder, Job(out, device, threads, workers, stop, report))
     if int(os.environ.get("RANK", "0")):
         return ""
     sources = {side: describe(open_set(folder / side)) for side in ("events", "noise")}

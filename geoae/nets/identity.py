@@ -23,4 +23,5 @@ class Identity(nn.Module):
         self.config = config
 
     def forward(self, x: Float[Tensor, "batch channel time"]) -> Float[Tensor, "batch channel time"]:
+        """X, as it is."""
         return x

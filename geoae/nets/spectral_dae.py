@@ -1,4 +1,4 @@
-"""A denoising autoencoder over short spectra: 1-D convolutions along time with frequencies and components as channels."""
+"""A denoising autoencoder over short spectra: convolutions along time, frequencies and components as channels."""
 
 from dataclasses import dataclass
 from itertools import combinations
@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name every torch user knows
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
+
+from geoae.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,13 @@ class SpectralDAEConfig:
     floor: float = 1e-4
     """Added to powers, in units of the noise power of a scaled window."""
 
+    def __post_init__(self) -> None:
+        if self.frame % 4 or self.hop % self.envelope or self.hop % self.gate or not self.kernel % 2:
+            raise InputError(
+                f"frame is {self.frame}, envelope {self.envelope}, gate {self.gate}, kernel {self.kernel}: frame must "
+                "be a multiple of 4, a quarter of it one of envelope and of gate, and kernel odd."
+            )
+
     @property
     def hop(self) -> int:
         """Samples from one frame to the next."""
@@ -47,6 +56,7 @@ class Block(nn.Module):
         nn.init.zeros_(self.down.bias)
 
     def forward(self, x: Float[Tensor, "batch position width"]) -> Float[Tensor, "batch position width"]:
+        """Same shape; the reach is dilation * (kernel - 1) / 2 positions either side."""
         # as a picture of height 1 whose channels lie innermost: faster on CPUs than conv1d, and no copy
         y = self.depthwise(x.transpose(1, 2).unsqueeze(2)).squeeze(2).transpose(1, 2)
         return x + self.down(F.gelu(self.up(self.norm(y))))
@@ -56,8 +66,8 @@ class SpectralDAE(nn.Module):
     """Mask of a short-time spectrum, decided by an encoder of dilated convolutions, and a gain in time.
 
     The features are log powers, coherences between the components, and log energies: all even in the input, so the net
-    is odd by construction, f(-x) = -f(x). Analysis and synthesis windows are square roots of Hann at 75 % overlap, which
-    add up to one, so a mask of ones gives the input back (Griffin & Lim, 1984, doi:10.1109/TASSP.1984.1164317).
+    is odd by construction, f(-x) = -f(x). Analysis and synthesis windows are square roots of Hann at 75 % overlap,
+    which add up to one, so a mask of ones gives the input back (Griffin & Lim, 1984, doi:10.1109/TASSP.1984.1164317).
     """
 
     Config = SpectralDAEConfig
@@ -77,6 +87,7 @@ class SpectralDAE(nn.Module):
         self.register_buffer("window", torch.hann_window(c.frame).sqrt(), persistent=False)
 
     def forward(self, x: Float[Tensor, "batch channel time"]) -> Float[Tensor, "batch channel time"]:
+        """Estimate the signal in scaled windows."""
         spectrum = self.analyse(x)
         code = self.encode(x, spectrum)
         batch, _, frames, _ = spectrum.shape
@@ -131,7 +142,7 @@ class SpectralDAE(nn.Module):
 
     def _gain(self, gate: Float[Tensor, "batch frame gates"], shape: torch.Size) -> Float[Tensor, "batch channel time"]:
         """Straight lines between knots; the middle of each frame's hop is where its knots lie."""
-        c, (batch, channels, time) = self.config, shape
+        c, (channels, time) = self.config, shape[1:]
         knots = torch.sigmoid(gate + 2).unflatten(-1, (channels, -1)).transpose(1, 2).flatten(2)
         gain = F.interpolate(knots, scale_factor=float(c.gate), mode="linear", align_corners=False)
         start = (c.frame - c.hop) - c.frame // 2 + c.hop // 2

@@ -175,6 +175,18 @@ def within(segment: Segment, first_ns: int | None, last_ns: int | None) -> tuple
     return (start, stop) if start < stop else None
 
 
+def gaps_and_overlaps(segments: Sequence[Segment]) -> tuple[int, int]:
+    """Count the interruptions of one id by more than half a sample, and the segments that begin before another ends."""
+    gaps = overlaps = 0
+    until = -math.inf
+    for segment in sorted((one for one in segments if one.n > 0), key=_time_order):
+        step = 1e9 / segment.rate_hz
+        gaps += 0.5 * step < segment.start_ns - until < math.inf
+        overlaps += segment.start_ns - until < -0.5 * step
+        until = max(until, _end_ns(segment))
+    return gaps, overlaps
+
+
 def _position(placed: Placed) -> tuple[int, int]:
     return placed.row, placed.first
 

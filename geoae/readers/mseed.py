@@ -5,7 +5,7 @@ Covers files whose records all have one length; for anything else `index` gives 
 
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,9 +15,9 @@ import numpy as np
 
 from geoae.errors import DamagedFileError
 from geoae.readers.layout import Segment
+from geoae.readers.mseed_headers import HEADER_BYTES, field_at, parse, record_length, valid_day
 
 _DTYPES = {0: "S1", 4: "f4", 5: "f8", 12: "f4", 13: "f4", 14: "f4"} | dict.fromkeys((1, 3, 10, 11, 16, 30, 32), "i4")
-_HEADER_BYTES = 256  # enough for the fixed header and the blockettes that tell times, rates and encodings
 _CHUNK_BYTES = 2**24  # files are read in such pieces, so that memory does not grow with the file
 _MAX_HOLE_BYTES = 2**16  # reading over a hole this small is faster than seeking past it
 
@@ -50,45 +50,56 @@ class Records:
         return np.dtype(_DTYPES[self.encoding])
 
 
-def is_miniseed(head: bytes) -> bool:
-    """Tell whether the first bytes of a file (48 or more) are the header of a miniSEED 2 record."""
-    return len(head) >= 48 and bool(_valid_headers(np.frombuffer(head[:48], np.uint8)[np.newaxis])[0])
-
-
 def index(path: Path) -> tuple[list[Segment], list[str]] | None:
     """Find the segments of a file as ObsPy would, reading headers only.
 
     Returns
     -------
-    segments and notes, or None
+    segments and losses, or None
         None if the file is no miniSEED of records of one length, or holds something that ObsPy must judge.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        length = _record_length(file.read(4096))
-        if length is None or size < length:
+        length = record_length(file.read(4096))
+        if length is None:
+            return None
+        if size < length:
+            raise DamagedFileError(
+                f"{path.name} holds {size} bytes, but its first record has {length}: nothing can be read from it. "
+                "Fetch the file again."
+            )
+        file.seek(size - size % length)
+        tail = file.read(4096)
+        if (record_length(tail) or length) <= size % length:  # whole records, only of another length
             return None
         file.seek(0)
-        parts = [_parse(chunk) for chunk in _record_heads(file, length, size // length)]
+        parts = [parse(chunk) for chunk in _record_heads(file, length, size // length)]
     if any(part is None for part in parts):
         return None
     table = np.concatenate([part for part in parts if part is not None])
     if np.any(table["length"] != length) or not np.isin(table["encoding"], list(_DTYPES)).all():
         return None
-    note = (
+    loss = (
         f"{path.name}: the last {size % length} bytes are no whole record and were left out; "
         f"{size // length} whole records of {length} bytes were read."
     )
-    return _segments(table, path, length, size), [note] if size % length else []
+    return _segments(table, path, length, size), [loss] if size % length else []
 
 
-def fetch(parts: Sequence[tuple[Records, int, int]]) -> list[np.ndarray]:
+def warn(line: str) -> None:
+    """Pass on what is wrong with samples to a caller that has no place for it."""
+    warnings.warn(line, stacklevel=3)
+
+
+def fetch(parts: Sequence[tuple[Records, int, int]], tell: Callable[[str], None] = warn) -> list[np.ndarray]:
     """Decode samples start ... stop of several segments of one id at once.
 
     Parameters
     ----------
     parts
         (records, start, stop) of each; many small segments of one file cost little more than one large one.
+    tell
+        Called with one line for samples that contradict their record's own check value.
 
     Raises
     ------
@@ -108,7 +119,7 @@ def fetch(parts: Sequence[tuple[Records, int, int]]) -> list[np.ndarray]:
             sizes = [np.diff(parts[number][0].ends, prepend=0)[spans[number][0]] for number in members]
             _close_gaps(data, np.concatenate(sizes))
         counts = [spans[number][1] for number in members]
-        samples = _decode(data, path, length, np.dtype(kind))
+        samples = _decode(data, path, length, np.dtype(kind), tell)
         if samples.size != sum(counts):
             raise DamagedFileError(
                 f"{path.name}: {samples.size} samples could be decoded where the headers promise {sum(counts)}. "
@@ -118,6 +129,29 @@ def fetch(parts: Sequence[tuple[Records, int, int]]) -> list[np.ndarray]:
         for number, piece in zip(members, pieces, strict=True):
             results[number] = piece[spans[number][2]]
     return [result for result in results if result is not None]
+
+
+def sound_spans(records: Records) -> list[tuple[int, int]]:
+    """Find which samples, start ... stop, lie in records that can be decoded."""
+    spans: list[tuple[int, int]] = []
+
+    def search(first: int, last: int) -> None:
+        start = int(records.ends[first - 1]) - records.skip if first else 0
+        stop = int(records.ends[last - 1]) - records.skip
+        try:
+            fetch([(records, start, stop)], lambda line: None)
+        except (DamagedFileError, OSError):
+            if last - first > 1:
+                middle = (first + last) // 2
+                search(first, middle)
+                search(middle, last)
+        else:
+            if spans and spans[-1][1] == start:
+                start, _ = spans.pop()
+            spans.append((start, stop))
+
+    search(0, len(records.rows))
+    return spans
 
 
 def raw_bytes(records: Records) -> bytes:
@@ -158,121 +192,15 @@ def _span(records: Records, start: int, stop: int) -> tuple[slice, int, slice]:
     return slice(first, last + 1), held, slice(start - before, stop - before)
 
 
-def _record_length(head: bytes) -> int | None:
-    if not is_miniseed(head):
-        return None
-    # the record may be longer than the bytes at hand, but its blockettes come first
-    table = _parse(np.frombuffer(head.ljust(_HEADER_BYTES, b"\0")[:_HEADER_BYTES], np.uint8)[np.newaxis])
-    if table is None or not 128 <= table["length"][0] <= 2**20:
-        return None
-    return int(table["length"][0])
-
-
 def _record_heads(file: Any, length: int, n_records: int) -> Iterator[np.ndarray]:
     """First bytes of all whole records, (record, byte), some thousands at a time."""
-    width = min(length, _HEADER_BYTES)
+    width = min(length, HEADER_BYTES)
     at_once = max(_CHUNK_BYTES // length, 1)
     for done in range(0, n_records, at_once):
         wanted = min(at_once, n_records - done)
         chunk = np.frombuffer(file.read(wanted * length), np.uint8)
         # fewer bytes than before if the file shrinks meanwhile
         yield np.ascontiguousarray(chunk[: chunk.size // length * length].reshape(-1, length)[:, :width])
-
-
-def _valid_headers(heads: np.ndarray) -> np.ndarray:
-    """Which rows (record, byte) begin as libmseed wants a data record to begin."""
-    number, blank = heads[:, :6], heads[:, 7]
-    good = (((number >= ord("0")) & (number <= ord("9"))) | (number == ord(" ")) | (number == 0)).all(axis=1)
-    good &= np.isin(heads[:, 6], np.frombuffer(b"DRQM", np.uint8)) & ((blank == ord(" ")) | (blank == 0))
-    return np.asarray(good & (heads[:, 24] <= 23) & (heads[:, 25] <= 59) & (heads[:, 26] <= 60))
-
-
-_TABLE = np.dtype(
-    {
-        "names": ["id", "quality", "start_us", "end_us", "rate_hz", "own_rate", "n", "encoding", "byteorder", "length"],
-        "formats": ["S12", "S1", "i8", "i8", "f8", "?", "i8", "i2", "i2", "i8"],
-    }
-)
-
-
-def _parse(heads: np.ndarray) -> np.ndarray | None:
-    """Read the headers (record, byte) into a table; None if one of them is not as it should be."""
-    if not _valid_headers(heads).all():
-        return None
-    little = _valid_day(_field(heads, 20, "<u2"), _field(heads, 22, "<u2"))
-    if not (little | _valid_day(_field(heads, 20, ">u2"), _field(heads, 22, ">u2"))).all():
-        return None
-
-    def field(at: int | np.ndarray, kind: str) -> np.ndarray:
-        return np.where(little, _field(heads, at, "<" + kind), _field(heads, at, ">" + kind))
-
-    table = np.zeros(len(heads), _TABLE)
-    table["id"] = np.where(heads[:, 8:20] == 0, ord(" "), heads[:, 8:20]).astype(np.uint8).view("S12")[:, 0]
-    table["quality"] = np.ascontiguousarray(heads[:, 6:7]).view("S1")[:, 0]
-    table["n"] = field(30, "u2")
-    if np.any(field(28, "u2") > 9999):
-        return None
-    flags, correction = heads[:, 36], field(40, "i4").astype(np.int64)
-    start = _microseconds(field(20, "u2"), field(22, "u2"), heads, field(28, "u2"))
-    start += np.where(flags & 2, 0, correction * 100)  # bit 1: the correction is in the start time already
-    rate = _nominal_rate(field(32, "i2").astype(np.float64), field(34, "i2").astype(np.float64))
-    table["encoding"] = -1
-    at = field(46, "u2").astype(np.int64)
-    for _ in range(int(heads[:, 39].max(initial=0)) + 1):
-        here = (at >= 48) & (at + 8 <= heads.shape[1])
-        if np.any(~here & (at != 0)):
-            return None
-        if not here.any():
-            break
-        place = np.where(here, at, 48)
-        kind, following = np.where(here, field(place, "u2"), 0), np.where(here, field(place + 2, "u2"), 0)
-        if np.any((following != 0) & (following < at + 8)):
-            return None
-        is_rate, is_format, is_micro = kind == 100, kind == 1000, kind == 1001
-        table["own_rate"] |= is_rate
-        rate = np.where(is_rate, field(place + 4, "f4"), rate)
-        table["encoding"] = np.where(is_format, _field(heads, place + 4, "u1"), table["encoding"])
-        table["byteorder"] = np.where(is_format, _field(heads, place + 5, "u1"), table["byteorder"])
-        exponent = np.minimum(_field(heads, place + 6, "u1"), 40).astype(np.int64)
-        table["length"] = np.where(is_format, np.left_shift(np.int64(1), exponent), table["length"])
-        start += np.where(is_micro, _field(heads, place + 5, "i1"), 0)
-        at = following.astype(np.int64)
-    if np.any(at != 0) or not np.isfinite(rate).all() or np.any(rate < 0):
-        return None
-    table["start_us"], table["rate_hz"] = start, rate
-    with np.errstate(divide="ignore", invalid="ignore"):
-        span = np.where((rate > 0) & (table["n"] > 0), (table["n"] - 1) / rate * 1e6 + 0.5, 0).astype(np.int64)
-    # bit 4: a leap second fell into the record, after which UTC is a second behind
-    table["end_us"] = start + span - np.where(flags & 16, 10**6, 0)
-    return table
-
-
-def _field(heads: np.ndarray, at: int | np.ndarray, kind: str) -> np.ndarray:
-    """Numbers at one byte position, or at one for each row."""
-    width = np.dtype(kind).itemsize
-    if isinstance(at, int):
-        raw = np.ascontiguousarray(heads[:, at : at + width])
-    else:
-        raw = heads[np.arange(len(heads))[:, np.newaxis], at[:, np.newaxis] + np.arange(width)]
-    return raw.view(kind)[:, 0]
-
-
-def _valid_day(year: np.ndarray, day: np.ndarray) -> np.ndarray:
-    return (year >= 1900) & (year <= 2100) & (day >= 1) & (day <= 366)
-
-
-def _microseconds(year: np.ndarray, day: np.ndarray, heads: np.ndarray, fraction: np.ndarray) -> np.ndarray:
-    new_year = (year.astype(np.int64) - 1970).astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)
-    hour, minute, second = (heads[:, i].astype(np.int64) for i in (24, 25, 26))
-    seconds = (((new_year + day - 1) * 24 + hour) * 60 + minute) * 60 + second
-    return np.asarray(seconds * 10**6 + fraction.astype(np.int64) * 100)
-
-
-def _nominal_rate(factor: np.ndarray, multiplier: np.ndarray) -> np.ndarray:
-    """Return the sampling rate in Hz; negative numbers stand for periods and divisors."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rate = np.where(factor < 0, -1 / factor, factor)
-        return np.where(multiplier < 0, -rate / multiplier, rate * np.where(multiplier == 0, 1, multiplier))
 
 
 def _segments(table: np.ndarray, path: Path, length: int, size: int) -> list[Segment]:
@@ -363,7 +291,7 @@ def _close_gaps(data: np.ndarray, sizes: np.ndarray) -> None:
     seconds = (np.cumsum(sizes) - sizes).astype("datetime64[s]")
     days, years = seconds.astype("datetime64[D]"), seconds.astype("datetime64[Y]")
     day_of_year = (days - years.astype("datetime64[D]")).astype(np.int64) + 1
-    little = _valid_day(_field(heads, 20, "<u2"), _field(heads, 22, "<u2"))[:, np.newaxis]
+    little = valid_day(field_at(heads, 20, "<u2"), field_at(heads, 22, "<u2"))[:, np.newaxis]
     one = np.ones(len(data), np.int64)
     for at, values in ((20, years.astype(np.int64) + 1970), (22, day_of_year), (32, one), (34, one)):
         low_high = np.stack([values & 255, values >> 8], axis=1)
@@ -373,8 +301,8 @@ def _close_gaps(data: np.ndarray, sizes: np.ndarray) -> None:
     heads[:, [28, 29, 36, 40, 41, 42, 43]] = 0  # fraction of the second, leap seconds, time correction
 
 
-def _decode(data: np.ndarray, path: Path, length: int, dtype: np.dtype[Any]) -> np.ndarray:
-    """Let ObsPy decode records of one id; a failed integrity check is a warning, not an error."""
+def _decode(data: np.ndarray, path: Path, length: int, dtype: np.dtype[Any], tell: Callable[[str], None]) -> np.ndarray:
+    """Let ObsPy decode records of one id; a failed integrity check is told, and is no error."""
     import io
 
     import obspy
@@ -390,9 +318,9 @@ def _decode(data: np.ndarray, path: Path, length: int, dtype: np.dtype[Any]) -> 
         except Exception as error:  # libmseed's wrapper raises bare Exception
             reason = " ".join(str(error).split())
             raise DamagedFileError(f"{path.name}: records cannot be decoded ({reason}).") from error
-    for message in {" ".join(str(warning.message).split()) for warning in caught}:
+    for message in dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught):
         # what else libmseed says is about headers, which `index` has judged
         if "integrity" in message:
-            warnings.warn(f"{path.name}: {message}. Some samples may be wrong.", stacklevel=2)
+            tell(f"{path.name}: {message}. Some samples may be wrong.")
     traces = [np.asarray(trace.data) for trace in stream]
     return np.concatenate(traces) if traces else np.empty(0, dtype)

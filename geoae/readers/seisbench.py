@@ -4,6 +4,7 @@ Form: Woollam et al. (2022), SeisBench - A toolbox for machine learning in seism
 """
 
 import csv
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -44,13 +45,20 @@ class SeisBenchSet:
         row = self.rows[i]
         return f"{row.get('station_network_code', '')}.{row.get('station_code', '')}"
 
+    def p_sample(self, i: int) -> float | None:
+        """Sample of the P arrival in record `i`; None without a pick."""
+        row = self.rows[i]
+        # STEAD writes the phase in lower case, INSTANCE in upper case
+        text = row.get("trace_p_arrival_sample") or row.get("trace_P_arrival_sample") or "nan"
+        return float(text) if math.isfinite(float(text)) else None
+
     def present(self, i: int) -> tuple[bool, bool, bool]:
         """Whether E, N and Z were recorded: from trace_has_e/n/z where the set says so, else from the samples."""
         flags = [self.rows[i].get(f"trace_has_{c.lower()}", "") for c in COMPONENTS]
         if all(flags):
             e, n, z = (f.strip().lower() in ("true", "1") for f in flags)
         else:
-            e, n, z = (bool(np.ptp(x) > 0) for x in self.waveform(i))
+            e, n, z = (bool(np.ptp(np.nan_to_num(x)) > 0) for x in self.waveform(i))
         return e, n, z
 
     def waveform(self, i: int) -> NDArray[np.floating[Any]]:
@@ -65,10 +73,10 @@ class SeisBenchSet:
                 data = handle["data"][bucket][tuple([int(parts[0]), *(_slice(p) for p in parts[1:])])]
             else:
                 data = handle["data"][name][()]
-        except (KeyError, OSError) as error:
+        except (KeyError, IndexError, ValueError, OSError) as error:
             raise DamagedFileError(
                 f"{self.folder.name}: record {name!r} of metadata.csv cannot be read from its waveforms file "
-                f"({error}). Copy the data set again."
+                f"({' '.join(str(error).split())}). Copy the data set again."
             ) from error
         return _to_enz(np.asarray(data), self._format(handle, "dimension_order", "CW"), self._order(handle, row))
 
@@ -85,8 +93,17 @@ class SeisBenchSet:
 
         key = (os.getpid(), chunk)  # a handle must not cross a fork: data-loading workers open their own
         if key not in self._files:
-            self._files[key] = h5py.File(self.folder / f"waveforms{chunk}.hdf5", "r")
+            path = self.folder / f"waveforms{chunk}.hdf5"
+            try:
+                self._files[key] = h5py.File(path, "r")
+            except OSError as error:
+                raise DamagedFileError(
+                    f"{path} cannot be opened ({' '.join(str(error).split())}). Copy the data set again."
+                ) from error
         return self._files[key]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_files": {}}  # open files stay in the process that opened them
 
 
 def sniff(path: Path) -> bool:
@@ -109,12 +126,12 @@ def open_set(folder: Path) -> SeisBenchSet:
     ------
     InputError
         The folder is not in that form, or metadata.csv lacks `trace_name`.
+    DamagedFileError
+        metadata.csv cannot be decoded, or a row lacks its name or has no number where one is needed.
     """
     rows: list[dict[str, str]] = []
     for chunk in _chunks(folder) if folder.is_dir() else ():
-        with (folder / f"metadata{chunk}.csv").open(newline="") as lines:
-            for row in csv.DictReader(lines):
-                rows.append({**row, "geoae_chunk": chunk})
+        rows += _metadata(folder / f"metadata{chunk}.csv", chunk)
     if not rows or "trace_name" not in rows[0]:
         raise InputError(
             f"{folder} is not a data set in the SeisBench form: expected a folder with waveforms.hdf5 and "
@@ -127,7 +144,8 @@ def read(path: Path) -> xr.DataArray:
     """Read a data set as one lazy array, dims (record, channel, time).
 
     Records shorter than the longest end in NaN; absent components are NaN. Every column of metadata.csv is a
-    coordinate along `record`; samples are read when they are used.
+    coordinate along `record`; samples are read when they are used. Where all records share one sampling rate it is in
+    ``attrs["sampling_rate_hz"]`` too.
     """
     data_set = open_set(path)
     n = max(int(float(row.get("trace_npts") or 0)) for row in data_set.rows)
@@ -137,8 +155,10 @@ def read(path: Path) -> xr.DataArray:
     coords: dict[str, Any] = {c: ("record", [row[c] for row in data_set.rows]) for c in columns}
     coords["sampling_rate_hz"] = ("record", [data_set.rate_hz(i) for i in range(len(data_set))])
     coords["channel"] = list(COMPONENTS)
-    variable = xr.Variable(("record", "channel", "time"), lazy)
-    return xr.DataArray(variable, coords=coords, name="trace", attrs={"source": path.name})
+    attrs: dict[str, Any] = {"source": path.name}
+    if len(rates := set(coords["sampling_rate_hz"][1])) == 1:
+        attrs["sampling_rate_hz"] = rates.pop()
+    return xr.DataArray(xr.Variable(("record", "channel", "time"), lazy), coords=coords, name="trace", attrs=attrs)
 
 
 class _WaveformArray(BackendArray):  # type: ignore[misc,unused-ignore]
@@ -153,16 +173,15 @@ class _WaveformArray(BackendArray):  # type: ignore[misc,unused-ignore]
         return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._get)
 
     def _get(self, key: tuple[Any, ...]) -> NDArray[np.float32]:
-        record, *rest = key
-        chosen = np.atleast_1d(np.arange(self.shape[0])[record])
-        out = np.full((len(chosen), *self.shape[1:]), np.nan, np.float32)
-        for k, i in enumerate(chosen):
+        record, channel, time = key
+        chosen = np.arange(self.shape[0])[record]
+        out = np.full((chosen.size, *self.shape[1:]), np.nan, np.float32)
+        for k, i in enumerate(chosen.flat):
             samples = self.data_set.waveform(int(i))[:, : self.shape[2]]
             rows = np.flatnonzero(self.data_set.present(int(i)))
             out[k, rows, : samples.shape[1]] = samples[rows]
-        block = out[0] if np.ndim(np.arange(self.shape[0])[record]) == 0 else out
-        axes = (rest[0], slice(None)) if block.ndim == 2 else (slice(None), rest[0], slice(None))
-        return block[axes][..., rest[1]]
+        out = out[:, channel][..., time]
+        return out if chosen.ndim else out[0]
 
 
 def _chunks(folder: Path) -> Iterator[str]:
@@ -170,6 +189,28 @@ def _chunks(folder: Path) -> Iterator[str]:
         chunk = csv_file.stem.removeprefix("metadata")
         if (folder / f"waveforms{chunk}.hdf5").is_file():
             yield chunk
+
+
+def _metadata(path: Path, chunk: str) -> Iterator[dict[str, str]]:
+    try:
+        with path.open(newline="") as lines:
+            for number, row in enumerate(csv.DictReader(lines, restval=""), start=1):
+                if fault := _fault(row):
+                    raise DamagedFileError(f"Row {number} of {path} cannot be used: {fault}. Correct or remove it.")
+                yield {**row, "geoae_chunk": chunk}
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DamagedFileError(f"{path} is no CSV table: {error}. Copy the data set again.") from error
+
+
+def _fault(row: dict[str, str]) -> str:
+    for key in ("trace_sampling_rate_hz", "trace_npts", "trace_p_arrival_sample", "trace_P_arrival_sample"):
+        try:
+            float(row.get(key) or 0)
+        except ValueError:
+            return f"{key} is {row[key]!r} instead of a number"
+    if not float(row.get("trace_sampling_rate_hz") or 100) > 0:
+        return f"trace_sampling_rate_hz is {row['trace_sampling_rate_hz']} instead of more than 0"
+    return "" if row.get("trace_name", "?") else "it has no trace_name"
 
 
 def _slice(text: str) -> slice:

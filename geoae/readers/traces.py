@@ -5,36 +5,24 @@ miniSEED is indexed and decoded block by block; other formats are read whole, th
 
 import copy
 import fnmatch
-import glob
-import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 from xarray.core import indexing
 
-from geoae.errors import DamagedFileError, InputError, UnknownFormatError
-from geoae.readers import mseed
+from geoae.errors import GeoAEError, InputError, MissingFileError, UnknownFormatError, UnreadableFileError
+from geoae.readers import mseed, whole
 from geoae.readers.layout import Record, RecordArray, Segment, arrange, assemble, first_of, within
 from geoae.timeaxis import sample_offset_ns, time_coordinates
 
 if TYPE_CHECKING:
     import obspy
-
-
-class MissingFileError(InputError, FileNotFoundError):
-    """There is no such file."""
-
-
-class UnreadableFileError(InputError, PermissionError):
-    """The file is there, but must not or cannot be opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +31,9 @@ class Scan:
 
     segments: tuple[Segment, ...]
     notes: tuple[str, ...]
-    """One line each: what was damaged, left out or odd."""
+    """One line each: what is odd."""
+    losses: tuple[str, ...] = ()
+    """One line each: what is damaged and could not be read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +46,7 @@ class _InMemory:
 @dataclass(frozen=True, slots=True)
 class _InFile:
     path: Path
-    stamp: tuple[int, int]
+    stamp: whole.Stamp
     number: int
     dtype: np.dtype[Any]
     skip: int = 0
@@ -65,10 +55,7 @@ class _InFile:
 def sniff(path: str | Path) -> bool:
     """Tell whether ObsPy reads a file, by its content; an archive counts if a file in it does. Never raises."""
     try:
-        if not Path(path).is_file():
-            return False
-        with _unpacked(Path(path)) as files:
-            return any(_format_of(file) for file in files)
+        return Path(path).is_file() and whole.recognise(Path(path))
     except Exception:  # whatever a foreign file does to a parser, it is no recording
         return False
 
@@ -97,7 +84,7 @@ def scan(path: str | Path, ids: str | Sequence[str] = (), start_time: Any = None
     path = Path(path)
     _check_file(path)
     found = mseed.index(path)
-    segments, notes = found if found is not None else _scan_with_obspy(path)
+    segments, notes, losses = ([*found[0]], [], found[1]) if found is not None else _scan_whole(path)
     patterns = [ids] if isinstance(ids, str) else list(ids)
     first_ns, last_ns = _limit_ns("start_time", start_time), _limit_ns("end_time", end_time)
     chosen = [
@@ -109,7 +96,7 @@ def scan(path: str | Path, ids: str | Sequence[str] = (), start_time: Any = None
     if segments and not chosen:
         held = sorted({segment.id for segment in segments})
         notes = [*notes, f"{path.name}: no trace matches the ids and times asked for; there are {_few(held)}."]
-    return Scan(tuple(chosen), tuple(notes))
+    return Scan(tuple(chosen), tuple(notes), tuple(losses))
 
 
 def segments_of(stream: "obspy.Stream | obspy.Trace") -> Scan:
@@ -119,8 +106,12 @@ def segments_of(stream: "obspy.Stream | obspy.Trace") -> Scan:
     return Scan(tuple(found), ())
 
 
-def fetch(segment: Segment, start: int = 0, stop: int | None = None) -> np.ndarray:
+def fetch(
+    segment: Segment, start: int = 0, stop: int | None = None, tell: Callable[[str], None] = mseed.warn
+) -> np.ndarray:
     """Return samples start ... stop of a segment in the type they are stored in; masked ones as NaN.
+
+    `tell` is called with one line for samples that may be wrong; a warning if left out.
 
     Raises
     ------
@@ -128,7 +119,20 @@ def fetch(segment: Segment, start: int = 0, stop: int | None = None) -> np.ndarr
         If they cannot be decoded.
     """
     start, stop, _ = slice(start, stop).indices(segment.n)
-    return _fetch([(segment, start, max(start, stop))])[0]
+    return _fetch([(segment, start, max(start, stop))], tell)[0]
+
+
+def sound_parts(segment: Segment) -> list[Segment]:
+    """Return the parts of a segment that can be decoded: itself, or stretches of it with gaps between, or nothing."""
+    locator = segment.locator
+    if isinstance(locator, mseed.Records):
+        spans = mseed.sound_spans(locator)
+        return [_part(segment, start, min(stop, segment.n)) for start, stop in spans]
+    try:
+        _trace(segment)
+    except (GeoAEError, OSError):
+        return []
+    return [segment]
 
 
 def raw_bytes(segment: Segment) -> bytes | None:
@@ -151,12 +155,13 @@ def headers_of(segment: Segment) -> "obspy.core.trace.Stats":
     return stats
 
 
-def read_block(record: Record, start: int, stop: int) -> np.ndarray:
+def read_block(record: Record, start: int, stop: int, tell: Callable[[str], None] = mseed.warn) -> np.ndarray:
     """Return samples start ... stop of a record, shape (row, stop - start), NaN where no segment lies.
 
-    float64 if any segment of the record needs it (int32, float64), else float32.
+    float64 if any segment of the record needs it (int32, float64), else float32. Errors and `tell` as for `fetch`.
     """
-    return assemble(record, range(len(record.ids)), start, stop, _block_dtype(record), _fetch)
+    rows = range(len(record.ids))
+    return assemble(record, rows, start, stop, _block_dtype(record), partial(_fetch, tell=tell))
 
 
 def open_record(record: Record) -> xr.DataArray:
@@ -195,14 +200,15 @@ def read(
     """Read one file, or several that belong together, as one lazy array per record.
 
     Components of one sensor, and pieces that follow each other in time, lie in one record wherever the files part
-    them. Text and log channels are left out. Parameters and errors are those of `scan`; its notes become warnings.
+    them. Text and log channels are left out. Parameters and errors are those of `scan`; its notes and losses become
+    warnings.
     """
     segments: list[Segment] = []
     for one in [path] if isinstance(path, str | Path) else path:
         found = scan(one, ids, start_time, end_time)
         segments += found.segments
-        for note in found.notes:
-            warnings.warn(note, stacklevel=2)
+        for line in (*found.losses, *found.notes):
+            warnings.warn(line, stacklevel=2)
     return [open_record(record) for record in arrange(segments)]
 
 
@@ -211,10 +217,10 @@ def _block_dtype(record: Record) -> np.dtype[Any]:
     return np.dtype(np.float32) if np.result_type(np.float32, *kinds) == np.float32 else np.dtype(np.float64)
 
 
-def _fetch(parts: list[tuple[Segment, int, int]]) -> list[np.ndarray]:
+def _fetch(parts: list[tuple[Segment, int, int]], tell: Callable[[str], None] = mseed.warn) -> list[np.ndarray]:
     """Fetch from several segments of one id, those of miniSEED in one go."""
     records = [(segment.locator, a, b) for segment, a, b in parts if isinstance(segment.locator, mseed.Records)]
-    decoded = iter(mseed.fetch(records) if records else [])
+    decoded = iter(mseed.fetch(records, tell) if records else [])
     return [next(decoded) if isinstance(part[0].locator, mseed.Records) else _slice(*part) for part in parts]
 
 
@@ -231,9 +237,7 @@ def _trace(segment: Segment) -> Any:
     if isinstance(locator, _InMemory):
         return locator.trace
     assert isinstance(locator, _InFile)
-    if _stamp(locator.path) != locator.stamp:
-        raise DamagedFileError(f"{locator.path.name} has changed while it was read. Read it again.")
-    return _read_whole(locator.path, locator.stamp)[0][locator.number]
+    return whole.read(locator.path, locator.stamp).traces[locator.number]
 
 
 def _segment(trace: Any, order: int, source: Path | None, locator: object) -> Segment:
@@ -252,7 +256,10 @@ def _trimmed(segment: Segment, first_ns: int | None, last_ns: int | None) -> Seg
     span = within(segment, first_ns, last_ns)
     if span is None:
         return None
-    start, stop = span
+    return _part(segment, *span)
+
+
+def _part(segment: Segment, start: int, stop: int) -> Segment:
     if (start, stop) == (0, segment.n):
         return segment
     locator: Any = segment.locator
@@ -291,109 +298,12 @@ def _check_file(path: Path) -> None:
         raise UnknownFormatError(f"{path.name} is empty, but a recording was expected. Fetch the file again.")
 
 
-def _scan_with_obspy(path: Path) -> tuple[list[Segment], list[str]]:
-    stamp = _stamp(path)
-    traces, notes = _read_whole(path, stamp)
-    files = (_InFile(path, stamp, i, trace.data.dtype) for i, trace in enumerate(traces))
-    return [_segment(trace, file.number, path, file) for trace, file in zip(traces, files, strict=True)], list(notes)
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_mtime_ns, status.st_size
-
-
-@lru_cache(maxsize=8)
-def _read_whole(path: Path, stamp: tuple[int, int]) -> tuple[list[Any], tuple[str, ...]]:
-    """Read all traces of a file and what ObsPy said about them; `stamp` tells a new file of the same name."""
-    import obspy
-
-    traces: list[Any] = []
-    notes: list[str] = []
-    format_: str | None = "an archive"
-    try:
-        with _unpacked(path) as files, mseed.LIBMSEED_LOCK, warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            for file in files:
-                if (format_ := _format_of(file)) is None:
-                    notes.append(f"{path.name}: {file.name} is no recording and was left out.")
-                else:
-                    # given the format, ObsPy looks for no archive, and never tries PICKLE, which could run code
-                    traces += obspy.read(glob.escape(str(file)), format=format_, check_compression=False)
-    except MemoryError:
-        raise
-    except Exception as error:  # ObsPy's formats and the archives' modules raise whatever comes
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise DamagedFileError(
-            f"{path.name} looks like {format_} but cannot be read: {reason[:300]}. Fetch the file again."
-        ) from error
-    if len(notes) == len(files):
-        raise UnknownFormatError(
-            f"{path.name} is in no format that ObsPy reads (miniSEED, SAC, GSE2, SEG-Y, ...). "
-            "Check that it is a recording; text, pickles and metadata are not."
-        )
-    return traces, (*notes, *_condensed(path.name, (str(warning.message) for warning in caught)))
-
-
-def _format_of(path: Path) -> str | None:
-    """Name of the ObsPy format of a file; PICKLE is never tried, since asking already runs what is in it."""
-    with path.open("rb") as file:
-        if mseed.is_miniseed(file.read(48)):
-            return "MSEED"
-    from importlib.metadata import entry_points
-
-    from obspy.core.util.base import ENTRY_POINTS
-
-    installed = entry_points()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for name in ENTRY_POINTS["waveform"]:
-            for entry in installed.select(group=f"obspy.plugin.waveform.{name}", name="isFormat"):
-                try:
-                    if name != "PICKLE" and entry.load()(str(path)):
-                        return str(name)
-                except Exception:  # a parser that stumbles has not recognised its format
-                    continue
-    return None
-
-
-@contextmanager
-def _unpacked(path: Path) -> Iterator[list[Path]]:
-    """Give the file itself, or the files of the archive that it is, for as long as the context lasts."""
-    import bz2
-    import gzip
-    import shutil
-    import tarfile
-
-    with path.open("rb") as file:
-        head = file.read(512)
-    opener: Any = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open}.get(head[:2])
-    is_zip, is_tar = head[:4] == b"PK\3\4", head[257:262] == b"ustar"
-    if not (opener or is_zip or is_tar) or mseed.is_miniseed(head):
-        yield [path]
-        return
-    with TemporaryDirectory() as folder:
-        if is_zip:
-            shutil.unpack_archive(path, folder, "zip")
-        elif tarfile.is_tarfile(path):
-            with tarfile.open(path) as archive:
-                archive.extractall(folder, filter="data")
-        else:
-            with opener(path) as source, (Path(folder) / path.stem).open("wb") as target:
-                shutil.copyfileobj(source, target)
-        yield sorted(file for file in Path(folder).rglob("*") if file.is_file())
-
-
-def _condensed(name: str, messages: Iterable[str]) -> list[str]:
-    """One note for all messages that differ in numbers only: libmseed has one for every 128 bytes of rubbish."""
-    kinds: dict[str, list[str]] = {}
-    for message in messages:
-        message = re.sub(r"^\w+\(\): ", "", " ".join(message.split()))  # the C function that speaks
-        kinds.setdefault(re.sub(r"\d+", "#", message), []).append(message)
-    return [
-        f"{name}: {alike[0][:300]}" + (f" (and {len(alike) - 1} more like it)" if len(alike) > 1 else "")
-        for alike in kinds.values()
-    ]
+def _scan_whole(path: Path) -> tuple[list[Segment], list[str], list[str]]:
+    stamp = whole.stamp_of(path)
+    content = whole.read(path, stamp)
+    files = (_InFile(path, stamp, i, trace.data.dtype) for i, trace in enumerate(content.traces))
+    segments = [_segment(trace, file.number, path, file) for trace, file in zip(content.traces, files, strict=True)]
+    return segments, list(content.notes), list(content.losses)
 
 
 def _few(names: Sequence[str]) -> str:

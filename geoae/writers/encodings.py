@@ -62,6 +62,7 @@ _FIXED = np.dtype(
     ]
 )
 _BLOCKETTE_100 = np.dtype([("type_100", ">u2"), ("next_100", ">u2"), ("rate_hz", ">f4"), ("unused", "S4")])
+_ROOM = {"network": 2, "station": 5, "location": 2, "channel": 3}
 _INT16_MAX = 32767
 _PLACES = 10 ** np.arange(5, -1, -1)
 
@@ -84,14 +85,7 @@ class RecordHead:
 
     def __post_init__(self) -> None:
         """Refuse what the fixed header has no room for."""
-        fields = {"network": 2, "station": 5, "location": 2, "channel": 3}
-        for name, room in fields.items():
-            code = getattr(self, name)
-            if len(code) > room or not code.isascii():
-                raise InputError(
-                    f"miniSEED has room for {room} ASCII characters of {name} code, but a trace has {code!r}. "
-                    f"Rename it, or choose another output format, such as SAC or SLIST."
-                )
+        check_codes(self.network, self.station, self.location, self.channel)
         if not (np.isfinite(self.rate_hz) and self.rate_hz > 0):
             raise InputError(f"{self.network}.{self.station}.{self.location}.{self.channel}: no rate {self.rate_hz} Hz")
 
@@ -104,6 +98,17 @@ class RecordHead:
     def capacity(self) -> int:
         """Samples that fill a record; for uncompressed encodings."""
         return (self.length - self.data_start) // DTYPES[self.encoding].itemsize
+
+
+def check_codes(network: str, station: str, location: str, channel: str) -> None:
+    """Raise InputError for ids that the fixed header has no room for."""
+    for name, code in {"network": network, "station": station, "location": location, "channel": channel}.items():
+        room = _ROOM[name]
+        if len(code) > room or not code.isascii():
+            raise InputError(
+                f"miniSEED has room for {room} ASCII characters of {name} code, but {network}.{station}.{location}."
+                f"{channel} has {code!r}. Rename it, or choose another output format: --format SAC or SLIST."
+            )
 
 
 @lru_cache(maxsize=64)
@@ -277,7 +282,7 @@ def _factors(rate_hz: float) -> tuple[int, int]:
 
 def _common_fields(head: RecordHead) -> np.ndarray:
     fields = np.zeros((), _FIXED)
-    for name, room in {"network": 2, "station": 5, "location": 2, "channel": 3}.items():
+    for name, room in _ROOM.items():
         fields[name] = getattr(head, name).ljust(room)
     fields["quality"] = head.quality
     fields["reserved"] = b" "

@@ -23,6 +23,10 @@ _PORTION = 1 << 22
 """Bytes copied in one go."""
 
 
+Key = tuple[int, ...]
+"""Sorts segments in the output."""
+
+
 @dataclass(slots=True)
 class _Laid:
     """What is known of one segment; its head is None where its records came ready-made."""
@@ -61,9 +65,9 @@ class RecordFile:
         self._size = 0
         self._sequence = 1
         self._holes = False
-        self._laid: dict[tuple[int, int], _Laid] = {}
+        self._laid: dict[Key, _Laid] = {}
 
-    def put(self, key: tuple[int, int], segment: "Segment", offset: int, data: np.ndarray, header: Any) -> None:
+    def put(self, key: Key, segment: "Segment", offset: int, data: np.ndarray, header: Any) -> None:
         """Add the next samples of a segment; keys sort segments. Offset 0 begins it anew."""
         by_dtype = encoding_of(data.dtype)
         encoding = self._encoding or by_dtype
@@ -83,10 +87,15 @@ class RecordFile:
         if n:
             self._write_samples(laid, laid.head, samples[:n], segment.id)
 
-    def put_raw(self, key: tuple[int, int], records: bytes) -> None:
+    def put_raw(self, key: Key, records: bytes) -> None:
         """Add a whole segment as ready-made records."""
         self._begin(key, None)
         self._write(self._laid[key], np.frombuffer(records, np.uint8)[None])
+
+    def drop(self, key: Key) -> None:
+        """Leave a segment out, whatever there is of it."""
+        laid = self._laid.pop(key, None)
+        self._holes |= laid is not None and bool(laid.extents)
 
     def finish(self) -> None:
         """Complete the file."""
@@ -101,7 +110,7 @@ class RecordFile:
         with suppress(OSError):  # what is still in the buffer may find the disk full
             self._file.close()
 
-    def _begin(self, key: tuple[int, int], head: RecordHead | None) -> None:
+    def _begin(self, key: Key, head: RecordHead | None) -> None:
         self._holes |= key in self._laid and bool(self._laid[key].extents)
         self._laid[key] = _Laid(head)
 

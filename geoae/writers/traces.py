@@ -6,29 +6,24 @@ miniSEED goes to disk block by block; every other format is collected in memory 
 import os
 import shutil
 import tempfile
-import warnings
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from io import BytesIO
 from pathlib import Path
-from types import SimpleNamespace, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from geoae.errors import GeoAEError, InputError, OutputError, OutputExistsError
-from geoae.writers.encodings import DTYPES, RecordHead, encode, encoding_of, fits_cm6, to_integers
-from geoae.writers.records import RecordFile
+from geoae.writers.collection import Collection
+from geoae.writers.encodings import DTYPES, RecordHead, check_codes
+from geoae.writers.records import Key, RecordFile
 
 if TYPE_CHECKING:
     from geoae.readers.layout import Segment
 
 _REFUSED = {"PICKLE": "it can run code when it is opened", "WAV": "it holds neither ids nor times"}
-_ONE_TRACE_A_FILE = {"SAC", "SACXY"}
-_INTEGERS_ONLY = {"GCF", "GSE2"}
-_SINGLE_PRECISION = {"AH", "Q", "SAC", "SACXY", "SEGY", "SU"}
 
 
 def supported_formats() -> list[str]:
@@ -41,6 +36,31 @@ def supported_formats() -> list[str]:
     from obspy.core.util.base import ENTRY_POINTS
 
     return sorted(set(ENTRY_POINTS["waveform_write"]) - set(_REFUSED))
+
+
+def check_format(name: str, encoding: str | None = None, ids: Iterable[str] = ()) -> str:
+    """Return the name of a format as ObsPy has it, or raise InputError.
+
+    Parameters
+    ----------
+    name
+        One of `supported_formats`, in letters of any case.
+    encoding
+        One that the format takes, or None.
+    ids
+        NET.STA.LOC.CHA that the output is to hold.
+    """
+    known, wanted = supported_formats(), name.upper()
+    if wanted in _REFUSED:
+        raise InputError(f"{name} is not written: {_REFUSED[wanted]}. Choose one of {', '.join(known)}.")
+    if wanted not in known:
+        raise InputError(f"Unknown output format {name}; choose one of {', '.join(known)}.")
+    if encoding is not None and (wanted != "MSEED" or encoding not in DTYPES):
+        raise InputError(f"No encoding {encoding} for {wanted}; only MSEED takes one of {', '.join(DTYPES)}.")
+    for codes in (id_.split(".", 3) for id_ in dict.fromkeys(ids)):
+        if wanted == "MSEED" and len(codes) == 4:
+            check_codes(*codes)
+    return wanted
 
 
 class TraceWriter:
@@ -80,23 +100,21 @@ class TraceWriter:
         overwrite: bool = False,
         encoding: str | None = None,
     ) -> None:
-        self._format = _known_format(format)
-        if encoding is not None and (self._format != "MSEED" or encoding not in DTYPES):
-            raise InputError(f"No encoding {encoding} for {self._format}; only MSEED takes one of {', '.join(DTYPES)}.")
+        self._format = check_format(format, encoding)
         # a link stays a link: what it points to is replaced
         self._path = path.resolve() if path.is_symlink() else path
         self._overwrite = overwrite
         self._refuse_existing([self._path])
         self._written: tuple[Path, ...] = ()
         self._skipped: list[Segment] = []
-        self._progress: dict[tuple[int, int], tuple[Segment, int]] = {}
+        self._progress: dict[Key, tuple[Segment, int]] = {}
         self._ranks: dict[Path | None, int] = {}
-        self._sink: RecordFile | _Collection | None = None
+        self._sink: RecordFile | Collection | None = None
         self._folder = _part_folder(self._path)
         with self._all_or_nothing():
             part = self._folder / self._path.name
             self._sink = (
-                RecordFile(part, encoding, _steim) if self._format == "MSEED" else _Collection(part, self._format)
+                RecordFile(part, encoding, _steim) if self._format == "MSEED" else Collection(part, self._format)
             )
 
     def __enter__(self) -> Self:
@@ -171,13 +189,19 @@ class TraceWriter:
             The disk is full or fails; nothing is left behind.
         """
         sink, key = self._expect_open(), self._key(segment)
-        if isinstance(sink, _Collection):
+        if isinstance(sink, Collection):
             raise InputError(f"{segment.id}: miniSEED records can be passed on to MSEED only, not to {self._format}.")
         if len(records) < 128 or records[6:7] not in (b"D", b"R", b"Q", b"M"):
             raise InputError(f"{segment.id}: got {len(records)} bytes that do not begin with a miniSEED data record.")
         with self._all_or_nothing():
             sink.put_raw(key, records)
         self._progress[key] = segment, segment.n
+
+    def drop(self, segment: "Segment") -> None:
+        """Leave a segment out, whatever was put of it before."""
+        key = self._key(segment)
+        self._progress.pop(key, None)
+        self._expect_open().drop(key)
 
     def close(self) -> None:
         """Finish the output and give it its name; nothing happens the second time.
@@ -212,14 +236,14 @@ class TraceWriter:
         self._sink = None
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _expect_open(self) -> "RecordFile | _Collection":
+    def _expect_open(self) -> "RecordFile | Collection":
         if self._sink is None:
             raise InputError(f"The writer of {self._path} is closed.")
         return self._sink
 
-    def _key(self, segment: "Segment") -> tuple[int, int]:
-        """Sorts segments: sources as they come, then the order inside each."""
-        return self._ranks.setdefault(segment.source, len(self._ranks)), segment.order
+    def _key(self, segment: "Segment") -> Key:
+        """Sorts segments: sources as they come, the order inside each, and parts of one segment by time."""
+        return self._ranks.setdefault(segment.source, len(self._ranks)), segment.order, segment.start_ns
 
     def _refuse_existing(self, paths: list[Path]) -> None:
         for path in paths:
@@ -259,103 +283,6 @@ class TraceWriter:
         return tuple(targets)
 
 
-class _Collection:
-    """Whole segments in memory, for the formats that are written in one go."""
-
-    def __init__(self, path: Path, format_name: str) -> None:
-        self._path, self._format = path, format_name
-        self._kept: dict[tuple[int, int], tuple[Segment, Any, list[np.ndarray]]] = {}
-
-    def put(self, key: tuple[int, int], segment: "Segment", offset: int, data: np.ndarray, header: Any) -> None:
-        encoding_of(data.dtype)  # refuses what are no samples
-        if self._format in _INTEGERS_ONLY:
-            block = to_integers(data, np.dtype(np.int32), f"{segment.id}: {self._format}")
-        elif self._format in _SINGLE_PRECISION:
-            block, _ = encode(data, "FLOAT32", segment.id)
-        else:
-            block = data
-        if offset == 0:
-            self._kept[key] = segment, deepcopy(header), []
-        self._kept[key][2].append(block.copy())
-
-    def finish(self) -> None:
-        from obspy import Stream
-
-        traces = [_trace(*kept) for _, kept in sorted(self._kept.items(), key=lambda item: item[0])]
-        if self._format in _ONE_TRACE_A_FILE and len(traces) > 1:
-            jobs = [([trace], path) for trace, path in zip(traces, self._names(traces), strict=True)]
-        else:
-            jobs = [(traces, self._path)]
-        # 5 is IEEE float32; the default, IBM's, has fewer digits
-        options = {"data_encoding": 5} if self._format == "SEGY" else {}
-        for some, path in jobs:
-            for trace in some:
-                _prepare(trace, self._format)
-            try:
-                with warnings.catch_warnings():
-                    # SEGY and SU say so for every trace that comes from another format
-                    warnings.filterwarnings("ignore", "CREATING TRACE HEADER")
-                    Stream(some).write(str(path), format=self._format, **options)
-            except Exception as error:  # each format has its own kinds for what it cannot hold
-                _raise_disk_error(error)
-                reason = " ".join(str(error).split())
-                raise InputError(
-                    f"{self._format} cannot hold this: {reason}. Choose another output format; MSEED holds most."
-                ) from error
-
-    def discard(self) -> None:
-        self._kept.clear()
-
-    def _names(self, traces: list[Any]) -> list[Path]:
-        labels = [trace.id.replace("/", "_") for trace in traces]
-        times = Counter(labels)
-        for i, trace in enumerate(traces):
-            if times[labels[i]] > 1:
-                labels[i] += trace.stats.starttime.strftime(".%Y%m%dT%H%M%S.%fZ")
-        for i, label in enumerate(labels):
-            if label in labels[:i]:
-                labels[i] += f".{i}"
-        return [self._path.with_name(f"{self._path.stem}.{label}{self._path.suffix}") for label in labels]
-
-
-def _trace(segment: "Segment", header: Any, blocks: list[np.ndarray]) -> Any:
-    """ObsPy Trace of a whole segment; the segment has the last word on start and rate."""
-    from obspy import Trace, UTCDateTime
-
-    start = UTCDateTime(ns=segment.start_ns)
-    if header.starttime != start:
-        header.starttime = start
-    if header.sampling_rate != segment.rate_hz:
-        header.sampling_rate = segment.rate_hz
-    trace = Trace(header=header)
-    trace.data = np.concatenate(blocks)
-    return trace
-
-
-def _prepare(trace: Any, format_name: str) -> None:
-    """Correct what ObsPy would write from the header of the input as it was, and refuse what it would write wrongly."""
-    stats = trace.stats
-    if format_name == "GSE2":
-        if not fits_cm6(trace.data):
-            raise InputError(f"{trace.id}: numbers too large for the compression of GSE2; choose MSEED.")
-        if "gse2" in stats:
-            stats.gse2.datatype = "CM6"  # ObsPy compresses always, but copies what the input said
-    elif format_name == "AH" and "ah" in stats:
-        start = stats.starttime
-        parts = {name: getattr(start, name) for name in ("year", "month", "day", "hour", "minute")}
-        # ObsPy packs this start, with whole seconds if it were a time
-        stats.ah.record.start_time = SimpleNamespace(**parts, second=start.second + start.microsecond / 1e6)
-        stats.ah.record.delta = stats.delta
-
-
-def _raise_disk_error(error: BaseException) -> None:
-    """Raise what lies at the root of an error if that is the disk: ObsPy's SAC errors are OSErrors of their own."""
-    while error.__context__ is not None:
-        error = error.__context__
-    if isinstance(error, OSError) and type(error).__module__ == "builtins":
-        raise error
-
-
 def _steim(head: RecordHead, first: int, samples: np.ndarray) -> np.ndarray:
     """Compressed records, bytes of shape (record, length), of samples from position `first` of a segment."""
     from obspy import Trace, UTCDateTime
@@ -375,15 +302,6 @@ def _steim(head: RecordHead, first: int, samples: np.ndarray) -> np.ndarray:
     buffer = BytesIO()
     _write_mseed([Trace(samples, header)], buffer, encoding=head.encoding, reclen=head.length, byteorder=">")
     return np.frombuffer(bytearray(buffer.getbuffer()), np.uint8).reshape(-1, head.length)
-
-
-def _known_format(name: str) -> str:
-    known = supported_formats()
-    if name.upper() in _REFUSED:
-        raise InputError(f"{name} is not written: {_REFUSED[name.upper()]}. Choose one of {', '.join(known)}.")
-    if name.upper() not in known:
-        raise InputError(f"Unknown output format {name}; choose one of {', '.join(known)}.")
-    return name.upper()
 
 
 def _part_folder(path: Path) -> Path:

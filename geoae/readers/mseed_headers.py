@@ -1,0 +1,119 @@
+"""Headers of miniSEED 2 records as numpy tables: what the fixed header and blockettes 100, 1000 and 1001 say."""
+
+import numpy as np
+
+HEADER_BYTES = 256
+"""Enough for the fixed header and the blockettes that tell times, rates and encodings."""
+
+
+def is_miniseed(head: bytes) -> bool:
+    """Tell whether the first bytes of a file (48 or more) are the header of a miniSEED 2 record."""
+    return len(head) >= 48 and bool(_valid_headers(np.frombuffer(head[:48], np.uint8)[np.newaxis])[0])
+
+
+def record_length(head: bytes) -> int | None:
+    """Bytes a record, from the first bytes of a file; None if that is no miniSEED or does not say."""
+    if not is_miniseed(head):
+        return None
+    # the record may be longer than the bytes at hand, but its blockettes come first
+    table = parse(np.frombuffer(head.ljust(HEADER_BYTES, b"\0")[:HEADER_BYTES], np.uint8)[np.newaxis])
+    if table is None or not 128 <= table["length"][0] <= 2**20:
+        return None
+    return int(table["length"][0])
+
+
+def _valid_headers(heads: np.ndarray) -> np.ndarray:
+    """Which rows (record, byte) begin as libmseed wants a data record to begin."""
+    number, blank = heads[:, :6], heads[:, 7]
+    good = (((number >= ord("0")) & (number <= ord("9"))) | (number == ord(" ")) | (number == 0)).all(axis=1)
+    good &= np.isin(heads[:, 6], np.frombuffer(b"DRQM", np.uint8)) & ((blank == ord(" ")) | (blank == 0))
+    return np.asarray(good & (heads[:, 24] <= 23) & (heads[:, 25] <= 59) & (heads[:, 26] <= 60))
+
+
+_TABLE = np.dtype(
+    {
+        "names": ["id", "quality", "start_us", "end_us", "rate_hz", "own_rate", "n", "encoding", "byteorder", "length"],
+        "formats": ["S12", "S1", "i8", "i8", "f8", "?", "i8", "i2", "i2", "i8"],
+    }
+)
+
+
+def parse(heads: np.ndarray) -> np.ndarray | None:
+    """Read the headers (record, byte) into a table; None if one of them is not as it should be."""
+    if not _valid_headers(heads).all():
+        return None
+    little = valid_day(field_at(heads, 20, "<u2"), field_at(heads, 22, "<u2"))
+    if not (little | valid_day(field_at(heads, 20, ">u2"), field_at(heads, 22, ">u2"))).all():
+        return None
+
+    def field(at: int | np.ndarray, kind: str) -> np.ndarray:
+        return np.where(little, field_at(heads, at, "<" + kind), field_at(heads, at, ">" + kind))
+
+    table = np.zeros(len(heads), _TABLE)
+    table["id"] = np.where(heads[:, 8:20] == 0, ord(" "), heads[:, 8:20]).astype(np.uint8).view("S12")[:, 0]
+    table["quality"] = np.ascontiguousarray(heads[:, 6:7]).view("S1")[:, 0]
+    table["n"] = field(30, "u2")
+    if np.any(field(28, "u2") > 9999):
+        return None
+    flags, correction = heads[:, 36], field(40, "i4").astype(np.int64)
+    start = _microseconds(field(20, "u2"), field(22, "u2"), heads, field(28, "u2"))
+    start += np.where(flags & 2, 0, correction * 100)  # bit 1: the correction is in the start time already
+    rate = _nominal_rate(field(32, "i2").astype(np.float64), field(34, "i2").astype(np.float64))
+    table["encoding"] = -1
+    at = field(46, "u2").astype(np.int64)
+    for _ in range(int(heads[:, 39].max(initial=0)) + 1):
+        here = (at >= 48) & (at + 8 <= heads.shape[1])
+        if np.any(~here & (at != 0)):
+            return None
+        if not here.any():
+            break
+        place = np.where(here, at, 48)
+        kind, following = np.where(here, field(place, "u2"), 0), np.where(here, field(place + 2, "u2"), 0)
+        if np.any((following != 0) & (following < at + 8)):
+            return None
+        is_rate, is_format, is_micro = kind == 100, kind == 1000, kind == 1001
+        table["own_rate"] |= is_rate
+        rate = np.where(is_rate, field(place + 4, "f4"), rate)
+        table["encoding"] = np.where(is_format, field_at(heads, place + 4, "u1"), table["encoding"])
+        table["byteorder"] = np.where(is_format, field_at(heads, place + 5, "u1"), table["byteorder"])
+        exponent = np.minimum(field_at(heads, place + 6, "u1"), 40).astype(np.int64)
+        table["length"] = np.where(is_format, np.left_shift(np.int64(1), exponent), table["length"])
+        start += np.where(is_micro, field_at(heads, place + 5, "i1"), 0)
+        at = following.astype(np.int64)
+    if np.any(at != 0) or not np.isfinite(rate).all() or np.any(rate < 0):
+        return None
+    table["start_us"], table["rate_hz"] = start, rate
+    with np.errstate(divide="ignore", invalid="ignore"):
+        span = np.where((rate > 0) & (table["n"] > 0), (table["n"] - 1) / rate * 1e6 + 0.5, 0).astype(np.int64)
+    # bit 4: a leap second fell into the record, after which UTC is a second behind
+    table["end_us"] = start + span - np.where(flags & 16, 10**6, 0)
+    return table
+
+
+def field_at(heads: np.ndarray, at: int | np.ndarray, kind: str) -> np.ndarray:
+    """Return numbers at one byte position, or at one for each row."""
+    width = np.dtype(kind).itemsize
+    if isinstance(at, int):
+        raw = np.ascontiguousarray(heads[:, at : at + width])
+    else:
+        raw = heads[np.arange(len(heads))[:, np.newaxis], at[:, np.newaxis] + np.arange(width)]
+    return raw.view(kind)[:, 0]
+
+
+def valid_day(year: np.ndarray, day: np.ndarray) -> np.ndarray:
+    """Tell which dates can be: in the wrong byte order few can."""
+    return (year >= 1900) & (year <= 2100) & (day >= 1) & (day <= 366)
+
+
+def _microseconds(year: np.ndarray, day: np.ndarray, heads: np.ndarray, fraction: np.ndarray) -> np.ndarray:
+    new_year = (year.astype(np.int64) - 1970).astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)
+    hour, minute, second = (heads[:, i].astype(np.int64) for i in (24, 25, 26))
+    seconds = (((new_year + day - 1) * 24 + hour) * 60 + minute) * 60 + second
+    return np.asarray(seconds * 10**6 + fraction.astype(np.int64) * 100)
+
+
+def _nominal_rate(factor: np.ndarray, multiplier: np.ndarray) -> np.ndarray:
+    """Return the sampling rate in Hz; negative numbers stand for periods and divisors."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate = np.where(factor < 0, -1 / factor, factor)
+        return np.where(multiplier < 0, -rate / multiplier, rate * np.where(multiplier == 0, 1, multiplier))

@@ -1,0 +1,125 @@
+"""Formats that are written in one go: whole segments wait in memory, as each format holds them."""
+
+import warnings
+from collections import Counter
+from copy import deepcopy
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geoae.errors import InputError
+from geoae.writers.encodings import encode, encoding_of, fits_cm6, to_integers
+from geoae.writers.records import Key
+
+if TYPE_CHECKING:
+    from geoae.readers.layout import Segment
+
+_ONE_TRACE_A_FILE = {"SAC", "SACXY"}
+_INTEGERS_ONLY = {"GCF", "GSE2"}
+_SINGLE_PRECISION = {"AH", "Q", "SAC", "SACXY", "SEGY", "SU"}
+
+
+class Collection:
+    """Whole segments in memory, for the formats that are written in one go."""
+
+    def __init__(self, path: Path, format_name: str) -> None:
+        self._path, self._format = path, format_name
+        self._kept: dict[Key, tuple[Segment, Any, list[np.ndarray]]] = {}
+
+    def put(self, key: Key, segment: "Segment", offset: int, data: np.ndarray, header: Any) -> None:
+        """Add the next samples of a segment, as the format holds them; offset 0 begins it anew."""
+        encoding_of(data.dtype)  # refuses what are no samples
+        if self._format in _INTEGERS_ONLY:
+            block = to_integers(data, np.dtype(np.int32), f"{segment.id}: {self._format}")
+        elif self._format in _SINGLE_PRECISION:
+            block, _ = encode(data, "FLOAT32", segment.id)
+        else:
+            block = data
+        if offset == 0:
+            self._kept[key] = segment, deepcopy(header), []
+        self._kept[key][2].append(block.copy())
+
+    def drop(self, key: Key) -> None:
+        """Leave a segment out."""
+        self._kept.pop(key, None)
+
+    def finish(self) -> None:
+        """Write the file, or one file a trace."""
+        from obspy import Stream
+
+        traces = [_trace(*kept) for _, kept in sorted(self._kept.items(), key=lambda item: item[0])]
+        if self._format in _ONE_TRACE_A_FILE and len(traces) > 1:
+            jobs = [([trace], path) for trace, path in zip(traces, self._names(traces), strict=True)]
+        else:
+            jobs = [(traces, self._path)]
+        # 5 is IEEE float32; the default, IBM's, has fewer digits
+        options = {"data_encoding": 5} if self._format == "SEGY" else {}
+        for some, path in jobs:
+            for trace in some:
+                _prepare(trace, self._format)
+            try:
+                with warnings.catch_warnings():
+                    # SEGY and SU say so for every trace that comes from another format
+                    warnings.filterwarnings("ignore", "CREATING TRACE HEADER")
+                    Stream(some).write(str(path), format=self._format, **options)
+            except Exception as error:  # each format has its own kinds for what it cannot hold
+                _raise_disk_error(error)
+                reason = " ".join(str(error).split())
+                raise InputError(
+                    f"{self._format} cannot hold this: {reason}. Choose another output format; MSEED holds most."
+                ) from error
+
+    def discard(self) -> None:
+        """Forget everything."""
+        self._kept.clear()
+
+    def _names(self, traces: list[Any]) -> list[Path]:
+        labels = [trace.id.replace("/", "_") for trace in traces]
+        times = Counter(labels)
+        for i, trace in enumerate(traces):
+            if times[labels[i]] > 1:
+                labels[i] += trace.stats.starttime.strftime(".%Y%m%dT%H%M%S.%fZ")
+        for i, label in enumerate(labels):
+            if label in labels[:i]:
+                labels[i] += f".{i}"
+        return [self._path.with_name(f"{self._path.stem}.{label}{self._path.suffix}") for label in labels]
+
+
+def _trace(segment: "Segment", header: Any, blocks: list[np.ndarray]) -> Any:
+    """ObsPy Trace of a whole segment; the segment has the last word on start and rate."""
+    from obspy import Trace, UTCDateTime
+
+    start = UTCDateTime(ns=segment.start_ns)
+    if header.starttime != start:
+        header.starttime = start
+    if header.sampling_rate != segment.rate_hz:
+        header.sampling_rate = segment.rate_hz
+    trace = Trace(header=header)
+    trace.data = np.concatenate(blocks)
+    return trace
+
+
+def _prepare(trace: Any, format_name: str) -> None:
+    """Correct what ObsPy would write from the header of the input as it was, and refuse what it would write wrongly."""
+    stats = trace.stats
+    if format_name == "GSE2":
+        if not fits_cm6(trace.data):
+            raise InputError(f"{trace.id}: numbers too large for the compression of GSE2; choose MSEED.")
+        if "gse2" in stats:
+            stats.gse2.datatype = "CM6"  # ObsPy compresses always, but copies what the input said
+    elif format_name == "AH" and "ah" in stats:
+        start = stats.starttime
+        parts = {name: getattr(start, name) for name in ("year", "month", "day", "hour", "minute")}
+        # ObsPy packs this start, with whole seconds if it were a time
+        stats.ah.record.start_time = SimpleNamespace(**parts, second=start.second + start.microsecond / 1e6)
+        stats.ah.record.delta = stats.delta
+
+
+def _raise_disk_error(error: BaseException) -> None:
+    """Raise what lies at the root of an error if that is the disk: ObsPy's SAC errors are OSErrors of their own."""
+    while error.__context__ is not None:
+        error = error.__context__
+    if isinstance(error, OSError) and type(error).__module__ == "builtins":
+        raise error
