@@ -3,6 +3,9 @@
 # ObsPy has no type hints, so mypy takes its Stream for anything and the overloads behind it for dead
 # mypy: disable-error-code="overload-cannot-match"
 
+import inspect
+import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -11,8 +14,9 @@ import xarray as xr
 from geoae import infer
 from geoae.devices import prepare
 from geoae.errors import InputError
-from geoae.jobs import inspect
-from geoae.jobs.denoise import Options, denoise_files, denoise_stream
+from geoae.jobs import inspect as look
+from geoae.jobs.clean import Options
+from geoae.jobs.denoise import denoise_files, denoise_stream
 from geoae.model import Model, load
 
 if TYPE_CHECKING:
@@ -72,19 +76,19 @@ def denoise(
     Returns
     -------
     Stream, Trace, DataArray, DataTree or Path
-        New; the input is left as it was. Traces of a Stream that cannot be denoised come back unchanged with a warning.
+        New; the input is left as it was. Traces that cannot be denoised come back unchanged, with a warning.
 
     Raises
     ------
     GeoAEError
-        Each of its kinds is also the built-in that fits (ValueError, OSError, LookupError); the message says what to do.
+        Each of its kinds is also the built-in that fits (ValueError, OSError, LookupError); its message says what to
+        do.
     """
     options = Options(model, device, batch_size, threads, dry, above_band)
     if isinstance(x, str | Path):
         if return_noise:
             raise InputError("return_noise is for data in memory; with a path, give noise_out=FILE.")
-        summary = denoise_files([Path(x)], Path(out) if out else None, options, **_paths(file_options))
-        return summary.outputs[0]
+        return _file(Path(x), out, options, file_options)
     if out is not None or file_options:
         named = ", ".join(["out"] * (out is not None) + sorted(file_options))
         raise InputError(f"{named} go with the path of a file; for data in memory, write the result yourself.")
@@ -93,26 +97,32 @@ def denoise(
         if isinstance(x, xr.DataArray):
             pair = _array(x, loaded, options)
             return pair if return_noise else pair[0]
-        pairs = {node.path: _tree_arrays(node, loaded, options) for node in x.leaves}
+        pairs = {node.path: _tree_arrays(node, loaded, options) for node in x.subtree if node.has_data}
+        if not pairs:
+            raise InputError("The DataTree holds no arrays, so there is nothing to denoise.")
         trees = tuple(xr.DataTree.from_dict({k: p[i] for k, p in pairs.items()}) for i in (0, 1))
         return trees if return_noise else trees[0]
-    if type(x).__module__.startswith("obspy"):
+    if (obspy := sys.modules.get("obspy")) and isinstance(x, obspy.Stream | obspy.Trace):
         return denoise_stream(x, options, return_noise)
+    hints = {
+        "ndarray": "Wrap it: xarray.DataArray(x, dims=('channel', 'time'), attrs={'sampling_rate_hz': 100.0}).",
+        "Dataset": "Choose one of its variables: denoise(x['trace']).",
+        "list": "Give one after the other, or join the traces: obspy.Stream(x).",
+    }
     raise InputError(
-        f"denoise was given a {type(x).__name__}; it takes an ObsPy Stream or Trace, an xarray DataArray with a 'time' "
-        "dimension, or the path of a file. Wrap a numpy array: xarray.DataArray(x, dims=('channel', 'time'), "
-        "attrs={'sampling_rate_hz': 100.0})."
+        f"denoise was given a {type(x).__name__}; it takes an ObsPy Stream or Trace, an xarray DataArray or DataTree "
+        f"with a 'time' dimension, or the path of a file. {hints.get(type(x).__name__, '')}".rstrip()
     )
 
 
-def info(path: str | Path) -> inspect.Content:
+def info(path: str | Path) -> look.Content:
     """List what a recording holds: ids, times, rates, gaps, overlaps."""
-    return inspect.info(Path(path))
+    return look.info(Path(path))
 
 
 def models() -> list[str]:
     """Names of the models that come with geoae."""
-    return [str(facts["contract"]["name"]) for facts in inspect.models()]
+    return [str(facts["contract"]["name"]) for facts in look.models()]
 
 
 def _array(x: xr.DataArray, model: Model, options: Options) -> tuple[xr.DataArray, xr.DataArray]:
@@ -120,9 +130,21 @@ def _array(x: xr.DataArray, model: Model, options: Options) -> tuple[xr.DataArra
 
 
 def _tree_arrays(node: xr.DataTree, model: Model, options: Options) -> tuple[xr.Dataset, xr.Dataset]:
-    pairs = {name: _array(array, model, options) for name, array in node.to_dataset().data_vars.items()}
-    return xr.Dataset({k: v[0] for k, v in pairs.items()}), xr.Dataset({k: v[1] for k, v in pairs.items()})
+    data = node.to_dataset()
+    pairs = {name: _array(array, model, options) for name, array in data.data_vars.items() if "time" in array.dims}
+    return data.assign({k: v[0] for k, v in pairs.items()}), data.assign({k: v[1] for k, v in pairs.items()})
 
 
-def _paths(options: dict[str, Any]) -> dict[str, Any]:
-    return {k: Path(v) if k in ("noise_out", "plot") and v is not None else v for k, v in options.items()}
+def _file(path: Path, out: str | Path | None, options: Options, file_options: dict[str, Any]) -> Path:
+    known = inspect.signature(denoise_files).parameters
+    if unknown := sorted(file_options.keys() - known.keys()):
+        raise InputError(f"denoise has no option {', '.join(unknown)}; with the path of a file there are also "
+                         f"{', '.join(k for k, v in known.items() if v.kind is v.KEYWORD_ONLY)}.")  # fmt: skip
+    if file_options.get("plot") is not None:
+        file_options["plot"] = Path(file_options["plot"])
+    if isinstance(file_options.get("ids"), str):
+        file_options["ids"] = [file_options["ids"]]
+    summary = denoise_files([path], out, options, **file_options)
+    for line in summary.problems:
+        warnings.warn(line, stacklevel=3)
+    return summary.outputs[0]

@@ -61,15 +61,17 @@ def load_catalog(path: Path) -> Catalog:
     """
     try:
         data = yaml.safe_load(path.read_text()) or {}
-        meta = data.pop("meta", {})
-        roots = meta.get("roots") or ["."]
-        root = Path(os.path.expandvars(roots if isinstance(roots, str) else str(roots[0])))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path} cannot be read as a data catalog: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict) or not isinstance(meta := data.pop("meta", {}) or {}, dict):
+        raise RecipeError(f"{path} cannot be read as a data catalog: expected names, each with its entry, and `meta`.")
+    roots = meta.get("roots") or ["."]
+    root = os.path.expandvars(roots if isinstance(roots, str) else str(roots[0]))
+    try:
         return Catalog(root=path.parent / root, entries=data)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg'].lower()}" for e in error.errors())
         raise RecipeError(f"{path.name} is no data catalog: {faults}.") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError) as error:
-        raise RecipeError(f"{path} cannot be read as a data catalog: {' '.join(str(error).split())}") from error
 
 
 def find_catalog() -> Path | None:

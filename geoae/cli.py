@@ -1,7 +1,9 @@
-"""The command line: arguments -> one job -> a printed summary. No arithmetic here, and nothing heavy before it is needed."""
+"""The command line: arguments -> one job -> a printed summary. No arithmetic here, nothing heavy until it is needed."""
 
 import os
+import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,7 +40,8 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 def denoise(
     inputs: Inputs,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="File, or folder for one file each. [INPUT.denoised.mseed]")
+        str | None,
+        typer.Option("-o", "--out", help="File for all, or folder for one file each. [INPUT.denoised.mseed beside it]"),
     ] = None,
     format_name: Annotated[str, typer.Option("--format", help="Output format: any that ObsPy writes.")] = "MSEED",
     encoding: Annotated[
@@ -56,7 +59,7 @@ def denoise(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     batch_size: Annotated[int, typer.Option(help="Windows a call of the net; changes speed, not results.")] = 8,
     threads: Annotated[int | None, typer.Option(help="CPU threads. [all that this process may use, at most 8]")] = None,
-    noise_out: Annotated[Path | None, typer.Option(help="Write what was removed: file or folder.")] = None,
+    noise_out: Annotated[str | None, typer.Option(help="Write what was removed too: file or folder.")] = None,
     dry: Annotated[float, typer.Option(help="Fraction of the original kept in the output, 0 to 1.")] = 0.0,
     above_band: Annotated[
         str, typer.Option(help="What lies above the model's band (50 Hz): pass it through, or remove it.")
@@ -71,10 +74,11 @@ def denoise(
 ) -> None:
     """Take the noise out of recordings. Ids, times, rates, gaps and units come back as they came."""
     with _errors():
-        from geoae.jobs.denoise import Options, denoise_files
+        from geoae.jobs.clean import Options
+        from geoae.jobs.denoise import denoise_files
 
         options = Options(model, device, batch_size, threads, dry, above_band)
-        with _progress(quiet or dry_run) as progress:
+        with _warnings_in_one_line(quiet), _progress(quiet or dry_run) as progress:
             summary = denoise_files(
                 inputs, out, options, format_name=format_name.upper(), encoding=encoding.upper() if encoding else None,
                 ids=ids or (), start_time=start_time, end_time=end_time, noise_out=noise_out, plot=plot,
@@ -86,7 +90,7 @@ def denoise(
 @app.command()
 def info(inputs: Inputs) -> None:
     """List what recordings hold: ids, times, rates, gaps, overlaps."""
-    with _errors():
+    with _errors(), _warnings_in_one_line():
         from geoae.jobs.inspect import info as look
 
         problems = []
@@ -99,7 +103,7 @@ def info(inputs: Inputs) -> None:
             if content.rows:
                 _print_content(path, content)
             for note in content.notes:
-                _say(f"{path.name}: {note}")
+                _say(note if note.startswith(path.name) else f"{path.name}: {note}")
             problems += content.problems
         _fail(problems)
 
@@ -183,16 +187,29 @@ def main() -> None:
     # waiting threads that spin make a second busy process up to 16 times slower; must be set before torch is loaded
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's; ours take whole windows
+    signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names of files may be any bytes
     app()
 
 
+def _terminate(number: int, frame: Any) -> None:
+    """Leave as by Ctrl-C, so that what is under way is cleaned up."""
+    _say("geoae: terminated; nothing half-written is left", err=True)
+    raise SystemExit(128 + number)
+
+
 def _say(text: str, err: bool = False) -> None:
-    typer.echo(text, err=err)
+    try:
+        typer.echo(text, err=err)
+    except BrokenPipeError:  # such as `| head`: the work goes on, and nobody wants to read of it
+        stream = sys.stderr if err else sys.stdout
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _fail(problems: list[str]) -> None:
     for problem in problems:
-        _say(f"geoae: {problem}", err=True)
+        _say(f"geoae: {' '.join(problem.split())}", err=True)
     if problems:
         raise typer.Exit(1)
 
@@ -203,14 +220,21 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except GeoAEError as error:
-        _say(f"geoae: {' '.join(str(error).split())}", err=True)
-        raise typer.Exit(1) from None
+        _fail([str(error)])
+    except MemoryError:
+        _fail(["there is not enough memory; denoise fewer files at once, or close other programs"])
     except KeyboardInterrupt:
         _say("geoae: interrupted; nothing half-written is left", err=True)
         raise typer.Exit(130) from None
-    except BrokenPipeError:
-        sys.stderr.close()
-        raise typer.Exit(1) from None
+
+
+@contextmanager
+def _warnings_in_one_line(quiet: bool = False) -> Iterator[None]:
+    """What libraries warn of is a note to a person, without lines of code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore" if quiet else "default")
+        warnings.showwarning = lambda message, *_: _say(f"geoae: note: {' '.join(str(message).split())}", err=True)
+        yield
 
 
 @contextmanager
@@ -243,7 +267,7 @@ def _table(*columns: str) -> Any:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for i, name in enumerate(columns):
         table.add_column(name, justify="left" if i == 0 else "right", overflow="fold")
     return table
@@ -252,18 +276,27 @@ def _table(*columns: str) -> Any:
 def _print(table: Any) -> None:
     from rich.console import Console
 
-    # a file or a pipe gets whole lines, whatever the width of a terminal
-    console = Console() if sys.stdout.isatty() else Console(width=160)
-    console.print(table)
+    # a file or a pipe gets whole lines, whatever the width of a terminal; ids and names are no markup
+    console = Console(width=None if sys.stdout.isatty() else 1000, markup=False, emoji=False, highlight=False)
+    with console.capture() as capture:
+        console.print(table)
+    _say(capture.get().strip("\n"))
 
 
 def _print_content(path: Path, content: Any) -> None:
-    table = _table(path.name, "start (UTC)", "end (UTC)", "rate Hz", "samples", "gaps", "overlaps")
+    table = _table(path.name, "start (UTC)", "end (UTC)", "rate (Hz)", "samples", "gaps", "overlaps")
     for row in content.rows:
-        times = (_time(t) for t in (row.start_ns, row.end_ns))
-        table.add_row(row.id, *times, f"{row.rate_hz:g}", f"{row.samples:,}", str(row.gaps), str(row.overlaps))
+        start, end = (_time(t) for t in (row.start_ns, row.end_ns))
+        numbers = f"{row.rate_hz:g}", f"{row.samples:,}", str(row.gaps), str(row.overlaps)
+        table.add_row(row.id, start, end, *(("", "text", "", "") if row.text else numbers))
     _print(table)
-    _say(f"{len(content.rows)} ids; {content.records} records (one sensor over one stretch of time) to denoise")
+    n_ids = len({row.id for row in content.rows})
+    ids, records = _count(n_ids, "id"), _count(content.records, "record")
+    _say(f"{ids}, denoised as {records} (a record is one sensor over one stretch of time)")
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _time(ns: int) -> str:
@@ -274,16 +307,26 @@ def _time(ns: int) -> str:
 
 def _print_summary(summary: "Summary", dry_run: bool, quiet: bool, verbose: bool) -> None:
     if not quiet:
-        table = _table("trace", "samples", "gaps", "rms in", "rms out", "removed dB", "seconds", "")
-        for t in summary.traces:
-            values = [f"{t.rms_in:.4g}", f"{t.rms_out:.4g}", f"{t.removed_db:.1f}", f"{t.seconds:.2f}"]
-            state = "unchanged" if t.problem else "text" if t.text else ""
-            table.add_row(t.id, f"{t.samples:,}", str(t.gaps), *(values if not dry_run else [""] * 4), state)
+        table = _table(
+            "trace", "samples", "gaps", *([] if dry_run else ["rms in", "rms out", "removed (dB)", "took (s)"])
+        )
+        for line in summary.lines:
+            values = [_number(line.rms_in, ".4g"), line.state or _number(line.rms_out, ".4g")]
+            values += [_number(line.removed_db, ".1f"), f"{line.seconds:.2f}"]
+            table.add_row(line.id, f"{line.samples:,}", str(line.gaps), *([] if dry_run else values))
         _print(table)
+        if not dry_run:
+            _say("rms: about the mean, in the recording's own units; removed: 20 log10(rms in / rms out)")
         for note in summary.notes if verbose else [n for n in summary.notes if "unknown header" not in n]:
-            _say(f"note: {note}", err=True)
-        verb = "would write" if dry_run else "wrote"
-        shown = [str(p) for p in summary.outputs]
-        _say(f"{verb} {', '.join(shown[:3])}{f' and {len(shown) - 3} more' if len(shown) > 3 else ''}"
-             + (f" (model {summary.model}, {summary.seconds:.1f} s)" if not dry_run else ""))  # fmt: skip
+            _say(f"geoae: note: {' '.join(note.split())}", err=True)
+        shown = [str(p) for p in summary.outputs[:3]]
+        more = [f"{len(summary.outputs) - 3} more"] if len(summary.outputs) > 3 else []
+        did = "would write" if dry_run else "wrote"
+        how = "" if dry_run else f" (model {summary.model}, {summary.seconds:.1f} s)"
+        _say(f"{did} {', '.join(shown)}{' and ' if more else ''}{''.join(more)}{how}")
     _fail(summary.problems)
+
+
+def _number(value: float, style: str) -> str:
+    text = format(value, style)
+    return "-" if text == "nan" else text

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from geoae.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,6 +89,15 @@ def plot_denoised(
     _common_colours(figure, axes, [image for image in images if image is not None], units)
     figure.suptitle(title, fontsize=12)
     return figure
+
+
+def check_figure_path(path: Path) -> None:
+    """Raise InputError for a name whose ending tells no format that matplotlib writes."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known = sorted(FigureCanvasBase.filetypes)
+    if path.suffix.lower().removeprefix(".") not in known:
+        raise InputError(f"{path} cannot be drawn: its ending must be one of {', '.join(known)}.")
 
 
 def plot_evaluation(results: dict[str, Any]) -> Figure:

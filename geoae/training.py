@@ -1,7 +1,6 @@
 """The training loop, readable top to bottom: batches -> loss -> step -> validate -> keep the best."""
 
 import csv
-import json
 import math
 import os
 import time
@@ -219,7 +218,7 @@ def _resume(
     facts = checkpoint.read_facts(folder)
     if facts is None:
         return {"step": 0, "history": [], "best_db": -math.inf, "best_step": 0, "recipe": wanted}
-    if differ := sorted(k for k in wanted if json.dumps(facts["recipe"].get(k)) != json.dumps(wanted[k])):
+    if differ := sorted(k for k in wanted if facts["recipe"].get(k) != wanted[k]):
         raise InputError(
             f"{out} holds the checkpoint of another recipe (they differ in: {', '.join(differ)}). Give another -o "
             f"folder, or remove {folder} to start anew."

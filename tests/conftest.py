@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items):
     if torch.cuda.is_available() or torch.backends.mps.is_available():
         return
     for item in items:
-        if "gpu" in item.keywords:
+        if item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.skip(reason="no GPU on this machine"))
 
 

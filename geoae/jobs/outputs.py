@@ -1,7 +1,8 @@
 """Where cleaned traces go: files beside the inputs, one file, a folder, or a Stream in memory."""
 
+import os
+from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,10 +13,13 @@ from numpy.typing import NDArray
 from geoae.errors import GeoAEError, InputError, OutputError, OutputExistsError
 from geoae.readers import traces
 from geoae.readers.layout import Segment
-from geoae.writers.traces import TraceWriter
+from geoae.writers.traces import TraceWriter, check_format
 
 Array = NDArray[np.floating[Any]]
+Tell = Callable[[str], None]
 _INTEGERS = ("INT16", "INT32", "STEIM1", "STEIM2")
+_SUFFIXES = {f".{name}" for name in ("mseed", "miniseed", "msd", "ms", "seed", "sac", "gse2", "gse", "segy", "sgy")}
+"""Endings that give way to that of the output; others are part of the name, such as the day in ...D.2010.244."""
 
 
 class Sink(Protocol):
@@ -27,8 +31,11 @@ class Sink(Protocol):
     def put(self, segment: Segment, offset: int, signal: Array, removed: Array) -> None:
         """Take samples [offset, offset + len) of a segment and what was removed from them."""
 
-    def pass_on(self, segment: Segment) -> None:
-        """Take a segment unchanged, in place of what was put of it."""
+    def pass_on(self, segment: Segment, tell: Tell) -> bool:
+        """Take a segment unchanged, in place of what was put of it; False if there is no place for it."""
+
+    def replace(self, segment: Segment, parts: list[Segment]) -> None:
+        """Forget what was put of a segment, and expect parts of it besides; it is still to be `done`."""
 
     def done(self, segment: Segment, keep: Callable[[Path | None], bool]) -> None:
         """All of a segment was put; `keep` says whether its file has anything worth writing."""
@@ -44,41 +51,63 @@ class Plan:
     encoding: str | None = None
     overwrite: bool = False
 
+    @property
+    def targets(self) -> list[Path]:
+        """All files that are to be written."""
+        return [*dict.fromkeys(self.signal.values()), *dict.fromkeys(self.noise.values())]
+
 
 def plan(
     inputs: list[Path],
-    out: Path | None,
-    noise_out: Path | None,
+    out: str | Path | None,
+    noise_out: str | Path | None,
     format_name: str,
     encoding: str | None,
     overwrite: bool,
+    plot: Path | None = None,
 ) -> Plan:
-    """Decide the outputs' names and refuse what is there already.
+    """Decide the outputs' names, and refuse what cannot be written before anything is computed.
 
-    `out` is a file (all inputs go into it), a folder (one file each), or None (``input.denoised.mseed`` beside the input).
+    `out` is a file (all inputs go into it), a folder (one file each; one that ends in a slash must be there), or None
+    (``input.denoised.mseed`` beside the input).
 
     Raises
     ------
     OutputExistsError
         An output is there, and overwriting was not asked for.
+    OutputError
+        A folder is not there or not writable.
     InputError
-        An output would replace an input, or two inputs would write one file.
+        An output would replace an input, two outputs have one name, or there is no such format or encoding.
     """
+    format_name = check_format(format_name, encoding)
     suffix = "." + format_name.lower()
     signal = _names(inputs, out, "denoised", suffix)
     noise = _names(inputs, noise_out, "noise", suffix) if noise_out is not None else {}
-    named = [*dict.fromkeys(signal.values()), *dict.fromkeys(noise.values())]
-    sources = {p.resolve() for p in inputs}
-    for path in named:
+    names = Plan(signal, noise, format_name, encoding, overwrite)
+    if plot is not None:
+        from geoae.plot import check_figure_path
+
+        check_figure_path(plot)
+    _check_outputs([*names.targets, *([plot] if plot else [])], inputs, overwrite)
+    return names
+
+
+def _check_outputs(outputs: list[Path], inputs: list[Path], overwrite: bool) -> None:
+    sources, resolved = {p.resolve() for p in inputs}, Counter(p.resolve() for p in outputs)
+    for path in outputs:
         if path.resolve() in sources:
             raise InputError(f"{path} is an input; writing there would destroy the recording. Choose another output.")
-        if named.count(path) > 1:
+        if resolved[path.resolve()] > 1:
             raise InputError(f"{path} would be written twice. Choose other outputs, or a folder for each.")
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder where a file was expected; choose another output.")
         if path.exists() and not overwrite:
             raise OutputExistsError(f"{path} is there already; choose another output, or ask for --overwrite.")
         if not path.parent.is_dir():
             raise OutputError(f"The folder {path.parent} for the output is not there; make it first.")
-    return Plan(signal, noise, format_name, encoding, overwrite)
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise OutputError(f"The folder {path.parent} cannot be written to; choose another output.")
 
 
 class Files:
@@ -89,11 +118,13 @@ class Files:
         self.rounded = names.encoding in _INTEGERS
         self.dtype = np.dtype(np.float32 if names.encoding in (None, "FLOAT32") else np.float64)
         self.outputs: list[Path] = []
+        self.unwritten: list[Path] = []
+        """Outputs that would have held nothing that was denoised."""
+        self.problems: list[str] = []
         self.notes: list[str] = []
-        self._stack = ExitStack()
         self._open: dict[Path, TraceWriter] = {}
         self._waiting: dict[Path, int] = {}
-        self._headers: dict[int, Any] = {}
+        self._headers: dict[Segment, Any] = {}
         for segment in segments:
             for path in self._paths(segment):
                 self._waiting[path] = self._waiting.get(path, 0) + 1
@@ -110,22 +141,31 @@ class Files:
         for path, data in zip(self._paths(segment), (signal, removed), strict=False):
             self._writer(path).put(segment, offset, data, self._header(segment))
 
-    def pass_on(self, segment: Segment) -> None:
+    def pass_on(self, segment: Segment, tell: Tell) -> bool:
         """See `Sink`; miniSEED records go through byte by byte, and nothing was removed from them."""
+        raw = traces.raw_bytes(segment) if self.names.format == "MSEED" else None
+        held = False
         for path, role in zip(self._paths(segment), ("signal", "noise"), strict=False):
-            raw = traces.raw_bytes(segment) if self.names.format == "MSEED" else None
-            if segment.text and (raw is None or role == "noise"):
-                continue
             if raw is not None and role == "signal":
                 self._writer(path).put_raw(segment, raw)
+                held = True
             elif segment.n:
-                x = traces.fetch(segment)
+                x = traces.fetch(segment, tell=tell)
                 data = x if role == "signal" else np.zeros(x.shape, np.float32)
                 self._writer(path).put(segment, 0, data, self._header(segment))
+                held = True
+        return held
+
+    def replace(self, segment: Segment, parts: list[Segment]) -> None:
+        """See `Sink`."""
+        for path in self._paths(segment):
+            if path in self._open:
+                self._open[path].drop(segment)
+            self._waiting[path] += len(parts)
 
     def done(self, segment: Segment, keep: Callable[[Path | None], bool]) -> None:
         """See `Sink`."""
-        self._headers.pop(id(segment), None)
+        self._headers.pop(segment, None)
         for path in self._paths(segment):
             self._waiting[path] -= 1
             if self._waiting[path] or path not in self._open:
@@ -133,8 +173,13 @@ class Files:
             writer = self._open.pop(path)
             if not any(keep(source) for source, target in self._targets() if target == path):
                 writer.abort()
+                self.unwritten.append(path)
                 continue
-            writer.close()
+            try:
+                writer.close()
+            except (InputError, OutputExistsError) as error:  # the other outputs can still be written
+                self.problems.append(str(error))
+                continue
             self.outputs.extend(writer.written)
             self.notes.extend(f"{s.id} holds no samples and is left out of {path.name}" for s in writer.skipped)
 
@@ -147,9 +192,9 @@ class Files:
         return [self.names.signal[segment.source], *([noise] if noise else [])]
 
     def _header(self, segment: Segment) -> Any:
-        if id(segment) not in self._headers:
-            self._headers[id(segment)] = traces.headers_of(segment)
-        return self._headers[id(segment)]
+        if segment not in self._headers:
+            self._headers[segment] = traces.headers_of(segment)
+        return self._headers[segment]
 
     def _writer(self, path: Path) -> TraceWriter:
         if path not in self._open:
@@ -159,13 +204,12 @@ class Files:
 
 
 class Memory:
-    """Collects the segments of an ObsPy Stream; `signal` and `removed` hold one array a segment, in its order."""
+    """Collects the segments of an ObsPy Stream; `signal` and `removed` hold arrays by the segments' order."""
 
-    def __init__(self, segments: list[Segment]):
+    def __init__(self) -> None:
         self.dtype, self.rounded = np.dtype(np.float32), False
         self.signal: dict[int, NDArray[Any]] = {}
         self.removed: dict[int, NDArray[Any]] = {}
-        self._n = {s.order: s.n for s in segments}
 
     def put(self, segment: Segment, offset: int, signal: Array, removed: Array) -> None:
         """See `Sink`."""
@@ -173,50 +217,45 @@ class Memory:
             whole = kept.setdefault(segment.order, np.empty(segment.n, data.dtype))
             whole[offset : offset + len(data)] = data
 
-    def pass_on(self, segment: Segment) -> None:
-        """See `Sink`."""
-        x = traces.fetch(segment)
-        self.signal[segment.order], self.removed[segment.order] = x, np.zeros(x.shape, np.float32)
+    def pass_on(self, segment: Segment, tell: Tell) -> bool:
+        """See `Sink`; a trace without a signal of its own comes back as it was."""
+        self.signal.pop(segment.order, None)
+        self.removed[segment.order] = np.zeros(segment.n, np.float32)
+        return True
+
+    def replace(self, segment: Segment, parts: list[Segment]) -> None:
+        """See `Sink`; what lies in memory needs no decoding."""
 
     def done(self, segment: Segment, keep: Callable[[Path | None], bool]) -> None:
         """See `Sink`."""
 
 
-def pass_on_or_leave(sink: Sink, segment: Segment) -> str:
-    """Pass a segment on unchanged; where even that fails, say why."""
+def pass_on_or_leave(sink: Sink, segment: Segment, tell: Tell) -> str:
+    """Pass a segment on unchanged; where even that fails, leave it out and say why."""
     try:
-        sink.pass_on(segment)
+        return "" if sink.pass_on(segment, tell) else "the output has no place for it"
     except OutputError:
         raise
-    except GeoAEError as error:
-        return f" and cannot be passed through ({error})"
-    return ""
+    except (GeoAEError, OSError) as error:
+        sink.replace(segment, [])
+        return f"it cannot be passed through: {str(error).removeprefix(f'{segment.id}: ').rstrip('.')}"
 
 
-def _names(inputs: list[Path], out: Path | None, word: str, suffix: str) -> dict[Path, Path]:
-    if out is None:
-        return {p: p.with_name(f"{_stem(p)}.{word}{suffix}") for p in inputs}
-    if out.is_dir() or str(out).endswith("/"):
-        names = {p: out / f"{_stem(p)}.{word}{suffix}" for p in inputs}
-        if len(set(names.values())) < len(names):  # day files of several stations often share a name: keep them apart
-            names = {p: out / f"{p.parent.name}.{p.name}.{word}{suffix}" for p in inputs}
-        return names
-    return dict.fromkeys(inputs, out)
+def _names(inputs: list[Path], out: str | Path | None, word: str, suffix: str) -> dict[Path, Path]:
+    if out is not None and not (Path(out).is_dir() or str(out).endswith(("/", os.sep))):
+        return dict.fromkeys(inputs, Path(out))
+    names: dict[Path, Path] = {}
+    for path in inputs:
+        # day files of several stations often share a name, as do formats of one recording: keep them apart
+        folders = path.resolve().parent.parts[:0:-1]
+        prefixes = ["".join(f"{name}." for name in folders[:n][::-1]) for n in range(len(folders) + 1)]
+        for stem in (_stem(path), path.name, *(f"{prefix}{path.name}" for prefix in prefixes)):
+            name = (path.parent if out is None else Path(out)) / f"{stem}.{word}{suffix}"
+            if name not in names.values():
+                break
+        names[path] = name
+    return names
 
 
 def _stem(path: Path) -> str:
-    known = {
-        ".mseed",
-        ".miniseed",
-        ".msd",
-        ".sac",
-        ".gse2",
-        ".gse",
-        ".segy",
-        ".sgy",
-        ".seed",
-        ".ms",
-        ".slist",
-        ".tspair",
-    }
-    return path.stem if path.suffix.lower() in known else path.name
+    return path.stem if path.suffix.lower() in _SUFFIXES else path.name

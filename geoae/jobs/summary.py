@@ -1,15 +1,18 @@
 """What happened to each trace: counted block by block, so that nothing has to be kept."""
 
+import copy
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.readers.layout import Segment
+from geoae.readers.layout import Segment, gaps_and_overlaps
 
 Array = NDArray[np.floating[Any]]
 
@@ -20,16 +23,20 @@ class Trace:
 
     id: str
     source: Path | None
-    samples: int = 0
-    segments: int = 0
+    segments: tuple[Segment, ...] = ()
     text: bool = False
     seconds: float = 0.0
     problem: str = ""
-    """Why the trace was passed through unchanged; empty where it was denoised."""
+    """Why the trace, or some of it, was not denoised; empty where all of it was."""
+    unchanged: int = 0
+    """Segments that were passed through, or left out."""
+    left_out: int = 0
+    """Segments that are not in the output."""
     notes: list[str] = field(default_factory=list)
     _concluded: bool = False
     _finite: int = 0
     _shift: float = math.nan
+    _scale: float = 0.0
     _in: tuple[float, float] = (0.0, 0.0)
     _out: tuple[float, float] = (0.0, 0.0)
     _range: tuple[float, float] = (math.inf, -math.inf)
@@ -42,12 +49,14 @@ class Trace:
             x, signal = x[finite], signal[finite]
         if not x.size:
             return
+        low, high = float(x.min()), float(x.max())
         if math.isnan(self._shift):
             self._shift = float(x[0])
+        if self._scale == 0:
+            self._scale = max(high / 2 - low / 2, 0.0)
         self._finite += x.size
-        self._in = _sums(self._in, x, self._shift)
-        self._out = _sums(self._out, signal, self._shift)
-        low, high = float(x.min()), float(x.max())
+        self._in = _sums(self._in, x, self._shift, self._scale or 1.0)
+        self._out = _sums(self._out, signal, self._shift, self._scale or 1.0)
         n_low, n_high = (c if e == o else 0 for c, e, o in zip(self._at_range, (low, high), self._range, strict=True))
         if low <= self._range[0]:
             n_low += int(np.count_nonzero(x == low))
@@ -65,7 +74,7 @@ class Trace:
             return
         self._concluded = True
         if self.samples == 0:
-            self.problem = "holds no samples"
+            self.problem, self.left_out = "holds no samples", len(self.segments)
         elif self._finite == 0:
             self.problem = "holds no finite sample"
         elif self.samples == 1:
@@ -74,30 +83,55 @@ class Trace:
             self.problem = f"is dead: all samples are {self._range[0]:g}"
         elif self._finite < self.samples:
             self.notes.append(f"{self.samples - self._finite} samples are not finite and stay as they are")
-        if not self.problem and min(self._at_range) > max(10, 2e-4 * self._finite):
+        if self.problem:
+            self.unchanged = len(self.segments)
+        elif min(self._at_range) > max(10, 2e-4 * self._finite):
             self.notes.append(f"may be clipped: {sum(self._at_range)} samples lie at its two extremes")
 
     @property
-    def gaps(self) -> int:
-        """Interruptions: one fewer than the stretches of samples."""
-        return max(self.segments - 1, 0)
+    def samples(self) -> int:
+        """Number of samples, those that are not finite included."""
+        return sum(segment.n for segment in self.segments)
 
     @property
-    def rms_in(self) -> float:
-        """Root mean square about the mean, in the trace's units."""
-        return _rms(self._in, self._finite)
+    def denoised(self) -> bool:
+        """Whether any of it was."""
+        return not self.text and self.unchanged < len(self.segments)
+
+    def moments(self) -> tuple[int, tuple[float, float], tuple[float, float]]:
+        """Number of samples counted, and their (mean, rms about it) before and after."""
+        n, scale = max(self._finite, 1), self._scale
+        before, after = ((self._shift + scale * s[0] / n, scale * _rms(s, n)) for s in (self._in, self._out))
+        return self._finite, before, after
 
     @property
-    def rms_out(self) -> float:
-        """The same after denoising."""
-        return _rms(self._out, self._finite)
+    def fate(self) -> str:
+        """What became of a trace with a problem."""
+        if not self.denoised and self.left_out >= len(self.segments):
+            return "left out"
+        if not self.denoised and not self.left_out:
+            return "passed through unchanged"
+        stretches = f"{self.unchanged} of its {len(self.segments)} stretches"
+        return f"{stretches} {'left out' if self.left_out >= self.unchanged else 'passed through unchanged'}"
 
-    @property
-    def removed_db(self) -> float:
-        """20 log10 of rms in over rms out; nan where either is zero."""
-        if self.problem or self.rms_in <= 0 or self.rms_out <= 0:
-            return math.nan
-        return 20 * math.log10(self.rms_in / self.rms_out)
+
+@dataclass(frozen=True)
+class Line:
+    """One id over all sources: what a table says of it."""
+
+    id: str
+    samples: int
+    gaps: int
+    """Interruptions by more than half a sample."""
+    rms_in: float
+    """Root mean square about the mean of what was denoised, in the recording's units; nan where nothing was."""
+    rms_out: float
+    """The same after denoising."""
+    removed_db: float
+    """20 log10 of rms in over rms out; nan where either is zero."""
+    seconds: float
+    state: str
+    """What it is where it was not denoised: "unchanged", "left out" or "text"; else empty."""
 
 
 @dataclass
@@ -107,7 +141,7 @@ class Summary:
     traces: list[Trace]
     outputs: list[Path]
     problems: list[str]
-    """What went wrong; any of them makes exit code 1."""
+    """What went wrong or was lost; any of them makes exit code 1."""
     notes: list[str]
     """What a person should know."""
     model: str
@@ -118,27 +152,62 @@ class Summary:
         """Whether everything asked for was done."""
         return not self.problems
 
+    @property
+    def lines(self) -> list[Line]:
+        """One for each id: hours of a day in files of their own are one trace to a person."""
+        groups: dict[str, list[Trace]] = {}
+        for trace in self.traces:
+            groups.setdefault(trace.id, []).append(trace)
+        return [_line(name, parts) for name, parts in groups.items()]
+
 
 class Ledger:
-    """The traces of a run, in the order of the sources."""
+    """The traces of a run, in the order of the sources, and what of them was lost."""
 
-    def __init__(self) -> None:
+    def __init__(self, segments: Iterable[Segment] = ()) -> None:
+        self.losses: dict[str, None] = {}
         self._traces: dict[tuple[Path | None, str], Trace] = {}
         self._clock = time.perf_counter()
+        parts: dict[tuple[Path | None, str], list[Segment]] = {}
+        for segment in segments:
+            parts.setdefault((segment.source, segment.id), []).append(segment)
+        for key, own in parts.items():
+            self._traces[key] = Trace(key[1], key[0], tuple(own), all(s.text for s in own))
 
-    def expect(self, segment: Segment) -> Trace:
-        """Register a segment."""
-        trace = self[segment]
-        trace.segments += 1
-        trace.samples += segment.n
-        trace.text = trace.text or segment.text
-        return trace
+    @property
+    def traces(self) -> list[Trace]:
+        """All traces as they are now."""
+        return list(self._traces.values())
 
     def __getitem__(self, segment: Segment) -> Trace:
-        key = (segment.source, segment.id)
-        if key not in self._traces:
-            self._traces[key] = Trace(segment.id, segment.source)
-        return self._traces[key]
+        return self._traces[segment.source, segment.id]
+
+    def tell(self, line: str) -> None:
+        """Note a loss, once."""
+        self.losses[line] = None
+
+    def fail(self, segment: Segment, reason: str, left_out: bool) -> None:
+        """Note why a segment is not denoised, and whether it is in the output at all."""
+        trace = self[segment]
+        trace.unchanged += 1
+        trace.left_out += left_out
+        trace.problem = trace.problem or reason
+
+    def replace(self, segment: Segment, parts: list[Segment]) -> None:
+        """Put what can be decoded of a segment in its place."""
+        trace = self[segment]
+        at = trace.segments.index(segment)
+        trace.segments = (*trace.segments[:at], *parts, *trace.segments[at + 1 :])
+
+    def remember(self, segments: Iterable[Segment]) -> list[tuple[Trace, Trace]]:
+        """Copy what is counted so far."""
+        traces = {(s.source, s.id): self[s] for s in segments}
+        return [(trace, copy.copy(trace)) for trace in traces.values()]
+
+    def restore(self, remembered: list[tuple[Trace, Trace]]) -> None:
+        """Forget what was counted since."""
+        for trace, before in remembered:
+            vars(trace).update(vars(before))
 
     def lap(self, segments: list[Segment]) -> None:
         """Share the time since the last lap among the traces that were worked on."""
@@ -150,7 +219,7 @@ class Ledger:
 
     def conclude(self) -> list[Trace]:
         """All traces, each with its last word."""
-        return self._conclude(list(self._traces.values()))
+        return self._conclude(self.traces)
 
     def conclude_source(self, source: Path | None) -> list[Trace]:
         """The traces of one source, all of which have been worked through."""
@@ -163,9 +232,39 @@ class Ledger:
         return traces
 
 
-def _sums(sums: tuple[float, float], x: Array, shift: float) -> tuple[float, float]:
-    d = x.astype(np.float64) - shift  # without the shift, squares of a large offset would drown the rest
-    return sums[0] + float(d.sum()), sums[1] + float(np.einsum("t,t->", d, d))  # without the threads of BLAS
+def _line(name: str, parts: list[Trace]) -> Line:
+    segments = [segment for part in parts for segment in part.segments]
+    counted = [part.moments() for part in parts if part.denoised]
+    before = _pooled([(n, *moments) for n, moments, _ in counted if n])
+    after = _pooled([(n, *moments) for n, _, moments in counted if n])
+    removed_db = 20 * (math.log10(before) - math.log10(after)) if before > 0 and after > 0 else math.nan
+    if counted:
+        state = ""
+    elif all(part.text for part in parts):
+        state = "text"
+    else:
+        state = "left out" if all(part.left_out >= len(part.segments) for part in parts) else "unchanged"
+    gaps, _ = gaps_and_overlaps(segments)
+    samples, seconds = sum(s.n for s in segments), sum(part.seconds for part in parts)
+    return Line(name, samples, gaps, before, after, removed_db, seconds, state)
+
+
+def _pooled(parts: list[tuple[int, float, float]]) -> float:
+    """Rms about the common mean from (number, mean, rms about it) of each part."""
+    total = sum(n for n, _, _ in parts)
+    if not total:
+        return math.nan
+    centre = sum(n / total * mean for n, mean, _ in parts)
+    # hypot neither overflows nor underflows on the way
+    shares = (math.sqrt(n / total) * math.hypot(rms, mean - centre) for n, mean, rms in parts)
+    return reduce(math.hypot, shares)
+
+
+def _sums(sums: tuple[float, float], x: Array, shift: float, scale: float) -> tuple[float, float]:
+    # without the shift, squares of a large offset would drown the rest; without the scale, they may leave the range
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        d = (x.astype(np.float64) - shift) / scale
+        return sums[0] + float(d.sum()), sums[1] + float(np.einsum("t,t->", d, d))  # without the threads of BLAS
 
 
 def _rms(sums: tuple[float, float], n: int) -> float:

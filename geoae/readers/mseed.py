@@ -3,6 +3,7 @@
 Covers files whose records all have one length; for anything else `index` gives None, and ObsPy reads the file whole.
 """
 
+import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -316,7 +317,7 @@ def _decode(data: np.ndarray, path: Path, length: int, dtype: np.dtype[Any], tel
         try:
             stream = obspy.read(io.BytesIO(data.tobytes()), format="MSEED", reclen=length if length >= 256 else None)
         except Exception as error:  # libmseed's wrapper raises bare Exception
-            reason = " ".join(str(error).split())
+            reason = re.sub(r"^Encountered .*?\(\): ", "", " ".join(str(error).split()))
             raise DamagedFileError(f"{path.name}: records cannot be decoded ({reason}).") from error
     for message in dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught):
         # what else libmseed says is about headers, which `index` has judged

@@ -1,0 +1,49 @@
+"""Every recipe of the repository loads, and its net builds and takes its windows."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from geoae import nets
+from geoae.errors import InputError, UnknownNameError
+from geoae.recipe import load_recipe
+
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted((ROOT / "recipes").glob("*.yml"))
+
+
+def test_there_are_recipes():
+    """The default recipe is among them."""
+    assert "seismic-dae" in {p.stem for p in RECIPES}
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_a_recipe_loads_and_its_net_builds(path):
+    """The recipe is complete, and its net keeps the shape of its windows and of the smallest one."""
+    recipe = load_recipe(path)
+    net = nets.build(recipe.net.name, recipe.net.config).eval()
+    assert recipe.window.length % recipe.window.multiple == 0
+    for time in (recipe.window.train_length, recipe.window.multiple):
+        x = torch.randn(1, 3, time, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            y = net(x)
+        assert y.shape == x.shape
+        assert torch.isfinite(y).all()
+
+
+def test_names_of_nets_are_refused_with_the_choices():
+    """A net that does not exist and a setting that it does not have are named, with what there is."""
+    with pytest.raises(UnknownNameError, match="spectral-dae"):
+        nets.build("spectral", {})
+    with pytest.raises(UnknownNameError, match=r"no setting widht\. It has: .*width"):
+        nets.build("spectral-dae", {"widht": 8})
+
+
+@pytest.mark.parametrize("config", [{"width": "wide"}, {"width": 0}, {"dilations": []}, {"dilations": [1, "2"]},
+                                    {"width": True}, {"floor": None}, {"frame": 66}, {"gate": 3}, {"kernel": 4}])  # fmt: skip
+def test_values_that_make_no_net_are_refused(config):
+    """A value of another kind, or sizes that do not fit each other, are one line that names the setting."""
+    with pytest.raises(InputError, match=next(iter(config))) as caught:
+        nets.build("spectral-dae", config)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,104 @@
+"""geoae evaluate: a table, its numbers as JSON and a figure, and no result overwritten unasked."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from geoae.cli import app
+from geoae.errors import InputError, OutputExistsError, UnknownNameError
+from geoae.jobs.evaluate import FILES, denoiser, evaluate
+from geoae.model import identity
+from tests.conftest import tiny_model
+
+
+@pytest.fixture(scope="module")
+def scored(data, tmp_path_factory):
+    out, lines = tmp_path_factory.mktemp("scored") / "results", []
+    text = evaluate(data, tiny_model(), out, n=3, stations="all", device="cpu", threads=1, report=lines.append)
+    return text, out, lines
+
+
+def test_results_are_a_table_numbers_and_a_figure(scored):
+    """The table that is returned is results.md; results.json holds the numbers, results.png draws them."""
+    text, out, _ = scored
+    assert {p.name for p in out.iterdir()} == set(FILES)
+    assert (out / "results.md").read_text() == text
+    assert (out / "results.png").read_bytes()[:4] == b"\x89PNG"
+    results = json.loads((out / "results.json").read_text())
+    assert results["model"] == {"name": "tiny", "digest": "0" * 12}
+    assert (results["n"], results["stations"], results["validation_modulus"]) == (3, "all", 4)
+
+
+def test_the_model_stands_beside_the_baselines(scored):
+    """Each band has a row for the model, for doing nothing, a band-pass and Wiener filters; each is reported."""
+    text, _, lines = scored
+    for method in ("model", "do nothing", "band-pass 1-20 Hz", "STFT Wiener, blind"):
+        assert text.count(f"| {method} |") == 2
+        assert [line for line in lines if line.endswith(f": {method}")] == [f"bp1-45: {method}", f"raw: {method}"]
+
+
+def test_results_are_not_overwritten_unasked(scored, data):
+    """Existing results are refused before any work, and replaced when that is asked for."""
+    _, out, _ = scored
+    before = (out / "results.json").read_bytes()
+    with pytest.raises(OutputExistsError, match=r"results\.json is there already; .*--overwrite"):
+        evaluate(data, tiny_model(), out, n=1, stations="all")
+    assert (out / "results.json").read_bytes() == before
+
+
+def test_the_same_call_gives_the_same_table(scored, data, tmp_path):
+    """Seed and data fix every number."""
+    text, out, _ = scored
+    assert evaluate(data, tiny_model(), out, n=3, stations="all", device="cpu", threads=1, overwrite=True) == text
+
+
+def test_a_denoiser_takes_windows_one_by_one():
+    """(n, 3, time) at 100 Hz comes back, and the identity removes nothing."""
+    x = np.random.default_rng(0).normal(size=(3, 3, 700))
+    np.testing.assert_allclose(denoiser(identity())(x), x, atol=1e-12)
+    model = tiny_model()
+    np.testing.assert_array_equal(denoiser(model)(x)[1:2], denoiser(model)(x[1:2]))
+
+
+def test_the_split_of_the_models_training_is_scored(data, tmp_path):
+    """A model trained with another share of validation stations is scored on those stations, or not at all."""
+    model = tiny_model()
+    model.contract = replace(model.contract, provenance={"recipe": {"split": {"modulus": 2, "remainder": 0}}})
+    evaluate(data, model, tmp_path, n=1, device="cpu", threads=1)
+    assert json.loads((tmp_path / "results.json").read_text())["validation_modulus"] == 2
+    model.contract = replace(model.contract, provenance={"recipe": {"split": {"modulus": 4, "remainder": 1}}})
+    with pytest.raises(InputError, match="remainder"):
+        evaluate(data, model, n=1, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [({"n": 0}, "at least 1"), ({"stations": "mine"}, "validation, train or all")]
+)
+def test_impossible_options_are_refused(data, options, said):
+    """No mixtures and unknown stations are said before any work."""
+    with pytest.raises(InputError, match=said):
+        evaluate(data, tiny_model(), **options)
+
+
+def test_an_unknown_model_is_refused(data):
+    """The names of the shipped models are in the message."""
+    with pytest.raises(UnknownNameError, match="shipped models are"):
+        evaluate(data, "sismic")
+
+
+def test_the_command_prints_the_table(scored, data):
+    """Table on stdout, progress on stderr; a refusal is one line and exit code 1."""
+    _, out, _ = scored
+    model = out.parent / "model"
+    tiny_model().save(model, "")
+    words = ["evaluate", "--data", str(data), "--model", str(model), "-n", "1", "--stations", "all", "--device", "cpu"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0
+    assert "| model |" in result.stdout
+    assert "bp1-45: do nothing" in result.stderr
+    refused = CliRunner().invoke(app, [*words, "-o", str(out)])
+    assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+    assert "is there already" in refused.stderr

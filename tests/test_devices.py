@@ -1,0 +1,73 @@
+"""Where a net runs changes no result, and what is not there is said in one line."""
+
+import numpy as np
+import pytest
+import torch
+
+from geoae import devices
+from geoae.errors import InputError
+from geoae.model import load
+from tests.conftest import tiny_model
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    yield
+    torch.set_num_threads(1)
+
+
+def test_the_cpu_is_always_there():
+    """cpu is taken as it is, and auto finds something."""
+    assert devices.resolve("cpu") == "cpu"
+    assert devices.resolve("auto") in ("cpu", "cuda", "mps")
+
+
+@pytest.mark.parametrize("name", ["gpu", "tpu", "", "cuda:one", "cuda:"])
+def test_unknown_devices_are_refused_with_the_choices(name):
+    """A typo is answered with what there is."""
+    with pytest.raises(InputError, match="choose auto, cpu, cuda, cuda:1 or mps"):
+        devices.resolve(name)
+
+
+def test_a_device_that_is_not_there_is_refused():
+    """Asking for a GPU without one, or for the hundredth, is one line and not torch's."""
+    if torch.cuda.is_available():
+        with pytest.raises(InputError, match="counted from 0"):
+            devices.resolve("cuda:99")
+    else:
+        with pytest.raises(InputError, match="no 'cuda' device; use --device cpu or auto"):
+            devices.resolve("cuda")
+
+
+@pytest.mark.parametrize(("asked", "expected"), [("3", 3), ("", None), ("0", None), ("many", None)])
+def test_threads_follow_the_environment(monkeypatch, asked, expected):
+    """OMP_NUM_THREADS where it is a number, else the cores of this process, at most 8."""
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert devices.default_threads() == (expected or min(devices.available_cores(), devices.MAX_THREADS))
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_less_than_one_thread_is_refused(threads):
+    """Zero threads would do nothing."""
+    with pytest.raises(InputError, match="at least 1"):
+        devices.prepare(tiny_model(), "cpu", threads)
+
+
+def test_threads_change_no_digit():
+    """One thread and three give the same bits, for any number of windows."""
+    x = np.random.default_rng(0).normal(size=(5, 3, 512))
+    one, three = (devices.prepare(tiny_model(), "cpu", n) for n in (1, 3))
+    assert (one.pool, three.threads) == (None, 3)
+    for n in (1, 2, 5):
+        np.testing.assert_array_equal(three.noise(x[:n]), one.noise(x[:n]))
+
+
+@pytest.mark.gpu
+def test_the_gpu_agrees_with_the_cpu():
+    """The default model, and a random one, differ by less than 1e-3 of the RMS between CUDA and the CPU."""
+    if not torch.cuda.is_available():
+        pytest.skip("needs CUDA")
+    for make in (tiny_model, load):
+        x = np.random.default_rng(1).normal(size=(4, 3, make().contract.window)).cumsum(axis=-1)
+        cpu, cuda = (devices.prepare(make(), device).denoise(x) for device in ("cpu", "cuda"))
+        np.testing.assert_allclose(cuda, cpu, rtol=0, atol=1e-3 * x.std())

@@ -1,0 +1,151 @@
+"""Denoising arrays: labels come back as they came, and what cannot be worked on is said."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from geoae import infer
+from geoae.errors import InputError, SamplingRateError
+from geoae.model import identity
+from geoae.timeaxis import time_coordinates
+
+
+def record(n: int = 900, rate: float = 100.0, dtype=np.float32, channels=("HHE", "HHN", "HHZ")) -> xr.DataArray:
+    x = np.random.default_rng(0).normal(size=(len(channels), n)).cumsum(axis=1).astype(dtype)
+    coords = time_coordinates(1_700_000_000_123_456_789, rate, n)
+    array = xr.DataArray(x, dims=("channel", "time"), coords=coords, name="trace", attrs={"units": "m/s", "mine": [1]})
+    return array.assign_coords(channel=list(channels), azimuth=("channel", [90.0, 0.0, 0.0][: len(channels)]))
+
+
+@pytest.mark.parametrize(
+    ("codes", "slots"),
+    [
+        (["HHE", "HHN", "HHZ"], [0, 1, 2]),
+        (["HHZ", "HHN", "HHE"], [2, 1, 0]),
+        (["BH1", "BH2", "BHZ"], [1, 0, 2]),
+        (["T", "R", "Z"], [0, 1, 2]),
+        (["u", "v", "w"], [0, 1, 2]),
+        (["HDH"], [2]),
+        (["HHN"], [1]),
+        (["Z", "Z"], [2, 1]),
+        (["", "", ""], [2, 1, 0]),
+        ([], []),
+    ],
+)
+def test_components_find_their_places(codes, slots):
+    """The last letter of a code decides; what is unknown goes to Z, and no place is given twice."""
+    assert infer.component_slots(codes) == slots
+
+
+def test_more_than_three_components_are_refused():
+    """Four channels are no one sensor: they are named."""
+    with pytest.raises(InputError, match=r"at most three components; these are 4: HHE, HHN, HHZ, HDH"):
+        infer.component_slots(["HHE", "HHN", "HHZ", "HDH"])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+@pytest.mark.parametrize("rate", [100.0, 62.5])
+def test_labels_come_back_as_they_came(model, dtype, rate):
+    """Dims, coords, index, name, attrs and dtype (float32 for integers) of both results are those of the input."""
+    x = record(rate=rate, dtype=dtype)
+    kept = x.copy(deep=True)
+    for part in infer.denoise(x, model):
+        assert part.dims == x.dims
+        assert part.name == x.name
+        assert part.dtype == (dtype if np.dtype(dtype).kind == "f" else np.float32)
+        xr.testing.assert_identical(part.coords.to_dataset(), x.coords.to_dataset())
+        assert {k: v for k, v in part.attrs.items() if k != "processing"} == x.attrs
+        assert "model='tiny', digest='000000000000'" in part.attrs["processing"]
+    xr.testing.assert_identical(x, kept)
+
+
+def test_signal_and_noise_add_up(model):
+    """What was removed and what was left are the input, and something was removed."""
+    x = record(dtype=np.float64)
+    signal, noise = infer.denoise(x, model)
+    np.testing.assert_allclose(signal + noise, x, rtol=0, atol=1e-12)
+    assert float(noise.std()) > 0.01 * float(x.std())
+
+
+def test_dry_keeps_that_share_of_the_noise(model):
+    """dry=1 gives the input back; in between the result is the mean of both, weighted."""
+    x = record(dtype=np.float64)
+    wet, quarter, dry = (infer.denoise(x, model, dry=d)[0] for d in (0, 0.25, 1))
+    np.testing.assert_array_equal(dry, x)
+    np.testing.assert_allclose(quarter, 0.75 * wet + 0.25 * x, atol=1e-10)
+
+
+def test_records_are_worked_through_one_by_one(model):
+    """(record, channel, time) gives for each record what it gives alone."""
+    one = record().values
+    records = xr.DataArray(np.stack([one, -2 * one, one[::-1]]), dims=("record", "channel", "time"),
+                           coords={"record": [7, 8, 9], "channel": ["E", "N", "Z"]},
+                           attrs={"sampling_rate_hz": 100.0})  # fmt: skip
+    signal, noise = infer.denoise(records, model)
+    assert signal.dims == records.dims
+    for i in range(3):
+        alone = infer.denoise(records[i], model)
+        np.testing.assert_array_equal(signal[i], alone[0])
+        np.testing.assert_array_equal(noise[i], alone[1])
+
+
+def test_the_order_of_dimensions_does_not_matter(model):
+    """(time, channel) gives the transpose of (channel, time); (time,) is a vertical component."""
+    x = record()
+    expected = infer.denoise(x, model)[0]
+    xr.testing.assert_identical(infer.denoise(x.T, model)[0].T, expected)
+    single = x.isel(channel=2, drop=True)
+    alone = infer.denoise(x.isel(channel=[2]), model)[0]
+    np.testing.assert_array_equal(infer.denoise(single, model)[0], alone[0])
+
+
+def test_gaps_stay_gaps(model):
+    """NaN and Inf come back as they came; nothing is removed there."""
+    x = record()
+    x[1, 100:200], x[0, 5] = np.nan, np.inf
+    signal, noise = infer.denoise(x, model)
+    np.testing.assert_array_equal(np.isfinite(signal), np.isfinite(x))
+    assert np.isposinf(signal[0, 5])
+    assert not noise.values[~np.isfinite(x.values)].any()
+
+
+def test_progress_counts_every_sample_once(model):
+    """The counts that are reported add up to the size of the array, block by block."""
+    counts: list[int] = []
+    infer.denoise(record(), model, progress=counts.append)
+    assert sum(counts) == 2700
+
+
+@pytest.mark.parametrize("rate", [7.9, 1001.0, 1 / 60])
+def test_rates_out_of_range_are_refused(model, rate):
+    """The message has the rate and what the model takes."""
+    with pytest.raises(SamplingRateError, match=rf"trace is sampled at {rate:g} Hz; model 'tiny' takes 8 to 1000 Hz"):
+        infer.denoise(record(rate=rate), model)
+
+
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        (xr.DataArray(np.zeros((3, 5)), dims=("channel", "sample")), "'time'"),
+        (xr.DataArray(np.zeros((3, 0)), dims=("channel", "time")), "samples along 'time'"),
+        (xr.DataArray(np.zeros((3, 5)), dims=("channel", "time")), "sampling_rate_hz"),
+        (xr.DataArray(np.zeros((4, 5)), dims=("channel", "time"), attrs={"sampling_rate_hz": 100.0}), "three"),
+        (xr.DataArray(np.zeros((3, 5), complex), dims=("channel", "time"), attrs={"sampling_rate_hz": 1.0}), "complex"),
+        (xr.DataArray([["a"] * 5], dims=("channel", "time"), attrs={"sampling_rate_hz": 1.0}), "real numbers"),
+    ],
+)
+def test_what_cannot_be_denoised_is_named(model, x, said):
+    """No time, no samples, no rate, too many channels, no real numbers."""
+    with pytest.raises(InputError, match=said):
+        infer.denoise(x, model)
+
+
+def test_above_the_band_passes_or_goes():
+    """At 400 Hz a tone of 150 Hz stays with a net that removes nothing, unless what lies above is not wanted."""
+    t = np.arange(4000) / 400
+    low, high = np.sin(2 * np.pi * 5 * t), np.sin(2 * np.pi * 150 * t)
+    x = xr.DataArray((low + high)[None], dims=("channel", "time"), attrs={"sampling_rate_hz": 400.0})
+    kept, gone = (infer.denoise(x, identity(), above_band=how)[0].values[0] for how in infer.ABOVE_BAND)
+    middle = slice(400, -400)
+    np.testing.assert_allclose(kept, low + high, atol=1e-6)
+    np.testing.assert_allclose(gone[middle], low[middle], atol=2e-3)
