@@ -187,16 +187,27 @@ def main() -> None:
     # waiting threads that spin make a second busy process up to 16 times slower; must be set before torch is loaded
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's; ours take whole windows
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _stop)
+    sys.stdout, sys.stderr = (stream or Path(os.devnull).open("w") for stream in (sys.stdout, sys.stderr))
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names of files may be any bytes
     app()
 
 
-def _terminate(number: int, frame: Any) -> None:
-    """Leave as by Ctrl-C, so that what is under way is cleaned up."""
-    _say("geoae: terminated; nothing half-written is left", err=True)
-    raise SystemExit(128 + number)
+_asked_to_stop: list[int] = []
+
+
+def _stop(number: int, frame: Any) -> None:
+    _asked_to_stop.append(number)
+    raise KeyboardInterrupt
+
+
+def _go_on() -> None:
+    """Stop where a library has swallowed the signal, as some do while they are imported."""
+    if _asked_to_stop:
+        raise KeyboardInterrupt
 
 
 def _say(text: str, err: bool = False) -> None:
@@ -216,7 +227,7 @@ def _fail(problems: list[str]) -> None:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """Turn an error of ours into one line and exit code 1, and Ctrl-C into exit code 130."""
+    """Turn an error of ours into one line and exit code 1, and Ctrl-C into exit code 130, SIGTERM into 143."""
     try:
         yield
     except GeoAEError as error:
@@ -224,8 +235,10 @@ def _errors() -> Iterator[None]:
     except MemoryError:
         _fail(["there is not enough memory; denoise fewer files at once, or close other programs"])
     except KeyboardInterrupt:
-        _say("geoae: interrupted; nothing half-written is left", err=True)
-        raise typer.Exit(130) from None
+        number = _asked_to_stop[0] if _asked_to_stop else signal.SIGINT
+        did = "interrupted" if number == signal.SIGINT else "terminated"
+        _say(f"geoae: {did}; nothing half-written is left", err=True)
+        raise typer.Exit(128 + number) from None
 
 
 @contextmanager
@@ -241,7 +254,7 @@ def _warnings_in_one_line(quiet: bool = False) -> Iterator[None]:
 def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr where a person looks at it."""
     if quiet or not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield lambda done, total: _go_on()
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -249,7 +262,12 @@ def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
     columns = (TextColumn("denoise"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("denoise", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+        def show(done: int, total: int) -> None:
+            _go_on()
+            bar.update(task, completed=done, total=total)
+
+        yield show
 
 
 @contextmanager
@@ -280,7 +298,7 @@ def _print(table: Any) -> None:
     console = Console(width=None if sys.stdout.isatty() else 1000, markup=False, emoji=False, highlight=False)
     with console.capture() as capture:
         console.print(table)
-    _say(capture.get().strip("\n"))
+    _say("\n".join(line.rstrip() for line in capture.get().splitlines() if line.strip()))
 
 
 def _print_content(path: Path, content: Any) -> None:

@@ -110,10 +110,7 @@ class Model:
         OutputError
             The folder cannot be written.
         """
-        from safetensors.torch import save
-
-        raw = save({k: v.cpu().contiguous() for k, v in self.net.state_dict().items()})
-        sha = hashlib.sha256(raw).hexdigest()
+        raw, sha = weights_of(self.net)
         self.digest = sha[:12]
         facts = {
             "format": FORMAT,
@@ -172,6 +169,14 @@ def load(name_or_folder: str | Path | Model | None = None) -> Model:
     _fill(net, raw, folder, facts["net"])
     contract = Contract(**{**facts["contract"], "rate_range_hz": tuple(facts["contract"]["rate_range_hz"])})
     return Model(contract, facts["net"], facts["config"], net.eval(), Scaler(**facts["scaler"]), sha[:12])
+
+
+def weights_of(net: "nn.Module") -> tuple[bytes, str]:
+    """Content of the weights file of a net, and its SHA-256."""
+    from safetensors.torch import save
+
+    raw = save({k: v.cpu().contiguous() for k, v in net.state_dict().items()})
+    return raw, hashlib.sha256(raw).hexdigest()
 
 
 def find(name_or_folder: str | Path) -> Path:

@@ -23,7 +23,7 @@ from geoae.errors import InputError
 from geoae.losses import denoising_loss
 from geoae.metrics import si_sdr_db
 from geoae.mixing import Example, Mixer, open_pools
-from geoae.model import Contract, Model
+from geoae.model import Contract, Model, weights_of
 from geoae.readers.seisbench import open_set
 from geoae.recipe import MixSection, Recipe
 from geoae.scaling import Scaler
@@ -111,8 +111,9 @@ def train(recipe: Recipe, data: Path, job: Job) -> Model:
                 job.report(row)
             if _out_of_patience(facts, recipe):
                 break
-    chosen = best.module if facts["history"] else net
-    return Model(_contract(recipe, facts), recipe.net.name, recipe.net.config, chosen.cpu().eval(), Scaler())
+    chosen = (best.module if facts["history"] else net).cpu().eval()
+    digest = weights_of(chosen)[1][:12]
+    return Model(_contract(recipe, facts), recipe.net.name, recipe.net.config, chosen, Scaler(), digest)
 
 
 def mixers(recipe: Recipe, data: Path) -> tuple[Mixer, Mixer]:

@@ -40,7 +40,8 @@ def model() -> Model:
 def tiny_recipe(**changes: dict) -> Recipe:
     """A recipe that trains in a second; `changes` are merged into its sections."""
     plan = {
-        "name": "tiny", "summary": "for tests", "net": {"name": "spectral-dae", "config": {"width": 8, "dilations": [1]}},
+        "name": "tiny", "summary": "for tests",
+        "net": {"name": "spectral-dae", "config": {"width": 8, "dilations": [1]}},
         "window": {"length": 1024, "stride": 768, "train_length": 1024}, "split": {"n_windows": 8},
         "optimize": {"steps": 8, "batch": 4, "warmup_steps": 2, "validate_every": 4, "ema_decay": 0.9,
                      "precision": "float32"},

@@ -111,7 +111,7 @@ def test_quantised_values_are_whole_counts(seed):
     n=st.integers(100, 3000),
 )
 def test_band_response_is_that_of_filtering_forward_and_backward(low, width, order, n):
-    """The factor is the squared magnitude of analogue Butterworth filters, which digital ones approach at low frequency."""
+    """The factor is the squared magnitude of Butterworth filters, as scipy designs them far below the Nyquist rate."""
     rate, high = 100.0, low * width
     response = corrupt.band_response(n, rate, low, high, order)
     f = np.fft.rfftfreq(n, 1 / rate)

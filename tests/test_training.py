@@ -173,7 +173,9 @@ def test_the_average_is_exponential_and_the_best_is_shipped(data, tmp_path):
 
 def test_the_learning_rate_warms_up_and_falls_as_a_cosine():
     """Linear to the full rate over the warm-up, then half a cosine to the final rate."""
-    plan = tiny_recipe(optimize={"steps": 1100, "warmup_steps": 100, "learning_rate": 2e-3, "final_learning_rate": 1e-4})
+    plan = tiny_recipe(
+        optimize={"steps": 1100, "warmup_steps": 100, "learning_rate": 2e-3, "final_learning_rate": 1e-4}
+    )
     assert learning_rate(0, plan) == pytest.approx(2e-5)
     assert learning_rate(49, plan) == pytest.approx(1e-3)
     assert learning_rate(99, plan) == learning_rate(100, plan) == pytest.approx(2e-3)

@@ -87,8 +87,8 @@ def clean(
     for segment in (s for s in segments if s.n == 0 or s.text):
         left_out = pass_on_or_leave(sink, segment, ledger.tell)
         if segment.text:
-            fate = f"left out: {left_out}" if left_out else "passed through"
-            ledger[segment].notes.append(f"is a text channel and is {fate}")
+            fate = f"left out, since {left_out}" if left_out else "passed through"
+            ledger[segment].notes.append(f"text channel, {fate}")
         finish(segment)
     waiting = deque(layout.arrange(segments))
     while waiting:
@@ -201,11 +201,11 @@ def _check_range(x: Array, dtype: np.dtype[Any]) -> None:
     """Raise InputError where float64 samples do not fit into a float32 output."""
     if dtype.itemsize >= x.dtype.itemsize:
         return
-    with np.errstate(invalid="ignore"):
-        peak = float(max(np.fmax.reduce(x), -np.fmin.reduce(x)))
+    finite = np.isfinite(x)
+    peak = float(np.abs(x).max(initial=0, where=finite))
     limits = np.finfo(dtype)
-    if np.isfinite(peak) and not (peak == 0 or limits.tiny <= peak <= limits.max):
-        raise InputError(f"holds values of {peak:.3g}, beyond the range of float32; ask for --encoding FLOAT64")
+    if peak and not float(limits.tiny) <= peak <= float(limits.max):
+        raise InputError(f"values of {peak:.3g}, beyond the range of float32; ask for --encoding FLOAT64")
 
 
 def _remember(read: ReadSpan) -> ReadSpan:
@@ -223,4 +223,4 @@ def _remember(read: ReadSpan) -> ReadSpan:
 
 def _reason(error: GeoAEError, segment: Segment) -> str:
     """What an error says, to follow the id of a trace."""
-    return str(error).removeprefix(f"{segment.id}: ").removeprefix("it ").rstrip(".")
+    return str(error).removeprefix(f"{segment.id}: ").removeprefix("it is ").rstrip(".")

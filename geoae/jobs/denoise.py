@@ -82,8 +82,9 @@ def denoise_files(
     with Files(names, segments) as sink:
         clean(segments, model, options, sink, ledger, progress, drawings.append if plot else None)
         rows = ledger.conclude()
-    problems += [*ledger.losses, *_told(rows, sink), *sink.problems]
-    notes += [*sink.notes, *(f"{t.id}: {note}" for t in rows for note in t.notes)]
+    failed, noted = _told(rows, sink)
+    problems += [*ledger.losses, *failed, *sink.problems]
+    notes += [*sink.notes, *noted]
     outputs = sink.outputs
     if not outputs:
         told = "; ".join(problems) or "there are only text channels, and nothing to denoise"
@@ -111,7 +112,7 @@ def denoise_stream(stream: Any, options: Options, noise: bool = False) -> Any:
     clean(segments, model, options, sink, ledger)
     for trace in ledger.conclude():
         if trace.problem:
-            warnings.warn(f"{trace.id} {trace.problem}; it comes back unchanged", stacklevel=3)
+            warnings.warn(f"{trace.id}: {trace.problem}; it comes back unchanged", stacklevel=3)
     results = []
     for kept in (sink.signal, sink.removed):
         copies = Stream([_rebuild(trace, kept.get(i)) for i, trace in enumerate(source)])
@@ -131,12 +132,14 @@ def draw(drawing: Drawing, path: Path, model: Model) -> Path:
         drawing.before, drawing.after, drawing.before - drawing.after, record.rate_hz, record.start_ns, record.ids,
         title=f"geoae denoise, model {model.name} {model.digest}",
     )  # fmt: skip
+    part = path.with_name(f".{path.name}.part{path.suffix}")
     try:
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        raise OutputError(
-            f"The figure {path} cannot be written: {error}. The denoised recording is complete."
-        ) from error
+        figure.savefig(part)
+        part.replace(path)
+    except (OSError, ValueError, RuntimeError) as error:  # matplotlib's formats have kinds of their own
+        raise OutputError(f"The figure {path} cannot be written: {error}. The recordings are complete.") from error
+    finally:
+        part.unlink(missing_ok=True)
     return path
 
 
@@ -174,17 +177,18 @@ def _scan(
     return segments, problems, notes
 
 
-def _told(rows: list[Trace], sink: Files) -> list[str]:
-    """One line for each trace that was not denoised, and for each input without an output."""
-    lines, silent = [], {s for s, target in sink.names.signal.items() if target in sink.unwritten}
-    for row in rows:
-        if row.problem and row.source in silent:
-            lines.append(f"{row.id} {row.problem}")
-        elif row.problem:
-            lines.append(f"{row.id} {row.problem}; {row.fate}")
+def _told(rows: list[Trace], sink: Files) -> tuple[list[str], list[str]]:
+    """Problems, of each trace that was not denoised and each input without an output, and notes."""
+    silent = {source: None for source, target in sink.names.signal.items() if target in sink.unwritten}
+    problems = [
+        f"{row.id}: {row.problem}" + (f"; {row.fate}" if row.source not in silent else "")
+        for row in rows
+        if row.problem
+    ]
     if sink.outputs:
-        lines += [f"{source}: there is nothing to denoise in it; no output was written for it" for source in silent]
-    return lines
+        problems += [f"{source}: nothing in it to denoise; no output was written for it" for source in silent]
+    notes = [f"{row.id}: {note}" for row in rows for note in row.notes if row.source not in silent]
+    return problems, notes
 
 
 def _rebuild(trace: Any, data: NDArray[Any] | None) -> Any:

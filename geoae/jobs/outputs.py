@@ -244,17 +244,24 @@ def pass_on_or_leave(sink: Sink, segment: Segment, tell: Tell) -> str:
 def _names(inputs: list[Path], out: str | Path | None, word: str, suffix: str) -> dict[Path, Path]:
     if out is not None and not (Path(out).is_dir() or str(out).endswith(("/", os.sep))):
         return dict.fromkeys(inputs, Path(out))
+    labels = {path: _labels(path) for path in inputs}
     names: dict[Path, Path] = {}
-    for path in inputs:
-        # day files of several stations often share a name, as do formats of one recording: keep them apart
-        folders = path.resolve().parent.parts[:0:-1]
-        prefixes = ["".join(f"{name}." for name in folders[:n][::-1]) for n in range(len(folders) + 1)]
-        for stem in (_stem(path), path.name, *(f"{prefix}{path.name}" for prefix in prefixes)):
-            name = (path.parent if out is None else Path(out)) / f"{stem}.{word}{suffix}"
-            if name not in names.values():
-                break
-        names[path] = name
+    level = dict.fromkeys(inputs, 0)
+    while len(set(names.values())) < len(inputs):
+        # day files of several stations often share a name, as do formats of one recording: tell them apart
+        often = Counter(names.values())
+        for path in inputs:
+            level[path] += often[names.get(path, path)] > 1
+            folder = path.parent if out is None else Path(out)
+            names[path] = folder / f"{labels[path][level[path]]}.{word}{suffix}"
     return names
+
+
+def _labels(path: Path) -> list[str]:
+    """Names for an output, each longer than the one before: the last are unique."""
+    folders = path.resolve().parent.parts[1:]
+    starts = ["".join(f"{name}." for name in folders[i:]) for i in range(len(folders), -1, -1)]
+    return [start + end for start in starts for end in (_stem(path), path.name)]
 
 
 def _stem(path: Path) -> str:

@@ -74,13 +74,13 @@ class Trace:
             return
         self._concluded = True
         if self.samples == 0:
-            self.problem, self.left_out = "holds no samples", len(self.segments)
+            self.problem, self.left_out = "no samples", len(self.segments)
         elif self._finite == 0:
-            self.problem = "holds no finite sample"
+            self.problem = "no finite sample"
         elif self.samples == 1:
-            self.problem = "holds one sample"
+            self.problem = "one sample only"
         elif self._range[0] == self._range[1]:
-            self.problem = f"is dead: all samples are {self._range[0]:g}"
+            self.problem = f"dead, all samples are {self._range[0]:g}"
         elif self._finite < self.samples:
             self.notes.append(f"{self.samples - self._finite} samples are not finite and stay as they are")
         if self.problem:

@@ -160,6 +160,17 @@ def raw_bytes(records: Records) -> bytes:
     return _read_rows(records.path, records.length, records.rows).tobytes()
 
 
+def text_records(trace: Any) -> bytes | None:
+    """Return new records that hold the text of an ObsPy Trace; None if it is no text."""
+    import io
+
+    if trace.data.dtype != np.dtype("S1"):
+        return None
+    buffer = io.BytesIO()
+    trace.write(buffer, format="MSEED", encoding="ASCII", reclen=512)
+    return buffer.getvalue()
+
+
 def headers_of(records: Records) -> Any:
     """Return the ObsPy header that these records make, without id, rate, start and length."""
     from obspy.core.trace import Stats

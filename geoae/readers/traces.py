@@ -87,6 +87,8 @@ def scan(path: str | Path, ids: str | Sequence[str] = (), start_time: Any = None
     segments, notes, losses = ([*found[0]], [], found[1]) if found is not None else _scan_whole(path)
     patterns = [ids] if isinstance(ids, str) else list(ids)
     first_ns, last_ns = _limit_ns("start_time", start_time), _limit_ns("end_time", end_time)
+    if first_ns is not None and last_ns is not None and first_ns > last_ns:
+        raise InputError(f"The start time {start_time} lies after the end time {end_time}. Exchange them.")
     chosen = [
         cut
         for segment in segments
@@ -136,8 +138,13 @@ def sound_parts(segment: Segment) -> list[Segment]:
 
 
 def raw_bytes(segment: Segment) -> bytes | None:
-    """Return the miniSEED records of a segment as they are in its file; None if it comes from another format."""
-    return mseed.raw_bytes(segment.locator) if isinstance(segment.locator, mseed.Records) else None
+    """Return the miniSEED records of a segment as they are in its file; None if it comes from another format.
+
+    Text gets records of its own where the file was read whole.
+    """
+    if isinstance(segment.locator, mseed.Records):
+        return mseed.raw_bytes(segment.locator)
+    return mseed.text_records(_trace(segment)) if segment.text else None
 
 
 def headers_of(segment: Segment) -> "obspy.core.trace.Stats":

@@ -170,7 +170,7 @@ def test_a_model_needs_no_training(tmp_path):
 
 
 def test_importing_does_nothing(tmp_path):
-    """All modules of geoae: no file written, no handler on any logger, no warning filter, no thread, no variable set."""
+    """All modules of geoae: no file written, no handler on any logger, no warning filter, no thread, no variable."""
     names = [f"geoae.{name}".rstrip(".") for name in modules() if name != "__main__"]
     code = f"""
 import importlib, json, logging, os, sys, threading, warnings

@@ -124,7 +124,10 @@ def test_weights_that_are_no_safetensors_are_refused(folder):
         ({"colour": 1}, "unknown key colour"),
         ({"net": ...}, "missing key net"),
         ({"contract__colour": 1}, "unknown key contract.colour"),
-        ({"contract__window": ..., "contract__stride": ...}, "missing key contract.stride; missing key contract.window"),
+        (
+            {"contract__window": ..., "contract__stride": ...},
+            "missing key contract.stride; missing key contract.window",
+        ),
         ({"contract__window": "big"}, "contract.window is 'big' instead of int"),
         ({"contract__rate_range_hz": 8}, "contract.rate_range_hz is 8 instead of list"),
         ({"scaler__blok": 1}, "unknown key scaler.blok"),

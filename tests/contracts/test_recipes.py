@@ -40,8 +40,20 @@ def test_names_of_nets_are_refused_with_the_choices():
         nets.build("spectral-dae", {"widht": 8})
 
 
-@pytest.mark.parametrize("config", [{"width": "wide"}, {"width": 0}, {"dilations": []}, {"dilations": [1, "2"]},
-                                    {"width": True}, {"floor": None}, {"frame": 66}, {"gate": 3}, {"kernel": 4}])  # fmt: skip
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"width": "wide"},
+        {"width": 0},
+        {"width": True},
+        {"dilations": []},
+        {"dilations": [1, "2"]},
+        {"floor": None},
+        {"frame": 66},
+        {"gate": 3},
+        {"kernel": 4},
+    ],
+)
 def test_values_that_make_no_net_are_refused(config):
     """A value of another kind, or sizes that do not fit each other, are one line that names the setting."""
     with pytest.raises(InputError, match=next(iter(config))) as caught:

@@ -1,0 +1,88 @@
+"""A model takes noise from windows in their own units: gaps, silence and sign come through, batches do not matter."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from geoae import model as models
+from geoae.errors import InputError
+from geoae.model import identity
+from tests.conftest import tiny_model
+
+
+def windows(n: int = 3, time: int = 512) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(n, 3, time)).cumsum(axis=-1)
+
+
+def test_signal_and_noise_are_the_input(model):
+    """denoise(x) + noise(x) = x: nothing else can change."""
+    x = windows()
+    np.testing.assert_allclose(model.denoise(x) + model.noise(x), x, rtol=0, atol=1e-12 * np.abs(x).max())
+
+
+@pytest.mark.parametrize("factor", [-1.0, 1e-12, -3e8, 2.0**500])
+def test_units_and_polarity_do_not_matter(model, factor):
+    """a times the input gives a times the noise."""
+    x = windows()
+    np.testing.assert_allclose(model.noise(factor * x) / factor, model.noise(x), rtol=0, atol=1e-5 * x.std())
+
+
+def test_a_line_is_no_noise(model):
+    """An offset and a trend change nothing."""
+    x = windows()
+    line = 40.0 + np.linspace(-9, 9, x.shape[-1])
+    np.testing.assert_allclose(model.noise(x + line), model.noise(x), rtol=0, atol=1e-4 * x.std())
+
+
+def test_gaps_stay_and_missing_components_are_no_problem(model):
+    """NaN comes back as NaN, all else is finite; a component alone is denoised."""
+    x = windows()
+    x[0, 1], x[1, 2, 50:80] = np.nan, np.nan
+    np.testing.assert_array_equal(np.isfinite(model.denoise(x)), np.isfinite(x))
+    assert np.isfinite(model.noise(x)).all()
+
+
+def test_silence_stays_silence(model):
+    """Nothing is made out of nothing, or out of a constant."""
+    assert not model.noise(np.zeros((1, 3, 512))).any()
+    assert not model.noise(np.full((1, 3, 512), 7.0)).any()
+
+
+def test_windows_of_a_batch_do_not_know_each_other(model):
+    """A window comes out the same alone and among others."""
+    x = windows(5)
+    together = model.noise(x)
+    for i in range(5):
+        np.testing.assert_allclose(model.noise(x[i : i + 1])[0], together[i], rtol=0, atol=1e-5 * x.std())
+
+
+def test_identity_removes_nothing():
+    """What every check of the road around a net is made with."""
+    assert np.abs(identity().noise(windows())).max() == 0
+
+
+def test_a_net_that_breaks_is_no_result():
+    """Values that are not finite are an error, never an output."""
+    broken = copy.deepcopy(tiny_model())
+    with torch.no_grad():
+        broken.net.decoder.bias.fill_(float("nan"))
+    with pytest.raises(InputError, match="not finite"):
+        broken.noise(windows())
+
+
+def test_half_precision_is_close():
+    """bfloat16 differs by a few percent of the noise at most, and is chosen by name."""
+    x = windows()
+    full, half = tiny_model().noise(x), tiny_model().to("cpu", "bfloat16").noise(x)
+    assert 0 < np.abs(half - full).std() < 0.03 * x.std()
+
+
+def test_the_digest_is_that_of_the_weights():
+    """Same weights, same digest; one changed number, another."""
+    one, two = tiny_model(), tiny_model()
+    assert models.weights_of(one.net)[1] == models.weights_of(two.net)[1]
+    with torch.no_grad():
+        two.net.decoder.bias[0] += 1e-6
+    assert models.weights_of(one.net)[1] != models.weights_of(two.net)[1]
