@@ -78,7 +78,7 @@ def denoise(
         from geoae.jobs.denoise import denoise_files
 
         options = Options(model, device, batch_size, threads, dry, above_band)
-        with _warnings_in_one_line(quiet), _progress(quiet or dry_run) as progress:
+        with _warnings_in_one_line(quiet), _progress(quiet or dry_run, "denoise") as progress:
             summary = denoise_files(
                 inputs, out, options, format_name=format_name.upper(), encoding=encoding.upper() if encoding else None,
                 ids=ids or (), start_time=start_time, end_time=end_time, noise_out=noise_out, plot=plot,
@@ -146,8 +146,11 @@ def train(
         from geoae.jobs.train import train as run
 
         rank = int(os.environ.get("RANK", "0"))
-        with _training_progress(quiet or rank > 0) as report:
-            result = run(recipe, data, out, device=device, threads=threads, workers=workers, stop=steps, report=report)
+        with _progress(quiet or rank > 0, "train") as tick:
+            result = run(
+                recipe, data, out, device=device, threads=threads, workers=workers, stop=steps, tick=tick,
+                report=_quiet if quiet or rank > 0 else _say_row,
+            )  # fmt: skip
         if rank == 0 and not quiet:
             _say(result)
 
@@ -190,10 +193,14 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
             signal.signal(number, _stop)
-    sys.stdout, sys.stderr = (stream or Path(os.devnull).open("w") for stream in (sys.stdout, sys.stderr))
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names of files may be any bytes
-    app()
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - stays open as long as the process
+        getattr(sys, name).reconfigure(errors="backslashreplace")  # names of files may be any bytes
+    try:
+        app()
+    except KeyboardInterrupt:  # before there was anything to clean up
+        raise SystemExit(130) from None
 
 
 _asked_to_stop: list[int] = []
@@ -251,7 +258,7 @@ def _warnings_in_one_line(quiet: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
+def _progress(quiet: bool, verb: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr where a person looks at it."""
     if quiet or not sys.stderr.isatty():
         yield lambda done, total: _go_on()
@@ -259,9 +266,9 @@ def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("denoise"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    columns = (TextColumn(verb), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("denoise", total=None)
+        task = bar.add_task(verb, total=None)
 
         def show(done: int, total: int) -> None:
             _go_on()
@@ -270,15 +277,13 @@ def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
         yield show
 
 
-@contextmanager
-def _training_progress(quiet: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
+def _quiet(row: dict[str, Any]) -> None:
+    pass
+
+
+def _say_row(row: dict[str, Any]) -> None:
     """One line a validation, on stderr."""
-
-    def report(row: dict[str, Any]) -> None:
-        if not quiet:
-            _say("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), err=True)
-
-    yield report
+    _say("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), err=True)
 
 
 def _table(*columns: str) -> Any:

@@ -32,10 +32,9 @@ def prepare(model: Model, device: str = "auto", threads: int | None = None) -> M
         raise InputError(f"threads is {threads}; it must be at least 1.")
     model.to(resolve(device))
     model.threads = (threads or default_threads()) if model.device == "cpu" else 1
-    # torch's own threads split one window among them, which changes its last digits with their number, and makes them
-    # wait for each other; ours take whole windows
-    torch.set_num_threads(1)
-    model.pool = ThreadPoolExecutor(model.threads) if model.threads > 1 else None
+    model.pool = None
+    if model.threads > 1:
+        model.pool = ThreadPoolExecutor(model.threads, initializer=torch.set_num_threads, initargs=(1,))
     return model
 
 

@@ -71,10 +71,19 @@ class Model:
 
         Rows are E N Z; a missing component is NaN throughout. signal = batch - noise, so nothing else can change.
         """
-        if self.pool is None or len(batch) < 2:
-            return self._noise(batch)
-        parts = np.array_split(batch, min(self.threads, len(batch)))
-        return np.concatenate(list(self.pool.map(self._noise, parts)))
+        import torch
+
+        # torch's own threads would split one window among them, which changes its last digits with their number and
+        # makes them wait for each other; ours take whole windows. The caller's setting is put back.
+        callers = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            if self.pool is None or len(batch) < 2:
+                return self._noise(batch)
+            parts = np.array_split(batch, min(self.threads, len(batch)))
+            return np.concatenate(list(self.pool.map(self._noise, parts)))
+        finally:
+            torch.set_num_threads(callers)
 
     def _noise(self, batch: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         import torch

@@ -45,6 +45,8 @@ class Job:
     """Stop early, with a checkpoint, as a time limit would."""
     report: Report = field(default=lambda row: None)
     """Called with each row of the history."""
+    tick: Callable[[int, int], None] = field(default=lambda step, steps: None)
+    """Called after each step with its number and that of the last."""
 
 
 def train(recipe: Recipe, data: Path, job: Job) -> Model:
@@ -93,6 +95,7 @@ def train(recipe: Recipe, data: Path, job: Job) -> Model:
             optimizer.step()
             ema.update_parameters(net)
             losses.append(loss.detach())
+            job.tick(step + 1, o.steps)
             if (step + 1) % o.validate_every and step + 1 != last:
                 continue
             facts["step"] = step + 1

@@ -28,11 +28,13 @@ def train(
     workers: int = 1,
     stop: int | None = None,
     report: Report = lambda row: None,
+    tick: Callable[[int, int], None] = lambda step, steps: None,
 ) -> str:
     """Train the net of `recipe` on DATA/events and DATA/noise (SeisBench form) and write the model folder `out`.
 
     Started again after an interruption, it goes on from the last validation. Under ``torchrun`` the processes share
-    each batch. `stop` ends early after that step, as a time limit would.
+    each batch. `stop` ends early after that step, as a time limit would. `report` is called with each row of the
+    history (curves.png is drawn anew by then), `tick` with (step, steps) after each step.
 
     Returns
     -------
@@ -61,7 +63,12 @@ def train(
         device = f"cuda:{os.environ['LOCAL_RANK']}"
     share = devices.available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     threads = threads or min(max(share, 1), devices.MAX_THREADS)
-    trained = run(plan, folder, Job(out, device, threads, workers, stop, report))
+
+    def told(row: dict[str, Any]) -> None:
+        draw(out)
+        report(row)
+
+    trained = run(plan, folder, Job(out, device, threads, workers, stop, told, tick))
     if int(os.environ.get("RANK", "0")):
         return ""
     sources = {side: describe(open_set(folder / side)) for side in ("events", "noise")}
