@@ -24,7 +24,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Clean and compress geoscience signals. `geoae denoise input.mseed` is the main job.",
 )
-Inputs = Annotated[list[Path], typer.Argument(help="Recordings in any format that ObsPy reads.", show_default=False)]
+Inputs = Annotated[
+    list[Path], typer.Argument(help="Recordings in any format that ObsPy reads.", show_default=False, readable=False)
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Print notes on formats and devices too.")]
 
@@ -41,31 +43,40 @@ def denoise(
     inputs: Inputs,
     out: Annotated[
         str | None,
-        typer.Option("-o", "--out", help="File for all, or folder for one file each. [INPUT.denoised.mseed beside it]"),
+        typer.Option(
+            "-o", "--out", metavar="PATH", help="File for all, or folder for one file each. [INPUT.denoised.mseed]"
+        ),
     ] = None,
-    format_name: Annotated[str, typer.Option("--format", help="Output format: any that ObsPy writes.")] = "MSEED",
+    format_name: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="Format of the output: any that ObsPy writes, such as SAC.")
+    ] = "MSEED",
     encoding: Annotated[
         str | None,
         typer.Option(help="Of miniSEED: FLOAT32, FLOAT64, INT32, STEIM1, STEIM2; the last three round. [FLOAT32]"),
     ] = None,
     ids: Annotated[
-        list[str] | None, typer.Option("--id", help="Only NET.STA.LOC.CHA like this (* and ?); repeatable.")
+        list[str] | None,
+        typer.Option("--id", metavar="PATTERN", help="Only ids NET.STA.LOC.CHA like this, with * and ?; repeatable."),
     ] = None,
-    start_time: Annotated[str | None, typer.Option(help="Only from this time, UTC.")] = None,
-    end_time: Annotated[str | None, typer.Option(help="Only until this time, UTC.")] = None,
+    start_time: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only from this time (UTC), such as 2010-09-01T12:30.")
+    ] = None,
+    end_time: Annotated[str | None, typer.Option(metavar="TIME", help="Only until this time (UTC), included.")] = None,
     model: Annotated[
         str, typer.Option(help="Name of a shipped model, or a folder that `geoae train` wrote.")
     ] = "seismic",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     batch_size: Annotated[int, typer.Option(help="Windows a call of the net; changes speed, not results.")] = 8,
     threads: Annotated[int | None, typer.Option(help="CPU threads. [all that this process may use, at most 8]")] = None,
-    noise_out: Annotated[str | None, typer.Option(help="Write what was removed too: file or folder.")] = None,
+    noise_out: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Write what was removed too: to a file or folder.")
+    ] = None,
     dry: Annotated[float, typer.Option(help="Fraction of the original kept in the output, 0 to 1.")] = 0.0,
     above_band: Annotated[
         str, typer.Option(help="What lies above the model's band (50 Hz): pass it through, or remove it.")
     ] = "pass",
     plot: Annotated[
-        Path | None, typer.Option(help="Draw the first record before and after, as PNG, PDF or SVG.")
+        Path | None, typer.Option(readable=False, help="Draw the first record before and after, as PNG, PDF or SVG.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that are there.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,

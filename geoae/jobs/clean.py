@@ -171,8 +171,6 @@ def _clean_record(
             part = np.s_[p.row, a - start : b - start]
             try:
                 _check_range(x[part], sink.dtype)
-                if _is_constant(x[part]):
-                    signal[part], removed[part] = x[part], 0
                 sink.put(p.segment, a - p.first, signal[part], removed[part])
             except OutputError:
                 raise
@@ -189,12 +187,6 @@ def _clean_record(
     if draw is not None:
         before, after = (np.concatenate(parts, axis=-1) for parts in zip(*shown, strict=True))
         draw(Drawing(record, before, after))
-
-
-def _is_constant(x: Array) -> bool:
-    """Nothing can be taken from a dead stretch, whatever its neighbours make the net believe."""
-    finite = x[np.isfinite(x)] if not np.isfinite(x[0]) or x[0] == x[-1] else x[:2]
-    return finite.size == 0 or bool(finite.min() == finite.max())
 
 
 def _check_range(x: Array, dtype: np.dtype[Any]) -> None:

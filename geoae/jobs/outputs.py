@@ -199,7 +199,9 @@ class Files:
     def _writer(self, path: Path) -> TraceWriter:
         if path not in self._open:
             n = self.names
-            self._open[path] = TraceWriter(path, n.format, overwrite=n.overwrite, encoding=n.encoding)
+            self._open[path] = TraceWriter(
+                path, n.format, overwrite=n.overwrite, encoding=n.encoding, sources=n.signal.keys()
+            )
         return self._open[path]
 
 

@@ -182,8 +182,9 @@ def open_record(record: Record) -> xr.DataArray:
     attrs: dict[str, Any] = dict(zip(("network", "station", "location"), networks[0], strict=False))
     attrs |= {"sampling_rate_hz": record.rate_hz, "source": _few(names) if names else "memory"}
     coords: dict[str, Any] = {
-        "channel": ("channel", [parts[-1] for parts in networks]),
-        "id": ("channel", list(record.ids)),
+        # objects, since zarr 3 has no settled form for strings of fixed width and warns
+        "channel": ("channel", np.array([parts[-1] for parts in networks], dtype=object)),
+        "id": ("channel", np.array(record.ids, dtype=object)),
     }
     calibs = [float(item.get("calib", 1.0)) for item in stats]
     if len(set(calibs)) > 1:

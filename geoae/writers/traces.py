@@ -81,6 +81,8 @@ class TraceWriter:
     encoding
         Of miniSEED: FLOAT32, FLOAT64, INT16, INT32, STEIM1 or STEIM2; samples are rounded on purpose where it holds
         integers. None: by dtype, and 64-bit integers as INT32 where they fit, else as FLOAT64.
+    sources
+        The order of the segments' sources in the output; others follow as they come.
 
     Raises
     ------
@@ -99,6 +101,7 @@ class TraceWriter:
         *,
         overwrite: bool = False,
         encoding: str | None = None,
+        sources: "Iterable[Path | None]" = (),
     ) -> None:
         self._format = check_format(format, encoding)
         # a link stays a link: what it points to is replaced
@@ -108,7 +111,7 @@ class TraceWriter:
         self._written: tuple[Path, ...] = ()
         self._skipped: list[Segment] = []
         self._progress: dict[Key, tuple[Segment, int]] = {}
-        self._ranks: dict[Path | None, int] = {}
+        self._ranks: dict[Path | None, int] = {source: rank for rank, source in enumerate(sources)}
         self._sink: RecordFile | Collection | None = None
         self._folder = _part_folder(self._path)
         with self._all_or_nothing():

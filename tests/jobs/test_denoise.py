@@ -1,0 +1,203 @@
+"""Real recordings come back as they came, cleaned: ids, times, rates, lengths, order, gaps, headers."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import obspy
+import pytest
+from obspy import Stream, Trace, UTCDateTime
+
+from geoae.errors import InputError
+from geoae.jobs.clean import Options
+from geoae.jobs.denoise import denoise_files
+from geoae.jobs.outputs import plan
+from tests.conftest import tiny_model
+
+IO = Path(obspy.__file__).parent / "io"
+START = UTCDateTime(2024, 1, 1, 0, 0, 0, 123456)
+MODEL = tiny_model()
+OPTIONS = Options(MODEL, threads=1)
+RECORDINGS = [
+    "ah/tests/data/st.ah",
+    "css/tests/data/test_css.wfdisc",
+    "gse2/tests/data/loc_RJOB20050831023349.z",
+    "mseed/tests/data/BW.BGLD.__.EHE.D.2008.001.first_10_records",
+    "mseed/tests/data/gaps.mseed",
+    "mseed/tests/data/qualityflags.mseed",
+    "mseed/tests/data/test.mseed",
+    "mseed/tests/data/timingquality.mseed",
+    "sac/tests/data/test.sac",
+    "seisan/tests/data/9701-30-1048-54S.MVO_21_1",
+    "seisan/tests/data/2001-01-13-1742-24S.KONO__004",
+    "sh/tests/data/QFILE-TEST.QHD",
+    "ascii/tests/data/slist_2_traces.ascii",
+    "win/tests/data/10030302.00",
+]
+
+
+def read(path) -> Stream:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return obspy.read(str(path))
+
+
+def walk(n=3000, seed=0, dtype=np.float32):
+    rng = np.random.default_rng([seed, n])
+    return (1000 * np.cumsum(rng.normal(size=n)) / np.sqrt(n) + 50 * rng.normal(size=n)).astype(dtype)
+
+
+def trace(x, channel="HHZ", start=START, rate=100.0, **more) -> Trace:
+    ids = {"network": "XX", "station": "ABC", "location": "00", "channel": channel}
+    return Trace(np.ascontiguousarray(x), {**ids, "starttime": start, "sampling_rate": rate, **more})
+
+
+def write(path, *traces, format_name="MSEED") -> Path:
+    Stream(traces).write(str(path), format=format_name)
+    return path
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_recordings_come_back_as_they_came(tmp_path, name):
+    """Ids, starts, lengths, rates, gaps, overlaps and order to the microsecond; float32; no warning from ObsPy."""
+    before = [t for t in read(IO / name) if t.stats.npts]
+    summary = denoise_files([IO / name], tmp_path / "out.mseed", OPTIONS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        after = obspy.read(str(tmp_path / "out.mseed"))
+    assert [t.id for t in after] == [t.id for t in before]
+    unchanged = {line.id for line in summary.lines if line.state}
+    for x, y in zip(before, after, strict=True):
+        assert abs(y.stats.starttime.ns - x.stats.starttime.ns) <= 1000
+        assert y.stats.npts == x.stats.npts
+        assert y.stats.sampling_rate == pytest.approx(x.stats.sampling_rate, rel=1e-6)
+        assert y.data.dtype == (x.data.dtype if y.id in unchanged else np.float32)
+        if y.id not in unchanged and np.ptp(x.data) > 0 and x.stats.npts > 100:
+            assert 0 < np.abs(y.data - x.data).max() < 10 * np.abs(x.data - x.data.mean(dtype=float)).max()
+    assert len(summary.lines) == len({t.id for t in before})
+
+
+@pytest.mark.parametrize("format_name", ["SAC", "GSE2", "SLIST", "AH", "SEGY", "SU", "TSPAIR"])
+def test_formats_come_back_as_they_came(tmp_path, format_name):
+    """Start, rate and length to the format's resolution, and the same samples as in miniSEED to its digits."""
+    path = write(tmp_path / "in.mseed", trace(walk(), start=START - 0.000456))
+    denoise_files([path], tmp_path / "out.mseed", OPTIONS)
+    denoise_files([path], tmp_path / "out.x", OPTIONS, format_name=format_name)
+    (expected,), (found,) = read(tmp_path / "out.mseed"), read(tmp_path / "out.x")
+    assert abs(found.stats.starttime - expected.stats.starttime) < (1 if format_name in ("SEGY", "SU") else 2e-3)
+    assert (found.stats.npts, found.stats.sampling_rate) == (3000, pytest.approx(100.0))
+    atol = 0.5 if format_name == "GSE2" else 1e-3
+    np.testing.assert_allclose(found.data, expected.data, atol=atol + 1e-6 * np.abs(expected.data).max())
+
+
+def test_sac_headers_are_kept(tmp_path):
+    """SAC in, SAC out: station coordinates, picks and all else of the header; only the data's own extremes change."""
+    source = IO / "sac/tests/data/test.sac"
+    denoise_files([source], tmp_path / "out.sac", OPTIONS, format_name="SAC")
+    before, after = read(source)[0].stats, read(tmp_path / "out.sac")[0].stats
+    changing = {"depmin", "depmax", "depmen"}
+    assert {k: v for k, v in after.sac.items() if k not in changing} == {
+        k: v for k, v in before.sac.items() if k not in changing
+    }
+    assert (after.starttime, after.npts, after.calib) == (before.starttime, before.npts, before.calib)
+
+
+def test_several_traces_in_a_format_of_one_trace_a_file(tmp_path):
+    """SAC writes one file for each, named by id, signal and noise alike."""
+    path = write(tmp_path / "in", *(trace(walk(2000, i), "HH" + c) for i, c in enumerate("ENZ")))
+    summary = denoise_files([path], tmp_path / "a.sac", OPTIONS, format_name="SAC", noise_out=tmp_path / "b.sac")
+    assert sorted(p.name for p in summary.outputs) == [f"{n}.XX.ABC.00.HH{c}.sac" for n in "ab" for c in "ENZ"]
+    for i, c in enumerate("ENZ"):
+        both = [read(tmp_path / f"{n}.XX.ABC.00.HH{c}.sac")[0].data.astype(float) for n in "ab"]
+        np.testing.assert_allclose(sum(both), walk(2000, i), atol=1e-3)
+
+
+def test_calibration_is_kept(tmp_path):
+    """A format that holds a calibration factor gets it back, and samples are not multiplied by it."""
+    one = trace(walk(dtype=np.int32), calib=2.5)
+    one.write(str(tmp_path / "in"), format="GSE2")
+    denoise_files([tmp_path / "in"], tmp_path / "out", OPTIONS, format_name="GSE2")
+    denoise_files([tmp_path / "in"], tmp_path / "out.mseed", OPTIONS)
+    after = read(tmp_path / "out")[0]
+    assert after.stats.calib == pytest.approx(2.5)
+    np.testing.assert_allclose(after.data, read(tmp_path / "out.mseed")[0].data, atol=0.51)
+
+
+def test_hours_in_files_of_their_own_are_one_record(tmp_path):
+    """24 files that abut give the samples of one file, each in a file of its own."""
+    whole, n = walk(24 * 500), 500
+    one = write(tmp_path / "day", trace(whole))
+    hours = [
+        write(tmp_path / f"{h:02d}.mseed", trace(whole[h * n : (h + 1) * n], start=START + h * n / 100))
+        for h in range(24)
+    ]
+    denoise_files([one], tmp_path / "out", OPTIONS)
+    summary = denoise_files(hours, None, OPTIONS)
+    parts = [read(tmp_path / f"{h:02d}.denoised.mseed")[0] for h in range(24)]
+    assert [p.stats.npts for p in parts] == [n] * 24
+    np.testing.assert_allclose(np.concatenate([p.data for p in parts]), read(tmp_path / "out")[0].data, atol=1e-3)
+    (line,) = summary.lines
+    assert (line.samples, line.gaps) == (12_000, 0)
+    before = 20 * np.log10(whole.std(dtype=float) / read(tmp_path / "out")[0].data.std(dtype=float))
+    assert line.removed_db == pytest.approx(before, abs=0.01)
+
+
+def test_components_in_files_of_their_own_are_one_sensor(tmp_path):
+    """E, N and Z from three files help each other: as in one file, and unlike Z alone."""
+    files = [
+        write(tmp_path / f"{c}.sac", trace(walk(3000, i), "HH" + c), format_name="SAC") for i, c in enumerate("ENZ")
+    ]
+    one = write(tmp_path / "all", *(read(f)[0] for f in files))
+    denoise_files([one], tmp_path / "one", OPTIONS)
+    denoise_files(files, None, OPTIONS)
+    denoise_files([files[2]], tmp_path / "alone", OPTIONS)
+    together, alone = read(tmp_path / "one"), read(tmp_path / "alone")[0].data
+    for i, c in enumerate("ENZ"):
+        np.testing.assert_allclose(read(tmp_path / f"{c}.denoised.mseed")[0].data, together[i].data, atol=1e-3)
+    assert np.abs(alone - together[2].data).max() > 1
+
+
+def test_selection_by_id_and_time(tmp_path):
+    """Only what is asked for is in the output, cut to the sample."""
+    path = write(tmp_path / "in", trace(walk(), "HHE"), trace(walk(3000, 1)))
+    denoise_files([path], tmp_path / "out", OPTIONS, ids=["*Z"], start_time=START + 5, end_time=START + 9.99)
+    (found,) = read(tmp_path / "out")
+    assert (found.id[-1], found.stats.starttime, found.stats.npts) == ("Z", START + 5, 500)
+
+
+def test_progress_counts_every_sample(tmp_path):
+    """It ends at the total."""
+    path = write(tmp_path / "in", trace(walk(), "HHE"), trace(walk(3000, 1), start=START + 100))
+    seen: list[tuple[int, int]] = []
+    denoise_files([path], tmp_path / "out", OPTIONS, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (6000, 6000)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_figure_of_a_run(tmp_path):
+    """--plot draws the first record beside the outputs and leaves no part."""
+    path = write(tmp_path / "in", trace(walk()))
+    summary = denoise_files([path], tmp_path / "out", OPTIONS, plot=tmp_path / "f.png")
+    assert summary.outputs == [tmp_path / "out", tmp_path / "f.png"]
+    assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["f.png", "in", "out"]
+
+
+def test_a_link_stays_a_link(tmp_path):
+    """An output that is a link to a file replaces what it points to."""
+    path = write(tmp_path / "in", trace(walk()))
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    denoise_files([path], tmp_path / "link", OPTIONS, overwrite=True)
+    assert (tmp_path / "link").is_symlink()
+    assert len(read(tmp_path / "real")) == 1
+
+
+def test_names_of_outputs(tmp_path):
+    """Known endings give way, others stay: the day of a year is no ending."""
+    for name in ("x.mseed", "x.SAC", "XX.ABC.00.HHZ.D.2010.244"):
+        names = plan([tmp_path / name], None, None, "MSEED", None, False).targets
+        stem = "x" if name.startswith("x") else name
+        assert names == [tmp_path / f"{stem}.denoised.mseed"]
+    with pytest.raises(InputError, match="Unknown output format"):
+        plan([tmp_path / "x"], None, None, "MP3", None, False)
