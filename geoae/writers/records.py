@@ -1,7 +1,6 @@
 """A miniSEED file under way: segments come block by block and by turns, and lie so that readers join them again."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ _SHORT, _LONG = 512, 4096
 """Bytes a record, for segments of a few hundred samples and for others."""
 _STEIM_PIECE = 65536
 """Samples compressed in one go: each piece ends with a record that is not full."""
+_BUFFER = 1 << 16
 _READ_IN_ONE = 2**31 - _LONG
 """Bytes up to which ObsPy reads a file in one go; beyond, it joins only what lies side by side."""
 _PORTION = 1 << 22
@@ -61,7 +61,8 @@ class RecordFile:
         self, path: Path, encoding: str | None, compress: Callable[[RecordHead, int, np.ndarray], np.ndarray]
     ) -> None:
         self._path, self._encoding, self._compress = path, encoding, compress
-        self._file = path.open("xb", buffering=1 << 20)
+        path.open("xb").close()
+        self._buffer = bytearray()
         self._size = 0
         self._sequence = 1
         self._holes = False
@@ -99,7 +100,7 @@ class RecordFile:
 
     def finish(self) -> None:
         """Complete the file."""
-        self._file.close()
+        self._flush()
         wanted = [(start, size, laid) for _, laid in sorted(self._laid.items()) for start, size in laid.extents]
         found = sorted(wanted, key=lambda extent: extent[0])
         if self._holes or self._size > _READ_IN_ONE or _as_read(found) != _as_read(wanted):
@@ -107,8 +108,13 @@ class RecordFile:
 
     def discard(self) -> None:
         """Let go of the file, which somebody else removes."""
-        with suppress(OSError):  # what is still in the buffer may find the disk full
-            self._file.close()
+        self._buffer.clear()
+
+    def _flush(self) -> None:
+        # opened anew each time: a year of day files is one record, and more outputs than a process may hold open
+        with self._path.open("ab") as file:
+            file.write(self._buffer)
+        self._buffer.clear()
 
     def _begin(self, key: Key, head: RecordHead | None) -> None:
         self._holes |= key in self._laid and bool(self._laid[key].extents)
@@ -132,7 +138,9 @@ class RecordFile:
     def _write(self, laid: _Laid, records: np.ndarray) -> None:
         """Shape (record, bytes)."""
         laid.stream = laid.stream or records[0, 6:20].tobytes()
-        self._file.write(records.data)
+        self._buffer += records.data
+        if len(self._buffer) >= _BUFFER:
+            self._flush()
         if laid.extents and sum(laid.extents[-1]) == self._size:
             start, size = laid.extents[-1]
             laid.extents[-1] = start, size + records.nbytes
@@ -145,7 +153,7 @@ class RecordFile:
         spool = self._path.with_name(self._path.name + ".spool")
         self._path.rename(spool)
         sequence = 1
-        with spool.open("rb") as old, self._path.open("xb", buffering=1 << 20) as self._file:
+        with spool.open("rb") as old, self._path.open("xb", buffering=1 << 20) as new:
             for start, size, laid in wanted:
                 old.seek(start)
                 for n_bytes in _portions(size):
@@ -154,7 +162,7 @@ class RecordFile:
                         records = portion.reshape(-1, laid.head.length)
                         number(records, sequence)
                         sequence += len(records)
-                    self._file.write(portion.data)
+                    new.write(portion.data)
         spool.unlink()
 
 

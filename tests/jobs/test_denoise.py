@@ -1,6 +1,7 @@
 """Real recordings come back as they came, cleaned: ids, times, rates, lengths, order, gaps, headers."""
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,22 +18,22 @@ from tests.conftest import tiny_model
 IO = Path(obspy.__file__).parent / "io"
 START = UTCDateTime(2024, 1, 1, 0, 0, 0, 123456)
 MODEL = tiny_model()
+MODEL = replace(MODEL, contract=replace(MODEL.contract, rate_range_hz=(0.05, 1000.0)))  # some recordings are slow
 OPTIONS = Options(MODEL, threads=1)
 RECORDINGS = [
     "ah/tests/data/st.ah",
-    "css/tests/data/test_css.wfdisc",
     "gse2/tests/data/loc_RJOB20050831023349.z",
     "mseed/tests/data/BW.BGLD.__.EHE.D.2008.001.first_10_records",
     "mseed/tests/data/gaps.mseed",
     "mseed/tests/data/qualityflags.mseed",
     "mseed/tests/data/test.mseed",
     "mseed/tests/data/timingquality.mseed",
+    "sac/tests/data/seism.sac",
     "sac/tests/data/test.sac",
     "seisan/tests/data/9701-30-1048-54S.MVO_21_1",
     "seisan/tests/data/2001-01-13-1742-24S.KONO__004",
     "sh/tests/data/QFILE-TEST.QHD",
     "ascii/tests/data/slist_2_traces.ascii",
-    "win/tests/data/10030302.00",
 ]
 
 
@@ -92,7 +93,7 @@ def test_formats_come_back_as_they_came(tmp_path, format_name):
 
 def test_sac_headers_are_kept(tmp_path):
     """SAC in, SAC out: station coordinates, picks and all else of the header; only the data's own extremes change."""
-    source = IO / "sac/tests/data/test.sac"
+    source = IO / "sac/tests/data/seism.sac"
     denoise_files([source], tmp_path / "out.sac", OPTIONS, format_name="SAC")
     before, after = read(source)[0].stats, read(tmp_path / "out.sac")[0].stats
     changing = {"depmin", "depmax", "depmen"}

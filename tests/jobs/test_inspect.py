@@ -1,0 +1,84 @@
+"""`geoae info` says what is there: a row for each id and rate, gaps and overlaps, damage, data sets summed up."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from obspy import Stream, Trace, UTCDateTime
+
+from geoae import model
+from geoae.errors import MissingFileError, UnknownFormatError
+from geoae.jobs.inspect import info, models
+from tests.conftest import write_seisbench
+
+START = UTCDateTime(2024, 1, 1)
+
+
+def trace(n=1000, channel="HHZ", start=START, rate=100.0) -> Trace:
+    header = {"network": "XX", "station": "AB", "channel": channel, "starttime": start, "sampling_rate": rate}
+    return Trace(np.arange(n, dtype=np.int32), header)
+
+
+def write(path: Path, *traces: Trace) -> Path:
+    Stream(traces).write(str(path), format="MSEED", reclen=512)
+    return path
+
+
+def test_gaps_and_overlaps(tmp_path):
+    """Both are counted by id; ends are times of last samples; components of one time are one record."""
+    path = write(
+        tmp_path / "x", trace(), trace(start=START + 20), trace(start=START + 25), trace(channel="HHE"),
+        trace(channel="HHE", start=START + 10),
+    )  # fmt: skip
+    content = info(path)
+    z, e = content.rows
+    assert (z.id, z.samples, z.gaps, z.overlaps) == ("XX.AB..HHZ", 3000, 1, 1)
+    assert (z.start_ns, z.end_ns) == (START.ns, (START + 34.99).ns)
+    assert (e.samples, e.gaps, e.overlaps) == (2000, 0, 0)
+    assert (content.notes, content.problems) == ([], [])
+    assert content.records == 2  # what overlaps lies in a record of its own
+
+
+def test_rates_and_text_have_rows_of_their_own(tmp_path):
+    """One id at two rates is two rows, and a log channel says that it is text."""
+    log = Trace(np.frombuffer(b"locked", "S1"), {"station": "AB", "channel": "LOG", "sampling_rate": 1.0})
+    parts = [io.BytesIO(), io.BytesIO()]
+    Stream([trace(), trace(rate=50.0, start=START + 60)]).write(parts[0], format="MSEED", reclen=512)
+    log.write(parts[1], format="MSEED", encoding="ASCII", reclen=512)
+    (tmp_path / "x").write_bytes(b"".join(part.getvalue() for part in parts))
+    content = info(tmp_path / "x")
+    assert [(r.id[-3:], r.rate_hz, r.text) for r in content.rows] == [
+        ("HHZ", 100, False), ("HHZ", 50, False), ("LOG", 1, True)
+    ]  # fmt: skip
+
+
+def test_losses_are_problems(tmp_path):
+    """What is damaged is told as a problem, and the whole part is listed."""
+    path = write(tmp_path / "x", trace(5000))
+    path.write_bytes(path.read_bytes()[:-100])
+    content = info(path)
+    assert len(content.rows) == len(content.problems) == 1
+    assert "412 bytes" in content.problems[0]
+
+
+def test_data_sets(tmp_path):
+    """Of a folder in the SeisBench form: number of records and stations; an empty one is refused."""
+    rows = [{"station_network_code": "XX", "station_code": s, "trace_sampling_rate_hz": 100.0} for s in "AAB"]
+    content = info(write_seisbench(tmp_path / "set", rows, [np.zeros((3, 10))] * 3))
+    assert content.records == 3
+    assert content.notes == ["a data set of 3 records from 2 stations: XX.A (2), XX.B (1)"]
+
+
+def test_what_cannot_be_read(tmp_path):
+    """Errors are those of the reader."""
+    with pytest.raises(MissingFileError):
+        info(tmp_path / "missing")
+    (tmp_path / "text").write_text("no recording\n" * 40)
+    with pytest.raises(UnknownFormatError):
+        info(tmp_path / "text")
+
+
+def test_models_are_listed_without_torch():
+    """Each shipped model describes itself."""
+    assert [facts["contract"]["name"] for facts in models()] == model.shipped()

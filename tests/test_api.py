@@ -1,0 +1,189 @@
+"""The verbs in Python: each gives back the kind of thing it was given, and user mistakes get errors of geoae's own."""
+
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import obspy
+import pytest
+import xarray as xr
+from obspy import Stream, Trace, UTCDateTime
+
+import geoae
+from geoae.errors import GeoAEError, InputError, MissingFileError, SamplingRateError, UnknownNameError
+from geoae.timeaxis import time_coordinates
+from tests.conftest import tiny_model
+
+START = UTCDateTime(2024, 1, 1)
+MODEL = tiny_model()
+
+
+def walk(n=2000, seed=0, dtype=np.float32):
+    rng = np.random.default_rng([seed, n])
+    return (1000 * np.cumsum(rng.normal(size=n)) / np.sqrt(n) + 50 * rng.normal(size=n)).astype(dtype)
+
+
+def trace(x, channel="HHZ", rate=100.0, **more) -> Trace:
+    ids = {"network": "XX", "station": "AB", "channel": channel, "starttime": START, "sampling_rate": rate}
+    return Trace(x, {**ids, **more})
+
+
+def denoise(x, **options):
+    return geoae.denoise(x, model=MODEL, threads=1, **options)
+
+
+def array(n=2000, **more) -> xr.DataArray:
+    x = np.array([walk(n, i) for i in range(3)])
+    coords = xr.Coordinates({"channel": ["HHE", "HHN", "HHZ"]})
+    return xr.DataArray(x, dims=("channel", "time"), coords=coords, name="trace", **more).assign_coords(
+        time_coordinates(START.ns, 100.0, n)
+    )
+
+
+def test_a_trace_gives_a_trace():
+    """Stats are kept, the processing line names version, model and digest, and the input is left as it was."""
+    given = trace(walk(dtype=np.int32), calib=2.5, processing=["something"], extra={"a": 1})
+    samples, stats = given.data.copy(), given.stats.copy()
+    found = denoise(given)
+    assert type(found) is Trace
+    np.testing.assert_array_equal(given.data, samples)
+    assert given.stats == stats
+    assert found.data.dtype == np.float32
+    line = found.stats.processing.pop()
+    assert all(word in line for word in (geoae.__version__, "tiny", MODEL.digest))
+    found.stats.pop("mseed", None)
+    assert found.stats == stats
+
+
+def test_a_stream_gives_a_stream():
+    """In its order, with masks where there were masks, and text as it was; noise on request."""
+    masked = np.ma.masked_inside(walk(2000, 3), -20, 20)
+    text = trace(np.frombuffer(b"locked", "S1"), "LOG", rate=1.0)
+    given = Stream([trace(walk()), text, trace(masked, "BHZ"), trace(walk(500, 4, np.float64), "HHN")])
+    signal, noise = denoise(given, return_noise=True)
+    assert type(signal) is Stream
+    assert [t.id for t in signal] == [t.id for t in noise] == [t.id for t in given]
+    assert signal[1].data.tobytes() == b"locked"
+    np.testing.assert_array_equal(signal[2].data.mask, masked.mask)
+    for i in (0, 2, 3):
+        assert signal[i].stats.processing[-1].startswith("geoae")
+        np.testing.assert_allclose(np.ma.filled(signal[i].data + noise[i].data - given[i].data, 0), 0, atol=1e-3)
+
+
+def test_traces_that_cannot_be_denoised_come_back_as_they_were():
+    """With one warning each; the others are denoised."""
+    dead = trace(np.full(2000, 3, np.int32), "HHE")
+    slow = trace(walk(2000, 1, np.float64), "VHZ", rate=0.1)
+    huge = trace(1e300 * walk(dtype=np.float64), "HHN")
+    with pytest.warns(UserWarning, match="comes back unchanged") as caught:
+        found = denoise(Stream([dead, slow, huge, trace(walk())]))
+    assert [str(w.message).split(":")[0] for w in caught] == ["XX.AB..HHE", "XX.AB..VHZ", "XX.AB..HHN"]
+    for before, after in zip((dead, slow, huge), found[:3], strict=True):
+        np.testing.assert_array_equal(after.data, before.data)
+    assert np.abs(found[3].data - walk()).max() > 1
+
+
+def test_an_array_gives_an_array():
+    """Dims, coordinates and attributes are kept; provenance is added; a time axis or an attribute tells the rate."""
+    given = array(attrs={"units": "m/s"})
+    found = denoise(given)
+    assert type(found) is xr.DataArray
+    assert found.dims == given.dims
+    assert found.attrs["units"] == "m/s"
+    assert "tiny" in found.attrs["processing"]
+    xr.testing.assert_equal(found["time"], given["time"])
+    bare = xr.DataArray(given.values, dims=("channel", "time"), attrs={"sampling_rate_hz": 100.0})
+    np.testing.assert_allclose(
+        denoise(bare.assign_coords(channel=given.channel.values)).values, found.values, atol=1e-3
+    )
+
+
+def test_a_tree_gives_a_tree():
+    """Every array with a time axis at any node is denoised; the rest and the attributes stay."""
+    inner = array(500).to_dataset().assign(depth=3.0).assign_attrs(note="x")
+    tree = xr.DataTree.from_dict({"/a": array().to_dataset(), "/c/b": inner})
+    signal, noise = denoise(tree, return_noise=True)
+    assert [node.path for node in signal.subtree] == [node.path for node in tree.subtree]
+    assert signal["c/b"].attrs == {"note": "x"}
+    assert float(signal["c/b"]["depth"]) == 3
+    for name in ("a", "c/b"):
+        total = signal[name]["trace"] + noise[name]["trace"]
+        np.testing.assert_allclose(total.values, tree[name]["trace"].values, atol=1e-3)
+
+
+def test_a_path_gives_a_path(tmp_path):
+    """The file written; problems become warnings, and options are those of the command line."""
+    Stream([trace(walk()), trace(np.zeros(2000, np.float32), "HHE")]).write(str(tmp_path / "x"), format="MSEED")
+    with pytest.warns(UserWarning, match="HHE: dead"):
+        path = denoise(tmp_path / "x", out=tmp_path / "y", noise_out=str(tmp_path / "n"), ids="*")
+    assert path == tmp_path / "y"
+    assert len(obspy.read(str(path))) == 2
+    assert (tmp_path / "n").exists()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        denoise(str(tmp_path / "x"), ids="*Z")
+    with pytest.raises(InputError, match="no option colour"):
+        denoise(tmp_path / "x", colour="red")
+    with pytest.raises(InputError, match="noise_out"):
+        denoise(tmp_path / "x", return_noise=True)
+    with pytest.raises(MissingFileError):
+        denoise(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (None, "NoneType"),
+        (np.zeros((3, 100)), "xarray.DataArray"),
+        (xr.Dataset({"trace": array(100)}), "one of its variables"),
+        ([trace(walk())], "obspy.Stream"),
+        (7, "int"),
+        (UTCDateTime(0), "UTCDateTime"),
+        (Stream(), "empty"),
+        (xr.DataTree(), "holds no arrays"),
+        (xr.DataArray(np.zeros((3, 100)), dims=("channel", "time")), "sampling rate"),
+        (xr.DataArray(np.zeros((3, 100)), dims=("channel", "x")), "time"),
+        (xr.DataArray(np.zeros((3, 0)), dims=("channel", "time"), attrs={"sampling_rate_hz": 1.0}), "samples"),
+        (xr.DataArray(np.zeros((4, 9)), dims=("channel", "time"), attrs={"sampling_rate_hz": 100.0}), "three"),
+        (Stream([trace(np.array([None, 1, 2], object))]), "object"),
+        (trace(np.zeros(10, complex)), "complex"),
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_mistakes_get_errors_of_geoaes_own(given, said):
+    """Each says in one line what came and what to do."""
+    with pytest.raises(GeoAEError, match=said) as caught:
+        denoise(given)
+    assert "\n" not in str(caught.value)
+
+
+def test_options_that_do_not_fit(tmp_path):
+    """File options with data in memory, unknown models and devices, rates the model does not take."""
+    with pytest.raises(InputError, match="out go with the path"):
+        denoise(trace(walk()), out=tmp_path / "x")
+    with pytest.raises(UnknownNameError):
+        geoae.denoise(trace(walk()), model="none")
+    with pytest.raises(InputError, match="no device"):
+        denoise(trace(walk()), device="tpu")
+    with pytest.raises(InputError, match="from 0 to 1"):
+        denoise(trace(walk()), dry=-0.1)
+    with pytest.raises(SamplingRateError):
+        denoise(xr.DataArray(np.zeros(100), dims="time", attrs={"sampling_rate_hz": 0.1}))
+
+
+def test_info_and_models(tmp_path):
+    """What a file holds, and the names of the shipped models."""
+    trace(walk()).write(str(tmp_path / "x"), format="MSEED")
+    assert geoae.info(str(tmp_path / "x")).rows[0].samples == 2000
+    assert all(isinstance(name, str) for name in geoae.models())
+
+
+def test_importing_geoae_is_light():
+    """Public names come when they are used; a name that there is not says so."""
+    code = "import sys, geoae; print({'torch', 'obspy', 'xarray', 'numpy'} & set(sys.modules), sorted(dir(geoae))[0])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set() Model"
+    for name in geoae.__all__:
+        assert getattr(geoae, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = geoae.nothing

@@ -1,0 +1,148 @@
+"""The command line: light to start, one sentence of help for each option, readable in 80 columns."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from obspy import Stream, Trace, UTCDateTime
+from typer.main import get_command
+from typer.testing import CliRunner
+
+import geoae
+from geoae.cli import app, main
+from tests.conftest import tiny_model
+
+START = UTCDateTime(2024, 1, 1)
+COMMANDS = ["denoise", "info", "models", "train", "evaluate"]
+
+
+def invoke(*words, **environment):
+    return CliRunner().invoke(app, [str(w) for w in words], env=environment)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    tiny_model().save(folder, "# tiny")
+    return folder
+
+
+def recording(path: Path, n_stations: int = 1, n: int = 1500) -> Path:
+    rng = np.random.default_rng(0)
+    header = {"network": "XX", "starttime": START, "sampling_rate": 100.0}
+    traces = [
+        Trace(
+            np.cumsum(rng.normal(size=n)).astype(np.float32), {**header, "station": f"ST{i:02d}", "channel": f"HH{c}"}
+        )
+        for i in range(n_stations)
+        for c in "ENZ"
+    ]
+    Stream(traces).write(str(path), format="MSEED")
+    return path
+
+
+def test_help_starts_light():
+    """No heavy library is loaded to say what there is."""
+    code = (
+        "import sys; from geoae.cli import app\n"
+        "try: app(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'obspy', 'xarray', 'numpy', 'rich', 'pydantic'}\n"
+        "print(heavy & set(sys.modules), file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stderr.strip() == "set()"
+    assert all(command in result.stdout for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_each_option(command):
+    """Every option has one sentence that ends; defaults that are computed stand in brackets."""
+    parameters = get_command(app).commands[command].params
+    for parameter in parameters:
+        text = getattr(parameter, "help", None)
+        if parameter.name in ("help",) or text is None:
+            continue
+        sentence = re.sub(r" \[.*\]$", "", text)
+        assert sentence.endswith("."), (parameter.name, text)
+        assert text[0].isupper() or text.startswith(("auto", "validation")), (parameter.name, text)
+        assert len(text) < 110, parameter.name
+    assert invoke(command, "--help").exit_code == 0
+
+
+def test_version_and_no_command():
+    """--version prints it; no command prints the help."""
+    assert invoke("--version").stdout == f"geoae {geoae.__version__}\n"
+    assert "denoise" in invoke().output
+
+
+def test_summary_fits_a_terminal(tmp_path, model):
+    """66 traces are 66 lines of at most 80 columns, with units and what was written; stderr stays empty."""
+    path = recording(tmp_path / "x.mseed", 22, 300)
+    result = invoke("denoise", path, "--model", model)
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert len([line for line in lines if "XX.ST" in line]) == 66
+    assert max(len(line) for line in lines if "XX.ST" in line) <= 80
+    assert "removed (dB)" in lines[0]
+    assert "20 log10(rms in / rms out)" in lines[-2]
+    assert lines[-1].startswith("wrote ")
+
+
+def test_summary_of_two_traces_and_numbers(tmp_path, model):
+    """The table's numbers are those of the files."""
+    path = recording(tmp_path / "x.mseed")
+    lines = invoke("denoise", path, "--model", model).stdout.splitlines()
+    from obspy import read
+
+    before, after = (
+        read(str(path))[0].data.astype(float),
+        read(str(tmp_path / "x.denoised.mseed"))[0].data.astype(float),
+    )
+    row = next(line for line in lines if "HHE" in line).split()
+    assert row[1:3] == ["1,500", "0"]
+    assert [float(v) for v in row[3:6]] == pytest.approx(
+        [before.std(), after.std(), 20 * np.log10(before.std() / after.std())], rel=1e-2, abs=0.06
+    )
+
+
+def test_info_and_models(tmp_path):
+    """Both print a table; file names are no markup."""
+    path = recording(tmp_path / "a[red]b.mseed")
+    result = invoke("info", path)
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[0].split()[0] == "a[red]b.mseed"
+    assert "2024-01-01 00:00:14.990000" in lines[2]
+    assert lines[-1] == "3 ids, denoised as 1 record (a record is one sensor over one stretch of time)"
+    assert invoke("models").exit_code == 0
+
+
+def test_usage_errors_are_code_two():
+    """Unknown options, missing arguments and words for numbers."""
+    for words in (["denoise"], ["denoise", "x", "--foo"], ["denoise", "x", "--threads", "two"], ["nothing"]):
+        result = invoke(*words)
+        assert result.exit_code == 2
+        assert "Traceback" not in result.output
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes")
+def test_output_that_cannot_be_encoded(tmp_path):
+    """Names of any bytes, and a terminal that knows ASCII only, are no reason to fail."""
+    path = recording(Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.mseed")))
+    code = "from geoae.cli import main; main()"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, "info", path], capture_output=True, env=environment, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert b"XX.ST00..HHZ" in result.stdout
+
+
+def test_main_is_the_entry_point():
+    """pyproject names it."""
+    assert callable(main)
