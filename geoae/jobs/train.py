@@ -72,7 +72,8 @@ def train(
     if int(os.environ.get("RANK", "0")):
         return ""
     sources = {side: describe(open_set(folder / side)) for side in ("events", "noise")}
-    command = f"geoae train {shlex.quote(recipe.name)} --data DIR -o {shlex.quote(out.name)}"
+    shown = recipe.name if recipe.is_absolute() else str(recipe)  # a card goes to others: no paths of this machine
+    command = f"geoae train {shlex.quote(shown)} --data DIR -o MODELDIR"
     trained.contract = replace(
         trained.contract, provenance={**trained.contract.provenance, "data": sources, "command": command}
     )
