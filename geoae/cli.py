@@ -318,11 +318,12 @@ def _print(table: Any) -> None:
 
 
 def _print_content(path: Path, content: Any) -> None:
-    table = _table(path.name, "start (UTC)", "end (UTC)", "rate (Hz)", "samples", "gaps", "overlaps")
+    table = _table("id", "start (UTC)", "end (UTC)", "rate (Hz)", "samples", "gaps", "overlaps")
     for row in content.rows:
         start, end = (_time(t) for t in (row.start_ns, row.end_ns))
         numbers = f"{row.rate_hz:g}", f"{row.samples:,}", str(row.gaps), str(row.overlaps)
         table.add_row(row.id, start, end, *(("", "text", "", "") if row.text else numbers))
+    _say(str(path))
     _print(table)
     n_ids = len({row.id for row in content.rows})
     ids, records = _count(n_ids, "id"), _count(content.records, "record")
@@ -336,7 +337,9 @@ def _count(n: int, noun: str) -> str:
 def _time(ns: int) -> str:
     from datetime import UTC, datetime
 
-    return datetime.fromtimestamp(ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M:%S") + f".{ns % 10**9 // 1000:06d}"
+    fraction = f"{ns % 10**9 // 1000:06d}"
+    digits = 3 if fraction.endswith("000") else 6
+    return datetime.fromtimestamp(ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M:%S") + f".{fraction[:digits]}"
 
 
 def _print_summary(summary: "Summary", dry_run: bool, quiet: bool, verbose: bool) -> None:

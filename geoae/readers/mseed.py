@@ -81,8 +81,8 @@ def index(path: Path) -> tuple[list[Segment], list[str]] | None:
     if np.any(table["length"] != length) or not np.isin(table["encoding"], list(_DTYPES)).all():
         return None
     loss = (
-        f"{path.name}: the last {size % length} bytes are no whole record and were left out; "
-        f"{size // length} whole records of {length} bytes were read."
+        f"{path.name}: the last {size % length} bytes are no whole record and were left out "
+        f"(whole records of {length} bytes: {size // length})."
     )
     return _segments(table, path, length, size), [loss] if size % length else []
 

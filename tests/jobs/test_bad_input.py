@@ -275,7 +275,7 @@ def test_overlaps_with_different_data(tmp_path, run):
     both, one = obspy.read(str(tmp_path / "y")), obspy.read(str(tmp_path / "b"))
     assert [t.stats.starttime - START for t in both] == [0, 10]
     np.testing.assert_allclose(both[1].data, one[0].data, atol=1e-2)
-    assert run("info", path).out.splitlines()[2].split()[-2:] == ["0", "1"]
+    assert run("info", path).out.splitlines()[3].split()[-2:] == ["0", "1"]
 
 
 def test_infinite_and_clipped_samples(tmp_path, run):

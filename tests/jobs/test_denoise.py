@@ -18,10 +18,9 @@ from tests.conftest import tiny_model
 IO = Path(obspy.__file__).parent / "io"
 START = UTCDateTime(2024, 1, 1, 0, 0, 0, 123456)
 MODEL = tiny_model()
-MODEL = replace(MODEL, contract=replace(MODEL.contract, rate_range_hz=(0.05, 1000.0)))  # some recordings are slow
+MODEL = replace(MODEL, contract=replace(MODEL.contract, rate_range_hz=(0.5, 1000.0)))  # some recordings are slow
 OPTIONS = Options(MODEL, threads=1)
 RECORDINGS = [
-    "ah/tests/data/st.ah",
     "gse2/tests/data/loc_RJOB20050831023349.z",
     "mseed/tests/data/BW.BGLD.__.EHE.D.2008.001.first_10_records",
     "mseed/tests/data/gaps.mseed",
