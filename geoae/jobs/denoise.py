@@ -84,7 +84,7 @@ def denoise_files(
         rows = ledger.conclude()
     failed, noted = _told(rows, sink)
     problems += [*ledger.losses, *failed, *sink.problems]
-    notes += [*sink.notes, *noted]
+    notes += [*sink.notes, *noted, *_above(segments, model, options)]
     outputs = sink.outputs
     if not outputs:
         told = "; ".join(problems) or "there are only text channels, and nothing to denoise"
@@ -175,6 +175,16 @@ def _scan(
     if not segments:
         raise InputError("; ".join(line.rstrip(".") for line in (*problems, *notes)) + ". No output was written.")
     return segments, problems, notes
+
+
+def _above(segments: list[Segment], model: Model, options: Options) -> list[str]:
+    """Noise above the model's band stays unless asked for: said once, or a cleaned trace looks noisy for no reason."""
+    limit = model.contract.rate_hz
+    ids = sorted({s.id for s in segments if not s.text and limit * 1.02 < s.rate_hz <= model.contract.rate_range_hz[1]})
+    if not ids or options.above_band != "pass":
+        return []
+    named = ids[0] if len(ids) == 1 else f"{ids[0]} and {len(ids) - 1} more"
+    return [f"{named}: what lies above {limit / 2:g} Hz is passed through; --above-band remove takes it away."]
 
 
 def _told(rows: list[Trace], sink: Files) -> tuple[list[str], list[str]]:

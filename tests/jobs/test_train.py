@@ -57,7 +57,7 @@ def test_provenance_has_data_and_command(trained, data):
     """model.json repeats the recipe, digests, counts and licences of the data, and the command."""
     facts = models.describe(trained[0] / "out")["contract"]["provenance"]
     assert facts["recipe"]["name"] == "tiny"
-    assert facts["command"] == "geoae train tiny.yml --data DIR -o out"
+    assert facts["command"] == "geoae train tiny.yml --data DIR -o MODELDIR"
     assert facts["data"]["events"] == describe(open_set(data / "events"))
     assert facts["data"]["noise"]["records"] == 24
     assert facts["data"]["noise"]["stations"] == 12
