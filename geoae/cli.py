@@ -66,7 +66,7 @@ def denoise(
         str, typer.Option(help="Name of a shipped model, or a folder that `geoae train` wrote.")
     ] = "seismic",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    batch_size: Annotated[int, typer.Option(help="Windows a call of the net; changes speed, not results.")] = 8,
+    batch_size: Annotated[int, typer.Option(help="Windows a call of the net; changes speed, not results.")] = 16,
     threads: Annotated[int | None, typer.Option(help="CPU threads. [all that this process may use, at most 8]")] = None,
     noise_out: Annotated[
         str | None, typer.Option(metavar="PATH", help="Write what was removed too: to a file or folder.")

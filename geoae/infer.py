@@ -17,7 +17,7 @@ from geoae.windows import WindowGrid, join_region
 Array = NDArray[np.floating[Any]]
 BLOCK = 1 << 20
 """Samples of a record worked on at once: some hundred windows, tens of MB."""
-BATCH = 8
+BATCH = 16
 """Windows a call of the net."""
 ABOVE_BAND = ("pass", "remove")
 

@@ -22,6 +22,8 @@ FORMAT = 1
 WEIGHTS, CARD, README = "weights.safetensors", "model.json", "card.md"
 _SHIPPED = Path(__file__).parent / "weights"
 DEFAULT = "seismic"
+PART = 4
+"""Windows that one thread takes at a time."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ class Model:
         try:
             if self.pool is None or len(batch) < 2:
                 return self._noise(batch)
-            parts = np.array_split(batch, min(self.threads, len(batch)))
+            # few windows a part: threads that finish early find more to do, and a part stays in the cache
+            parts = np.array_split(batch, max(min(self.threads, len(batch)), -(-len(batch) // PART)))
             return np.concatenate(list(self.pool.map(self._noise, parts)))
         finally:
             torch.set_num_threads(callers)

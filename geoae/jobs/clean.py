@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -155,10 +156,7 @@ def _clean_record(
     longest = max(p.segment.n for p in placed)
     refused: dict[int, GeoAEError] = {}
     shown: list[tuple[Array, Array]] = []
-    for start in range(0, record.n, infer.BLOCK):
-        stop = min(start + infer.BLOCK, record.n)
-        removed = noise(start, stop)
-        x = read(start, stop)
+    for start, stop, x, removed in _ahead(read, noise, record.n):
         with np.errstate(over="ignore", invalid="ignore"):  # what a dtype cannot hold is refused below
             signal, removed = infer.denoise_block(x, removed, options.dry, sink.dtype, rounded=sink.rounded)
         for p in placed[bisect_left(firsts, start - longest) : bisect_left(firsts, stop)]:
@@ -187,6 +185,23 @@ def _clean_record(
     if draw is not None:
         before, after = (np.concatenate(parts, axis=-1) for parts in zip(*shown, strict=True))
         draw(Drawing(record, before, after))
+
+
+def _ahead(read: ReadSpan, noise: ReadSpan, n: int) -> Iterator[tuple[int, int, Array, Array]]:
+    """Blocks of samples and noise, (start, stop, x, removed); the next is computed while the last is written."""
+
+    def work(start: int) -> tuple[int, int, Array, Array]:
+        stop = min(start + infer.BLOCK, n)
+        removed = noise(start, stop)  # reads more than the block, and `read` remembers it
+        return start, stop, read(start, stop), removed
+
+    with ThreadPoolExecutor(1) as worker:
+        coming = worker.submit(work, 0)
+        for start in range(infer.BLOCK, n, infer.BLOCK):
+            done = coming.result()
+            coming = worker.submit(work, start)
+            yield done
+        yield coming.result()
 
 
 def _check_range(x: Array, dtype: np.dtype[Any]) -> None:

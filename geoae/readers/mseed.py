@@ -4,7 +4,6 @@ Covers files whose records all have one length; for anything else `index` gives 
 """
 
 import re
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,15 +14,13 @@ from typing import Any
 import numpy as np
 
 from geoae.errors import DamagedFileError
+from geoae.libmseed import LIBMSEED_LOCK
 from geoae.readers.layout import Segment
 from geoae.readers.mseed_headers import HEADER_BYTES, field_at, parse, record_length, valid_day
 
 _DTYPES = {0: "S1", 4: "f4", 5: "f8", 12: "f4", 13: "f4", 14: "f4"} | dict.fromkeys((1, 3, 10, 11, 16, 30, 32), "i4")
 _CHUNK_BYTES = 2**24  # files are read in such pieces, so that memory does not grow with the file
 _MAX_HOLE_BYTES = 2**16  # reading over a hole this small is faster than seeking past it
-
-# libmseed reports through one global callback, and warnings are caught through global state
-LIBMSEED_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

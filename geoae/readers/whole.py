@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from geoae.errors import DamagedFileError, UnknownFormatError
-from geoae.readers.mseed import LIBMSEED_LOCK
+from geoae.libmseed import LIBMSEED_LOCK
 from geoae.readers.mseed_headers import is_miniseed
 
 Stamp = tuple[int, int]

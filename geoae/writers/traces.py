@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from geoae.errors import GeoAEError, InputError, OutputError, OutputExistsError
+from geoae.libmseed import LIBMSEED_LOCK
 from geoae.writers.collection import Collection
 from geoae.writers.encodings import DTYPES, RecordHead, check_codes
 from geoae.writers.records import Key, RecordFile
@@ -303,7 +304,8 @@ def _steim(head: RecordHead, first: int, samples: np.ndarray) -> np.ndarray:
         "mseed": {"dataquality": head.quality},
     }
     buffer = BytesIO()
-    _write_mseed([Trace(samples, header)], buffer, encoding=head.encoding, reclen=head.length, byteorder=">")
+    with LIBMSEED_LOCK:  # the next block may be decoded meanwhile
+        _write_mseed([Trace(samples, header)], buffer, encoding=head.encoding, reclen=head.length, byteorder=">")
     return np.frombuffer(bytearray(buffer.getbuffer()), np.uint8).reshape(-1, head.length)
 
 
