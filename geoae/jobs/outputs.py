@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from geoae.errors import GeoAEError, InputError, OutputError, OutputExistsError
 from geoae.readers import traces
 from geoae.readers.layout import Segment
-from geoae.writers.traces import TraceWriter, check_format
+from geoae.writers.traces import TraceWriter, check_format, remove_unfinished
 
 Array = NDArray[np.floating[Any]]
 Tell = Callable[[str], None]
@@ -135,6 +135,8 @@ class Files:
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         for writer in self._open.values():  # what is complete was closed; the rest must leave nothing behind
             writer.abort()
+        if kind is not None:
+            remove_unfinished(self.names.targets)
 
     def put(self, segment: Segment, offset: int, signal: Array, removed: Array) -> None:
         """See `Sink`."""

@@ -64,6 +64,17 @@ def check_format(name: str, encoding: str | None = None, ids: Iterable[str] = ()
     return wanted
 
 
+def remove_unfinished(paths: Iterable[Path]) -> None:
+    """Remove what this process has left beside outputs, also where a signal came before a writer had an owner."""
+    names: dict[Path, set[str]] = {}
+    for path in paths:
+        names.setdefault(path.parent, set()).add(_part_name(path))
+    for folder, ours in names.items():
+        for part in folder.glob(f".*.{os.getpid()}.*.part"):
+            if part.name.rsplit(".", 2)[0] in ours:
+                shutil.rmtree(part, ignore_errors=True)
+
+
 class TraceWriter:
     """One output that appears under its name only when all of it is there.
 
@@ -309,10 +320,14 @@ def _steim(head: RecordHead, first: int, samples: np.ndarray) -> np.ndarray:
     return np.frombuffer(bytearray(buffer.getbuffer()), np.uint8).reshape(-1, head.length)
 
 
+def _part_name(path: Path) -> str:
+    return f".{path.name[:80]}.{os.getpid()}"
+
+
 def _part_folder(path: Path) -> Path:
     if not path.parent.is_dir():
         raise OutputError(f"The folder {path.parent} for the output is not there; make it first.")
     try:
-        return Path(tempfile.mkdtemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent))
+        return Path(tempfile.mkdtemp(prefix=_part_name(path) + ".", suffix=".part", dir=path.parent))
     except OSError as error:
         raise OutputError(f"The folder {path.parent} cannot be written to: {error.strerror}.") from error
