@@ -79,7 +79,7 @@ class TraceWriter:
     """One output that appears under its name only when all of it is there.
 
     Use it in a ``with`` statement: leaving that by an exception, Ctrl-C included, leaves nothing behind, and an
-    existing output as it was. Work in progress lies in a hidden folder ``.NAME.XXXX.part`` beside the output.
+    existing output as it was. Work in progress lies in a hidden folder ``.NAME.PID.XXXX.part`` beside the output.
 
     Parameters
     ----------
