@@ -16,21 +16,28 @@ from geoae.errors import ModelFileError
 
 TENSORS, FACTS = "checkpoint.safetensors", "checkpoint.json"
 
+Modules = dict[str, nn.Module]
+Optimizers = dict[str, torch.optim.Optimizer]
 
-def save(folder: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, facts: dict[str, Any]) -> None:
-    """Write modules, optimizer moments and `facts`; each file is replaced whole, so a kill leaves the last state."""
+
+def save(folder: Path, modules: Modules, optimizers: Optimizers, facts: dict[str, Any]) -> None:
+    """Write modules, moments of the optimizers and `facts`, under names that are all different.
+
+    Each file is replaced whole, so a kill leaves the last state.
+    """
     tensors: dict[str, Tensor] = {}
     for name, module in modules.items():
         tensors.update({f"{name}/{k}": v for k, v in module.state_dict().items()})
-    for index, moments in optimizer.state_dict()["state"].items():
-        tensors.update({f"optimizer/{index}/{k}": v for k, v in moments.items()})
+    for name, optimizer in optimizers.items():
+        for index, moments in optimizer.state_dict()["state"].items():
+            tensors.update({f"{name}/{index}/{k}": v for k, v in moments.items()})
     folder.mkdir(parents=True, exist_ok=True)
-    name = f"{int(facts['step'])}.{TENSORS}"
-    _replace(folder / name, to_bytes({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}))
+    file = f"{int(facts['step'])}.{TENSORS}"
+    _replace(folder / file, to_bytes({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}))
     # from here on the new state counts
-    _replace(folder / FACTS, json.dumps({**facts, "tensors": name}).encode())
+    _replace(folder / FACTS, json.dumps({**facts, "tensors": file}).encode())
     for old in folder.glob(f"*.{TENSORS}"):
-        if old.name != name:
+        if old.name != file:
             old.unlink()
 
 
@@ -51,8 +58,8 @@ def read_facts(folder: Path) -> dict[str, Any] | None:
         return facts
 
 
-def load(folder: Path, facts: dict[str, Any], modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> None:
-    """Fill modules and optimizer with the state that `facts` belong to.
+def load(folder: Path, facts: dict[str, Any], modules: Modules, optimizers: Optimizers) -> None:
+    """Fill modules and optimizers, named as they were saved, with the state that `facts` belong to.
 
     Raises
     ------
@@ -65,12 +72,13 @@ def load(folder: Path, facts: dict[str, Any], modules: dict[str, nn.Module], opt
             module.load_state_dict(
                 {k.removeprefix(f"{name}/"): v for k, v in tensors.items() if k.startswith(f"{name}/")}
             )
-        state = optimizer.state_dict()
-        for key, value in tensors.items():
-            if key.startswith("optimizer/"):
-                _, index, moment = key.split("/")
-                state["state"].setdefault(int(index), {})[moment] = value
-        optimizer.load_state_dict(state)
+        for name, optimizer in optimizers.items():
+            state = optimizer.state_dict()
+            for key, value in tensors.items():
+                if key.startswith(f"{name}/"):
+                    _, index, moment = key.split("/")
+                    state["state"].setdefault(int(index), {})[moment] = value
+            optimizer.load_state_dict(state)
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import oaconvolve
 
 Array = NDArray[np.floating[Any]]
 Generator = np.random.Generator
@@ -52,6 +53,36 @@ def machinery(shape: tuple[int, ...], rate_hz: float, rng: Generator) -> Array:
         x[..., :at] *= rng.integers(0, 2)
         x[..., at:] *= x[..., :at].any() == 0
     return x / max(float(x.std()), 1e-12)
+
+
+def footsteps(shape: tuple[int, ...], rate_hz: float, rng: Generator) -> Array:
+    """Somebody walks by: alike short pulses at 1.4 to 2.4 a second that swell and fade, unit variance."""
+    n = shape[-1]
+    t = np.arange(n) / rate_hz
+    train = np.zeros(n)
+    steps = np.arange(rng.uniform(0, 1), t[-1], 1 / rng.uniform(1.4, 2.4))
+    steps = steps + rng.normal(0, 0.02, size=len(steps))
+    near, width = rng.uniform(0, t[-1]), rng.uniform(3, 20)
+    places = np.clip(np.round(steps * rate_hz).astype(int), 0, n - 1)
+    np.add.at(train, places, 1 / (1 + ((steps - near) / width) ** 2) * rng.uniform(0.6, 1.4, size=len(steps)))
+    length = round(0.5 * rate_hz)
+    since = np.arange(length) / rate_hz
+    centre, fade = rng.uniform(min(5, 0.2 * rate_hz), 0.4 * rate_hz), rng.uniform(0.03, 0.12)
+    x = np.zeros(shape)
+    for row in np.ndindex(shape[:-1]):
+        pulse = np.exp(-since / fade) * np.sin(2 * np.pi * centre * since + rng.uniform(0, 7)) * rng.uniform(0.3, 1)
+        x[row] = oaconvolve(train, pulse)[:n]
+    return x / max(float(x.std()), 1e-12)
+
+
+def gusts(n: int, rate_hz: float, rng: Generator) -> Array:
+    """A level that wanders by a few dB over seconds to a minute, as that of wind and traffic does; its RMS is 1."""
+    f = np.fft.rfftfreq(n, 1 / rate_hz)
+    slow = np.exp(-f * 10 ** rng.uniform(0.3, 1.5))
+    slow[0] = 0
+    level_db = np.fft.irfft(slow * (rng.normal(size=(len(f), 2)) @ np.array([1, 1j])), n)
+    level = 10 ** (level_db / max(float(level_db.std()), 1e-12) * rng.uniform(1, 7) / 20)
+    return level / np.sqrt(np.mean(level**2))
 
 
 def add_spikes(x: Array, rng: Generator, most: int = 4) -> Array:
@@ -104,10 +135,17 @@ def band_response(n: int, rate_hz: float, low_hz: float, high_hz: float, order: 
     return response
 
 
-def random_response(n: int, rate_hz: float, rng: Generator) -> Array:
-    """A smooth random spectrum, +-10 dB along log frequency: site, path attenuation and sensor all at once."""
+def random_response(n: int, rate_hz: float, rng: Generator) -> NDArray[np.complexfloating[Any]]:
+    """A smooth random response, +-10 dB along log frequency: site, path attenuation and sensor all at once.
+
+    Complex and of minimum phase, as the Earth's is: a filter of zero phase would ring ahead of an onset.
+    """
     f = np.fft.rfftfreq(n, 1 / rate_hz)
-    knots = np.log([0.05, 0.3, 1.0, 3.0, 10.0, 30.0, rate_hz / 2])
+    knots = np.log([k * min(rate_hz / 100, 1.0) for k in (0.05, 0.3, 1.0, 3.0, 10.0, 30.0)] + [rate_hz / 2])
     gain_db = np.cumsum(rng.normal(0, 3.0, size=len(knots)))
     gain_db -= gain_db[3]
-    return 10 ** (np.interp(np.log(np.maximum(f, f[1])), knots, np.clip(gain_db, -10, 10)) / 20)
+    log_gain = np.interp(np.log(np.maximum(f, f[1])), knots, np.clip(gain_db, -10, 10)) * (np.log(10) / 20)
+    cepstrum = np.fft.irfft(log_gain, n)
+    cepstrum[1 : (n + 1) // 2] *= 2  # folded onto positive times (Oppenheim & Schafer, 2010, section 13.5)
+    cepstrum[n // 2 + 1 :] = 0
+    return np.exp(np.fft.rfft(cepstrum))

@@ -1,4 +1,4 @@
-"""Training windows: recorded events in recorded noise at a random SNR, each drawn from its own seed.
+"""Training windows: recorded and drawn events in recorded noise at a random SNR, each drawn from its own seed.
 
 A window depends on (seed, index) alone, so a resumed or distributed training sees the same windows.
 """
@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import detrend, resample_poly
 
-from geoae import corrupt
+from geoae import corrupt, synthetic
 from geoae.errors import InputError
+from geoae.metrics import aic_onset
 from geoae.readers.seisbench import SeisBenchSet
 from geoae.recipe import MixSection, SplitSection
 from geoae.resample import ratio
@@ -80,7 +81,7 @@ class Pool:
         if up != down:
             x = resample_poly(x, up, down, axis=-1)
         x = x.astype(np.float32)
-        found = (x, present, -1 if p is None else round(p * up / down))
+        found = (x, present, -1 if p is None else _onset(x, present, round(p * up / down), self.rate_hz))
         if self._used + x.nbytes <= self.cache_bytes:
             self._cache[i], self._used = found, self._used + x.nbytes
         return found
@@ -169,18 +170,30 @@ class Mixer:
 
     def _event(self, n: int, rng: np.random.Generator, low: float, high: float) -> tuple[Array, NDArray[np.bool_], int]:
         """One event in `n` samples with its P at a random place, silent before P and faded out at its end."""
+        rate = self.events.rate_hz
+        at, out = int(rng.uniform(low, high)), np.zeros((3, n))
+        if rng.random() < self.mix.synthetic_events:
+            present = np.ones(3, dtype=bool)
+            first = max(-at, 0)
+            x = synthetic.earthquake(min(n + first, 3 * n), rate, rng)
+            out[:, max(at, 0) :] = x[:, first : first + n - max(at, 0)]
+            return out, present, at
         x, present, p = self.events.record(self.events.choose(rng))
         x = x.astype(np.float64)
-        if rng.random() < self.mix.time_stretch:
-            up = int(rng.integers(75, 135))
-            x, p = resample_poly(x, up, 100, axis=-1), round(p * up / 100)
-        rate = self.events.rate_hz
-        before, end = max(0, p - round(0.5 * rate)), min(round(2 * rate), x.shape[-1] - p)
-        x[:, :before] = 0
-        x[:, before:p] *= np.linspace(0, 1, p - before) ** 2
+        quiet = max(p - round(0.05 * rate), 0)
+        x[:, :quiet] = 0
+        x[:, quiet:p] *= np.linspace(0, 1, p - quiet) ** 2
+        end = min(round(2 * rate), x.shape[-1] - p)
         x[:, x.shape[-1] - end :] *= np.cos(np.linspace(0, np.pi / 2, end)) ** 2
+        up = 100
+        if rng.random() < self.mix.time_stretch:
+            up = round(100 * 0.65 * (1.6 / 0.65) ** rng.random())
+        if rng.random() < self.mix.distant:
+            up = round(100 * 2 * 4 ** rng.random())
+        if up != 100:
+            x = x[:, max(p - 200, 0) : p + (n + max(-at, 0)) * 100 // up + 1]  # no more than the window can show
+            x, p = resample_poly(x, up, 100, axis=-1), round(min(p, 200) * up / 100)
         x = _turn(x, present, rng)
-        at, out = int(rng.uniform(low, high)), np.zeros((3, n))
         start = at - p
         a, b = max(start, 0), min(start + x.shape[-1], n)
         if b > a:
@@ -194,6 +207,10 @@ class Mixer:
             x = x + 10 ** rng.uniform(-1, 0.3) * self._recorded(n, rng)
         if rng.random() < mix.machinery:
             x = x + 10 ** rng.uniform(-1, 0.5) * corrupt.machinery((3, n), rate, rng)
+        if rng.random() < mix.footsteps:
+            x = x + 10 ** rng.uniform(-0.5, 0.7) * corrupt.footsteps((3, n), rate, rng)
+        if rng.random() < mix.gusts:
+            x = x * corrupt.gusts(n, rate, rng)
         return x
 
     def _recorded(self, n: int, rng: np.random.Generator) -> Array:
@@ -210,7 +227,7 @@ class Mixer:
 
     def _filter(self, signal: Array, noise: Array, rate: float, rng: np.random.Generator) -> tuple[Array, Array]:
         mix, n = self.mix, signal.shape[-1]
-        s = n_ = np.ones(n // 2 + 1)
+        s = n_ = np.ones(n // 2 + 1, dtype=complex)
         if rng.random() < mix.response:
             s = corrupt.random_response(n, rate, rng)
         if rng.random() < mix.response:
@@ -244,6 +261,17 @@ def _usable(events: SeisBenchSet, i: int, min_snr_db: float) -> bool:
     text = events.rows[i].get("trace_snr_db", "")  # a number, or in STEAD one a component: "[47.4 49.5 50.1]"
     values = [float(v) for v in re.findall(r"-?\d+\.?\d*(?:[eE][-+]?\d+)?", text)]
     return not values or float(np.mean(values)) >= min_snr_db  # a set without the column is taken as it is
+
+
+def _onset(x: Array, present: NDArray[np.bool_], p: int, rate_hz: float) -> int:
+    """The pick `p`, moved to where the AIC says the P wave begins if that is near.
+
+    Picks are off by tenths of seconds, and a net cannot learn an onset sharper than those it is shown.
+    """
+    low, high = max(p - round(rate_hz), 0), min(p + round(0.7 * rate_hz), x.shape[-1])
+    row = 2 if present[2] else int(np.argmax(present))
+    found = low + float(aic_onset(x[row, low:high].astype(float))) if high - low > 40 else np.nan
+    return int(found) if np.isfinite(found) and abs(found - p) < 0.6 * rate_hz else p
 
 
 def _turn(x: Array, present: NDArray[np.bool_], rng: np.random.Generator) -> Array:

@@ -50,12 +50,18 @@ class MixSection(Section):
     noise_only: float = Field(0.06, ge=0, le=1)
     clean_only: float = Field(0.05, ge=0, le=1)
     several_events: float = Field(0.25, ge=0, le=1)
-    time_stretch: float = Field(0.4, ge=0, le=1)
-    response: float = Field(0.4, ge=0, le=1)
+    synthetic_events: float = Field(0.2, ge=0, le=1)
+    time_stretch: float = Field(0.5, ge=0, le=1)
+    distant: float = Field(0.06, ge=0, le=1)
+    """Stretched 2 to 8 times: the slow, long shape of distant events."""
+    response: float = Field(0.5, ge=0, le=1)
     band_pass: float = Field(0.5, ge=0, le=1)
     synthetic_noise: float = Field(0.2, ge=0, le=1)
     noise_pile_up: float = Field(0.2, ge=0, le=1)
     machinery: float = Field(0.1, ge=0, le=1)
+    gusts: float = Field(0.2, ge=0, le=1)
+    """Noise whose level wanders within the window."""
+    footsteps: float = Field(0.03, ge=0, le=1)
     spikes: float = Field(0.08, ge=0, le=1)
     steps: float = Field(0.04, ge=0, le=1)
     gaps: float = Field(0.1, ge=0, le=1)
@@ -97,14 +103,21 @@ class OptimizeSection(Section):
     final_learning_rate: float = Field(1e-5, ge=0)
     warmup_steps: int = Field(300, ge=0)
     weight_decay: float = Field(0.01, ge=0)
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """muon: Muon (Jordan et al., 2024) for the matrices of the net's blocks, AdamW for all else; one learning rate."""
     clip_norm: float = Field(5.0, gt=0)
     ema_decay: float = Field(0.999, ge=0, lt=1)
     """Of the averaged weights that are validated and shipped (Polyak & Juditsky, 1992, doi:10.1137/0330046)."""
     spectral_weight: float = Field(5.0, ge=0)
-    """Weight of `losses.compressed_spectral_error`; the other term is an error in dB."""
+    """Weight of the error of short-time spectra in `losses.denoising_loss`; the first term is an error in dB."""
+    onset_weight: float = Field(0.0, ge=0)
+    """Weight of that error around onsets."""
     precision: Literal["float32", "bfloat16", "auto"] = "auto"
     """auto: bfloat16 autocast on CUDA, and on CPUs with instructions for it."""
     validate_every: int = Field(500, gt=0)
+    keep: Literal["best", "last"] = "best"
+    """Which averaged weights become the model: those of the best validation, or of the last step. The last owe
+    nothing to the validation stations, so scores on them are fair."""
     patience: int = Field(20, gt=0)
     """Validations without a better SI-SDR after which training stops."""
     seed: int = 20251121

@@ -55,7 +55,7 @@ def train(recipe: Recipe, data: Path, job: Job) -> Model:
     Returns
     -------
     Model
-        The averaged weights of the best validation, on every rank.
+        The averaged weights that `optimize.keep` names, on every rank.
 
     Raises
     ------
@@ -75,24 +75,27 @@ def train(recipe: Recipe, data: Path, job: Job) -> Model:
         net = nets.build(recipe.net.name, recipe.net.config).to(job.device)
         ema = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(o.ema_decay), use_buffers=True)
         best = AveragedModel(net)
-        optimizer = torch.optim.AdamW(net.parameters(), lr=o.learning_rate, weight_decay=o.weight_decay)
+        optimizers = _optimizers(net, recipe)
         modules = {"net": net, "ema": ema, "best": best}
-        facts = _resume(job.out, modules, optimizer, recipe)
+        facts = _resume(job.out, modules, optimizers, recipe)
         parallel = DistributedDataParallel(net) if world > 1 else net
         last = min(o.steps, job.stop_after_steps or o.steps)
         if _out_of_patience(facts, recipe):  # it had ended before it was started again
             last = facts["step"]
         losses: list[Tensor] = []
         for step, (noisy, target, valid) in _batches(train_mixer, facts["step"], last, o.batch, rank, world, job):
-            for group in optimizer.param_groups:
+            for group in (g for each in optimizers.values() for g in each.param_groups):
                 group["lr"] = learning_rate(step, recipe)
             with _autocast(job.device, o.precision):
                 estimate = parallel(noisy)
-            loss = denoising_loss(estimate.float() * valid, target * valid, noisy, valid.any(-1), o.spectral_weight)
-            optimizer.zero_grad(set_to_none=True)
+            loss = denoising_loss(
+                estimate.float() * valid, target * valid, noisy, valid.any(-1), o.spectral_weight, o.onset_weight
+            )
+            net.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(net.parameters(), o.clip_norm)
-            optimizer.step()
+            for each in optimizers.values():
+                each.step()
             ema.update_parameters(net)
             losses.append(loss.detach())
             job.tick(step + 1, o.steps)
@@ -109,12 +112,12 @@ def train(recipe: Recipe, data: Path, job: Job) -> Model:
                 facts["best_db"], facts["best_step"] = score, step + 1
                 best.load_state_dict(ema.state_dict())
             if rank == 0:
-                checkpoint.save(job.out / "checkpoint", modules, optimizer, facts)
+                checkpoint.save(job.out / "checkpoint", modules, optimizers, facts)
                 _write_history(job.out / "history.csv", facts["history"])
                 job.report(row)
             if _out_of_patience(facts, recipe):
                 break
-    chosen = (best.module if facts["history"] else net).cpu().eval()
+    chosen = ((ema if o.keep == "last" else best).module if facts["history"] else net).cpu().eval()
     digest = weights_of(chosen)[1][:12]
     return Model(_contract(recipe, facts), recipe.net.name, recipe.net.config, chosen, Scaler(), digest)
 
@@ -129,6 +132,19 @@ def mixers(recipe: Recipe, data: Path) -> tuple[Mixer, Mixer]:
         pools = open_pools(events, noise, recipe.split, recipe.mix, recipe.rate_hz, validation)
         made.append(Mixer(*pools, mix, recipe.window.train_length, Scaler(), recipe.optimize.seed + seed))
     return made[0], made[1]
+
+
+def _optimizers(net: nn.Module, recipe: Recipe) -> checkpoint.Optimizers:
+    """AdamW and, if the recipe says so, Muon for the matrices of the blocks: each weight belongs to one of them."""
+    o, named = recipe.optimize, dict(net.named_parameters())
+    matrices = {k: p for k, p in named.items() if o.optimizer == "muon" and k.startswith("blocks.") and p.ndim == 2}
+    rest = [p for k, p in named.items() if k not in matrices]
+    made: checkpoint.Optimizers = {"adamw": torch.optim.AdamW(rest, lr=o.learning_rate, weight_decay=o.weight_decay)}
+    if matrices:  # steps of the size of AdamW's, so that one learning rate does for both
+        made["muon"] = torch.optim.Muon(
+            matrices.values(), lr=o.learning_rate, weight_decay=o.weight_decay, adjust_lr_fn="match_rms_adamw"
+        )
+    return made
 
 
 def learning_rate(step: int, recipe: Recipe) -> float:
@@ -215,9 +231,9 @@ def _autocast(device: str, precision: str) -> Any:
 
 
 def _resume(
-    out: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, recipe: Recipe
+    out: Path, modules: checkpoint.Modules, optimizers: checkpoint.Optimizers, recipe: Recipe
 ) -> dict[str, Any]:
-    """Fill modules and optimizer from the checkpoint in `out`, if there is one; returns the facts so far."""
+    """Fill modules and optimizers from the checkpoint in `out`, if there is one; returns the facts so far."""
     folder, wanted = out / "checkpoint", recipe.model_dump(mode="json")
     facts = checkpoint.read_facts(folder)
     if facts is None:
@@ -227,7 +243,7 @@ def _resume(
             f"{out} holds the checkpoint of another recipe (they differ in: {', '.join(differ)}). Give another -o "
             f"folder, or remove {folder} to start anew."
         )
-    checkpoint.load(folder, facts, modules, optimizer)
+    checkpoint.load(folder, facts, modules, optimizers)
     return facts
 
 
@@ -244,11 +260,14 @@ def _write_history(path: Path, history: list[dict[str, Any]]) -> None:
 
 
 def _contract(recipe: Recipe, facts: dict[str, Any]) -> Contract:
-    w = recipe.window
+    w, rows = recipe.window, facts["history"]
+    kept = (
+        rows[-1] if rows and recipe.optimize.keep == "last" else max(rows, key=lambda r: r["val_si_sdr_db"], default={})
+    )
     provenance = {
         "recipe": recipe.model_dump(mode="json"),
-        "validation_si_sdr_improvement_db": round(facts["best_db"], 3) if facts["history"] else None,
-        "best_step": facts["best_step"],
+        "validation_si_sdr_improvement_db": round(kept["val_si_sdr_db"], 3) if kept else None,
+        "step": kept.get("step", 0),
         "date": time.strftime("%Y-%m-%d"),
         "torch": torch.__version__,
     }

@@ -27,9 +27,9 @@ def tiny_model(window: int = 512, stride: int = 384, seed: int = 0, rate_hz: flo
     """A small net with random weights: it removes about half of everything, differently everywhere."""
     torch.manual_seed(seed)
     config = {"width": 16, "dilations": [1, 2]}
-    net = nets.build("spectral-dae", config)
+    net = nets.build("cascade-dae", config)
     contract = Contract("tiny", "for tests", rate_hz, (8.0, 1000.0), window, stride, 32)
-    return Model(contract, "spectral-dae", config, net.eval(), Scaler(), "0" * 12)
+    return Model(contract, "cascade-dae", config, net.eval(), Scaler(), "0" * 12)
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +41,7 @@ def tiny_recipe(**changes: dict) -> Recipe:
     """A recipe that trains in a second; `changes` are merged into its sections."""
     plan = {
         "name": "tiny", "summary": "for tests",
-        "net": {"name": "spectral-dae", "config": {"width": 8, "dilations": [1]}},
+        "net": {"name": "cascade-dae", "config": {"width": 8, "dilations": [1]}},
         "window": {"length": 1024, "stride": 768, "train_length": 1024}, "split": {"n_windows": 8},
         "optimize": {"steps": 8, "batch": 4, "warmup_steps": 2, "validate_every": 4, "ema_decay": 0.9,
                      "precision": "float32"},

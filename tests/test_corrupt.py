@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.signal import butter, sosfreqz
+from scipy.signal import butter, hilbert, sosfreqz
 
 from geoae import corrupt
 
@@ -134,11 +134,114 @@ def test_open_sides_of_a_band_change_nothing():
 
 @given(seed=SEEDS, n=st.integers(100, 3000))
 def test_a_random_response_is_smooth_and_within_twenty_db(seed, n):
-    """A factor on each frequency, within 10 dB either way and 1 at 3 Hz."""
-    gain = corrupt.random_response(n, 100.0, np.random.default_rng(seed))
+    """A gain on each frequency, within 10 dB either way and 1 at 3 Hz."""
+    gain = np.abs(corrupt.random_response(n, 100.0, np.random.default_rng(seed)))
     assert len(gain) == n // 2 + 1
     assert 10**-0.5 * 0.999 <= gain.min() <= gain.max() <= 10**0.5 * 1.001
     assert np.interp(3.0, np.fft.rfftfreq(n, 0.01), gain) == pytest.approx(1, abs=0.15)
+
+
+@given(seed=SEEDS, n=st.integers(1000, 4000), rate=st.sampled_from([80.0, 100.0, 250.0]))
+def test_a_random_response_is_causal_and_of_minimum_phase(seed, n, rate):
+    """Nothing comes before time 0, and the phase is the Hilbert transform of the log gain, as it is of no other."""
+    response = corrupt.random_response(n, rate, np.random.default_rng(seed))
+    impulse = np.fft.irfft(response, n)
+    assert (impulse[n // 2 :] ** 2).sum() < 1e-3 * (impulse**2).sum()
+    assert np.abs(impulse).argmax() == 0
+    both_sides = np.abs(np.fft.fft(impulse))
+    expected = -np.imag(hilbert(np.log(both_sides)))[: len(response)]
+    np.testing.assert_allclose(np.angle(response), expected, atol=1e-6)
+
+
+def test_a_random_response_keeps_an_onset_where_it_is():
+    """Ahead of a burst there is a hundredth of what the same gain without its phase puts there, or less."""
+    burst = np.zeros(4000)
+    burst[2000:2400] = np.random.default_rng(0).normal(size=400)
+    causal, acausal = 0.0, 0.0
+    for seed in range(50):
+        response = corrupt.random_response(4000, 100.0, np.random.default_rng(seed))
+        for factor in (response, np.abs(response)):
+            ahead = np.fft.irfft(np.fft.rfft(burst) * factor, 4000)[1000:2000]
+            if factor is response:
+                causal += (ahead**2).sum()
+            else:
+                acausal += (ahead**2).sum()
+    assert causal < 0.01 * acausal
+
+
+@given(seed=SEEDS, n=st.integers(1000, 8000), rate=st.sampled_from([10.0, 20.0, 100.0, 250.0]))
+def test_footsteps_have_unit_variance(seed, n, rate):
+    """Variance 1 over all components together, every component walks, and the components differ."""
+    x = corrupt.footsteps((3, n), rate, np.random.default_rng(seed))
+    assert np.isfinite(x).all()
+    assert x.std() == pytest.approx(1)
+    assert x.any(axis=-1).all()
+    assert not np.allclose(x[0], x[1])
+
+
+def test_footsteps_fall_at_a_walking_pace():
+    """The energy comes again after 1 / 2.4 to 1 / 1.4 s, and between two steps there is little."""
+    paces = []
+    for seed in range(60):
+        x = corrupt.footsteps((6000,), 100.0, np.random.default_rng(seed))
+        energy = np.convolve(x * x, np.hanning(9), mode="same")
+        alike = np.correlate(energy, energy, mode="full")[5999:]
+        lag = 35 + int(alike[35:80].argmax())
+        paces.append(100 / lag)
+        assert 0.3 * alike[0] < alike[lag] > 5 * alike[lag // 2]
+    assert 1.3 < min(paces) < 1.6
+    assert 2.2 < max(paces) < 2.6
+
+
+def test_footsteps_swell_and_fade():
+    """The loudest tenth of three minutes has most of the energy, wherever it lies."""
+    shares, places = [], []
+    for seed in range(40):
+        x = corrupt.footsteps((18000,), 100.0, np.random.default_rng(seed))
+        energy = (x**2).reshape(10, -1).sum(axis=-1)
+        shares.append(energy.max() / energy.sum())
+        places.append(energy.argmax())
+    assert np.median(shares) > 0.4
+    assert len(set(places)) > 5
+
+
+def test_no_step_in_a_moment_is_silence():
+    """Where no step falls into the samples there is nothing, and no division by nothing."""
+    drawn = [corrupt.footsteps((3, 10), 100.0, np.random.default_rng(seed)) for seed in range(20)]
+    assert all(np.isfinite(x).all() for x in drawn)
+    assert any(not x.any() for x in drawn)
+
+
+@given(seed=SEEDS, seconds=st.floats(20, 120), rate=st.sampled_from([20.0, 100.0, 200.0]))
+def test_gusts_are_a_positive_level_of_rms_one(seed, seconds, rate):
+    """Their RMS is 1, and they wander by 1 to 7 dB, a standard deviation, over the window."""
+    level = corrupt.gusts(int(seconds * rate), rate, np.random.default_rng(seed))
+    assert (level > 0).all()
+    assert np.sqrt(np.mean(level**2)) == pytest.approx(1)
+    assert 0.999 <= (20 * np.log10(level)).std() <= 7.001
+
+
+def test_gusts_are_slow():
+    """A second changes the level by a fraction of what a minute does."""
+    for seed in range(20):
+        level_db = 20 * np.log10(corrupt.gusts(6000, 100.0, np.random.default_rng(seed)))
+        assert np.abs(np.diff(level_db)).max() < 0.2 * level_db.std()
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda rng: corrupt.footsteps((3, 2000), 100.0, rng),
+        lambda rng: corrupt.gusts(2000, 100.0, rng),
+        lambda rng: corrupt.random_response(2000, 100.0, rng),
+    ],
+    ids=["footsteps", "gusts", "random_response"],
+)
+def test_what_is_drawn_is_repeatable(draw):
+    """The same generator state draws the same, another one something else."""
+    first, second, other = (draw(np.random.default_rng(seed)) for seed in (7, 7, 8))
+    np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(first, other)
 
 
 @pytest.mark.parametrize(

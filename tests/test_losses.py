@@ -2,14 +2,32 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from geoae.losses import compressed_spectral_error, denoising_loss, log_error_db
+from geoae.losses import (
+    FRAMES,
+    compressed_magnitude,
+    denoising_loss,
+    log_error_db,
+    onset_weight,
+    relative_error,
+)
+
+ALL = torch.ones(4, 3, dtype=torch.bool)
+WEIGHTS = [(5.0, 0.0), (5.0, 15.0), (0.0, 15.0)]  # of the spectral term and of onsets
 
 
 def batch(seed: int, n: int = 4, time: int = 512) -> torch.Tensor:
     return torch.randn(n, 3, time, generator=torch.Generator().manual_seed(seed))
+
+
+def burst(onset: int, n: int = 4, time: int = 2048, floor: float = 0.0) -> torch.Tensor:
+    """Noise that sets in at one sample, in noise of the standard deviation `floor`."""
+    x = batch(7, n, time)
+    x[..., :onset] *= floor
+    return x
 
 
 def test_the_error_has_a_floor():
@@ -38,51 +56,153 @@ def test_scaling_everything_adds_a_constant(factor):
     torch.testing.assert_close(change, torch.full_like(change, 20 * math.log10(factor)), atol=1e-3, rtol=0)
 
 
-def test_spectral_error_is_zero_for_truth_and_at_most_one():
-    """The relative error runs from 0 (equal) to 1 (nothing in common), and counts magnitudes, not signs."""
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("power", [0.3, 1.0])
+def test_compressed_magnitudes_are_those_of_hann_frames(frame, power):
+    """|X|^power of each frame at 50 % overlap, as numpy finds it, where it is not near zero."""
+    x = 10 * batch(0, 1)
+    found = compressed_magnitude(x, frame, power)[0].numpy()
+    hann = np.hanning(frame + 1)[:-1]
+    starts = range(0, 512 - frame + 1, frame // 2)
+    spectra = np.stack([np.fft.rfft(x[0, :, s : s + frame].numpy() * hann) for s in starts], axis=1)
+    assert found.shape == spectra.shape
+    np.testing.assert_allclose(found, (np.abs(spectra) ** 2 + 1e-4) ** (power / 2), rtol=1e-3)
+
+
+def test_the_relative_error_runs_from_zero_to_one():
+    """0 for the truth, 1 where one of the two is nothing, and (a - b)^2 / (a + b)^2 for constants between."""
+    x = batch(0).abs()[..., None].expand(-1, -1, -1, 5)
+    assert not relative_error(x, x).any()
+    torch.testing.assert_close(relative_error(0 * x, x), torch.ones(4, 3))
+    torch.testing.assert_close(relative_error(3 * x, x), torch.full((4, 3), 0.25))
+    mixed = relative_error(x, x.flip(2))
+    assert ((mixed > 0) & (mixed < 1)).all()
+
+
+def test_the_relative_error_counts_magnitudes_and_not_signs():
+    """A spectrum of the other sign has the same magnitudes."""
     x = 100 * batch(0)
-    assert not compressed_spectral_error(x, x).any()
-    assert not compressed_spectral_error(-x, x).any()
-    lost = compressed_spectral_error(torch.zeros_like(x), x)
-    assert ((lost > 0.5) & (lost <= 1)).all()
+    assert not relative_error(compressed_magnitude(-x, 32), compressed_magnitude(x, 32)).any()
 
 
+def test_a_weight_chooses_frames():
+    """Only frames of some weight count, as if the others were not there; without any the error is 0."""
+    e, t = (batch(k).abs()[..., None].expand(-1, -1, -1, 5) for k in (0, 1))
+    weight = torch.zeros(4, 3, 512)
+    assert not relative_error(e, t, weight).any()
+    weight[..., 100:200] = 1e4  # beside which the 1 that keeps silence from dividing by nothing is nothing
+    expected = relative_error(e[:, :, 100:200], t[:, :, 100:200])
+    torch.testing.assert_close(relative_error(e, t, weight), expected, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("step", [4, 16])
+@pytest.mark.parametrize("floor", [0.0, 0.05])
+def test_the_onset_weight_is_large_around_an_onset_alone(step, floor):
+    """Large from 20 steps before an onset to 12 after it; before 25 and after 12 + 25 steps next to nothing."""
+    onset = 70 * step
+    weight = onset_weight(burst(onset, time=200 * step, floor=floor), step)
+    assert weight.shape == (4, 3, 200)
+    assert ((weight >= 0) & (weight <= 3)).all()
+    assert (weight[..., 70 - 20 : 70 + 12] > 1).all()
+    assert (weight[..., 65:80] > 2).all()
+    far = torch.cat([weight[..., : 70 - 25], weight[..., 70 + 12 + 25 :]], dim=-1)
+    assert far.mean() < 0.1
+    assert far.max() < 0.6
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-3])
+def test_silence_has_no_onset(size):
+    """The weight of silence, and of what is hardly more, is zero."""
+    assert onset_weight(size * batch(0), 4).max() < 0.01
+
+
+def test_a_steady_signal_has_no_onset():
+    """A sine and steady noise have a weight of nearly zero (of 3) from the first step to the last."""
+    sine = torch.sin(torch.arange(2048) * (2 * math.pi / 16)).expand(1, 3, -1)
+    assert onset_weight(sine, 4).max() < 0.15
+    assert onset_weight(batch(0, time=2048), 4).mean() < 0.1
+
+
+def test_the_end_of_a_signal_is_no_onset():
+    """Energy that stops weighs nothing where it stops."""
+    weight = onset_weight(burst(1024).flip(-1), 4)
+    assert weight[..., 256:].mean() < 0.01
+
+
+@pytest.mark.parametrize("place", [960, 1000])
+def test_energy_ahead_of_an_onset_costs_more_than_elsewhere(place):
+    """The same made-up energy is worse shortly ahead of an onset than in silence far from it, for the onset term."""
+    target = burst(1024)
+    error = 0.3 * batch(8, time=24)
+
+    def loss(at: int, onsets: float) -> torch.Tensor:
+        estimate = target.clone()
+        estimate[..., at : at + 24] += error
+        return denoising_loss(estimate, target, target, ALL, 0.0, onsets)
+
+    near, far = loss(place, 15.0), loss(400, 15.0)
+    torch.testing.assert_close(loss(place, 0.0), loss(400, 0.0))
+    torch.testing.assert_close(far, loss(400, 0.0))  # far from onsets the term is silent
+    assert near > far + 0.15
+
+
+def test_a_late_onset_costs():
+    """An estimate that fades in is worse than one that sets in, by the onset term alone."""
+    target = burst(1024)
+    late = target.clone()
+    late[..., 1024:1064] *= torch.linspace(0, 1, 40)
+    with_term, without = (denoising_loss(late, target, target, ALL, 0.0, w) for w in (15.0, 0.0))
+    assert with_term > without + 0.15
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
 @pytest.mark.parametrize(("estimate", "target"), [(0, 0), (0, 1), (1, 0)])
-def test_slopes_are_finite_at_silence(estimate, target):
+def test_slopes_are_finite_at_silence(estimate, target, weights):
     """Silent estimates, targets and windows give finite losses and gradients."""
     e = (estimate * batch(0)).requires_grad_()
     noisy = target * batch(1)
-    loss = denoising_loss(e, noisy.clone(), noisy, torch.ones(4, 3, dtype=torch.bool), 5.0)
+    loss = denoising_loss(e, noisy.clone(), noisy, ALL, *weights)
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(e.grad).all()
 
 
-def test_absent_components_do_not_count():
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_absent_components_do_not_count(weights):
     """What an absent component holds changes neither the loss nor the slope."""
     present = torch.tensor([[True, False, True]] * 4)
-    target, noisy, junk = batch(1), batch(2), batch(3)
+    target, noisy, junk = burst(256, time=512), batch(2), batch(3)
     losses = []
     for fill in (0.0, 100.0):
         e = torch.where(present[..., None], batch(0), fill * junk).requires_grad_()
-        loss = denoising_loss(e, target, noisy, present, 5.0)
+        loss = denoising_loss(e, target, noisy, present, *weights)
         loss.backward()
         assert not e.grad[:, 1].any()
         losses.append(loss)
     torch.testing.assert_close(*losses, rtol=0, atol=0)
 
 
-def test_the_mean_over_processes_is_the_loss_of_the_whole_batch():
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_the_mean_over_processes_is_the_loss_of_the_whole_batch(weights):
     """Halves with different numbers of present components average to the whole, as averaged gradients need."""
-    estimate, target, noisy = batch(0), batch(1), batch(2)
+    estimate, target, noisy = batch(0), burst(256, time=512), batch(2)
     present = torch.tensor([[True] * 3, [True, False, True], [False, False, True], [True, False, False]])
-    whole = denoising_loss(estimate, target, noisy, present, 5.0)
-    halves = [denoising_loss(estimate[h], target[h], noisy[h], present[h], 5.0) for h in (slice(0, 2), slice(2, 4))]
+    whole = denoising_loss(estimate, target, noisy, present, *weights)
+    halves = [denoising_loss(*(x[h] for x in (estimate, target, noisy, present)), *weights)
+              for h in (slice(0, 2), slice(2, 4))]  # fmt: skip
     torch.testing.assert_close(torch.stack(halves).mean(), whole)
 
 
 def test_without_weight_there_is_no_spectral_term():
-    """A weight of 0 leaves the mean error in dB."""
+    """Weights of 0 leave the mean error in dB."""
     estimate, target, noisy = batch(0), batch(1), batch(2)
-    found = denoising_loss(estimate, target, noisy, torch.ones(4, 3, dtype=torch.bool), 0.0)
+    found = denoising_loss(estimate, target, noisy, ALL, 0.0)
     torch.testing.assert_close(found, log_error_db(estimate, target, noisy).mean())
+
+
+def test_the_spectral_term_is_the_mean_over_frames():
+    """Its weight times the mean of the relative errors of three lengths is what it adds."""
+    estimate, target, noisy = batch(0), batch(1), batch(2)
+    errors = [relative_error(compressed_magnitude(estimate, n), compressed_magnitude(target, n)).mean() for n in FRAMES]
+    added = denoising_loss(estimate, target, noisy, ALL, 6.0) - denoising_loss(estimate, target, noisy, ALL, 0.0)
+    torch.testing.assert_close(added, 2 * sum(errors), rtol=1e-4, atol=0)

@@ -51,7 +51,7 @@ def evaluate(
                 )
     folder = catalog.locate(data)
     loaded = prepare(load(model), device, threads)
-    modulus = _validation_modulus(loaded)
+    modulus = validation_modulus(loaded)
     results = compare(
         denoiser(loaded), folder, n=n, seed=seed, stations=stations, validation_modulus=modulus, report=report
     )
@@ -75,7 +75,7 @@ def denoiser(model: Model) -> Callable[[NDArray[np.floating[Any]]], NDArray[np.f
     return run
 
 
-def _validation_modulus(model: Model) -> int:
+def validation_modulus(model: Model) -> int:
     """Which share of the stations the training left out, so that none that the model saw is scored as unseen."""
     split = model.contract.provenance.get("recipe", {}).get("split", {"modulus": 4, "remainder": 0})
     if split["remainder"]:

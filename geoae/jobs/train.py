@@ -109,7 +109,7 @@ def card(trained: model.Model, recipe: Recipe, scores: str = "") -> str:
         f"Stations with crc32(NET.STA) % {split.modulus} == {split.remainder} were not trained on; scores are theirs.",
         "", "## Scores", "",
         scores or f"Median SI-SDR improvement on {split.n_windows} validation mixtures at -10 to 15 dB: "
-        f"{p['validation_si_sdr_improvement_db']} dB (step {p['best_step']}).",
+        f"{p['validation_si_sdr_improvement_db']} dB (step {p['step']}).",
         "", "## Limits", "", recipe.limits or "None stated in the recipe.",
         "", "## How it was made", "", f"`{p.get('command', '')}` on {p['date']}, torch {p['torch']}, "
         f"weights {trained.digest}.", "",

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 NETS = {
+    "cascade-dae": "geoae.nets.cascade_dae:CascadeDAE",
     "identity": "geoae.nets.identity:Identity",
-    "spectral-dae": "geoae.nets.spectral_dae:SpectralDAE",
 }
 
 

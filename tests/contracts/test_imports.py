@@ -12,8 +12,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "geoae"
 LEVELS = [
-    {"nets", "losses", "windows", "scaling", "resample", "corrupt", "metrics", "baselines", "recipe", "errors",
-     "timeaxis", "libmseed", "_version"},
+    {"nets", "losses", "windows", "scaling", "resample", "corrupt", "synthetic", "metrics", "baselines", "recipe",
+     "errors", "timeaxis", "libmseed", "_version"},
     {"model", "readers", "writers", "catalog", "checkpoint", "devices"},
     {"infer", "training", "mixing", "validation", "evaluation", "plot"},
     {"jobs", "api"},

@@ -34,10 +34,10 @@ def test_a_recipe_loads_and_its_net_builds(path):
 
 def test_names_of_nets_are_refused_with_the_choices():
     """A net that does not exist and a setting that it does not have are named, with what there is."""
-    with pytest.raises(UnknownNameError, match="spectral-dae"):
+    with pytest.raises(UnknownNameError, match="cascade-dae"):
         nets.build("spectral", {})
     with pytest.raises(UnknownNameError, match=r"no setting widht\. It has: .*width"):
-        nets.build("spectral-dae", {"widht": 8})
+        nets.build("cascade-dae", {"widht": 8})
 
 
 @pytest.mark.parametrize(
@@ -50,12 +50,12 @@ def test_names_of_nets_are_refused_with_the_choices():
         {"dilations": [1, "2"]},
         {"floor": None},
         {"frame": 66},
-        {"gate": 3},
+        {"gate_kernel": 4},
         {"kernel": 4},
     ],
 )
 def test_values_that_make_no_net_are_refused(config):
     """A value of another kind, or sizes that do not fit each other, are one line that names the setting."""
     with pytest.raises(InputError, match=next(iter(config))) as caught:
-        nets.build("spectral-dae", config)
+        nets.build("cascade-dae", config)
     assert "\n" not in str(caught.value)

@@ -1,0 +1,44 @@
+"""Short-time spectra that give the signal back: root-Hann frames for analysis and synthesis."""
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name every torch user knows
+from jaxtyping import Complex, Float
+from torch import Tensor, nn
+
+
+class Frames(nn.Module):
+    """Spectra of frames of `size` samples, one every `hop`; `hop` is a half or a quarter of `size`.
+
+    Frame k begins at sample k * hop - (size - hop), so that every sample lies in size / hop frames. Analysis and
+    synthesis windows are square roots of Hann, whose squares add up to a constant, so unchanged spectra give the signal
+    back (Griffin & Lim, 1984, doi:10.1109/TASSP.1984.1164317).
+    """
+
+    window: Tensor
+
+    def __init__(self, size: int, hop: int):
+        super().__init__()
+        self.size, self.hop, self.bins = size, hop, size // 2 + 1
+        self.overlap = size // hop
+        self.register_buffer("window", torch.hann_window(size).sqrt(), persistent=False)
+
+    def count(self, time: int) -> int:
+        """Number of frames that see one of `time` samples."""
+        return -(-(time + self.size - self.hop) // self.hop)
+
+    def analyse(self, x: Float[Tensor, "batch channel time"], count: int) -> Complex[Tensor, "batch frame channel bin"]:
+        """Spectra of the first `count` frames."""
+        left = self.size - self.hop
+        frames = F.pad(x, (left, count * self.hop - x.shape[-1])).unfold(-1, self.size, self.hop)
+        return torch.fft.rfft((frames.transpose(1, 2) * self.window).contiguous())
+
+    def synthesise(
+        self, spectrum: Complex[Tensor, "batch frame channel bin"], time: int
+    ) -> Float[Tensor, "batch channel time"]:
+        """Overlap-add; the first `time` samples."""
+        frames = torch.fft.irfft(spectrum, n=self.size) * (self.window * (2 / self.overlap))
+        parts = frames.unflatten(-1, (self.overlap, self.hop))
+        last = self.overlap - 1
+        out = sum(F.pad(parts[..., q, :], (0, 0, 0, 0, q, last - q)) for q in range(self.overlap))
+        left = self.size - self.hop
+        return torch.as_tensor(out).transpose(1, 2).flatten(2)[..., left : left + time]
