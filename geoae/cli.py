@@ -99,22 +99,32 @@ def denoise(
 
 
 @app.command()
-def info(inputs: Inputs) -> None:
-    """List what recordings hold: ids, times, rates, gaps, overlaps."""
+def info(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Recordings, gridded fields (netCDF, zarr, GRIB) or names in data_catalog.yml.", show_default=False
+        ),
+    ],
+) -> None:
+    """List what is there: ids, times, rates, gaps of recordings; variables, dimensions, units of gridded fields."""
     with _errors(), _warnings_in_one_line():
         from geoae.jobs.inspect import info as look
 
         problems = []
-        for path in inputs:
+        for source in inputs:
             try:
-                content = look(path)
+                content = look(source)
             except GeoAEError as error:
                 problems.append(str(error))
                 continue
             if content.rows:
-                _print_content(path, content)
+                _print_content(source, content)
+            if content.fields:
+                _print_fields(source, content)
+            name = Path(source).name
             for note in content.notes:
-                _say(note if note.startswith(path.name) else f"{path.name}: {note}")
+                _say(note if note.startswith(name) else f"{name}: {note}")
             problems += content.problems
         _fail(problems)
 
@@ -264,6 +274,7 @@ def _warnings_in_one_line(quiet: bool = False) -> Iterator[None]:
     """What libraries warn of is a note to a person, without lines of code."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore" if quiet else "default")
+        warnings.simplefilter("ignore", ResourceWarning)  # of a file that an interruption left to be closed
         warnings.showwarning = lambda message, *_: _say(f"geoae: note: {' '.join(str(message).split())}", err=True)
         yield
 
@@ -317,17 +328,27 @@ def _print(table: Any) -> None:
     _say("\n".join(line.rstrip() for line in capture.get().splitlines() if line.strip()))
 
 
-def _print_content(path: Path, content: Any) -> None:
+def _print_content(source: str, content: Any) -> None:
     table = _table("id", "start (UTC)", "end (UTC)", "rate (Hz)", "samples", "gaps", "overlaps")
     for row in content.rows:
         start, end = (_time(t) for t in (row.start_ns, row.end_ns))
         numbers = f"{row.rate_hz:g}", f"{row.samples:,}", str(row.gaps), str(row.overlaps)
         table.add_row(row.id, start, end, *(("", "text", "", "") if row.text else numbers))
-    _say(str(path))
+    _say(source)
     _print(table)
     n_ids = len({row.id for row in content.rows})
     ids, records = _count(n_ids, "id"), _count(content.records, "record")
     _say(f"{ids}, denoised as {records} (a record is one sensor over one stretch of time)")
+
+
+def _print_fields(source: str, content: Any) -> None:
+    columns = ["variable", "dimensions", "type", "units", "horizontal", "periodic", "time"]
+    table = _table(*columns)
+    for row in content.fields:
+        table.add_row(row.name, row.dims, row.dtype, row.units, row.horizontal or "?", row.periodic or "-", row.time)
+    _say(source)
+    _print(table)
+    _say(f"{_count(len(content.fields), 'variable')}; samples, and how many are missing, are not looked at")
 
 
 def _count(n: int, noun: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae import infer
+from geoae import catalog, infer
 from geoae.devices import prepare
 from geoae.errors import GeoAEError, InputError, OutputError
 from geoae.jobs.clean import Drawing, Options, Progress, clean
@@ -42,7 +42,7 @@ def denoise_files(
     Parameters
     ----------
     inputs
-        Files that ObsPy reads.
+        Files that ObsPy reads, or names of such in the data catalog.
     out, noise_out
         File (all inputs), folder (one file each; it must be there) or None (beside the input; no noise is written).
     options
@@ -69,7 +69,7 @@ def denoise_files(
         or files is told in the summary instead, and the others are done.
     """
     began, options = time.perf_counter(), options or Options()
-    inputs, notes = _once(inputs)
+    inputs, notes = _once([Path(place) for one in inputs for place in catalog.expand(one)])
     names = plan(inputs, out, noise_out, format_name, encoding, overwrite, plot)
     segments, problems, more = _scan(inputs, ids, start_time, end_time)
     notes += more

@@ -1,12 +1,18 @@
 """Look without touching: what a recording holds, what a model says of itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from geoae import model
-from geoae.errors import UnknownFormatError
-from geoae.readers import layout, seisbench, traces
+import numpy as np
+import xarray as xr
+
+from geoae import catalog, model
+from geoae.adapter import Adapter
+from geoae.axes import evidence
+from geoae.cf import grid_layout, sizes
+from geoae.errors import InputError, UnknownFormatError
+from geoae.readers import grids, layout, seisbench, traces
 from geoae.readers.layout import Segment
 
 
@@ -25,6 +31,24 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Field:
+    """One variable of a gridded data set."""
+
+    name: str
+    dims: str
+    """Names and sizes."""
+    dtype: str
+    """Of the samples; and of the file, where that is another."""
+    units: str
+    horizontal: str
+    """Names of the horizontal dimensions; empty where they are not known."""
+    periodic: str
+    """Those of them that close around the globe."""
+    time: str
+    """First and last."""
+
+
+@dataclass(frozen=True)
 class Content:
     """What `geoae info` prints."""
 
@@ -33,16 +57,32 @@ class Content:
     problems: list[str]
     records: int
     """Sensors and stretches of time that are denoised together."""
+    fields: list[Field] = field(default_factory=list)
 
 
-def info(path: Path) -> Content:
-    """List the traces of a recording, or the records of a data set by station.
+def info(source: str | Path) -> Content:
+    """List the traces of a recording, the records of a data set by station, or the variables of a gridded data set.
+
+    `source` is a path, a URL, or a name in the data catalog.
 
     Raises
     ------
     GeoAEError
         The file cannot be read.
     """
+    found = None if Path(source).exists() else catalog.find(str(source))
+    places = found.places if found else (source if "://" in str(source) else Path(source),)
+    if isinstance(places[0], Path) and not places[0].exists():
+        raise catalog.missing(source)
+    if isinstance(place := places[0], str) or grids.sniff(place) or place.suffix.lower() in grids.SUFFIXES:
+        content = _fields(place, found)
+    else:
+        content = _recording(place)
+    more = [f"the first of {len(places)} files"] if len(places) > 1 else []
+    return replace(content, notes=[*more, *content.notes])
+
+
+def _recording(path: Path) -> Content:
     if seisbench.sniff(path):
         return _data_set(seisbench.open_set(path))
     scan = traces.scan(path)
@@ -56,6 +96,48 @@ def info(path: Path) -> Content:
 def models() -> list[dict[str, Any]]:
     """What each shipped model says of itself."""
     return [model.describe(name) for name in model.shipped()]
+
+
+def _fields(place: Path | str, source: catalog.Source | None) -> Content:
+    adapter = source.adapter if source else Adapter()
+    options = {k: v for k, v in (source.options if source else {}).items() if k in ("group", "engine", "options")}
+    found = grids.contents(place, adapter=adapter, **options)
+    dims = source.options.get("dims") if source else None
+    rows, notes = [], []
+    for name, raw in found.items():
+        x = adapter(raw)
+        units, shape, horizontal, periodic, time = str(x.attrs.get("units", "")), sizes(x), "", "", _time(x)
+        try:
+            grid = grid_layout(x, dims)
+        except InputError as error:
+            notes.append(str(error))
+        else:
+            horizontal, time = ", ".join(grid.horizontal), grid.time or time
+            pairs = zip(grid.horizontal, grid.periodic, strict=True)
+            periodic = ", ".join(dim for dim, closes in pairs if closes)
+        rows.append(Field(name, shape, _dtype(x), units, horizontal, periodic, _span(x, time)))
+    grids.close([found])
+    return Content([], notes, [], 0, rows)
+
+
+def _dtype(x: xr.DataArray) -> str:
+    stored = np.dtype(x.encoding.get("dtype", x.dtype))
+    return x.dtype.name if stored.name == x.dtype.name else f"{x.dtype.name} from {stored.name}"
+
+
+def _time(x: xr.DataArray) -> str | None:
+    along = (str(name) for name, c in x.coords.items() if c.ndim < 2 and evidence(str(name), c.variable)[1] == "T")
+    return next(along, None)
+
+
+def _span(x: xr.DataArray, time: str | None) -> str:
+    if time is None or time not in x.coords:
+        return ""
+    coord = x.coords[time]
+    first, last = (str(t.astype("datetime64[s]")) if isinstance(t, np.datetime64) else str(t)
+                   for t in coord.values.ravel()[[0, -1]])  # fmt: skip
+    span = first if coord.size == 1 else f"{first} to {last}"
+    return span if coord.dtype.kind in "MO" else f"{time} {span}"
 
 
 def _row(parts: list[Segment]) -> Row:

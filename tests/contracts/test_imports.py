@@ -13,8 +13,9 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "geoae"
 LEVELS = [
     {"nets", "losses", "windows", "scaling", "resample", "corrupt", "metrics", "baselines", "recipe", "errors",
-     "timeaxis", "libmseed", "_version"},
-    {"model", "readers", "writers", "catalog", "checkpoint", "devices"},
+     "timeaxis", "libmseed", "axes", "cf", "adapter",
+     "blocks", "provenance", "runs", "_version"},
+    {"model", "readers", "writers", "catalog", "ledger", "checkpoint", "devices"},
     {"infer", "training", "mixing", "validation", "evaluation", "plot"},
     {"jobs", "api"},
     {"cli", "__main__"},
