@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from geoae import catalog, model
+from geoae import catalog, ledger, model, provenance
 from geoae.adapter import Adapter
 from geoae.axes import evidence
 from geoae.cf import grid_layout, sizes
 from geoae.errors import InputError, UnknownFormatError
-from geoae.readers import grids, layout, seisbench, traces
+from geoae.readers import cleaned, grids, layout, seisbench, traces
 from geoae.readers.layout import Segment
+from geoae.timeaxis import rate_hz as rate_of
+from geoae.timeaxis import sample_offset_ns
+from geoae.timeaxis import start_ns as start_of
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,9 @@ def info(source: str | Path) -> Content:
     places = found.places if found else (source if "://" in str(source) else Path(source),)
     if isinstance(places[0], Path) and not places[0].exists():
         raise catalog.missing(source)
-    if isinstance(place := places[0], str) or grids.sniff(place) or place.suffix.lower() in grids.SUFFIXES:
+    if isinstance(place := places[0], Path) and cleaned.sniff(place):
+        content = _cleaned(place)
+    elif isinstance(place, str) or grids.sniff(place) or place.suffix.lower() in grids.SUFFIXES:
         content = _fields(place, found)
     else:
         content = _recording(place)
@@ -96,6 +101,11 @@ def _recording(path: Path) -> Content:
 def models() -> list[dict[str, Any]]:
     """What each shipped model says of itself."""
     return [model.describe(name) for name in model.shipped()]
+
+
+def status(store: str | Path) -> ledger.Status:
+    """How far a store is that geoae writes; errors are those of `geoae.ledger.status`."""
+    return ledger.status(Path(store))
 
 
 def _fields(place: Path | str, source: catalog.Source | None) -> Content:
@@ -148,6 +158,19 @@ def _row(parts: list[Segment]) -> Row:
         first.id, min(starts), max(ends), first.rate_hz, sum(s.n for s in parts), *layout.gaps_and_overlaps(parts),
         first.text,
     )  # fmt: skip
+
+
+def _cleaned(path: Path) -> Content:
+    x = cleaned.read(path)
+    there, rows, rate = cleaned.finite(x), [], rate_of(x)
+    for name, samples in zip(x["id"].values, there, strict=True):
+        at = np.flatnonzero(samples)
+        first, last = (int(at[0]), int(at[-1])) if at.size else (0, 0)
+        start, end = (start_of(x) + int(sample_offset_ns(i, rate)) for i in (first, last))
+        rows.append(Row(str(name), start, end, rate, at.size, int(np.count_nonzero(np.diff(at) > 1)), 0))
+    by = provenance.settings(path)
+    notes = [f"denoised by model {by.get('model')} {by.get('digest')} from {by.get('source')}"]
+    return Content(rows, notes, [], 1)
 
 
 def _data_set(data: seisbench.SeisBenchSet) -> Content:

@@ -22,6 +22,7 @@ from geoae.timeaxis import start_ns
 
 READERS = {
     "seisbench": "geoae.readers.seisbench",
+    "cleaned": "geoae.readers.cleaned",
     "grids": "geoae.readers.grids",
     "traces": "geoae.readers.traces",
 }

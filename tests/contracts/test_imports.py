@@ -18,7 +18,7 @@ LEVELS = [
     {"model", "readers", "writers", "catalog", "ledger", "checkpoint", "devices"},
     {"infer", "training", "mixing", "validation", "evaluation", "plot"},
     {"jobs", "api"},
-    {"cli", "__main__"},
+    {"cli", "tables", "__main__"},
 ]  # fmt: skip
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 # room -> heavy libraries that its modules may load when they are imported, and when they are used
