@@ -115,9 +115,12 @@ def denoise(
     )
 
 
-def info(path: str | Path) -> look.Content:
-    """List what a recording holds: ids, times, rates, gaps, overlaps."""
-    return look.info(Path(path))
+def info(source: str | Path) -> look.Content:
+    """List what a recording holds (ids, times, rates, gaps, overlaps) or a gridded data set (variables, dimensions).
+
+    `source` is a path, a URL, or the name of a data set in data_catalog.yml.
+    """
+    return look.info(source)
 
 
 def models() -> list[str]:

@@ -1,17 +1,39 @@
 """Data sets by name: data_catalog.yml in the form of hydroMT v1, checked by pydantic."""
 
+import glob
+import math
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from geoae.errors import InputError, RecipeError, UnknownNameError
+from geoae.adapter import Adapter
+from geoae.errors import InputError, MissingFileError, RecipeError, UnknownNameError
 
 FILE = "data_catalog.yml"
 ENVIRONMENT = "GEOAE_CATALOG"
+# drivers of hydroMT -> our readers; options of its drivers that only say how xarray joins files and cuts chunks
+_READERS = {
+    name: "grids" for name in ("raster_xarray", "geodataset_xarray", "dataset_xarray", "netcdf", "zarr", "grib")
+}
+_TUNING = {"chunks", "combine", "parallel", "compat", "join", "coords", "data_vars", "combine_attrs", "ext_override"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where and how to read the data set of a name."""
+
+    name: str
+    places: tuple[Path | str, ...]
+    """Paths of what is there, or URLs."""
+    reader: str
+    options: dict[str, Any]
+    """Of the reader."""
+    adapter: Adapter
 
 
 class Driver(BaseModel):
@@ -23,6 +45,36 @@ class Driver(BaseModel):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+def _not_zero(value: float) -> float:
+    if not math.isfinite(value) or value == 0:
+        raise ValueError("expected a number other than 0")
+    return value
+
+
+class DataAdapter(BaseModel):
+    """What is changed on reading: renamed first, then x * unit_mult + unit_add under the new names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rename: dict[str, str] = Field(default_factory=dict)
+    unit_mult: dict[str, Annotated[float, AfterValidator(_not_zero)]] = Field(default_factory=dict)
+    unit_add: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(default_factory=dict)
+    """For "time" a shift in seconds."""
+
+
+class Metadata(BaseModel):
+    """What is known of the data; keys of one's own are welcome, such as url, licence, citation and notes."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    unit: str | None = None
+    """Units of the variables, after conversion."""
+    nodata: float | dict[str, float] | None = None
+    """Value of missing samples, where the files do not say."""
+    attrs: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Attributes of variables, such as ``{t2m: {units: degC}}``."""
+
+
 class Entry(BaseModel):
     """One data set."""
 
@@ -30,10 +82,14 @@ class Entry(BaseModel):
 
     data_type: str
     uri: str
-    """Path or URL; relative ones count from the catalog's `root`."""
+    """Path or URL; relative paths count from the catalog's `root`. The wildcards * and ?, {year} and {month} stand for
+    several files."""
     driver: Driver
-    metadata: dict[str, Any] = Field(default_factory=dict)
-    """url, licence, citation, units, notes."""
+    data_adapter: DataAdapter = Field(default_factory=DataAdapter)
+    metadata: Metadata = Field(default_factory=Metadata)
+    root: str | None = None
+    version: str | int | float | None = None
+    provider: str | None = None
 
     @field_validator("driver", mode="before")
     @classmethod
@@ -43,11 +99,11 @@ class Entry(BaseModel):
 
 
 class Catalog(BaseModel):
-    """All entries of one file, and the folder that their paths count from."""
+    """All entries of one file, and the folder or address that their paths count from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    root: Path
+    root: Path | str
     entries: dict[str, Entry]
 
 
@@ -65,10 +121,8 @@ def load_catalog(path: Path) -> Catalog:
         raise RecipeError(f"{path} cannot be read as a data catalog: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict) or not isinstance(meta := data.pop("meta", {}) or {}, dict):
         raise RecipeError(f"{path} cannot be read as a data catalog: expected names, each with its entry, and `meta`.")
-    roots = meta.get("roots") or ["."]
-    root = os.path.expandvars(roots if isinstance(roots, str) else str(roots[0]))
     try:
-        return Catalog(root=path.parent / root, entries=data)
+        return Catalog(root=_root(meta.get("roots"), path.parent), entries=data)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg'].lower()}" for e in error.errors())
         raise RecipeError(f"{path.name} is no data catalog: {faults}.") from error
@@ -103,14 +157,93 @@ def locate(data: str | Path) -> Path:
     """
     if Path(data).exists():
         return Path(data)
-    file = find_catalog()
-    entries = load_catalog(file) if file else None
-    if entries is None or str(data) not in entries.entries:
-        known = f" or one of {', '.join(sorted(entries.entries))} ({file})" if entries else f"; there is no {FILE} here"
+    source = find(str(data))
+    if source is None:
+        file = find_catalog()
+        known = f" or one of {names(file)}" if file else f"; there is no {FILE} here"
         raise UnknownNameError(f"There is no data set {str(data)!r}: give a path{known}.")
-    path = entries.root / os.path.expandvars(entries.entries[str(data)].uri)
-    if not path.exists():
-        unset = ", ".join(re.findall(r"\$\{?(\w+)", str(path)))
-        remedy = f"Set the environment variable {unset}" if unset else "Correct its uri, or its root"
-        raise InputError(f"Catalog entry {str(data)!r} of {file} points to {path}, which is not there. {remedy}.")
-    return path
+    if len(source.places) != 1 or not isinstance(place := source.places[0], Path):
+        raise InputError(f"Catalog entry {str(data)!r} is no single folder or file, which is needed here.")
+    return place
+
+
+def find(name: str) -> Source | None:
+    """The data set of that name in the catalog; None if there is no catalog, or no such name in it.
+
+    Raises
+    ------
+    RecipeError
+        The catalog cannot be read.
+    InputError
+        The entry's path is not there.
+    """
+    file = find_catalog()
+    catalog = load_catalog(file) if file else None
+    if catalog is None or name not in catalog.entries:
+        return None
+    entry = catalog.entries[name]
+    options = {key: value for key, value in entry.driver.options.items() if key not in _TUNING}
+    if "concat_dim" in options:
+        options["along"] = options.pop("concat_dim")
+    if "storage_options" in options:
+        options["options"] = {"storage_options": options.pop("storage_options")}
+    change, told = entry.data_adapter, entry.metadata
+    adapter = Adapter(change.rename, change.unit_mult, change.unit_add, told.nodata, told.attrs, told.unit)
+    reader = _READERS.get(entry.driver.name, entry.driver.name)
+    return Source(name, _places(name, entry, catalog, file), reader, options, adapter)
+
+
+def expand(data: str | Path) -> list[Path | str]:
+    """Paths of the data set of that name; `data` itself if there is such a path, or no such name."""
+    if Path(data).exists() or not is_name(str(data)):
+        return [data]
+    source = find(str(data))
+    return list(source.places) if source else [data]
+
+
+def is_name(text: str) -> bool:
+    """Whether a text may be the name of an entry: paths and URLs have separators."""
+    return bool(text) and Path(text).name == text
+
+
+def missing(place: str | Path) -> MissingFileError:
+    """The error for what is neither a file nor, where it may be a name, an entry of the catalog."""
+    file = find_catalog() if is_name(str(place)) else None
+    if file is None:
+        return MissingFileError(f"{place} does not exist. Check the name and the folder.")
+    return MissingFileError(f"{place} does not exist, nor is it one of the data sets {names(file)}.")
+
+
+def names(file: Path) -> str:
+    """All names of a catalog file, for a person.
+
+    Raises
+    ------
+    RecipeError
+        The catalog cannot be read.
+    """
+    return f"{', '.join(sorted(load_catalog(file).entries))} ({file})"
+
+
+def _root(roots: Any, folder: Path) -> Path | str:
+    """The first of the roots that is there, else the first."""
+    listed = [os.path.expandvars(str(one)) for one in ([roots] if isinstance(roots, str) else roots or ["."])]
+    found = [one if "://" in one else folder / one for one in listed]
+    return next((one for one in found if isinstance(one, str) or one.exists()), found[0])
+
+
+def _places(name: str, entry: Entry, catalog: Catalog, file: Path | None) -> tuple[Path | str, ...]:
+    uri = os.path.expandvars(re.sub(r"\{(year|month)(:[^}]*)?\}", "*", entry.uri))
+    root = os.path.expandvars(entry.root) if entry.root else catalog.root
+    if "://" in uri:
+        return (uri,)
+    if isinstance(root, str) and "://" in root:
+        return (f"{root.rstrip('/')}/{uri}",)
+    path = (file.parent if file else Path()) / root / uri if entry.root else Path(root) / uri
+    if path.exists():
+        return (path,)
+    if glob.has_magic(uri) and (found := sorted(glob.glob(str(path)))):  # noqa: PTH207 - may be absolute
+        return tuple(Path(one) for one in found)
+    unset = ", ".join(re.findall(r"\$\{?(\w+)", str(path)))
+    remedy = f"Set the environment variable {unset}" if unset else "Correct its uri, or its root"
+    raise InputError(f"Catalog entry {name!r} of {file} points to {path}, which is not there. {remedy}.")

@@ -1,6 +1,7 @@
 """The command line: arguments -> one job -> a printed summary. No arithmetic here, nothing heavy until it is needed."""
 
 import os
+import shlex
 import signal
 import sys
 import warnings
@@ -44,7 +45,10 @@ def denoise(
     out: Annotated[
         str | None,
         typer.Option(
-            "-o", "--out", metavar="PATH", help="File for all, or folder for one file each. [INPUT.denoised.mseed]"
+            "-o",
+            "--out",
+            metavar="PATH",
+            help="File for all, folder for one file each, or a store, NAME.zarr. [INPUT.denoised.mseed]",
         ),
     ] = None,
     format_name: Annotated[
@@ -84,7 +88,8 @@ def denoise(
     verbose: Verbose = False,
 ) -> None:
     """Take the noise out of recordings. Ids, times, rates, gaps and units come back as they came."""
-    with _errors():
+    is_store = out is not None and out.rstrip("/").lower().endswith(".zarr")
+    with _errors("what is done is kept: the same command goes on from there" if is_store else _NOTHING_LEFT):
         from geoae.jobs.clean import Options
         from geoae.jobs.denoise import denoise_files
 
@@ -93,28 +98,39 @@ def denoise(
             summary = denoise_files(
                 inputs, out, options, format_name=format_name.upper(), encoding=encoding.upper() if encoding else None,
                 ids=ids or (), start_time=start_time, end_time=end_time, noise_out=noise_out, plot=plot,
-                overwrite=overwrite, dry_run=dry_run, progress=progress,
+                overwrite=overwrite, dry_run=dry_run, progress=progress, command=shlex.join(["geoae", *sys.argv[1:]]),
             )  # fmt: skip
         _print_summary(summary, dry_run, quiet, verbose)
 
 
 @app.command()
-def info(inputs: Inputs) -> None:
-    """List what recordings hold: ids, times, rates, gaps, overlaps."""
+def info(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Recordings, gridded fields (netCDF, zarr, GRIB) or names in data_catalog.yml.", show_default=False
+        ),
+    ],
+) -> None:
+    """List what is there: ids, times, rates, gaps of recordings; variables, dimensions, units of gridded fields."""
     with _errors(), _warnings_in_one_line():
+        from geoae import tables
         from geoae.jobs.inspect import info as look
 
         problems = []
-        for path in inputs:
+        for source in inputs:
             try:
-                content = look(path)
+                content = look(source)
             except GeoAEError as error:
                 problems.append(str(error))
                 continue
             if content.rows:
-                _print_content(path, content)
+                _say(tables.recording(source, content))
+            if content.fields:
+                _say(tables.fields(source, content))
+            name = Path(source).name
             for note in content.notes:
-                _say(note if note.startswith(path.name) else f"{path.name}: {note}")
+                _say(note if note.startswith(name) else f"{name}: {note}")
             problems += content.problems
         _fail(problems)
 
@@ -123,16 +139,37 @@ def info(inputs: Inputs) -> None:
 def models() -> None:
     """List the models that come with geoae."""
     with _errors():
+        from geoae import tables
         from geoae.jobs.inspect import models as shipped
 
-        table = _table("model", "digest", "rate Hz", "takes Hz", "what for")
-        for facts in shipped():
-            c = facts["contract"]
-            low, high = c["rate_range_hz"]
-            table.add_row(
-                c["name"], facts["weights_sha256"][:12], f"{c['rate_hz']:g}", f"{low:g}-{high:g}", c["summary"]
-            )
-        _print(table)
+        _say(tables.models(shipped()))
+
+
+@app.command()
+def status(
+    stores: Annotated[
+        list[Path], typer.Argument(help="Zarr stores, finished or not, that geoae writes.", show_default=False)
+    ],
+) -> None:
+    """Tell how far a store is, when it was begun, by which model and from what."""
+    with _errors():
+        from geoae import tables
+        from geoae.jobs.inspect import status as look
+
+        problems = []
+        for store in stores:
+            try:
+                found = look(store)
+            except GeoAEError as error:
+                problems.append(str(error))
+                continue
+            _say(tables.status(store, found))
+            if found.finished and found.n_done < found.n_tasks:
+                missing = found.n_tasks - found.n_done
+                problems.append(
+                    f"{store} is damaged: {missing} of its blocks are missing. Make it anew with --overwrite."
+                )
+        _fail(problems)
 
 
 @app.command()
@@ -243,8 +280,11 @@ def _fail(problems: list[str]) -> None:
         raise typer.Exit(1)
 
 
+_NOTHING_LEFT = "nothing half-written is left"
+
+
 @contextmanager
-def _errors() -> Iterator[None]:
+def _errors(left: str = _NOTHING_LEFT) -> Iterator[None]:
     """Turn an error of ours into one line and exit code 1, and Ctrl-C into exit code 130, SIGTERM into 143."""
     try:
         yield
@@ -255,7 +295,7 @@ def _errors() -> Iterator[None]:
     except KeyboardInterrupt:
         number = _asked_to_stop[0] if _asked_to_stop else signal.SIGINT
         did = "interrupted" if number == signal.SIGINT else "terminated"
-        _say(f"geoae: {did}; nothing half-written is left", err=True)
+        _say(f"geoae: {did}; {left}", err=True)
         raise typer.Exit(128 + number) from None
 
 
@@ -264,6 +304,7 @@ def _warnings_in_one_line(quiet: bool = False) -> Iterator[None]:
     """What libraries warn of is a note to a person, without lines of code."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore" if quiet else "default")
+        warnings.simplefilter("ignore", ResourceWarning)  # of a file that an interruption left to be closed
         warnings.showwarning = lambda message, *_: _say(f"geoae: note: {' '.join(str(message).split())}", err=True)
         yield
 
@@ -297,73 +338,12 @@ def _say_row(row: dict[str, Any]) -> None:
     _say("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), err=True)
 
 
-def _table(*columns: str) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for i, name in enumerate(columns):
-        table.add_column(name, justify="left" if i == 0 else "right", overflow="fold")
-    return table
-
-
-def _print(table: Any) -> None:
-    from rich.console import Console
-
-    # a file or a pipe gets whole lines, whatever the width of a terminal; ids and names are no markup
-    console = Console(width=None if sys.stdout.isatty() else 1000, markup=False, emoji=False, highlight=False)
-    with console.capture() as capture:
-        console.print(table)
-    _say("\n".join(line.rstrip() for line in capture.get().splitlines() if line.strip()))
-
-
-def _print_content(path: Path, content: Any) -> None:
-    table = _table("id", "start (UTC)", "end (UTC)", "rate (Hz)", "samples", "gaps", "overlaps")
-    for row in content.rows:
-        start, end = (_time(t) for t in (row.start_ns, row.end_ns))
-        numbers = f"{row.rate_hz:g}", f"{row.samples:,}", str(row.gaps), str(row.overlaps)
-        table.add_row(row.id, start, end, *(("", "text", "", "") if row.text else numbers))
-    _say(str(path))
-    _print(table)
-    n_ids = len({row.id for row in content.rows})
-    ids, records = _count(n_ids, "id"), _count(content.records, "record")
-    _say(f"{ids}, denoised as {records} (a record is one sensor over one stretch of time)")
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
-
-
-def _time(ns: int) -> str:
-    from datetime import UTC, datetime
-
-    fraction = f"{ns % 10**9 // 1000:06d}"
-    digits = 3 if fraction.endswith("000") else 6
-    return datetime.fromtimestamp(ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M:%S") + f".{fraction[:digits]}"
-
-
 def _print_summary(summary: "Summary", dry_run: bool, quiet: bool, verbose: bool) -> None:
     if not quiet:
-        table = _table(
-            "trace", "samples", "gaps", *([] if dry_run else ["rms in", "rms out", "removed (dB)", "took (s)"])
-        )
-        for line in summary.lines:
-            values = [_number(line.rms_in, ".4g"), line.state or _number(line.rms_out, ".4g")]
-            values += [_number(line.removed_db, ".1f"), f"{line.seconds:.2f}"]
-            table.add_row(line.id, f"{line.samples:,}", str(line.gaps), *([] if dry_run else values))
-        _print(table)
-        if not dry_run:
-            _say("rms: about the mean, in the recording's own units; removed: 20 log10(rms in / rms out)")
+        from geoae import tables
+
+        _say(tables.summary(summary, dry_run))
         for note in summary.notes if verbose else [n for n in summary.notes if "unknown header" not in n]:
             _say(f"geoae: note: {' '.join(note.split())}", err=True)
-        shown = [str(p) for p in summary.outputs[:3]]
-        more = [f"{len(summary.outputs) - 3} more"] if len(summary.outputs) > 3 else []
-        did = "would write" if dry_run else "wrote"
-        how = "" if dry_run else f" (model {summary.model}, {summary.seconds:.1f} s)"
-        _say(f"{did} {', '.join(shown)}{' and ' if more else ''}{''.join(more)}{how}")
+        _say(tables.outputs(summary, dry_run))
     _fail(summary.problems)
-
-
-def _number(value: float, style: str) -> str:
-    text = format(value, style)
-    return "-" if text == "nan" else text

@@ -37,6 +37,10 @@ class OutputError(GeoAEError, OSError):
     """The output cannot be written; nothing half-written is left behind."""
 
 
+class StoreError(GeoAEError, ValueError):
+    """A store is unfinished, damaged, or was begun with other settings."""
+
+
 class UnknownNameError(GeoAEError, LookupError):
     """No model, net, reader or catalog entry has that name."""
 
@@ -47,3 +51,8 @@ class ModelFileError(GeoAEError, ValueError):
 
 class RecipeError(GeoAEError, ValueError):
     """A recipe or catalog file says something that geoae does not know."""
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, or else its kind."""
+    return " ".join(str(error).split()) or type(error).__name__

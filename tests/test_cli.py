@@ -17,7 +17,7 @@ from geoae.cli import app, main
 from tests.conftest import tiny_model
 
 START = UTCDateTime(2024, 1, 1)
-COMMANDS = ["denoise", "info", "models", "train", "evaluate"]
+COMMANDS = ["denoise", "info", "models", "status", "train", "evaluate"]
 
 
 def invoke(*words, **environment):

@@ -147,7 +147,7 @@ def _clean_record(
     """Work through one record block by block; yields samples done. A segment that the sink cannot hold is passed on."""
     infer.check_rate(record.rate_hz, model, "it")
     slots = infer.component_slots([i.rpartition(".")[2] for i in record.ids])
-    read = _remember(partial(traces.read_block, record, tell=ledger.tell))
+    read = remember(partial(traces.read_block, record, tell=ledger.tell))
     noise = infer.noise_reader(
         read, record.n, slots, record.rate_hz, model, batch=options.batch_size, above_band=options.above_band
     )
@@ -215,7 +215,7 @@ def _check_range(x: Array, dtype: np.dtype[Any]) -> None:
         raise InputError(f"values of {peak:.3g}, beyond the range of float32; ask for --encoding FLOAT64")
 
 
-def _remember(read: ReadSpan) -> ReadSpan:
+def remember(read: ReadSpan) -> ReadSpan:
     """Keep the last block: the net reads more than the region it answers for, and the region is read right after."""
     last: list[Any] = [0, 0, None]
 

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae import infer
+from geoae import catalog, infer
 from geoae.devices import prepare
-from geoae.errors import GeoAEError, InputError, OutputError
+from geoae.errors import InputError, OutputError
 from geoae.jobs.clean import Drawing, Options, Progress, clean
+from geoae.jobs.inputs import above, once, scan
 from geoae.jobs.outputs import Files, Memory, plan
+from geoae.jobs.store import Input, denoise_store, is_store, refuse_file_options
 from geoae.jobs.summary import Ledger, Summary, Trace
 from geoae.model import Model, load
 from geoae.readers import traces
-from geoae.readers.layout import Segment
 from geoae.writers.traces import check_format
 
 
@@ -35,6 +36,7 @@ def denoise_files(
     plot: Path | None = None,
     overwrite: bool = False,
     dry_run: bool = False,
+    command: str = "",
     progress: Progress = lambda done, total: None,
 ) -> Summary:
     """Denoise files, all of them together: components and neighbouring hours in separate files are seen as one record.
@@ -42,9 +44,10 @@ def denoise_files(
     Parameters
     ----------
     inputs
-        Files that ObsPy reads.
+        Files that ObsPy reads, or names of such in the data catalog.
     out, noise_out
         File (all inputs), folder (one file each; it must be there) or None (beside the input; no noise is written).
+        `out` may be a zarr store to be, a name that ends in .zarr, see `geoae.jobs.store`.
     options
         Model and how to run it; None: the default model, as fast as this machine is.
     format_name, encoding
@@ -59,6 +62,8 @@ def denoise_files(
         Replace outputs that are there.
     dry_run
         Read headers and say what would be done.
+    command
+        For the history of a store: what was typed.
     progress
         Called with (samples done, samples in all).
 
@@ -69,9 +74,16 @@ def denoise_files(
         or files is told in the summary instead, and the others are done.
     """
     began, options = time.perf_counter(), options or Options()
-    inputs, notes = _once(inputs)
+    inputs, notes = once([Path(place) for one in inputs for place in catalog.expand(one)])
+    if is_store(out) or is_store(noise_out):
+        refuse_file_options(format_name, encoding, noise_out, plot)
+        segments, problems, more = scan(inputs, ids, start_time, end_time)
+        return denoise_store(
+            Input(inputs, segments, problems, notes + more), Path(str(out)), options,
+            command=command, overwrite=overwrite, dry_run=dry_run, progress=progress,
+        )  # fmt: skip
     names = plan(inputs, out, noise_out, format_name, encoding, overwrite, plot)
-    segments, problems, more = _scan(inputs, ids, start_time, end_time)
+    segments, problems, more = scan(inputs, ids, start_time, end_time)
     notes += more
     check_format(names.format, encoding, (s.id for s in segments if not s.text))
     ledger = Ledger(segments)
@@ -84,7 +96,7 @@ def denoise_files(
         rows = ledger.conclude()
     failed, noted = _told(rows, sink)
     problems += [*ledger.losses, *failed, *sink.problems]
-    notes += [*sink.notes, *noted, *_above(segments, model, options)]
+    notes += [*sink.notes, *noted, *above(segments, model, options)]
     outputs = sink.outputs
     if not outputs:
         told = "; ".join(problems) or "there are only text channels, and nothing to denoise"
@@ -141,50 +153,6 @@ def draw(drawing: Drawing, path: Path, model: Model) -> Path:
     finally:
         part.unlink(missing_ok=True)
     return path
-
-
-def _once(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """Each file once, whatever its names."""
-    found: dict[Path, Path] = {}
-    notes = []
-    for path in inputs:
-        if path.resolve() in found:
-            notes.append(f"{path} was given more than once and is taken once.")
-        found.setdefault(path.resolve(), path)
-    return list(found.values()), notes
-
-
-def _scan(
-    inputs: Sequence[Path], ids: Sequence[str], start_time: str | None, end_time: str | None
-) -> tuple[list[Segment], list[str], list[str]]:
-    """Segments of all inputs, with problems and notes; where only some of them can be read, the others are."""
-    segments: list[Segment] = []
-    problems: list[str] = []
-    notes: list[str] = []
-    for path in inputs:
-        try:
-            scan = traces.scan(path, ids, start_time, end_time)
-        except GeoAEError as error:
-            if len(inputs) == 1:
-                raise
-            problems.append(str(error))
-            continue
-        segments += scan.segments
-        problems += scan.losses
-        notes += scan.notes
-    if not segments:
-        raise InputError("; ".join(line.rstrip(".") for line in (*problems, *notes)) + ". No output was written.")
-    return segments, problems, notes
-
-
-def _above(segments: list[Segment], model: Model, options: Options) -> list[str]:
-    """Noise above the model's band stays unless asked for: said once, or a cleaned trace looks noisy for no reason."""
-    limit = model.contract.rate_hz
-    ids = sorted({s.id for s in segments if not s.text and limit * 1.02 < s.rate_hz <= model.contract.rate_range_hz[1]})
-    if not ids or options.above_band != "pass":
-        return []
-    named = ids[0] if len(ids) == 1 else f"{ids[0]} and {len(ids) - 1} more"
-    return [f"{named}: what lies above {limit / 2:g} Hz is passed through; --above-band remove takes it away."]
 
 
 def _told(rows: list[Trace], sink: Files) -> tuple[list[str], list[str]]:

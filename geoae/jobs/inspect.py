@@ -1,13 +1,22 @@
 """Look without touching: what a recording holds, what a model says of itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from geoae import model
-from geoae.errors import UnknownFormatError
-from geoae.readers import layout, seisbench, traces
+import numpy as np
+import xarray as xr
+
+from geoae import catalog, ledger, model, provenance
+from geoae.adapter import Adapter
+from geoae.axes import evidence
+from geoae.cf import grid_layout, sizes
+from geoae.errors import InputError, UnknownFormatError
+from geoae.readers import cleaned, grids, layout, seisbench, traces
 from geoae.readers.layout import Segment
+from geoae.timeaxis import rate_hz as rate_of
+from geoae.timeaxis import sample_offset_ns
+from geoae.timeaxis import start_ns as start_of
 
 
 @dataclass(frozen=True)
@@ -25,6 +34,24 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Field:
+    """One variable of a gridded data set."""
+
+    name: str
+    dims: str
+    """Names and sizes."""
+    dtype: str
+    """Of the samples; and of the file, where that is another."""
+    units: str
+    horizontal: str
+    """Names of the horizontal dimensions; empty where they are not known."""
+    periodic: str
+    """Those of them that close around the globe."""
+    time: str
+    """First and last."""
+
+
+@dataclass(frozen=True)
 class Content:
     """What `geoae info` prints."""
 
@@ -33,16 +60,34 @@ class Content:
     problems: list[str]
     records: int
     """Sensors and stretches of time that are denoised together."""
+    fields: list[Field] = field(default_factory=list)
 
 
-def info(path: Path) -> Content:
-    """List the traces of a recording, or the records of a data set by station.
+def info(source: str | Path) -> Content:
+    """List the traces of a recording, the records of a data set by station, or the variables of a gridded data set.
+
+    `source` is a path, a URL, or a name in the data catalog.
 
     Raises
     ------
     GeoAEError
         The file cannot be read.
     """
+    found = None if Path(source).exists() else catalog.find(str(source))
+    places = found.places if found else (source if "://" in str(source) else Path(source),)
+    if isinstance(places[0], Path) and not places[0].exists():
+        raise catalog.missing(source)
+    if isinstance(place := places[0], Path) and cleaned.sniff(place):
+        content = _cleaned(place)
+    elif isinstance(place, str) or grids.sniff(place) or place.suffix.lower() in grids.SUFFIXES:
+        content = _fields(place, found)
+    else:
+        content = _recording(place)
+    more = [f"the first of {len(places)} files"] if len(places) > 1 else []
+    return replace(content, notes=[*more, *content.notes])
+
+
+def _recording(path: Path) -> Content:
     if seisbench.sniff(path):
         return _data_set(seisbench.open_set(path))
     scan = traces.scan(path)
@@ -58,6 +103,53 @@ def models() -> list[dict[str, Any]]:
     return [model.describe(name) for name in model.shipped()]
 
 
+def status(store: str | Path) -> ledger.Status:
+    """How far a store is that geoae writes; errors are those of `geoae.ledger.status`."""
+    return ledger.status(Path(store))
+
+
+def _fields(place: Path | str, source: catalog.Source | None) -> Content:
+    adapter = source.adapter if source else Adapter()
+    options = {k: v for k, v in (source.options if source else {}).items() if k in ("group", "engine", "options")}
+    found = grids.contents(place, adapter=adapter, **options)
+    dims = source.options.get("dims") if source else None
+    rows, notes = [], []
+    for name, raw in found.items():
+        x = adapter(raw)
+        units, shape, horizontal, periodic, time = str(x.attrs.get("units", "")), sizes(x), "", "", _time(x)
+        try:
+            grid = grid_layout(x, dims)
+        except InputError as error:
+            notes.append(str(error))
+        else:
+            horizontal, time = ", ".join(grid.horizontal), grid.time or time
+            pairs = zip(grid.horizontal, grid.periodic, strict=True)
+            periodic = ", ".join(dim for dim, closes in pairs if closes)
+        rows.append(Field(name, shape, _dtype(x), units, horizontal, periodic, _span(x, time)))
+    grids.close([found])
+    return Content([], notes, [], 0, rows)
+
+
+def _dtype(x: xr.DataArray) -> str:
+    stored = np.dtype(x.encoding.get("dtype", x.dtype))
+    return x.dtype.name if stored.name == x.dtype.name else f"{x.dtype.name} from {stored.name}"
+
+
+def _time(x: xr.DataArray) -> str | None:
+    along = (str(name) for name, c in x.coords.items() if c.ndim < 2 and evidence(str(name), c.variable)[1] == "T")
+    return next(along, None)
+
+
+def _span(x: xr.DataArray, time: str | None) -> str:
+    if time is None or time not in x.coords:
+        return ""
+    coord = x.coords[time]
+    first, last = (str(t.astype("datetime64[s]")) if isinstance(t, np.datetime64) else str(t)
+                   for t in coord.values.ravel()[[0, -1]])  # fmt: skip
+    span = first if coord.size == 1 else f"{first} to {last}"
+    return span if coord.dtype.kind in "MO" else f"{time} {span}"
+
+
 def _row(parts: list[Segment]) -> Row:
     first = parts[0]
     starts = [s.start_ns for s in parts]
@@ -66,6 +158,19 @@ def _row(parts: list[Segment]) -> Row:
         first.id, min(starts), max(ends), first.rate_hz, sum(s.n for s in parts), *layout.gaps_and_overlaps(parts),
         first.text,
     )  # fmt: skip
+
+
+def _cleaned(path: Path) -> Content:
+    x = cleaned.read(path)
+    there, rows, rate = cleaned.finite(x), [], rate_of(x)
+    for name, samples in zip(x["id"].values, there, strict=True):
+        at = np.flatnonzero(samples)
+        first, last = (int(at[0]), int(at[-1])) if at.size else (0, 0)
+        start, end = (start_of(x) + int(sample_offset_ns(i, rate)) for i in (first, last))
+        rows.append(Row(str(name), start, end, rate, at.size, int(np.count_nonzero(np.diff(at) > 1)), 0))
+    by = provenance.settings(path)
+    notes = [f"denoised by model {by.get('model')} {by.get('digest')} from {by.get('source')}"]
+    return Content(rows, notes, [], 1)
 
 
 def _data_set(data: seisbench.SeisBenchSet) -> Content:

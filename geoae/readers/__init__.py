@@ -3,7 +3,9 @@
 A reader is a module with `sniff(path)` and `read(path)`; others join through the entry-point group "geoae.readers".
 """
 
+import glob
 import importlib
+import inspect
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -13,47 +15,57 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from geoae import catalog
 from geoae.errors import InputError, UnknownFormatError, UnknownNameError
 from geoae.readers.layout import FAMILIES
 from geoae.timeaxis import start_ns
 
-READERS = {"seisbench": "geoae.readers.seisbench", "traces": "geoae.readers.traces"}
+READERS = {
+    "seisbench": "geoae.readers.seisbench",
+    "cleaned": "geoae.readers.cleaned",
+    "grids": "geoae.readers.grids",
+    "traces": "geoae.readers.traces",
+}
 """What lives in the house, in the order in which it is asked: the cheapest to ask comes first."""
 
 Uri = str | Path | Sequence[str | Path]
 
 
 def read(uri: Uri, reader: str | None = None, **selection: Any) -> xr.DataArray | xr.DataTree:
-    """Read a recording or data set; samples are read when they are used.
+    """Read a recording, field or data set; samples are read when they are used.
 
     Parameters
     ----------
     uri
-        A file, a folder in the SeisBench form, or several files whose records belong together.
+        A file or store, a folder in the SeisBench form, a URL, a pattern with wildcards, or several files that belong
+        together; or the name of a data set in data_catalog.yml.
     reader
         Name of a reader; found by looking into the file if left out.
     **selection
-        Passed to the reader: `ids`, `start_time`, `end_time` for recordings.
+        Passed to the reader: `ids`, `start_time`, `end_time` for recordings, `var`, `dims`, `along` for gridded fields.
 
     Returns
     -------
     DataArray or DataTree
-        The one record, or a tree with one child per record, each holding the variable "trace".
+        The one record or variable. Else a tree: of records with one child each, holding the variable "trace"; of
+        variables of a gridded data set with all of them at its root, so that ``tree["t2m"]`` is one.
 
     Raises
     ------
     InputError
-        If there is no such file, or nothing in it matches the selection.
+        If there is no such file, nothing in it matches the selection, or the reader knows no such selection.
     UnknownFormatError
         If no reader recognises the file.
     UnknownNameError
-        If there is no reader of that name.
+        If there is no reader or variable of that name.
     """
     records = read_records(uri, reader, **selection)
     if not records:
         raise InputError(f"{_name(uri)} holds no samples that match. List what is in it with `geoae info`.")
     if len(records) == 1:
         return records[0]
+    if len({record.name for record in records}) == len(records):
+        return _variables(records)
     names = _tree_names(records)
     return xr.DataTree.from_dict(
         {name: record.to_dataset(name="trace") for name, record in zip(names, records, strict=True)}
@@ -61,13 +73,29 @@ def read(uri: Uri, reader: str | None = None, **selection: Any) -> xr.DataArray 
 
 
 def read_records(uri: Uri, reader: str | None = None, **selection: Any) -> list[xr.DataArray]:
-    """Read a recording or data set as a list with one array per record; parameters and errors are those of `read`."""
-    paths = [Path(uri)] if isinstance(uri, str | Path) else [Path(one) for one in uri]
-    if not paths:
+    """Read as `read` does, into a list with one array per record or variable; parameters and errors are its."""
+    given = [uri] if isinstance(uri, str | Path) else list(uri)
+    if not given:
         raise InputError("No file was given. Name at least one.")
-    module = _load(reader) if reader is not None else _find(paths[0])
-    found = module.read(paths if len(paths) > 1 else paths[0], **selection)
-    return [found] if isinstance(found, xr.DataArray) else list(found)
+    source = _catalogued(given)
+    if source is not None:
+        reader = reader or source.reader
+        selection = {**source.options, **selection}
+        places: list[Path | str] = list(source.places)
+    else:
+        places = [place for one in given for place in _places(one)]
+    module = _load(reader) if reader is not None else _find(places[0])
+    known = inspect.signature(module.read).parameters
+    if source is not None and "adapter" in known:
+        selection["adapter"] = source.adapter
+    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+    if (unknown := [name for name in selection if name not in known]) and not open_ended:
+        takes = [name for name in list(known)[1:] if name != "adapter"]
+        raise InputError(f"The reader {module.__name__.rpartition('.')[2]!r} of {places[0]} does not know "
+                         f"{', '.join(unknown)}; it takes {', '.join(takes) or 'nothing more'}.")  # fmt: skip
+    found = module.read(places if len(places) > 1 else places[0], **selection)
+    records = [found] if isinstance(found, xr.DataArray) else list(found)
+    return records if source is None or "adapter" in known else [source.adapter(record) for record in records]
 
 
 def reader_names() -> list[str]:
@@ -84,18 +112,47 @@ def _load(name: str) -> ModuleType:
     raise UnknownNameError(f"No reader is called {name!r}. There are: {', '.join(reader_names())}.")
 
 
-def _find(path: Path) -> ModuleType:
-    if not path.exists():
-        # the same words whether the reader is named or looked for
-        _load("traces").scan(path)
+def _catalogued(given: Sequence[str | Path]) -> "catalog.Source | None":
+    """The data set of the catalog that is meant, where one name is given and no such file is there."""
+    text = str(given[0])
+    if len(given) > 1 or not catalog.is_name(text) or Path(text).exists():
+        return None
+    return catalog.find(text)
+
+
+def _places(one: str | Path) -> list[Path | str]:
+    """Paths of one input: several where it has wildcards; a URL stays text, since a path would lose its slashes."""
+    text = str(one)
+    if "://" in text:
+        return [text]
+    if glob.has_magic(text) and not Path(one).exists():
+        return [Path(found) for found in sorted(glob.glob(text))] or [Path(one)]  # noqa: PTH207 - may be absolute
+    return [Path(one)]
+
+
+def _find(place: Path | str) -> ModuleType:
+    if isinstance(place, str):
+        return _load("grids")
+    if not place.exists():
+        raise catalog.missing(place)
     # our own first: what others bring is only loaded once that is needed
     for name in [*READERS, *(name for name in reader_names() if name not in READERS)]:
         module = _load(name)
-        if module.sniff(path):
+        if module.sniff(place):
             return module
-    if path.is_file():
-        _load("traces").scan(path)
-    raise UnknownFormatError(f"{path} is nothing that can be read. Readers asked: {', '.join(reader_names())}.")
+    if _load("grids").opens(place):
+        return _load("grids")
+    if place.is_file():
+        _load("traces").scan(place)
+    raise UnknownFormatError(f"{place} is nothing that can be read. Readers asked: {', '.join(reader_names())}.")
+
+
+def _variables(records: Sequence[xr.DataArray]) -> xr.DataTree:
+    """Variables at the root of a tree; those whose coordinates differ, such as levels of GRIB, each in a child."""
+    try:
+        return xr.DataTree(xr.merge(records, compat="equals", join="exact", combine_attrs="drop"))
+    except ValueError:
+        return xr.DataTree.from_dict({str(record.name): record.to_dataset() for record in records})
 
 
 def _name(uri: Uri) -> str:

@@ -220,6 +220,12 @@ def read(
     return [open_record(record) for record in arrange(segments)]
 
 
+def float_dtype(record: Record) -> np.dtype[Any]:
+    """float64 where a file holds that, else float32: enough for what is left of whole numbers when noise is gone."""
+    kinds = {placed.segment.locator.dtype for placed in record.placed}  # type: ignore[attr-defined]
+    return np.dtype(np.float64 if any(kind.kind == "f" and kind.itemsize > 4 for kind in kinds) else np.float32)
+
+
 def _block_dtype(record: Record) -> np.dtype[Any]:
     kinds = {placed.segment.locator.dtype for placed in record.placed}  # type: ignore[attr-defined]
     return np.dtype(np.float32) if np.result_type(np.float32, *kinds) == np.float32 else np.dtype(np.float64)

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from obspy import Stream, Trace, UTCDateTime
+from typer.testing import CliRunner
 
 from geoae import model
+from geoae.cli import app
 from geoae.errors import MissingFileError, UnknownFormatError
-from geoae.jobs.inspect import info, models
+from geoae.jobs.inspect import Field, info, models
 from tests.conftest import write_seisbench
 
 START = UTCDateTime(2024, 1, 1)
@@ -68,6 +71,39 @@ def test_data_sets(tmp_path):
     content = info(write_seisbench(tmp_path / "set", rows, [np.zeros((3, 10))] * 3))
     assert content.records == 3
     assert content.notes == ["a data set of 3 records from 2 stations: XX.A (2), XX.B (1)"]
+
+
+def gridded(path: Path) -> Path:
+    packed = {"dtype": "i2", "scale_factor": 0.01, "_FillValue": -1}
+    days = np.arange("2020-01-01", "2020-01-04", dtype="M8[D]").astype("M8[ns]")
+    data = xr.Dataset(
+        {"t2m": (("time", "lat", "lon"), np.zeros((3, 4, 8)), {"units": "K"}),
+         "top": (("time", "a", "b"), np.ones((3, 4, 5)))},
+        {"time": days, "lat": np.linspace(60, -60, 4), "lon": np.arange(8) * 45.0},
+    )  # fmt: skip
+    data.to_netcdf(path, engine="h5netcdf", encoding={"t2m": packed})
+    return path
+
+
+def test_gridded_fields(tmp_path):
+    """Each variable with its dimensions, units and times; what is unclear about one is a note."""
+    content = info(gridded(tmp_path / "a.nc"))
+    days = "2020-01-01T00:00:00 to 2020-01-03T00:00:00"
+    assert content.fields == [
+        Field("t2m", "time 3, lat 4, lon 8", "float64 from int16", "K", "lat, lon", "lon", days),
+        Field("top", "time 3, a 4, b 5", "float64", "", "", "", days),
+    ]
+    assert content.rows == content.problems == []
+    assert [note.partition(":")[0] for note in content.notes] == ["top"]
+    shown = CliRunner().invoke(app, ["info", str(tmp_path / "a.nc"), str(tmp_path / "none.nc")])
+    assert shown.exit_code == 1
+    lines = shown.stdout.splitlines()
+    assert lines[0] == str(tmp_path / "a.nc")
+    for word in ("t2m", "time 3, lat 4, lon 8", "float64 from int16", "K", "lat, lon", days):
+        assert word in lines[3]
+    assert "--dims a,b" in lines[-1]
+    assert shown.stderr == f"geoae: {tmp_path / 'none.nc'} does not exist. Check the name and the folder.\n"
+    gridded(tmp_path / "a.nc")  # the file is not held open
 
 
 def test_what_cannot_be_read(tmp_path):

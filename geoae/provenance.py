@@ -1,0 +1,155 @@
+"""What a store says about itself: how it was made, how its arrays are divided, and which blocks are there.
+
+Read from JSON and file names alone: how far a store is can be told without zarr and xarray.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae.blocks import Part, Variable
+from geoae.errors import GeoAEError, InputError, StoreError, one_line
+
+PREFIX = "geoae_"
+"""Of the attributes that geoae gives a store."""
+FINGERPRINT, PARTS, STARTED = f"{PREFIX}fingerprint", f"{PREFIX}parts", f"{PREFIX}started"
+Identity = Mapping[str, Any]
+
+
+def fingerprint(identity: Identity, base: str | None = None) -> str:
+    """16 hex digits that change with anything that decides a result; `base`: those of the store that is appended to."""
+    return hashlib.sha256(json.dumps([dict(identity), base], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def differences(old: Identity, new: Identity) -> str:
+    """What differs, as ``name: old -> new``; empty where nothing does.
+
+    Examples
+    --------
+    >>> differences({"model": "a", "window": [64, 64]}, {"model": "b", "window": [64, 64]})
+    'model: a -> b'
+    """
+    keys = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
+    return "; ".join(f"{key}: {_say(old.get(key))} -> {_say(new.get(key))}" for key in keys)
+
+
+def now() -> str:
+    """UTC; or SOURCE_DATE_EPOCH, seconds since 1970, where results are to be the same byte by byte on another day."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    try:
+        moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
+    except (ValueError, OverflowError, OSError):
+        raise InputError(
+            f"SOURCE_DATE_EPOCH is {epoch!r}; it should be whole seconds since 1970, or not set."
+        ) from None
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def attributes(store: Path) -> dict[str, Any]:
+    """Attributes of a finished store.
+
+    Raises
+    ------
+    StoreError
+        It is damaged, or not a zarr store of format 3.
+    """
+    return dict(_metadata(store, store)["attributes"])
+
+
+def settings(store: Path) -> dict[str, Any]:
+    """What geoae says in the attributes of a finished store, without the prefix; see `attributes`."""
+    return {k.removeprefix(PREFIX): v for k, v in attributes(store).items() if k.startswith(PREFIX)}
+
+
+def is_result(store: Path, identity: Identity) -> bool:
+    """Whether a finished store is the result of a run with this identity."""
+    try:
+        return attributes(store).get(FINGERPRINT) == fingerprint(identity)
+    except StoreError:
+        return False
+
+
+def parts_attribute(parts: Iterable[Part]) -> str:
+    """What `finished_parts` reads: ``name axes variable variable; name ...``."""
+    return "; ".join(" ".join([part.name, str(part.n_axes), *(v.name for v in part.variables)]) for part in parts)
+
+
+def finished_parts(store: Path) -> tuple[Part, ...]:
+    """How a finished store is divided.
+
+    Raises
+    ------
+    StoreError
+        It is damaged, or not a store that geoae wrote.
+    """
+    groups = attributes(store).get(PARTS)
+    if not isinstance(groups, str):
+        raise StoreError(f"{store} was not written by geoae: its attributes do not say how it is divided.")
+    try:
+        return tuple(_part(store, *group.split()) for group in groups.split("; "))
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        if isinstance(error, GeoAEError):
+            raise
+        raise StoreError(f"{store} is damaged: {one_line(error)}.") from error
+
+
+def present(store: Path, parts: Iterable[Part]) -> NDArray[np.bool_]:
+    """Which tasks are done, by number: one look at the folder of each variable.
+
+    Raises
+    ------
+    FileNotFoundError
+        A variable has no folder.
+    """
+    return np.concatenate([np.zeros(0, bool), *(_present(store, part) for part in parts)])
+
+
+def _present(store: Path, part: Part) -> NDArray[np.bool_]:
+    done = np.ones(part.counts, bool)
+    for variable in part.variables:
+        found = np.zeros(part.counts, bool)
+        named = re.compile(r"c" + r"\.(\d+)" * len(variable.shape))
+        with os.scandir(store / variable.name) as entries:
+            blocks = [match.groups() for entry in entries if (match := named.fullmatch(entry.name))]
+        keys = np.array(blocks, dtype=np.intp).reshape(-1, len(variable.shape))[:, : part.n_axes]
+        found[tuple(keys[(keys < part.counts).all(axis=1)].T)] = True
+        done &= found
+    return done.ravel()
+
+
+def _part(store: Path, name: str, n_axes: str, *variables: str) -> Part:
+    return Part(name, int(n_axes), tuple(_variable(store, v) for v in variables))
+
+
+def _variable(store: Path, name: str) -> Variable:
+    facts = _metadata(store, store / name)
+    block = tuple(facts["chunk_grid"]["configuration"]["chunk_shape"])
+    codec = facts["codecs"][0]
+    inner = tuple(codec["configuration"]["chunk_shape"]) if codec["name"] == "sharding_indexed" else None
+    dims, shape = tuple(facts["dimension_names"]), tuple(facts["shape"])
+    return Variable(name, dims, shape, facts["data_type"], inner or block, block if inner else None)
+
+
+def _metadata(store: Path, folder: Path) -> Any:
+    try:
+        facts = json.loads((folder / "zarr.json").read_text())
+        if not isinstance(facts["attributes"], dict):
+            raise TypeError("its attributes are no table")
+    except (FileNotFoundError, NotADirectoryError):
+        what = "is not a zarr store of format 3" if folder == store else f"is damaged: it lacks {folder.name!r}"
+        raise StoreError(f"{store} {what}.") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{store} is damaged ({folder / 'zarr.json'}: {one_line(error)}).") from error
+    return facts
+
+
+def _say(value: Any) -> str:
+    return "none" if value is None else value if isinstance(value, str) else json.dumps(value)

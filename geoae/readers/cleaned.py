@@ -1,0 +1,60 @@
+"""Records in zarr stores that geoae wrote: lazy (channel, time) arrays, as their recordings were."""
+
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from geoae import provenance
+from geoae.errors import DamagedFileError, StoreError, one_line
+from geoae.timeaxis import time_coordinates
+
+KIND, RECORD = "kind", "record"
+"""Setting of a store that holds one record."""
+START = "start_time"
+"""Attribute of its variable: time of the first sample to the ns, so that the time axis need not be read."""
+_BLOCK = 1 << 20
+
+
+def sniff(path: str | Path) -> bool:
+    """Tell whether a folder is a store of a record that geoae wrote. Never raises."""
+    try:
+        return provenance.settings(Path(path)).get(KIND) == RECORD
+    except (StoreError, OSError):
+        return False
+
+
+def read(path: str | Path) -> xr.DataArray:
+    """Read the record; samples are read when they are used.
+
+    Dims (channel, time); coords channel (codes), id, and a lazy time axis. Gaps are NaN.
+
+    Raises
+    ------
+    DamagedFileError
+        Blocks of the store are missing, or it cannot be opened.
+    """
+    path = Path(path)
+    try:
+        parts = provenance.finished_parts(path)
+        missing = int((~provenance.present(path, parts)).sum())
+        x = xr.open_zarr(path, chunks=None, drop_variables=["time"])[parts[0].name]
+        start = int(np.datetime64(x.attrs.pop(START), "ns").astype(np.int64))
+        rate = float(x.attrs["sampling_rate_hz"])
+    except Exception as error:  # what a damaged store does to zarr and xarray has many kinds
+        raise DamagedFileError(f"{path} is damaged: {one_line(error)}. Make it anew with --overwrite.") from error
+    if missing:
+        raise DamagedFileError(
+            f"{path} is damaged: {missing} of its blocks are missing. Make it anew with --overwrite."
+        )
+    for name in ("channel", "id"):  # as the other readers have text
+        x = x.assign_coords({name: ("channel", x[name].values.astype(object))})
+    return x.assign_coords(time_coordinates(start, rate, x.sizes["time"]))
+
+
+def finite(x: xr.DataArray) -> NDArray[np.bool_]:
+    """Which samples of a record are there, looked up block by block."""
+    n = x.sizes["time"]
+    spans = (slice(start, start + _BLOCK) for start in range(0, n, _BLOCK))
+    return np.concatenate([np.isfinite(x[:, span].values) for span in spans], axis=1)

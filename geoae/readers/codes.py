@@ -1,0 +1,67 @@
+"""The latent codes in a store that geoae wrote, and what it takes to decode them. No sample is read."""
+
+from pathlib import Path
+
+import xarray as xr
+
+from geoae import ledger, provenance
+from geoae.errors import InputError, StoreError, one_line
+
+OF = "geoae_of"
+"""Attribute of codes: the cleaned variable that they belong to."""
+
+
+def open_codes(store: str | Path, variable: str | None = None) -> xr.Dataset:
+    """Open codes and their windows' scaling, reconstruction error and places, lazily.
+
+    Parameters
+    ----------
+    store
+        A finished zarr store.
+    variable
+        Which codes, where the store holds those of several variables: the name of the variable, or of the codes.
+
+    Returns
+    -------
+    Dataset
+        ``code`` (window dims..., latent), and of offset, slope, gain (window dims...[, component]), recon_error and
+        n_valid (window dims...) what was stored; windows' coordinates; attributes of the store.
+
+    Raises
+    ------
+    MissingFileError
+        There is no such store.
+    StoreError
+        It is not finished, holds no codes, was not written by geoae, or is damaged.
+    InputError
+        It holds codes of several variables, and not of `variable`, or none was named.
+    """
+    path = Path(store).resolve()
+    if not path.exists():
+        how_far = ledger.status(path)
+        raise StoreError(
+            f"{path} is not finished: {how_far.n_done} of {how_far.n_tasks} blocks are done. "
+            "Run the command that makes it again; it goes on from there."
+        )
+    parts = provenance.finished_parts(path)
+    codes = {part.name: part for part in parts if part.n_axes < len(part.variables[0].dims)}
+    if not codes:
+        there = ", ".join(v.name for part in parts for v in part.variables)
+        raise StoreError(f"{path} holds no codes, only {there}. Make them with geoae encode, or geoae denoise --codes.")
+    if missing := int((~provenance.present(path, codes.values())).sum()):
+        raise StoreError(
+            f"{path} is damaged: {missing} blocks of its codes are missing. Make it anew with --overwrite."
+        )
+    try:
+        data = xr.open_zarr(path, chunks={})
+    except Exception as error:  # what a damaged store does to zarr and xarray has many kinds
+        raise StoreError(f"{path} is damaged: {one_line(error)}.") from error
+    found = [name for name in codes if variable in (None, name, data[name].attrs.get(OF))]
+    if len(found) != 1:
+        choices = ", ".join(str(data[name].attrs.get(OF, name)) for name in codes)
+        raise InputError(f"{path} holds codes of {choices}; say which: variable={variable!r} is not one of them.")
+    (name,) = found
+    prefix = name.removesuffix("code")
+    dims = {dim: dim.removeprefix(prefix) for v in codes[name].variables for dim in v.dims[codes[name].n_axes :]}
+    names = {v.name: v.name.removeprefix(prefix) for v in codes[name].variables}
+    return data[list(names)].rename({**names, **dims})

@@ -1,0 +1,108 @@
+"""What the command line prints, as text: tables and the lines around them."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from geoae.jobs.inspect import Content
+    from geoae.jobs.summary import Summary
+    from geoae.ledger import Status
+
+
+def summary(done: "Summary", dry_run: bool) -> str:
+    """One line for each trace of a run."""
+    table = _table("trace", "samples", "gaps", *([] if dry_run else ["rms in", "rms out", "removed (dB)", "took (s)"]))
+    for line in done.lines:
+        values = [_number(line.rms_in, ".4g"), line.state or _number(line.rms_out, ".4g")]
+        values += [_number(line.removed_db, ".1f"), f"{line.seconds:.2f}"]
+        table.add_row(line.id, f"{line.samples:,}", str(line.gaps), *([] if dry_run else values))
+    about = "rms: about the mean, in the recording's own units; removed: 20 log10(rms in / rms out)"
+    return _text(table) if dry_run else f"{_text(table)}\n{about}"
+
+
+def outputs(done: "Summary", dry_run: bool) -> str:
+    """What a run wrote, by which model, in which time."""
+    shown = [str(p) for p in done.outputs[:3]]
+    more = [f"{len(done.outputs) - 3} more"] if len(done.outputs) > 3 else []
+    did = "would write" if dry_run else "wrote"
+    how = "" if dry_run else f" (model {done.model}, {done.seconds:.1f} s)"
+    return f"{did} {', '.join(shown)}{' and ' if more else ''}{''.join(more)}{how}"
+
+
+def recording(source: str, content: "Content") -> str:
+    """The traces of a recording."""
+    table = _table("id", "start (UTC)", "end (UTC)", "rate (Hz)", "samples", "gaps", "overlaps")
+    for row in content.rows:
+        start, end = (_time(t) for t in (row.start_ns, row.end_ns))
+        numbers = f"{row.rate_hz:g}", f"{row.samples:,}", str(row.gaps), str(row.overlaps)
+        table.add_row(row.id, start, end, *(("", "text", "", "") if row.text else numbers))
+    n_ids = len({row.id for row in content.rows})
+    ids, records = _count(n_ids, "id"), _count(content.records, "record")
+    last = f"{ids}, denoised as {records} (a record is one sensor over one stretch of time)"
+    return f"{source}\n{_text(table)}\n{last}"
+
+
+def fields(source: str, content: "Content") -> str:
+    """The variables of a gridded data set."""
+    table = _table("variable", "dimensions", "type", "units", "horizontal", "periodic", "time")
+    for row in content.fields:
+        table.add_row(row.name, row.dims, row.dtype, row.units, row.horizontal or "?", row.periodic or "-", row.time)
+    last = f"{_count(len(content.fields), 'variable')}; samples, and how many are missing, are not looked at"
+    return f"{source}\n{_text(table)}\n{last}"
+
+
+def models(cards: Iterable[Mapping[str, Any]]) -> str:
+    """The models that are there."""
+    table = _table("model", "digest", "rate Hz", "takes Hz", "what for")
+    for facts in cards:
+        c = facts["contract"]
+        low, high = c["rate_range_hz"]
+        table.add_row(c["name"], facts["weights_sha256"][:12], f"{c['rate_hz']:g}", f"{low:g}-{high:g}", c["summary"])
+    return _text(table)
+
+
+def status(store: Path, found: "Status") -> str:
+    """How far a store is, and how it is made."""
+    n, by = found.n_tasks, found.settings
+    how_far = f"finished, {_count(n, 'block')}" if found.finished else f"{found.n_done} of {_count(n, 'block')} done"
+    facts = {"begun": found.started, "model": " ".join(str(by[k]) for k in ("model", "digest") if k in by),
+             "source": by.get("source", "")}  # fmt: skip
+    return "\n".join([f"{store}: {how_far}", *(f"  {name:6} {value}" for name, value in facts.items() if value)])
+
+
+def _table(*columns: str) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for i, name in enumerate(columns):
+        table.add_column(name, justify="left" if i == 0 else "right", overflow="fold")
+    return table
+
+
+def _text(table: Any) -> str:
+    from rich.console import Console
+
+    # a file or a pipe gets whole lines, whatever the width of a terminal; ids and names are no markup
+    console = Console(width=None if sys.stdout.isatty() else 1000, markup=False, emoji=False, highlight=False)
+    with console.capture() as capture:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines() if line.strip())
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def _time(ns: int) -> str:
+    fraction = f"{ns % 10**9 // 1000:06d}"
+    digits = 3 if fraction.endswith("000") else 6
+    return datetime.fromtimestamp(ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M:%S") + f".{fraction[:digits]}"
+
+
+def _number(value: float, style: str) -> str:
+    text = format(value, style)
+    return "-" if text == "nan" else text

@@ -1,0 +1,105 @@
+"""Labels and attributes in forms that a store holds and plain xarray reads without a warning."""
+
+import hashlib
+import json
+import math
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from geoae.errors import InputError
+
+
+def plain_attrs(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+    """Attributes as text, numbers, and lists of them: what JSON and netCDF both hold."""
+    return {str(name): plain_value(value) for name, value in attrs.items()}
+
+
+def plain_value(value: Any) -> Any:
+    """One attribute or setting.
+
+    Examples
+    --------
+    >>> plain_value(np.float32(0.5)), plain_value((64, 64)), plain_value(None), plain_value({"kind": "rms"})
+    (0.5, [64, 64], 'none', '{"kind": "rms"}')
+    """
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if value is None or isinstance(value, bool):
+        return str(value).lower()  # netCDF has neither
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # nor has JSON these
+    if isinstance(value, int | float | str):
+        return value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, list | tuple):
+        items = [plain_value(item) for item in value]
+        return items if len({isinstance(item, str) for item in items}) < 2 else json.dumps(items)
+    return json.dumps(value, sort_keys=True, default=str) if isinstance(value, dict) else str(value)
+
+
+def plain_variable(name: str, variable: xr.Variable) -> xr.Variable:
+    """A coordinate in memory, as it is written: text as text, times exact, packing undone.
+
+    Raises
+    ------
+    InputError
+        It holds something else than numbers, times or text.
+    """
+    values = np.asarray(variable.values)
+    if values.dtype.kind in "SUT" or (
+        values.dtype.kind == "O" and all(isinstance(v, str | bytes) for v in values.flat)
+    ):
+        # zarr has no settled form for text of fixed width, and warns of it
+        values = _as_text(values)
+        return xr.Variable(variable.dims, values, plain_attrs(variable.attrs))
+    attrs = {k: v for k, v in plain_attrs(variable.attrs).items() if k not in ("_FillValue", "missing_value")}
+    encoding = {k: v for k, v in variable.encoding.items() if k in ("units", "calendar")}
+    if values.dtype.kind == "f":
+        encoding = {"_FillValue": None}
+    plain = xr.Variable(variable.dims, values, attrs, encoding)
+    cftime = values.dtype.kind == "O" and all(hasattr(value, "calendar") for value in values.flat)
+    if values.dtype.kind not in "iufbcmM" and not cftime:
+        raise InputError(f"The coordinate {name} holds {values.dtype}; numbers, times or text were expected.")
+    if values.dtype.kind in "mM" or cftime:
+        plain.encoding = _exact_times(name, plain)
+    return plain
+
+
+def digest(coords: xr.Dataset) -> str:
+    """16 hex digits that change with any value, name or dim of coordinates."""
+    total = hashlib.sha256()
+    for name in sorted(map(str, coords.variables)):
+        values = np.asarray(coords[name].variable.values)
+        total.update(f"{name}{coords[name].dims}{values.shape}{values.dtype.kind}".encode())
+        total.update(
+            repr(values.tolist()).encode() if values.dtype.kind == "O" else np.ascontiguousarray(values).tobytes()
+        )
+    return total.hexdigest()[:16]
+
+
+def _as_text(values: NDArray[Any]) -> NDArray[Any]:
+    text = np.empty(values.shape, object)
+    for index, value in np.ndenumerate(values):
+        text[index] = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return text
+
+
+def _exact_times(name: str, times: xr.Variable) -> dict[str, Any]:
+    """The units that times came in, if they hold these times exactly, or else those that xarray finds."""
+    for encoding in (times.encoding, {k: v for k, v in times.encoding.items() if k == "calendar"}):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                xr.conventions.encode_cf_variable(
+                    xr.Variable(times.dims, times.values, times.attrs, encoding), name=name
+                )
+            return dict(encoding)
+        except Exception as error:  # what does not fit has many kinds
+            reason = error
+    raise InputError(f"The coordinate {name} cannot be written: {' '.join(str(reason).split())}.") from reason

@@ -1,0 +1,240 @@
+"""What a store is to hold: cleaned variables, codes and coordinates, with their chunks. No sample is looked at."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import xarray as xr
+
+from geoae.blocks import Part, Variable, choose_chunks, choose_shards
+from geoae.errors import InputError
+from geoae.writers.plain import plain_attrs, plain_variable
+
+STATISTICS: dict[str, tuple[str, str]] = {
+    "offset": ("float64", "what scaling took away from the window, added again when its code is decoded"),
+    "slope": ("float64", "rise over the window of the line that scaling took away"),
+    "gain": ("float64", "what scaling divided the window by, multiplied again when its code is decoded"),
+    "recon_error": ("float32", "root-mean-square difference of the window and its decoded code"),
+    "n_valid": ("int32", "samples of the window that are not missing"),
+}
+"""What is stored for each window beside its code: dtype and meaning."""
+_SCALING = ("offset", "slope", "gain")
+OF = "geoae_of"
+"""Attribute of codes: the cleaned variable that they belong to."""
+# what an attribute says of the samples as they were packed, or as they were before
+_NO_LONGER_TRUE = {"_FillValue", "missing_value", "scale_factor", "add_offset", "dtype", "coordinates", "actual_range"}
+_TRUE_WHEN_PACKED = {"valid_range", "valid_min", "valid_max", "_Unsigned"}
+
+
+@dataclass(frozen=True)
+class StorePlan:
+    """What a store is to hold. Plans are added: ``plan_field(u) + plan_field(v) + plan_codes(...)``."""
+
+    parts: tuple[Part, ...]
+    coords: xr.Dataset
+    """Coordinates and what belongs to them, in memory, as they are written."""
+    attrs: Mapping[str, Mapping[str, Any]]
+    """Attributes of each variable of the parts."""
+
+    def __add__(self, other: "StorePlan") -> "StorePlan":
+        for one, two in ((self, other), (other, self)):
+            if twice := sorted(set(one.attrs) & {*two.attrs, *map(str, two.coords.variables)}):
+                raise InputError(f"The store would hold {', '.join(twice)} twice; give the variables other names.")
+        labels = {str(k): v for k, v in self.coords.variables.items()}
+        for name, coord in other.coords.variables.items():
+            if not labels.setdefault(str(name), coord).equals(coord):  # type: ignore[no-untyped-call]
+                raise InputError(f"The variables do not share one grid: they have different coordinates {name}.")
+        arrays = [(v.dims, v.shape) for part in (*self.parts, *other.parts) for v in part.variables]
+        sizes: dict[Any, int] = {}
+        for dims, shape in [*arrays, *((v.dims, v.shape) for v in labels.values())]:
+            for dim, n in zip(dims, shape, strict=True):
+                if sizes.setdefault(dim, n) != n:
+                    raise InputError(f"The variables do not share one grid: {dim} has {sizes[dim]} and {n} samples.")
+        coords = xr.Dataset(labels).set_coords(list(labels))
+        return StorePlan((*self.parts, *other.parts), coords, {**self.attrs, **other.attrs})
+
+
+def plan_field(
+    template: xr.DataArray,
+    core_dims: str | Collection[str] = (),
+    *,
+    also: Mapping[str, Mapping[str, Any]] | None = None,
+    beside: xr.Dataset | None = None,
+    chunks: Mapping[str, int] | None = None,
+    shard_chunks: int = 1,
+    grows: str | None = None,
+) -> StorePlan:
+    """Plan for one cleaned variable, under its own name, with its dims, coordinates, attributes and dtype.
+
+    Packing is undone: samples are stored in the dtype of `template`. One task is one block of it.
+
+    Parameters
+    ----------
+    template
+        The input; its samples are not looked at.
+    core_dims
+        Dims that the model works along; chunks are whole along them where that is not too much.
+    also
+        Variables of the same dims that are written with it, such as what was removed: name to attributes.
+    beside
+        Small variables that are written as they are: bounds, grid mappings.
+    chunks
+        Samples of a chunk along each dim, where they are not to be chosen.
+    shard_chunks
+        Chunks in one file, at most. A task is a whole file: it takes the memory of as many chunks.
+    grows
+        The dim that will be appended to: chunks do not become short because there is little now.
+
+    Raises
+    ------
+    InputError
+        No samples, samples that are not numbers, a dim or name that there is not or cannot be, coordinates that cannot
+        be written.
+    """
+    name = _checked_name(template.name)
+    if template.dtype.kind not in "fiubc" or template.dtype.itemsize > (16 if template.dtype.kind == "c" else 8):
+        raise InputError(f"{name} holds {template.dtype}; a store holds numbers of at most 64 bits.")
+    if not template.size or not template.ndim:
+        raise InputError(f"{name} has the sizes {dict(template.sizes)}: there is nothing to store.")
+    dims = tuple(map(_checked_name, template.dims))
+    names = {name: template.attrs, **{_checked_name(k): v for k, v in (also or {}).items()}}
+    core = [core_dims] if isinstance(core_dims, str) else core_dims
+    blocks = _blocks(dims, template.shape, core, chunks, shard_chunks, grows)
+    variables = tuple(Variable(n, dims, template.shape, template.dtype.name, *blocks) for n in names)
+    false = _NO_LONGER_TRUE | (_TRUE_WHEN_PACKED if "scale_factor" in template.encoding else set())
+    mapping = {k: template.encoding[k] for k in ("grid_mapping",) if k in template.encoding}
+    attrs = {n: plain_attrs({k: v for k, v in (mapping | dict(a)).items() if k not in false}) for n, a in names.items()}
+    labels = {str(k): v.variable for k, v in template.coords.items()}
+    if beside is not None:
+        labels |= {str(k): v for k, v in beside.variables.items()}
+    sizes = dict(zip(dims, template.shape, strict=True))
+    return StorePlan((Part(name, len(dims), variables),), _coords(labels, sizes), attrs)
+
+
+def plan_codes(
+    windows: Mapping[str, int],
+    n_latent: int,
+    *,
+    coords: Mapping[str, Any] | None = None,
+    of: str | None = None,
+    units: str | None = None,
+    statistics: Sequence[str] = ("offset", "gain", "recon_error", "n_valid"),
+    components: Sequence[str] = (),
+    prefix: str = "",
+    dtype: str = "float32",
+    chunks: Mapping[str, int] | None = None,
+    shard_chunks: int = 1,
+    grows: str | None = None,
+) -> StorePlan:
+    """Plan for the codes of windows, with what scaling took from each window and how well its code gives it back.
+
+    One task is one block of windows, of all these variables.
+
+    Parameters
+    ----------
+    windows
+        Dims of the windows and how many there are along each: ``{"window": 5000}``, or ``{"time": 744, "window_y": 9,
+        "window_x": 18}``, where no coordinate is as long as there are windows.
+    n_latent
+        Numbers in one code.
+    coords
+        Where the windows lie, as `xarray.Dataset` takes coordinates: t0, or y0 and x0, source id.
+    of
+        The cleaned variable in the same store that the codes belong to; it lists them as its ancillary variables.
+    units
+        Of the samples.
+    statistics
+        Variables of `STATISTICS`.
+    components
+        Names of the components that scaling works on one by one; none if a window has one.
+    prefix
+        Before each name, where a store holds the codes of several variables.
+    dtype
+        Of the codes.
+    chunks, shard_chunks, grows
+        As in `plan_field`.
+
+    Raises
+    ------
+    InputError
+        No windows, unknown statistics, coordinates that cannot be written.
+    """
+    if unknown := sorted(set(statistics) - set(STATISTICS)):
+        raise InputError(f"There is no statistic {', '.join(unknown)}; there are {', '.join(STATISTICS)}.")
+    code, latent, component = (_checked_name(prefix + word) for word in ("code", "latent", "component"))
+    sizes = {**{_checked_name(dim): n for dim, n in windows.items()}, latent: n_latent}
+    if not windows or min(sizes.values()) < 1:
+        raise InputError(f"Codes of windows {dict(windows)} with {n_latent} numbers each: there is nothing to store.")
+    blocks = _blocks(tuple(sizes), tuple(sizes.values()), [latent], {**(chunks or {}), latent: n_latent},
+                     shard_chunks, grows)  # fmt: skip
+    variables = [Variable(code, tuple(sizes), tuple(sizes.values()), dtype, *blocks)]
+    attrs: dict[str, dict[str, Any]] = {
+        code: {"long_name": "latent code of the window", "units": "1", **({OF: of} if of else {})}
+    }
+    for word in statistics:
+        kind, meaning = STATISTICS[word]
+        own = {component: len(components)} if components and word in _SCALING else {}
+        dims, shape = (*windows, *own), (*windows.values(), *own.values())
+        variables.append(Variable(prefix + word, dims, shape, kind, (*variables[0].block[:-1], *own.values())))
+        attrs[prefix + word] = {"long_name": meaning, "units": "1" if word == "n_valid" else units or "1"}
+    labels: dict[str, Any] = {component: (component, list(components))} if components else {}
+    try:
+        places = xr.Dataset(coords={**labels, **(coords or {})}).variables
+    except ValueError as error:
+        raise InputError(f"The windows' coordinates do not fit: {' '.join(str(error).split())}") from error
+    given = _coords({str(k): v for k, v in places.items()}, {**sizes, component: len(components)})
+    return StorePlan((Part(code, len(windows), tuple(variables)),), given, attrs)
+
+
+def with_ancillary(plan: StorePlan) -> dict[str, dict[str, Any]]:
+    """Attributes of the variables, where each lists what belongs to it and is in the store."""
+    attrs = {name: dict(values) for name, values in plan.attrs.items()}
+    there = {*attrs, *map(str, plan.coords.variables)}
+    listed = {name: str(a.pop("ancillary_variables", "")).split() for name, a in attrs.items()}
+    for part in plan.parts:
+        names = [variable.name for variable in part.variables]
+        listed[names[0]] += names[1:]
+        listed.get(attrs[names[0]].get(OF, ""), []).extend(names)
+    for name, others in listed.items():
+        if kept := [other for other in dict.fromkeys(others) if other in there and other != name]:
+            attrs[name]["ancillary_variables"] = " ".join(kept)
+    return attrs
+
+
+def _blocks(
+    dims: tuple[str, ...],
+    shape: tuple[int, ...],
+    core_dims: Collection[str],
+    chunks: Mapping[str, int] | None,
+    shard_chunks: int,
+    grows: str | None,
+) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+    """Chunks, and shards if a file holds more than one chunk."""
+    asked = {**dict.fromkeys(core_dims, 1), **(chunks or {}), **({grows: 1} if grows else {})}
+    if unknown := [dim for dim in asked if dim not in dims]:
+        raise InputError(f"There is no dim {', '.join(unknown)}; there are {', '.join(dims)}.")
+    if wrong := [f"{dim}={n}" for dim, n in asked.items() if n < 1] + [f"{shard_chunks} a file"] * (shard_chunks < 1):
+        raise InputError(f"Chunks have at least one sample, and files one chunk; got {', '.join(wrong)}.")
+    axis = dims.index(grows) if grows else None
+    chosen = choose_chunks(shape, [dims.index(dim) for dim in core_dims], axis)
+    limits = [max(n, c) for n, c in zip(shape, chosen, strict=True)]
+    chunk = tuple(min((chunks or {}).get(d, c), n) for d, c, n in zip(dims, chosen, limits, strict=True))
+    endless = tuple(n * shard_chunks * c if a == axis else n for a, (n, c) in enumerate(zip(shape, chunk, strict=True)))
+    shard = choose_shards(endless, chunk, shard_chunks)
+    return chunk, shard if shard != chunk else None
+
+
+def _coords(labels: Mapping[str, xr.Variable], sizes: Mapping[str, int]) -> xr.Dataset:
+    for name, variable in labels.items():
+        if any(sizes.get(str(dim), n) != n for dim, n in variable.sizes.items()):
+            raise InputError(f"{name} has the sizes {dict(variable.sizes)}; the samples have {dict(sizes)}.")
+    plain = {_checked_name(name): plain_variable(name, variable) for name, variable in labels.items()}
+    return xr.Dataset(plain).set_coords(list(plain))
+
+
+def _checked_name(name: Any) -> str:
+    """A name that a folder can have, and a list of names can hold."""
+    text = str(name) if name is not None else ""
+    if not text or text.startswith(("__", ".")) or any(c in text for c in "/\\ ;") or text == "zarr.json":
+        raise InputError(f"{name!r} cannot be the name of a variable or dim in a store. Rename it: x.rename('...').")
+    return text

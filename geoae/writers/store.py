@@ -1,0 +1,171 @@
+"""Write zarr stores that are laid out once and filled block by block, by as many processes as there are.
+
+A plan says which arrays a store holds; `begin` lays it out, or finds the run that was begun; `write_region` writes one
+block a call, in any order, as often as one likes; `Ledger.finish` gives the store its name. A finished store is zarr
+of format 3 with CF attributes, and opens in plain xarray.
+"""
+
+from collections.abc import Collection, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae import ledger
+from geoae._version import __version__
+from geoae.blocks import Variable
+from geoae.errors import InputError, StoreError, one_line
+from geoae.ledger import Ledger
+from geoae.writers.layout import Provenance, compressors, fill_value, lay_out
+from geoae.writers.plain import digest, plain_attrs, plain_value
+from geoae.writers.plan import StorePlan
+
+
+def begin(
+    target: str | Path,
+    plan: StorePlan,
+    settings: Mapping[str, Any],
+    *,
+    source: str = "",
+    source_hash: str = "",
+    command: str = "",
+    attrs: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    append: str | Collection[str] = (),
+) -> Ledger:
+    """Lay out a store, or go on with the run that was begun with the same settings.
+
+    Write the blocks of `Ledger.pending` with `write_region`, in any order and process, then call `Ledger.finish`. Until
+    then there is no store of that name, or the one that was there. Where it is finished already, nothing is pending.
+
+    Parameters
+    ----------
+    target
+        A folder to be, on a disk that all writers share.
+    plan
+        What the store holds.
+    settings
+        What decides the samples, by name: model, digest, window, overlap, scaling, units, ... They become attributes
+        ``geoae_NAME``: numbers, text, lists of them. A run is resumed, or appended to, with the same only.
+    source, source_hash
+        The input and a digest of it. A run is resumed with the same only.
+    command
+        For ``history``; that of the first start stays, as does its time.
+    attrs
+        Attributes of the input's data set; its ``history`` gets one line more.
+    overwrite
+        Replace a finished store when this one is finished, and drop an unfinished one that had other settings.
+    append
+        Dims to append along, one for each part, where a finished store is there: "time". `plan` is that of the new
+        samples. What is there stays as it is; a block that was not full is written again with what it held.
+
+    Raises
+    ------
+    StoreError
+        An unfinished or growing store has other settings (each is named, old -> new), or is damaged.
+    OutputExistsError
+        A finished store is there, and neither `overwrite` nor `append` was given.
+    OutputError
+        The place cannot be written to, or something else than a store is there.
+    """
+    if "://" in str(target):
+        raise InputError(f"{target} is a URL; a store is written to a folder. Copy it there when it is finished.")
+    given = {name: plain_value(value) for name, value in settings.items()}
+    about = Provenance(given, source, source_hash, command, plain_attrs(attrs or {}))
+    identity = {
+        **given,
+        "version": __version__,
+        "source": source,
+        "source_hash": source_hash,
+        **{f"variable {v.name}": _describe(v) for part in plan.parts for v in part.variables},
+        "coordinates": digest(plan.coords),
+    }
+    dims = (append,) if isinstance(append, str) else tuple(append)
+    make = partial(lay_out, plan, about, identity, dims)
+    return ledger.begin(Path(target), identity, make, overwrite=overwrite, append=bool(dims))
+
+
+def write_region(folder: str | Path, number: int, values: Mapping[str, NDArray[Any]]) -> None:
+    """Write one block: the samples of task `number`, of every variable of its part.
+
+    Writing it again changes nothing. A block is there whole or not at all, whenever the writer is killed, and it is
+    there also where all its samples are missing.
+
+    Parameters
+    ----------
+    folder
+        `Ledger.folder`: all that a worker needs to know.
+    number
+        Of the task, see `Ledger.pending`.
+    values
+        Samples of ``Ledger.task(number).region`` for each variable, and all along axes of its own.
+
+    Raises
+    ------
+    InputError
+        Variables, shapes or dtypes other than the task's.
+    OutputError
+        The disk is full or fails; what is done stays done.
+    StoreError
+        The run was removed, or the store that it appends to is damaged.
+    """
+    run = ledger.load(Path(folder))
+    one = run.task(number)
+    if set(values) != (names := {v.name for v in one.part.variables}):
+        raise InputError(f"Task {number} writes {', '.join(sorted(names))}; it was given {', '.join(sorted(values))}.")
+    contents = {}
+    for variable in one.part.variables:
+        x = np.asarray(values[variable.name])
+        shape = tuple(s.stop - s.start for s in one.region) + variable.shape[one.part.n_axes :]
+        if x.shape != shape or not np.can_cast(x.dtype, variable.dtype, "same_kind"):
+            raise InputError(
+                f"Task {number} writes {variable.name} as {variable.dtype} of shape {shape}; "
+                f"it was given {x.dtype} of shape {x.shape}."
+            )
+        x = x.astype(variable.dtype, copy=False)
+        axis, n_old = one.part.grown or (0, 0)
+        if one.block[axis].start < n_old:
+            there = tuple(slice(s.start, n_old) if a == axis else s for a, s in enumerate(one.block))
+            x = np.concatenate([_samples(run.target, variable, there), x], axis)
+        contents[variable] = _encode(variable, x)
+    for variable, content in contents.items():
+        run.write(one, variable, content)
+
+
+def _encode(variable: Variable, x: NDArray[Any]) -> bytes:
+    """The file of one block, as zarr writes it for an array that is one block."""
+    import zarr
+
+    # in memory, so that the file is ours to put in its place; open_array would not heed write_empty_chunks
+    files: dict[str, Any] = {}
+    array = zarr.create_array(
+        zarr.storage.MemoryStore(files),
+        shape=variable.block,
+        chunks=variable.chunks,
+        shards=variable.shards,
+        dtype=variable.dtype,
+        compressors=compressors(),
+        fill_value=fill_value(variable),
+        config={"write_empty_chunks": True},
+        zarr_format=3,
+    )
+    array[tuple(slice(0, n) for n in x.shape)] = x
+    (content,) = (value for key, value in files.items() if key != "zarr.json")
+    return bytes(content.to_bytes())
+
+
+def _samples(store: Path, variable: Variable, region: tuple[slice, ...]) -> NDArray[Any]:
+    import zarr
+
+    try:
+        return np.asarray(zarr.open_array(store / variable.name, mode="r", zarr_format=3)[region])
+    except Exception as error:  # what a damaged store does to zarr has many kinds
+        raise StoreError(f"{store} is damaged: {variable.name} cannot be read ({one_line(error)}).") from error
+
+
+def _describe(variable: Variable) -> str:
+    sizes = ", ".join(f"{dim} {n}" for dim, n in zip(variable.dims, variable.shape, strict=True))
+    chunks, files = ("x".join(map(str, n)) for n in (variable.chunks, variable.block))
+    return f"{variable.dtype} ({sizes}) in chunks of {chunks}, files of {files}"
