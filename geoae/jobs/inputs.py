@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from geoae.errors import GeoAEError, InputError
+from geoae.errors import GeoAEError, InputError, UnknownFormatError
 from geoae.jobs.clean import Options
 from geoae.model import Model
-from geoae.readers import traces
+from geoae.readers import grids, traces
 from geoae.readers.layout import Segment
 
 
@@ -32,9 +32,10 @@ def scan(
         try:
             found = traces.scan(path, ids, start_time, end_time)
         except GeoAEError as error:
+            told = _told(path, error)
             if len(inputs) == 1:
-                raise
-            problems.append(str(error))
+                raise told from error
+            problems.append(str(told))
             continue
         segments += found.segments
         problems += found.losses
@@ -42,6 +43,15 @@ def scan(
     if not segments:
         raise InputError("; ".join(line.rstrip(".") for line in (*problems, *notes)) + ". No output was written.")
     return segments, problems, notes
+
+
+def _told(path: Path, error: GeoAEError) -> GeoAEError:
+    """The error, in words for who gives a field: it can be read, but not denoised."""
+    if isinstance(error, UnknownFormatError) and grids.sniff(path):
+        return InputError(
+            f"{path.name} is a gridded field; this version denoises recordings only. `geoae info` shows what is in it."
+        )
+    return error
 
 
 def above(segments: Iterable[Segment], model: Model, options: Options) -> list[str]:

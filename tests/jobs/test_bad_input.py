@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import obspy
 import pytest
+import xarray as xr
 from obspy import Stream, Trace, UTCDateTime
 from typer.testing import CliRunner
 
@@ -118,6 +119,16 @@ def test_what_is_no_recording_is_refused(tmp_path, run):
             assert name in result.errors[0]
             assert word in result.errors[0]
     assert listing(tmp_path) == before
+
+
+def test_a_gridded_field_is_told_from_a_broken_recording(tmp_path, run):
+    """What `geoae info` reads but `geoae denoise` does not is said in these words."""
+    field = xr.DataArray(np.zeros((3, 4), "f4"), {"lat": [0.0, 1, 2], "lon": [0.0, 1, 2, 3]}, ("lat", "lon"), name="t")
+    field.to_netcdf(tmp_path / "field.nc")
+    result = run("denoise", tmp_path / "field.nc")
+    assert (result.code, len(result.errors), result.out) == (1, 1, "")
+    assert "gridded field" in result.errors[0]
+    assert listing(tmp_path) == ["field.nc"]
 
 
 def test_files_that_must_not_be_read(tmp_path, run, monkeypatch):
