@@ -12,7 +12,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from geoae.adapter import Adapter
-from geoae.errors import InputError, MissingFileError, RecipeError, UnknownNameError
+from geoae.errors import InputError, MissingFileError, RecipeError, UnknownNameError, one_line
 
 FILE = "data_catalog.yml"
 ENVIRONMENT = "GEOAE_CATALOG"
@@ -118,7 +118,7 @@ def load_catalog(path: Path) -> Catalog:
     try:
         data = yaml.safe_load(path.read_text()) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"{path} cannot be read as a data catalog: {' '.join(str(error).split())}") from error
+        raise RecipeError(f"{path} cannot be read as a data catalog: {one_line(error)}") from error
     if not isinstance(data, dict) or not isinstance(meta := data.pop("meta", {}) or {}, dict):
         raise RecipeError(f"{path} cannot be read as a data catalog: expected names, each with its entry, and `meta`.")
     try:

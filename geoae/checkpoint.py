@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from geoae.errors import ModelFileError
+from geoae.errors import ModelFileError, one_line
 
 TENSORS, FACTS = "checkpoint.safetensors", "checkpoint.json"
 
@@ -93,5 +93,5 @@ def _one_line(folder: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelFileError(
-            f"The checkpoint in {folder} cannot be resumed ({' '.join(str(error).split())}). Remove it to start anew."
+            f"The checkpoint in {folder} cannot be resumed ({one_line(error)}). Remove it to start anew."
         ) from error

@@ -14,6 +14,7 @@ import typer
 
 from geoae._version import __version__
 from geoae.errors import GeoAEError
+from geoae.runs import is_store
 
 if TYPE_CHECKING:
     from geoae.jobs.summary import Summary
@@ -88,8 +89,7 @@ def denoise(
     verbose: Verbose = False,
 ) -> None:
     """Take the noise out of recordings. Ids, times, rates, gaps and units come back as they came."""
-    is_store = out is not None and out.rstrip("/").lower().endswith(".zarr")
-    with _errors("what is done is kept: the same command goes on from there" if is_store else _NOTHING_LEFT):
+    with _errors("what is done is kept: the same command goes on from there" if is_store(out) else _NOTHING_LEFT):
         from geoae.jobs.clean import Options
         from geoae.jobs.denoise import denoise_files
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from geoae.errors import RecipeError
+from geoae.errors import RecipeError, one_line
 
 
 class Section(BaseModel):
@@ -30,8 +30,8 @@ class WindowSection(Section):
     length: int = Field(gt=0)
     """Window of inference; the crossfade between neighbours is length - stride."""
     stride: int = Field(gt=0)
-    train_length: int = Field(gt=0)
-    """Window of training; may be shorter, since the nets are convolutions."""
+    train_length: int = Field(ge=128)
+    """Window of training, at least the longest frame of the loss; may be shorter, since the nets are convolutions."""
     multiple: int = Field(32, gt=0)
     """Windows of shorter records are padded to a multiple of this."""
 
@@ -161,7 +161,7 @@ def load_recipe(path: Path) -> Recipe:
     except FileNotFoundError as error:
         raise RecipeError(f"There is no recipe at {path}.") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error
+        raise RecipeError(f"{path} cannot be read as YAML: {one_line(error)}") from error
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:

@@ -12,7 +12,14 @@ from pathlib import Path
 
 from geoae.errors import GeoAEError, OutputError, one_line
 
+SUFFIX = ".zarr"
+"""Of the name of a store."""
 LEDGER, STORE, TMP, REPLACED = "ledger.json", "store", "tmp", "replaced"
+
+
+def is_store(out: str | Path | None) -> bool:
+    """Whether the name of an output is that of a zarr store."""
+    return out is not None and Path(out).suffix.lower() == SUFFIX
 
 
 def hidden_folder(target: Path) -> Path:

@@ -137,6 +137,8 @@ def mixers(recipe: Recipe, data: Path) -> tuple[Mixer, Mixer]:
 def _optimizers(net: nn.Module, recipe: Recipe) -> checkpoint.Optimizers:
     """AdamW and, if the recipe says so, Muon for the matrices of the blocks: each weight belongs to one of them."""
     o, named = recipe.optimize, dict(net.named_parameters())
+    if not named:
+        raise InputError(f"Net {recipe.net.name!r} has no weights, and nothing to train. Choose another in the recipe.")
     matrices = {k: p for k, p in named.items() if o.optimizer == "muon" and k.startswith("blocks.") and p.ndim == 2}
     rest = [p for k, p in named.items() if k not in matrices]
     made: checkpoint.Optimizers = {"adamw": torch.optim.AdamW(rest, lr=o.learning_rate, weight_decay=o.weight_decay)}

@@ -141,16 +141,22 @@ def _give_up(segment: Segment, error: GeoAEError, sink: Sink, ledger: Ledger) ->
     ledger.fail(segment, f"{reason}, and {left_out}" if left_out else reason, left_out=bool(left_out))
 
 
+def spans(record: Record, model: Model, options: Options, ledger: Ledger) -> tuple[ReadSpan, ReadSpan]:
+    """What a record holds, and what the model takes away from it, as functions of (start, stop)."""
+    slots = infer.component_slots([i.rpartition(".")[2] for i in record.ids])
+    read = _remember(partial(traces.read_block, record, tell=ledger.tell))
+    noise = infer.noise_reader(
+        read, record.n, slots, record.rate_hz, model, batch=options.batch_size, above_band=options.above_band
+    )
+    return read, noise
+
+
 def _clean_record(
     record: Record, model: Model, options: Options, sink: Sink, ledger: Ledger, draw: Draw | None
 ) -> Iterator[int]:
     """Work through one record block by block; yields samples done. A segment that the sink cannot hold is passed on."""
     infer.check_rate(record.rate_hz, model, "it")
-    slots = infer.component_slots([i.rpartition(".")[2] for i in record.ids])
-    read = remember(partial(traces.read_block, record, tell=ledger.tell))
-    noise = infer.noise_reader(
-        read, record.n, slots, record.rate_hz, model, batch=options.batch_size, above_band=options.above_band
-    )
+    read, noise = spans(record, model, options, ledger)
     placed = sorted(record.placed, key=lambda p: p.first)
     firsts = [p.first for p in placed]
     longest = max(p.segment.n for p in placed)
@@ -215,7 +221,7 @@ def _check_range(x: Array, dtype: np.dtype[Any]) -> None:
         raise InputError(f"values of {peak:.3g}, beyond the range of float32; ask for --encoding FLOAT64")
 
 
-def remember(read: ReadSpan) -> ReadSpan:
+def _remember(read: ReadSpan) -> ReadSpan:
     """Keep the last block: the net reads more than the region it answers for, and the region is read right after."""
     last: list[Any] = [0, 0, None]
 

@@ -15,10 +15,11 @@ from geoae.errors import InputError, OutputError
 from geoae.jobs.clean import Drawing, Options, Progress, clean
 from geoae.jobs.inputs import above, once, scan
 from geoae.jobs.outputs import Files, Memory, plan
-from geoae.jobs.store import Input, denoise_store, is_store, refuse_file_options
+from geoae.jobs.store import Input, denoise_store, refuse_file_options
 from geoae.jobs.summary import Ledger, Summary, Trace
 from geoae.model import Model, load
 from geoae.readers import traces
+from geoae.runs import is_store
 from geoae.writers.traces import check_format
 
 

@@ -4,7 +4,6 @@ import hashlib
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from geoae.errors import (
     OutputError,
     UnreadableFileError,
 )
-from geoae.jobs.clean import Array, Options, Progress, remember
+from geoae.jobs.clean import Array, Options, Progress, spans
 from geoae.jobs.inputs import above
 from geoae.jobs.summary import Ledger, Summary
 from geoae.model import Model, load
@@ -29,7 +28,6 @@ from geoae.readers.layout import Record, Segment
 from geoae.writers.plan import StorePlan, plan_field
 from geoae.writers.store import begin, write_region
 
-SUFFIX = ".zarr"
 SAMPLES = blocks.SAMPLES
 """Of a chunk, all channels together: they are denoised together, so they lie in one chunk."""
 MOST = 1 << 25
@@ -44,11 +42,6 @@ class Input:
     segments: list[Segment]
     problems: list[str]
     notes: list[str]
-
-
-def is_store(out: str | Path | None) -> bool:
-    """Whether the name of an output is that of a zarr store."""
-    return out is not None and Path(out).suffix.lower() == SUFFIX
 
 
 def refuse_file_options(
@@ -237,11 +230,7 @@ def _fill(
     """Compute and write the blocks that are pending, each from its own region of the record."""
     (part,) = plan.parts
     (variable,) = part.variables
-    read = remember(partial(traces.read_block, record, tell=counts.tell))
-    slots = infer.component_slots([i.rpartition(".")[2] for i in record.ids])
-    noise = infer.noise_reader(
-        read, record.n, slots, record.rate_hz, model, batch=options.batch_size, above_band=options.above_band
-    )
+    read, noise = spans(record, model, options, counts)
     for done, number in enumerate(sorted(pending), part.n_blocks - len(pending)):
         progress(done, part.n_blocks)
         span = blocks.task(plan.parts, number).region[1]

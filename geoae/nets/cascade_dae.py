@@ -47,6 +47,8 @@ class CascadeDAEConfig:
                 f"frame is {self.frame}, short {self.short}, kernel {self.kernel}, gate_kernel {self.gate_kernel}: "
                 "frame must be a multiple of 8, short even, frame / 4 one of short / 2, and both kernels odd."
             )
+        if self.leak >= 1:
+            raise InputError(f"leak is {self.leak:g}: it is a share of the noise, below 1.")
 
     @property
     def hop(self) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from geoae.errors import DamagedFileError
+from geoae.errors import DamagedFileError, one_line
 from geoae.libmseed import LIBMSEED_LOCK
 from geoae.readers.layout import Segment
 from geoae.readers.mseed_headers import HEADER_BYTES, field_at, parse, record_length, valid_day
@@ -325,7 +325,7 @@ def _decode(data: np.ndarray, path: Path, length: int, dtype: np.dtype[Any], tel
         try:
             stream = obspy.read(io.BytesIO(data.tobytes()), format="MSEED", reclen=length if length >= 256 else None)
         except Exception as error:  # libmseed's wrapper raises bare Exception
-            reason = re.sub(r"^Encountered .*?\(\): ", "", " ".join(str(error).split()))
+            reason = re.sub(r"^Encountered .*?\(\): ", "", one_line(error))
             raise DamagedFileError(f"{path.name}: records cannot be decoded ({reason}).") from error
     for message in dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught):
         # what else libmseed says is about headers, which `index` has judged

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from geoae.errors import DamagedFileError, InputError
+from geoae.errors import DamagedFileError, InputError, one_line
 
 COMPONENTS = "ENZ"
 # what a set may call the same slot: 1 and 2 are the two horizontals of a sensor that is not aligned to north
@@ -76,7 +76,7 @@ class SeisBenchSet:
         except (KeyError, IndexError, ValueError, OSError) as error:
             raise DamagedFileError(
                 f"{self.folder.name}: record {name!r} of metadata.csv cannot be read from its waveforms file "
-                f"({' '.join(str(error).split())}). Copy the data set again."
+                f"({one_line(error)}). Copy the data set again."
             ) from error
         return _to_enz(np.asarray(data), self._format(handle, "dimension_order", "CW"), self._order(handle, row))
 
@@ -98,7 +98,7 @@ class SeisBenchSet:
                 self._files[key] = h5py.File(path, "r")
             except OSError as error:
                 raise DamagedFileError(
-                    f"{path} cannot be opened ({' '.join(str(error).split())}). Copy the data set again."
+                    f"{path} cannot be opened ({one_line(error)}). Copy the data set again."
                 ) from error
         return self._files[key]
 

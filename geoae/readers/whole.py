@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from geoae.errors import DamagedFileError, UnknownFormatError
+from geoae.errors import DamagedFileError, UnknownFormatError, one_line
 from geoae.libmseed import LIBMSEED_LOCK
 from geoae.readers.mseed_headers import is_miniseed
 
@@ -76,7 +76,7 @@ def read(path: Path, stamp: Stamp) -> Content:
     except MemoryError:
         raise
     except Exception as error:  # ObsPy's formats and the archives' modules raise whatever comes
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        reason = one_line(error).rstrip(".")
         raise DamagedFileError(
             f"{path.name} looks like {format_} but cannot be read: {reason[:300]}. Fetch the file again."
         ) from error

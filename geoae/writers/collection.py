@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geoae.errors import InputError
+from geoae.errors import InputError, one_line
 from geoae.writers.encodings import encode, encoding_of, fits_cm6, to_integers
 from geoae.writers.records import Key
 
@@ -66,7 +66,7 @@ class Collection:
                     Stream(some).write(str(path), format=self._format, **options)
             except Exception as error:  # each format has its own kinds for what it cannot hold
                 _raise_disk_error(error)
-                reason = " ".join(str(error).split())
+                reason = one_line(error)
                 raise InputError(
                     f"{self._format} cannot hold this: {reason}. Choose another output format; MSEED holds most."
                 ) from error

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from geoae.errors import InputError
+from geoae.errors import InputError, one_line
 
 
 def plain_attrs(attrs: Mapping[Any, Any]) -> dict[str, Any]:
@@ -102,4 +102,4 @@ def _exact_times(name: str, times: xr.Variable) -> dict[str, Any]:
             return dict(encoding)
         except Exception as error:  # what does not fit has many kinds
             reason = error
-    raise InputError(f"The coordinate {name} cannot be written: {' '.join(str(reason).split())}.") from reason
+    raise InputError(f"The coordinate {name} cannot be written: {one_line(reason)}.") from reason

@@ -7,7 +7,7 @@ from typing import Any
 import xarray as xr
 
 from geoae.blocks import Part, Variable, choose_chunks, choose_shards
-from geoae.errors import InputError
+from geoae.errors import InputError, one_line
 from geoae.writers.plain import plain_attrs, plain_variable
 
 STATISTICS: dict[str, tuple[str, str]] = {
@@ -181,7 +181,7 @@ def plan_codes(
     try:
         places = xr.Dataset(coords={**labels, **(coords or {})}).variables
     except ValueError as error:
-        raise InputError(f"The windows' coordinates do not fit: {' '.join(str(error).split())}") from error
+        raise InputError(f"The windows' coordinates do not fit: {one_line(error)}") from error
     given = _coords({str(k): v for k, v in places.items()}, {**sizes, component: len(components)})
     return StorePlan((Part(code, len(windows), tuple(variables)),), given, attrs)
 

@@ -52,6 +52,7 @@ def test_names_of_nets_are_refused_with_the_choices():
         {"frame": 66},
         {"gate_kernel": 4},
         {"kernel": 4},
+        {"leak": 1.5},
     ],
 )
 def test_values_that_make_no_net_are_refused(config):
