@@ -4,15 +4,13 @@ import os
 import shlex
 import signal
 import sys
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from geoae._version import __version__
+from geoae.console import NOTHING_LEFT, errors, fail, progress_bar, say, stop, warnings_in_one_line
 from geoae.errors import GeoAEError
 from geoae.runs import is_store
 
@@ -36,7 +34,7 @@ Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Print notes on f
 @app.callback(invoke_without_command=True)
 def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
     if version:
-        _say(f"geoae {__version__}")
+        say(f"geoae {__version__}")
         raise typer.Exit
 
 
@@ -89,12 +87,12 @@ def denoise(
     verbose: Verbose = False,
 ) -> None:
     """Take the noise out of recordings. Ids, times, rates, gaps and units come back as they came."""
-    with _errors("what is done is kept: the same command goes on from there" if is_store(out) else _NOTHING_LEFT):
+    with errors("what is done is kept: the same command goes on from there" if is_store(out) else NOTHING_LEFT):
         from geoae.jobs.clean import Options
         from geoae.jobs.denoise import denoise_files
 
         options = Options(model, device, batch_size, threads, dry, above_band)
-        with _warnings_in_one_line(quiet), _progress(quiet or dry_run, "denoise") as progress:
+        with warnings_in_one_line(quiet), progress_bar(quiet or dry_run, "denoise") as progress:
             summary = denoise_files(
                 inputs, out, options, format_name=format_name.upper(), encoding=encoding.upper() if encoding else None,
                 ids=ids or (), start_time=start_time, end_time=end_time, noise_out=noise_out, plot=plot,
@@ -113,7 +111,7 @@ def info(
     ],
 ) -> None:
     """List what is there: ids, times, rates, gaps of recordings; variables, dimensions, units of gridded fields."""
-    with _errors(), _warnings_in_one_line():
+    with errors(), warnings_in_one_line():
         from geoae import tables
         from geoae.jobs.inspect import info as look
 
@@ -125,24 +123,24 @@ def info(
                 problems.append(str(error))
                 continue
             if content.rows:
-                _say(tables.recording(source, content))
+                say(tables.recording(source, content))
             if content.fields:
-                _say(tables.fields(source, content))
+                say(tables.fields(source, content))
             name = Path(source).name
             for note in content.notes:
-                _say(note if note.startswith(name) else f"{name}: {note}")
+                say(note if note.startswith(name) else f"{name}: {note}")
             problems += content.problems
-        _fail(problems)
+        fail(problems)
 
 
 @app.command()
 def models() -> None:
     """List the models that come with geoae."""
-    with _errors():
+    with errors():
         from geoae import tables
         from geoae.jobs.inspect import models as shipped
 
-        _say(tables.models(shipped()))
+        say(tables.models(shipped()))
 
 
 @app.command()
@@ -152,7 +150,7 @@ def status(
     ],
 ) -> None:
     """Tell how far a store is, when it was begun, by which model and from what."""
-    with _errors():
+    with errors():
         from geoae import tables
         from geoae.jobs.inspect import status as look
 
@@ -163,13 +161,13 @@ def status(
             except GeoAEError as error:
                 problems.append(str(error))
                 continue
-            _say(tables.status(store, found))
+            say(tables.status(store, found))
             if found.finished and found.n_done < found.n_tasks:
                 missing = found.n_tasks - found.n_done
                 problems.append(
                     f"{store} is damaged: {missing} of its blocks are missing. Make it anew with --overwrite."
                 )
-        _fail(problems)
+        fail(problems)
 
 
 @app.command()
@@ -190,17 +188,17 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train a model; a run that was interrupted goes on where it was when started again."""
-    with _errors():
+    with errors():
         from geoae.jobs.train import train as run
 
         rank = int(os.environ.get("RANK", "0"))
-        with _progress(quiet or rank > 0, "train") as tick:
+        with progress_bar(quiet or rank > 0, "train") as tick:
             result = run(
                 recipe, data, out, device=device, threads=threads, workers=workers, stop=steps, tick=tick,
                 report=_quiet if quiet or rank > 0 else _say_row,
             )  # fmt: skip
         if rank == 0 and not quiet:
-            _say(result)
+            say(result)
 
 
 @app.command()
@@ -223,14 +221,14 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Score a model on recorded events in recorded noise, beside doing nothing, a band-pass and STFT Wiener filters."""
-    with _errors():
+    with errors():
         from geoae.jobs.evaluate import evaluate as run
 
         text = run(
             data, model, out, n=n, stations=stations, seed=seed, device=device, threads=threads, overwrite=overwrite,
-            report=(lambda line: None) if quiet else (lambda line: _say(line, err=True)),
+            report=(lambda line: None) if quiet else (lambda line: say(line, err=True)),
         )  # fmt: skip
-        _say(text)
+        say(text)
 
 
 def main() -> None:
@@ -240,7 +238,7 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's; ours take whole windows
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
-            signal.signal(number, _stop)
+            signal.signal(number, stop)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller
             setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - stays open as long as the process
@@ -251,99 +249,21 @@ def main() -> None:
         raise SystemExit(130) from None
 
 
-_asked_to_stop: list[int] = []
-
-
-def _stop(number: int, frame: Any) -> None:
-    _asked_to_stop.append(number)
-    raise KeyboardInterrupt
-
-
-def _go_on() -> None:
-    """Stop where a library has swallowed the signal, as some do while they are imported."""
-    if _asked_to_stop:
-        raise KeyboardInterrupt
-
-
-def _say(text: str, err: bool = False) -> None:
-    try:
-        typer.echo(text, err=err)
-    except BrokenPipeError:  # such as `| head`: the work goes on, and nobody wants to read of it
-        stream = sys.stderr if err else sys.stdout
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def _fail(problems: list[str]) -> None:
-    for problem in problems:
-        _say(f"geoae: {' '.join(problem.split())}", err=True)
-    if problems:
-        raise typer.Exit(1)
-
-
-_NOTHING_LEFT = "nothing half-written is left"
-
-
-@contextmanager
-def _errors(left: str = _NOTHING_LEFT) -> Iterator[None]:
-    """Turn an error of ours into one line and exit code 1, and Ctrl-C into exit code 130, SIGTERM into 143."""
-    try:
-        yield
-    except GeoAEError as error:
-        _fail([str(error)])
-    except MemoryError:
-        _fail(["there is not enough memory; denoise fewer files at once, or close other programs"])
-    except KeyboardInterrupt:
-        number = _asked_to_stop[0] if _asked_to_stop else signal.SIGINT
-        did = "interrupted" if number == signal.SIGINT else "terminated"
-        _say(f"geoae: {did}; {left}", err=True)
-        raise typer.Exit(128 + number) from None
-
-
-@contextmanager
-def _warnings_in_one_line(quiet: bool = False) -> Iterator[None]:
-    """What libraries warn of is a note to a person, without lines of code."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore" if quiet else "default")
-        warnings.simplefilter("ignore", ResourceWarning)  # of a file that an interruption left to be closed
-        warnings.showwarning = lambda message, *_: _say(f"geoae: note: {' '.join(str(message).split())}", err=True)
-        yield
-
-
-@contextmanager
-def _progress(quiet: bool, verb: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr where a person looks at it."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda done, total: _go_on()
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn(verb), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(verb, total=None)
-
-        def show(done: int, total: int) -> None:
-            _go_on()
-            bar.update(task, completed=done, total=total)
-
-        yield show
-
-
 def _quiet(row: dict[str, Any]) -> None:
     pass
 
 
 def _say_row(row: dict[str, Any]) -> None:
     """One line a validation, on stderr."""
-    _say("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), err=True)
+    say("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), err=True)
 
 
 def _print_summary(summary: "Summary", dry_run: bool, quiet: bool, verbose: bool) -> None:
     if not quiet:
         from geoae import tables
 
-        _say(tables.summary(summary, dry_run))
+        say(tables.summary(summary, dry_run))
         for note in summary.notes if verbose else [n for n in summary.notes if "unknown header" not in n]:
-            _say(f"geoae: note: {' '.join(note.split())}", err=True)
-        _say(tables.outputs(summary, dry_run))
-    _fail(summary.problems)
+            say(f"geoae: note: {' '.join(note.split())}", err=True)
+        say(tables.outputs(summary, dry_run))
+    fail(summary.problems)

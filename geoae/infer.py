@@ -46,7 +46,7 @@ def component_slots(codes: Sequence[str]) -> list[int]:
 
 def check_rate(rate_hz: float, model: Model, what: str) -> None:
     """Raise SamplingRateError where `model` cannot work on `rate_hz`."""
-    low, high = model.contract.rate_range_hz
+    low, high = model.record.rate_range_hz
     if not low <= rate_hz <= high:
         raise SamplingRateError(
             f"{what} is sampled at {rate_hz:g} Hz; model {model.name!r} takes {low:g} to {high:g} Hz"
@@ -83,11 +83,11 @@ def noise_reader(
         What becomes of frequencies above the model's Nyquist frequency: "pass" leaves them in the signal, "remove"
         counts them as noise. Below, nothing changes.
     """
-    up, down = ratio(rate_hz, model.contract.rate_hz)
+    up, down = ratio(rate_hz, model.record.rate_hz)
     n_model = resampled_length(n, up, down) if (up, down) != (1, 1) else n
     same_rate = up == down
     to_model = read if same_rate else partial(resample_region, read, n, up, down)
-    c = model.contract
+    c = model.record
     window = c.window if n_model >= c.window else -(-n_model // c.multiple) * c.multiple
     grid = WindowGrid((n_model,), (window,), (min(c.stride, window),))
 

@@ -2,18 +2,20 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae import nets
+from geoae import contracts, nets
 from geoae._version import __version__
+from geoae.contracts import CodeContract, Contract, FieldContract
 from geoae.errors import GeoAEError, InputError, ModelFileError, OutputError, UnknownNameError
-from geoae.scaling import Scaler
+from geoae.scaling import FieldScaler, Scaler, Stats
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,37 +26,18 @@ _SHIPPED = Path(__file__).parent / "weights"
 DEFAULT = "seismic"
 PART = 4
 """Windows that one thread takes at a time."""
-
-
-@dataclass(frozen=True)
-class Contract:
-    """What a model takes: written into model.json, checked at the door."""
-
-    name: str
-    summary: str
-    rate_hz: float
-    """Sampling rate at which the net works; other rates are brought to it and back."""
-    rate_range_hz: tuple[float, float]
-    """Recordings outside are passed through."""
-    window: int
-    """Samples at `rate_hz` that the net sees at once."""
-    stride: int
-    multiple: int
-    """Windows of shorter records are padded to a multiple of this."""
-    components: int = 3
-    provenance: dict[str, Any] = field(default_factory=dict)
-    """Training data with digests and licences, recipe, scores, the command that made it."""
+C = TypeVar("C", Contract, FieldContract, CodeContract)
 
 
 @dataclass
 class Model:
-    """A denoiser: scale, net, scale back."""
+    """A denoiser, or a coder: scale, net, scale back."""
 
-    contract: Contract
+    contract: Contract | FieldContract | CodeContract
     net_name: str
     net_config: dict[str, Any]
     net: "nn.Module"
-    scaler: Scaler
+    scaler: Scaler | FieldScaler
     digest: str = "unsaved"
     """First 12 hex digits of the SHA-256 of the weights file."""
     device: str = "cpu"
@@ -62,6 +45,32 @@ class Model:
     pool: Executor | None = None
     """Threads that share the windows of a batch; each window is computed by one, so their number changes no digit."""
     threads: int = 1
+    folder: Path | None = None
+    """Where it was loaded from; workers load it from there."""
+
+    @property
+    def record(self) -> Contract:
+        """The contract of a denoiser of records; InputError for any other model."""
+        return self._of(Contract, "a denoiser of records (seismic traces)")
+
+    @property
+    def field(self) -> FieldContract:
+        """The contract of a denoiser of fields; InputError for any other model."""
+        return self._of(FieldContract, "a denoiser of gridded fields")
+
+    @property
+    def codes(self) -> CodeContract:
+        """The contract of a model with codes; InputError for any other model."""
+        return self._of(CodeContract, "a model with codes")
+
+    def _of(self, wanted: type[C], words: str) -> C:
+        if isinstance(self.contract, wanted):
+            return self.contract
+        fitting = [n for n in shipped() if describe(n).get("kind", "record") == wanted.kind]
+        raise InputError(
+            f"Model {self.name!r} ({self.contract.summary.rstrip('.')}) is not {words}. "
+            + (f"Shipped models that are: {', '.join(fitting)}." if fitting else "Train one: geoae train RECIPE.")
+        )
 
     @property
     def name(self) -> str:
@@ -69,10 +78,28 @@ class Model:
         return self.contract.name
 
     def noise(self, batch: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """What the model takes away from windows of shape (batch, component, time), in their units; finite in gaps too.
+        """What the model takes away from windows, in their units; finite in gaps too.
 
-        Rows are E N Z; a missing component is NaN throughout. signal = batch - noise, so nothing else can change.
+        A denoiser of records takes (batch, component, time), rows E N Z, and answers for all of them; a missing
+        component is NaN throughout. A denoiser of fields takes (batch, channel, y, x) as `context.channels` makes them
+        and answers for the first channel. signal = batch - noise, so nothing else can change.
         """
+        return self._shared(self._noise, batch)
+
+    def encode(self, batch: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float32], Stats]:
+        """Codes (batch, latent) of windows (batch, 1, *window), and what scaling took from each.
+
+        Missing samples are taken as the window's mean.
+        """
+        x, stats = self.scaler.apply(batch)
+        return self._shared(lambda part: self._net("encode", part), x), stats
+
+    def decode(self, codes: NDArray[np.floating[Any]], stats: Stats) -> NDArray[np.float64]:
+        """Windows (batch, 1, *window) of codes (batch, latent), in the units of the data."""
+        return self.scaler.undo(self._shared(lambda part: self._net("decode", part), codes), stats)
+
+    def _shared(self, work: Callable[[Any], NDArray[Any]], batch: NDArray[Any]) -> NDArray[Any]:
+        """`work` on a batch, in parts that this model's threads take."""
         import torch
 
         # torch's own threads would split one window among them, which changes its last digits with their number and
@@ -81,10 +108,10 @@ class Model:
         torch.set_num_threads(1)
         try:
             if self.pool is None or len(batch) < 2:
-                return self._noise(batch)
+                return work(batch)
             # few windows a part: threads that finish early find more to do, and a part stays in the cache
             parts = np.array_split(batch, max(min(self.threads, len(batch)), -(-len(batch) // PART)))
-            return np.concatenate(list(self.pool.map(self._noise, parts)))
+            return np.concatenate(list(self.pool.map(work, parts)))
         finally:
             torch.set_num_threads(callers)
 
@@ -94,10 +121,21 @@ class Model:
         x, stats = self.scaler.apply(batch)
         with torch.inference_mode(), self._autocast():
             t = torch.from_numpy(x).to(self.device)
-            removed = (t - self.net(t).float()).cpu().numpy()
+            estimate = self.net(t).float()
+            removed = (t[:, : estimate.shape[1]] - estimate).cpu().numpy()
         if not np.isfinite(removed).all():
-            raise InputError("the net gave a value that is not finite; the input's values may lie too far apart")
+            raise InputError(_NOT_FINITE)
         return removed * stats.gain
+
+    def _net(self, method: str, batch: NDArray[Any]) -> NDArray[np.float32]:
+        import torch
+
+        with torch.inference_mode(), self._autocast():
+            t = torch.from_numpy(np.asarray(batch, dtype=np.float32)).to(self.device)
+            out: NDArray[np.float32] = getattr(self.net, method)(t).float().cpu().numpy()
+        if not np.isfinite(out).all():
+            raise InputError(_NOT_FINITE)
+        return out
 
     def denoise(self, batch: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """`batch` without its noise; gaps stay as they are."""
@@ -126,6 +164,7 @@ class Model:
         self.digest = sha[:12]
         facts = {
             "format": FORMAT,
+            "kind": self.contract.kind,
             "geoae": __version__,
             "net": self.net_name,
             "config": self.net_config,
@@ -145,11 +184,12 @@ class Model:
 _KEYS = {
     "format": int, "geoae": str, "net": str, "config": dict, "scaler": dict, "contract": dict, "weights_sha256": str
 }  # fmt: skip
-_SCALER_KEYS = {"block": int, "floor": float}
-_CONTRACT_KEYS = {
-    "name": str, "summary": str, "rate_hz": float, "rate_range_hz": list, "window": int, "stride": int,
-    "multiple": int, "components": int, "provenance": dict,
-}  # fmt: skip
+_SCALERS: dict[str, tuple[type[Scaler | FieldScaler], dict[str, type]]] = {
+    "record": (Scaler, {"block": int, "floor": float}),
+    "field": (FieldScaler, {"axes": int, "channels": int}),
+    "codes": (FieldScaler, {"axes": int, "channels": int}),
+}
+_NOT_FINITE = "the net gave a value that is not finite; the input's values may lie too far apart"
 
 
 def load(name_or_folder: str | Path | Model | None = None) -> Model:
@@ -179,8 +219,10 @@ def load(name_or_folder: str | Path | Model | None = None) -> Model:
     except GeoAEError as error:
         raise ModelFileError(f"{folder / CARD} does not describe a net: {error} A newer geoae may read it.") from error
     _fill(net, raw, folder, facts["net"])
-    contract = Contract(**{**facts["contract"], "rate_range_hz": tuple(facts["contract"]["rate_range_hz"])})
-    return Model(contract, facts["net"], facts["config"], net.eval(), Scaler(**facts["scaler"]), sha[:12])
+    contract, scaler = contracts.from_json(facts["kind"], facts["contract"]), _SCALERS[facts["kind"]][0]
+    return Model(
+        contract, facts["net"], facts["config"], net.eval(), scaler(**facts["scaler"]), sha[:12], folder=folder
+    )
 
 
 def weights_of(net: "nn.Module") -> tuple[bytes, str]:
@@ -231,9 +273,13 @@ def _read_card(folder: Path) -> dict[str, Any]:
             f"{folder} has model format {facts['format']}, written by geoae {facts.get('geoae')}; geoae {__version__} "
             f"reads up to {FORMAT}. Install a newer geoae."
         )
-    if not (faults := _faults(facts, _KEYS, "")):
-        faults = _faults(facts["scaler"], _SCALER_KEYS, "scaler.")
-        faults += _faults(facts["contract"], _CONTRACT_KEYS, "contract.")
+    kind = facts.setdefault("kind", "record")  # models of records came first, and do not say so
+    if not (faults := _faults(facts, {**_KEYS, "kind": str}, "")):
+        if kind not in contracts.KINDS:
+            faults = [f"kind is {kind!r} instead of one of {', '.join(contracts.KINDS)}"]
+        else:
+            faults = _faults(facts["scaler"], _SCALERS[kind][1], "scaler.")
+            faults += _faults(facts["contract"], contracts.keys(kind), "contract.")
     if faults:
         raise ModelFileError(f"{folder / CARD} does not describe a model of format {FORMAT}: {'; '.join(faults)}.")
     return facts

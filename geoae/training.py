@@ -19,11 +19,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from geoae import checkpoint, nets
+from geoae.contracts import Contract
 from geoae.errors import InputError
 from geoae.losses import denoising_loss
 from geoae.metrics import si_sdr_db
 from geoae.mixing import Example, Mixer, open_pools
-from geoae.model import Contract, Model, weights_of
+from geoae.model import Model, weights_of
 from geoae.readers.seisbench import open_set
 from geoae.recipe import MixSection, Recipe
 from geoae.scaling import Scaler

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from geoae import nets
-from geoae.model import Contract, Model
+from geoae.contracts import Contract
+from geoae.model import Model
 from geoae.recipe import Recipe
 from geoae.scaling import Scaler
 

@@ -56,8 +56,8 @@ def _told(path: Path, error: GeoAEError) -> GeoAEError:
 
 def above(segments: Iterable[Segment], model: Model, options: Options) -> list[str]:
     """Noise above the model's band stays unless asked for: said once, or a cleaned trace looks noisy for no reason."""
-    limit = model.contract.rate_hz
-    ids = sorted({s.id for s in segments if not s.text and limit * 1.02 < s.rate_hz <= model.contract.rate_range_hz[1]})
+    limit = model.record.rate_hz
+    ids = sorted({s.id for s in segments if not s.text and limit * 1.02 < s.rate_hz <= model.record.rate_range_hz[1]})
     if not ids or options.above_band != "pass":
         return []
     named = ids[0] if len(ids) == 1 else f"{ids[0]} and {len(ids) - 1} more"

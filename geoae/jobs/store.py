@@ -143,7 +143,7 @@ def plan_record(record: Record, model: Model, options: Options) -> StorePlan:
 
 def settings(record: Record, model: Model, options: Options) -> dict[str, Any]:
     """What decides the samples: named in the store, and in the message when a run is resumed with others."""
-    c = model.contract
+    c = model.record
     return {
         cleaned.KIND: cleaned.RECORD, "model": model.name, "digest": model.digest, "model_rate_hz": c.rate_hz,
         "window": c.window, "stride": c.stride, "scaler": asdict(model.scaler), "dry": options.dry,

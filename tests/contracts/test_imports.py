@@ -13,11 +13,13 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "geoae"
 LEVELS = [
     {"nets", "losses", "windows", "scaling", "resample", "corrupt", "synthetic", "metrics", "baselines", "recipe",
-     "errors", "timeaxis", "libmseed", "axes", "cf", "adapter", "blocks", "provenance", "runs", "_version"},
+     "errors", "timeaxis", "libmseed", "axes", "cf", "adapter", "blocks", "provenance", "runs", "_version",
+     "contracts", "context", "field_noise", "field_synthesis"},
     {"model", "readers", "writers", "catalog", "ledger", "checkpoint", "devices"},
-    {"infer", "training", "mixing", "validation", "evaluation", "plot"},
+    {"infer", "infer_fields", "infer_codes", "training", "mixing", "field_mixing", "cluster", "validation",
+     "evaluation", "plot"},
     {"jobs", "api"},
-    {"cli", "tables", "__main__"},
+    {"cli", "console", "tables", "__main__"},
 ]  # fmt: skip
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 # room -> heavy libraries that its modules may load when they are imported, and when they are used

@@ -1,0 +1,82 @@
+"""What a model takes: written into model.json, checked at the door."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a denoiser of records (component, time) takes."""
+
+    kind: ClassVar[str] = "record"
+    name: str
+    summary: str
+    rate_hz: float
+    """Sampling rate at which the net works; other rates are brought to it and back."""
+    rate_range_hz: tuple[float, float]
+    """Recordings outside are passed through."""
+    window: int
+    """Samples at `rate_hz` that the net sees at once."""
+    stride: int
+    multiple: int
+    """Windows of shorter records are padded to a multiple of this."""
+    components: int = 3
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Training data with digests and licences, recipe, scores, the command that made it."""
+
+
+@dataclass(frozen=True)
+class FieldContract:
+    """What a denoiser of gridded fields (time, south-north, west-east) takes: any grid, units and noise level."""
+
+    kind: ClassVar[str] = "field"
+    name: str
+    summary: str
+    window: tuple[int, int]
+    """Grid points that the net sees at once, south-north and west-east."""
+    stride: tuple[int, int]
+    multiple: int
+    """Windows of smaller grids are padded to a multiple of this."""
+    near: int
+    far: int
+    """Slices before and after the one to be denoised whose two means the net sees beside it; 0: none."""
+    units: str = ""
+    """Of the data it was trained on; empty: any."""
+    dims: tuple[str, ...] = ()
+    """Names of the horizontal dimensions it was trained on; (): any."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CodeContract:
+    """What a model with codes takes: windows along one dimension (traces) or two (fields), of any scale."""
+
+    kind: ClassVar[str] = "codes"
+    name: str
+    summary: str
+    window: tuple[int, ...]
+    """Samples of a window along each dimension; the number of dimensions is that of the model."""
+    stride: tuple[int, ...]
+    latent: int
+    """Numbers in the code of a window."""
+    units: str = ""
+    dims: tuple[str, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+AnyContract = Contract | FieldContract | CodeContract
+KINDS: dict[str, type[AnyContract]] = {c.kind: c for c in (Contract, FieldContract, CodeContract)}
+_JSON = {"name": str, "summary": str, "rate_hz": float, "rate_range_hz": list, "units": str, "provenance": dict,
+         "dims": list}  # fmt: skip
+
+
+def keys(kind: str) -> dict[str, type]:
+    """Keys of a contract in model.json, and their JSON types."""
+    listed = {"window", "stride"} if kind != "record" else set()
+    return {f.name: list if f.name in listed else _JSON.get(f.name, int) for f in fields(KINDS[kind])}
+
+
+def from_json(kind: str, facts: dict[str, Any]) -> AnyContract:
+    """The contract that `dataclasses.asdict` and JSON made into `facts`."""
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()}
+    return KINDS[kind](**plain)
