@@ -52,8 +52,12 @@ def channels(block: Array, index: int, near: int, far: int) -> NDArray[np.float6
         for other in range(max(index - reach, 0), min(index + reach + 1, len(block))):
             if other != index:
                 valid = np.isfinite(block[other])
-                total += np.where(valid, block[other], 0.0)
-                count += valid
+                if valid.all():
+                    total += block[other]
+                    count += 1
+                else:
+                    np.add(total, block[other], out=total, where=valid)
+                    count += valid
         values.append(np.divide(total, count, out=np.full(own.shape, np.nan), where=count > 0))
         weights.append(count / max(2 * reach, 1))
     return np.stack([*values, *weights], axis=-3)

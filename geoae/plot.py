@@ -141,7 +141,7 @@ def plot_training(history: Sequence[dict[str, Any]]) -> Figure:
     Parameters
     ----------
     history
-        One dict a log entry, with ``step`` and any of ``loss``, ``val_si_sdr_db`` and ``lr``; what is missing, None or
+        One dict a log entry, with ``step`` and any of ``loss``, ``val_db`` and ``lr``; what is missing, None or
         NaN is not drawn.
     """
     figure = _figure(9, 7.5)
@@ -155,7 +155,7 @@ def plot_training(history: Sequence[dict[str, Any]]) -> Figure:
         axes[0].legend(frameon=False)
     if loss.size and loss.min() > 0:
         axes[0].set_yscale("log")
-    step, score = _series(history, "val_si_sdr_db")
+    step, score = _series(history, "val_db")
     axes[1].plot(step, score, color=_COLOURS[4], marker="o", markersize=3)
     if score.size:
         best = int(np.argmax(score))

@@ -1,5 +1,6 @@
 """Recipes: what to train and how, fully, in plain data. Unknown keys are refused; nothing in a recipe can run code."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -93,8 +94,8 @@ class SplitSection(Section):
         return self
 
 
-class OptimizeSection(Section):
-    """The loop."""
+class LoopSection(Section):
+    """The loop, whatever is learnt."""
 
     steps: int = Field(gt=0)
     batch: int = Field(16, gt=0)
@@ -108,10 +109,6 @@ class OptimizeSection(Section):
     clip_norm: float = Field(5.0, gt=0)
     ema_decay: float = Field(0.999, ge=0, lt=1)
     """Of the averaged weights that are validated and shipped (Polyak & Juditsky, 1992, doi:10.1137/0330046)."""
-    spectral_weight: float = Field(5.0, ge=0)
-    """Weight of the error of short-time spectra in `losses.denoising_loss`; the first term is an error in dB."""
-    onset_weight: float = Field(0.0, ge=0)
-    """Weight of that error around onsets."""
     precision: Literal["float32", "bfloat16", "auto"] = "auto"
     """auto: bfloat16 autocast on CUDA, and on CPUs with instructions for it."""
     validate_every: int = Field(500, gt=0)
@@ -119,27 +116,42 @@ class OptimizeSection(Section):
     """Which averaged weights become the model: those of the best validation, or of the last step. The last owe
     nothing to the validation stations, so scores on them are fair."""
     patience: int = Field(20, gt=0)
-    """Validations without a better SI-SDR after which training stops."""
+    """Validations without a better score after which training stops."""
     seed: int = 20251121
 
 
-class Recipe(Section):
-    """One complete training."""
+class OptimizeSection(LoopSection):
+    """The loop, and the loss of a denoiser of records."""
+
+    spectral_weight: float = Field(5.0, ge=0)
+    """Weight of the error of short-time spectra in `losses.denoising_loss`; the first term is an error in dB."""
+    onset_weight: float = Field(0.0, ge=0)
+    """Weight of that error around onsets."""
+
+
+class AnyRecipe(Section):
+    """What every recipe holds; which model it is for follows from its key `kind`, which denoisers of records lack."""
 
     name: str
     """Of the model that comes out."""
     summary: str
+    net: NetSection
+    optimize: LoopSection
+    limits: str = ""
+    """What the model is not for; goes onto its card."""
+
+
+class Recipe(AnyRecipe):
+    """One complete training of a denoiser of records."""
+
     rate_hz: float = Field(100.0, gt=0)
     """Sampling rate that the net works at; readers' data are brought to it."""
     rate_range_hz: tuple[float, float] = (8.0, 1000.0)
     """Recordings outside this range are not for this model."""
-    net: NetSection
     window: WindowSection
     mix: MixSection = MixSection()
     split: SplitSection = SplitSection()
     optimize: OptimizeSection
-    limits: str = ""
-    """What the model is not for; goes onto its card."""
 
     @model_validator(mode="after")
     def _rate_in_range(self) -> Self:
@@ -148,7 +160,15 @@ class Recipe(Section):
         return self
 
 
-def load_recipe(path: Path) -> Recipe:
+KINDS = {
+    "record": "geoae.recipe:Recipe",
+    "field": "geoae.recipe_fields:FieldRecipe",
+    "codes": "geoae.recipe_codes:CodeRecipe",
+}
+"""Kind of the model that comes out -> class of its recipe."""
+
+
+def load_recipe(path: Path) -> AnyRecipe:
     """Read a recipe.
 
     Raises
@@ -162,8 +182,13 @@ def load_recipe(path: Path) -> Recipe:
         raise RecipeError(f"There is no recipe at {path}.") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"{path} cannot be read as YAML: {one_line(error)}") from error
+    kind = data.get("kind", "record") if isinstance(data, dict) else "record"
+    if kind not in KINDS:
+        raise RecipeError(f"{path.name} is no recipe: kind is {kind!r}; choose one of {', '.join(KINDS)}.")
+    module, _, name = KINDS[kind].partition(":")
+    recipe: type[AnyRecipe] = getattr(import_module(module), name)
     try:
-        return Recipe.model_validate(data)
+        return recipe.model_validate(data)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg'].lower()}" for e in error.errors())
         raise RecipeError(f"{path.name} is no recipe: {faults}.") from error

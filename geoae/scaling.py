@@ -25,7 +25,8 @@ class FieldScaler:
     """Remove the mean of each window's first channel and divide by its standard deviation, over what is not missing.
 
     The first `channels` channels hold values of the field (its own, means of its neighbours in time) and are scaled
-    alike; those that follow say how well each is known and stay as they are. A constant window has gain 1.
+    alike; those that follow say how well each is known and stay as they are. A constant window has gain 0, so that whatever a net makes of its zeros,
+    nothing is taken from it.
     """
 
     axes: int = 2
@@ -53,9 +54,9 @@ class FieldScaler:
         offset = own.sum(axes, keepdims=True) / n
         spread = np.sqrt((np.square(own - offset) * valid[:, :1]).sum(axes, keepdims=True) / n)
         # what is left of a constant is rounding, not signal: without this it would be blown up
-        gain = np.where(spread > 1e-13, spread, 1.0)
+        gain = np.where(spread > 1e-13, spread, 0.0)
         with np.errstate(over="ignore"):  # neighbours may lie far beyond: the clip keeps them within float32
-            scaled = (np.where(valid, values, offset * unit) / unit - offset) / gain
+            scaled = (np.where(valid, values, offset * unit) / unit - offset) / np.where(gain > 0, gain, np.inf)
         out = np.concatenate([np.clip(scaled, -1e6, 1e6), x[:, self.channels :]], axis=1).astype(np.float32)
         return out, Stats(offset * unit, np.zeros_like(offset), gain * unit)
 

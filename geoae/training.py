@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
@@ -19,17 +19,40 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from geoae import checkpoint, nets
-from geoae.contracts import Contract
+from geoae.contracts import AnyContract
 from geoae.errors import InputError
-from geoae.losses import denoising_loss
-from geoae.metrics import si_sdr_db
-from geoae.mixing import Example, Mixer, open_pools
 from geoae.model import Model, weights_of
-from geoae.readers.seisbench import open_set
-from geoae.recipe import MixSection, Recipe
-from geoae.scaling import Scaler
+from geoae.recipe import AnyRecipe
+from geoae.scaling import FieldScaler, Scaler
 
 Report = Callable[[dict[str, Any]], None]
+Example = tuple[NDArray[Any], ...]
+"""Arrays of one window: first what the net is shown, then what the loss wants to know."""
+Answer = Callable[[NDArray[Any]], NDArray[Any]]
+"""A net in evaluation mode, on arrays."""
+
+
+class Windows(Protocol):
+    """Training windows: each follows from its number alone, so that a resumed training sees the same."""
+
+    def __getitem__(self, index: int) -> Example: ...
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What the loop does not know: windows, loss, score, and what the model that comes out takes."""
+
+    windows: Windows
+    loss: Callable[[Tensor, tuple[Tensor, ...]], Tensor]
+    """Answer of the net and the arrays of a batch -> loss."""
+    score: Callable[[Answer], float]
+    contract: Callable[[dict[str, Any]], AnyContract]
+    """Provenance -> contract."""
+    scaler: Scaler | FieldScaler
+    metric: str
+    """Name of the score, which is in dB and better if larger."""
+    prepare: Callable[[nn.Module], None] = lambda net: None
+    """What is to be done to a net before its first step."""
 
 
 @dataclass
@@ -50,8 +73,8 @@ class Job:
     """Called after each step with its number and that of the last."""
 
 
-def train(recipe: Recipe, data: Path, job: Job) -> Model:
-    """Train the net of `recipe` on DATA/events and DATA/noise; resumes from a checkpoint in `job.out`.
+def train(recipe: AnyRecipe, lesson: Lesson, job: Job) -> Model:
+    """Train the net of `recipe` on the windows of `lesson`; resumes from a checkpoint in `job.out`.
 
     Returns
     -------
@@ -61,7 +84,7 @@ def train(recipe: Recipe, data: Path, job: Job) -> Model:
     Raises
     ------
     InputError
-        DATA holds no events or noise, or the folder holds the checkpoint of another recipe.
+        The folder holds the checkpoint of another recipe, or the processes cannot share a batch.
     ModelFileError
         The checkpoint is damaged.
     """
@@ -71,9 +94,10 @@ def train(recipe: Recipe, data: Path, job: Job) -> Model:
     with _processes(job.device) as (rank, world):
         if o.batch % world:
             raise InputError(f"optimize.batch is {o.batch}; it must be a multiple of the {world} processes.")
-        train_mixer, valid_mixer = mixers(recipe, data)
         torch.manual_seed(o.seed)
-        net = nets.build(recipe.net.name, recipe.net.config).to(job.device)
+        net = nets.build(recipe.net.name, recipe.net.config)
+        lesson.prepare(net)
+        net = net.to(job.device)
         ema = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(o.ema_decay), use_buffers=True)
         best = AveragedModel(net)
         optimizers = _optimizers(net, recipe)
@@ -84,14 +108,12 @@ def train(recipe: Recipe, data: Path, job: Job) -> Model:
         if _out_of_patience(facts, recipe):  # it had ended before it was started again
             last = facts["step"]
         losses: list[Tensor] = []
-        for step, (noisy, target, valid) in _batches(train_mixer, facts["step"], last, o.batch, rank, world, job):
+        for step, parts in _batches(lesson.windows, facts["step"], last, o.batch, rank, world, job):
             for group in (g for each in optimizers.values() for g in each.param_groups):
                 group["lr"] = learning_rate(step, recipe)
             with _autocast(job.device, o.precision):
-                estimate = parallel(noisy)
-            loss = denoising_loss(
-                estimate.float() * valid, target * valid, noisy, valid.any(-1), o.spectral_weight, o.onset_weight
-            )
+                estimate = parallel(parts[0])
+            loss = lesson.loss(estimate.float(), parts)
             net.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(net.parameters(), o.clip_norm)
@@ -103,9 +125,8 @@ def train(recipe: Recipe, data: Path, job: Job) -> Model:
             if (step + 1) % o.validate_every and step + 1 != last:
                 continue
             facts["step"] = step + 1
-            score = validate(ema.module, valid_mixer, recipe.split.n_windows, job.device, o.precision)
-            score = _agreed(score, world, job.device)
-            row = {"step": step + 1, "loss": float(torch.stack(losses).mean()), "val_si_sdr_db": score,
+            score = _agreed(_score(ema.module, lesson, job.device, o.precision), world, job.device)
+            row = {"step": step + 1, "loss": float(torch.stack(losses).mean()), "val_db": score,
                    "lr": learning_rate(step, recipe)}  # fmt: skip
             facts["history"].append(row)
             losses.clear()
@@ -119,23 +140,26 @@ def train(recipe: Recipe, data: Path, job: Job) -> Model:
             if _out_of_patience(facts, recipe):
                 break
     chosen = ((ema if o.keep == "last" else best).module if facts["history"] else net).cpu().eval()
+    contract = lesson.contract(_provenance(recipe, facts, lesson.metric))
     digest = weights_of(chosen)[1][:12]
-    return Model(_contract(recipe, facts), recipe.net.name, recipe.net.config, chosen, Scaler(), digest)
+    return Model(contract, recipe.net.name, recipe.net.config, chosen, lesson.scaler, digest)
 
 
-def mixers(recipe: Recipe, data: Path) -> tuple[Mixer, Mixer]:
-    """Training windows with every kind of damage, and plain validation windows of other stations."""
-    events, noise = open_set(data / "events"), open_set(data / "noise")
-    damage = {k: 0.0 for k in MixSection.model_fields if k not in ("snr_db", "min_event_snr_db")}
-    plain = recipe.mix.model_copy(update={**damage, "snr_db": (-10.0, 15.0)})
-    made = []
-    for mix, validation, seed in ((recipe.mix, False, 0), (plain, True, 1)):
-        pools = open_pools(events, noise, recipe.split, recipe.mix, recipe.rate_hz, validation)
-        made.append(Mixer(*pools, mix, recipe.window.train_length, Scaler(), recipe.optimize.seed + seed))
-    return made[0], made[1]
+@torch.no_grad()
+def _score(net: nn.Module, lesson: Lesson, device: str, precision: str) -> float:
+    net.eval()
+
+    def answer(x: NDArray[Any]) -> NDArray[Any]:
+        with _autocast(device, precision):
+            out: NDArray[Any] = net(torch.from_numpy(x).to(device)).float().cpu().numpy()
+        return out
+
+    score = lesson.score(answer)
+    net.train()
+    return score
 
 
-def _optimizers(net: nn.Module, recipe: Recipe) -> checkpoint.Optimizers:
+def _optimizers(net: nn.Module, recipe: AnyRecipe) -> checkpoint.Optimizers:
     """AdamW and, if the recipe says so, Muon for the matrices of the blocks: each weight belongs to one of them."""
     o, named = recipe.optimize, dict(net.named_parameters())
     if not named:
@@ -150,7 +174,7 @@ def _optimizers(net: nn.Module, recipe: Recipe) -> checkpoint.Optimizers:
     return made
 
 
-def learning_rate(step: int, recipe: Recipe) -> float:
+def learning_rate(step: int, recipe: AnyRecipe) -> float:
     """Linear warm-up, then half a cosine down to the final rate (Loshchilov & Hutter, 2017, arXiv:1608.03983)."""
     o = recipe.optimize
     if step < o.warmup_steps:
@@ -159,27 +183,10 @@ def learning_rate(step: int, recipe: Recipe) -> float:
     return o.final_learning_rate + (o.learning_rate - o.final_learning_rate) * 0.5 * (1 + math.cos(math.pi * done))
 
 
-@torch.no_grad()
-def validate(net: nn.Module, mixer: Mixer, n: int, device: str, precision: str, batch: int = 20) -> float:
-    """Median SI-SDR improvement in dB over the recorded components of the first `n` mixtures."""
-    gains: list[float] = []
-    net.eval()
-    for start in range(0, n, batch):
-        noisy, target, valid = (
-            np.stack(x) for x in zip(*(mixer[i] for i in range(start, min(start + batch, n))), strict=True)
-        )
-        with _autocast(device, precision):
-            estimate = net(torch.from_numpy(noisy).to(device)).float().cpu().numpy()
-        gain = si_sdr_db(target, estimate) - si_sdr_db(target, noisy)
-        gains.extend(gain[valid.any(-1) & (np.abs(target).max(-1) > 0)])
-    net.train()
-    return float(np.median(gains))
-
-
 class _Windows(Dataset[Example]):
     """Window number i of the rank: step by step, the ranks share the indices of one batch."""
 
-    def __init__(self, mixer: Mixer, first: int, last: int, batch: int, rank: int, world: int):
+    def __init__(self, mixer: Windows, first: int, last: int, batch: int, rank: int, world: int):
         self.mixer, self.first, self.last = mixer, first * batch, last * batch
         self.rank, self.world = rank, world
 
@@ -191,15 +198,14 @@ class _Windows(Dataset[Example]):
 
 
 def _batches(
-    mixer: Mixer, first: int, last: int, batch: int, rank: int, world: int, job: Job
-) -> Iterator[tuple[int, tuple[Tensor, Tensor, Tensor]]]:
+    mixer: Windows, first: int, last: int, batch: int, rank: int, world: int, job: Job
+) -> Iterator[tuple[int, tuple[Tensor, ...]]]:
     windows = _Windows(mixer, first, last, batch, rank, world)
     prefetch = 4 if job.workers else None
     loader = DataLoader(windows, batch // world, num_workers=job.workers, prefetch_factor=prefetch,
                         pin_memory=job.device.startswith("cuda"))  # fmt: skip
     for step, parts in enumerate(loader, start=first):
-        noisy, target, valid = (p.to(job.device, non_blocking=True) for p in parts)
-        yield step, (noisy, target, valid)
+        yield step, tuple(p.to(job.device, non_blocking=True) for p in parts)
 
 
 @contextmanager
@@ -234,7 +240,7 @@ def _autocast(device: str, precision: str) -> Any:
 
 
 def _resume(
-    out: Path, modules: checkpoint.Modules, optimizers: checkpoint.Optimizers, recipe: Recipe
+    out: Path, modules: checkpoint.Modules, optimizers: checkpoint.Optimizers, recipe: AnyRecipe
 ) -> dict[str, Any]:
     """Fill modules and optimizers from the checkpoint in `out`, if there is one; returns the facts so far."""
     folder, wanted = out / "checkpoint", recipe.model_dump(mode="json")
@@ -250,7 +256,7 @@ def _resume(
     return facts
 
 
-def _out_of_patience(facts: dict[str, Any], recipe: Recipe) -> bool:
+def _out_of_patience(facts: dict[str, Any], recipe: AnyRecipe) -> bool:
     o = recipe.optimize
     return bool(facts["step"] - facts["best_step"] >= o.patience * o.validate_every)
 
@@ -262,17 +268,13 @@ def _write_history(path: Path, history: list[dict[str, Any]]) -> None:
         writer.writerows(history)
 
 
-def _contract(recipe: Recipe, facts: dict[str, Any]) -> Contract:
-    w, rows = recipe.window, facts["history"]
-    kept = (
-        rows[-1] if rows and recipe.optimize.keep == "last" else max(rows, key=lambda r: r["val_si_sdr_db"], default={})
-    )
-    provenance = {
+def _provenance(recipe: AnyRecipe, facts: dict[str, Any], metric: str) -> dict[str, Any]:
+    rows = facts["history"]
+    kept = rows[-1] if rows and recipe.optimize.keep == "last" else max(rows, key=lambda r: r["val_db"], default={})
+    return {
         "recipe": recipe.model_dump(mode="json"),
-        "validation_si_sdr_improvement_db": round(kept["val_si_sdr_db"], 3) if kept else None,
+        f"validation_{metric}": round(kept["val_db"], 3) if kept else None,
         "step": kept.get("step", 0),
         "date": time.strftime("%Y-%m-%d"),
         "torch": torch.__version__,
     }
-    return Contract(recipe.name, recipe.summary, recipe.rate_hz, recipe.rate_range_hz, w.length, w.stride, w.multiple,
-                    provenance=provenance)  # fmt: skip

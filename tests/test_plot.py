@@ -137,7 +137,7 @@ def test_training_draws_what_is_there():
     """Curves skip rows without a value; the best validation score is named."""
     history = [{"step": i, "loss": 1.0 / (i + 1), "lr": 1e-3} for i in range(200)]
     for i in (0, 100, 199):
-        history[i]["val_si_sdr_db"] = float("nan") if i == 0 else 8.0 - i / 100
+        history[i]["val_db"] = float("nan") if i == 0 else 8.0 - i / 100
     history[5]["loss"] = None
     figure = plot_training(history)
     loss, score, rate = figure.axes

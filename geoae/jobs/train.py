@@ -1,21 +1,26 @@
 """Train a model from a recipe, into a model folder with its card and curves."""
 
 import csv
-import hashlib
 import os
 import shlex
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from geoae import catalog, devices, model
+from geoae import catalog, devices
 from geoae.errors import InputError, OutputError
-from geoae.readers.seisbench import SeisBenchSet, open_set
-from geoae.recipe import Recipe, load_recipe
+from geoae.jobs import cards
+from geoae.recipe import load_recipe
 
 Report = Callable[[dict[str, Any]], None]
+TRAINED_BY = {
+    "Recipe": ("geoae.training_records", "SI-SDR improvement"),
+    "FieldRecipe": ("geoae.training_fields", "error reduction"),
+    "CodeRecipe": ("geoae.training_codes", "reconstruction"),
+}
+"""Class of a recipe -> module that makes its lesson (it loads torch), and what its score is."""
 
 
 def train(
@@ -30,7 +35,9 @@ def train(
     report: Report = lambda row: None,
     tick: Callable[[int, int], None] = lambda step, steps: None,
 ) -> str:
-    """Train the net of `recipe` on DATA/events and DATA/noise (SeisBench form) and write the model folder `out`.
+    """Train the net of `recipe` on the data below the folder `data` and write the model folder `out`.
+
+    Denoisers of records need DATA/events and DATA/noise in the SeisBench form; recipes of fields name their files.
 
     Started again after an interruption, it goes on from the last validation. Under ``torchrun`` the processes share
     each batch. `stop` ends early after that step, as a time limit would. `report` is called with each row of the
@@ -68,53 +75,21 @@ def train(
         draw(out)
         report(row)
 
-    trained = run(plan, folder, Job(out, device, threads, workers, stop, told, tick))
+    room, metric = TRAINED_BY[type(plan).__name__]
+    lesson = import_module(room).lesson(plan, folder)
+    trained = run(plan, lesson, Job(out, device, threads, workers, stop, told, tick))
     if int(os.environ.get("RANK", "0")):
         return ""
-    sources = {side: describe(open_set(folder / side)) for side in ("events", "noise")}
     shown = recipe.name if recipe.is_absolute() else str(recipe)  # a card goes to others: no paths of this machine
     command = f"geoae train {shlex.quote(shown)} --data DIR -o MODELDIR"
     trained.contract = replace(
-        trained.contract, provenance={**trained.contract.provenance, "data": sources, "command": command}
+        trained.contract,
+        provenance={**trained.contract.provenance, "data": cards.sources(plan, folder), "command": command},
     )
-    trained.save(out, card(trained, plan))
+    trained.save(out, cards.card(trained, plan))
     draw(out)
-    score = trained.contract.provenance["validation_si_sdr_improvement_db"]
-    return f"{out}: model {trained.name} {trained.digest}, validation SI-SDR improvement {score} dB"
-
-
-def describe(data: SeisBenchSet) -> dict[str, Any]:
-    """Digest, size, sources and licences of a data set, for the model's provenance."""
-    table = b"".join(p.read_bytes() for p in sorted(data.folder.glob("metadata*.csv")))
-    licences = Counter(row.get("licence") or row.get("license") or "not stated" for row in data.rows)
-    return {
-        "metadata_sha256": hashlib.sha256(table).hexdigest(),
-        "records": len(data),
-        "stations": len({data.station(i) for i in range(len(data))}),
-        "licences": dict(licences.most_common()),
-    }
-
-
-def card(trained: model.Model, recipe: Recipe, scores: str = "") -> str:
-    """The card of a model: what it is for, what it was trained on, how it scored, what it is not for."""
-    p = trained.contract.provenance
-    lines = [f"# {trained.name}", "", trained.contract.summary, "", "## Training data", ""]
-    for side, facts in p.get("data", {}).items():
-        lines += [f"{facts['records']} {side} records from {facts['stations']} stations "
-                  f"(metadata SHA-256 {facts['metadata_sha256'][:12]}). Licences and sources:", ""]  # fmt: skip
-        lines += [f"- {n} records: {licence}" for licence, n in facts["licences"].items()]
-        lines += [""]
-    split = recipe.split
-    lines += [
-        f"Stations with crc32(NET.STA) % {split.modulus} == {split.remainder} were not trained on; scores are theirs.",
-        "", "## Scores", "",
-        scores or f"Median SI-SDR improvement on {split.n_windows} validation mixtures at -10 to 15 dB: "
-        f"{p['validation_si_sdr_improvement_db']} dB (step {p['step']}).",
-        "", "## Limits", "", recipe.limits or "None stated in the recipe.",
-        "", "## How it was made", "", f"`{p.get('command', '')}` on {p['date']}, torch {p['torch']}, "
-        f"weights {trained.digest}.", "",
-    ]  # fmt: skip
-    return "\n".join(lines)
+    score = trained.contract.provenance[f"validation_{lesson.metric}"]
+    return f"{out}: model {trained.name} {trained.digest}, validation {metric} {score} dB"
 
 
 def draw(out: Path) -> None:

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 NETS = {
     "cascade-dae": "geoae.nets.cascade_dae:CascadeDAE",
+    "field-dae": "geoae.nets.field_dae:FieldDAE",
     "identity": "geoae.nets.identity:Identity",
+    "window-ae": "geoae.nets.window_ae:WindowAE",
 }
 
 

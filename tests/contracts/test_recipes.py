@@ -23,13 +23,31 @@ def test_a_recipe_loads_and_its_net_builds(path):
     """The recipe is complete, and its net keeps the shape of its windows and of the smallest one."""
     recipe = load_recipe(path)
     net = nets.build(recipe.net.name, recipe.net.config).eval()
-    assert recipe.window.length % recipe.window.multiple == 0
-    for time in (recipe.window.train_length, recipe.window.multiple):
-        x = torch.randn(1, 3, time, generator=torch.Generator().manual_seed(0))
+    for shown, answered in WINDOWS[getattr(recipe, "kind", "record")](recipe):
+        x = torch.randn(1, *shown, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             y = net(x)
-        assert y.shape == x.shape
+        assert y.shape == (1, *answered)
         assert torch.isfinite(y).all()
+
+
+def of_record(recipe):
+    w = recipe.window
+    assert w.length % w.multiple == 0
+    return [((3, n), (3, n)) for n in (w.train_length, w.multiple)]
+
+
+def of_field(recipe):
+    w = recipe.window
+    return [((6, n, n), (1, n, n)) for n in (w.train_length, w.multiple)]
+
+
+def of_codes(recipe):
+    config = recipe.net.config
+    return [((1, *[config["window"]] * config["ndim"]),) * 2]
+
+
+WINDOWS = {"record": of_record, "field": of_field, "codes": of_codes}
 
 
 def test_names_of_nets_are_refused_with_the_choices():

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 from geoae import model as models
 from geoae.cli import app
 from geoae.errors import InputError, OutputError
-from geoae.jobs.train import describe, train
+from geoae.jobs.cards import describe
+from geoae.jobs.train import train
 from geoae.readers.seisbench import open_set
 from tests.conftest import tiny_recipe, write_seisbench
 

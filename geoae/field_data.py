@@ -1,0 +1,88 @@
+"""Fields to train on: every variable of a folder's files, as slices (time, y, x) in memory."""
+
+import fnmatch
+from collections.abc import Iterator, Sequence
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from geoae.cf import grid_layout
+from geoae.errors import InputError
+from geoae.readers import grids
+
+SOURCE = "source"
+"""Attribute of a slice: the file that it comes from, relative to the folder."""
+
+
+def load_slices(data: Path, patterns: Sequence[str] = ("*.nc",), exclude: Sequence[str] = ()) -> list[xr.DataArray]:
+    """Load all fields of the files that match, south-north before west-east.
+
+    Parameters
+    ----------
+    data
+        The folder that patterns count from.
+    patterns
+        Names, paths or patterns with wildcards, of files or stores: ``["TREFHT.B06.57*.nc", "sst.nc"]``. Or
+        ``FILE:VARIABLE`` for one variable.
+    exclude
+        Patterns of what is held out, by name or path.
+
+    Returns
+    -------
+    list of DataArray
+        One for each variable and each combination of its other batch dimensions (levels, members), dims (time, y, x)
+        under the names that the file has, float32 or float64, NaN where samples are missing; one time where there is
+        no time. ``attrs["source"]`` is the file.
+
+    Raises
+    ------
+    InputError
+        A pattern matches no file or nothing is left, or a file holds no field.
+    DamagedFileError
+        A file cannot be decoded.
+    """
+    chosen = find_files(data, patterns, exclude)
+    return [one for path, names in chosen.items() for one in _slices(data, path, names)]
+
+
+def find_files(data: Path, patterns: Sequence[str], exclude: Sequence[str] = ()) -> dict[Path, list[str] | None]:
+    """Files that match, in order of their names, and of each which variables: None for all of them.
+
+    Raises
+    ------
+    InputError
+        A pattern matches no file, or all that match are excluded.
+    """
+    if not data.is_dir():
+        raise InputError(f"There is no folder {data} with fields to train on.")
+    found: dict[Path, list[str] | None] = {}
+    for pattern in patterns:
+        name, _, variable = pattern.partition(":")
+        matches = sorted(data.glob(name))
+        if not matches:
+            raise InputError(f"{data} holds nothing that matches {name!r}.")
+        for path in (p for p in matches if not _held_out(p, data, exclude)):
+            before = found.get(path, [])
+            found[path] = [*before, variable] if variable and before is not None else None
+    if not found:
+        raise InputError(f"All that matches {', '.join(patterns)} in {data} is excluded by {', '.join(exclude)}.")
+    return dict(sorted(found.items()))
+
+
+def _held_out(path: Path, data: Path, exclude: Sequence[str]) -> bool:
+    names = (path.name, str(path.relative_to(data)))
+    return any(fnmatch.fnmatch(name, pattern) for name in names for pattern in exclude)
+
+
+def _slices(data: Path, path: Path, variables: list[str] | None) -> Iterator[xr.DataArray]:
+    for field in grids.read(path, var=variables):
+        layout = grid_layout(field)
+        others = [dim for dim in layout.batch if dim != layout.time]
+        x = field if layout.time else field.expand_dims("time")
+        x = x.transpose(*others, layout.time or "time", *layout.horizontal)
+        x = x.astype(np.result_type(x.dtype, np.float32)).load()
+        for index in product(*(range(x.sizes[dim]) for dim in others)):
+            one = x.isel(dict(zip(others, index, strict=True)))
+            yield one.assign_attrs({SOURCE: str(path.relative_to(data))})

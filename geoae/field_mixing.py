@@ -1,0 +1,176 @@
+"""Training windows of fields: read and drawn slices with their neighbours in time, under noise and clouds.
+
+A window depends on (seed, index) alone, so a resumed or distributed training sees the same windows.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+
+from geoae import context, field_noise, field_synthesis
+from geoae.errors import InputError
+from geoae.recipe_fields import FieldMix, FieldWindow
+from geoae.scaling import FieldScaler
+
+Array = NDArray[np.floating[Any]]
+Generator = np.random.Generator
+Cut = Callable[[Array], Array]
+
+
+class FieldExample(NamedTuple):
+    """What the net is shown (6, y, x) and should answer (1, y, x), scaled; and where the answer counts (1, y, x)."""
+
+    shown: NDArray[np.float32]
+    target: NDArray[np.float32]
+    counts: NDArray[np.bool_]
+
+
+@dataclass
+class FieldMixer:
+    """Window number i of a training; `fields` are arrays (time, y, x) with NaN where there is nothing."""
+
+    fields: list[Array]
+    mix: FieldMix
+    window: FieldWindow
+    seed: int
+    scaler: FieldScaler = field(default_factory=lambda: FieldScaler(axes=2, channels=context.VALUES))
+
+    def __post_init__(self) -> None:
+        if not self.fields and self.mix.drawn < 1:
+            raise InputError("There are no fields to train on, and mix.drawn is below 1.")
+        shapes = {x.shape for x in self.fields}
+        if self.mix.target == "members" and (len(self.fields) < 2 or len(shapes) > 1):
+            raise InputError(
+                f"mix.target members needs at least two members of one shape; there are {len(self.fields)} arrays of "
+                f"shapes {', '.join(map(str, sorted(shapes)))}."
+            )
+        share = np.array([float(np.isfinite(x).sum()) ** 0.5 for x in self.fields])
+        self._share = share / max(share.sum(), 1)
+
+    def __getitem__(self, index: int) -> FieldExample:
+        rng = np.random.default_rng((self.seed, index))
+        make = {"clean": self._clean, "members": self._members, "blind-spot": self._blind}[self.mix.target]
+        noisy, at, target, counts = make(rng)
+        stack = context.channels(noisy, at, self.window.near, self.window.far)
+        scaled, stats = self.scaler.apply(stack[None])
+        wanted = np.where(counts, (target - stats.offset[0, 0]) / stats.gain[0, 0], 0.0)
+        return FieldExample(scaled[0], wanted.astype(np.float32)[None], counts[None])
+
+    def _clean(self, rng: Generator) -> tuple[Array, int, Array, NDArray[np.bool_]]:
+        mix = self.mix
+        signal, at = self._sequence(rng)
+        if len(signal) > 1 and rng.random() < mix.unrelated:
+            others = np.arange(len(signal)) != at
+            signal[others] = signal[others][:, ::-1, ::-1] * rng.uniform(-2, 2)
+        noisy = signal.copy()
+        if rng.random() >= mix.noiseless:
+            low, high = np.log10(mix.noise_level)
+            level = 10 ** rng.uniform(low, high) * max(float(np.nanstd(signal[at])), 1e-30)
+            noisy += level * field_noise.noise(signal, rng)
+        if rng.random() < mix.missing:
+            gone = field_noise.missing(noisy.shape, rng)
+            gone[at] &= not gone[at].all()
+            noisy[gone] = np.nan
+        if rng.random() < mix.small:
+            ny, nx = (int(rng.integers(8, self.window.train_length + 1)) for _ in range(2))
+            noisy[:, ny:], noisy[:, :, nx:] = np.nan, np.nan
+        return noisy, at, signal[at], np.isfinite(noisy[at])
+
+    def _members(self, rng: Generator) -> tuple[Array, int, Array, NDArray[np.bool_]]:
+        """One member is shown and another is the target: what they share is learnt, their own weather is noise."""
+        one, two = rng.choice(len(self.fields), size=2, replace=False)
+        place, view = self._place(self.fields[one], rng), self._view(rng)
+        before, at, after = self._times(len(self.fields[one]), rng)
+        shown, target = (view(place(self.fields[k][before:after])) for k in (one, two))
+        target = target[at - before]
+        return shown, at - before, target, np.isfinite(shown[at - before]) & np.isfinite(target)
+
+    def _blind(self, rng: Generator) -> tuple[Array, int, Array, NDArray[np.bool_]]:
+        """Some points get the value of a point nearby, and have to be told from all others."""
+        x = self.fields[int(rng.choice(len(self.fields), p=self._share))]
+        before, at, after = self._times(len(x), rng)
+        noisy = self._view(rng)(self._place(x, rng)(x[before:after]))
+        target = noisy[at - before]
+        hidden = (rng.random(target.shape) < self.mix.hidden) & np.isfinite(target)
+        y, x_ = np.nonzero(hidden)
+        step = rng.integers(-3, 4, size=(2, len(y)))
+        step[1] += (step == 0).all(axis=0)  # a point must not stand in for itself
+        other = target[(y + step[0]) % target.shape[0], (x_ + step[1]) % target.shape[1]]
+        shown = noisy.copy()
+        shown[at - before][hidden] = np.where(np.isfinite(other), other, np.nanmean(target))
+        return shown, at - before, target, hidden
+
+    def _sequence(self, rng: Generator) -> tuple[Array, int]:
+        """Clean slices, and which of them is to be denoised."""
+        n = self.window.train_length
+        if rng.random() < self.mix.drawn:
+            before, at, after = self._times(2 * self.window.far + 1 + int(rng.integers(0, 20)), rng)
+            return field_synthesis.sequence(after - before, (n, n), rng), at - before
+        x = self.fields[int(rng.choice(len(self.fields), p=self._share))]
+        before, at, after = self._times(len(x), rng)
+        out = self._view(rng)(self._place(x, rng)(x[before:after]))
+        out = out * rng.choice([-1.0, 1.0])
+        if rng.random() < self.mix.added:
+            spread = np.nanstd(out[at - before])
+            out = out + 10 ** rng.uniform(-1.3, 0.3) * spread * field_synthesis.sequence(len(out), (n, n), rng)
+        return out, at - before
+
+    def _times(self, n: int, rng: Generator) -> tuple[int, int, int]:
+        """First slice, the one to be denoised, and the end of its neighbours."""
+        at, reach = int(rng.integers(0, n)), self.window.far
+        if rng.random() < self.mix.alone:
+            return at, at, at + 1
+        if rng.random() < 0.3:  # short series
+            before, after = (int(rng.integers(0, reach + 1)) for _ in range(2))
+        else:
+            before = after = reach
+        return max(at - before, 0), at, min(at + after + 1, n)
+
+    def _place(self, x: Array, rng: Generator) -> Cut:
+        """Cut of the training window out of slices, enlarged or thinned; beyond the grid is nothing."""
+        n, mix = self.window.train_length, self.mix
+        zoom = 1.0
+        if rng.random() < mix.zoomed and np.isfinite(x[0]).all():
+            zoom = mix.largest_zoom ** rng.random() if rng.random() < 0.8 else 0.5
+        if zoom < 1 and min(x.shape[1:]) < 2 * n:
+            zoom = 1.0
+        size = min(int(np.ceil(n / zoom)) + 1, 10**9) if zoom != 1 else n
+        corner = [int(rng.integers(0, max(length - size, 0) + 1)) for length in x.shape[1:]]
+        shift = rng.random(2)
+
+        def cut(slices: Array) -> Array:
+            part: Array = slices[:, corner[0] : corner[0] + size, corner[1] : corner[1] + size].astype(np.float64)
+            if zoom < 1:
+                part = part[:, : 2 * n, : 2 * n]
+                part = part.reshape(len(part), n, 2, n, 2).mean(axis=(2, 4))
+            elif zoom > 1:
+                for axis in (1, 2):
+                    part = _enlarged(part, axis, n, zoom, shift[axis - 1])
+            beyond = [(0, 0), *((0, n - length) for length in part.shape[1:])]
+            return np.pad(part, beyond, constant_values=np.nan)
+
+        return cut
+
+    def _view(self, rng: Generator) -> Cut:
+        """Mirror, transpose: the laws of fields have few preferred directions."""
+        if rng.random() >= self.mix.turned:
+            return lambda x: x
+        up, right, turn = (rng.random() < 0.5 for _ in range(3))
+
+        def view(x: Array) -> Array:
+            x = np.swapaxes(x, 1, 2) if turn else x
+            return x[:, :: -1 if up else 1, :: -1 if right else 1].copy()
+
+        return view
+
+
+def _enlarged(x: Array, axis: int, n: int, zoom: float, shift: float) -> Array:
+    """`n` points `1 / zoom` apart along an axis, by cubic splines."""
+    length = x.shape[axis]
+    at = np.minimum(np.arange(n) / zoom + shift * max(length - 1 - (n - 1) / zoom, 0), length - 1)
+    weights = CubicSpline(np.arange(length), np.eye(length))(at)
+    return np.moveaxis(np.tensordot(x, weights, axes=(axis, 1)), -1, axis)

@@ -1,0 +1,111 @@
+"""Noise and gaps of gridded fields: instruments, scan lines, radar speckle, model weather, clouds, coasts.
+
+Every function takes its random generator and draws anew for each slice (the first axis): noise that repeated itself
+could not be told from signal.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+from geoae.field_synthesis import many, normalised, power_law
+
+Array = NDArray[np.floating[Any]]
+Generator = np.random.Generator
+
+
+def white(x: Array, rng: Generator) -> Array:
+    """Independent in every point; at times with tails longer than a Gaussian's, or stronger in some regions."""
+    gaussian = rng.random() < 0.8
+    noise: Array = rng.standard_normal(x.shape, np.float32) if gaussian else rng.standard_t(3, x.shape)
+    if rng.random() < 0.2:
+        noise = noise * np.exp(rng.uniform(0.3, 1) * power_law(x.shape[1:], 4.0, rng).astype(noise.dtype))
+    return noise
+
+
+def red(x: Array, rng: Generator) -> Array:
+    """Correlated in space: power falls as wavenumber^-slope with slopes up to 3, over the plane of the noise."""
+    stretch = 1.0 if rng.random() < 0.7 else rng.uniform(1, 3)
+    slope, angle = rng.uniform(0.3, 3.0), rng.uniform(0, np.pi)
+    return many(len(x), lambda k: power_law((k, *x.shape[1:]), slope, rng, stretch, angle), rng)
+
+
+def blurred(x: Array, rng: Generator) -> Array:
+    """White noise that an interpolation has smoothed."""
+    size = rng.uniform(0.4, 2.0)
+    noise = rng.standard_normal(x.shape, np.float32)
+    return normalised(gaussian_filter1d(gaussian_filter1d(noise, size, axis=-1), size, axis=-2))
+
+
+def striped(x: Array, rng: Generator) -> Array:
+    """Offsets of scan lines, along rows or columns; at times of a part of the lines, or a part of each line."""
+    n, ny, nx = x.shape
+    axis = -1 if rng.random() < 0.5 else -2
+    lines = rng.standard_normal((n, ny, 1) if axis == -1 else (n, 1, nx))
+    kind = rng.random()
+    if kind < 0.3:
+        lines = lines * (rng.random(lines.shape) < rng.uniform(0.1, 0.7))
+    elif kind < 0.5:  # detectors that take turns
+        period = int(rng.integers(2, 11))
+        pattern = rng.standard_normal((n, period))
+        lines = pattern[:, np.arange(lines.size // n) % period].reshape(lines.shape)
+    noise = np.broadcast_to(lines, x.shape)
+    if rng.random() < 0.4:  # lines that begin and end inside
+        along = 0.0 if axis == -1 else np.pi / 2
+        parts = many(len(x), lambda k: power_law((k, *x.shape[1:]), 4.0, rng, 3.0, along), rng)
+        noise = noise * (parts > rng.uniform(-1, 0.5))
+    return noise + rng.uniform(0, 0.3) * rng.standard_normal(x.shape) * (rng.random() < 0.3)
+
+
+def speckle(x: Array, rng: Generator) -> Array:
+    """In proportion to the field above some level, times a Gaussian or gamma number a point (radar intensities)."""
+    low, spread = np.nanmin(x), np.nanstd(x)
+    height = np.abs(x - (low - 10 ** rng.uniform(-2, 0.3) * spread if rng.random() < 0.7 else np.nanmean(x)))
+    if rng.random() < 0.5:
+        looks = 10 ** rng.uniform(0, 1.5)
+        factor: Array = rng.standard_gamma(looks, x.shape, np.float32) / looks - 1
+    else:
+        factor = rng.standard_normal(x.shape, np.float32)
+    return np.where(np.isfinite(x), height, 0.0) * factor
+
+
+def outliers(x: Array, rng: Generator) -> Array:
+    """A few points far off: single retrievals that failed."""
+    hit = rng.random(x.shape) < 10 ** rng.uniform(-3, -1)
+    return hit * rng.standard_normal(x.shape) * 10 + rng.uniform(0, 1) * rng.standard_normal(x.shape)
+
+
+_KINDS: tuple[tuple[float, Callable[[Array, Generator], Array]], ...] = (
+    (0.34, white), (0.22, red), (0.05, blurred), (0.19, striped), (0.17, speckle), (0.03, outliers),
+)  # fmt: skip
+
+
+def noise(x: Array, rng: Generator) -> Array:
+    """Noise of one kind or two for slices (time, y, x), of unit standard deviation over all of them."""
+    weights = np.array([weight for weight, _ in _KINDS])
+    total = np.zeros(x.shape)
+    for k in rng.choice(len(_KINDS), size=1 if rng.random() < 0.8 else 2, p=weights):
+        part = _KINDS[k][1](x, rng)
+        total += 10 ** rng.uniform(-0.7, 0) * part / max(float(part.std()), 1e-12)
+    return total / max(float(total.std()), 1e-12)
+
+
+def missing(shape: tuple[int, ...], rng: Generator) -> NDArray[np.bool_]:
+    """Which points of slices (time, y, x) are not there: clouds, swaths, a coast that stays, single points."""
+    kind = rng.random()
+    if kind < 0.5:  # clouds: others in each slice
+        slope = rng.uniform(2, 4)
+        clouds = many(shape[0], lambda k: power_law((k, *shape[1:]), slope, rng), rng)
+        return clouds > np.quantile(clouds[:12], 1 - rng.uniform(0.05, 0.7))
+    if kind < 0.7:
+        land = power_law(shape[1:], rng.uniform(2, 4), rng)
+        return np.broadcast_to(land > np.quantile(land, 1 - rng.uniform(0.05, 0.8)), shape).copy()
+    if kind < 0.85:
+        return rng.random(shape) < 10 ** rng.uniform(-2, -0.3)
+    y, x = np.meshgrid(np.arange(shape[1]), np.arange(shape[2]), indexing="ij")
+    period, duty = rng.uniform(20, 80), rng.uniform(0.5, 0.9)
+    place = (x + rng.uniform(-1, 1) * y)[None] + rng.uniform(0, period, size=(shape[0], 1, 1))
+    return place % period > duty * period

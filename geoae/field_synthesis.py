@@ -1,0 +1,176 @@
+"""Drawn fields: random surfaces of many slopes, fronts, plates, vortices, coasts, and how they change in time.
+
+A net that has seen these knows what fields can look like, rather than what those of a few archives do. Every function
+takes its random generator; fields have zero mean and unit variance unless they say otherwise.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+Array = NDArray[np.floating[Any]]
+Generator = np.random.Generator
+Shape = tuple[int, int]
+
+
+def normalised(x: Array) -> Array:
+    """Zero mean and unit standard deviation over the last two axes; a constant stays zero."""
+    x = x - x.mean(axis=(-1, -2), keepdims=True)
+    spread = x.std(axis=(-1, -2), keepdims=True)
+    return x / np.where(spread > 0, spread, 1.0)
+
+
+def power_law(shape: tuple[int, ...], slope: float, rng: Generator, stretch: float = 1.0, angle: float = 0.0) -> Array:
+    """Gaussian fields whose power falls as wavenumber^-slope, unit variance, over the last two of the axes `shape`.
+
+    Turbulence has slopes of 8/3 (its surface quasi-geostrophic kind) to 4 on a plane, topography about 3. `stretch`
+    above 1 draws the field out along `angle`.
+    """
+    # drawn on a larger plane: the part that is kept does not close on itself
+    ny, nx = (fft.next_fast_len(n + max(n // 4, 8), real=True) for n in shape[-2:])
+    ky, kx = np.fft.fftfreq(ny)[:, None], np.fft.rfftfreq(nx)
+    along, across = kx * np.cos(angle) + ky * np.sin(angle), ky * np.cos(angle) - kx * np.sin(angle)
+    k = np.hypot(along * stretch, across / stretch)
+    k[0, 0] = np.inf
+    amplitude = (k ** (-slope / 2)).astype(np.float32)
+    white = rng.standard_normal((*shape[:-2], ny, nx), dtype=np.float32)
+    x = fft.irfft2(fft.rfft2(white) * amplitude, s=(ny, nx))
+    return normalised(x[..., : shape[-2], : shape[-1]])
+
+
+def many(n: int, draw: Callable[[int], Array], rng: Generator, own: int = 12) -> Array:
+    """`n` planes (n, y, x) for the cost of `own`: the others are rolled, mirrored and negated copies of those drawn.
+
+    Copies that lie elsewhere average out as independent planes do, which is all that the mean of neighbours sees.
+    """
+    drawn = draw(min(n, own))
+    if n <= own:
+        return drawn
+    out = np.empty((n, *drawn.shape[1:]), drawn.dtype)
+    out[:own] = drawn
+    ny, nx = drawn.shape[1:]
+    rows, columns = rng.integers(ny // 8, ny, n), rng.integers(nx // 8, nx, n)
+    signs, mirrors = rng.choice(np.array([-1, 1], drawn.dtype), n), rng.random(n) < 0.5
+    for i in range(own, n):
+        plane = drawn[i % own, :: -1 if mirrors[i] else 1]
+        y, x, sign = rows[i], columns[i], signs[i]
+        out[i, y:, x:], out[i, y:, :x] = sign * plane[: ny - y, : nx - x], sign * plane[: ny - y, nx - x :]
+        out[i, :y, x:], out[i, :y, :x] = sign * plane[ny - y :, : nx - x], sign * plane[ny - y :, nx - x :]
+    return out
+
+
+def smooth(shape: Shape, slope: tuple[float, float], rng: Generator) -> Array:
+    """A random surface, often drawn out in one direction."""
+    stretch = 1.0 if rng.random() < 0.5 else rng.uniform(1, 3)
+    return power_law(shape, rng.uniform(*slope), rng, stretch, float(rng.choice([0.0, np.pi / 2, rng.uniform(0, 3)])))
+
+
+def zonal(shape: Shape, rng: Generator) -> Array:
+    """A profile along one axis, as from equator to pole, and a surface on it."""
+    axis = int(rng.random() < 0.3)
+    t = np.linspace(-1, 1, shape[axis]) * rng.uniform(0.2, 1.5) + rng.uniform(-1, 1)
+    profile = sum(rng.normal() / k**1.5 * np.cos(np.pi * k * t + rng.uniform(0, 6)) for k in range(1, 6))
+    return normalised(np.expand_dims(profile, 1 - axis) + rng.uniform(0, 0.6) * smooth(shape, (2.0, 5.0), rng))
+
+
+def plates(shape: Shape, rng: Generator) -> Array:
+    """Regions of constant value with sharp borders, as of facies, land use or soils."""
+    layers = [power_law(shape, rng.uniform(2.5, 4.5), rng) for _ in range(int(rng.integers(1, 4)))]
+    x = sum(rng.normal() * np.digitize(layer, np.sort(rng.normal(size=int(rng.integers(1, 4))))) for layer in layers)
+    return normalised(np.asarray(x, dtype=np.float64))
+
+
+def fronts(shape: Shape, rng: Generator) -> Array:
+    """Steep borders between flat regions."""
+    sharp = 10 ** rng.uniform(0, 1.3)
+    x = np.tanh(sharp * (power_law(shape, rng.uniform(2.5, 5.0), rng) - rng.normal()))
+    return normalised(x + rng.uniform(0, 0.5) * smooth(shape, (1.5, 4.5), rng))
+
+
+def vortices(shape: Shape, rng: Generator) -> Array:
+    """Eddies and jets: a sum of bumps of all sizes."""
+    y, x = np.meshgrid(np.arange(shape[0]), np.arange(shape[1]), indexing="ij")
+    total = rng.uniform(0, 1) * smooth(shape, (3.0, 5.0), rng)
+    for _ in range(int(rng.integers(2, 15))):
+        size = 2 * 10 ** rng.uniform(0, 1.1)
+        a, b = (y - rng.uniform(0, shape[0])) / size, (x - rng.uniform(0, shape[1])) / size / rng.uniform(0.5, 2)
+        bump = np.exp(-(a * a + b * b) / 2)
+        total = total + rng.normal() * (bump * a if rng.random() < 0.5 else bump)
+    return normalised(total)
+
+
+def skewed(shape: Shape, rng: Generator) -> Array:
+    """Non-negative fields with peaks, as rain, plankton or hydraulic conductivity."""
+    x = smooth(shape, (2.0, 4.5), rng)
+    if rng.random() < 0.5:
+        return normalised(np.exp(rng.uniform(0.5, 1.5) * x))
+    return normalised(np.maximum(x - rng.uniform(-1, 1), 0) ** rng.uniform(0.7, 1.5))
+
+
+def ridges(shape: Shape, rng: Generator) -> Array:
+    """Valleys and crests, as of topography."""
+    x = np.abs(power_law(shape, rng.uniform(2.5, 4), rng))
+    return normalised(rng.choice([-1, 1]) * x + rng.uniform(0, 1) * smooth(shape, (2.0, 4.0), rng))
+
+
+def waves(shape: Shape, rng: Generator) -> Array:
+    """Trains of waves under an envelope, as of gravity waves, dunes or reflections."""
+    y, x = np.meshgrid(np.arange(shape[0]), np.arange(shape[1]), indexing="ij")
+    angle, length = rng.uniform(0, np.pi), rng.uniform(5, 40)
+    phase = 2 * np.pi * (np.cos(angle) * x + np.sin(angle) * y) / length + 2 * power_law(shape, 4.0, rng)
+    return normalised(
+        np.cos(phase) * np.exp(rng.uniform(0, 1) * power_law(shape, 4.0, rng)) + smooth(shape, (3.0, 5.0), rng)
+    )
+
+
+_KINDS: tuple[tuple[float, Callable[[Shape, Generator], Array]], ...] = (
+    (0.25, lambda shape, rng: smooth(shape, (2.0, 7.0), rng)),
+    (0.2, zonal),
+    (0.08, plates),
+    (0.12, fronts),
+    (0.12, vortices),
+    (0.08, skewed),
+    (0.1, ridges),
+    (0.05, waves),
+)
+
+
+def field(shape: Shape, rng: Generator) -> Array:
+    """One field of any kind, or a sum of two."""
+    weights = np.array([weight for weight, _ in _KINDS])
+    chosen = rng.choice(len(_KINDS), size=1 if rng.random() < 0.6 else 2, p=weights / weights.sum())
+    return normalised(sum((10 ** rng.uniform(-0.8, 0) * _KINDS[k][1](shape, rng) for k in chosen), np.zeros(shape)))
+
+
+def sequence(n: int, shape: Shape, rng: Generator) -> Array:
+    """`n` fields in time (n, y, x): one that stays, a trend or season of it, and surfaces that come and go."""
+    lasting = field(shape, rng)
+    t = np.arange(n) - n / 2
+    out = np.broadcast_to(lasting, (n, *shape)).astype(np.float64)
+    if n == 1:
+        return out
+    if rng.random() < 0.5:
+        course = t / n if rng.random() < 0.5 else np.cos(2 * np.pi * t / rng.uniform(3, 40) + rng.uniform(0, 6))
+        out += 10 ** rng.uniform(-1.5, 0) * course[:, None, None] * field(shape, rng)
+    if rng.random() < 0.9:
+        memory = float(rng.choice([0.0, 0.0, rng.uniform(0, 0.98)]))
+        slope = rng.uniform(2.0, 5.5)
+        if memory:
+            weather = power_law((n, *shape), slope, rng)
+            for i in range(1, n):
+                weather[i] = memory * weather[i - 1] + np.sqrt(1 - memory**2) * weather[i]
+        else:
+            weather = many(n, lambda k: power_law((k, *shape), slope, rng), rng)
+        strength = np.exp(0.5 * power_law(shape, 4.0, rng)) if rng.random() < 0.5 else 1.0
+        out += 10 ** rng.uniform(-1.8, 0.3) * strength * weather
+    if rng.random() < 0.15:  # what moves: neighbours are shifted copies
+        speed = rng.normal(size=2) * 1.5
+        out = np.stack([_shifted(one, speed * i) for one, i in zip(out, t, strict=True)])
+    return out
+
+
+def _shifted(x: Array, by: Array) -> Array:
+    return np.roll(x, tuple(round(s) for s in by), axis=(0, 1))

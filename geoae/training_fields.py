@@ -1,0 +1,73 @@
+"""How a denoiser of fields is trained: its windows, the loss on them, their score."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from geoae import context
+from geoae.contracts import FieldContract
+from geoae.errors import InputError
+from geoae.field_data import load_slices
+from geoae.field_mixing import FieldMixer
+from geoae.losses import log_error_db, squared_error
+from geoae.recipe_fields import FieldRecipe
+from geoae.scaling import FieldScaler
+from geoae.training import Answer, Lesson
+
+CEILING_DB = 50.0
+"""Below a thousandth of the field's variance, and far below, an estimate is good enough."""
+
+
+def lesson(recipe: FieldRecipe, data: Path) -> Lesson:
+    """Windows of the fields that the recipe names, below the folder `data`.
+
+    Raises
+    ------
+    InputError
+        A pattern matches nothing, a file holds no field, members differ in shape.
+    """
+    training, validation = mixers(recipe, data)
+    clean = recipe.mix.target == "clean"
+
+    def loss(estimate: Tensor, parts: tuple[Tensor, ...]) -> Tensor:
+        shown, target, counts = parts
+        estimate, noisy = estimate * counts, shown[:, :1] * counts
+        if not clean:  # a noisy target has the clean one as its mean, and squares alone find means
+            return squared_error(estimate, target, counts)
+        return log_error_db(estimate.flatten(-2), target.flatten(-2), noisy.flatten(-2), CEILING_DB).mean()
+
+    def contract(provenance: dict[str, Any]) -> FieldContract:
+        w = recipe.window
+        return FieldContract(recipe.name, recipe.summary, (w.length, w.length), (w.stride, w.stride), w.multiple,
+                             w.near, w.far, recipe.units, recipe.dims, provenance)  # fmt: skip
+
+    scaler = FieldScaler(axes=2, channels=context.VALUES)
+    return Lesson(
+        training, loss, lambda net: validate(net, validation, recipe.n_validation), contract, scaler, "error_less_db"
+    )
+
+
+def mixers(recipe: FieldRecipe, data: Path) -> tuple[FieldMixer, FieldMixer]:
+    """Training windows, and validation windows: of other files if the recipe names some, of other draws if not."""
+    named, seed = recipe.data, recipe.optimize.seed
+    held_out = (*named.exclude, *named.validation)
+    fields = [x.values for x in load_slices(data, named.files, held_out)] if named.files else []
+    training = FieldMixer(fields, recipe.mix, recipe.window, seed)
+    others = [x.values for x in load_slices(data, named.validation)] if named.validation else fields
+    if recipe.mix.target == "members" and named.validation and len(others) < 2:
+        raise InputError("data.validation names one member; validation across members needs two.")
+    return training, FieldMixer(others, recipe.mix, recipe.window, seed + 1)
+
+
+def validate(net: Answer, mixer: FieldMixer, n: int, batch: int = 16) -> float:
+    """Median over windows of how much smaller the error is than that of doing nothing, dB."""
+    gains: list[float] = []
+    for start in range(0, n, batch):
+        parts = zip(*(mixer[i] for i in range(start, min(start + batch, n))), strict=True)
+        shown, target, counts = (np.stack(x) for x in parts)
+        errors = [np.square((x - target) * counts).sum((-1, -2, -3)) for x in (shown[:, :1], net(shown))]
+        some = errors[0] > 0
+        gains.extend(10 * np.log10(errors[0][some] / np.maximum(errors[1][some], 1e-30)))
+    return float(np.median(gains)) if gains else float("nan")

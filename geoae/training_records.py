@@ -1,0 +1,67 @@
+"""How a denoiser of records is trained: mixtures of events and noise, the loss on them, their score."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from geoae.contracts import Contract
+from geoae.losses import denoising_loss
+from geoae.metrics import si_sdr_db
+from geoae.mixing import Mixer, open_pools
+from geoae.readers.seisbench import open_set
+from geoae.recipe import MixSection, Recipe
+from geoae.scaling import Scaler
+from geoae.training import Answer, Lesson
+
+METRIC = "si_sdr_improvement_db"
+
+
+def lesson(recipe: Recipe, data: Path) -> Lesson:
+    """Windows of DATA/events in DATA/noise.
+
+    Raises
+    ------
+    InputError
+        DATA holds no events or noise.
+    """
+    o = recipe.optimize
+    training, validation = mixers(recipe, data)
+
+    def loss(estimate: Tensor, parts: tuple[Tensor, ...]) -> Tensor:
+        noisy, target, valid = parts
+        return denoising_loss(estimate * valid, target * valid, noisy, valid.any(-1), o.spectral_weight, o.onset_weight)
+
+    def contract(provenance: dict[str, Any]) -> Contract:
+        w = recipe.window
+        return Contract(recipe.name, recipe.summary, recipe.rate_hz, recipe.rate_range_hz, w.length, w.stride,
+                        w.multiple, provenance=provenance)  # fmt: skip
+
+    return Lesson(
+        training, loss, lambda net: validate(net, validation, recipe.split.n_windows), contract, Scaler(), METRIC
+    )
+
+
+def mixers(recipe: Recipe, data: Path) -> tuple[Mixer, Mixer]:
+    """Training windows with every kind of damage, and plain validation windows of other stations."""
+    events, noise = open_set(data / "events"), open_set(data / "noise")
+    damage = {k: 0.0 for k in MixSection.model_fields if k not in ("snr_db", "min_event_snr_db")}
+    plain = recipe.mix.model_copy(update={**damage, "snr_db": (-10.0, 15.0)})
+    made = []
+    for mix, validation, seed in ((recipe.mix, False, 0), (plain, True, 1)):
+        pools = open_pools(events, noise, recipe.split, recipe.mix, recipe.rate_hz, validation)
+        made.append(Mixer(*pools, mix, recipe.window.train_length, Scaler(), recipe.optimize.seed + seed))
+    return made[0], made[1]
+
+
+def validate(net: Answer, mixer: Mixer, n: int, batch: int = 20) -> float:
+    """Median SI-SDR improvement in dB over the recorded components of the first `n` mixtures."""
+    gains: list[float] = []
+    for start in range(0, n, batch):
+        noisy, target, valid = (
+            np.stack(x) for x in zip(*(mixer[i] for i in range(start, min(start + batch, n))), strict=True)
+        )
+        gain = si_sdr_db(target, net(noisy)) - si_sdr_db(target, noisy)
+        gains.extend(gain[valid.any(-1) & (np.abs(target).max(-1) > 0)])
+    return float(np.median(gains))

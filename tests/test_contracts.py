@@ -1,0 +1,115 @@
+"""Models of every kind are saved, loaded and refused for what they are not."""
+
+import json
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from geoae import context, contracts, nets
+from geoae import model as models
+from geoae.contracts import CodeContract, Contract, FieldContract
+from geoae.errors import InputError, ModelFileError
+from geoae.model import Model
+from geoae.scaling import FieldScaler, Scaler
+
+FIELD = FieldContract("f", "for tests", (32, 32), (24, 24), 8, 1, 3, "K", ("lat", "lon"))
+RECORD = Contract("r", "for tests", 100.0, (8.0, 1000.0), 256, 192, 8)
+CODES = CodeContract("c", "for tests", (16,), (16,), 4)
+MADE = {
+    "record": (RECORD, Scaler()),
+    "field": (FIELD, FieldScaler(axes=2, channels=context.VALUES)),
+    "codes": (CODES, FieldScaler(axes=1)),
+}
+
+
+def made(kind: str) -> Model:
+    contract, scaler = MADE[kind]
+    return Model(contract, "identity", {}, nets.build("identity", {}), scaler)
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_a_saved_model_says_of_what_kind_it_is(kind, tmp_path):
+    """Contract, scaler and kind come back, tuples as tuples; the folder is remembered for workers."""
+    made(kind).save(tmp_path / "m", "# card\n")
+    loaded = models.load(tmp_path / "m")
+    assert loaded.contract == MADE[kind][0]
+    assert loaded.scaler == MADE[kind][1]
+    assert loaded.folder == tmp_path / "m"
+    assert models.describe(tmp_path / "m")["kind"] == kind
+
+
+def test_models_from_before_there_were_kinds_are_of_records(tmp_path):
+    """The first model files do not say of what kind they are."""
+    made("record").save(tmp_path / "m", "# card\n")
+    facts = json.loads((tmp_path / "m" / models.CARD).read_text())
+    del facts["kind"]
+    (tmp_path / "m" / models.CARD).write_text(json.dumps(facts))
+    assert models.load(tmp_path / "m").contract == RECORD
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"kind": "volume"}, "kind is 'volume' instead of one of record, field, codes"),
+     ({"kind": "codes"}, "missing key contract.latent"), ({"kind": 3}, "kind is 3 instead of str"),
+     ({"scaler": {"block": 1, "floor": 0.1}}, "missing key scaler.axes")],
+)  # fmt: skip
+def test_a_kind_that_does_not_fit_is_refused(change, words, tmp_path):
+    """All differences are listed."""
+    made("field").save(tmp_path / "m", "# card\n")
+    facts = json.loads((tmp_path / "m" / models.CARD).read_text())
+    (tmp_path / "m" / models.CARD).write_text(json.dumps(facts | change))
+    with pytest.raises(ModelFileError, match=words):
+        models.load(tmp_path / "m")
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_a_model_of_another_kind_is_said(kind):
+    """The shipped ones that fit are named, or how to make one."""
+    wanted = {"record": "record", "field": "field", "codes": "codes"}
+    assert getattr(made(kind), wanted[kind]) == MADE[kind][0]
+    for other in set(wanted) - {kind}:
+        with pytest.raises(InputError, match=rf"^Model '{kind[0]}' \(for tests\) is not a .*(Shipped|Train)"):
+            getattr(made(kind), other)
+
+
+def test_every_key_of_a_contract_has_a_type():
+    """A key without one could hold anything."""
+    for kind, contract in contracts.KINDS.items():
+        plain = json.loads(json.dumps({k: getattr(MADE[kind][0], k) for k in contracts.keys(kind)}))
+        assert set(plain) == {f.name for f in fields(contract)}
+        for key, wanted in contracts.keys(kind).items():
+            assert isinstance(plain[key], wanted), (kind, key)
+
+
+def field(seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(3, 2, size=(4, 6, 8, 9))
+    x[rng.random(x.shape) < 0.2] = np.nan
+    return x
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
+def test_field_scaling_is_undone(scale):
+    """The first channel has zero mean and unit spread; weights stay; undo gives the values back."""
+    x = field()
+    x[:, :3] *= scale
+    scaler = FieldScaler(axes=2, channels=3)
+    scaled, stats = scaler.apply(x)
+    own = np.where(np.isfinite(x[:, 0]), scaled[:, 0], np.nan)
+    np.testing.assert_allclose(np.nanmean(own, (1, 2)), 0, atol=1e-6)
+    np.testing.assert_allclose(np.nanstd(own, (1, 2)), 1, atol=1e-5)
+    np.testing.assert_array_equal(scaled[:, 3:], x[:, 3:].astype(np.float32))
+    back = scaler.undo(scaled[:, :1], stats)
+    valid = np.isfinite(x[:, :1])
+    np.testing.assert_allclose(back[valid], x[:, :1][valid], rtol=1e-5, atol=1e-5 * scale)
+
+
+def test_constants_and_blanks_are_zero():
+    """No division by zero, no rounding blown up."""
+    x = np.full((2, 1, 8, 8), 1e5 + 0.1)
+    x[1] = np.nan
+    scaled, stats = FieldScaler().apply(x)
+    assert (scaled == 0).all()
+    assert (stats.gain == 0).all()
+    np.testing.assert_allclose(FieldScaler().undo(scaled + 1, stats)[0], 1e5 + 0.1, rtol=1e-12)

@@ -1,0 +1,164 @@
+"""Training windows of fields: seeded, scaled, true to what they were made of; members and hidden points."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from geoae.errors import InputError, RecipeError
+from geoae.field_mixing import FieldMixer
+from geoae.recipe import load_recipe
+from geoae.recipe_fields import FieldMix, FieldRecipe, FieldWindow
+from geoae.training import Job, train
+from geoae.training_fields import lesson
+
+WINDOW = FieldWindow(length=32, stride=24, train_length=32, near=1, far=3)
+
+
+def archive(seed: int = 0, n: int = 9) -> list[np.ndarray]:
+    """Two fields that change little in time, one of them with land."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:40, 0:70]
+    one = 280 + 10 * np.sin(y / 6) * np.cos(x / 9) + rng.normal(0, 0.5, (n, 40, 70))
+    land = (one + 100).copy()
+    land[:, :10, :30] = np.nan
+    return [one, land]
+
+
+def mixer(seed: int = 0, **mix: object) -> FieldMixer:
+    return FieldMixer(archive(), FieldMix(**mix), WINDOW, seed)
+
+
+@pytest.mark.parametrize("target", ["clean", "members", "blind-spot"])
+def test_windows_follow_from_their_number(target):
+    """The same in any order, another for another seed; finite, float32, counted where the target is."""
+    one, again, other = mixer(target=target), mixer(target=target), mixer(1, target=target)
+    for index in (17, 3, 0):
+        window = one[index]
+        for a, b in zip(window, again[index], strict=True):
+            np.testing.assert_array_equal(a, b)
+        assert not np.array_equal(window.shown, other[index].shown)
+        assert window.shown.shape == (6, 32, 32)
+        assert window.target.shape == window.counts.shape == (1, 32, 32)
+        assert window.shown.dtype == window.target.dtype == np.float32
+        assert np.isfinite(window.shown).all()
+        assert np.isfinite(window.target).all()
+        assert (window.target[~window.counts] == 0).all()
+
+
+def test_without_noise_the_target_is_what_is_shown():
+    """Scaled alike, at every point that counts."""
+    plain = mixer(noiseless=1.0, missing=0.3)
+    for index in range(20):
+        shown, target, counts = plain[index]
+        np.testing.assert_allclose(shown[:1][counts], target[counts], atol=1e-6)
+
+
+def test_noise_has_the_level_that_was_asked_for():
+    """In units of the clean window, to the accuracy of one draw."""
+    loud = mixer(noise_level=(0.5, 0.5), missing=0, small=0, noiseless=0)
+    ratio = []
+    for index in range(60):
+        shown, target, counts = loud[index]
+        ratio.append((shown[:1] - target)[counts].std() / target[counts].std())
+    assert np.median(ratio) == pytest.approx(0.5, rel=0.15)
+
+
+def test_gaps_and_land_do_not_count():
+    """Where nothing is, the shown field is 0 and its weight is 0."""
+    gappy = mixer(missing=1.0, drawn=0.0)
+    lost = 0
+    for index in range(20):
+        shown, _, counts = gappy[index]
+        np.testing.assert_array_equal(counts[0], shown[3] == 1)
+        assert (shown[0][~counts[0]] == 0).all()
+        lost += (~counts).sum()
+    assert lost > 1000
+
+
+def test_members_show_one_and_ask_for_another():
+    """Both lie at the same place and time; the member asked for is 100 K warmer in this archive, or colder."""
+    pairs = mixer(target="members", alone=0, turned=0, zoomed=0)
+    for index in range(20):
+        shown, target, counts = pairs[index]
+        if counts.sum() < 200:
+            continue
+        step = np.median((target - shown[:1])[counts])
+        np.testing.assert_allclose((target - shown[:1])[counts] / step, 1, atol=0.2)
+
+
+def test_hidden_points_hold_another_value():
+    """Only they count, about as many as asked for, and what is shown there is not what is asked for."""
+    hidden = mixer(target="blind-spot", hidden=0.1, zoomed=0)
+    share = []
+    for index in range(20):
+        shown, target, counts = hidden[index]
+        share.append(counts.mean())
+        if counts.any():
+            assert (shown[:1][counts] != target[counts]).mean() > 0.9
+    assert np.mean(share) == pytest.approx(0.1, rel=0.3)
+
+
+def test_members_must_be_alike():
+    """Named with their shapes."""
+    with pytest.raises(InputError, match=r"at least two members of one shape.*\(9, 40, 70\)"):
+        FieldMixer(archive()[:1], FieldMix(target="members"), WINDOW, 0)
+
+
+def write(folder: Path) -> Path:
+    for k, x in enumerate(archive()):
+        coords = {"time": np.arange(len(x)), "lat": np.linspace(-60, 60, 40), "lon": np.arange(70.0)}
+        xr.DataArray(x, coords, ("time", "lat", "lon"), name="t").to_netcdf(folder / f"member{k}.nc")
+    return folder
+
+
+def recipe(target: str, **changes: object) -> FieldRecipe:
+    facts = {
+        "kind": "field", "name": "t", "summary": "for tests",
+        "net": {"name": "field-dae", "config": {"width": 8, "middle": 8, "deep": 8, "blocks": 1}},
+        "data": {"files": ["member*.nc"]}, "window": WINDOW.model_dump(), "mix": {"target": target, "small": 0},
+        "optimize": {"steps": 60, "batch": 8, "validate_every": 30, "warmup_steps": 5, "learning_rate": 3e-3,
+                     "ema_decay": 0.9, "precision": "float32"},
+        "n_validation": 24,
+    }  # fmt: skip
+    return FieldRecipe.model_validate(facts | changes)
+
+
+def test_sixty_steps_make_noise_smaller(tmp_path):
+    """The score of held-out draws rises above doing nothing, and the contract says what was trained."""
+    plan = recipe("clean", mix={"noise_level": [0.5, 0.5], "missing": 0.2})
+    model = train(plan, lesson(plan, write(tmp_path)), Job(tmp_path / "out"))
+    assert model.contract.provenance["validation_error_less_db"] > 1
+    assert (model.field.window, model.field.near, model.field.far) == ((32, 32), 1, 3)
+
+
+@pytest.mark.parametrize("target", ["members", "blind-spot"])
+def test_noisy_targets_train_too(target, tmp_path):
+    """The loss falls."""
+    plan, rows = recipe(target), []
+    train(plan, lesson(plan, write(tmp_path)), Job(tmp_path / "out", report=rows.append))
+    assert rows[-1]["loss"] < rows[0]["loss"]
+
+
+def test_validation_files_are_not_trained_on(tmp_path):
+    """They are taken out of what the patterns match."""
+    plan = recipe("clean", data={"files": ["member*.nc"], "validation": ["member1.nc"]})
+    made = lesson(plan, write(tmp_path))
+    assert len(made.windows.fields) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"data": {}}, "name files, or draw"), ({"window": {"length": 32, "stride": 40}}, "stride 40"),
+     ({"mix": {"noise_level": [2, 1]}}, "low to high"), ({"window": {"length": 30, "stride": 8}}, "multiples of 8"),
+     ({"mix": {"target": "what"}}, "members"), ({"kind": "grid"}, "kind is 'grid'")],
+)  # fmt: skip
+def test_recipes_that_cannot_be_are_refused(change, words, tmp_path):
+    """One line that names the key."""
+    import yaml
+
+    facts = {**recipe("clean").model_dump(mode="json"), **change}
+    (tmp_path / "r.yml").write_text(yaml.safe_dump(facts))
+    with pytest.raises(RecipeError, match=words):
+        load_recipe(tmp_path / "r.yml")

@@ -1,0 +1,57 @@
+"""Drawn fields are what they say: slopes, scale, seeds, and no two alike."""
+
+import numpy as np
+import pytest
+
+from geoae import field_synthesis as drawn
+
+
+@pytest.mark.parametrize("slope", [1.0, 3.0, 5.0])
+def test_power_falls_as_the_slope_says(slope):
+    """The spectrum of many draws, on the plane that they were cut from, to a tenth of the exponent or so."""
+    rng = np.random.default_rng(0)
+    x = drawn.power_law((200, 64, 64), slope, rng)
+    taper = np.hanning(64)[:, None] * np.hanning(64)
+    power = np.square(np.abs(np.fft.fft2(x * taper))).mean(0)
+    k = np.hypot(np.fft.fftfreq(64)[:, None], np.fft.fftfreq(64))
+    band = (k > 0.08) & (k < 0.35)
+    found = -np.polyfit(np.log(k[band]), np.log(power[band]), 1)[0]
+    assert found == pytest.approx(slope, abs=0.3)
+
+
+@pytest.mark.parametrize("kind", ["zonal", "plates", "fronts", "vortices", "skewed", "ridges", "waves", "field"])
+@pytest.mark.parametrize("shape", [(16, 40), (40, 16)])
+def test_every_kind_is_finite_and_scaled(kind, shape):
+    """Zero mean, unit variance or a constant, the shape that was asked for, the same for the same seed."""
+    for seed in range(20):
+        x, again = (getattr(drawn, kind)(shape, np.random.default_rng(seed)) for _ in range(2))
+        assert x.shape == shape
+        assert np.isfinite(x).all()
+        np.testing.assert_array_equal(x, again)
+        assert abs(x.mean()) < 1e-5
+        assert x.std() == pytest.approx(1, abs=1e-4) or x.std() < 1e-4
+
+
+def test_a_sequence_keeps_what_lasts():
+    """The mean over time is closer to each slice than another field's would be, and slices differ."""
+    rng = np.random.default_rng(3)
+    likeness = []
+    for _ in range(40):
+        x = drawn.sequence(9, (32, 32), rng)
+        assert x.shape == (9, 32, 32)
+        assert np.isfinite(x).all()
+        likeness.append(np.corrcoef(x[:4].mean(0).ravel(), x[5:].mean(0).ravel())[0, 1])
+    assert np.median(likeness) > 0.8
+
+
+def test_copies_average_out_like_draws():
+    """The mean of 65 planes of which 12 were drawn is as small as that of 65 drawn ones, within a third."""
+    rng = np.random.default_rng(1)
+
+    def draw(k: int) -> np.ndarray:
+        return drawn.power_law((k, 48, 48), 2.0, rng)
+
+    copied = np.mean([drawn.many(65, draw, rng).mean(0).std() for _ in range(20)])
+    fresh = np.mean([draw(65).mean(0).std() for _ in range(20)])
+    assert copied == pytest.approx(fresh, rel=0.35)
+    assert drawn.many(5, draw, rng).shape == (5, 48, 48)
