@@ -37,6 +37,8 @@ class FieldMixer:
     mix: FieldMix
     window: FieldWindow
     seed: int
+    noise: list[Array] = field(default_factory=list)
+    """Recorded noise (time, y, x)."""
     scaler: FieldScaler = field(default_factory=lambda: FieldScaler(axes=2, channels=context.VALUES))
 
     def __post_init__(self) -> None:
@@ -57,7 +59,8 @@ class FieldMixer:
         noisy, at, target, counts = make(rng)
         stack = context.channels(noisy, at, self.window.near, self.window.far)
         scaled, stats = self.scaler.apply(stack[None])
-        wanted = np.where(counts, (target - stats.offset[0, 0]) / stats.gain[0, 0], 0.0)
+        gain = stats.gain[0, 0]
+        wanted = np.where(counts, (target - stats.offset[0, 0]) / np.where(gain > 0, gain, np.inf), 0.0)
         return FieldExample(scaled[0], wanted.astype(np.float32)[None], counts[None])
 
     def _clean(self, rng: Generator) -> tuple[Array, int, Array, NDArray[np.bool_]]:
@@ -70,7 +73,9 @@ class FieldMixer:
         if rng.random() >= mix.noiseless:
             low, high = np.log10(mix.noise_level)
             level = 10 ** rng.uniform(low, high) * max(float(np.nanstd(signal[at])), 1e-30)
-            noisy += level * field_noise.noise(signal, rng)
+            noisy += level * (
+                self._recorded if self.noise and rng.random() < mix.recorded_noise else field_noise.noise
+            )(signal, rng)
         if rng.random() < mix.missing:
             gone = field_noise.missing(noisy.shape, rng)
             gone[at] &= not gone[at].all()
@@ -79,6 +84,19 @@ class FieldMixer:
             ny, nx = (int(rng.integers(8, self.window.train_length + 1)) for _ in range(2))
             noisy[:, ny:], noisy[:, :, nx:] = np.nan, np.nan
         return noisy, at, signal[at], np.isfinite(noisy[at])
+
+    def _recorded(self, x: Array, rng: Generator) -> Array:
+        """Recorded noise for slices (time, y, x): each from another place and time of one file, unit spread."""
+        source, n = self.noise[int(rng.integers(len(self.noise)))], self.window.train_length
+        parts = []
+        for _ in range(len(x)):
+            one = source[int(rng.integers(len(source)))]
+            corner = [int(rng.integers(0, max(length - n, 0) + 1)) for length in one.shape]
+            part = one[corner[0] : corner[0] + n, corner[1] : corner[1] + n]
+            # what is too small for a window is continued by its mirror image
+            parts.append(np.pad(part, [(0, n - length) for length in part.shape], mode="symmetric"))
+        out = np.nan_to_num(np.stack(parts))
+        return (out - out.mean()) / max(float(out.std()), 1e-30)
 
     def _members(self, rng: Generator) -> tuple[Array, int, Array, NDArray[np.bool_]]:
         """One member is shown and another is the target: what they share is learnt, their own weather is noise."""

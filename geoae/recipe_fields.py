@@ -14,6 +14,8 @@ class FieldData(Section):
     """Names or patterns, below the folder given with --data; FILE:VARIABLE for one variable of a file."""
     exclude: tuple[str, ...] = ()
     """Patterns of what is held out."""
+    noise: tuple[str, ...] = ()
+    """Files that hold noise alone, such as differences of neighbouring orbits; used besides simulated noise."""
     validation: tuple[str, ...] = ()
     """Files that validate and are never trained on; none: validation fields are drawn."""
 
@@ -52,6 +54,8 @@ class FieldMix(Section):
     arXiv:1811.10980)."""
     noise_level: tuple[float, float] = (0.01, 10.0)
     """Of simulated noise, in standard deviations of the window; drawn evenly in its logarithm."""
+    recorded_noise: float = Field(0.5, ge=0, le=1)
+    """Where `data.noise` names files: noise out of them instead of simulated noise."""
     drawn: float = Field(0.5, ge=0, le=1)
     """Fields that are drawn, not read; 1 needs no data."""
     added: float = Field(0.25, ge=0, le=1)
@@ -99,4 +103,6 @@ class FieldRecipe(AnyRecipe):
             raise ValueError("data.files is empty; name files, or draw all fields: mix.drawn: 1")
         if self.mix.target != "clean" and not self.data.files:
             raise ValueError(f"mix.target {self.mix.target} needs data.files")
+        if self.mix.target != "clean" and self.data.noise:
+            raise ValueError(f"mix.target {self.mix.target} adds no noise; leave data.noise out")
         return self

@@ -52,13 +52,14 @@ def lesson(recipe: FieldRecipe, data: Path) -> Lesson:
 def mixers(recipe: FieldRecipe, data: Path) -> tuple[FieldMixer, FieldMixer]:
     """Training windows, and validation windows: of other files if the recipe names some, of other draws if not."""
     named, seed = recipe.data, recipe.optimize.seed
-    held_out = (*named.exclude, *named.validation)
+    held_out = (*named.exclude, *named.validation, *named.noise)
     fields = [x.values for x in load_slices(data, named.files, held_out)] if named.files else []
-    training = FieldMixer(fields, recipe.mix, recipe.window, seed)
+    noise = [x.values for x in load_slices(data, named.noise)] if named.noise else []
+    training = FieldMixer(fields, recipe.mix, recipe.window, seed, noise)
     others = [x.values for x in load_slices(data, named.validation)] if named.validation else fields
     if recipe.mix.target == "members" and named.validation and len(others) < 2:
         raise InputError("data.validation names one member; validation across members needs two.")
-    return training, FieldMixer(others, recipe.mix, recipe.window, seed + 1)
+    return training, FieldMixer(others, recipe.mix, recipe.window, seed + 1, noise)
 
 
 def validate(net: Answer, mixer: FieldMixer, n: int, batch: int = 16) -> float:

@@ -100,6 +100,24 @@ def test_hidden_points_hold_another_value():
     assert np.mean(share) == pytest.approx(0.1, rel=0.3)
 
 
+def test_recorded_noise_is_used():
+    """Of a file that holds two values, windows have those two values beside the clean field's one, each slice its own."""
+    rng = np.random.default_rng(0)
+    step = np.where(np.arange(40) < 20, 0.0, 100.0)
+    clean, noise = [np.broadcast_to(step, (5, 40, 40)).copy()], [(rng.random((6, 20, 50)) < 0.5).astype(float)]
+    mix = FieldMix(
+        drawn=0, added=0, missing=0, small=0, zoomed=0, recorded_noise=1, noiseless=0, noise_level=(0.1, 0.1)
+    )
+    made = FieldMixer(clean, mix, WINDOW, 0, noise)
+    for index in range(10):
+        shown, target, _ = made[index]
+        removed = (shown[0] - target[0]).round(3)
+        assert len(np.unique(removed)) == 2
+        assert not np.array_equal(removed, removed.T)
+    simulated = FieldMixer(clean, mix.model_copy(update={"recorded_noise": 0.0}), WINDOW, 0, noise)
+    assert len(np.unique((simulated[0].shown[0] - simulated[0].target[0]).round(3))) > 10
+
+
 def test_members_must_be_alike():
     """Named with their shapes."""
     with pytest.raises(InputError, match=r"at least two members of one shape.*\(9, 40, 70\)"):

@@ -17,8 +17,10 @@ def sources(recipe: AnyRecipe, folder: Path) -> dict[str, Any]:
     if isinstance(recipe, Recipe):
         return {side: describe(open_set(folder / side)) for side in ("events", "noise")}
     if isinstance(recipe, FieldRecipe) and recipe.data.files:
-        held_out = (*recipe.data.exclude, *recipe.data.validation)
-        return {"files": {p.name: _digest(p) for p in find_files(folder, recipe.data.files, held_out)}}
+        held_out = (*recipe.data.exclude, *recipe.data.validation, *recipe.data.noise)
+        found = [*find_files(folder, recipe.data.files, held_out)]
+        found += find_files(folder, recipe.data.noise) if recipe.data.noise else []
+        return {"files": {p.name: _digest(p) for p in found}}
     return {}
 
 
