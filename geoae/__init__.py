@@ -9,17 +9,21 @@ if TYPE_CHECKING:
     from geoae.api import denoise as denoise
     from geoae.api import info as info
     from geoae.api import models as models
+    from geoae.api_latent import fit as fit
     from geoae.jobs.evaluate import evaluate as evaluate
     from geoae.jobs.train import train as train
+    from geoae.latent.space import LatentSpace as LatentSpace
     from geoae.model import Model as Model
     from geoae.model import load as load_model
     from geoae.readers import read as read
     from geoae.readers import read_records as read_records
 
 _PUBLIC = {
+    "LatentSpace": "geoae.latent.space:LatentSpace",
     "Model": "geoae.model:Model",
     "denoise": "geoae.api:denoise",
     "evaluate": "geoae.jobs.evaluate:evaluate",
+    "fit": "geoae.api_latent:fit",
     "info": "geoae.api:info",
     "load_model": "geoae.model:load",
     "models": "geoae.api:models",
@@ -28,10 +32,12 @@ _PUBLIC = {
     "train": "geoae.jobs.train:train",
 }
 __all__ = [
+    "LatentSpace",
     "Model",
     "__version__",
     "denoise",
     "evaluate",
+    "fit",
     "info",
     "load_model",
     "models",

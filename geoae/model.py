@@ -4,7 +4,9 @@ import hashlib
 import json
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from dataclasses import field as dataclass_field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,9 +15,10 @@ from numpy.typing import NDArray
 
 from geoae import contracts, nets
 from geoae._version import __version__
-from geoae.contracts import CodeContract, Contract, FieldContract
+from geoae.contracts import AnyContract, CodeContract, Contract, FieldContract, PriorContract
 from geoae.errors import GeoAEError, InputError, ModelFileError, OutputError, UnknownNameError
 from geoae.scaling import FieldScaler, Scaler, Stats
+from geoae.transforms import Transform
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,18 +29,19 @@ _SHIPPED = Path(__file__).parent / "weights"
 DEFAULT = "seismic"
 PART = 4
 """Windows that one thread takes at a time."""
-C = TypeVar("C", Contract, FieldContract, CodeContract)
+COMPANIONS = "companions.safetensors"
+C = TypeVar("C", Contract, FieldContract, CodeContract, PriorContract)
 
 
 @dataclass
 class Model:
-    """A denoiser, or a coder: scale, net, scale back."""
+    """A denoiser, a coder or a prior: scale, net, scale back."""
 
-    contract: Contract | FieldContract | CodeContract
+    contract: AnyContract
     net_name: str
     net_config: dict[str, Any]
     net: "nn.Module"
-    scaler: Scaler | FieldScaler
+    scaler: Scaler | FieldScaler | Transform
     digest: str = "unsaved"
     """First 12 hex digits of the SHA-256 of the weights file."""
     device: str = "cpu"
@@ -47,6 +51,8 @@ class Model:
     threads: int = 1
     folder: Path | None = None
     """Where it was loaded from; workers load it from there."""
+    companions: dict[str, NDArray[Any]] = dataclass_field(default_factory=dict)
+    """Of a prior: arrays that travel with it, such as the models that were held out."""
 
     @property
     def record(self) -> Contract:
@@ -62,6 +68,11 @@ class Model:
     def codes(self) -> CodeContract:
         """The contract of a model with codes; InputError for any other model."""
         return self._of(CodeContract, "a model with codes")
+
+    @property
+    def prior(self) -> PriorContract:
+        """The contract of a prior; InputError for any other model."""
+        return self._of(PriorContract, "a prior of models (made by geoae.fit)")
 
     def _of(self, wanted: type[C], words: str) -> C:
         if isinstance(self.contract, wanted):
@@ -91,12 +102,18 @@ class Model:
 
         Missing samples are taken as the window's mean.
         """
-        x, stats = self.scaler.apply(batch)
+        x, stats = self._windows_scaler.apply(batch)
         return self._shared(lambda part: self._net("encode", part), x), stats
 
     def decode(self, codes: NDArray[np.floating[Any]], stats: Stats) -> NDArray[np.float64]:
         """Windows (batch, 1, *window) of codes (batch, latent), in the units of the data."""
-        return self.scaler.undo(self._shared(lambda part: self._net("decode", part), codes), stats)
+        return self._windows_scaler.undo(self._shared(lambda part: self._net("decode", part), codes), stats)
+
+    @property
+    def _windows_scaler(self) -> Scaler | FieldScaler:
+        if isinstance(self.scaler, Transform):
+            raise InputError(f"{self.name!r} is a prior of models: give it to geoae.LatentSpace.")
+        return self.scaler
 
     def _shared(self, work: Callable[[Any], NDArray[Any]], batch: NDArray[Any]) -> NDArray[Any]:
         """`work` on a batch, in parts that this model's threads take."""
@@ -118,7 +135,7 @@ class Model:
     def _noise(self, batch: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         import torch
 
-        x, stats = self.scaler.apply(batch)
+        x, stats = self._windows_scaler.apply(batch)
         with torch.inference_mode(), self._autocast():
             t = torch.from_numpy(x).to(self.device)
             estimate = self.net(t).float()
@@ -152,6 +169,10 @@ class Model:
 
         return torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.precision == "bfloat16")
 
+    def report(self) -> Any:
+        """What a prior is worth, measured on held-out models beside principal components: see `geoae.latent.report`."""
+        return import_module("geoae.latent.report").report(self)
+
     def save(self, folder: Path, card: str) -> None:
         """Write weights.safetensors, model.json and card.md.
 
@@ -162,6 +183,7 @@ class Model:
         """
         raw, sha = weights_of(self.net)
         self.digest = sha[:12]
+        companions = self._companions()
         facts = {
             "format": FORMAT,
             "kind": self.contract.kind,
@@ -177,17 +199,33 @@ class Model:
             (folder / WEIGHTS).write_bytes(raw)  # not save_file, whose files only their owner may read
             (folder / CARD).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
             (folder / README).write_text(card)
+            if companions:
+                (folder / COMPANIONS).write_bytes(companions)
         except OSError as error:
             raise OutputError(f"The model cannot be written to {folder}: {error.strerror}.") from error
+
+    def _companions(self) -> bytes:
+        """Content of the file of arrays, whose digest the contract takes up."""
+        if not isinstance(self.contract, PriorContract) or not self.companions:
+            return b""
+        from safetensors.numpy import save
+
+        raw = save({k: np.ascontiguousarray(v) for k, v in self.companions.items()})
+        self.contract = replace(self.contract, companions_sha256=hashlib.sha256(raw).hexdigest())
+        return raw
 
 
 _KEYS = {
     "format": int, "geoae": str, "net": str, "config": dict, "scaler": dict, "contract": dict, "weights_sha256": str
 }  # fmt: skip
-_SCALERS: dict[str, tuple[type[Scaler | FieldScaler], dict[str, type]]] = {
+_SCALERS: dict[str, tuple[type[Scaler | FieldScaler | Transform], dict[str, type]]] = {
     "record": (Scaler, {"block": int, "floor": float}),
     "field": (FieldScaler, {"axes": int, "channels": int}),
     "codes": (FieldScaler, {"axes": int, "channels": int}),
+    "prior": (
+        Transform,
+        {"kind": str, "offset": float, "gain": float, "low": float, "high": float, "knots": list, "scores": list},
+    ),
 }
 _NOT_FINITE = "the net gave a value that is not finite; the input's values may lie too far apart"
 
@@ -220,9 +258,23 @@ def load(name_or_folder: str | Path | Model | None = None) -> Model:
         raise ModelFileError(f"{folder / CARD} does not describe a net: {error} A newer geoae may read it.") from error
     _fill(net, raw, folder, facts["net"])
     contract, scaler = contracts.from_json(facts["kind"], facts["contract"]), _SCALERS[facts["kind"]][0]
-    return Model(
-        contract, facts["net"], facts["config"], net.eval(), scaler(**facts["scaler"]), sha[:12], folder=folder
-    )
+    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in facts["scaler"].items()}
+    found = Model(contract, facts["net"], facts["config"], net.eval(), scaler(**settings), sha[:12], folder=folder)
+    if isinstance(contract, PriorContract) and contract.companions_sha256:
+        found.companions = _read_companions(folder, contract.companions_sha256)
+    return found
+
+
+def _read_companions(folder: Path, wanted: str) -> dict[str, NDArray[Any]]:
+    from safetensors.numpy import load as load_arrays
+
+    raw = _bytes(folder / COMPANIONS)
+    if (sha := hashlib.sha256(raw).hexdigest()) != wanted:
+        raise ModelFileError(
+            f"{folder / COMPANIONS} is damaged: its SHA-256 is {sha[:12]}..., model.json says {wanted[:12]}... Copy "
+            "the model folder again."
+        )
+    return dict(load_arrays(raw))
 
 
 def weights_of(net: "nn.Module") -> tuple[bytes, str]:

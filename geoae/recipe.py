@@ -164,6 +164,7 @@ KINDS = {
     "record": "geoae.recipe:Recipe",
     "field": "geoae.recipe_fields:FieldRecipe",
     "codes": "geoae.recipe_codes:CodeRecipe",
+    "prior": "geoae.recipe_priors:PriorRecipe",
 }
 """Kind of the model that comes out -> class of its recipe."""
 

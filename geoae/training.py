@@ -24,6 +24,7 @@ from geoae.errors import InputError
 from geoae.model import Model, weights_of
 from geoae.recipe import AnyRecipe
 from geoae.scaling import FieldScaler, Scaler
+from geoae.transforms import Transform
 
 Report = Callable[[dict[str, Any]], None]
 Example = tuple[NDArray[Any], ...]
@@ -48,11 +49,13 @@ class Lesson:
     score: Callable[[Answer], float]
     contract: Callable[[dict[str, Any]], AnyContract]
     """Provenance -> contract."""
-    scaler: Scaler | FieldScaler
+    scaler: Scaler | FieldScaler | Transform
     metric: str
     """Name of the score, which is in dB and better if larger."""
     prepare: Callable[[nn.Module], None] = lambda net: None
     """What is to be done to a net before its first step."""
+    finish: Callable[[Model], None] = lambda made: None
+    """What is to be done to a model after the last one."""
 
 
 @dataclass
@@ -142,7 +145,9 @@ def train(recipe: AnyRecipe, lesson: Lesson, job: Job) -> Model:
     chosen = ((ema if o.keep == "last" else best).module if facts["history"] else net).cpu().eval()
     contract = lesson.contract(_provenance(recipe, facts, lesson.metric))
     digest = weights_of(chosen)[1][:12]
-    return Model(contract, recipe.net.name, recipe.net.config, chosen, lesson.scaler, digest)
+    made = Model(contract, recipe.net.name, recipe.net.config, chosen, lesson.scaler, digest)
+    lesson.finish(made)
+    return made
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from geoae.model import Model
 from geoae.readers.seisbench import SeisBenchSet, open_set
 from geoae.recipe import AnyRecipe, Recipe
 from geoae.recipe_fields import FieldRecipe
+from geoae.recipe_priors import PriorRecipe
 
 
 def sources(recipe: AnyRecipe, folder: Path) -> dict[str, Any]:
@@ -21,6 +22,9 @@ def sources(recipe: AnyRecipe, folder: Path) -> dict[str, Any]:
         found = [*find_files(folder, recipe.data.files, held_out)]
         found += find_files(folder, recipe.data.noise) if recipe.data.noise else []
         return {"files": {p.name: _digest(p) for p in found}}
+    if isinstance(recipe, PriorRecipe):
+        file = (recipe.data.models or recipe.data.image).partition(":")[0]
+        return {"files": {file: _digest(folder / file)}}
     return {}
 
 
@@ -39,7 +43,8 @@ def describe(data: SeisBenchSet) -> dict[str, Any]:
 def card(trained: Model, recipe: AnyRecipe, scores: str = "") -> str:
     """The card of a model, in Markdown."""
     p = trained.contract.provenance
-    data, held_out, scored = (_of_records if isinstance(recipe, Recipe) else _of_fields)(recipe, p)
+    others = _of_priors if isinstance(recipe, PriorRecipe) else _of_fields
+    data, held_out, scored = (_of_records if isinstance(recipe, Recipe) else others)(recipe, p)
     lines = [
         f"# {trained.name}", "", trained.contract.summary, "", "## Training data", "", *data, *held_out, "",
         "## Scores", "", scores or scored, "", "## Limits", "", recipe.limits or "None stated in the recipe.",
@@ -80,6 +85,19 @@ def _of_fields(recipe: Any, p: dict[str, Any]) -> tuple[list[str], list[str], st
     metric = next((k for k in p if k.startswith("validation_")), "")
     words = metric.removeprefix("validation_").removesuffix("_db").replace("_", " ")
     return [*lines, ""], [held_out], f"Median over validation windows, {words}: {p.get(metric)} dB (step {p['step']})."
+
+
+def _of_priors(recipe: Any, p: dict[str, Any]) -> tuple[list[str], list[str], str]:
+    lines = [f"- {name} (SHA-256 {sha[:12]})" for name, sha in p.get("data", {}).get("files", {}).items()]
+    by = recipe.hold_out.by
+    where = (
+        f"blocks of {recipe.hold_out.block:g} along {' and '.join(by)}" if by
+        else "the last columns of the image" if recipe.data.image else "runs of neighbouring models"
+    )  # fmt: skip
+    held_out = f"Not trained on, and what the score is of: {100 * recipe.hold_out.share:g} %, {where}."
+    score = p.get("validation_reconstruction_db")
+    scored = f"Error of held-out models below their variance: {score} dB (step {p['step']})."
+    return [*lines, ""], [held_out], f"{scored} `geoae.load_model(FOLDER).report()` says more."
 
 
 def _digest(path: Path) -> str:

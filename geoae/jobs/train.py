@@ -19,6 +19,7 @@ TRAINED_BY = {
     "Recipe": ("geoae.training_records", "SI-SDR improvement"),
     "FieldRecipe": ("geoae.training_fields", "error reduction"),
     "CodeRecipe": ("geoae.training_codes", "reconstruction"),
+    "PriorRecipe": ("geoae.training_vae", "reconstruction"),
 }
 """Class of a recipe -> module that makes its lesson (it loads torch), and what its score is."""
 

@@ -13,6 +13,8 @@ NETS = {
     "cascade-dae": "geoae.nets.cascade_dae:CascadeDAE",
     "field-dae": "geoae.nets.field_dae:FieldDAE",
     "identity": "geoae.nets.identity:Identity",
+    "linear-ae": "geoae.nets.linear_ae:LinearAE",
+    "vae": "geoae.nets.vae:VAE",
     "window-ae": "geoae.nets.window_ae:WindowAE",
 }
 
@@ -47,4 +49,4 @@ def _fits(value: Any, like: Any) -> bool:
     if isinstance(like, tuple):
         return isinstance(value, tuple) and len(value) > 0 and all(_fits(v, like[0]) for v in value)
     kinds = (int, float) if isinstance(like, float) else (type(like),)
-    return isinstance(value, kinds) and not isinstance(value, bool) and value > 0
+    return isinstance(value, kinds) and not isinstance(value, bool) and (isinstance(value, str) or value > 0)

@@ -14,23 +14,24 @@ PACKAGE = Path(__file__).parents[2] / "geoae"
 LEVELS = [
     {"nets", "losses", "windows", "scaling", "resample", "corrupt", "synthetic", "metrics", "baselines", "recipe",
      "errors", "timeaxis", "libmseed", "axes", "cf", "adapter", "blocks", "provenance", "runs", "_version",
-     "contracts", "context", "field_noise", "field_synthesis"},
+     "contracts", "context", "field_noise", "field_synthesis", "transforms", "losses_vae", "recipe_priors",
+     "prior_data"},
     {"model", "readers", "writers", "catalog", "ledger", "checkpoint", "devices"},
     {"infer", "infer_fields", "infer_codes", "training", "mixing", "field_mixing", "cluster", "validation",
-     "evaluation", "plot"},
-    {"jobs", "api"},
+     "evaluation", "plot", "training_vae", "latent", "plot_latent"},
+    {"jobs", "api", "api_latent"},
     {"cli", "console", "tables", "__main__"},
 ]  # fmt: skip
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 # room -> heavy libraries that its modules may load when they are imported, and when they are used
-AT_IMPORT = {"torch": {"nets", "losses", "training", "checkpoint"}}
+AT_IMPORT = {"torch": {"nets", "losses", "losses_vae", "training", "training_vae", "checkpoint"}}
 WHEN_USED = {
-    "torch": {*AT_IMPORT["torch"], "model", "devices"},
+    "torch": {*AT_IMPORT["torch"], "model", "devices", "latent", "transforms"},
     "obspy": {"readers", "writers", "api", "jobs"},
     "h5py": {"readers"},
     "dask": {"readers", "writers", "infer"},
     "zarr": {"readers", "writers", "infer"},
-    "matplotlib": {"plot"},
+    "matplotlib": {"plot", "plot_latent"},
 }
 # each makes files or figures out of arrays, and must not know where the arrays came from
 APART = [("writers", "readers"), ("readers", "writers"), ("plot", "model"), ("nets", "scaling"), ("model", "readers")]

@@ -1,5 +1,6 @@
 """Every recipe of the repository loads, and its net builds and takes its windows."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,12 @@ def of_codes(recipe):
     return [((1, *[config["window"]] * config["ndim"]),) * 2]
 
 
-WINDOWS = {"record": of_record, "field": of_field, "codes": of_codes}
+def of_prior(recipe):
+    config = recipe.net.config
+    return [((3, *config["shape"]), (math.prod(config["shape"]) + 2 * config["latent"],))]
+
+
+WINDOWS = {"record": of_record, "field": of_field, "codes": of_codes, "prior": of_prior}
 
 
 def test_names_of_nets_are_refused_with_the_choices():

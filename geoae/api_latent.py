@@ -1,0 +1,228 @@
+"""geoae.fit: models in memory, in a file or in one large image to a prior with few codes."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from geoae import devices, prior_data
+from geoae.errors import InputError
+from geoae.latent.pca import pca_model
+from geoae.model import Model
+from geoae.prior_data import PriorModels
+from geoae.recipe_priors import PriorRecipe
+from geoae.transforms import Transform
+
+Array = NDArray[np.floating[Any]]
+N_HELD_OUT = 200
+
+
+def fit(
+    models: Any,
+    latent: int = 20,
+    *,
+    transform: str | dict[str, Any] | Transform = "affine",
+    likelihood: str = "auto",
+    net: str = "vae",
+    shape: Sequence[int] | None = None,
+    exclude: Sequence[Sequence[int]] = (),
+    hold_out: float = 0.1,
+    groups: Any = None,
+    block: float = 10.0,
+    sensitivity: Array | None = None,
+    data_weight: float = 1.0,
+    beta: float = 1.0,
+    free_bits: float = 0.0,
+    noise: float = 0.05,
+    steps: int | None = None,
+    batch: int = 64,
+    patience: int = 8,
+    config: dict[str, Any] | None = None,
+    units: str | None = None,
+    name: str = "prior",
+    seed: int = 0,
+    out: str | Path | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+    report: Callable[[dict[str, Any]], None] = lambda row: None,
+) -> Model:
+    """Compress models into a few codes that are N(0, I): minutes on two cores, and the same seed gives the same prior.
+
+    Parameters
+    ----------
+    models
+        Arrays (n, *cells) in physical units, of numpy or xarray (the first dimension counts models), with NaN where
+        cells are missing; or "FILE:NAME" of an array in an npz file, a netCDF file or a zarr store; or, with `shape`,
+        one large image of which models are cut at random.
+    latent
+        Numbers of a code.
+    transform
+        "affine", "log", "logit", "normal-score", or a dict with settings: see `geoae.transforms.fit`.
+    likelihood
+        "gaussian", with a standard deviation of `noise` in units of the models' own; "learned", with one for each cell;
+        "bernoulli", for two facies. "auto": bernoulli where there are two values only.
+    net
+        "vae", or "pca", principal components.
+    shape
+        Cells of a model, to be cut out of an image.
+    exclude
+        First corners (row, column) of parts of the image that no model may touch, such as test cases.
+    hold_out
+        Share that is kept out of training: of groups, or of an image's width.
+    groups
+        (n,) labels, or (n, k) coordinates that are divided into blocks of size `block`: what belongs together stays
+        on one side. None: runs of neighbours.
+    sensitivity
+        (data, cells): derivative of data by model, divided by the data's sigma; the prior then learns what data see
+        with the weight `data_weight`, not only what is large.
+    beta, free_bits
+        Weight of the KL term; nat a code below which it does not count.
+    steps, batch, patience
+        Of training: it ends after `steps`, or earlier, `patience` validations after the best one.
+    config
+        Further settings of the net.
+    units
+        Of the values; None: as the attribute of a DataArray says.
+    name, seed
+        Of the prior; of everything that is drawn.
+    out
+        Folder to save it to, with its checkpoint: the same call goes on there after an interruption.
+    device, threads, report
+        Where it runs; what is called with each row of the history.
+
+    Returns
+    -------
+    Model
+        For `geoae.LatentSpace`; ``model.report()`` says what it is worth.
+
+    Raises
+    ------
+    InputError
+        Fewer models than codes, all of one value, values outside the transform's domain, more than two dimensions, or
+        nothing to hold out.
+    """
+    values, units = _values(models, units)
+    for key, value in (("latent", latent), ("batch", batch), ("patience", patience), ("steps", steps or 1)):
+        if value < 1:
+            raise InputError(f"{key} is {value}; it must be at least 1.")
+    if not 0 < hold_out < 1:
+        raise InputError(f"hold_out is {hold_out:g}; it is a share between 0 and 1, such as 0.1.")
+    if shape is not None:
+        data = prior_data.from_image(values, tuple(shape), exclude, hold_out, N_HELD_OUT, seed)
+    else:
+        data = _divided(values, latent, groups, block, hold_out, seed)
+    if latent > np.prod(data.shape):
+        raise InputError(f"latent is {latent}; a model has {int(np.prod(data.shape))} cells. Give a smaller latent.")
+    if net == "pca":
+        made = pca_model(data.some, latent, transform=transform, held_out=data.held_out, units=units)
+    elif net == "vae":
+        if likelihood == "auto":
+            likelihood = "bernoulli" if _two_values(data.some) else "gaussian"
+        sizes = _sizes(data.shape, latent, likelihood, noise) | (config or {})
+        optimize = {"steps": steps or (1500 if len(data.shape) == 2 else 4000), "batch": batch, "optimizer": "muon",
+                    "learning_rate": 2e-3, "final_learning_rate": 2e-5, "warmup_steps": 50, "ema_decay": 0.98,
+                    "validate_every": 100, "patience": patience, "seed": seed, "beta": beta, "free_bits": free_bits,
+                    "anneal_steps": 200, "data_weight": data_weight if sensitivity is not None else 0.0,
+                    "precision": "auto" if likelihood == "bernoulli" else "float32"}  # fmt: skip
+        recipe = PriorRecipe.model_validate({
+            "kind": "prior", "name": name, "summary": f"{len(data.shape)}-D models as {latent} codes.", "units": units,
+            "transform": transform if not isinstance(transform, Transform) else "affine",
+            "data": {"image": "memory", "shape": data.shape} if shape is not None else {"models": "memory"},
+            "net": {"name": "vae", "config": sizes}, "optimize": optimize})  # fmt: skip
+        made = _train(recipe, data, transform, sensitivity, out, devices.resolve(device), threads, report)
+    else:
+        raise InputError(f'net is {net!r}; choose "vae" or "pca".')
+    if out is not None:
+        made.save(Path(out), f"# {made.name}\n\n{made.contract.summary}\n")
+    return made
+
+
+def _train(
+    recipe: PriorRecipe, data: PriorModels, transform: Any, sensitivity: Array | None, out: str | Path | None,
+    device: str, threads: int | None, report: Callable[[dict[str, Any]], None],
+) -> Model:  # fmt: skip
+    from geoae.training import Job, train
+    from geoae.training_vae import lesson_of
+
+    ready = transform if isinstance(transform, Transform) else None
+    lesson = lesson_of(recipe, data, sensitivity, ready)
+    threads = threads or min(devices.available_cores(), devices.MAX_THREADS)
+    with ExitStack() as stack:
+        folder = Path(out) if out is not None else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
+        return train(recipe, lesson, Job(folder, device, threads, report=report))
+
+
+def _values(models: Any, units: str | None) -> tuple[Array, str]:
+    if isinstance(models, str | Path):
+        path, _, key = str(models).rpartition(":")
+        if not path:
+            raise InputError(f"{str(models)!r} names no array; give FILE:NAME, such as 'profiles.npz:vs'.")
+        models = prior_data.read_array(Path(path).parent, f"{Path(path).name}:{key}")
+    if isinstance(models, xr.Dataset):
+        raise InputError(
+            f"fit takes one variable: fit(data['NAME'], ...), one of {', '.join(map(str, models.data_vars))}."
+        )
+    if units is None:
+        units = str(models.attrs.get("units", "")) if isinstance(models, xr.DataArray) else ""
+    try:
+        values = np.asarray(models)
+    except ValueError as error:
+        raise InputError(
+            "The models differ in shape; bring them to one grid first, with NaN where one has no cells."
+        ) from error
+    if values.dtype.kind not in "fiub":
+        raise InputError(
+            f"The models are of type {values.dtype}; expected numbers, in an array (n, *cells), all of one shape."
+        )
+    if np.isinf(values).any():
+        raise InputError(f"The models hold {int(np.isinf(values).sum())} infinite values; mask them as NaN.")
+    return values.astype(np.float32 if values.dtype.itemsize <= 4 else np.float64), units
+
+
+def _divided(values: Array, latent: int, groups: Any, block: float, hold_out: float, seed: int) -> PriorModels:
+    if values.ndim not in (2, 3):
+        raise InputError(
+            f"The models have shape {values.shape}; expected (n, cells) or (n, rows, columns). One large image to be "
+            "cut needs shape=(rows, columns)."
+        )
+    empty = np.isnan(values).reshape(len(values), -1).all(1)
+    values = values[~empty]
+    if groups is not None and np.shape(groups)[:1] != empty.shape:
+        raise InputError(
+            f"groups have shape {np.shape(groups)}; expected one label for each of the {len(empty)} models."
+        )
+    labels = None if groups is None else np.asarray(groups)[~empty]
+    if labels is not None and labels.ndim == 2:
+        labels = prior_data.blocks(list(labels.T), block)
+    if len(values) <= latent:
+        raise InputError(
+            f"{len(values)} models are too few for {latent} codes: give more models than codes, or a smaller latent."
+        )
+    if np.nanmax(values) == np.nanmin(values):
+        raise InputError(
+            f"All models have the same value, {float(np.nanmin(values)):g}, everywhere: there is nothing to learn. "
+            "Give models that differ."
+        )
+    return prior_data.from_models(values, labels, hold_out, N_HELD_OUT, seed)
+
+
+def _two_values(models: Array) -> bool:
+    found = models[np.isfinite(models)]
+    return bool(((found == found.min()) | (found == found.max())).all())
+
+
+def _sizes(shape: tuple[int, ...], latent: int, likelihood: str, noise: float) -> dict[str, Any]:
+    """Settings of the net for models of a shape: the coarsest grid has about ten points a side."""
+    levels = max(int(np.log2(max(max(shape) / 16, 1))), 0)
+    if len(shape) == 1:
+        widths, patch, hidden = [32, 16][: levels + 1], 1, 256
+    else:
+        widths, patch, hidden = [48, 24, 12][: min(levels, 3)] or [24], 2 if min(shape) > 8 else 1, 512
+    return {"ndim": len(shape), "shape": list(shape), "latent": latent, "likelihood": likelihood, "noise": noise,
+            "hidden": hidden, "depth": 3, "widths": widths, "patch": patch}  # fmt: skip

@@ -1,0 +1,37 @@
+"""Inversion in the space of codes: posteriors that count in what the decoder cannot represent.
+
+Each public name is imported when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from geoae.invert.calibrate import Calibration as Calibration
+    from geoae.invert.calibrate import Coverage as Coverage
+    from geoae.invert.diagnose import Diagnosis as Diagnosis
+    from geoae.invert.forward import Forward as Forward
+    from geoae.invert.inverse import Inverse as Inverse
+    from geoae.invert.posterior import Posterior as Posterior
+    from geoae.invert.stores import load as load
+
+_PUBLIC = {
+    "Calibration": "calibrate",
+    "Coverage": "calibrate",
+    "Diagnosis": "diagnose",
+    "Forward": "forward",
+    "Inverse": "inverse",
+    "Posterior": "posterior",
+    "load": "stores",
+}
+__all__ = ["Calibration", "Coverage", "Diagnosis", "Forward", "Inverse", "Posterior", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'geoae.invert' has no attribute {name!r}")
+    return getattr(import_module(f"geoae.invert.{_PUBLIC[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

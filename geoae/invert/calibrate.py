@@ -1,0 +1,176 @@
+"""How often intervals contain the truth: held-out models as truths, with data simulated from them."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae.errors import GeoAEError, InputError
+from geoae.invert.representation import FEWEST
+
+if TYPE_CHECKING:
+    from geoae.invert.held_out import HeldOut
+    from geoae.invert.inverse import Inverse
+
+Array = NDArray[np.float64]
+LEVELS = (0.5, 0.8, 0.9, 0.95)
+GAUSSIAN = "Gaussian, all cells"
+DRAWS = 400
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Of one prior and method."""
+
+    cells: tuple[float, ...]
+    """Share of cells of all truths inside their intervals, one a level."""
+    codes: tuple[float, ...] | None
+    """The same of the truths' codes; None where there are no codes."""
+    data: tuple[float, ...]
+    """The same of the truths' data without noise."""
+    rmse: float
+    """Of the mean model."""
+    width: float
+    """Mean width of 90 % intervals of cells: of two that are honest, the narrower one knows more."""
+    n_failed: int
+    """Truths that could not be inverted."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Coverage beside that of other priors; print it."""
+
+    n: int
+    results: dict[str, Coverage]
+    """Name of prior and method -> coverage."""
+
+    def __str__(self) -> str:
+        head = "".join(f"{f'{100 * level:.0f} %':>8}" for level in LEVELS)
+        lines = [
+            f"{self.n} simulated truths; share inside intervals of",
+            f"{'':<44}{head}{'RMSE':>12}{'width 90 %':>12}",
+        ]
+        for name, c in self.results.items():
+            for kind, shares in (("cells", c.cells), ("codes", c.codes), ("data", c.data)):
+                if shares is None:
+                    continue
+                row = f"{f'{name}, {kind}':<44}" + "".join(f"{100 * share:8.1f}" for share in shares)
+                lines.append(row + (f"{c.rmse:12.4g}{c.width:12.4g}" if kind == "cells" else ""))
+            if c.n_failed:
+                lines.append(f"! {name}: {c.n_failed} truths could not be inverted")
+        return "\n".join(lines)
+
+
+def calibrate(
+    inverse: "Inverse", n: int, method: str, beside: dict[str, Any], seed: int, options: dict[str, Any]
+) -> Calibration:
+    """See `Inverse.calibrate`."""
+    from geoae.invert.inverse import Inverse
+
+    held = inverse.held_out
+    if method == "map":
+        raise InputError('The method "map" gives no intervals; calibrate "laplace", "esmda" or "mcmc".')
+    if not 1 <= n <= len(held.models) - FEWEST:
+        raise InputError(
+            f"n is {n}; {len(held.models)} held-out models could be run, and {FEWEST} or more must be left to estimate "
+            "the representation error. Give fewer truths, or a prior with more held out."
+        )
+    rng = np.random.default_rng(seed)
+    rows = np.sort(rng.choice(len(held.models), n, replace=False))
+    truths, rest = held.only(rows), held.only(np.setdiff1d(np.arange(len(held.models)), rows))
+    noisy = truths.data + inverse.noise.sample(n, rng)
+    results = {f"{inverse.space.name}, {method}": _coverage(inverse, truths, rest, noisy, method, seed, options)}
+    for name, space in beside.items():
+        data = np.where(inverse.used, 0.0, np.nan).reshape(inverse.forward.shape or ())
+        other = Inverse(
+            space, inverse.forward, data, 1.0, representation=inverse.use_representation,
+            n_representation=inverse.n_representation, seed=inverse.seed,
+        )  # fmt: skip
+        other.noise = inverse.noise
+        mine, codes = other.held_out, np.asarray(other.space.encode(truths.models))
+        # its own held-out models tell what it cannot represent, but not those that are the truths
+        known = set(_names(truths.models))
+        apart = np.array([i for i, name in enumerate(_names(mine.models)) if name not in known], dtype=np.intp)
+        theirs = type(truths)(truths.models, codes, other.space.decode(codes), truths.data, truths.data)
+        results[f"{name}, {method}"] = _coverage(other, theirs, mine.only(apart), noisy, method, seed, options)
+    results[GAUSSIAN] = _gaussian(inverse, truths, rest, noisy, rng)
+    return Calibration(n, results)
+
+
+def shares(truth: Array, draws: Array, rng: np.random.Generator) -> Array:
+    """(...) share of draws (n, ...) below the truth (...), ties broken at random: uniform where draws are honest."""
+    below, equal = (draws < truth).sum(0), (draws == truth).sum(0)
+    return (below + rng.uniform(size=truth.shape) * (equal + 1)) / (len(draws) + 1)
+
+
+def _coverage(
+    inverse: "Inverse",
+    truths: "HeldOut",
+    rest: "HeldOut",
+    noisy: Array,
+    method: str,
+    seed: int,
+    options: dict[str, Any],
+) -> Coverage:
+    rng = np.random.default_rng([seed, 1])
+    representation = rest.representation(inverse.noise) if inverse.use_representation else None
+    codes, models, data, failed = [], _Models(np.asarray(inverse.space.mask)), [], 0
+    for i, measured in enumerate(noisy):
+        one = inverse.with_data(measured, rest, representation)
+        try:
+            posterior = one.solve(method, seed=seed + i, **options)
+        except GeoAEError:
+            failed += 1
+            continue
+        models.add(truths.models[i], posterior.sample(min(len(posterior.codes), DRAWS), seed=i), rng)
+        codes.append(shares(truths.codes[i], posterior.codes, rng))
+        seen = posterior.predicted
+        if representation is not None:
+            seen = seen + representation.data_errors(posterior.data - seen, rng)
+        data.append(shares(truths.data[i], seen, rng))
+    if not codes:
+        raise InputError(f"None of the {len(noisy)} truths could be inverted; see inverse.forward.problems.")
+    return models.coverage(codes, data, failed)
+
+
+def _gaussian(
+    inverse: "Inverse", truths: "HeldOut", rest: "HeldOut", noisy: Array, rng: np.random.Generator
+) -> Coverage:
+    prior, models, data = rest.gaussian(inverse.noise), _Models(np.asarray(inverse.space.mask)), []
+    for truth, clean, measured in zip(truths.models, truths.data, noisy, strict=True):
+        left = np.broadcast_to(measured, (DRAWS, len(measured)))
+        models.add(truth, prior.rests(left, rng).reshape(-1, *truth.shape), rng)
+        data.append(shares(clean, prior.data_errors(left, rng), rng))
+    return models.coverage(None, data, 0)
+
+
+class _Models:
+    """What draws of models say of truths, collected over truths."""
+
+    def __init__(self, mask: NDArray[np.bool_]):
+        self.mask = mask
+        self.shares: list[Array] = []
+        self.errors: list[Array] = []
+        self.widths: list[float] = []
+
+    def add(self, truth: Array, draws: Array, rng: np.random.Generator) -> None:
+        draws, truth = draws[:, self.mask], truth[self.mask]
+        self.shares.append(shares(truth, draws, rng))
+        self.errors.append(draws.mean(0) - truth)
+        self.widths.append(float(np.ptp(np.quantile(draws, [0.05, 0.95], axis=0), axis=0).mean()))
+
+    def coverage(self, codes: list[Array] | None, data: list[Array], failed: int) -> Coverage:
+        rmse = float(np.sqrt(np.mean(np.square(self.errors))))
+        of_codes = None if codes is None else _at_levels(codes)
+        return Coverage(_at_levels(self.shares), of_codes, _at_levels(data), rmse, float(np.mean(self.widths)), failed)
+
+
+def _at_levels(found: list[Array]) -> tuple[float, ...]:
+    away = np.abs(np.stack(found) - 0.5)
+    return tuple(float((away <= level / 2).mean()) for level in LEVELS)
+
+
+def _names(models: Array) -> list[bytes]:
+    """Bytes of each model, to tell which are the same."""
+    return [model.astype(np.float32).tobytes() for model in models]

@@ -1,0 +1,61 @@
+"""The state of a solution under way in one file, replaced whole, so that a kill leaves the last state."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae.errors import OutputError, StoreError, one_line
+
+State = dict[str, NDArray[np.generic]]
+IDENTITY = "identity"
+
+
+def read(path: Path | None, identity: str) -> State | None:
+    """The state that was kept, or None where there is none.
+
+    Raises
+    ------
+    StoreError
+        It is damaged, or belongs to another inversion: other data, prior, method or settings.
+    """
+    if path is None or not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            state = {name: file[name] for name in file.files}
+        found = str(state.pop(IDENTITY))
+    except Exception as error:  # a file of anything can fail in any way
+        raise StoreError(
+            f"The checkpoint {path} cannot be read ({one_line(error)}). Remove it to start anew."
+        ) from error
+    if found != identity:
+        raise StoreError(
+            f"The checkpoint {path} belongs to another inversion (other data, prior, method or settings). "
+            "Choose another file, or remove it to start anew."
+        )
+    return state
+
+
+def write(path: Path | None, identity: str, state: State) -> None:
+    """Keep a state; nothing happens without a path.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written; the last state is left as it was.
+    """
+    if path is None:
+        return
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            np.savez(file, allow_pickle=False, **{**state, IDENTITY: np.array(identity)})
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OutputError(f"The checkpoint {path} cannot be written: {error.strerror}.") from error

@@ -1,0 +1,328 @@
+"""Inverse: a prior, a forward model, data and noise; solved by several methods, and checked on simulated truths."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from geoae.errors import InputError
+from geoae.invert import esmda, mcmc, starts
+from geoae.invert.forward import RUN_LIMIT_S, Forward
+from geoae.invert.held_out import HeldOut, run_held_out
+from geoae.invert.map import STEPS, Mode, find_mode
+from geoae.invert.noise import Noise, read_noise
+from geoae.invert.posterior import MODELS, Posterior
+from geoae.invert.problem import Clock, Problem
+from geoae.invert.representation import FEWEST, Representation
+
+if TYPE_CHECKING:
+    from geoae.invert.calibrate import Calibration
+    from geoae.latent.space import LatentSpace
+
+Array = NDArray[np.float64]
+METHODS = ("map", "laplace", "esmda", "mcmc")
+PRIOR_RUNS = 200
+"""To learn where to begin, where there are no runs on held-out models."""
+
+
+class Inverse:
+    """Models of a prior that explain data, and how sure they are.
+
+    What the decoder of the prior cannot represent is estimated from models it was not trained on, and misfits are
+    weighed by it and the noise together. That takes two forward runs for each of those models, once.
+
+    Parameters
+    ----------
+    latent
+        The prior: a `LatentSpace`, or a model that makes one.
+    forward
+        A function from a model (*shape), in the prior's units, to data; a matrix; or a `Forward`.
+    data
+        What was measured, of the shape that the forward model gives; NaN where there is nothing.
+    noise
+        Standard deviation, one for each datum, or covariance (data, data).
+    representation
+        Whether to count in what the decoder cannot represent. Without it, intervals are too narrow.
+    n_representation
+        Held-out models to run, at most.
+    seed
+        Of all that is random.
+    **forward_options
+        Those of `Forward`: jacobian, adjoint, batched, torch, workers, run_limit_s.
+
+    Attributes
+    ----------
+    forward : Forward
+        Counts its runs.
+
+    Raises
+    ------
+    InputError
+        Shapes of data, noise and forward model that disagree; noise that is not positive; a forward model that fails.
+    """
+
+    def __init__(
+        self,
+        latent: Any,
+        forward: Any,
+        data: ArrayLike,
+        noise: ArrayLike,
+        *,
+        representation: bool = True,
+        n_representation: int = 500,
+        seed: int = 0,
+        jacobian: Callable[[Any], Any] | None = None,
+        adjoint: Callable[[Any, Any], Any] | None = None,
+        batched: bool | None = None,
+        torch: bool | None = None,
+        workers: Any = None,
+        run_limit_s: float | None = RUN_LIMIT_S,
+    ):
+        self.space: LatentSpace = _space(latent)
+        self.forward = forward if isinstance(forward, Forward) else Forward(
+            forward, jacobian=jacobian, adjoint=adjoint, batched=batched, torch=torch, workers=workers,
+            run_limit_s=run_limit_s,
+        )  # fmt: skip
+        measured = _data(data)
+        self.used = np.isfinite(measured).ravel()
+        self.data = measured.ravel()[self.used]
+        self.noise: Noise = read_noise(noise, measured.shape, self.used)
+        self.use_representation, self.n_representation, self.seed = representation, n_representation, seed
+        if representation and n_representation < FEWEST:
+            raise InputError(f"n_representation is {n_representation}; at least {FEWEST} held-out models are needed.")
+        self.forward.check(self.space.decode(np.zeros(self.space.d)), measured.shape)
+        self._held: HeldOut | None = None
+        self._representation: Representation | None = None
+        self._learnt: starts.Runs | None = None
+
+    @property
+    def held_out(self) -> HeldOut:
+        """Held-out models and their data; the runs are made when this is first asked for."""
+        if self._held is None:
+            self._held = run_held_out(self.space, self.forward, self.n_representation, self.seed).observed(self.used)
+        return self._held
+
+    @property
+    def representation(self) -> Representation | None:
+        """What the decoder cannot represent, or None where it is left out."""
+        if self.use_representation and self._representation is None:
+            self._representation = self.held_out.representation(self.noise)
+        return self._representation
+
+    @property
+    def problem(self) -> Problem:
+        """The inversion as a function of codes."""
+        total = self.noise if self.representation is None else self.representation.total
+        return Problem(self.space, self.forward, self.data, self.used, total)
+
+    def solve(
+        self,
+        method: str = "laplace",
+        *,
+        seed: int | None = None,
+        n_draws: int | None = None,
+        time_limit_s: float | None = None,
+        checkpoint: str | Path | None = None,
+        **options: Any,
+    ) -> Posterior:
+        """Solve it.
+
+        Parameters
+        ----------
+        method
+            "map": the most likely code, in some thirty runs; no spread. "laplace": the Gaussian around it. "esmda": an
+            ensemble, from runs alone. "mcmc": Markov chains, right for posteriors of any form.
+        seed
+            Of what is random here; None: that of the Inverse.
+        n_draws
+            Of the posterior (laplace), or of each chain (mcmc).
+        time_limit_s
+            The best so far is taken where there is one (map, laplace, mcmc).
+        checkpoint
+            File for the state of esmda and mcmc: the same call goes on from there after a kill.
+        **options
+            map, laplace: n_starts (searches from different starts, 1), n_steps. esmda: n_members (200), n_steps (4).
+            mcmc: sampler ("hmc", "emcee"; default by whether there are gradients), n_chains (4), n_warmup (150).
+
+        Raises
+        ------
+        InputError
+            There is no such method or option, or the forward model fails throughout.
+        """
+        if method not in METHODS:
+            raise InputError(f"method is {method!r}; choose {', '.join(METHODS)}.")
+        solver = {"map": self._map, "laplace": self._laplace, "esmda": self._esmda, "mcmc": self._mcmc}[method]
+        known = {"map": _MODE, "laplace": _MODE, "esmda": _ESMDA, "mcmc": {**_MCMC, **_MODE}}[method]
+        if unknown := sorted(options.keys() - known.keys()):
+            raise InputError(f"solve({method!r}) has no option {', '.join(unknown)}; it has {', '.join(known)}.")
+        seed, clock = self.seed if seed is None else seed, Clock(time_limit_s)
+        before = self.forward.counts()
+        settings = {**known, **options, "n_draws": n_draws}
+        path = None if checkpoint is None else Path(checkpoint)
+        codes, predicted, chains, info = solver(settings, seed, clock, path)
+        runs = {k: v - before[k] for k, v in self.forward.counts().items()}
+        return Posterior(
+            self.space, method, codes, predicted, self.data, self.problem.noise, self.representation,
+            {**info, **runs, "seconds": round(clock.elapsed_s, 3)}, chains, self._reference(seed), seed,
+        )  # fmt: skip
+
+    def calibrate(
+        self,
+        n: int = 50,
+        method: str = "laplace",
+        *,
+        beside: dict[str, Any] | None = None,
+        seed: int = 0,
+        **options: Any,
+    ) -> "Calibration":
+        """How often intervals contain the truth, on held-out models with simulated data; print it.
+
+        Parameters
+        ----------
+        n
+            Truths; they are kept out of what the representation error is estimated from.
+        method, options
+            As `solve`.
+        beside
+            Name -> another prior to be measured on the same truths, such as `geoae.latent.pca.pca_space(...)`. A
+            Gaussian with mean and covariance of the models themselves is always there.
+        seed
+            Of truths, noise and solutions.
+
+        Raises
+        ------
+        InputError
+            Too few held-out models are left beside the truths.
+        """
+        from geoae.invert.calibrate import calibrate
+
+        return calibrate(self, n, method, beside or {}, seed, options)
+
+    def with_data(self, data: Array, held: HeldOut | None, representation: Representation | None) -> "Inverse":
+        """The same inversion of other data (data,), with what was learnt from runs given; no run is made."""
+        other = object.__new__(Inverse)
+        other.__dict__.update(self.__dict__)
+        other.data, other._held, other._representation, other._learnt = data, held, representation, None
+        return other
+
+    def _map(self, options: dict[str, Any], seed: int, clock: Clock, path: Path | None) -> tuple[Any, ...]:
+        mode = self._mode(options, seed, clock)
+        return mode.z[None], mode.predicted[None], None, _about(mode)
+
+    def _laplace(self, options: dict[str, Any], seed: int, clock: Clock, path: Path | None) -> tuple[Any, ...]:
+        n = MODELS if options["n_draws"] is None else options["n_draws"]
+        _at_least("n_draws", n, 2)
+        mode = self._mode(options, seed, clock)
+        shift = np.random.default_rng([seed, 1]).normal(size=(n, self.space.d)) @ mode.spread().T
+        problem = self.problem
+        if self.forward.matrix is not None:  # as cheap as a guess
+            predicted = problem.predict(mode.z + shift)
+        else:
+            white = shift @ mode.jacobian.T
+            predicted = mode.predicted + problem.noise.colour(white)
+        return mode.z + shift, predicted, None, _about(mode)
+
+    def _esmda(self, options: dict[str, Any], seed: int, clock: Clock, path: Path | None) -> tuple[Any, ...]:
+        _at_least("n_members", options["n_members"], esmda.FEWEST)
+        start = np.random.default_rng([seed, 2]).normal(size=(options["n_members"], self.space.d))
+        identity = self._identity("esmda", options, seed)
+        z, predicted, about = esmda.ensemble(self.problem, start, options["n_steps"], seed, clock, path, identity)
+        return z, predicted, None, about
+
+    def _mcmc(self, options: dict[str, Any], seed: int, clock: Clock, path: Path | None) -> tuple[Any, ...]:
+        sampler = options["sampler"] or ("hmc" if self.forward.differentiable else "emcee")
+        if sampler not in ("hmc", "emcee"):
+            raise InputError(f'sampler is {sampler!r}; choose "hmc" or "emcee".')
+        n_draws = (500 if sampler == "hmc" else 2000) if options["n_draws"] is None else options["n_draws"]
+        for name, value, least in (("n_draws", n_draws, 4), ("n_chains", options["n_chains"], 1)):
+            _at_least(name, value, least)
+        mode = self._mode({**_MODE, **options}, seed, clock)
+        if sampler == "hmc":
+            draws, data, about = mcmc.hamiltonian(
+                self.problem, mode, n_chains=options["n_chains"], n_draws=n_draws, n_warmup=options["n_warmup"],
+                seed=seed, clock=clock, checkpoint=path, identity=self._identity("hmc", options, seed),
+            )  # fmt: skip
+        else:
+            draws, data, about = mcmc.walkers(
+                self.problem, mode, n_walkers=options["n_chains"], n_draws=n_draws, n_warmup=options["n_warmup"],
+                seed=seed, clock=clock,
+            )  # fmt: skip
+        flat = (-1, draws.shape[-1]), (-1, data.shape[-1])
+        return draws.reshape(flat[0]), data.reshape(flat[1]), draws, about
+
+    def _mode(self, options: dict[str, Any], seed: int, clock: Clock) -> Mode:
+        _at_least("n_starts", options["n_starts"], 1)
+        rng, problem = np.random.default_rng([seed, 0]), self.problem
+        found = starts.candidates(problem, self._runs(seed), rng, n_random=options["n_starts"] - 1)
+        n_random = options["n_starts"] - 1
+        modes = [find_mode(problem, found[: len(found) - n_random], clock, options["n_steps"])]
+        modes += [
+            find_mode(problem, z[None], clock, options["n_steps"])
+            for z in found[len(found) - n_random :]
+            if not clock.over
+        ]
+        return min(modes, key=lambda mode: mode.cost)
+
+    def _runs(self, seed: int) -> starts.Runs | None:
+        """Runs there are already, or some of the prior, once."""
+        if self._held is not None:
+            return self._held.runs()
+        if self._learnt is None:
+            z = np.random.default_rng([seed, 3]).normal(size=(PRIOR_RUNS, self.space.d))
+            data = self.problem.predict(z)
+            there = np.isfinite(data).all(1)
+            self._learnt = starts.Runs(z[there], data[there])
+        return self._learnt
+
+    def _reference(self, seed: int) -> dict[str, Any]:
+        if self._held is None or len(self._held.data) < 2 * FEWEST:
+            return {}
+        distance, others = self._held.distances(self.data, self.noise, np.random.default_rng([seed, 4]))
+        surprises = self._held.surprises(self.data, self.noise)
+        return {"distance": distance, "distances": others, "surprises": surprises}
+
+    def _identity(self, method: str, options: dict[str, Any], seed: int) -> str:
+        digest = hashlib.sha256(
+            json.dumps([method, options, seed, getattr(self.space, "digest", "")], default=str).encode()
+        )
+        for array in (self.data, self.noise.covariance, self.problem.noise.dense, self.used):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+
+_MODE = {"n_starts": 1, "n_steps": STEPS}
+_ESMDA = {"n_members": 200, "n_steps": 4}
+_MCMC = {"sampler": None, "n_chains": 4, "n_warmup": 150}
+
+
+def _about(mode: Mode) -> dict[str, Any]:
+    return {"cost": mode.cost, "converged": mode.converged, "n_steps": mode.n_steps}
+
+
+def _at_least(name: str, value: Any, least: int) -> None:
+    if not isinstance(value, int | np.integer) or value < least:
+        raise InputError(f"{name} is {value!r}; give a whole number of at least {least}.")
+
+
+def _space(latent: Any) -> Any:
+    if hasattr(latent, "decode") and hasattr(latent, "held_out_codes"):
+        return latent
+    from geoae.latent.space import LatentSpace
+
+    return LatentSpace(latent)
+
+
+def _data(data: ArrayLike) -> Array:
+    try:
+        measured = np.asarray(data, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"The data are a {type(data).__name__} that is no array of numbers.") from error
+    if np.isinf(measured).any():
+        raise InputError(f"{int(np.isinf(measured).sum())} of the data are infinite; where there are none, give NaN.")
+    if not np.isfinite(measured).any():
+        raise InputError(f"None of the {measured.size} data is a number, so there is nothing to invert.")
+    return np.atleast_1d(measured)

@@ -1,0 +1,206 @@
+"""Markov chains of codes: Hamiltonian ones where there are gradients, walkers (emcee) where there are none.
+
+Both walk in coordinates in which the Gaussian around the most likely code is N(0, I): a posterior that is nearly
+Gaussian then takes two or three gradients a draw, whatever its shape.
+
+References
+----------
+Hoffman and Gelman (2014), The No-U-Turn Sampler, JMLR 15 (dual averaging); Neal (2011), MCMC using Hamiltonian
+dynamics, doi:10.1201/b10905-6; Foreman-Mackey et al. (2013), emcee, doi:10.1086/670067.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae.errors import InputError
+from geoae.invert import checkpoints
+from geoae.invert.map import Mode
+from geoae.invert.problem import Clock, Problem
+
+Array = NDArray[np.float64]
+ACCEPT = 0.8
+LENGTH = 1.6
+"""Of a trajectory: a quarter of a period, after which a Gaussian has forgotten where it started."""
+LONGEST = 16
+KEEP_EVERY = 50
+SPREAD = 1.3
+"""Of the starts, in standard deviations: chains that begin closer than they end cannot disagree."""
+
+
+class Coordinates:
+    """Codes z = mode + root @ x; x is about N(0, I)."""
+
+    def __init__(self, mode: Mode):
+        self.middle, self.root = mode.z, mode.spread()
+
+    def codes(self, x: Array) -> Array:
+        """(n, d) codes."""
+        return self.middle + x @ self.root.T
+
+
+def hamiltonian(
+    problem: Problem,
+    mode: Mode,
+    *,
+    n_chains: int,
+    n_draws: int,
+    n_warmup: int,
+    seed: int,
+    clock: Clock,
+    checkpoint: Path | None,
+    identity: str,
+) -> tuple[Array, Array, dict[str, Any]]:
+    """Draws (chain, draw, d), their data (chain, draw, data), and what happened.
+
+    All chains take each step together, so a batched decoder and forward model see `n_chains` models at once. Draw
+    number and seed alone decide the random numbers: a resumed run is the same run.
+
+    Raises
+    ------
+    InputError
+        The forward model has no gradient, or the time is over before there are draws.
+    """
+    where = Coordinates(mode)
+
+    def energy(x: Array) -> tuple[Array, Array, Array]:
+        cost, slope, predicted = problem.gradient(where.codes(x))
+        return cost, slope @ where.root, predicted
+
+    d = len(mode.z)
+    state: dict[str, Any] | None = checkpoints.read(checkpoint, identity)
+    if state is None:
+        x = SPREAD * np.random.default_rng([seed, 0]).normal(size=(n_chains, d))
+        state = {"x": x, "at": np.array(0), "draws": np.empty((0, n_chains, d)), "accepted": np.zeros(n_chains),
+                 "data": np.empty((0, n_chains, len(problem.data))), "averaging": DualAveraging(d).state}  # fmt: skip
+    x, at = state["x"], int(state["at"])
+    draws, data = list(state["draws"]), list(state["data"])
+    averaging, accepted = DualAveraging(d, state["averaging"]), state["accepted"].copy()
+    here = energy(x)
+    while at < n_warmup + n_draws and not clock.over:
+        rng = np.random.default_rng([seed, 1 + at])
+        step = averaging.step if at < n_warmup else averaging.mean_step
+        n_leaps = int(np.clip(round(LENGTH * rng.uniform(0.6, 1.4) / step), 1, LONGEST))
+        x, here, chance = _trajectory(energy, x, here, step, n_leaps, rng)
+        if at < n_warmup:
+            averaging.learn(float(chance.mean()))
+        else:
+            draws.append(where.codes(x))
+            data.append(here[2])
+            accepted += chance
+        at += 1
+        if checkpoint is not None and (at % KEEP_EVERY == 0 or at == n_warmup + n_draws):
+            kept = {
+                "x": x, "at": np.array(at), "accepted": accepted, "averaging": averaging.state,
+                "draws": np.array(draws).reshape(-1, n_chains, d),
+                "data": np.array(data).reshape(-1, n_chains, len(problem.data)),
+            }  # fmt: skip
+            checkpoints.write(checkpoint, identity, kept)
+    if len(draws) < 4:
+        raise InputError(_too_late(clock, f"{at} of {n_warmup + n_draws} steps of the chains", checkpoint))
+    about = {
+        "sampler": "hmc", "n_chains": n_chains, "n_warmup": n_warmup, "step": averaging.mean_step,
+        "accepted": float((accepted / len(draws)).mean()), "finished": len(draws) == n_draws,
+    }  # fmt: skip
+    return np.array(draws).swapaxes(0, 1), np.array(data).swapaxes(0, 1), about
+
+
+def _trajectory(
+    energy: Any, x: Array, here: tuple[Array, ...], step: float, n_leaps: int, rng: np.random.Generator
+) -> tuple[Array, tuple[Array, ...], Array]:
+    """One draw of all chains by leapfrog steps; also the chance that each had to be taken."""
+    momentum = rng.normal(size=x.shape)
+    before = here[0] + 0.5 * (momentum**2).sum(1)
+    there, y = here, x
+    for _ in range(n_leaps):
+        momentum = momentum - 0.5 * step * there[1]
+        y = y + step * momentum
+        there = energy(y)
+        momentum = momentum - 0.5 * step * there[1]
+    # a lost run costs infinitely much, so the chain stays where it is
+    gain = np.nan_to_num(before - there[0] - 0.5 * (momentum**2).sum(1), nan=-np.inf)
+    chance = np.exp(np.minimum(gain, 0.0))
+    taken = rng.uniform(size=len(x)) < chance
+    return np.where(taken[:, None], y, x), _pick(taken, there, here), chance
+
+
+def _pick(taken: NDArray[np.bool_], one: tuple[Array, ...], other: tuple[Array, ...]) -> tuple[Array, ...]:
+    return tuple(np.where(taken if a.ndim == 1 else taken[:, None], a, b) for a, b in zip(one, other, strict=True))
+
+
+class DualAveraging:
+    """Step length that leads to a wanted share of accepted trajectories (Hoffman and Gelman, 2014, section 3.2)."""
+
+    def __init__(self, d: int, state: Array | None = None):
+        start = 1.2 * max(d, 1) ** -0.25
+        # centre, log step, its weighted mean, summed error, count
+        self.state = np.array([np.log(2 * start), np.log(start), np.log(start), 0.0, 0.0]) if state is None else state
+
+    @property
+    def step(self) -> float:
+        """To be tried next."""
+        return float(np.exp(self.state[1]))
+
+    @property
+    def mean_step(self) -> float:
+        """Once there is no more to learn."""
+        return float(np.exp(self.state[2]))
+
+    def learn(self, accepted: float) -> None:
+        """Take in the share of the last step."""
+        centre, _, mean, error, count = self.state
+        count += 1
+        error += (ACCEPT - accepted - error) / (count + 10)
+        log_step = min(centre - np.sqrt(count) / 0.05 * error, np.log(LENGTH))
+        weight = count**-0.75
+        self.state = np.array([centre, log_step, weight * log_step + (1 - weight) * mean, error, count])
+
+
+def walkers(
+    problem: Problem, mode: Mode, *, n_walkers: int, n_draws: int, n_warmup: int, seed: int, clock: Clock
+) -> tuple[Array, Array, dict[str, Any]]:
+    """As `hamiltonian`, by emcee: for forward models without gradients, and few codes; each walker is a chain.
+
+    Raises
+    ------
+    InputError
+        emcee is not installed, or the time is over before there are draws.
+    """
+    try:
+        import emcee
+    except ImportError as error:
+        raise InputError('This sampler needs emcee: pip install "geoae[mcmc]". Or use solve("esmda").') from error
+    where, d = Coordinates(mode), len(mode.z)
+    if n_walkers < 2 * d + 2:
+        n_walkers = 2 * d + 2
+
+    def log_density(x: Array) -> list[tuple[float, Array]]:
+        z = where.codes(x)
+        predicted = problem.predict(z)
+        return list(zip(-problem.cost(z, predicted), predicted, strict=True))
+
+    moves = [(emcee.moves.DEMove(), 0.8), (emcee.moves.DESnookerMove(), 0.2)]
+    sampler = emcee.EnsembleSampler(n_walkers, d, log_density, vectorize=True, moves=moves, blobs_dtype=None)
+    sampler.random_state = np.random.RandomState(seed).get_state()
+    at = SPREAD * np.random.default_rng([seed, 0]).normal(size=(n_walkers, d))
+    done = 0
+    for _ in sampler.sample(at, iterations=n_warmup + n_draws):
+        done += 1
+        if clock.over:
+            break
+    draws = sampler.get_chain(discard=min(n_warmup, done)).swapaxes(0, 1)
+    if draws.shape[1] < 4:
+        raise InputError(_too_late(clock, f"{done} of {n_warmup + n_draws} steps of the walkers", None))
+    data = np.asarray(sampler.get_blobs(discard=min(n_warmup, done)), dtype=np.float64).swapaxes(0, 1)
+    about = {"sampler": "emcee", "n_chains": n_walkers, "n_warmup": n_warmup, "finished": draws.shape[1] == n_draws,
+             "accepted": float(sampler.acceptance_fraction.mean())}  # fmt: skip
+    return where.codes(draws), data, about
+
+
+def _too_late(clock: Clock, done: str, checkpoint: Path | None) -> str:
+    kept = f" The state is in {checkpoint}: the same call goes on from there." if checkpoint is not None else ""
+    return (
+        f"The time limit of {clock.limit_s:g} s was over after {done}, so there are no draws yet. Give more time.{kept}"
+    )

@@ -1,0 +1,128 @@
+"""What is known of the errors of the data: independent or with a covariance, and whitening by it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import linalg
+
+from geoae.errors import InputError
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """Gaussian errors of mean `offset` and covariance `covariance`, of the data as one axis (data,).
+
+    What is white after `whiten` has unit variance and no correlation.
+    """
+
+    covariance: Array
+    """(data, data), positive definite; or (data,) variances where the errors are independent."""
+    offset: Array
+    """(data,) what the errors are on average."""
+
+    @property
+    def n(self) -> int:
+        """Number of data."""
+        return len(self.offset)
+
+    @cached_property
+    def _factor(self) -> Array:
+        return np.sqrt(self.covariance) if self.covariance.ndim == 1 else np.linalg.cholesky(self.covariance)
+
+    @cached_property
+    def dense(self) -> Array:
+        """The covariance as a matrix, (data, data)."""
+        return np.diag(self.covariance) if self.covariance.ndim == 1 else self.covariance
+
+    @property
+    def variance(self) -> Array:
+        """Variance of each datum, (data,)."""
+        return self.covariance if self.covariance.ndim == 1 else np.diagonal(self.covariance)
+
+    def whiten(self, x: Array) -> Array:
+        """Differences of data, (..., data), in units of their error: L^-1 x with L L^T the covariance."""
+        if self.covariance.ndim == 1:
+            return x / self._factor
+        return linalg.solve_triangular(self._factor, x.reshape(-1, self.n).T, lower=True).T.reshape(x.shape)
+
+    def colour(self, x: Array) -> Array:
+        """Undo `whiten`: L x for (..., data)."""
+        return x * self._factor if self.covariance.ndim == 1 else x @ self._factor.T
+
+    def whiten_adjoint(self, x: Array) -> Array:
+        """L^-T x for (..., data): what carries a gradient by whitened data to one by the data."""
+        if self.covariance.ndim == 1:
+            return x / self._factor
+        return linalg.solve_triangular(self._factor, x.reshape(-1, self.n).T, lower=True, trans="T").T.reshape(x.shape)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """`n` draws of the errors, offset included, (n, data)."""
+        return self.offset + self.colour(rng.normal(size=(n, self.n)))
+
+    def plus(self, offset: Array, covariance: Array) -> "Noise":
+        """The sum of these errors and independent Gaussian ones."""
+        return Noise(self.dense + covariance, self.offset + offset)
+
+
+def read_noise(noise: ArrayLike, shape: tuple[int, ...], used: NDArray[np.bool_]) -> Noise:
+    """The noise of data of a shape, as a caller gives it: sigma, sigma of each datum, or a covariance.
+
+    Parameters
+    ----------
+    noise
+        One standard deviation, an array of them in the shape of the data, or a covariance (data, data) of the data in
+        C order; in units of the data, or their square.
+    shape
+        Of the data.
+    used
+        (data,) which of them are there.
+
+    Raises
+    ------
+    InputError
+        Another shape, not finite, zero or negative, or a covariance that is not symmetric and positive definite.
+    """
+    try:
+        given = np.asarray(noise, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"The noise is a {type(noise).__name__}; give a standard deviation, one for each datum, or a covariance."
+        ) from error
+    n = used.size
+    if given.ndim == 0 or given.shape in (shape, (n,)):
+        sigma = np.broadcast_to(given if given.ndim == 0 else given.ravel(), n)[used]
+        if not np.isfinite(sigma).all() or (sigma <= 0).any():
+            bad = sigma[~(sigma > 0) | ~np.isfinite(sigma)]
+            raise InputError(
+                f"The noise has a standard deviation of {bad[0]:g} for {bad.size} of {sigma.size} data; each needs one "
+                "above zero. For data without noise, give what the forward model itself is uncertain by."
+            )
+        return Noise(sigma**2, np.zeros(sigma.size))
+    if given.shape != (n, n):
+        raise InputError(
+            f"The noise has shape {given.shape}, and the data have {shape}: give one standard deviation, one for each "
+            f"datum {shape}, or a covariance {(n, n)}."
+        )
+    covariance = given[np.ix_(used, used)]
+    return Noise(_checked(covariance), np.zeros(len(covariance)))
+
+
+def _checked(covariance: Array) -> Array:
+    if not np.isfinite(covariance).all():
+        raise InputError("The covariance of the noise holds values that are not finite.")
+    scale = np.abs(covariance).max()
+    if (worst := np.abs(covariance - covariance.T).max()) > 1e-8 * scale:
+        raise InputError(
+            f"The covariance of the noise is not symmetric: C and its transpose differ by up to {worst:g}."
+        )
+    smallest = np.linalg.eigvalsh(covariance)[0]
+    if smallest <= 1e-14 * scale:
+        raise InputError(
+            f"The covariance of the noise is not positive definite: its smallest eigenvalue is {smallest:g}. Add the "
+            "variance of independent noise to its diagonal."
+        )
+    return (covariance + covariance.T) / 2

@@ -1,0 +1,148 @@
+"""An inversion as a function of codes: misfit, its Jacobian and its gradient, whatever the forward model can do."""
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae.errors import InputError
+from geoae.invert.forward import Forward
+from geoae.invert.noise import Noise
+
+if TYPE_CHECKING:
+    from geoae.latent.space import LatentSpace
+
+Array = NDArray[np.float64]
+STEP = 0.02
+"""Of finite differences, in codes, which are of the order of one."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Find codes z, N(0, I) beforehand, whose model's data are `data` up to `noise`."""
+
+    space: "LatentSpace"
+    forward: Forward
+    data: Array
+    """(data,) those that are there."""
+    used: NDArray[np.bool_]
+    """Which of the forward model's data these are."""
+    noise: Noise
+    """What misfits are weighed by; holds the representation error where that is known."""
+
+    def predict(self, z: Array) -> Array:
+        """Data (n, data) of codes (n, d); NaN where a run was lost."""
+        return self.forward.run(self.space.decode(z))[:, self.used]
+
+    def misfit(self, predicted: Array) -> Array:
+        """Data less predictions (..., data), white."""
+        return self.noise.whiten(self.data - predicted - self.noise.offset)
+
+    def cost(self, z: Array, predicted: Array) -> Array:
+        """(n,) half the squared misfit and half the squared code: -log posterior up to a constant; inf where lost."""
+        value = 0.5 * (self.misfit(predicted) ** 2).sum(-1) + 0.5 * (z**2).sum(-1)
+        return np.where(np.isfinite(value), value, np.inf)
+
+    def jacobian(self, z: Array, predicted: Array) -> Array:
+        """Derivative (data, d) of white predictions at one code (d,) whose data are `predicted`."""
+        if self.forward.torch:
+            slope = self._torch_jacobian(z)[self.used]
+        elif self.forward.matrix is not None or self.forward.jacobian_of is not None:
+            cells = np.nan_to_num(self.space.jacobian(z).reshape(-1, self.space.d))
+            slope = np.asarray(self.forward.jacobian(self.space.decode(z)) @ cells)[self.used]
+        else:
+            slope = self._differences(z, predicted)
+        return self.noise.whiten(slope.T).T
+
+    def gradient(self, z: Array) -> tuple[Array, Array, Array]:
+        """Cost (n,), its gradient (n, d) and predictions (n, data) at codes (n, d).
+
+        Raises
+        ------
+        InputError
+            The forward model has no derivative.
+        """
+        if not self.forward.differentiable:
+            raise InputError(
+                "Gradients need a forward model of torch, or one with a Jacobian or an adjoint: Inverse(..., "
+                'jacobian=... or adjoint=...). Without, use "esmda", "laplace", or "mcmc" with sampler="emcee".'
+            )
+        if self.forward.torch:
+            predicted, slope = self._torch_gradient(z)
+        else:
+            models = self.space.decode(z)
+            predicted = self.forward.run(models)[:, self.used]
+            slope = self.space.vjp(z, self.forward.adjoint(models, self._weights(predicted)))
+        return self.cost(z, predicted), slope + z, predicted
+
+    def _weights(self, predicted: Array) -> Array:
+        """Gradient of half the squared misfit by all data of the forward model, 0 where those are not used or lost."""
+        white = np.nan_to_num(self.misfit(predicted))
+        full = np.zeros((len(predicted), self.used.size))
+        full[:, self.used] = -self.noise.whiten_adjoint(white)
+        return full
+
+    def _differences(self, z: Array, predicted: Array) -> Array:
+        there = self.predict(z + STEP * np.eye(len(z)))
+        slope = (there - predicted).T / STEP
+        lost = ~np.isfinite(slope).all(0)
+        if lost.any():  # a step back instead, where there was no way on
+            slope[:, lost] = (predicted - self.predict(z - STEP * np.eye(len(z))[lost])).T / STEP
+        return np.nan_to_num(slope)
+
+    def _torch_data(self, z: Any) -> Any:
+        """Data (n, all data) of codes (n, d), tensors."""
+        import torch
+
+        models = self.space.decode(z)
+        if self.forward.batched:
+            return self.forward.function(models).reshape(len(z), -1)
+        return torch.stack([self.forward.function(m).reshape(-1) for m in models])
+
+    def _torch_jacobian(self, z: Array) -> Array:
+        import torch
+
+        self.forward.n_jacobians += 1
+
+        def data(code: Any) -> Any:
+            return self._torch_data(code[None])[0]
+
+        at = torch.from_numpy(z)
+        try:
+            found = torch.func.jacfwd(data)(at)
+        except (RuntimeError, NotImplementedError):  # an operation without a forward derivative
+            found = torch.autograd.functional.jacobian(data, at)
+        return found.detach().cpu().numpy().astype(np.float64)
+
+    def _torch_gradient(self, z: Array) -> tuple[Array, Array]:
+        import torch
+
+        self.forward.n_runs += len(z)
+        self.forward.n_gradients += len(z)
+        codes = torch.from_numpy(np.ascontiguousarray(z)).requires_grad_()
+        data = self._torch_data(codes)
+        predicted = data.detach().cpu().numpy().astype(np.float64)[:, self.used]
+        data.backward(torch.from_numpy(self._weights(predicted)).to(data))
+        assert codes.grad is not None
+        return predicted, codes.grad.numpy().astype(np.float64)
+
+
+class Clock:
+    """How much of the time that a caller allowed is left."""
+
+    def __init__(self, limit_s: float | None):
+        if limit_s is not None and not limit_s > 0:
+            raise InputError(f"time_limit_s is {limit_s}; give seconds above zero, or None.")
+        self.start, self.limit_s = time.monotonic(), limit_s
+
+    @property
+    def elapsed_s(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self.start
+
+    @property
+    def over(self) -> bool:
+        """Whether it is time to stop."""
+        return self.limit_s is not None and self.elapsed_s > self.limit_s

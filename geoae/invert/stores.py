@@ -1,0 +1,122 @@
+"""A posterior in a zarr store: codes and what turns them into models; nothing is decoded before it is asked for."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from geoae.errors import InputError, MissingFileError, OutputError, OutputExistsError, StoreError, one_line
+from geoae.invert.noise import Noise
+from geoae.invert.posterior import Posterior
+from geoae.invert.representation import Representation
+
+if TYPE_CHECKING:
+    from geoae.latent.space import LatentSpace
+
+FORMAT = 1
+
+
+def save(posterior: Posterior, path: Path, overwrite: bool) -> Path:
+    """See `Posterior.save`."""
+    if path.exists() and not overwrite:
+        raise OutputExistsError(f"{path} is there already; choose another name, or give overwrite=True.")
+    part = path.with_name(f".{path.name}.part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _dataset(posterior).to_zarr(part, mode="w", consolidated=False)
+        if path.exists():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        part.rename(path)
+    except OSError as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise OutputError(f"The posterior cannot be written to {path}: {error.strerror or one_line(error)}.") from error
+    return path
+
+
+def load(path: str | Path, latent: "LatentSpace") -> Posterior:
+    """The posterior that `Posterior.save` wrote.
+
+    Parameters
+    ----------
+    path
+        The store.
+    latent
+        The prior it was made with.
+
+    Raises
+    ------
+    MissingFileError
+        There is no such store.
+    StoreError
+        It is damaged, no posterior, or of another prior.
+    """
+    if not Path(path).exists():
+        raise MissingFileError(f"There is no store {path}.")
+    try:
+        with xr.open_zarr(path, consolidated=False, chunks=None) as store:
+            found = store.load()
+    except Exception as error:  # whatever a damaged store makes its reader raise
+        raise StoreError(f"{path} cannot be read as a zarr store ({one_line(error)}).") from error
+    if found.attrs.get("geoae_posterior") != FORMAT or "code" not in found:
+        raise StoreError(f"{path} holds no posterior with codes, or one of a newer geoae.")
+    if found.attrs["geoae_digest"] != _digest(latent):
+        raise StoreError(
+            f"{path} has codes of model {found.attrs['geoae_model']!r} ({found.attrs['geoae_digest']}); the given "
+            f"one is {latent.name!r} ({_digest(latent)}). Load the model that made them."
+        )
+    representation = None
+    if "rest" in found:
+        own = Noise(found["noise"].values, found["noise_offset"].values)
+        representation = Representation(found["rest"].values.astype(np.float64), found["errors"].values, own)
+    noise = Noise(found["total"].values, found["total_offset"].values)
+    chains = found["code"].values.reshape(found.attrs["chains"], -1, latent.d) if found.attrs["chains"] else None
+    about = json.loads(found.attrs["about"])
+    reference: dict[str, Any] = {}
+    if "distances" in found:
+        reference = {
+            "distance": found.attrs["distance"],
+            "distances": found["distances"].values,
+            "surprises": found["surprises"].values,
+        }
+    return Posterior(
+        latent, found.attrs["method"], found["code"].values, found["predicted"].values, found["data"].values, noise,
+        representation, about, chains, reference, int(found.attrs["seed"]),
+    )  # fmt: skip
+
+
+def _dataset(p: Posterior) -> xr.Dataset:
+    def noise(one: Noise, name: str) -> dict[str, Any]:
+        dims = ("datum",) if one.covariance.ndim == 1 else ("datum", "other")
+        return {name: (dims, one.covariance), f"{name}_offset": ("datum", one.offset)}
+
+    variables: dict[str, Any] = {
+        "code": (("draw", "latent"), p.codes), "predicted": (("draw", "datum"), p.predicted), "data": ("datum", p.data),
+        **noise(p.noise, "total"),
+    }  # fmt: skip
+    attrs: dict[str, Any] = {
+        "geoae_posterior": FORMAT, "geoae_digest": _digest(p.space), "geoae_model": p.space.name, "method": p.method,
+        "seed": p.seed, "chains": 0 if p.chains is None else len(p.chains), "about": json.dumps(p.info, default=_plain),
+    }  # fmt: skip
+    if p.representation is not None:
+        r = p.representation
+        variables |= {"rest": (("held_out", "cell"), r.rest), "errors": (("held_out", "datum"), r.errors)}
+        variables |= noise(r.noise, "noise")
+    if p.reference:
+        variables["distances"] = ("reference", p.reference["distances"])
+        variables["surprises"] = ("datum", p.reference["surprises"])
+        attrs["distance"] = float(p.reference["distance"])
+    return xr.Dataset(variables, attrs=attrs)
+
+
+def _digest(space: Any) -> str:
+    return str(getattr(space, "digest", ""))
+
+
+def _plain(x: Any) -> Any:
+    if isinstance(x, np.generic):
+        return x.item()
+    raise InputError(f"{type(x).__name__} cannot be stored.")

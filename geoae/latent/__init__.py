@@ -1,0 +1,1 @@
+"""Codes as a place to work in: decode with derivatives, sample, compare, report."""

@@ -1,0 +1,88 @@
+"""Principal components as a prior: the linear latent space, and what every other prior is measured against."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae import nets
+from geoae.contracts import PriorContract
+from geoae.errors import InputError
+from geoae.latent.space import LatentSpace
+from geoae.model import Model, weights_of
+from geoae.transforms import Transform, fit
+
+Array = NDArray[np.floating[Any]]
+
+
+def pca_space(
+    models: Array,
+    latent: int = 20,
+    *,
+    transform: str | dict[str, Any] | Transform = "affine",
+    held_out: Array | None = None,
+    units: str = "",
+) -> LatentSpace:
+    """The latent space of principal components; codes are N(0, I) over `models`.
+
+    Parameters
+    ----------
+    models
+        (n, *shape), physical units; NaN where cells are missing.
+    latent
+        Numbers of a code, at most n - 1 and the cells of a model.
+    transform
+        Of values, before the components; see `geoae.transforms.fit`.
+    held_out
+        Models (k, *shape) that tell what `latent` components cannot represent; None: every tenth of `models`, which
+        are then not used for the components.
+    units
+        Of the values.
+
+    Raises
+    ------
+    InputError
+        Fewer models than codes, all models the same, values outside the transform's domain, shapes that differ.
+    """
+    return LatentSpace(pca_model(models, latent, transform=transform, held_out=held_out, units=units), "float64")
+
+
+def pca_model(
+    models: Array,
+    latent: int,
+    *,
+    transform: str | dict[str, Any] | Transform = "affine",
+    held_out: Array | None = None,
+    units: str = "",
+) -> Model:
+    """As `pca_space`, the model: it can be saved and loaded."""
+    import torch
+
+    models = np.asarray(models, dtype=np.float64)
+    if models.ndim < 2:
+        raise InputError(f"The models have shape {models.shape}; expected (number of models, *cells of one).")
+    if held_out is None:
+        out = np.arange(len(models)) % 10 == 9
+        models, held_out = models[~out], models[out]
+    if held_out.shape[1:] != models.shape[1:]:
+        raise InputError(
+            f"Held-out models have cells {held_out.shape[1:]}, the others {models.shape[1:]}; they must be the same."
+        )
+    if len(models) <= latent or latent < 1:
+        raise InputError(
+            f"{len(models)} models are too few for {latent} codes: give more models than codes, or a smaller latent."
+        )
+    rule = fit(transform, models)
+    x = rule.apply(models)
+    counts = ~np.isnan(x)
+    config = {"shape": list(models.shape[1:]), "latent": latent}
+    net: Any = nets.build("linear-ae", config).eval()
+    net.fit(torch.from_numpy(np.where(counts, x, 0.0)), torch.from_numpy(counts.astype(np.float64)))
+    contract = PriorContract(f"pca-{latent}", f"{latent} principal components", models.shape[1:], latent, units)
+    made = Model(contract, "linear-ae", config, net, rule, weights_of(net)[1][:12])
+    made.companions = {"mask": counts.any(0).astype(np.uint8), "held_out": held_out.astype(np.float32)}
+    if len(held_out):
+        # least squares is what the encoder does where nothing is missing; one step does it where something is
+        codes = LatentSpace(made, "float64").encode(held_out, refine=2 if np.isnan(held_out).any() else 0)
+        made.companions["held_out_codes"] = codes.astype(np.float32)
+    return made

@@ -1,0 +1,59 @@
+"""Where codes lie: ways between them, their neighbours, a map of them. Arrays only."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae.errors import InputError
+
+Array = NDArray[np.float64]
+
+
+def interpolate(a: Array, b: Array, n: int, how: str) -> Array:
+    """Codes (n, d) from `a` to `b`, both included.
+
+    "spherical" turns from one direction to the other while the length goes evenly from |a| to |b|: codes of N(0, I)
+    lie near a sphere, and the straight way leads through its inside, where there are none.
+    """
+    if n < 2:
+        raise InputError(f"n is {n}; a way has at least its 2 ends.")
+    t = np.linspace(0.0, 1.0, n)[:, None]
+    straight = (1 - t) * a + t * b
+    if how == "linear":
+        return straight
+    if how != "spherical":
+        raise InputError(f'how is {how!r}; choose "spherical" or "linear".')
+    length_a, length_b = np.linalg.norm(a), np.linalg.norm(b)
+    if min(length_a, length_b) == 0:
+        return straight
+    angle = np.arccos(np.clip(a @ b / (length_a * length_b), -1.0, 1.0))
+    if np.sin(angle) < 1e-6:  # the same direction, or opposite ones with no way around that is shorter
+        return straight
+    turn = (np.sin((1 - t) * angle) * a / length_a + np.sin(t * angle) * b / length_b) / np.sin(angle)
+    return turn * ((1 - t) * length_a + t * length_b)
+
+
+def neighbours(z: Array, among: Array, n: int) -> tuple[NDArray[np.int64], Array]:
+    """Indices and Euclidean distances (..., n) of the codes among (k, d) that are nearest to each of (..., d)."""
+    from scipy.spatial import cKDTree
+
+    if not 1 <= n <= len(among):
+        raise InputError(f"n is {n}; there are {len(among)} codes to choose from.")
+    distances, indices = cKDTree(among).query(z, k=np.arange(1, n + 1))
+    return indices.astype(np.int64), distances
+
+
+def atlas(start: Array, n: int, axes: tuple[int, int]) -> Array:
+    """Codes (n, n, d): `start`, but for two axes that take the normal quantiles of n even steps of probability."""
+    from scipy.special import ndtri
+
+    if len(set(axes)) != 2 or not all(0 <= axis < len(start) for axis in axes):
+        raise InputError(f"axes are {axes}; expected two different ones of 0 to {len(start) - 1}.")
+    if n < 1:
+        raise InputError(f"n is {n}; it must be at least 1.")
+    steps: Any = ndtri((np.arange(n) + 0.5) / n)
+    z = np.tile(start, (n, n, 1))
+    z[:, :, axes[0]] = steps[:, None]
+    z[:, :, axes[1]] = steps
+    return z

@@ -1,0 +1,186 @@
+"""What a prior is worth: measured on held-out models, beside principal components of equal size."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae.latent import statistics as stats
+from geoae.latent.space import LatentSpace
+from geoae.model import Model
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Array = NDArray[np.floating[Any]]
+PRIOR, PCA, MODELS = "prior", "PCA", "held-out models"
+ACTIVE = 0.01
+"""Variance of a code's posterior mean above which it says something (Burda et al., 2016, arXiv:1509.00519)."""
+N_DRAWN = 200
+
+
+@dataclass(frozen=True)
+class Report:
+    """Numbers and examples; ``print`` shows the table, `figure` draws it."""
+
+    name: str
+    units: str
+    rows: tuple[tuple[str, dict[str, float]], ...]
+    """What is measured -> number of the prior, of PCA, of the held-out models, as far as there is one."""
+    verdict: str
+    worst: tuple[int, ...]
+    """Held-out models that are reconstructed worst."""
+    examples: dict[str, Array]
+    """Held-out models, their reconstructions, and drawn models, for the figure."""
+
+    def __getitem__(self, key: str) -> dict[str, float]:
+        return dict(self.rows)[key]
+
+    def __str__(self) -> str:
+        head = (f"{self.name}", PRIOR, PCA, MODELS)
+        lines = [(name, *(_number(values.get(column)) for column in head[1:])) for name, values in self.rows]
+        widths = [max(len(line[i]) for line in [head, *lines]) for i in range(4)]
+        table = ["  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in
+                           enumerate(zip(line, widths, strict=True))).rstrip() for line in [head, *lines]]  # fmt: skip
+        worst = ", ".join(map(str, self.worst))
+        return "\n".join([*table, self.verdict, f"Reconstructed worst: held-out models {worst}."])
+
+    def figure(self) -> "Figure":
+        """Held-out models and their reconstructions, drawn models, the worst cases."""
+        from geoae.plot_latent import plot_prior
+
+        return plot_prior(self.examples, self.name, self.units)
+
+
+def report(model: Model, seed: int = 0) -> Report:
+    """Measure a prior on the models that it was not trained on.
+
+    Raises
+    ------
+    InputError
+        The model is no prior, or has no held-out models.
+    """
+    space = LatentSpace(model)
+    truth, estimate = space.representation_residuals()
+    linear = components(space, truth)
+    drawn = space.decode(space.sample(N_DRAWN, seed))
+    drawn_linear = _drawn_components(space, seed)
+    errors = stats.rmse(truth, estimate)
+    rows: list[tuple[str, dict[str, float]]] = [
+        (f"RMSE of held-out models{f' ({space.units})' if space.units else ''}",
+         {PRIOR: _rms(errors)} | ({} if linear is None else {PCA: _rms(stats.rmse(truth, linear))})),
+        ("variogram of drawn models, relative error",
+         {PRIOR: stats.variogram_error(truth, drawn)} |
+         ({} if drawn_linear is None else {PCA: stats.variogram_error(truth, drawn_linear)})),
+        ("mean of drawn models", {PRIOR: float(np.nanmean(drawn)), MODELS: float(np.nanmean(truth))}),
+    ]  # fmt: skip
+    if getattr(model.net, "likelihood", "") == "bernoulli":
+        rows += _facies_rows(space, truth, {PRIOR: estimate, PCA: linear}, {PRIOR: drawn, PCA: drawn_linear})
+    rows += _code_rows(space, truth, seed)
+    worst = np.argsort(-errors)[:5]
+    examples = {"held_out": truth[:5], "reconstructed": estimate[:5], "drawn": drawn[:5], "worst": truth[worst],
+                "worst_reconstructed": estimate[worst]}  # fmt: skip
+    verdict = _verdict(rows[0][1], space.d)
+    return Report(space.name, space.units, tuple(rows), verdict, tuple(int(i) for i in worst), examples)
+
+
+def components(space: LatentSpace, models: Array) -> Array | None:
+    """Models (n, *shape) as principal components of equal number give them back; None where none are stored."""
+    basis, offset = _components(space)
+    if basis is None or offset is None:
+        return None
+    x = space.transform.apply(models).reshape(len(models), -1) - offset
+    there = np.isfinite(x)
+    x = np.nan_to_num(x)
+    if there.all():
+        codes = np.linalg.lstsq(basis, x.T, rcond=None)[0].T
+    else:
+        codes = np.stack([np.linalg.lstsq(basis[t], v[t], rcond=None)[0] for t, v in zip(there, x, strict=True)])
+    return _to_models(space, codes @ basis.T + offset)
+
+
+def _components(space: LatentSpace) -> tuple[Array | None, Array | None]:
+    stored = space.model.companions
+    if "pca_basis" not in stored:
+        return None, None
+    return stored["pca_basis"].astype(np.float64), stored["pca_offset"].astype(np.float64)
+
+
+def _drawn_components(space: LatentSpace, seed: int) -> Array | None:
+    basis, offset = _components(space)
+    if basis is None or offset is None:
+        return None
+    return _to_models(space, space.sample(N_DRAWN, seed) @ basis.T + offset)
+
+
+def _to_models(space: LatentSpace, x: Array) -> Array:
+    m: Array = np.where(space.mask, space.transform.undo(x.reshape(-1, *space.shape)), np.nan)
+    return m
+
+
+def _facies_rows(
+    space: LatentSpace, truth: Array, estimates: dict[str, Array | None], drawn: dict[str, Array | None]
+) -> list[tuple[str, dict[str, float]]]:
+    low, high = space.transform.offset, space.transform.offset + space.transform.gain
+    middle = (low + high) / 2
+    there = np.isfinite(truth)
+    facies = truth[there] > middle
+    guessed = {k: v[there] for k, v in estimates.items() if v is not None}
+    made = {k: v for k, v in drawn.items() if v is not None}
+    chance = {k: np.clip((v - low) / (high - low), 0, 1) for k, v in guessed.items()}
+    return [
+        ("facies accuracy (%)", {k: 100 * stats.accuracy(facies, v > middle) for k, v in guessed.items()}),
+        ("IoU of the facies", {k: stats.iou(facies, v > middle) for k, v in guessed.items()}),
+        ("Brier score", {k: stats.brier(facies, v) for k, v in chance.items()}),
+        ("facies fraction (%)", {k: 100 * float((v[np.isfinite(v)] > middle).mean()) for k, v in made.items()}
+         | {MODELS: 100 * float(facies.mean())}),
+        ("grey cells of drawn models (%)", {k: 100 * stats.grey(v, low, high) for k, v in made.items()}
+         | {MODELS: 100 * stats.grey(truth, low, high)}),
+    ]  # fmt: skip
+
+
+def _code_rows(space: LatentSpace, truth: Array, seed: int) -> list[tuple[str, dict[str, float]]]:
+    net: Any = space.model.net
+    codes = space.encode(truth)
+    active: float = float((codes.var(axis=0) > ACTIVE).sum())
+    if hasattr(net, "posterior"):
+        import torch
+
+        with torch.no_grad():
+            x = torch.from_numpy(np.nan_to_num(space.transform.apply(truth))[:, None]).float()
+            mean, log_variance = (torch.cat(p) for p in zip(*(net.posterior(p) for p in x.split(64)), strict=True))
+            active = float((mean.var(0) > ACTIVE).sum())
+            generator = torch.Generator().manual_seed(seed)
+            drawn = mean + torch.randn(mean.shape, generator=generator) * (0.5 * log_variance).exp()
+            codes = ((drawn - net.shift) @ net.back.mT).double().numpy()
+    found = stats.normality(codes)
+    jacobians = space.jacobian(space.sample(8, seed))[:, space.mask]
+    condition = [float(np.linalg.cond(j)) for j in jacobians]
+    return [
+        (f"active codes, of {space.d}", {PRIOR: active}),
+        ("variance of codes, mean", {PRIOR: found["variance"]}),
+        ("variance of codes, least", {PRIOR: found["least_variance"]}),
+        ("variance of codes, most", {PRIOR: found["most_variance"]}),
+        ("correlation of codes, most", {PRIOR: found["correlation"]}),
+        ("distance of codes from N(0, 1), most", {PRIOR: found["distance"]}),
+        ("condition of the decoder's Jacobian, median", {PRIOR: float(np.median(condition))}),
+    ]
+
+
+def _verdict(error: dict[str, float], d: int) -> str:
+    if PCA not in error:
+        return ""
+    ratio = error[PRIOR] / max(error[PCA], 1e-300)
+    if ratio < 1:
+        return f"The error is {100 * (1 - ratio):.0f} % below that of {d} principal components."
+    better = f"{d} principal components do better by {100 * (1 - 1 / ratio):.0f} %"
+    return f"{better}: use geoae.fit(..., net='pca'), or train longer."
+
+
+def _rms(x: Array) -> float:
+    return float(np.sqrt(np.mean(np.square(x))))
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

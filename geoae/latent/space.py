@@ -1,0 +1,322 @@
+"""LatentSpace: the codes of a prior as a place, with decoder, encoder, prior and derivatives in physical units.
+
+Codes are N(0, I) under the prior. Every method takes numpy arrays (and gives float64) or torch tensors (and gives
+tensors that autograd goes through), with any leading dimensions.
+"""
+
+import copy
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from geoae.errors import InputError
+from geoae.latent import places
+from geoae.model import Model, load
+from geoae.transforms import Transform
+
+if TYPE_CHECKING:
+    from scipy.sparse.linalg import LinearOperator
+    from torch import Tensor
+
+Array = NDArray[np.floating[Any]]
+PART = 256
+"""Models that are decoded at once."""
+DIGEST, OF = "geoae_digest", "geoae_model"
+"""Attributes of labelled codes: the model they belong to."""
+
+
+class LatentSpace:
+    """Codes z of a prior, and the models m that they stand for.
+
+    Parameters
+    ----------
+    model
+        A prior: as `geoae.fit` gives it, or the folder it was saved to.
+    precision
+        "float32", as it was trained, or "float64".
+    device
+        "cpu", "cuda", "mps".
+
+    Attributes
+    ----------
+    d : int
+        Numbers of a code.
+    shape : tuple of int
+        Of one model.
+    mask : array of bool
+        Cells that count; the others were missing in all models, and decode to NaN.
+    units, name, digest : str
+        Of the model's values; what it is called; the first digits of its weights' SHA-256.
+
+    Raises
+    ------
+    InputError
+        The model is no prior.
+    """
+
+    def __init__(self, model: Model | str | Path, precision: str = "float32", device: str = "cpu"):
+        import torch
+
+        self.model = load(model)
+        contract = self.model.prior
+        self.d, self.shape, self.units, self.name = contract.latent, contract.shape, contract.units, contract.name
+        self.digest, self.device, self.precision = self.model.digest, device, precision
+        if precision not in ("float32", "float64"):
+            raise InputError(f'precision is {precision!r}; choose "float32" or "float64".')
+        assert isinstance(self.model.scaler, Transform)
+        self.transform = self.model.scaler
+        stored = self.model.companions.get("mask")
+        self.mask: NDArray[np.bool_] = np.ones(self.shape, bool) if stored is None else stored.astype(bool)
+        self._type = torch.float64 if precision == "float64" else torch.float32
+        # a copy: the model may go on being trained, saved or moved
+        self._net: Any = copy.deepcopy(self.model.net).to(device, self._type).eval().requires_grad_(False)
+        self._holes = None if self.mask.all() else torch.from_numpy(~self.mask).to(device)
+        self._residuals: tuple[Array, Array] | None = None
+
+    def decode(self, z: Any) -> Any:
+        """Models (..., *shape) of codes (..., d), in physical units."""
+        if self._foreign(z):
+            return self._part_by_part(self._decode, self._codes(z), self.shape)
+        return self._decode(z.reshape(-1, self.d)).reshape(*z.shape[:-1], *self.shape)
+
+    def encode(self, m: Any, refine: int = 0) -> Any:
+        """Codes (..., d) of models (..., *shape) in physical units; NaN cells are left open.
+
+        Parameters
+        ----------
+        m
+            Models.
+        refine
+            Gauss-Newton steps that bring the decoded model nearer; the encoder alone is fast and a little off, and
+            knows nothing of NaN cells but that they are average.
+
+        Raises
+        ------
+        InputError
+            The shape is not that of the prior's models, or values lie outside the transform's domain.
+        """
+        lead = self._lead(m)
+        if not self._foreign(m):
+            return self._encode(m.reshape(-1, *self.shape), refine).reshape(*lead, self.d)
+        values = np.asarray(m, dtype=np.float64).reshape(-1, *self.shape)
+        x = self.transform.apply(values)
+        return self._part_by_part(lambda part: self._from_scaled(part, refine), x, (self.d,), self.shape).reshape(
+            *lead, self.d
+        )
+
+    def sample(self, n: int, seed: int = 0) -> NDArray[np.float64]:
+        """Codes (n, d) of the prior; the same seed gives the same codes."""
+        return np.random.default_rng(seed).standard_normal((n, self.d))
+
+    def log_prior(self, z: Any) -> Any:
+        """Logarithm of the prior's density N(0, I) at codes (..., d), without its slope for numpy input."""
+        z = self._codes(z) if self._foreign(z) else z
+        return -0.5 * (z * z).sum(-1) - 0.5 * self.d * math.log(2 * math.pi)
+
+    def jvp(self, z: Any, dz: Any) -> Any:
+        """Change (..., *shape) of the decoded model at `z` for a small change `dz` of codes, both (..., d)."""
+        if not self._foreign(z):
+            return self._jvp(z.reshape(-1, self.d), dz.reshape(-1, self.d)).reshape(*z.shape[:-1], *self.shape)
+        z, dz = np.broadcast_arrays(self._codes(z), self._codes(dz))
+        both = np.stack([z.reshape(-1, self.d), dz.reshape(-1, self.d)], 1)
+        out = self._part_by_part(lambda part: self._jvp(part[:, 0], part[:, 1]), both, self.shape, both.shape[1:])
+        return out.reshape(*z.shape[:-1], *self.shape)
+
+    def vjp(self, z: Any, dm: Any) -> Any:
+        """Adjoint of `jvp`: from (..., *shape) to (..., d). What stands in cells that do not count is left out."""
+        if not self._foreign(z):
+            return self._vjp(z.reshape(-1, self.d), dm.reshape(-1, *self.shape)).reshape(z.shape)
+        z = self._codes(z)
+        self._lead(dm)
+        dm = np.where(self.mask, np.asarray(dm, dtype=np.float64), 0.0)
+        lead = np.broadcast_shapes(z.shape[:-1], dm.shape[: dm.ndim - len(self.shape)])
+        flat = np.broadcast_to(dm, (*lead, *self.shape)).reshape(math.prod(lead), -1)
+        both = np.concatenate([np.broadcast_to(z, (*lead, self.d)).reshape(-1, self.d), flat], 1)
+        out = self._part_by_part(
+            lambda part: self._vjp(part[:, : self.d], part[:, self.d :].reshape(-1, *self.shape)),
+            both, (self.d,), both.shape[1:],
+        )  # fmt: skip
+        return out.reshape(*lead, self.d)
+
+    def jacobian(self, z: Any) -> Any:
+        """Derivative (..., *shape, d) of the decoded model at codes (..., d)."""
+        if not self._foreign(z):
+            import torch
+
+            many = z.reshape(-1, 1, self.d).expand(-1, self.d, -1)
+            eye = torch.eye(self.d, dtype=z.dtype, device=z.device).expand_as(many)
+            return self.jvp(many, eye).movedim(1, -1).reshape(*z.shape[:-1], *self.shape, self.d)
+        z = self._codes(z)
+        many = np.broadcast_to(z[..., None, :], (*z.shape, self.d))
+        return np.moveaxis(self.jvp(many, np.broadcast_to(np.eye(self.d), many.shape)), z.ndim - 1, -1)
+
+    def linear_operator(self, z: Any) -> "LinearOperator":
+        """The derivative at one code as a scipy LinearOperator, from d numbers to all cells of a model."""
+        from scipy.sparse.linalg import LinearOperator
+
+        z = self._one(z)
+        return LinearOperator(
+            (math.prod(self.shape), self.d),
+            matvec=lambda v: self.jvp(z, np.ravel(v)).ravel(),
+            rmatvec=lambda v: self.vjp(z, np.reshape(v, self.shape)),
+            matmat=lambda v: self.jvp(np.broadcast_to(z, v.T.shape), v.T).reshape(v.shape[1], -1).T,
+            dtype=np.float64,
+        )
+
+    def check_derivative(self, z: Any = None, seed: int = 0) -> dict[str, float]:
+        """How far `jvp` is from central differences, and `vjp` from its adjoint, as relative errors.
+
+        Computed in float64, whatever this space works in: then both are below 1e-5 unless something is wrong, such as
+        a kink of a normal-score transform.
+        """
+        space = self if self.precision == "float64" else LatentSpace(self.model, "float64", self.device)
+        rng = np.random.default_rng(seed)
+        z = rng.standard_normal(self.d) if z is None else self._one(z)
+        dz, step = rng.standard_normal(self.d), 1e-5
+        slope = np.where(self.mask, space.jvp(z, dz), 0.0)
+        found = np.where(self.mask, (space.decode(z + step * dz) - space.decode(z - step * dz)) / (2 * step), 0.0)
+        dm = np.where(self.mask, rng.standard_normal(self.shape), 0.0)
+        there, back = float((slope * dm).sum()), float(space.vjp(z, dm) @ dz)
+        size = max(float(np.linalg.norm(slope)), 1e-300)
+        return {
+            "finite_difference": float(np.linalg.norm(slope - found)) / size,
+            "adjoint": abs(there - back) / (size * float(np.linalg.norm(dm))),
+        }
+
+    def representation_residuals(self) -> tuple[Array, Array]:
+        """Held-out models (n, *shape) and what the decoder makes of their best codes: what it cannot represent.
+
+        Raises
+        ------
+        InputError
+            No models were held out when the prior was made.
+        """
+        if self._residuals is None:
+            self._residuals = self.held_out, self.decode(self.held_out_codes)
+        return self._residuals
+
+    @property
+    def held_out(self) -> NDArray[np.float64]:
+        """Models (n, *shape) that the prior was not trained on; NaN where cells are missing."""
+        found = self.model.companions.get("held_out")
+        if found is None or not len(found):
+            raise InputError(f"Prior {self.name!r} has no held-out models. Make it with geoae.fit(..., hold_out=0.1).")
+        return found.astype(np.float64)
+
+    @property
+    def held_out_codes(self) -> NDArray[np.float64]:
+        """Best codes (n, d) of the held-out models."""
+        found = self.model.companions.get("held_out_codes")
+        return self.encode(self.held_out, refine=8) if found is None else found.astype(np.float64)
+
+    def interpolate(self, a: Any, b: Any, n: int = 9, how: str = "spherical") -> NDArray[np.float64]:
+        """Codes (n, d) on the way from `a` to `b`: "spherical", which stays as far from 0 as they are, or "linear"."""
+        return places.interpolate(self._one(a), self._one(b), n, how)
+
+    def neighbours(self, z: Any, n: int = 5, among: Any = None) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Indices and distances (..., n) of the codes nearest to `z`, among (k, d) or the held-out models'."""
+        there = self.held_out_codes if among is None else self._codes(among)
+        return places.neighbours(self._codes(z), there, n)
+
+    def atlas(self, n: int = 7, axes: tuple[int, int] = (0, 1), centre: Any = None) -> tuple[Array, Array]:
+        """Codes (n, n, d) that fill two axes evenly in prior probability, and their models (n, n, *shape)."""
+        start = np.zeros(self.d) if centre is None else self._one(centre)
+        z = places.atlas(start, n, axes)
+        return z, self.decode(z)
+
+    def labelled(self, z: Any, dims: tuple[str, ...] = (), coords: dict[str, Any] | None = None) -> xr.DataArray:
+        """Codes (..., d) as a DataArray that knows its model; `dims` names the leading dimensions."""
+        z = self._codes(z)
+        names = (*dims, "latent") if dims else (*(f"dim_{i}" for i in range(z.ndim - 1)), "latent")
+        if len(names) != z.ndim:
+            raise InputError(f"dims {list(dims)} name {len(dims)} leading dimensions; the codes have {z.ndim - 1}.")
+        attrs = {DIGEST: self.digest, OF: self.name}
+        return xr.DataArray(z, dims=names, coords=coords or {}, name="code", attrs=attrs)
+
+    # the arithmetic, on tensors with one leading dimension
+
+    def _decode(self, z: "Tensor") -> "Tensor":
+        m = self.transform.undo(self._net.decode(z.to(self.device, self._type))[:, 0])
+        return m if self._holes is None else m.masked_fill(self._holes, math.nan)
+
+    def _encode(self, m: "Tensor", refine: int) -> "Tensor":
+        return self._from_scaled(self.transform.apply(m.to(self.device, self._type)), refine)
+
+    def _from_scaled(self, x: "Tensor", refine: int) -> "Tensor":
+        from geoae.latent.refine import gauss_newton
+
+        there = (~x.isnan()).to(x.dtype)
+        if self._holes is not None:
+            there = there.masked_fill(self._holes, 0.0)
+        x = x.nan_to_num(0.0) * there
+        z: Tensor = self._net.encode(x[:, None])
+        return gauss_newton(self._net.decode, z, x, there, refine) if refine else z
+
+    def _jvp(self, z: "Tensor", dz: "Tensor") -> "Tensor":
+        import torch
+
+        return torch.func.jvp(self._bare, (z.to(self._type),), (dz.to(self._type),))[1]
+
+    def _vjp(self, z: "Tensor", dm: "Tensor") -> "Tensor":
+        import torch
+
+        return torch.func.vjp(self._bare, z.to(self._type))[1](dm.to(self._type))[0]
+
+    def _bare(self, z: "Tensor") -> "Tensor":
+        """Decoded models whose cells that do not count never change."""
+        m = self.transform.undo(self._net.decode(z)[:, 0])
+        return m if self._holes is None else m.masked_fill(self._holes, 0.0)
+
+    # from numpy to tensors and back
+
+    def _part_by_part(
+        self, work: Any, x: Array, out: tuple[int, ...], one: tuple[int, ...] | None = None
+    ) -> NDArray[np.float64]:
+        import torch
+
+        one = (self.d,) if one is None else one
+        lead = x.shape[: x.ndim - len(one)]
+        flat = x.reshape(-1, *one)
+        made = np.empty((len(flat), *out))
+        with torch.no_grad():
+            for i in range(0, len(flat), PART):
+                part = torch.from_numpy(np.ascontiguousarray(flat[i : i + PART])).to(self.device, self._type)
+                made[i : i + PART] = work(part).cpu().numpy()
+        return made.reshape(*lead, *out)
+
+    def _foreign(self, x: Any) -> bool:
+        """Whether x has to be turned into a tensor."""
+        return not hasattr(x, "requires_grad")
+
+    def _codes(self, z: Any) -> NDArray[np.float64]:
+        if isinstance(z, xr.DataArray) and z.attrs.get(DIGEST, self.digest) != self.digest:
+            raise InputError(
+                f"These are codes of model {z.attrs.get(OF)!r} ({z.attrs[DIGEST]}); this is {self.name!r} "
+                f"({self.digest}). Load the model that made them, or encode anew."
+            )
+        x = np.asarray(z, dtype=np.float64)
+        if x.shape[-1:] != (self.d,):
+            raise InputError(
+                f"Codes of shape {x.shape} do not fit: the last dimension must be the {self.d} of {self.name!r}."
+            )
+        return x
+
+    def _one(self, z: Any) -> NDArray[np.float64]:
+        x = self._codes(z)
+        if x.ndim != 1:
+            raise InputError(f"Expected one code, of shape ({self.d},); got {x.shape}.")
+        return x
+
+    def _lead(self, m: Any) -> tuple[int, ...]:
+        n = len(self.shape)
+        shape = tuple(np.shape(m)) if self._foreign(m) else tuple(m.shape)
+        if len(shape) < n or shape[len(shape) - n :] != self.shape:
+            raise InputError(
+                f"Models of shape {shape} do not fit: {self.name!r} is of models {self.shape}; leading dimensions are "
+                "free."
+            )
+        return shape[: len(shape) - n]

@@ -1,0 +1,70 @@
+"""Codes in a zarr store, with their coordinates and the model that they belong to."""
+
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from geoae.errors import InputError, MissingFileError, OutputError, OutputExistsError, StoreError, one_line
+from geoae.latent.space import DIGEST, OF, LatentSpace
+
+CODE = "code"
+
+
+def write_codes(
+    space: LatentSpace, codes: Any, path: str | Path, dims: tuple[str, ...] = (), coords: dict[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Path:  # fmt: skip
+    """Write codes (..., d) to a new zarr store as the variable ``code``, with coordinates.
+
+    Raises
+    ------
+    OutputExistsError
+        The store is there already.
+    OutputError
+        It cannot be written.
+    InputError
+        The codes are of another size or of another model.
+    """
+    out = Path(path)
+    x = codes if isinstance(codes, xr.DataArray) else space.labelled(codes, dims, coords)
+    space.labelled(x, tuple(str(d) for d in x.dims[:-1]))  # refuses codes of another model
+    if out.exists() and not overwrite:
+        raise OutputExistsError(f"{out} is there already; choose another name, or give overwrite=True.")
+    x = x.assign_attrs({DIGEST: space.digest, OF: space.name})
+    try:
+        x.to_dataset(name=CODE).to_zarr(out, mode="w", consolidated=False)
+    except OSError as error:
+        raise OutputError(f"{out} cannot be written: {error.strerror or one_line(error)}.") from error
+    return out
+
+
+def read_codes(space: LatentSpace, path: str | Path) -> xr.DataArray:
+    """Codes of a zarr store, lazily; they belong to the model of `space`.
+
+    Raises
+    ------
+    MissingFileError
+        There is no such store.
+    StoreError
+        It holds no codes, or is damaged.
+    InputError
+        The codes are of another model.
+    """
+    folder = Path(path)
+    if not folder.exists():
+        raise MissingFileError(f"There is no store {folder}.")
+    try:
+        data = xr.open_zarr(folder, consolidated=False)
+    except Exception as error:  # what a damaged store does to zarr and xarray has many kinds
+        raise StoreError(f"{folder} is no zarr store that can be read: {one_line(error)}.") from error
+    if CODE not in data:
+        there = ", ".join(map(str, data.data_vars)) or "nothing"
+        raise StoreError(f"{folder} holds no codes, only {there}. Write them with geoae.latent.stores.write_codes.")
+    found = data[CODE]
+    if (digest := found.attrs.get(DIGEST)) != space.digest:
+        raise InputError(
+            f"{folder} holds codes of model {found.attrs.get(OF)!r} ({digest}); this is {space.name!r} "
+            f"({space.digest}). Load the model that made them, or encode anew."
+        )
+    return found

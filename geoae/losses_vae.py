@@ -1,0 +1,50 @@
+"""The terms of the evidence lower bound (Kingma & Welling, 2014, arXiv:1312.6114) and bounds that are tighter."""
+
+import math
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name every torch user knows
+from jaxtyping import Float
+from torch import Tensor
+
+Codes = Float[Tensor, "*batch latent"]
+PerModel = Float[Tensor, "*batch"]
+
+
+def kl_normal(mean: Codes, log_variance: Codes) -> Codes:
+    """KL(N(mean, exp(log_variance)) || N(0, 1)) of each number of a code, nat: 0.5 for mean 1 and variance 1."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
+
+
+def free_bits(kl: Float[Tensor, "batch latent"], bits: float) -> Float[Tensor, ""]:
+    """Sum over codes of the batch's mean KL, each at least `bits` nat, below which nothing is gained.
+
+    Kingma et al. (2016, arXiv:1606.04934), equation 15.
+    """
+    return kl.mean(0).clamp(min=bits).sum()
+
+
+def log_bernoulli(x: Tensor, logits: Tensor, counts: Tensor) -> PerModel:
+    """Log-likelihood of values between 0 and 1 in the last dimension's cells that count."""
+    return -(F.binary_cross_entropy_with_logits(logits, x, reduction="none") * counts).sum(-1)
+
+
+def log_gaussian(x: Tensor, mean: Tensor, log_variance: Tensor, counts: Tensor) -> PerModel:
+    """Log-likelihood of values in the last dimension's cells that count."""
+    left = (x - mean).square() * (-log_variance).exp() + log_variance + math.log(2 * math.pi)
+    return -0.5 * (left * counts).sum(-1)
+
+
+def importance_weighted_bound(log_weights: Tensor) -> PerModel:
+    """Logarithm of the mean of weights p(x, z) / q(z | x), draws z ~ q first: on average from the ELBO up to log p(x).
+
+    Burda et al. (2016, arXiv:1509.00519), equation 8; with one draw it is the ELBO.
+    """
+    return torch.logsumexp(log_weights, 0) - math.log(len(log_weights))
+
+
+def log_weights(log_likelihood: Tensor, z: Tensor, mean: Codes, log_variance: Codes) -> Tensor:
+    """Logarithm of p(x | z) p(z) / q(z | x), (draws, *batch), of draws z (draws, *batch, latent) from the posterior."""
+    prior = -0.5 * z.square().sum(-1)
+    posterior = -0.5 * ((z - mean).square() * (-log_variance).exp() + log_variance).sum(-1)
+    return log_likelihood + prior - posterior

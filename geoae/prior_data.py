@@ -1,0 +1,185 @@
+"""Models to learn a prior from: one by one, or cut at random out of one large image; and those that are held out."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae.errors import InputError, MissingFileError, one_line
+
+Array = NDArray[np.floating[Any]]
+_TRIES = 1000
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Models in memory, taken around and around in an order drawn anew each time."""
+
+    models: Array
+    seed: int = 0
+    _order: dict[int, NDArray[np.int64]] = field(default_factory=dict, repr=False)
+
+    def __getitem__(self, index: int) -> Array:
+        round_, i = divmod(index, len(self.models))
+        if round_ not in self._order:
+            self._order.clear()
+            self._order[round_] = np.random.default_rng((self.seed, round_)).permutation(len(self.models))
+        return self.models[self._order[round_][i]]
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """Models of one shape cut out of an image where `free` says that their first corner may lie."""
+
+    image: Array
+    shape: tuple[int, ...]
+    free: NDArray[np.bool_]
+    seed: int = 0
+
+    def __getitem__(self, index: int) -> Array:
+        rng = np.random.default_rng((self.seed, index))
+        for _ in range(_TRIES):
+            corner = tuple(int(rng.integers(n)) for n in self.free.shape)
+            if self.free[corner]:
+                break
+        else:  # where almost none is free, they are counted
+            places = np.argwhere(self.free)
+            corner = tuple(int(c) for c in places[rng.integers(len(places))])
+        return self.image[tuple(slice(c, c + n) for c, n in zip(corner, self.shape, strict=True))]
+
+
+@dataclass(frozen=True)
+class PriorModels:
+    """What `fit` learns from."""
+
+    training: Pool | Cuts
+    held_out: Array
+    some: Array
+    """Training models (n, *shape), for principal components and statistics."""
+    says: dict[str, Any]
+    """How they were divided, for the model's contract."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Cells of a model."""
+        return tuple(self.some.shape[1:])
+
+
+def from_models(models: Array, groups: Array | None, share: float, n_held_out: int, seed: int) -> PriorModels:
+    """Divide models (n, *shape); those of one group stay on one side.
+
+    Parameters
+    ----------
+    models
+        Physical units; NaN where cells are missing.
+    groups
+        (n,) labels. None: runs of neighbours in the array, twenty in all, since neighbours are often alike.
+    share
+        Of groups that are held out.
+    n_held_out
+        Held-out models at most.
+    seed
+        Which groups; the same seed, the same ones.
+
+    Raises
+    ------
+    InputError
+        Too few models or groups to hold some out.
+    """
+    n = len(models)
+    if n < 4:
+        raise InputError(f"{n} models are too few: some have to be held out. Give at least 4.")
+    labels = np.arange(n) * min(20, n) // n if groups is None else np.asarray(groups)
+    if labels.shape != (n,):
+        raise InputError(f"groups have shape {labels.shape}; expected one label for each of the {n} models.")
+    names = np.unique(labels)
+    if len(names) < 2:
+        raise InputError("All models are of one group, so none can be held out. Give more groups, or groups=None.")
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(names)[: max(round(share * len(names)), 1)]
+    out = np.isin(labels, chosen)
+    held_out = models[out]
+    if len(held_out) > n_held_out:
+        held_out = held_out[np.sort(rng.choice(len(held_out), n_held_out, replace=False))]
+    training = models[~out]
+    some = training if len(training) <= 4000 else training[np.sort(rng.choice(len(training), 4000, replace=False))]
+    says = {"n_models": int((~out).sum()), "n_held_out": int(out.sum()), "n_groups": len(names),
+            "held_out_groups": len(chosen)}  # fmt: skip
+    return PriorModels(Pool(training, seed), held_out, some, says)
+
+
+def from_image(
+    image: Array, shape: tuple[int, ...], exclude: Sequence[Sequence[int]], share: float, n_held_out: int, seed: int
+) -> PriorModels:
+    """Cut models out of an image; those held out lie in a strip at its end that no training model touches.
+
+    Raises
+    ------
+    InputError
+        The image is smaller than a model, or nothing is left of it.
+    """
+    if image.ndim != len(shape) or any(n < m for n, m in zip(image.shape, shape, strict=True)):
+        raise InputError(f"The image has shape {image.shape}; models of shape {tuple(shape)} cannot be cut out of it.")
+    corners = tuple(n - m + 1 for n, m in zip(image.shape, shape, strict=True))
+    free = np.ones(corners, bool)
+    for box in exclude:
+        if len(box) != len(shape):
+            raise InputError(f"exclude: {list(box)} is no corner in an image of {len(shape)} dimensions.")
+        free[tuple(slice(max(c - m + 1, 0), c + m) for c, m in zip(box, shape, strict=True))] = False
+    width = max(round(share * image.shape[-1]), shape[-1])
+    first = image.shape[-1] - width  # of the strip
+    validation = free.copy()
+    validation[..., :first] = False
+    free[..., max(first - shape[-1] + 1, 0) :] = False
+    if not free.any() or not validation.any():
+        raise InputError(
+            f"An image of shape {image.shape} leaves no room for models of shape {tuple(shape)} beside those held out. "
+            "Give a larger image, smaller models, or a smaller hold_out."
+        )
+    cuts, others = Cuts(image, tuple(shape), free, seed), Cuts(image, tuple(shape), validation, seed + 1)
+    some = np.stack([cuts[-i - 1 + 2**40] for i in range(1500)])
+    says = {"image": list(image.shape), "held_out_from": [0] * (image.ndim - 1) + [first],
+            "excluded": [list(map(int, box)) for box in exclude]}  # fmt: skip
+    return PriorModels(cuts, np.stack([others[i] for i in range(n_held_out)]), some, says)
+
+
+def blocks(coordinates: Sequence[Array], size: float) -> NDArray[np.int64]:
+    """Labels (n,) of the blocks, `size` along each coordinate, that n places lie in."""
+    cells = np.stack([np.floor(np.asarray(c, dtype=np.float64) / size) for c in coordinates], 1)
+    return np.array([zlib.crc32(row.tobytes()) for row in cells], dtype=np.int64)
+
+
+def read_array(folder: Path, name: str) -> NDArray[Any]:
+    """The array FILE:NAME below a folder: of an npz file, a netCDF file or a zarr store.
+
+    Raises
+    ------
+    MissingFileError
+        There is no such file.
+    InputError
+        It holds no array of that name, or cannot be read.
+    """
+    file, _, key = name.partition(":")
+    path = folder / file
+    if not path.exists():
+        raise MissingFileError(f"There is no {path}. Recipes name files below the folder given with --data.")
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as found:
+                names = list(found)
+                if key in names:
+                    return np.asarray(found[key])
+        else:
+            import xarray as xr
+
+            with xr.open_zarr(path, consolidated=False) if path.is_dir() else xr.open_dataset(path) as data:
+                names = [str(n) for n in data.variables]
+                if key in names:
+                    return np.asarray(data[key].values)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {one_line(error)}.") from error
+    raise InputError(f"{path} holds no array {key!r}; it has {', '.join(names)}. Name one as FILE:NAME.")

@@ -1,0 +1,229 @@
+"""How a prior is trained: models or cuts of an image, the evidence lower bound, and what is done once it is over."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from geoae import losses_vae as terms
+from geoae import nets, prior_data, transforms
+from geoae.contracts import PriorContract
+from geoae.errors import InputError
+from geoae.latent.space import LatentSpace
+from geoae.model import Model, weights_of
+from geoae.nets.linear_ae import LinearAE, LinearAEConfig
+from geoae.prior_data import Cuts, Pool, PriorModels
+from geoae.recipe_priors import PriorRecipe
+from geoae.training import Answer, Example, Lesson
+from geoae.transforms import Transform
+
+Array = NDArray[np.floating[Any]]
+LEAST_VARIANCE = 1e-4
+GREY = (0.1, 0.9)
+REFINE = 4
+"""Gauss-Newton steps to the best codes of held-out models."""
+
+
+def lesson(recipe: PriorRecipe, data: Path) -> Lesson:
+    """Models of the files that the recipe names, below the folder `data`.
+
+    Raises
+    ------
+    InputError
+        There is no such array, its shape is not that of the net, or the transform does not take its values.
+    """
+    d, seed, out = recipe.data, recipe.optimize.seed, recipe.hold_out
+    if d.image:
+        image = prior_data.read_array(data, d.image).astype(np.float32)
+        models = prior_data.from_image(1 - image if d.invert else image, d.shape, d.exclude, out.share, out.n, seed)
+    else:
+        file = d.models.partition(":")[0]
+        coordinates = [prior_data.read_array(data, f"{file}:{name}") for name in out.by]
+        groups = prior_data.blocks(coordinates, out.block) if coordinates else None
+        models = prior_data.from_models(prior_data.read_array(data, d.models), groups, out.share, out.n, seed)
+    return lesson_of(recipe, models, prior_data.read_array(data, d.sensitivity) if d.sensitivity else None)
+
+
+def lesson_of(
+    recipe: PriorRecipe, models: PriorModels, sensitivity: Array | None = None, transform: Transform | None = None
+) -> Lesson:
+    """As `lesson`, of models in memory.
+
+    `sensitivity` (data, cells) is what data see of a model, in units of their noise: the derivative of a forward
+    calculation divided by sigma, row by row. `transform` stands in for that of the recipe.
+    """
+    net: Any = nets.build(recipe.net.name, recipe.net.config)
+    shape, config, o = models.shape, net.config, recipe.optimize
+    if not hasattr(net, "posterior"):
+        raise InputError(f"Net {recipe.net.name!r} has no posterior of codes. Choose vae.")
+    if tuple(config.shape) != shape:
+        raise InputError(f"net.config.shape is {list(config.shape)}; the models have shape {list(shape)}.")
+    rule = _transform(recipe, models, transform)
+    cells, latent, bernoulli = math.prod(shape), config.latent, config.likelihood == "bernoulli"
+    sees = None if sensitivity is None else torch.from_numpy(_rows(sensitivity, cells))
+
+    def loss(estimate: Tensor, parts: tuple[Tensor, ...]) -> Tensor:
+        shown, weight, log_variance = parts
+        output, mean, code_log_variance = estimate.split([cells, latent, latent], 1)
+        x, counts = shown[:, 0].flatten(1), shown[:, 1].flatten(1)
+        if bernoulli:
+            fit = terms.log_bernoulli(x, output, counts)
+        else:
+            spread = net_variance() if config.likelihood == "learned" else log_variance[:1]
+            fit = terms.log_gaussian(x, output, spread, counts)
+        divergence = terms.free_bits(terms.kl_normal(mean, code_log_variance), o.free_bits)
+        value = weight.mean() * divergence - fit.mean()
+        if sees is not None and o.data_weight:
+            left = (rule.undo(torch.sigmoid(output) if bernoulli else output) - rule.undo(x)) * counts
+            value = value + o.data_weight * 0.5 * (left @ sees.to(left.device).mT).square().sum(1).mean()
+        return value / cells
+
+    learning: list[Any] = []
+
+    def net_variance() -> Tensor:
+        found: Tensor = learning[0].log_variance
+        return found
+
+    def prepare(fresh: nn.Module) -> None:
+        learning.append(fresh)
+        _begin_linear(fresh, models, rule, bernoulli)
+
+    def contract(provenance: dict[str, Any]) -> PriorContract:
+        return PriorContract(recipe.name, recipe.summary, shape, latent, recipe.units, training=_says(models),
+                             provenance=provenance)  # fmt: skip
+
+    windows = _Windows(models.training, rule, shape, latent, recipe, 2 * math.log(config.noise))
+    held_out = rule.apply(models.held_out.astype(np.float64))
+    return Lesson(windows, loss, lambda answer: score(answer, held_out, bernoulli), contract, rule,
+                  "reconstruction_db", prepare, lambda made: finish(made, models, recipe))  # fmt: skip
+
+
+def _rows(sensitivity: Array, cells: int) -> NDArray[np.float32]:
+    found = np.asarray(sensitivity, dtype=np.float32)
+    if found.ndim < 2 or math.prod(found.shape[1:]) != cells:
+        raise InputError(f"sensitivity has shape {found.shape}; its rows must have the {cells} cells of a model.")
+    return found.reshape(-1, cells)
+
+
+@dataclass
+class _Windows:
+    """What the net is shown of a model, and how much the KL term weighs by then."""
+
+    models: Pool | Cuts
+    rule: Transform
+    shape: tuple[int, ...]
+    latent: int
+    recipe: PriorRecipe
+    log_variance: float
+
+    def __getitem__(self, index: int) -> Example:
+        o = self.recipe.optimize
+        step = index // o.batch
+        weight = o.beta * (min((step + 1) / o.anneal_steps, 1.0) if o.anneal_steps else 1.0)
+        draw = np.random.default_rng((o.seed, 1, index)).standard_normal(self.latent, dtype=np.float32)
+        shown = show(self.rule.apply(np.asarray(self.models[index], dtype=np.float64)), draw)
+        return shown, np.float32([weight]), np.float32([self.log_variance])
+
+
+def show(x: Array, draw: Array | None = None) -> NDArray[np.float32]:
+    """(3, *shape) as the net takes it: the scaled model `x`, where it counts, and the numbers of the draw."""
+    shown = np.zeros((3, *x.shape), np.float32)
+    shown[1] = ~np.isnan(x)
+    shown[0] = np.nan_to_num(x)
+    if draw is not None:
+        shown[2].reshape(-1)[: len(draw)] = draw
+    return shown
+
+
+def score(answer: Answer, held_out: Array, bernoulli: bool) -> float:
+    """How much smaller the error of held-out models is than their variance, dB, as the means of their codes decode."""
+    error, power = 0.0, 0.0
+    average = np.nansum(held_out, axis=0) / np.maximum((~np.isnan(held_out)).sum(0), 1)
+    for i in range(0, len(held_out), 128):
+        x = held_out[i : i + 128]
+        there = ~np.isnan(x)
+        y = answer(np.stack([show(one) for one in x]))[:, : x[0].size].reshape(x.shape).astype(np.float64)
+        if bernoulli:
+            y = 1 / (1 + np.exp(-np.clip(y, -30, 30)))
+        error += float(np.square(np.nan_to_num(x) - y)[there].sum())
+        power += float(np.square(np.nan_to_num(x) - average)[there].sum())
+    return -10 * math.log10(max(error, 1e-30) / max(power, 1e-30))
+
+
+def finish(made: Model, models: PriorModels, recipe: PriorRecipe) -> None:
+    """Make codes N(0, I) over training models, sharpen a bernoulli decoder, and lay held-out models beside it."""
+    net: Any = made.net
+    rule = made.scaler
+    assert isinstance(rule, Transform)
+    x = rule.apply(models.some.astype(np.float64))
+    seen = np.stack([show(one)[0] for one in x])[:, None]
+    with torch.no_grad():
+        means, log_variances = (
+            torch.cat(part) for part in zip(*(net.posterior(p) for p in torch.from_numpy(seen).split(128)), strict=True)
+        )
+        means = means.double()
+        covariance = torch.cov(means.T, correction=0).reshape(means.shape[1], -1)
+        covariance = covariance + torch.diag(log_variances.double().exp().mean(0))
+        net.whiten(means.mean(0), covariance + 1e-9 * torch.eye(len(covariance)))
+    if net.likelihood == "bernoulli":
+        _sharpen(made, recipe.max_grey)
+    mask = ~np.isnan(models.some).all(0)
+    made.companions = {"mask": mask.astype(np.uint8), "held_out": models.held_out.astype(np.float32)}
+    linear = _components(models, rule, net.latent)
+    basis, offset = (p.detach().numpy().copy() for p in (linear.from_code.weight, linear.from_code.bias))
+    made.companions |= {"pca_basis": basis, "pca_offset": offset}
+    made.digest = weights_of(net)[1][:12]
+    space = LatentSpace(made)
+    codes = space.encode(models.held_out.astype(np.float64), refine=REFINE)
+    made.companions["held_out_codes"] = codes.astype(np.float32)
+
+
+def _sharpen(made: Model, max_grey: float) -> None:
+    """Make the decoder as steep as it takes for few cells of drawn models to be neither one facies nor the other."""
+    net: Any = made.net
+    z = torch.from_numpy(LatentSpace(made).sample(100, 0)).float()
+    with torch.no_grad():
+        logits = torch.cat([net.output(net.shift + part @ net.stretch.mT) for part in z.split(50)]).abs().flatten()
+        limit = math.log(GREY[1] / GREY[0])
+        needed = limit / max(float(torch.quantile(logits[:: max(len(logits) // 10**6, 1)], max_grey)), 1e-3)
+        net.sharpness.fill_(min(max(needed, 1.0), 20.0))
+
+
+def _begin_linear(net: Any, models: PriorModels, rule: Transform, bernoulli: bool) -> None:
+    """Start from principal components, so that nothing has to be unlearnt."""
+    linear = _components(models, rule, net.latent)
+    gain = 4.0 if bernoulli else 1.0  # the slope of a logistic function is 1/4 where it is steepest
+    net.fit(linear.to_code.weight, linear.to_code.bias, gain * linear.from_code.weight,
+            gain * (linear.from_code.bias - (0.5 if bernoulli else 0.0)))  # fmt: skip
+
+
+def _components(models: PriorModels, rule: Transform, latent: int) -> LinearAE:
+    x = rule.apply(models.some.astype(np.float64))
+    there = ~np.isnan(x)
+    linear = LinearAE(LinearAEConfig(models.shape, latent))
+    linear.fit(torch.from_numpy(np.where(there, x, 0.0)), torch.from_numpy(there.astype(np.float64)))
+    return linear
+
+
+def _transform(recipe: PriorRecipe, models: PriorModels, ready: Transform | None) -> Transform:
+    if recipe.net.config.get("likelihood") != "bernoulli":
+        rule = transforms.fit(ready or recipe.transform, models.some)
+        rule.apply(models.held_out)  # values outside its domain are refused now, not in the middle of a training
+        if isinstance(models.training, Pool):
+            rule.apply(models.training.models)
+        return rule
+    low, high = float(np.nanmin(models.some)), float(np.nanmax(models.some))
+    if not low < high:
+        raise InputError(f"All models have the same value, {low:g}, everywhere: there is nothing to learn.")
+    return Transform("affine", low, high - low)
+
+
+def _says(models: PriorModels) -> dict[str, Any]:
+    some = models.some
+    return {**models.says, "mean": float(np.nanmean(some)), "std": float(np.nanstd(some)),
+            "range": [float(np.nanmin(some)), float(np.nanmax(some))]}  # fmt: skip

@@ -1,0 +1,94 @@
+"""Travel times of radar between two boreholes, along straight rays or by the eikonal equation.
+
+After Lopez-Alvis et al. (2021), doi:10.1029/2020JB021228 and Laloy et al. (2017), doi:10.1016/j.advwatres.2017.09.029:
+models of 129 x 65 cells of 0.1 m, channels (x near 1) in a background (x near 0), v = 0.06 + 0.02 (1 - x) m/ns, 25
+sources in the left borehole, 25 receivers in the right one.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+Array = NDArray[np.float64]
+SHAPE = (129, 65)
+CELL_M = 0.1
+SIGMA_NS = 0.25
+DEPTHS_M = 0.45 + 0.5 * np.arange(25)
+"""Of sources and receivers, in the middle of every fifth cell."""
+MASKED = ((1135, 1658), (1502, 1958), (582, 503))
+"""Rows and columns in the training image at which the truths of the paper begin."""
+
+
+def velocity(x: Array) -> Array:
+    """Metres a nanosecond of facies x, 0 to 1."""
+    return 0.06 + 0.02 * (1 - x)
+
+
+def rays(shape: tuple[int, int] = SHAPE, cell_m: float = CELL_M, depths_m: Array = DEPTHS_M) -> sparse.csr_array:
+    """Lengths in metres (source * receiver, cells), in each cell, of straight rays from the left edge to the right."""
+    n_rows, n_columns = shape
+    width = n_columns * cell_m
+    rows, columns, lengths = [], [], []
+    for i, (start, end) in enumerate((s, r) for s in depths_m for r in depths_m):
+        slope = (end - start) / width
+        # where the ray crosses the edges of cells, as a share of its way
+        across = np.arange(n_columns + 1) / n_columns
+        down = (np.arange(n_rows + 1) * cell_m - start) / (end - start) if slope else np.empty(0)
+        at = np.unique(np.concatenate([across, down[(down > 0) & (down < 1)]]))
+        middle = (at[1:] + at[:-1]) / 2
+        column = np.minimum((middle * n_columns).astype(int), n_columns - 1)
+        row = np.clip(((start + middle * (end - start)) / cell_m).astype(int), 0, n_rows - 1)
+        rows.append(np.full(len(middle), i))
+        columns.append(row * n_columns + column)
+        lengths.append(np.diff(at) * np.hypot(width, end - start))
+    size = (len(depths_m) ** 2, n_rows * n_columns)
+    return sparse.csr_array((np.concatenate(lengths), (np.concatenate(rows), np.concatenate(columns))), shape=size)
+
+
+class StraightRays:
+    """Times in ns (..., data) of facies models (..., 129, 65), with their derivative."""
+
+    batched = True
+
+    def __init__(self) -> None:
+        self.lengths = rays()
+
+    def __call__(self, x: Array) -> Array:
+        """Times of models (n, 129, 65)."""
+        return (self.lengths @ (1 / velocity(x)).reshape(len(x), -1).T).T
+
+    def jacobian(self, x: Array) -> sparse.csr_array:
+        """(data, cells) at one model."""
+        return self.lengths @ sparse.diags_array((0.02 / velocity(x) ** 2).ravel())
+
+    def adjoint(self, x: Array, weights: Array) -> Array:
+        """The derivative at one model, transposed, times weights (data,)."""
+        return (self.lengths.T @ weights).reshape(x.shape) * 0.02 / velocity(x) ** 2
+
+
+def eikonal(x: Array, depths_m: Array = DEPTHS_M, cell_m: float = CELL_M) -> Array:
+    """Times in ns (source, receiver) of the first arrival in one facies model; needs eikonalfm."""
+    import eikonalfm
+
+    v, last = velocity(x), x.shape[1] - 1
+    rows = np.rint(depths_m / cell_m - 0.5).astype(int)
+    times = []
+    for row in rows:
+        source = (int(row), 0)
+        found = eikonalfm.factored_fast_marching(v, source, (cell_m, cell_m), 2)
+        times.append((found * eikonalfm.distance(x.shape, (cell_m, cell_m), source, indexing="ij"))[rows, last])
+    return np.array(times)
+
+
+def cut(image: Array, n: int, seed: int, keep_out: tuple[tuple[int, int], ...] = MASKED) -> Array:
+    """Pieces (n, 129, 65) of the training image at random places that do not touch those of the truths."""
+    rng = np.random.default_rng(seed)
+    out = np.empty((n, *SHAPE))
+    done = 0
+    while done < n:
+        r, c = (int(rng.integers(0, size - side + 1)) for size, side in zip(image.shape, SHAPE, strict=True))
+        if any(abs(r - a) < SHAPE[0] and abs(c - b) < SHAPE[1] for a, b in keep_out):
+            continue
+        out[done] = image[r : r + SHAPE[0], c : c + SHAPE[1]]
+        done += 1
+    return out

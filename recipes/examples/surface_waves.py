@@ -1,0 +1,34 @@
+"""Phase velocities of Rayleigh waves of profiles of shear velocity; needs disba."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+PERIODS_S = np.geomspace(10, 100, 16)
+SIGMA_KM_S = 0.02
+LAYER_KM = 2.0
+
+
+def brocher(vs: Array) -> tuple[Array, Array]:
+    """P velocity in km/s and density in g/cm3 of shear velocity in km/s (Brocher, 2005, doi:10.1785/0120050077)."""
+    vp = 0.9409 + 2.0947 * vs - 0.8206 * vs**2 + 0.2683 * vs**3 - 0.0251 * vs**4
+    rho = 1.6612 * vp - 0.4721 * vp**2 + 0.0671 * vp**3 - 0.0043 * vp**4 + 0.000106 * vp**5
+    return vp, rho
+
+
+def rayleigh(vs: Array, layer_km: float = LAYER_KM, periods_s: Array = PERIODS_S) -> Array:
+    """Phase velocities in km/s of the fundamental mode, one a period, of equally thick layers over a half-space."""
+    from disba import PhaseDispersion
+
+    vp, rho = brocher(vs)
+    # above the range of Brocher's fit, the mantle
+    vp, rho = np.where(vs > 4.0, 1.79 * vs, vp), np.where(vs > 4.0, 3.35, rho)
+    found = PhaseDispersion(np.full(len(vs), layer_km), vp, vs, rho, algorithm="dunkin", dc=0.005)(periods_s, mode=0)
+    if len(found.velocity) != len(periods_s):
+        raise ValueError(f"the fundamental mode was found at {len(found.velocity)} of {len(periods_s)} periods")
+    return found.velocity
+
+
+def blocks(lat: Array, lon: Array, degrees: float = 10.0) -> NDArray[np.int64]:
+    """Number of the block of latitude and longitude that each point lies in."""
+    return (np.floor((lat + 90) / degrees) * 1000 + np.floor(np.mod(lon, 360.0) / degrees)).astype(np.int64)

@@ -1,0 +1,86 @@
+"""What a prior learns from: nothing that is held out or excluded is ever seen."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geoae import prior_data
+from geoae.errors import InputError, MissingFileError
+
+
+@settings(max_examples=25, deadline=None)
+@given(rows=st.integers(20, 40), columns=st.integers(30, 60), box=st.tuples(st.integers(0, 12), st.integers(0, 12)),
+       share=st.floats(0.05, 0.4))  # fmt: skip
+def test_cuts_touch_neither_excluded_parts_nor_the_strip(rows, columns, box, share):
+    """No cell of a training model lies in an excluded box or in a held-out model; cuts follow from their number."""
+    image = np.arange(rows * columns, dtype=float).reshape(rows, columns)
+    shape = (8, 5)
+    data = prior_data.from_image(image, shape, [box], share, 20, seed=3)
+    excluded = set(image[box[0] : box[0] + 8, box[1] : box[1] + 5].ravel())
+    seen = {v for i in range(60) for v in data.training[i].ravel()}
+    assert not seen & excluded
+    assert not seen & set(data.held_out.ravel())
+    assert not set(data.held_out.ravel()) & excluded
+    assert data.some.shape[1:] == shape
+    np.testing.assert_array_equal(data.training[7], data.training[7])
+
+
+def test_groups_stay_on_one_side():
+    """Models of one block are all trained on or all held out; the same seed gives the same division."""
+    rng = np.random.default_rng(0)
+    lat, lon = rng.uniform(-90, 90, 500), rng.uniform(-180, 180, 500)
+    labels = prior_data.blocks([lat, lon], 10.0)
+    models = np.stack([lat, lon], 1)
+    data = prior_data.from_models(models, labels, 0.2, 1000, seed=1)
+    blocks = [set(map(tuple, np.floor(x / 10))) for x in (data.training.models, data.held_out)]
+    assert not blocks[0] & blocks[1]
+    assert len(data.training.models) + len(data.held_out) == 500
+    assert 50 < len(data.held_out) < 150
+    again = prior_data.from_models(models, labels, 0.2, 1000, seed=1)
+    np.testing.assert_array_equal(again.held_out, data.held_out)
+
+
+def test_a_pool_goes_around_and_around():
+    """Each round has every model once, in an order of its own."""
+    pool = prior_data.Pool(np.arange(10.0)[:, None], seed=2)
+    rounds = [[float(pool[10 * r + i][0]) for i in range(10)] for r in range(3)]
+    assert all(sorted(r) == list(range(10)) for r in rounds)
+    assert rounds[0] != rounds[1]
+    assert float(pool[3][0]) == rounds[0][3]
+
+
+def test_arrays_of_files(tmp_path):
+    """npz, netCDF and zarr give the same array; names that are not there are listed."""
+    x = np.arange(6.0).reshape(2, 3)
+    np.savez(tmp_path / "a.npz", vs=x)
+    data = xr.Dataset({"vs": (("n", "z"), x)})
+    data.to_netcdf(tmp_path / "a.nc")
+    data.to_zarr(tmp_path / "a.zarr", consolidated=False)
+    for file in ("a.npz", "a.nc", "a.zarr"):
+        np.testing.assert_array_equal(prior_data.read_array(tmp_path, f"{file}:vs"), x)
+        with pytest.raises(InputError, match="no array 'vp'; it has vs"):
+            prior_data.read_array(tmp_path, f"{file}:vp")
+    with pytest.raises(MissingFileError):
+        prior_data.read_array(tmp_path, "b.npz:vs")
+    (tmp_path / "c.npz").write_bytes(b"no archive")
+    with pytest.raises(InputError, match="cannot be read"):
+        prior_data.read_array(tmp_path, "c.npz:vs")
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: prior_data.from_image(np.zeros((5, 5)), (6, 3), [], 0.1, 5, 0), "cannot be cut"),
+        (lambda: prior_data.from_image(np.zeros((9, 9)), (6, 6), [], 0.1, 5, 0), "no room"),
+        (lambda: prior_data.from_image(np.zeros((90, 90)), (6, 6), [(3,)], 0.1, 5, 0), r"\[3\] is no corner"),
+        (lambda: prior_data.from_models(np.zeros((3, 4)), None, 0.1, 5, 0), "too few"),
+        (lambda: prior_data.from_models(np.zeros((9, 4)), np.zeros(8), 0.1, 5, 0), "one label for each of the 9"),
+        (lambda: prior_data.from_models(np.zeros((9, 4)), np.zeros(9), 0.1, 5, 0), "one group"),
+    ],
+)
+def test_what_cannot_be_divided_is_one_line(call, words):
+    """Images smaller than models, too few models, labels that do not fit."""
+    with pytest.raises(InputError, match=words):
+        call()

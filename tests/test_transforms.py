@@ -1,0 +1,102 @@
+"""Transforms: exact inverses, slopes that are those of the inverse, domains that are kept."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geoae import transforms
+from geoae.errors import InputError, UnknownNameError
+
+LOGIT = {"kind": "logit", "low": -1.0, "high": 3.0}
+KINDS = ["affine", "log", LOGIT, "normal-score"]
+
+
+def values(kind, n=400, seed=0):
+    x = np.random.default_rng(seed).normal(size=n)
+    return {"log": np.exp(2 * x), "logit": 4 / (1 + np.exp(-x)) - 1}.get(transforms_name(kind), x**3)
+
+
+def transforms_name(kind):
+    return kind if isinstance(kind, str) else kind["kind"]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=transforms_name)
+@settings(deadline=None)
+@given(seed=st.integers(0, 50), scale=st.sampled_from([0.01, 1.0, 30.0]))
+def test_undo_is_the_inverse_and_derivative_its_slope(kind, seed, scale):
+    """undo(apply(m)) = m also outside what was fitted, and the slope is that of central differences."""
+    rule = transforms.fit(kind, values(kind))
+    m = values(kind, 50, seed)
+    if transforms_name(kind) != "logit":
+        m = m * scale
+    x = rule.apply(m)
+    np.testing.assert_allclose(rule.undo(x), m, rtol=1e-9, atol=1e-12)
+    step = 1e-6
+    found = (rule.undo(x + step) - rule.undo(x - step)) / (2 * step)
+    kinks = np.asarray(rule.scores) if rule.scores else np.array([np.inf])
+    smooth = np.abs((x * rule.gain + rule.offset)[:, None] - kinks).min(1) > 10 * step
+    np.testing.assert_allclose(rule.derivative(x)[smooth], found[smooth], rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=transforms_name)
+def test_scaled_values_have_mean_zero_and_variance_one(kind):
+    """Over what it was fitted to, without NaN; and NaN stays NaN."""
+    m = values(kind)
+    m[7] = np.nan
+    rule = transforms.fit(kind, m)
+    x = rule.apply(m)
+    assert np.isnan(x[7])
+    assert np.isnan(rule.undo(x)[7])
+    np.testing.assert_allclose([np.nanmean(x), np.nanstd(x)], [0, 1], atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=transforms_name)
+def test_tensors_get_what_arrays_get(kind):
+    """numpy and torch agree, and autograd gives the derivative."""
+    m = values(kind, 30)
+    rule = transforms.fit(kind, m)
+    x = torch.from_numpy(rule.apply(m)).requires_grad_()
+    back = rule.undo(x)
+    np.testing.assert_allclose(back.detach().numpy(), m, rtol=1e-9, atol=1e-12)
+    (slope,) = torch.autograd.grad(back.sum(), x)
+    np.testing.assert_allclose(slope.numpy(), rule.derivative(x.detach().numpy()), rtol=1e-9)
+
+
+def test_normal_scores_are_normal():
+    """A skewed distribution becomes N(0, 1)."""
+    m = np.random.default_rng(1).exponential(size=5000) ** 2
+    x = transforms.fit("normal-score", m).apply(m)
+    found = np.quantile(x, [0.05, 0.25, 0.5, 0.75, 0.95])
+    np.testing.assert_allclose(found, [-1.645, -0.674, 0, 0.674, 1.645], atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("kind", "bad", "words"),
+    [("log", -0.5, "above 0"), (LOGIT, 3.0, "between -1 and 3"), ("affine", np.inf, "finite"), ("log", 0.0, "above 0")],
+)
+def test_values_outside_the_domain_are_refused(kind, bad, words):
+    """One line says how many, from where to where, and what to do."""
+    rule = transforms.fit(kind, values(kind))
+    m = values(kind)
+    m[3] = bad
+    with pytest.raises(InputError, match=words) as caught:
+        rule.apply(m)
+    assert str(caught.value).startswith("1 values lie outside")
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_transform_is_refused():
+    """Unknown names and settings, constants, nothing but NaN, bounds the wrong way round."""
+    with pytest.raises(UnknownNameError, match="normal-score"):
+        transforms.fit("sqrt", np.arange(4.0))
+    with pytest.raises(UnknownNameError, match="hi"):
+        transforms.fit({"kind": "logit", "hi": 2}, np.arange(4.0))
+    for kind in ("affine", "normal-score"):
+        with pytest.raises(InputError, match="same value"):
+            transforms.fit(kind, np.full(5, 2.5))
+    with pytest.raises(InputError, match="not NaN"):
+        transforms.fit("affine", np.full(5, np.nan))
+    with pytest.raises(InputError, match="below high"):
+        transforms.fit({"kind": "logit", "low": 2.0}, np.arange(4.0))
