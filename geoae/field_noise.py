@@ -27,9 +27,9 @@ def white(x: Array, rng: Generator) -> Array:
 
 
 def red(x: Array, rng: Generator) -> Array:
-    """Correlated in space: power falls as wavenumber^-slope with slopes up to 3, over the plane of the noise."""
+    """Correlated in space: power falls as wavenumber^-slope with slopes up to 2.5: less than fields have."""
     stretch = 1.0 if rng.random() < 0.7 else rng.uniform(1, 3)
-    slope, angle = rng.uniform(0.3, 3.0), rng.uniform(0, np.pi)
+    slope, angle = rng.uniform(0.3, 2.5), rng.uniform(0, np.pi)
     return many(len(x), lambda k: power_law((k, *x.shape[1:]), slope, rng, stretch, angle), rng)
 
 
@@ -79,7 +79,7 @@ def outliers(x: Array, rng: Generator) -> Array:
 
 
 _KINDS: tuple[tuple[float, Callable[[Array, Generator], Array]], ...] = (
-    (0.34, white), (0.22, red), (0.05, blurred), (0.19, striped), (0.17, speckle), (0.03, outliers),
+    (0.3, white), (0.26, red), (0.05, blurred), (0.2, striped), (0.16, speckle), (0.03, outliers),
 )  # fmt: skip
 
 
