@@ -27,10 +27,14 @@ def white(x: Array, rng: Generator) -> Array:
 
 
 def red(x: Array, rng: Generator) -> Array:
-    """Correlated in space: power falls as wavenumber^-slope with slopes up to 2.5: less than fields have."""
+    """Correlated in space: power falls as wavenumber^-slope with slopes up to 2.4: less than those of fields.
+
+    Often a part of a larger plane, as a window of a large grid sees it: with offsets and slopes of its own.
+    """
     stretch = 1.0 if rng.random() < 0.7 else rng.uniform(1, 3)
-    slope, angle = rng.uniform(0.3, 2.5), rng.uniform(0, np.pi)
-    return many(len(x), lambda k: power_law((k, *x.shape[1:]), slope, rng, stretch, angle), rng)
+    slope, angle = rng.uniform(1.2, 2.4) if rng.random() < 0.7 else rng.uniform(0.3, 1.2), rng.uniform(0, np.pi)
+    part = 0.8 if rng.random() < 0.5 else 0.35
+    return many(len(x), lambda k: power_law((k, *x.shape[1:]), slope, rng, stretch, angle, part), rng)
 
 
 def blurred(x: Array, rng: Generator) -> Array:

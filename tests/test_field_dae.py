@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from geoae import nets
-from geoae.nets.field_dae import MASKS
+from geoae.nets.field_dae import MASKS, _parts
 from geoae.nets.starlet import WHITE, lines, starlet
 
 SMALL = {"width": 8, "middle": 8, "deep": 8, "blocks": 1}
@@ -34,11 +34,16 @@ def test_any_multiple_of_eight(size):
     assert out.isfinite().all()
 
 
+def taken(x: torch.Tensor) -> torch.Tensor:
+    parts = _parts(x)
+    return torch.cat([parts.own, parts.far, parts.stripes], 1).sum(1, keepdim=True)
+
+
 def test_without_masks_and_corrections_the_slice_comes_back():
     """Everything that is taken away goes through the last layer."""
     made, x = nets.build("field-dae", SMALL), stack()
     nn.init.constant_(made.tail.bias[: 4 * MASKS], -40)
-    torch.testing.assert_close(made(x), x[:, :1], rtol=0, atol=1e-6)
+    torch.testing.assert_close(made(x), x[:, :1] + 0.05 * taken(x), rtol=0, atol=1e-5)
 
 
 def test_all_masks_leave_the_smoothest_part():
@@ -49,7 +54,7 @@ def test_all_masks_leave_the_smoothest_part():
         made.tail.bias[: 4 * MASKS] = 40
         made.tail.bias[4 * (MASKS - 2) : 4 * MASKS] = -40  # stripes
         left = made(x)
-    assert left.std() < 0.05
+    assert left.std() < 0.08
     assert left.mean() == pytest.approx(float(x[:, 0].mean()), abs=0.05)
 
 

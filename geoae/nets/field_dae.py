@@ -11,13 +11,15 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name every torch user knows
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from geoae.nets.starlet import WHITE, Planes, lines, spread, starlet
 
 BANDS = len(WHITE)
-MASKS = 2 * BANDS + 2
-"""Of the bands of what the slice has and the far mean has not, of the bands of the far mean, of stripes."""
+MASKS = 2 * BANDS + 3
+"""Of the bands of what the slice has and the far mean has not, and of the rest of it; of the bands of the far mean; of
+stripes in two directions."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class FieldDAE(nn.Module):
         self.config = config
         w, m, d = config.width, config.middle, config.deep
         self.head = nn.Conv2d(4 * _PLANES, w, 3, padding=1)
+        self.spectrum = nn.Sequential(nn.Linear(_NUMBERS, 64), nn.ReLU(), nn.Linear(64, w + m + d))
         self.down = nn.Sequential(_Residual(w), _Lines(w), _Residual(w))
         self.to_middle = nn.Conv2d(w, m, 2, stride=2)
         self.middle_down = _Residual(m)
@@ -56,19 +59,22 @@ class FieldDAE(nn.Module):
     def forward(self, x: Planes) -> Planes:
         """The slice, which is the first plane, without its noise."""
         parts = _parts(x)
-        half = self.down(self.head(F.pixel_unshuffle(_planes(x, parts), 2)))
-        quarter = self.middle_down(self.to_middle(half))
-        quarter = self.middle_up(quarter + self.from_deep(self.deep(self.to_deep(quarter))))
+        c = self.config
+        shifts = self.spectrum(_numbers(x, parts))[..., None, None].split([c.width, c.middle, c.deep], 1)
+        half = self.down(self.head(F.pixel_unshuffle(_planes(x, parts), 2)) + shifts[0])
+        quarter = self.middle_down(self.to_middle(half) + shifts[1])
+        quarter = self.middle_up(quarter + self.from_deep(self.deep(self.to_deep(quarter) + shifts[2])))
         answer = F.pixel_shuffle(self.tail(self.up(half + self.from_middle(quarter))), 2).float()
         # faint and coarse corrections have a way out each: in units of the noise level, and of the field's spread
-        masks, fine, coarse = answer[:, :MASKS].sigmoid(), answer[:, MASKS : MASKS + 1], answer[:, MASKS + 1 :]
-        shares = masks * torch.cat([parts.own, parts.far, parts.stripes], 1)
+        fine, coarse = answer[:, MASKS : MASKS + 1], answer[:, MASKS + 1 :]
+        # a little beyond 0 and 1, so that all and nothing are within reach
+        shares = (1.1 * answer[:, :MASKS].sigmoid() - 0.05) * torch.cat([parts.own, parts.far, parts.stripes], 1)
         return x[:, :1] - shares.sum(1, keepdim=True) - parts.level * fine - coarse
 
 
 class _Parts(NamedTuple):
     own: Planes
-    """Bands of the slice less the far mean; of the slice where there is none."""
+    """Bands of the slice less the far mean, and their rest; bands of the slice where there is no far mean."""
     far: Planes
     """Bands of the far mean."""
     stripes: Planes
@@ -77,7 +83,8 @@ class _Parts(NamedTuple):
     far_level: Tensor
 
 
-_PLANES = 3 + 3 + 2 * BANDS + 2 + 2 + 2
+_PLANES = 3 + 3 + (BANDS + 1) + BANDS + 2 + 1 + 2
+_NUMBERS = (BANDS + 1) + BANDS + 2 + 2 + 3
 
 
 @torch.no_grad()
@@ -90,9 +97,10 @@ def _parts(x: Planes) -> _Parts:
     for k in range(5):
         wide, mass = spread(wide, mass, 2**k)
     far = torch.where(known > 0, x[:, 2:3], wide * (mass > 0))
-    bands, _ = starlet(x[:, :1] - far, own)
+    bands, rest = starlet(x[:, :1] - far, own)
     far_bands, _ = starlet(far, known)
     level, far_level = (_level(one[:, :1], count) for one, count in ((bands, own), (far_bands, known)))
+    bands = torch.cat([bands, rest * (mass > 0)], 1)  # without a far mean the rest is the field itself
     return _Parts(bands, far_bands * own, lines(x[:, :1] - far, own), level, far_level)
 
 
@@ -108,15 +116,25 @@ def _planes(x: Planes, parts: _Parts) -> Planes:
     x = x.float()
     there = (x[:, 3:] > 0).to(x.dtype)
     white = torch.tensor(WHITE, device=x.device)[:, None, None]
+    own = parts.own / (torch.cat([white, white[-1:]]) * parts.level)
     other = (x[:, :1] - x[:, 1:2]) * there[:, :1] * there[:, 1:2]
     fine = [
-        parts.own / (white * parts.level), parts.far / (white * parts.far_level), parts.stripes / (0.2 * parts.level),
-        other / parts.level, (parts.own.sum(1, keepdim=True)) / parts.level,
+        own, parts.far / (white * parts.far_level), parts.stripes / (0.2 * parts.level), other / parts.level,
     ]  # fmt: skip
-    scaled = torch.cat(fine, 1)
-    scaled = scaled / (1 + (scaled / 10).square()).sqrt() * there[:, :1]  # linear for noise, bounded for signal
+    scaled = torch.cat(fine, 1).asinh() * there[:, :1]  # linear for noise, a logarithm for signal
     levels = [(one.log10() / 2).expand_as(x[:, :1]) for one in (parts.level, parts.far_level)]
     return torch.cat([x[:, :3].clamp(-20, 20) * there, x[:, 3:], scaled, *levels], 1)
+
+
+@torch.no_grad()
+def _numbers(x: Planes, parts: _Parts) -> Float[Tensor, "batch number"]:
+    """The spectrum of the window, which tells red noise from a rough field: how strong each part is, and known."""
+    there = (x[:, 3:] > 0).float()
+    count = there[:, :1].sum((-1, -2)).clamp(min=1)
+    planes = torch.cat([parts.own, parts.far, parts.stripes], 1).float() * there[:, :1]
+    power = planes.square().sum((-1, -2)) / count
+    levels = torch.cat([parts.level, parts.far_level], 1).flatten(1)
+    return torch.cat([0.5 * (power + 1e-10).log10(), levels.log10(), x[:, 3:].float().mean((-1, -2))], 1)
 
 
 class _Residual(nn.Module):

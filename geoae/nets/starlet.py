@@ -1,7 +1,7 @@
 """The starlet transform of planes with gaps: bands of detail from fine to coarse, and what is left (no weights).
 
 Isotropic undecimated wavelets of Starck & Murtagh (Astronomical Image and Data Analysis, 2006, section 2.4), as a
-normalised convolution (Knutsson & Westin, 1993, doi:10.1109/CVPR.1993.341081): what is missing is left out of each mean.
+normalised convolution (Knutsson & Westin, 1993, doi:10.1109/CVPR.1993.341081): means leave out what is missing.
 """
 
 import torch

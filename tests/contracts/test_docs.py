@@ -19,7 +19,7 @@ from geoae.cli import app
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
-VERBS = ("denoise", "info", "models", "status", "train", "evaluate")
+VERBS = ("denoise", "encode", "decode", "info", "models", "status", "train", "evaluate")
 # what the README calls day.mseed: 30 s of three components that ObsPy ships
 DAY = "io/mseed/tests/data/fullseed.mseed"
 

@@ -14,21 +14,25 @@ PACKAGE = Path(__file__).parents[2] / "geoae"
 LEVELS = [
     {"nets", "losses", "windows", "scaling", "resample", "corrupt", "synthetic", "metrics", "baselines", "recipe",
      "errors", "timeaxis", "libmseed", "axes", "cf", "adapter", "blocks", "provenance", "runs", "_version",
-     "contracts", "context", "field_noise", "field_synthesis"},
+     "contracts", "context", "recipe_fields", "recipe_codes", "field_noise", "field_synthesis"},
     {"model", "readers", "writers", "catalog", "ledger", "checkpoint", "devices"},
-    {"infer", "infer_fields", "infer_codes", "training", "mixing", "field_mixing", "cluster", "validation",
+    {"infer", "infer_fields", "field_windows", "infer_codes", "coding", "training", "training_records", "training_fields", "training_codes",
+     "mixing", "field_data", "field_mixing", "cluster", "schedulers", "validation",
      "evaluation", "plot"},
-    {"jobs", "api"},
-    {"cli", "console", "tables", "__main__"},
+    {"jobs", "api", "api_codes"},
+    {"cli", "cli_codes", "console", "tables", "__main__"},
 ]  # fmt: skip
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 # room -> heavy libraries that its modules may load when they are imported, and when they are used
-AT_IMPORT = {"torch": {"nets", "losses", "training", "checkpoint"}}
+AT_IMPORT = {"torch": {"nets", "losses", "training", "training_records", "training_fields", "training_codes",
+                       "checkpoint"}}  # fmt: skip
 WHEN_USED = {
     "torch": {*AT_IMPORT["torch"], "model", "devices"},
     "obspy": {"readers", "writers", "api", "jobs"},
     "h5py": {"readers"},
-    "dask": {"readers", "writers", "infer"},
+    "dask": {"readers", "writers", "infer", "infer_fields", "infer_codes", "schedulers"},
+    "distributed": {"cluster", "schedulers"},
+    "dask_jobqueue": {"schedulers"},
     "zarr": {"readers", "writers", "infer"},
     "matplotlib": {"plot"},
 }
