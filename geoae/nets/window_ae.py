@@ -26,7 +26,7 @@ class WindowAEConfig:
     basis: int = 384
     """Components that a window is seen in."""
     experts: int = 24
-    """Sets of components; the first is that of all windows: no code is worse than one of those that is a number shorter."""
+    """Sets of components; the first is that of all windows: a code is no worse than one of those, a number shorter."""
     rounds: int = 12
     """Of `fit`: windows choose sets, sets follow their windows."""
     width: int = 128
