@@ -9,7 +9,10 @@ if TYPE_CHECKING:
     from geoae.api import denoise as denoise
     from geoae.api import info as info
     from geoae.api import models as models
+    from geoae.api_codes import decode as decode
+    from geoae.api_codes import encode as encode
     from geoae.api_latent import fit as fit
+    from geoae.invert.inverse import Inverse as Inverse
     from geoae.jobs.evaluate import evaluate as evaluate
     from geoae.jobs.train import train as train
     from geoae.latent.space import LatentSpace as LatentSpace
@@ -17,30 +20,39 @@ if TYPE_CHECKING:
     from geoae.model import load as load_model
     from geoae.readers import read as read
     from geoae.readers import read_records as read_records
+    from geoae.readers.codes import open_codes as open_codes
 
 _PUBLIC = {
+    "Inverse": "geoae.invert.inverse:Inverse",
     "LatentSpace": "geoae.latent.space:LatentSpace",
     "Model": "geoae.model:Model",
+    "decode": "geoae.api_codes:decode",
     "denoise": "geoae.api:denoise",
+    "encode": "geoae.api_codes:encode",
     "evaluate": "geoae.jobs.evaluate:evaluate",
     "fit": "geoae.api_latent:fit",
     "info": "geoae.api:info",
     "load_model": "geoae.model:load",
     "models": "geoae.api:models",
+    "open_codes": "geoae.readers.codes:open_codes",
     "read": "geoae.readers:read",
     "read_records": "geoae.readers:read_records",
     "train": "geoae.jobs.train:train",
 }
 __all__ = [
+    "Inverse",
     "LatentSpace",
     "Model",
     "__version__",
+    "decode",
     "denoise",
+    "encode",
     "evaluate",
     "fit",
     "info",
     "load_model",
     "models",
+    "open_codes",
     "read",
     "read_records",
     "train",

@@ -6,17 +6,21 @@
 import inspect
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import xarray as xr
 
-from geoae import infer
+from geoae import infer, infer_fields
+from geoae.cf import fields, grid_layout
 from geoae.devices import prepare
 from geoae.errors import InputError
 from geoae.jobs import inspect as look
 from geoae.jobs.clean import Options
 from geoae.jobs.denoise import denoise_files, denoise_stream
+from geoae.jobs.field_plan import listed
+from geoae.jobs.fields import MODEL
 from geoae.model import Model, load
 
 if TYPE_CHECKING:
@@ -29,6 +33,8 @@ def denoise(x: "Stream", **options: Any) -> "Stream": ...
 def denoise(x: "Trace", **options: Any) -> "Trace": ...
 @overload
 def denoise(x: xr.DataArray, **options: Any) -> xr.DataArray: ...
+@overload
+def denoise(x: xr.Dataset, **options: Any) -> xr.Dataset: ...
 @overload
 def denoise(x: xr.DataTree, **options: Any) -> xr.DataTree: ...
 @overload
@@ -46,18 +52,23 @@ def denoise(
     dry: float = 0.0,
     above_band: str = "pass",
     return_noise: bool = False,
+    dims: str | Sequence[str] = (),
+    force: bool = False,
     **file_options: Any,
 ) -> Any:
-    """Take the noise out of a recording; returns what it was given.
+    """Take the noise out of a recording or gridded field; returns what it was given.
 
     Parameters
     ----------
     x
         ObsPy Stream or Trace; DataArray (..., channel, time) or DataTree, as `geoae.read` gives; or the path of a file.
+        Fields are DataArrays with two horizontal dimensions, found by CF metadata, and any others; a Dataset, of which
+        all fields are denoised; or the path or URL of a file or store. Arrays on dask stay lazy.
     out
-        With a path only: the file to write; default ``INPUT.denoised.mseed`` beside the input.
+        With a path only: the file to write; default ``INPUT.denoised.mseed`` beside the input, of fields
+        ``INPUT.denoised.zarr``.
     model
-        Name of a shipped model, folder of a trained one, or a loaded `Model`.
+        Name of a shipped model, folder of a trained one, or a loaded `Model`; None: "seismic", for fields "grid".
     device
         "auto", "cpu", "cuda" or "mps".
     batch_size
@@ -70,12 +81,16 @@ def denoise(
         What lies above the model's band (50 Hz): "pass" or "remove".
     return_noise
         Return (signal, noise); their sum is the input to the rounding of its dtype. Not with a path: use `noise_out`.
+    dims
+        Names of the horizontal dimensions of a field, ("y", "x") or "y,x", where metadata does not tell.
+    force
+        Take a model that was trained on fields of other units or dimensions.
     **file_options
         With a path only: those of `geoae.jobs.denoise.denoise_files`.
 
     Returns
     -------
-    Stream, Trace, DataArray, DataTree or Path
+    Stream, Trace, DataArray, Dataset, DataTree or Path
         New; the input is left as it was. Traces that cannot be denoised come back unchanged, with a warning.
 
     Raises
@@ -88,30 +103,26 @@ def denoise(
     if isinstance(x, str | Path):
         if return_noise:
             raise InputError("return_noise is for data in memory; with a path, give noise_out=FILE.")
-        return _file(Path(x), out, options, file_options)
+        return _file(x, out, options, {**file_options, "dims": dims, "force": force})
     if out is not None or file_options:
         named = ", ".join(["out"] * (out is not None) + sorted(file_options))
         raise InputError(f"{named} go with the path of a file; for data in memory, write the result yourself.")
-    if isinstance(x, xr.DataArray | xr.DataTree):
-        loaded = prepare(load(model), device, threads)
-        if isinstance(x, xr.DataArray):
-            pair = _array(x, loaded, options)
-            return pair if return_noise else pair[0]
-        pairs = {node.path: _tree_arrays(node, loaded, options) for node in x.subtree if node.has_data}
-        if not pairs:
-            raise InputError("The DataTree holds no arrays, so there is nothing to denoise.")
-        trees = tuple(xr.DataTree.from_dict({k: p[i] for k, p in pairs.items()}) for i in (0, 1))
-        return trees if return_noise else trees[0]
+    if isinstance(x, xr.DataArray | xr.Dataset | xr.DataTree):
+        clean = _Cleaner(options, listed(dims), force)
+        work: Any = {xr.DataArray: clean.array, xr.Dataset: clean.data, xr.DataTree: clean.tree}
+        pair = next(do for kind, do in work.items() if isinstance(x, kind))(x)
+        return pair if return_noise else pair[0]
+    if dims or force:
+        raise InputError("dims and force are for fields; a Stream or Trace holds recordings.")
     if (obspy := sys.modules.get("obspy")) and isinstance(x, obspy.Stream | obspy.Trace):
         return denoise_stream(x, options, return_noise)
     hints = {
         "ndarray": "Wrap it: xarray.DataArray(x, dims=('channel', 'time'), attrs={'sampling_rate_hz': 100.0}).",
-        "Dataset": "Choose one of its variables: denoise(x['trace']).",
         "list": "Give one after the other, or join the traces: obspy.Stream(x).",
     }
     raise InputError(
-        f"denoise was given a {type(x).__name__}; it takes an ObsPy Stream or Trace, an xarray DataArray or DataTree "
-        f"with a 'time' dimension, or the path of a file. {hints.get(type(x).__name__, '')}".rstrip()
+        f"denoise was given a {type(x).__name__}; it takes an ObsPy Stream or Trace, an xarray DataArray, "
+        f"Dataset or DataTree, or the path of a file. {hints.get(type(x).__name__, '')}".rstrip()
     )
 
 
@@ -128,17 +139,83 @@ def models() -> list[str]:
     return [str(facts["contract"]["name"]) for facts in look.models()]
 
 
-def _array(x: xr.DataArray, model: Model, options: Options) -> tuple[xr.DataArray, xr.DataArray]:
-    return infer.denoise(x, model, dry=options.dry, batch=options.batch_size, above_band=options.above_band)
+class _Cleaner:
+    """Denoises arrays of either kind; a model is loaded when the first of its kind is there."""
+
+    def __init__(self, options: Options, dims: tuple[str, ...], force: bool) -> None:
+        self.options, self.dims, self.force = options, dims, force
+        self._models: dict[str, Model] = {}
+
+    def array(self, x: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+        """Signal and noise of a record or field."""
+        o = self.options
+        if _is_record(x, self.dims):
+            return infer.denoise(x, self._model("record"), dry=o.dry, batch=o.batch_size, above_band=o.above_band)
+        if "time" not in x.dims and not self.dims:
+            _check_known(x)
+        dims = self.dims or None
+        return infer_fields.denoise(x, self._model("field"), dims=dims, dry=o.dry, batch=o.batch_size, force=self.force)
+
+    def data(self, data: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
+        """All records and fields of a data set; what else it holds comes back as it is."""
+        found = [name for name in fields(data) if _has_channels(data[name]) or self._is_field(data[name])]
+        if not found:
+            raise InputError(
+                f"There is no record and no field on a grid, only {', '.join(map(str, data.variables)) or 'nothing'}. "
+                "Name the horizontal dimensions: dims=('y', 'x')."
+            )
+        pairs = {name: self.array(data[name]) for name in found}
+        return data.assign({k: v[0] for k, v in pairs.items()}), data.assign({k: v[1] for k, v in pairs.items()})
+
+    def tree(self, tree: xr.DataTree) -> tuple[xr.DataTree, xr.DataTree]:
+        """The same for each node of a tree."""
+        pairs = {node.path: self.data(node.to_dataset()) for node in tree.subtree if node.has_data}
+        if not pairs:
+            raise InputError("The DataTree holds no arrays, so there is nothing to denoise.")
+        signal, noise = (xr.DataTree.from_dict({k: p[i] for k, p in pairs.items()}) for i in (0, 1))
+        return signal, noise
+
+    def _model(self, kind: str) -> Model:
+        if kind not in self._models:
+            name = self.options.model or (MODEL if kind == "field" else None)
+            self._models[kind] = prepare(load(name), self.options.device, self.options.threads)
+        return self._models[kind]
+
+    def _is_field(self, x: xr.DataArray) -> bool:
+        try:
+            grid_layout(x, self.dims or None)
+        except InputError:
+            return False
+        return True
 
 
-def _tree_arrays(node: xr.DataTree, model: Model, options: Options) -> tuple[xr.Dataset, xr.Dataset]:
-    data = node.to_dataset()
-    pairs = {name: _array(array, model, options) for name, array in data.data_vars.items() if "time" in array.dims}
-    return data.assign({k: v[0] for k, v in pairs.items()}), data.assign({k: v[1] for k, v in pairs.items()})
+def _is_record(x: xr.DataArray, dims: tuple[str, ...]) -> bool:
+    """Whether an array is samples of a sensor along time, rather than a field."""
+    if dims or "time" not in x.dims:
+        return False
+    if _has_channels(x):
+        return True
+    try:
+        grid_layout(x)
+    except InputError:
+        return x.ndim < 3
+    return False
 
 
-def _file(path: Path, out: str | Path | None, options: Options, file_options: dict[str, Any]) -> Path:
+def _has_channels(x: xr.DataArray) -> bool:
+    """Whether an array says itself that it is a record, or several."""
+    return "time" in x.dims and ("channel" in x.dims or "sampling_rate_hz" in x.attrs)
+
+
+def _check_known(x: xr.DataArray) -> None:
+    """Raise InputError for an array that may be a record without its time as well as a field that nothing tells."""
+    try:
+        grid_layout(x)
+    except InputError as error:
+        raise InputError(f"{error} A record has samples along 'time'; this has dims {x.dims}.") from error
+
+
+def _file(path: str | Path, out: str | Path | None, options: Options, file_options: dict[str, Any]) -> Path:
     known = inspect.signature(denoise_files).parameters
     if unknown := sorted(file_options.keys() - known.keys()):
         raise InputError(f"denoise has no option {', '.join(unknown)}; with the path of a file there are also "

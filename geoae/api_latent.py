@@ -191,7 +191,7 @@ def _divided(values: Array, latent: int, groups: Any, block: float, hold_out: fl
             f"The models have shape {values.shape}; expected (n, cells) or (n, rows, columns). One large image to be "
             "cut needs shape=(rows, columns)."
         )
-    empty = np.isnan(values).reshape(len(values), -1).all(1)
+    empty = np.asarray(np.isnan(values).reshape(len(values), -1).all(1))
     values = values[~empty]
     if groups is not None and np.shape(groups)[:1] != empty.shape:
         raise InputError(

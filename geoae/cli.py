@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from geoae import cli_codes
 from geoae._version import __version__
 from geoae.console import NOTHING_LEFT, errors, fail, progress_bar, say, stop, warnings_in_one_line
 from geoae.errors import GeoAEError
 from geoae.runs import is_store
 
 if TYPE_CHECKING:
+    from geoae.jobs.field_summary import FieldSummary
     from geoae.jobs.summary import Summary
 
 app = typer.Typer(
@@ -25,7 +27,11 @@ app = typer.Typer(
     help="Clean and compress geoscience signals. `geoae denoise input.mseed` is the main job.",
 )
 Inputs = Annotated[
-    list[Path], typer.Argument(help="Recordings in any format that ObsPy reads.", show_default=False, readable=False)
+    list[str],  # not paths, which URLs would lose a slash as
+    typer.Argument(
+        help="Recordings that ObsPy reads, or fields (netCDF, zarr, GRIB); paths, URLs, names in data_catalog.yml.",
+        show_default=False,
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Print notes on formats and devices too.")]
@@ -47,7 +53,7 @@ def denoise(
             "-o",
             "--out",
             metavar="PATH",
-            help="File for all, folder for one file each, or a store, NAME.zarr. [INPUT.denoised.mseed]",
+            help="File for all, folder for one each, or store NAME.zarr; fields: .zarr or .nc. [INPUT.denoised.mseed]",
         ),
     ] = None,
     format_name: Annotated[
@@ -65,9 +71,16 @@ def denoise(
         str | None, typer.Option(metavar="TIME", help="Only from this time (UTC), such as 2010-09-01T12:30.")
     ] = None,
     end_time: Annotated[str | None, typer.Option(metavar="TIME", help="Only until this time (UTC), included.")] = None,
+    var: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only these variables of the fields; repeatable. [all]")
+    ] = None,
+    dims: Annotated[
+        str, typer.Option(metavar="Y,X", help="Horizontal dimensions of the fields, where metadata does not tell.")
+    ] = "",
     model: Annotated[
-        str, typer.Option(help="Name of a shipped model, or a folder that `geoae train` wrote.")
-    ] = "seismic",
+        str | None,
+        typer.Option(help="Name of a shipped model, or a folder that `geoae train` wrote. [seismic; of fields: grid]"),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     batch_size: Annotated[int, typer.Option(help="Windows a call of the net; changes speed, not results.")] = 16,
     threads: Annotated[int | None, typer.Option(help="CPU threads. [all that this process may use, at most 8]")] = None,
@@ -81,12 +94,30 @@ def denoise(
     plot: Annotated[
         Path | None, typer.Option(readable=False, help="Draw the first record before and after, as PNG, PDF or SVG.")
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHERE",
+            help="Who computes the blocks of a store: local, a dask scheduler (tcp://HOST:PORT), a jobqueue file.",
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes that compute the blocks of a store.")] = 1,
+    chunks: Annotated[
+        str, typer.Option(metavar="DIM=N,...", help="Samples of a chunk of the store, of fields. [about a million]")
+    ] = "",
+    shard: Annotated[int, typer.Option(metavar="N", help="Chunks in a file of the store, of fields.")] = 1,
+    append: Annotated[
+        bool, typer.Option("--append", help="Add to a store of fields what comes later in time.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Take a model that was trained on other units or dimensions.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that are there.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Take the noise out of recordings. Ids, times, rates, gaps and units come back as they came."""
+    """Take the noise out of recordings and fields. Ids, coordinates, times, gaps and units come back as they came."""
     with errors("what is done is kept: the same command goes on from there" if is_store(out) else NOTHING_LEFT):
         from geoae.jobs.clean import Options
         from geoae.jobs.denoise import denoise_files
@@ -96,7 +127,10 @@ def denoise(
             summary = denoise_files(
                 inputs, out, options, format_name=format_name.upper(), encoding=encoding.upper() if encoding else None,
                 ids=ids or (), start_time=start_time, end_time=end_time, noise_out=noise_out, plot=plot,
-                overwrite=overwrite, dry_run=dry_run, progress=progress, command=shlex.join(["geoae", *sys.argv[1:]]),
+                cluster=cluster, workers=workers, var=var or (), dims=dims, chunks=chunks,
+                shard=shard, append=append, force=force, overwrite=overwrite, dry_run=dry_run, progress=progress,
+                command=shlex.join(["geoae", *sys.argv[1:]]),
+                say=lambda line: None if quiet else say(f"geoae: note: {line}", err=True),
             )  # fmt: skip
         _print_summary(summary, dry_run, quiet, verbose)
 
@@ -231,6 +265,9 @@ def evaluate(
         say(text)
 
 
+cli_codes.register(app)
+
+
 def main() -> None:
     """Entry point of the `geoae` command."""
     # waiting threads that spin make a second busy process up to 16 times slower; must be set before torch is loaded
@@ -258,7 +295,7 @@ def _say_row(row: dict[str, Any]) -> None:
     say("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), err=True)
 
 
-def _print_summary(summary: "Summary", dry_run: bool, quiet: bool, verbose: bool) -> None:
+def _print_summary(summary: "Summary | FieldSummary", dry_run: bool, quiet: bool, verbose: bool) -> None:
     if not quiet:
         from geoae import tables
 

@@ -13,6 +13,20 @@ CHANNELS = 2 * VALUES
 """The same number again says how well each is known, from 0 (not at all) to 1."""
 
 
+def neighbours(index: int, n: int, far: int) -> tuple[int, int]:
+    """First and end of the slices that the far mean of one slice of n is taken of.
+
+    Near the ends of a series they are not fewer: the range moves inwards, so that the mean is as well known there.
+
+    Examples
+    --------
+    >>> neighbours(50, 100, 4), neighbours(1, 100, 4), neighbours(99, 100, 4), neighbours(0, 2, 4)
+    ((46, 55), (0, 9), (91, 100), (0, 2))
+    """
+    first = min(max(index - far, 0), max(n - 2 * far - 1, 0))
+    return first, min(first + 2 * far + 1, n)
+
+
 def halo(start: int, stop: int, n: int, far: int) -> slice:
     """Slices that the channels of slices start..stop of n depend on.
 
@@ -21,10 +35,12 @@ def halo(start: int, stop: int, n: int, far: int) -> slice:
     >>> halo(10, 12, 100, 4), halo(0, 1, 2, 16)
     (slice(6, 16, None), slice(0, 2, None))
     """
-    return slice(max(start - far, 0), min(stop + far, n))
+    return slice(neighbours(start, n, far)[0], neighbours(stop - 1, n, far)[1])
 
 
-def channels(block: Array, index: int, near: int, far: int) -> NDArray[np.float64]:
+def channels(
+    block: Array, index: int, near: int, far: int, *, origin: int = 0, n: int | None = None
+) -> NDArray[np.float64]:
     """Input of the net for one slice of a block of slices in their order in time.
 
     The means leave the slice itself out, so that their noise is not its noise. They are sums of the same numbers in the
@@ -35,9 +51,11 @@ def channels(block: Array, index: int, near: int, far: int) -> NDArray[np.float6
     block
         Shape (time, ..., y, x), NaN where missing; holds all neighbours there are.
     index
-        Which slice.
+        Which slice of the block.
     near, far
         Neighbours on either side that the two means are taken of.
+    origin, n
+        Where the block begins in its series, and how many slices that has; without `n` the block is all of it.
 
     Returns
     -------
@@ -45,11 +63,12 @@ def channels(block: Array, index: int, near: int, far: int) -> NDArray[np.float6
         Shape (..., 6, y, x): slice, near mean, far mean, NaN where there is none; then their weights: 1 where the
         slice has a value, and the share of neighbours (of 2 near, of 2 far) that have one.
     """
-    own = np.asarray(block[index], dtype=np.float64)
+    own, length, at = np.asarray(block[index], dtype=np.float64), len(block) if n is None else n, origin + index
     values, weights = [own], [np.isfinite(own).astype(np.float64)]
-    for reach in (near, far):
+    spans = ((max(at - near, 0), min(at + near + 1, length)), neighbours(at, length, far))
+    for (first, end), most in zip(spans, (2 * near, 2 * far), strict=True):
         total, count = np.zeros(own.shape), np.zeros(own.shape)
-        for other in range(max(index - reach, 0), min(index + reach + 1, len(block))):
+        for other in range(first - origin, end - origin):
             if other != index:
                 valid = np.isfinite(block[other])
                 if valid.all():
@@ -59,5 +78,5 @@ def channels(block: Array, index: int, near: int, far: int) -> NDArray[np.float6
                     np.add(total, block[other], out=total, where=valid)
                     count += valid
         values.append(np.divide(total, count, out=np.full(own.shape, np.nan), where=count > 0))
-        weights.append(count / max(2 * reach, 1))
+        weights.append(count / max(most, 1))
     return np.stack([*values, *weights], axis=-3)

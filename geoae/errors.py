@@ -41,6 +41,10 @@ class StoreError(GeoAEError, ValueError):
     """A store is unfinished, damaged, or was begun with other settings."""
 
 
+class ClusterError(GeoAEError, RuntimeError):
+    """Workers or their scheduler cannot be had, or are lost."""
+
+
 class UnknownNameError(GeoAEError, LookupError):
     """No model, net, reader or catalog entry has that name."""
 

@@ -126,7 +126,7 @@ class FieldMixer:
         """Clean slices, and which of them is to be denoised."""
         n = self.window.train_length
         if rng.random() < self.mix.drawn:
-            before, at, after = self._times(2 * self.window.far + 1 + int(rng.integers(0, 20)), rng)
+            before, at, after = self._times(2 * self.window.far + 1, rng)
             return field_synthesis.sequence(after - before, (n, n), rng), at - before
         x = self.fields[int(rng.choice(len(self.fields), p=self._share))]
         before, at, after = self._times(len(x), rng)
@@ -139,14 +139,14 @@ class FieldMixer:
 
     def _times(self, n: int, rng: Generator) -> tuple[int, int, int]:
         """First slice, the one to be denoised, and the end of its neighbours."""
-        at, reach = int(rng.integers(0, n)), self.window.far
+        at = int(rng.integers(0, n))
         if rng.random() < self.mix.alone:
             return at, at, at + 1
         if rng.random() < 0.3:  # short series
-            before, after = (int(rng.integers(0, reach + 1)) for _ in range(2))
-        else:
-            before = after = reach
-        return max(at - before, 0), at, min(at + after + 1, n)
+            before, after = (int(rng.integers(0, self.window.far // 2 + 1)) for _ in range(2))
+            return max(at - before, 0), at, min(at + after + 1, n)
+        first, end = context.neighbours(at, n, self.window.far)
+        return first, at, end
 
     def _place(self, x: Array, rng: Generator) -> Cut:
         """Cut of the training window out of slices, enlarged or thinned; beyond the grid is nothing."""

@@ -27,10 +27,14 @@ def white(x: Array, rng: Generator) -> Array:
 
 
 def red(x: Array, rng: Generator) -> Array:
-    """Correlated in space: power falls as wavenumber^-slope with slopes up to 3, over the plane of the noise."""
+    """Correlated in space: power falls as wavenumber^-slope with slopes up to 2.4: less than those of fields.
+
+    Often a part of a larger plane, as a window of a large grid sees it: with offsets and slopes of its own.
+    """
     stretch = 1.0 if rng.random() < 0.7 else rng.uniform(1, 3)
-    slope, angle = rng.uniform(0.3, 3.0), rng.uniform(0, np.pi)
-    return many(len(x), lambda k: power_law((k, *x.shape[1:]), slope, rng, stretch, angle), rng)
+    slope, angle = rng.uniform(1.2, 2.4) if rng.random() < 0.7 else rng.uniform(0.3, 1.2), rng.uniform(0, np.pi)
+    part = 0.8 if rng.random() < 0.5 else 0.35
+    return many(len(x), lambda k: power_law((k, *x.shape[1:]), slope, rng, stretch, angle, part), rng)
 
 
 def blurred(x: Array, rng: Generator) -> Array:
@@ -79,7 +83,7 @@ def outliers(x: Array, rng: Generator) -> Array:
 
 
 _KINDS: tuple[tuple[float, Callable[[Array, Generator], Array]], ...] = (
-    (0.34, white), (0.22, red), (0.05, blurred), (0.19, striped), (0.17, speckle), (0.03, outliers),
+    (0.3, white), (0.26, red), (0.05, blurred), (0.2, striped), (0.16, speckle), (0.03, outliers),
 )  # fmt: skip
 
 

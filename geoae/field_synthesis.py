@@ -23,14 +23,18 @@ def normalised(x: Array) -> Array:
     return x / np.where(spread > 0, spread, 1.0)
 
 
-def power_law(shape: tuple[int, ...], slope: float, rng: Generator, stretch: float = 1.0, angle: float = 0.0) -> Array:
+def power_law(
+    shape: tuple[int, ...], slope: float, rng: Generator, stretch: float = 1.0, angle: float = 0.0, part: float = 0.8
+) -> Array:
     """Gaussian fields whose power falls as wavenumber^-slope, unit variance, over the last two of the axes `shape`.
 
-    Turbulence has slopes of 8/3 (its surface quasi-geostrophic kind) to 4 on a plane, topography about 3. `stretch`
-    above 1 draws the field out along `angle`.
+    On a plane geophysical fields have slopes from about 3 (topography, sea surface temperature) over 4 (geostrophic
+    turbulence) to 8 (smoothed analyses). `stretch` above 1 draws the field out along `angle`. They are cut from a plane
+    of which they are a `part` along each axis; below a half they keep the mean and the slopes that the larger plane
+    gives them, at unit variance there.
     """
     # drawn on a larger plane: the part that is kept does not close on itself
-    ny, nx = (fft.next_fast_len(n + max(n // 4, 8), real=True) for n in shape[-2:])
+    ny, nx = (fft.next_fast_len(max(round(n / part), n + 8), real=True) for n in shape[-2:])
     ky, kx = np.fft.fftfreq(ny)[:, None], np.fft.rfftfreq(nx)
     along, across = kx * np.cos(angle) + ky * np.sin(angle), ky * np.cos(angle) - kx * np.sin(angle)
     k = np.hypot(along * stretch, across / stretch)
@@ -38,6 +42,9 @@ def power_law(shape: tuple[int, ...], slope: float, rng: Generator, stretch: flo
     amplitude = (k ** (-slope / 2)).astype(np.float32)
     white = rng.standard_normal((*shape[:-2], ny, nx), dtype=np.float32)
     x = fft.irfft2(fft.rfft2(white) * amplitude, s=(ny, nx))
+    if part < 0.5:
+        spread = x.std(axis=(-1, -2), keepdims=True)
+        return x[..., : shape[-2], : shape[-1]] / np.where(spread > 0, spread, 1.0)
     return normalised(x[..., : shape[-2], : shape[-1]])
 
 
@@ -73,12 +80,12 @@ def zonal(shape: Shape, rng: Generator) -> Array:
     axis = int(rng.random() < 0.3)
     t = np.linspace(-1, 1, shape[axis]) * rng.uniform(0.2, 1.5) + rng.uniform(-1, 1)
     profile = sum(rng.normal() / k**1.5 * np.cos(np.pi * k * t + rng.uniform(0, 6)) for k in range(1, 6))
-    return normalised(np.expand_dims(profile, 1 - axis) + rng.uniform(0, 0.6) * smooth(shape, (2.0, 5.0), rng))
+    return normalised(np.expand_dims(profile, 1 - axis) + rng.uniform(0, 0.6) * smooth(shape, (3.2, 6.5), rng))
 
 
 def plates(shape: Shape, rng: Generator) -> Array:
     """Regions of constant value with sharp borders, as of facies, land use or soils."""
-    layers = [power_law(shape, rng.uniform(2.5, 4.5), rng) for _ in range(int(rng.integers(1, 4)))]
+    layers = [power_law(shape, rng.uniform(3.4, 5.5), rng) for _ in range(int(rng.integers(1, 4)))]
     x = sum(rng.normal() * np.digitize(layer, np.sort(rng.normal(size=int(rng.integers(1, 4))))) for layer in layers)
     return normalised(np.asarray(x, dtype=np.float64))
 
@@ -86,14 +93,14 @@ def plates(shape: Shape, rng: Generator) -> Array:
 def fronts(shape: Shape, rng: Generator) -> Array:
     """Steep borders between flat regions."""
     sharp = 10 ** rng.uniform(0, 1.3)
-    x = np.tanh(sharp * (power_law(shape, rng.uniform(2.5, 5.0), rng) - rng.normal()))
-    return normalised(x + rng.uniform(0, 0.5) * smooth(shape, (1.5, 4.5), rng))
+    x = np.tanh(sharp * (power_law(shape, rng.uniform(3.4, 6.0), rng) - rng.normal()))
+    return normalised(x + rng.uniform(0, 0.5) * smooth(shape, (3.2, 6.0), rng))
 
 
 def vortices(shape: Shape, rng: Generator) -> Array:
     """Eddies and jets: a sum of bumps of all sizes."""
     y, x = np.meshgrid(np.arange(shape[0]), np.arange(shape[1]), indexing="ij")
-    total = rng.uniform(0, 1) * smooth(shape, (3.0, 5.0), rng)
+    total = rng.uniform(0, 1) * smooth(shape, (3.2, 6.5), rng)
     for _ in range(int(rng.integers(2, 15))):
         size = 2 * 10 ** rng.uniform(0, 1.1)
         a, b = (y - rng.uniform(0, shape[0])) / size, (x - rng.uniform(0, shape[1])) / size / rng.uniform(0.5, 2)
@@ -104,7 +111,7 @@ def vortices(shape: Shape, rng: Generator) -> Array:
 
 def skewed(shape: Shape, rng: Generator) -> Array:
     """Non-negative fields with peaks, as rain, plankton or hydraulic conductivity."""
-    x = smooth(shape, (2.0, 4.5), rng)
+    x = smooth(shape, (3.2, 5.5), rng)
     if rng.random() < 0.5:
         return normalised(np.exp(rng.uniform(0.5, 1.5) * x))
     return normalised(np.maximum(x - rng.uniform(-1, 1), 0) ** rng.uniform(0.7, 1.5))
@@ -112,8 +119,8 @@ def skewed(shape: Shape, rng: Generator) -> Array:
 
 def ridges(shape: Shape, rng: Generator) -> Array:
     """Valleys and crests, as of topography."""
-    x = np.abs(power_law(shape, rng.uniform(2.5, 4), rng))
-    return normalised(rng.choice([-1, 1]) * x + rng.uniform(0, 1) * smooth(shape, (2.0, 4.0), rng))
+    x = np.abs(power_law(shape, rng.uniform(3.2, 5.0), rng))
+    return normalised(rng.choice([-1, 1]) * x + rng.uniform(0, 1) * smooth(shape, (3.2, 5.0), rng))
 
 
 def waves(shape: Shape, rng: Generator) -> Array:
@@ -127,7 +134,7 @@ def waves(shape: Shape, rng: Generator) -> Array:
 
 
 _KINDS: tuple[tuple[float, Callable[[Shape, Generator], Array]], ...] = (
-    (0.25, lambda shape, rng: smooth(shape, (2.0, 7.0), rng)),
+    (0.3, lambda shape, rng: smooth(shape, (3.2, 8.0), rng)),
     (0.2, zonal),
     (0.08, plates),
     (0.12, fronts),
@@ -148,24 +155,27 @@ def field(shape: Shape, rng: Generator) -> Array:
 def sequence(n: int, shape: Shape, rng: Generator) -> Array:
     """`n` fields in time (n, y, x): one that stays, a trend or season of it, and surfaces that come and go."""
     lasting = field(shape, rng)
-    t = np.arange(n) - n / 2
-    out = np.broadcast_to(lasting, (n, *shape)).astype(np.float64)
+    t = np.arange(n, dtype=np.float32) - n / 2
+    out = np.repeat(lasting[None].astype(np.float32), n, axis=0)
     if n == 1:
         return out
     if rng.random() < 0.5:
         course = t / n if rng.random() < 0.5 else np.cos(2 * np.pi * t / rng.uniform(3, 40) + rng.uniform(0, 6))
-        out += 10 ** rng.uniform(-1.5, 0) * course[:, None, None] * field(shape, rng)
+        out += course[:, None, None] * (10 ** rng.uniform(-1.5, 0) * field(shape, rng)).astype(np.float32)
     if rng.random() < 0.9:
         memory = float(rng.choice([0.0, 0.0, rng.uniform(0, 0.98)]))
-        slope = rng.uniform(2.0, 5.5)
+        slope = rng.uniform(3.2, 6.5)
         if memory:
             weather = power_law((n, *shape), slope, rng)
             for i in range(1, n):
-                weather[i] = memory * weather[i - 1] + np.sqrt(1 - memory**2) * weather[i]
+                weather[i] = memory * weather[i - 1] + (1 - memory**2) ** 0.5 * weather[i]
         else:
             weather = many(n, lambda k: power_law((k, *shape), slope, rng), rng)
-        strength = np.exp(0.5 * power_law(shape, 4.0, rng)) if rng.random() < 0.5 else 1.0
-        out += 10 ** rng.uniform(-1.8, 0.3) * strength * weather
+        strength = 10 ** rng.uniform(-2.0, 0.0)
+        if rng.random() < 0.5:
+            strength = (strength * np.exp(0.5 * power_law(shape, 4.0, rng))).astype(np.float32)
+        weather *= strength
+        out += weather
     if rng.random() < 0.15:  # what moves: neighbours are shifted copies
         speed = rng.normal(size=2) * 1.5
         out = np.stack([_shifted(one, speed * i) for one, i in zip(out, t, strict=True)])

@@ -258,7 +258,7 @@ def load(name_or_folder: str | Path | Model | None = None) -> Model:
         raise ModelFileError(f"{folder / CARD} does not describe a net: {error} A newer geoae may read it.") from error
     _fill(net, raw, folder, facts["net"])
     contract, scaler = contracts.from_json(facts["kind"], facts["contract"]), _SCALERS[facts["kind"]][0]
-    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in facts["scaler"].items()}
+    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in facts["scaler"].items()}
     found = Model(contract, facts["net"], facts["config"], net.eval(), scaler(**settings), sha[:12], folder=folder)
     if isinstance(contract, PriorContract) and contract.companions_sha256:
         found.companions = _read_companions(folder, contract.companions_sha256)

@@ -69,7 +69,7 @@ class PriorModels:
         return tuple(self.some.shape[1:])
 
 
-def from_models(models: Array, groups: Array | None, share: float, n_held_out: int, seed: int) -> PriorModels:
+def from_models(models: Array, groups: NDArray[Any] | None, share: float, n_held_out: int, seed: int) -> PriorModels:
     """Divide models (n, *shape); those of one group stay on one side.
 
     Parameters

@@ -25,8 +25,8 @@ class FieldScaler:
     """Remove the mean of each window's first channel and divide by its standard deviation, over what is not missing.
 
     The first `channels` channels hold values of the field (its own, means of its neighbours in time) and are scaled
-    alike; those that follow say how well each is known and stay as they are. A constant window has gain 0, so that whatever a net makes of its zeros,
-    nothing is taken from it.
+    alike; those that follow say how well each is known and stay as they are. A constant window has gain 0, so that
+    whatever a net makes of its zeros, nothing is taken from it.
     """
 
     axes: int = 2

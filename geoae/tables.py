@@ -7,13 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from geoae.jobs.field_summary import FieldSummary
     from geoae.jobs.inspect import Content
     from geoae.jobs.summary import Summary
     from geoae.ledger import Status
 
 
-def summary(done: "Summary", dry_run: bool) -> str:
-    """One line for each trace of a run."""
+def summary(done: "Summary | FieldSummary", dry_run: bool) -> str:
+    """One line for each trace, or variable, of a run."""
+    from geoae.jobs.summary import Summary
+
+    return _traces(done, dry_run) if isinstance(done, Summary) else _variables(done, dry_run)
+
+
+def _traces(done: "Summary", dry_run: bool) -> str:
     table = _table("trace", "samples", "gaps", *([] if dry_run else ["rms in", "rms out", "removed (dB)", "took (s)"]))
     for line in done.lines:
         values = [_number(line.rms_in, ".4g"), line.state or _number(line.rms_out, ".4g")]
@@ -23,7 +30,18 @@ def summary(done: "Summary", dry_run: bool) -> str:
     return _text(table) if dry_run else f"{_text(table)}\n{about}"
 
 
-def outputs(done: "Summary", dry_run: bool) -> str:
+def _variables(done: "FieldSummary", dry_run: bool) -> str:
+    counted = [] if dry_run else ["missing", "std before", "std removed"]
+    table = _table("variable", "dimensions", "slices", *counted, "units")
+    for row in done.rows:
+        values = [_number(100 * row.missing, ".1f") + "%", _number(row.spread, ".4g"), _number(row.removed, ".4g")]
+        values = [value.replace("-%", "-") for value in values]
+        table.add_row(row.name, row.dims, f"{row.slices:,}", *([] if dry_run else values), row.units)
+    about = "slices: over the horizontal dimensions; std: standard deviation over all that is not missing"
+    return _text(table) if dry_run else f"{_text(table)}\n{about}"
+
+
+def outputs(done: "Summary | FieldSummary", dry_run: bool) -> str:
     """What a run wrote, by which model, in which time."""
     shown = [str(p) for p in done.outputs[:3]]
     more = [f"{len(done.outputs) - 3} more"] if len(done.outputs) > 3 else []
@@ -59,8 +77,10 @@ def models(cards: Iterable[Mapping[str, Any]]) -> str:
     table = _table("model", "digest", "rate Hz", "takes Hz", "what for")
     for facts in cards:
         c = facts["contract"]
-        low, high = c["rate_range_hz"]
-        table.add_row(c["name"], facts["weights_sha256"][:12], f"{c['rate_hz']:g}", f"{low:g}-{high:g}", c["summary"])
+        rates = ("-", "-")  # of fields, and of codes, which are of any rate
+        if "rate_range_hz" in c:
+            rates = f"{c['rate_hz']:g}", "{:g}-{:g}".format(*c["rate_range_hz"])
+        table.add_row(c["name"], facts["weights_sha256"][:12], *rates, c["summary"])
     return _text(table)
 
 

@@ -127,7 +127,7 @@ class _Windows:
         weight = o.beta * (min((step + 1) / o.anneal_steps, 1.0) if o.anneal_steps else 1.0)
         draw = np.random.default_rng((o.seed, 1, index)).standard_normal(self.latent, dtype=np.float32)
         shown = show(self.rule.apply(np.asarray(self.models[index], dtype=np.float64)), draw)
-        return shown, np.float32([weight]), np.float32([self.log_variance])
+        return shown, np.array([weight], np.float32), np.array([self.log_variance], np.float32)
 
 
 def show(x: Array, draw: Array | None = None) -> NDArray[np.float32]:
@@ -172,7 +172,7 @@ def finish(made: Model, models: PriorModels, recipe: PriorRecipe) -> None:
         net.whiten(means.mean(0), covariance + 1e-9 * torch.eye(len(covariance)))
     if net.likelihood == "bernoulli":
         _sharpen(made, recipe.max_grey)
-    mask = ~np.isnan(models.some).all(0)
+    mask = np.asarray(~np.isnan(models.some).all(0))
     made.companions = {"mask": mask.astype(np.uint8), "held_out": models.held_out.astype(np.float32)}
     linear = _components(models, rule, net.latent)
     basis, offset = (p.detach().numpy().copy() for p in (linear.from_code.weight, linear.from_code.bias))

@@ -142,7 +142,8 @@ def fit(kind: str | dict[str, Any] | Transform, models: Array) -> Transform:
     values = values[~np.isnan(values)]
     if not values.size:
         raise InputError("The models hold no value that is not NaN, so there is nothing to learn.")
-    found = replace(Transform(), **{k: tuple(v) if isinstance(v, list) else v for k, v in wanted.items()})
+    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in wanted.items()}
+    found = replace(Transform(), **settings)
     if not found.low < found.high:
         raise InputError(f"transform: low {found.low:g} must be below high {found.high:g}.")
     if found.kind == "normal-score" and not found.knots:

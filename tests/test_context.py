@@ -23,7 +23,7 @@ def test_any_block_that_holds_the_neighbours_gives_the_same(n, near, more, data)
     stop = data.draw(st.integers(start + 1, n))
     read = context.halo(start, stop, n, far)
     for index in range(start, stop):
-        part = context.channels(x[read], index - read.start, near, far)
+        part = context.channels(x[read], index - read.start, near, far, origin=read.start, n=n)
         np.testing.assert_array_equal(part, context.channels(x, index, near, far))
 
 

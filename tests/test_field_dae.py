@@ -5,6 +5,8 @@ import torch
 from torch import nn
 
 from geoae import nets
+from geoae.nets.field_dae import MASKS, _parts
+from geoae.nets.starlet import WHITE, lines, starlet
 
 SMALL = {"width": 8, "middle": 8, "deep": 8, "blocks": 1}
 
@@ -32,10 +34,28 @@ def test_any_multiple_of_eight(size):
     assert out.isfinite().all()
 
 
-def test_untrained_it_gives_the_slice_back():
-    """The last layer starts at zero, so training starts at doing nothing."""
-    x = stack()
-    torch.testing.assert_close(nets.build("field-dae", SMALL)(x), x[:, :1], rtol=0, atol=0)
+def taken(x: torch.Tensor) -> torch.Tensor:
+    parts = _parts(x)
+    return torch.cat([parts.own, parts.far, parts.stripes], 1).sum(1, keepdim=True)
+
+
+def test_without_masks_and_corrections_the_slice_comes_back():
+    """Everything that is taken away goes through the last layer."""
+    made, x = nets.build("field-dae", SMALL), stack()
+    nn.init.constant_(made.tail.bias[: 4 * MASKS], -40)
+    torch.testing.assert_close(made(x), x[:, :1] + 0.05 * taken(x), rtol=0, atol=1e-5)
+
+
+def test_all_masks_leave_the_smoothest_part():
+    """Bands and rest of a slice without gaps and neighbours sum up to it: what stays when all bands go is smooth."""
+    made, x = nets.build("field-dae", SMALL), torch.zeros(1, 6, 64, 64)
+    x[:, 0], x[:, 3] = torch.randn(64, 64, generator=torch.Generator().manual_seed(0)), 1
+    with torch.no_grad():
+        made.tail.bias[: 4 * MASKS] = 40
+        made.tail.bias[4 * (MASKS - 2) : 4 * MASKS] = -40  # stripes
+        left = made(x)
+    assert left.std() < 0.08
+    assert left.mean() == pytest.approx(float(x[:, 0].mean()), abs=0.05)
 
 
 def test_windows_of_a_batch_do_not_know_of_each_other():
@@ -69,3 +89,43 @@ def test_blank_windows_and_faint_noise_are_finite():
         for scale in (0.0, 1e-8, 1e5):
             assert made(torch.cat([scale * x[:, :3], x[:, 3:]], 1)).isfinite().all()
         assert made(torch.zeros_like(x)).isfinite().all()
+
+
+def gappy(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    draw = torch.Generator().manual_seed(seed)
+    return torch.randn(3, 1, 48, 56, generator=draw), (torch.rand(3, 1, 48, 56, generator=draw) > 0.4).float()
+
+
+def test_bands_sum_up_to_the_plane():
+    """With gaps and without; what is in a gap changes nothing outside it."""
+    x, weight = gappy()
+    for count in (weight, torch.ones_like(weight)):
+        bands, rest = starlet(x, count)
+        torch.testing.assert_close(bands.sum(1, keepdim=True) + rest, x, rtol=0, atol=1e-5)
+    bands, _ = starlet(x, weight)
+    other, _ = starlet(torch.where(weight > 0, x, 1e3), weight)
+    assert ((bands - other).abs() * weight).max() < 1e-4
+
+
+def test_white_noise_has_the_bands_that_the_table_says():
+    """Away from the edges, to a few per cent; the last band hardly fits into the plane."""
+    x = torch.randn(40, 1, 128, 128, generator=torch.Generator().manual_seed(1))
+    bands, _ = starlet(x, torch.ones_like(x))
+    found = bands[..., 40:-40, 40:-40].std((0, 2, 3)).numpy()
+    assert found[:5] == pytest.approx(WHITE[:5], rel=0.06)
+
+
+def test_constants_have_no_detail():
+    """Whatever the gaps are."""
+    x, weight = gappy()
+    bands, rest = starlet(torch.full_like(x, 3.0), weight)
+    assert bands.abs().max() < 1e-5
+    torch.testing.assert_close(rest, torch.full_like(rest, 3.0))
+
+
+def test_lines_tell_rows_from_columns():
+    """Stripes along x are in the first plane."""
+    rows = torch.randn(1, 1, 64, 1, generator=torch.Generator().manual_seed(2)).expand(1, 1, 64, 64)
+    for x, place in ((rows, 0), (rows.mT, 1)):
+        found = lines(x, torch.ones_like(x)).std((0, 2, 3))
+        assert found[place] > 5 * found[1 - place]

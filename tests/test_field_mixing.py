@@ -101,7 +101,7 @@ def test_hidden_points_hold_another_value():
 
 
 def test_recorded_noise_is_used():
-    """Of a file that holds two values, windows have those two values beside the clean field's one, each slice its own."""
+    """Of a file that holds two values, windows have those two beside the clean field, each slice its own."""
     rng = np.random.default_rng(0)
     step = np.where(np.arange(40) < 20, 0.0, 100.0)
     clean, noise = [np.broadcast_to(step, (5, 40, 40)).copy()], [(rng.random((6, 20, 50)) < 0.5).astype(float)]

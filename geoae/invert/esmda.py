@@ -50,8 +50,10 @@ def ensemble(
     """
     if n_steps < 1:
         raise InputError(f"n_steps is {n_steps}; data are taken in at least once.")
-    state = checkpoints.read(checkpoint, identity) or {"z": start, "step": np.array(0), "n_lost": np.array(0)}
-    z, lost = state["z"], int(state["n_lost"])
+    fresh = {"z": start, "step": np.array(0), "n_lost": np.array(0)}
+    state: dict[str, Any] = dict(checkpoints.read(checkpoint, identity) or fresh)
+    z: Array = state["z"]
+    lost = int(state["n_lost"])
     for step in range(int(state["step"]), n_steps):
         if clock.over:
             kept = f" Its state is in {checkpoint}: the same call goes on from there." if checkpoint else ""

@@ -58,7 +58,7 @@ def _images(p: "Posterior", truth: Any) -> "Figure":
     figure = _figure(1.9 * n + 0.6, float(np.clip(1.7 * height / width, 1.2, 5)) + 0.8)
     axes = np.atleast_1d(figure.subplots(1, n, sharex=True, sharey=True))
     reach = p.mean() if truth is None else np.stack([truth, p.mean()])
-    shown = None
+    shown: Any = None
     for axis, (name, values) in zip(axes, panels, strict=False):
         shown = axis.imshow(values, vmin=np.nanmin(reach), vmax=np.nanmax(reach), cmap="viridis", aspect="auto")
         axis.set_title(name, fontsize=9)

@@ -156,7 +156,7 @@ class Inverse:
         if method not in METHODS:
             raise InputError(f"method is {method!r}; choose {', '.join(METHODS)}.")
         solver = {"map": self._map, "laplace": self._laplace, "esmda": self._esmda, "mcmc": self._mcmc}[method]
-        known = {"map": _MODE, "laplace": _MODE, "esmda": _ESMDA, "mcmc": {**_MCMC, **_MODE}}[method]
+        known = _OPTIONS[method]
         if unknown := sorted(options.keys() - known.keys()):
             raise InputError(f"solve({method!r}) has no option {', '.join(unknown)}; it has {', '.join(known)}.")
         seed, clock = self.seed if seed is None else seed, Clock(time_limit_s)
@@ -297,6 +297,9 @@ class Inverse:
 _MODE = {"n_starts": 1, "n_steps": STEPS}
 _ESMDA = {"n_members": 200, "n_steps": 4}
 _MCMC = {"sampler": None, "n_chains": 4, "n_warmup": 150}
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "map": _MODE, "laplace": _MODE, "esmda": _ESMDA, "mcmc": {**_MCMC, **_MODE}
+}  # fmt: skip
 
 
 def _about(mode: Mode) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def hamiltonian(
     x, at = state["x"], int(state["at"])
     draws, data = list(state["draws"]), list(state["data"])
     averaging, accepted = DualAveraging(d, state["averaging"]), state["accepted"].copy()
-    here = energy(x)
+    here: tuple[Array, ...] = energy(x)
     while at < n_warmup + n_draws and not clock.over:
         rng = np.random.default_rng([seed, 1 + at])
         step = averaging.step if at < n_warmup else averaging.mean_step

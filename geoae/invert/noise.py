@@ -31,7 +31,9 @@ class Noise:
 
     @cached_property
     def _factor(self) -> Array:
-        return np.sqrt(self.covariance) if self.covariance.ndim == 1 else np.linalg.cholesky(self.covariance)
+        if self.covariance.ndim == 1:
+            return np.sqrt(self.covariance)
+        return np.asarray(np.linalg.cholesky(self.covariance), dtype=np.float64)
 
     @cached_property
     def dense(self) -> Array:

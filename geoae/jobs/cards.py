@@ -9,6 +9,7 @@ from geoae.field_data import find_files
 from geoae.model import Model
 from geoae.readers.seisbench import SeisBenchSet, open_set
 from geoae.recipe import AnyRecipe, Recipe
+from geoae.recipe_codes import CodeRecipe
 from geoae.recipe_fields import FieldRecipe
 from geoae.recipe_priors import PriorRecipe
 
@@ -17,6 +18,11 @@ def sources(recipe: AnyRecipe, folder: Path) -> dict[str, Any]:
     """Digest, size, sources and licences of what a recipe trains on, for the model's provenance."""
     if isinstance(recipe, Recipe):
         return {side: describe(open_set(folder / side)) for side in ("events", "noise")}
+    if isinstance(recipe, CodeRecipe) and recipe.data.records:
+        return {name: describe(open_set(folder / name)) for name in recipe.data.records}
+    if isinstance(recipe, CodeRecipe):
+        found = [*find_files(folder, recipe.data.files, recipe.data.exclude)]
+        return {"files": {p.name: _digest(p) for p in found}}
     if isinstance(recipe, FieldRecipe) and recipe.data.files:
         held_out = (*recipe.data.exclude, *recipe.data.validation, *recipe.data.noise)
         found = [*find_files(folder, recipe.data.files, held_out)]
@@ -43,8 +49,8 @@ def describe(data: SeisBenchSet) -> dict[str, Any]:
 def card(trained: Model, recipe: AnyRecipe, scores: str = "") -> str:
     """The card of a model, in Markdown."""
     p = trained.contract.provenance
-    others = _of_priors if isinstance(recipe, PriorRecipe) else _of_fields
-    data, held_out, scored = (_of_records if isinstance(recipe, Recipe) else others)(recipe, p)
+    told = {Recipe: _of_records, CodeRecipe: _of_codes, PriorRecipe: _of_priors}.get(type(recipe), _of_fields)
+    data, held_out, scored = told(recipe, p)
     lines = [
         f"# {trained.name}", "", trained.contract.summary, "", "## Training data", "", *data, *held_out, "",
         "## Scores", "", scores or scored, "", "## Limits", "", recipe.limits or "None stated in the recipe.",
@@ -54,13 +60,18 @@ def card(trained: Model, recipe: AnyRecipe, scores: str = "") -> str:
     return "\n".join(lines)
 
 
-def _of_records(recipe: Any, p: dict[str, Any]) -> tuple[list[str], list[str], str]:
+def _of_sets(sets: dict[str, Any]) -> list[str]:
     lines = []
-    for side, facts in p.get("data", {}).items():
+    for side, facts in sets.items():
         lines += [f"{facts['records']} {side} records from {facts['stations']} stations "
                   f"(metadata SHA-256 {facts['metadata_sha256'][:12]}). Licences and sources:", ""]  # fmt: skip
         lines += [f"- {n} records: {licence}" for licence, n in facts["licences"].items()]
         lines += [""]
+    return lines
+
+
+def _of_records(recipe: Any, p: dict[str, Any]) -> tuple[list[str], list[str], str]:
+    lines = _of_sets(p.get("data", {}))
     split = recipe.split
     held_out = (
         f"Stations with crc32(NET.STA) % {split.modulus} == {split.remainder} were not trained on; scores are theirs."
@@ -69,6 +80,19 @@ def _of_records(recipe: Any, p: dict[str, Any]) -> tuple[list[str], list[str], s
         f"Median SI-SDR improvement on {split.n_windows} validation mixtures at -10 to 15 dB: "
         f"{p['validation_si_sdr_improvement_db']} dB (step {p['step']})."
     )  # fmt: skip
+
+
+def _of_codes(recipe: Any, p: dict[str, Any]) -> tuple[list[str], list[str], str]:
+    split, data = recipe.split, p.get("data", {})
+    scored = f"Mean over {recipe.draw.n_validation} windows of signal over error, whole codes: "
+    scored += f"{p.get('validation_reconstruction_db')} dB (step {p['step']})."
+    if recipe.data.records:
+        held_out = f"Stations with crc32(NET.STA) % {split.modulus} == {split.remainder} were not trained on."
+        return _of_sets(data), [held_out], scored
+    lines = [f"- {name} (SHA-256 {sha[:12]})" for name, sha in data.get("files", {}).items()]
+    lines += [f"- drawn fields: {100 * recipe.draw.drawn:g} % of the windows"] if recipe.draw.drawn else []
+    held_out = f"Not trained on: one slice in time of {split.modulus}" + "".join(f", {e}" for e in recipe.data.exclude)
+    return [*lines, ""], [f"{held_out}."], scored
 
 
 def _of_fields(recipe: Any, p: dict[str, Any]) -> tuple[list[str], list[str], str]:

@@ -1,21 +1,26 @@
-"""Denoise recordings: any number of files to files, or an ObsPy Stream to a Stream."""
+"""Denoise recordings, any number of files to files or an ObsPy Stream to a Stream; fields are passed on."""
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae import catalog, infer
+from geoae import infer
+from geoae.cluster import on_workers
 from geoae.devices import prepare
 from geoae.errors import InputError, OutputError
 from geoae.jobs.clean import Drawing, Options, Progress, clean
-from geoae.jobs.inputs import above, once, scan
+from geoae.jobs.field_plan import FieldOptions, chunk_sizes, listed
+from geoae.jobs.field_source import FieldSource
+from geoae.jobs.field_summary import FieldSummary
+from geoae.jobs.fields import denoise_fields, target_for
+from geoae.jobs.inputs import above, once, scan, sort_out
 from geoae.jobs.outputs import Files, Memory, plan
-from geoae.jobs.store import Input, denoise_store, refuse_file_options
+from geoae.jobs.store import Input, Workers, denoise_store, refuse_file_options
 from geoae.jobs.summary import Ledger, Summary, Trace
 from geoae.model import Model, load
 from geoae.readers import traces
@@ -24,7 +29,7 @@ from geoae.writers.traces import check_format
 
 
 def denoise_files(
-    inputs: Sequence[Path],
+    inputs: Sequence[str | Path],
     out: str | Path | None = None,
     options: Options | None = None,
     *,
@@ -37,18 +42,29 @@ def denoise_files(
     plot: Path | None = None,
     overwrite: bool = False,
     dry_run: bool = False,
+    cluster: str | Path | None = None,
+    workers: int = 1,
+    var: str | Sequence[str] = (),
+    dims: str | Sequence[str] = (),
+    chunks: str | Mapping[str, int] = "",
+    shard: int = 1,
+    append: bool = False,
+    force: bool = False,
     command: str = "",
     progress: Progress = lambda done, total: None,
-) -> Summary:
+    say: Callable[[str], None] = lambda line: None,
+) -> Summary | FieldSummary:
     """Denoise files, all of them together: components and neighbouring hours in separate files are seen as one record.
 
     Parameters
     ----------
     inputs
-        Files that ObsPy reads, or names of such in the data catalog.
+        Files that ObsPy reads; or fields: files, stores and URLs that xarray reads, joined along time. Patterns with
+        wildcards and names in the data catalog stand for files.
     out, noise_out
         File (all inputs), folder (one file each; it must be there) or None (beside the input; no noise is written).
-        `out` may be a zarr store to be, a name that ends in .zarr, see `geoae.jobs.store`.
+        `out` may be a zarr store to be, a name that ends in .zarr, see `geoae.jobs.store`. Fields are written to a
+        store, or to a netCDF file by a name that ends in .nc.
     options
         Model and how to run it; None: the default model, as fast as this machine is.
     format_name, encoding
@@ -63,10 +79,17 @@ def denoise_files(
         Replace outputs that are there.
     dry_run
         Read headers and say what would be done.
+    cluster, workers
+        Who computes the blocks of a store: processes of this machine ("local"), of a dask scheduler (its address) or of
+        a batch system (a jobqueue file), and how many of them; see `geoae.cluster.each`.
+    var, dims, chunks, shard, append, force
+        Of fields, see `geoae.jobs.field_plan.FieldOptions`.
     command
         For the history of a store: what was typed.
     progress
-        Called with (samples done, samples in all).
+        Called with (samples done, samples in all); of a store, with blocks.
+    say
+        Called with a line for a person while workers are at it.
 
     Raises
     ------
@@ -75,14 +98,36 @@ def denoise_files(
         or files is told in the summary instead, and the others are done.
     """
     began, options = time.perf_counter(), options or Options()
-    inputs, notes = once([Path(place) for one in inputs for place in catalog.expand(one)])
+    found, asked = sort_out(inputs), FieldOptions(listed(var), listed(dims), chunk_sizes(chunks), shard, append, force)
+    if isinstance(found, FieldSource):
+        _refuse({
+            "--format": format_name != "MSEED", "--encoding": encoding is not None, "--id": bool(ids),
+            "--start-time": start_time is not None, "--end-time": end_time is not None,
+            "--noise-out": noise_out is not None, "--plot": plot is not None,
+            "--above-band": options.above_band != "pass",
+        }, "gridded fields")  # fmt: skip
+        return denoise_fields(
+            found, target_for(found, out), options, asked, command=command, overwrite=overwrite, dry_run=dry_run,
+            workers=Workers(cluster, workers, say), progress=progress,
+        )  # fmt: skip
+    _refuse({
+        "--var": bool(var), "--dims": bool(dims), "--chunks": bool(chunks), "--shard": shard != 1, "--append": append,
+        "--force": force,
+    }, "recordings")  # fmt: skip
+    inputs, notes = once(found)
     if is_store(out) or is_store(noise_out):
         refuse_file_options(format_name, encoding, noise_out, plot)
         segments, problems, more = scan(inputs, ids, start_time, end_time)
+        selection = {"ids": list(ids), "start_time": start_time, "end_time": end_time}
         return denoise_store(
-            Input(inputs, segments, problems, notes + more), Path(str(out)), options,
-            command=command, overwrite=overwrite, dry_run=dry_run, progress=progress,
+            Input(inputs, segments, problems, notes + more, selection), Path(str(out)), options, command=command,
+            overwrite=overwrite, dry_run=dry_run, workers=Workers(cluster, workers, say), progress=progress,
         )  # fmt: skip
+    if on_workers(cluster, workers):
+        raise InputError(
+            "Workers write the blocks of a zarr store; files are written by one process. Ask for -o NAME.zarr, or "
+            "leave --cluster and --workers out: --threads makes use of several cores."
+        )
     names = plan(inputs, out, noise_out, format_name, encoding, overwrite, plot)
     segments, problems, more = scan(inputs, ids, start_time, end_time)
     notes += more
@@ -154,6 +199,12 @@ def draw(drawing: Drawing, path: Path, model: Model) -> Path:
     finally:
         part.unlink(missing_ok=True)
     return path
+
+
+def _refuse(given: Mapping[str, bool], what: str) -> None:
+    """Raise InputError for options that make no sense for an input of this kind."""
+    if named := [name for name, is_given in given.items() if is_given]:
+        raise InputError(f"{', '.join(named)}: not for {what}. Leave {'it' if len(named) == 1 else 'them'} out.")
 
 
 def _told(rows: list[Trace], sink: Files) -> tuple[list[str], list[str]]:

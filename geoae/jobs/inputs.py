@@ -1,13 +1,76 @@
-"""What a run works on: the files that were given, the segments in them, and what is to be said of these."""
+"""What a run works on: recordings or fields, the segments in recordings, and what is to be said of these."""
 
+import glob
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from geoae.errors import GeoAEError, InputError, UnknownFormatError
+from geoae import catalog
+from geoae.errors import GeoAEError, InputError
 from geoae.jobs.clean import Options
+from geoae.jobs.field_source import FieldSource, catalogued
+from geoae.jobs.inspect import unfinished
 from geoae.model import Model
-from geoae.readers import grids, traces
+from geoae.readers import cleaned, grids, traces
 from geoae.readers.layout import Segment
+
+
+def sort_out(inputs: Sequence[str | Path]) -> list[Path] | FieldSource:
+    """Files of recordings, or fields: told by their names in the catalog, addresses and first bytes.
+
+    Raises
+    ------
+    InputError
+        There are both, or several entries of the catalog, or a store that has been cleaned already.
+    MissingFileError
+        Of a pattern with wildcards there is no file.
+    """
+    recordings: list[Path] = []
+    fields: list[str] = []
+    for one in map(str, inputs):
+        if "://" in one:
+            fields.append(one)
+        elif (found := _entry(one)) is not None:
+            if found.reader == "grids" and len(inputs) > 1:
+                raise InputError(f"{one} is a data set of the catalog; give it alone.")
+            if found.reader == "grids":
+                return catalogued(found)
+            recordings += [Path(place) for place in found.places]
+        else:
+            for path in _expanded(one):
+                if _is_field(path):
+                    fields.append(str(path.absolute()))
+                else:
+                    recordings.append(path)
+    if fields and recordings:
+        raise InputError(
+            f"{recordings[0]} is a recording and {Path(fields[0]).name} is a gridded field: denoise them one after the "
+            "other, each with its own model."
+        )
+    return FieldSource(tuple(map(str, inputs)), tuple(dict.fromkeys(fields))) if fields else recordings
+
+
+def _entry(name: str) -> catalog.Source | None:
+    return catalog.find(name) if catalog.is_name(name) and not Path(name).exists() else None
+
+
+def _expanded(one: str) -> list[Path]:
+    """Paths of a pattern, where no such file is there."""
+    if Path(one).exists() or not glob.has_magic(one):
+        return [Path(one)]
+    found = sorted(glob.glob(one))  # noqa: PTH207 - may be absolute
+    if not found:
+        raise InputError(f"No file is like {one}. Check the name and the folder.")
+    return [Path(path) for path in found]
+
+
+def _is_field(path: Path) -> bool:
+    if not path.exists():
+        if (told := unfinished(path)) is not None:
+            raise told
+        return path.suffix.lower() in grids.SUFFIXES
+    if cleaned.sniff(path):
+        raise InputError(f"{path} holds a recording that geoae has denoised. Give the recording that it was made from.")
+    return grids.sniff(path) or path.suffix.lower() in grids.SUFFIXES
 
 
 def once(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
@@ -32,10 +95,9 @@ def scan(
         try:
             found = traces.scan(path, ids, start_time, end_time)
         except GeoAEError as error:
-            told = _told(path, error)
             if len(inputs) == 1:
-                raise told from error
-            problems.append(str(told))
+                raise
+            problems.append(str(error))
             continue
         segments += found.segments
         problems += found.losses
@@ -43,15 +105,6 @@ def scan(
     if not segments:
         raise InputError("; ".join(line.rstrip(".") for line in (*problems, *notes)) + ". No output was written.")
     return segments, problems, notes
-
-
-def _told(path: Path, error: GeoAEError) -> GeoAEError:
-    """The error, in words for who gives a field: it can be read, but not denoised."""
-    if isinstance(error, UnknownFormatError) and grids.sniff(path):
-        return InputError(
-            f"{path.name} is a gridded field; this version denoises recordings only. `geoae info` shows what is in it."
-        )
-    return error
 
 
 def above(segments: Iterable[Segment], model: Model, options: Options) -> list[str]:

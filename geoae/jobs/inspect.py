@@ -11,7 +11,7 @@ from geoae import catalog, ledger, model, provenance
 from geoae.adapter import Adapter
 from geoae.axes import evidence
 from geoae.cf import grid_layout, sizes
-from geoae.errors import InputError, UnknownFormatError
+from geoae.errors import GeoAEError, InputError, MissingFileError, OutputError, StoreError, UnknownFormatError
 from geoae.readers import cleaned, grids, layout, seisbench, traces
 from geoae.readers.layout import Segment
 from geoae.timeaxis import rate_hz as rate_of
@@ -76,7 +76,7 @@ def info(source: str | Path) -> Content:
     found = None if Path(source).exists() else catalog.find(str(source))
     places = found.places if found else (source if "://" in str(source) else Path(source),)
     if isinstance(places[0], Path) and not places[0].exists():
-        raise catalog.missing(source)
+        raise unfinished(places[0]) or catalog.missing(source)
     if isinstance(place := places[0], Path) and cleaned.sniff(place):
         content = _cleaned(place)
     elif isinstance(place, str) or grids.sniff(place) or place.suffix.lower() in grids.SUFFIXES:
@@ -106,6 +106,41 @@ def models() -> list[dict[str, Any]]:
 def status(store: str | Path) -> ledger.Status:
     """How far a store is that geoae writes; errors are those of `geoae.ledger.status`."""
     return ledger.status(Path(store))
+
+
+def unfinished(path: Path) -> StoreError | None:
+    """The error for a store that is not there because it is not finished; None if none of that name was begun."""
+    try:
+        found = ledger.status(path)
+    except GeoAEError:
+        return None
+    if found.finished:
+        return None
+    return StoreError(
+        f"{path} is unfinished: {found.n_done} of {found.n_tasks} blocks are done. The command that began it goes on "
+        "from there; `geoae status` tells more."
+    )
+
+
+def would(target: Path, overwrite: bool) -> list[str]:
+    """Notes on a store that would be written.
+
+    Raises
+    ------
+    OutputError
+        Its folder is not there.
+    """
+    if not target.absolute().parent.is_dir():
+        raise OutputError(f"The folder {target.absolute().parent} for the output is not there; make it first.")
+    try:
+        found = ledger.status(target)
+    except MissingFileError:
+        return []
+    if not found.finished:
+        return [f"{target.name} is unfinished: {found.n_done} of {found.n_tasks} blocks are done"]
+    if overwrite:
+        return [f"{target.name} would be replaced"]
+    return [f"{target.name} is finished: the same command changes nothing, another is refused without --overwrite"]
 
 
 def _fields(place: Path | str, source: catalog.Source | None) -> Content:

@@ -2,8 +2,10 @@
 
 import hashlib
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +13,17 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from geoae import blocks, infer, ledger
+from geoae import blocks, cluster, infer, ledger
 from geoae.devices import prepare
 from geoae.errors import (
     InputError,
     MissingFileError,
+    ModelFileError,
     OutputError,
     UnreadableFileError,
 )
 from geoae.jobs.clean import Array, Options, Progress, spans
-from geoae.jobs.inputs import above
+from geoae.jobs.inputs import above, scan
 from geoae.jobs.summary import Ledger, Summary
 from geoae.model import Model, load
 from geoae.readers import cleaned, layout, traces
@@ -28,6 +31,7 @@ from geoae.readers.layout import Record, Segment
 from geoae.writers.plan import StorePlan, plan_field
 from geoae.writers.store import begin, write_region
 
+Counted = dict[str, list[Any]]
 SAMPLES = blocks.SAMPLES
 """Of a chunk, all channels together: they are denoised together, so they lie in one chunk."""
 MOST = 1 << 25
@@ -42,6 +46,17 @@ class Input:
     segments: list[Segment]
     problems: list[str]
     notes: list[str]
+    selection: dict[str, Any] = field(default_factory=dict)
+    """`ids`, `start_time`, `end_time`: how workers find the same."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who computes the blocks; see `geoae.cluster.each`."""
+
+    cluster: str | Path | None = None
+    n: int = 1
+    say: Callable[[str], None] = lambda line: None
 
 
 def refuse_file_options(
@@ -67,6 +82,7 @@ def denoise_store(
     command: str = "",
     overwrite: bool = False,
     dry_run: bool = False,
+    workers: Workers = Workers(),
     progress: Progress = lambda done, total: None,
 ) -> Summary:
     """Denoise the one record of `source` into a zarr store: variable "trace" (channel, time), NaN in gaps.
@@ -81,6 +97,8 @@ def denoise_store(
         For the history of the store.
     overwrite, dry_run, progress
         As in `geoae.jobs.denoise.denoise_files`.
+    workers
+        Who computes the blocks; their number changes no byte.
 
     Raises
     ------
@@ -90,18 +108,26 @@ def denoise_store(
         The model does not take its rate.
     StoreError, OutputExistsError, OutputError
         As `geoae.writers.store.begin`: other settings, a store that is there, a place that cannot be written to.
+    ClusterError
+        There are no workers, or they are lost.
     """
     began = time.perf_counter()
     segments = [segment for segment in source.segments if not segment.text]
     record, counts = _one_record(source.files, segments), Ledger(segments)
     texts = sorted({s.id for s in source.segments if s.text})
     notes = [*source.notes, *(f"{name}: text channel, left out" for name in texts)]
+    remote = cluster.on_workers(workers.cluster, workers.n)
     if dry_run:
         notes += _would(target, overwrite)
         return Summary(counts.traces, [target], source.problems, notes, "", 0.0)
-    model = prepare(load(options.model), options.device, options.threads)
+    model = load(options.model) if remote else prepare(load(options.model), options.device, options.threads)
+    if remote and model.folder is None:
+        raise InputError(
+            f"Model {model.name!r} was given as an object that comes from no folder, and workers load it from one. "
+            "Save it, and give the folder."
+        )
     infer.check_rate(record.rate_hz, model, record.ids[0])
-    sound, losses = _decodable(segments)
+    sound, losses, damaged = _decodable(segments)
     if losses:
         record, counts = _one_record(source.files, sound), Ledger(sound)
     plan = plan_record(record, model, options)
@@ -110,11 +136,16 @@ def denoise_store(
         source_hash=_hash(source.files), command=command, overwrite=overwrite,
     )  # fmt: skip
     pending = set() if run.finished else {int(number) for number in run.pending()}
-    _fill(record, plan, model, options, run.folder, pending, counts, progress)
+    spec = _spec(source, damaged, record, model, options, run.folder)
+    make = f"{__name__}:denoiser" if remote else partial(denoiser, record=record, model=model)
+    with closing(cluster.each(sorted(pending), make, spec, cluster=workers.cluster, workers=workers.n,
+                              threads=options.threads or 1, say=workers.say)) as results:  # fmt: skip
+        found = _collect(results, plan.parts[0].n_blocks, len(pending), progress)
     written = run.finish()
     if before := plan.parts[0].n_blocks - len(pending):
         notes.append(f"{target.name}: {before} of {plan.parts[0].n_blocks} blocks were there already and were kept")
-        _count_kept(record, plan, written, pending, counts)
+        found |= _kept(record, plan, written, pending)
+    _add_up(found, record, counts)
     counts.lap(sound)
     rows = counts.conclude()
     problems = [*source.problems, *losses, *counts.losses]
@@ -152,15 +183,94 @@ def settings(record: Record, model: Model, options: Options) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _decodable(segments: Iterable[Segment]) -> tuple[list[Segment], list[str]]:
-    """What can be decoded of segments, and a line for each of which something cannot: gaps have to be known before."""
-    sound, losses = [], []
-    for segment in segments:
+def denoiser(spec: dict[str, Any], *, record: Record | None = None, model: Model | None = None) -> cluster.Work:
+    """What denoises and writes one block of a store, and gives back what it counted: for `geoae.cluster.each`.
+
+    Parameters
+    ----------
+    spec
+        Files, selection, model, options and the run's folder, see `_spec`.
+    record, model
+        Where this process has them; else they are found as `spec` says.
+
+    Raises
+    ------
+    InputError, ModelFileError
+        Files or model are not those that the run was begun with.
+    """
+    options = Options(**spec["options"])
+    record = record or _same_record(spec)
+    model = model or _same_model(spec, options)
+    run, heard = ledger.load(Path(spec["folder"])), Ledger()
+    read, noise = spans(record, model, options, heard)
+
+    def work(number: int) -> Counted:
+        one = run.task(number)
+        (variable,), span = one.part.variables, one.region[1]
+        removed = noise(span.start, span.stop)  # reads more than the block, and `read` remembers it
+        x = read(span.start, span.stop)
+        signal, _ = infer.denoise_block(x, removed, options.dry, np.dtype(variable.dtype))
+        write_region(run.folder, number, {variable.name: signal})
+        return _count(record, span, x, signal, heard)
+
+    return work
+
+
+def _spec(
+    source: Input, damaged: list[int], record: Record, model: Model, options: Options, folder: Path
+) -> dict[str, Any]:
+    """All that a worker needs, in plain data."""
+    return {
+        "files": [str(path.absolute()) for path in source.files], **source.selection, "damaged": damaged,
+        "record": _traits(record), "model": str(model.folder.absolute()) if model.folder else None,
+        "digest": model.digest, "folder": str(folder),
+        "options": {"device": options.device, "batch_size": options.batch_size, "threads": options.threads or 1,
+                    "dry": options.dry, "above_band": options.above_band},
+    }  # fmt: skip
+
+
+def _traits(record: Record) -> list[Any]:
+    """What tells a record from another one in plain data."""
+    return [list(record.ids), record.start_ns, record.rate_hz, record.n, len(record.placed)]
+
+
+def _same_record(spec: dict[str, Any]) -> Record:
+    files = [Path(name) for name in spec["files"]]
+    found, *_ = scan(files, spec.get("ids", ()), spec.get("start_time"), spec.get("end_time"))
+    segments = [segment for segment in found if not segment.text]
+    sound = [
+        part
+        for i, segment in enumerate(segments)
+        for part in (traces.sound_parts(segment) if i in spec["damaged"] else [segment])
+    ]
+    record = _one_record(files, sound)
+    if _traits(record) != spec["record"]:
+        raise InputError(
+            f"{', '.join(map(str, files[:3]))}: a worker finds another record there than the run that it works for. "
+            "Workers have to see the same files by the same names, and they must not change."
+        )
+    return record
+
+
+def _same_model(spec: dict[str, Any], options: Options) -> Model:
+    model = load(spec["model"])
+    if model.digest != spec["digest"]:
+        raise ModelFileError(
+            f"{spec['model']} has changed: the run was begun with {spec['digest']}, a worker finds {model.digest}."
+        )
+    return prepare(model, options.device, options.threads)
+
+
+def _decodable(segments: Iterable[Segment]) -> tuple[list[Segment], list[str], list[int]]:
+    """What can be decoded of segments, a line for each that cannot all be, and their numbers: gaps must be known."""
+    sound, losses, damaged = [], [], []
+    for i, segment in enumerate(segments):
         parts = traces.sound_parts(segment)
         sound += parts
         if lost := segment.n - sum(part.n for part in parts):
             losses.append(f"{segment.id}: {lost} samples are lost: they cannot be decoded")
-    return sound, losses
+            damaged.append(i)
+    return sound, losses, damaged
 
 
 def _one_record(files: Sequence[Path], segments: Sequence[Segment]) -> Record:
@@ -217,44 +327,49 @@ def _hash(files: Iterable[Path]) -> str:
     return f"sha256:{total.hexdigest()}"
 
 
-def _fill(
-    record: Record,
-    plan: StorePlan,
-    model: Model,
-    options: Options,
-    folder: Path,
-    pending: set[int],
-    counts: Ledger,
-    progress: Progress,
-) -> None:
-    """Compute and write the blocks that are pending, each from its own region of the record."""
-    (part,) = plan.parts
-    (variable,) = part.variables
-    read, noise = spans(record, model, options, counts)
-    for done, number in enumerate(sorted(pending), part.n_blocks - len(pending)):
-        progress(done, part.n_blocks)
-        span = blocks.task(plan.parts, number).region[1]
-        removed = noise(span.start, span.stop)  # reads more than the block, and `read` remembers it
-        x = read(span.start, span.stop)
-        signal, _ = infer.denoise_block(x, removed, options.dry, np.dtype(variable.dtype))
-        write_region(folder, number, {variable.name: signal})
-        _count(record, span, x, signal, counts)
-    progress(part.n_blocks, part.n_blocks)
+def _collect(
+    results: Iterable[tuple[int, Counted]], n_blocks: int, n_pending: int, progress: Progress
+) -> dict[int, Counted]:
+    """What was counted, by block; tells progress."""
+    found: dict[int, Counted] = {}
+    progress(n_blocks - n_pending, n_blocks)
+    for number, counted in results:
+        found[number] = counted
+        progress(n_blocks - n_pending + len(found), n_blocks)
+    return found
 
 
-def _count_kept(record: Record, plan: StorePlan, store: Path, pending: set[int], counts: Ledger) -> None:
+def _kept(record: Record, plan: StorePlan, store: Path, pending: set[int]) -> dict[int, Counted]:
     """Count blocks that an earlier run has written, so that the summary is that of the whole store."""
     signal: xr.DataArray = cleaned.read(store)
+    found, heard = {}, Ledger()
     for number in range(plan.parts[0].n_blocks):
         if number not in pending:
             span = blocks.task(plan.parts, number).region[1]
-            x = traces.read_block(record, span.start, span.stop, counts.tell)
-            _count(record, span, x, signal[:, span].values, counts)
+            x = traces.read_block(record, span.start, span.stop, heard.tell)
+            found[number] = _count(record, span, x, signal[:, span].values, heard)
+    return found
 
 
-def _count(record: Record, span: slice, x: Array, signal: NDArray[Any], counts: Ledger) -> None:
+def _count(record: Record, span: slice, x: Array, signal: NDArray[Any], heard: Ledger) -> Counted:
+    """What `Trace.take` adds for each trace of a record, by its number, and what was told while the block was read."""
+    ledger = Ledger(p.segment for p in record.placed)
     for p in record.placed:
         a, b = max(p.first, span.start), min(p.first + p.segment.n, span.stop)
         if a < b:
             part = np.s_[p.row, a - span.start : b - span.start]
-            counts[p.segment].add(x[part], signal[part])
+            ledger[p.segment].add(x[part], signal[part])
+    losses = list(heard.losses)
+    heard.losses.clear()
+    return {"traces": [trace.counted() for trace in ledger.traces], "losses": losses}
+
+
+def _add_up(found: dict[int, Counted], record: Record, counts: Ledger) -> None:
+    """Add what was counted to the summary, block by block in their order, so that the sums are those of every run."""
+    own = [counts[trace.segments[0]] for trace in Ledger(p.segment for p in record.placed).traces]
+    for _, counted in sorted(found.items()):
+        for trace, numbers in zip(own, counted["traces"], strict=True):
+            if numbers:
+                trace.take(numbers)
+        for line in counted["losses"]:
+            counts.tell(line)

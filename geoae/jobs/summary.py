@@ -41,6 +41,7 @@ class Trace:
     _out: tuple[float, float] = (0.0, 0.0)
     _range: tuple[float, float] = (math.inf, -math.inf)
     _at_range: tuple[int, int] = (0, 0)
+    _taken: tuple[list[float], ...] = ()
 
     def add(self, x: Array, signal: Array) -> None:
         """Count one block before and after."""
@@ -67,6 +68,21 @@ class Trace:
         else:
             n_high = self._at_range[1]
         self._range, self._at_range = (min(low, self._range[0]), max(high, self._range[1])), (n_low, n_high)
+
+    def counted(self) -> list[float]:
+        """What was counted, in plain numbers for `take`; empty if there was nothing to count."""
+        n, before, after = self.moments()
+        return [n, *before, *after, *self._range, *self._at_range] if n else []
+
+    def take(self, counted: list[float]) -> None:
+        """Add what was `counted` of another part of the trace, by whichever process."""
+        n, *_, low, high, n_low, n_high = counted
+        at_low, at_high = self._at_range
+        at_low = (at_low if low >= self._range[0] else 0) + (int(n_low) if low <= self._range[0] else 0)
+        at_high = (at_high if high <= self._range[1] else 0) + (int(n_high) if high >= self._range[1] else 0)
+        self._range, self._at_range = (min(low, self._range[0]), max(high, self._range[1])), (at_low, at_high)
+        self._taken += (counted,)
+        self._finite += int(n)
 
     def conclude(self) -> None:
         """Name what a person should know; constant, empty and single-sample traces cannot be denoised."""
@@ -100,8 +116,15 @@ class Trace:
 
     def moments(self) -> tuple[int, tuple[float, float], tuple[float, float]]:
         """Number of samples counted, and their (mean, rms about it) before and after."""
-        n, scale = max(self._finite, 1), self._scale
-        before, after = ((self._shift + scale * s[0] / n, scale * _rms(s, n)) for s in (self._in, self._out))
+        parts = [(int(c[0]), (c[1], c[2]), (c[3], c[4])) for c in self._taken]
+        if n := self._finite - sum(part[0] for part in parts):
+            scale = self._scale or 1.0
+            first, last = ((self._shift + scale * s[0] / n, scale * _rms(s, n)) for s in (self._in, self._out))
+            parts.append((n, first, last))
+        if len(parts) == 1:
+            return parts[0]
+        before = _pooled([(n, *m) for n, m, _ in parts])
+        after = _pooled([(n, *m) for n, _, m in parts])
         return self._finite, before, after
 
     @property
@@ -235,8 +258,8 @@ class Ledger:
 def _line(name: str, parts: list[Trace]) -> Line:
     segments = [segment for part in parts for segment in part.segments]
     counted = [part.moments() for part in parts if part.denoised]
-    before = _pooled([(n, *moments) for n, moments, _ in counted if n])
-    after = _pooled([(n, *moments) for n, _, moments in counted if n])
+    _, before = _pooled([(n, *moments) for n, moments, _ in counted if n])
+    _, after = _pooled([(n, *moments) for n, _, moments in counted if n])
     removed_db = 20 * (math.log10(before) - math.log10(after)) if before > 0 and after > 0 else math.nan
     if counted:
         state = ""
@@ -249,15 +272,15 @@ def _line(name: str, parts: list[Trace]) -> Line:
     return Line(name, samples, gaps, before, after, removed_db, seconds, state)
 
 
-def _pooled(parts: list[tuple[int, float, float]]) -> float:
-    """Rms about the common mean from (number, mean, rms about it) of each part."""
+def _pooled(parts: list[tuple[int, float, float]]) -> tuple[float, float]:
+    """Common mean, and rms about it, from (number, mean, rms about it) of each part."""
     total = sum(n for n, _, _ in parts)
     if not total:
-        return math.nan
+        return math.nan, math.nan
     centre = sum(n / total * mean for n, mean, _ in parts)
     # hypot neither overflows nor underflows on the way
     shares = (math.sqrt(n / total) * math.hypot(rms, mean - centre) for n, mean, rms in parts)
-    return reduce(math.hypot, shares)
+    return centre, reduce(math.hypot, shares)
 
 
 def _sums(sums: tuple[float, float], x: Array, shift: float, scale: float) -> tuple[float, float]:

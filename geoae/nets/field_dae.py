@@ -1,18 +1,25 @@
-"""The denoiser of gridded fields: a U-Net at half resolution that sees a slice beside the means of its neighbours.
+"""The denoiser of gridded fields: how much of each band of detail is noise, from a U-Net at half resolution.
 
-It is blind: the noise level is measured inside, from what the slice has and its smoothed self has not.
+It sees a slice beside the means of its neighbours in time, and is blind: the noise level is measured inside. What it
+takes away are shares of bands of the slice (Starck & Murtagh, 2006), so smooth fields stay smooth, and a correction.
 Residual U-Net after Zhang et al. (2021, arXiv:2008.13751); pixel shuffling after Zhang et al. (2018, FFDNet,
 arXiv:1710.04026).
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name every torch user knows
 from jaxtyping import Float
 from torch import Tensor, nn
 
-Planes = Float[Tensor, "batch _ _ _"]
+from geoae.nets.starlet import WHITE, Planes, lines, spread, starlet
+
+BANDS = len(WHITE)
+MASKS = 2 * BANDS + 3
+"""Of the bands of what the slice has and the far mean has not, and of the rest of it; of the bands of the far mean; of
+stripes in two directions."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +28,7 @@ class FieldDAEConfig:
 
     width: int = 48
     middle: int = 72
-    deep: int = 128
+    deep: int = 112
     blocks: int = 3
 
 
@@ -35,6 +42,7 @@ class FieldDAE(nn.Module):
         self.config = config
         w, m, d = config.width, config.middle, config.deep
         self.head = nn.Conv2d(4 * _PLANES, w, 3, padding=1)
+        self.spectrum = nn.Sequential(nn.Linear(_NUMBERS, 64), nn.ReLU(), nn.Linear(64, w + m + d))
         self.down = nn.Sequential(_Residual(w), _Lines(w), _Residual(w))
         self.to_middle = nn.Conv2d(w, m, 2, stride=2)
         self.middle_down = _Residual(m)
@@ -44,45 +52,89 @@ class FieldDAE(nn.Module):
         self.middle_up = _Residual(m)
         self.from_middle = nn.ConvTranspose2d(m, w, 2, stride=2)
         self.up = nn.Sequential(_Residual(w), _Lines(w), _Residual(w))
-        self.tail = nn.Conv2d(w, 8, 3, padding=1)
+        self.tail = nn.Conv2d(w, 4 * (MASKS + 2), 3, padding=1)
         nn.init.zeros_(self.tail.weight)
         nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Planes) -> Planes:
         """The slice, which is the first plane, without its noise."""
-        planes, level = _planes(x)
-        half = self.down(self.head(F.pixel_unshuffle(planes, 2)))
-        quarter = self.middle_down(self.to_middle(half))
-        quarter = self.middle_up(quarter + self.from_deep(self.deep(self.to_deep(quarter))))
-        # faint noise and coarse noise have a way out each: one is counted in the noise level, one in the field's spread
-        coarse, fine = F.pixel_shuffle(self.tail(self.up(half + self.from_middle(quarter))), 2).float().chunk(2, 1)
-        return x[:, :1] - coarse - level * fine
+        parts = _parts(x)
+        c = self.config
+        shifts = self.spectrum(_numbers(x, parts))[..., None, None].split([c.width, c.middle, c.deep], 1)
+        half = self.down(self.head(F.pixel_unshuffle(_planes(x, parts), 2)) + shifts[0])
+        quarter = self.middle_down(self.to_middle(half) + shifts[1])
+        quarter = self.middle_up(quarter + self.from_deep(self.deep(self.to_deep(quarter) + shifts[2])))
+        answer = F.pixel_shuffle(self.tail(self.up(half + self.from_middle(quarter))), 2).float()
+        # faint and coarse corrections have a way out each: in units of the noise level, and of the field's spread
+        fine, coarse = answer[:, MASKS : MASKS + 1], answer[:, MASKS + 1 :]
+        # a little beyond 0 and 1, so that all and nothing are within reach
+        shares = (1.1 * answer[:, :MASKS].sigmoid() - 0.05) * torch.cat([parts.own, parts.far, parts.stripes], 1)
+        return x[:, :1] - shares.sum(1, keepdim=True) - parts.level * fine - coarse
 
 
-_PLANES = 10
+class _Parts(NamedTuple):
+    own: Planes
+    """Bands of the slice less the far mean, and their rest; bands of the slice where there is no far mean."""
+    far: Planes
+    """Bands of the far mean."""
+    stripes: Planes
+    level: Tensor
+    """Noise levels (batch, 1, 1, 1), of the first and the second."""
+    far_level: Tensor
 
 
-def _planes(x: Planes) -> tuple[Planes, Float[Tensor, "batch 1 1 1"]]:
-    """What the net computes with: the input, and its fine detail in units of the noise level; and that level."""
-    values, weights = x[:, :3], x[:, 3:]
-    there = (weights > 0).to(x.dtype)
-    own = there[:, :1]
-    detail = (values[:, :1] - _smooth(values[:, :1], own)) * own
+_PLANES = 3 + 3 + (BANDS + 1) + BANDS + 2 + 1 + 2
+_NUMBERS = (BANDS + 1) + BANDS + 2 + 2 + 3
+
+
+@torch.no_grad()
+def _parts(x: Planes) -> _Parts:
+    x = x.float()
+    there = (x[:, 3:] > 0).to(x.dtype)
+    own, known = there[:, :1], there[:, 2:3]
+    # beside a gap of the far mean its surroundings stand for it
+    wide, mass = x[:, 2:3], known
+    for k in range(5):
+        wide, mass = spread(wide, mass, 2**k)
+    far = torch.where(known > 0, x[:, 2:3], wide * (mass > 0))
+    bands, rest = starlet(x[:, :1] - far, own)
+    far_bands, _ = starlet(far, known)
+    level, far_level = (_level(one[:, :1], count) for one, count in ((bands, own), (far_bands, known)))
+    bands = torch.cat([bands, rest * (mass > 0)], 1)  # without a far mean the rest is the field itself
+    return _Parts(bands, far_bands * own, lines(x[:, :1] - far, own), level, far_level)
+
+
+def _level(detail: Planes, there: Planes) -> Tensor:
     # 1.25 times the mean deviation is the standard deviation of a Gaussian, and outliers sway it less
-    level = 1.25 * detail.abs().sum((-1, -2), keepdim=True) / own.sum((-1, -2), keepdim=True).clamp(min=1)
-    level = level.clamp(min=1e-4)
-    others = (values[:, :1] - values[:, 1:]) * own * there[:, 1:]
-    fine = torch.cat([detail, others], 1) / level
-    fine = fine / (1 + (fine / 10).square()).sqrt()  # linear for noise, bounded for what is no neighbour at all
-    spread = (level.log10() / 2).expand_as(own)
-    return torch.cat([values.clamp(-20, 20) * there, weights, fine, spread], 1), level
+    total = (detail * there).abs().sum((-1, -2), keepdim=True)
+    return (1.25 / WHITE[0] * total / there.sum((-1, -2), keepdim=True).clamp(min=1)).clamp(min=1e-4)
 
 
-def _smooth(x: Planes, weight: Planes) -> Planes:
-    """Mean of what is there over 3 x 3 points, (1 2 1) x (1 2 1)."""
-    row = torch.tensor([1.0, 2.0, 1.0], dtype=x.dtype, device=x.device)
-    kernel = (row[:, None] * row)[None, None]
-    return F.conv2d(x * weight, kernel, padding=1) / F.conv2d(weight, kernel, padding=1).clamp(min=1)
+@torch.no_grad()
+def _planes(x: Planes, parts: _Parts) -> Planes:
+    """What the U-Net computes with: the input, and all its parts in units of the noise that they would have."""
+    x = x.float()
+    there = (x[:, 3:] > 0).to(x.dtype)
+    white = torch.tensor(WHITE, device=x.device)[:, None, None]
+    own = parts.own / (torch.cat([white, white[-1:]]) * parts.level)
+    other = (x[:, :1] - x[:, 1:2]) * there[:, :1] * there[:, 1:2]
+    fine = [
+        own, parts.far / (white * parts.far_level), parts.stripes / (0.2 * parts.level), other / parts.level,
+    ]  # fmt: skip
+    scaled = torch.cat(fine, 1).asinh() * there[:, :1]  # linear for noise, a logarithm for signal
+    levels = [(one.log10() / 2).expand_as(x[:, :1]) for one in (parts.level, parts.far_level)]
+    return torch.cat([x[:, :3].clamp(-20, 20) * there, x[:, 3:], scaled, *levels], 1)
+
+
+@torch.no_grad()
+def _numbers(x: Planes, parts: _Parts) -> Float[Tensor, "batch number"]:
+    """The spectrum of the window, which tells red noise from a rough field: how strong each part is, and known."""
+    there = (x[:, 3:] > 0).float()
+    count = there[:, :1].sum((-1, -2)).clamp(min=1)
+    planes = torch.cat([parts.own, parts.far, parts.stripes], 1).float() * there[:, :1]
+    power = planes.square().sum((-1, -2)) / count
+    levels = torch.cat([parts.level, parts.far_level], 1).flatten(1)
+    return torch.cat([0.5 * (power + 1e-10).log10(), levels.log10(), x[:, 3:].float().mean((-1, -2))], 1)
 
 
 class _Residual(nn.Module):

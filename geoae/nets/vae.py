@@ -212,4 +212,5 @@ def _even(x: Tensor) -> Tensor:
 
 
 def _crop(x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return x[(..., *(slice(n) for n in shape))]
+    cut: tuple[Any, ...] = (..., *(slice(n) for n in shape))
+    return x[cut]

@@ -5,6 +5,7 @@ from pathlib import Path
 import xarray as xr
 
 from geoae import ledger, provenance
+from geoae.blocks import Part
 from geoae.errors import InputError, StoreError, one_line
 
 OF = "geoae_of"
@@ -37,6 +38,36 @@ def open_codes(store: str | Path, variable: str | None = None) -> xr.Dataset:
         It holds codes of several variables, and not of `variable`, or none was named.
     """
     path = Path(store).resolve()
+    codes = _parts(path)
+    try:
+        data = xr.open_zarr(path, chunks={}, decode_timedelta=False)
+    except Exception as error:  # what a damaged store does to zarr and xarray has many kinds
+        raise StoreError(f"{path} is damaged: {one_line(error)}.") from error
+    found = [name for name in codes if variable in (None, name, data[name].attrs.get(OF))]
+    if len(found) != 1:
+        choices = ", ".join(str(data[name].attrs.get(OF, name)) for name in codes)
+        raise InputError(f"{path} holds codes of {choices}; say which: variable={variable!r} is not one of them.")
+    (name,) = found
+    prefix = name.removesuffix("code")
+    others = [other.removesuffix("code") for other in codes if other != name and other != "code"]
+    names = {v.name: v.name.removeprefix(prefix) for v in codes[name].variables}
+    # what belongs to the codes of other variables, or to the cleaned variable alone, stays behind
+    coords = [str(c) for c in data.coords if not any(str(c).startswith(other) for other in others)]
+    chosen = data.drop_vars([v for v in data.variables if v not in coords and v not in names])
+    own = {str(n): str(n).removeprefix(prefix) for n in (*chosen.dims, *chosen.variables) if str(n).startswith(prefix)}
+    return chosen.rename({old: new for old, new in own.items() if old != new})
+
+
+def of_store(store: str | Path) -> list[str]:
+    """Names of the variables whose codes a finished store holds; raises as `open_codes`."""
+    path = Path(store).resolve()
+    names = list(_parts(path))
+    with xr.open_zarr(path, chunks=None, decode_times=False) as data:
+        return [str(data[name].attrs.get(OF, name)) for name in names]
+
+
+def _parts(path: Path) -> dict[str, Part]:
+    """The codes in a finished store, all blocks there."""
     if not path.exists():
         how_far = ledger.status(path)
         raise StoreError(
@@ -52,16 +83,4 @@ def open_codes(store: str | Path, variable: str | None = None) -> xr.Dataset:
         raise StoreError(
             f"{path} is damaged: {missing} blocks of its codes are missing. Make it anew with --overwrite."
         )
-    try:
-        data = xr.open_zarr(path, chunks={})
-    except Exception as error:  # what a damaged store does to zarr and xarray has many kinds
-        raise StoreError(f"{path} is damaged: {one_line(error)}.") from error
-    found = [name for name in codes if variable in (None, name, data[name].attrs.get(OF))]
-    if len(found) != 1:
-        choices = ", ".join(str(data[name].attrs.get(OF, name)) for name in codes)
-        raise InputError(f"{path} holds codes of {choices}; say which: variable={variable!r} is not one of them.")
-    (name,) = found
-    prefix = name.removesuffix("code")
-    dims = {dim: dim.removeprefix(prefix) for v in codes[name].variables for dim in v.dims[codes[name].n_axes :]}
-    names = {v.name: v.name.removeprefix(prefix) for v in codes[name].variables}
-    return data[list(names)].rename({**names, **dims})
+    return codes

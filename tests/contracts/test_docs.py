@@ -8,8 +8,11 @@ import warnings
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import obspy
+import pandas as pd
 import pytest
+import xarray as xr
 import yaml
 from typer.testing import CliRunner
 
@@ -19,7 +22,7 @@ from geoae.cli import app
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
-VERBS = ("denoise", "info", "models", "status", "train", "evaluate")
+VERBS = ("denoise", "encode", "decode", "info", "models", "status", "train", "evaluate")
 # what the README calls day.mseed: 30 s of three components that ObsPy ships
 DAY = "io/mseed/tests/data/fullseed.mseed"
 
@@ -66,7 +69,7 @@ def test_every_option_in_the_text_exists():
 
 @pytest.mark.filterwarnings("ignore:.*FigureCanvasAgg is non-interactive")
 def test_python_snippets_run(tmp_path, monkeypatch):
-    """The README's Python runs from top to bottom, on recordings that ObsPy ships."""
+    """The README's Python runs from top to bottom, on recordings that ObsPy ships and a field that is made here."""
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -74,6 +77,13 @@ def test_python_snippets_run(tmp_path, monkeypatch):
     for trace, component in zip(day, "ENZ", strict=True):
         trace.stats.channel = f"HH{component}"
     day.write(str(tmp_path / "day.mseed"), format="MSEED")
+    sst = 290 + np.random.default_rng(0).normal(size=(12, 16, 24)).astype("float32")
+    coords = {
+        "time": pd.date_range("2026-01-01", periods=12),
+        "lat": np.linspace(-60, 60, 16),
+        "lon": np.arange(24) * 15.0,
+    }
+    xr.DataArray(sst, coords, ("time", "lat", "lon"), "sst", {"units": "K"}).to_netcdf(tmp_path / "sst.nc")
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     for snippet in blocks(README, "python"):

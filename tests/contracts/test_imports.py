@@ -14,24 +14,28 @@ PACKAGE = Path(__file__).parents[2] / "geoae"
 LEVELS = [
     {"nets", "losses", "windows", "scaling", "resample", "corrupt", "synthetic", "metrics", "baselines", "recipe",
      "errors", "timeaxis", "libmseed", "axes", "cf", "adapter", "blocks", "provenance", "runs", "_version",
-     "contracts", "context", "field_noise", "field_synthesis", "transforms", "losses_vae", "recipe_priors",
-     "prior_data"},
+     "contracts", "context", "recipe_fields", "recipe_codes", "field_noise", "field_synthesis",
+     "transforms", "losses_vae", "recipe_priors", "prior_data"},
     {"model", "readers", "writers", "catalog", "ledger", "checkpoint", "devices"},
-    {"infer", "infer_fields", "infer_codes", "training", "mixing", "field_mixing", "cluster", "validation",
-     "evaluation", "plot", "training_vae", "latent", "plot_latent"},
-    {"jobs", "api", "api_latent"},
-    {"cli", "console", "tables", "__main__"},
+    {"cluster", "coding", "evaluation", "field_data", "field_mixing", "field_windows", "infer", "infer_codes",
+     "infer_fields", "jobqueue", "mixing", "plot", "schedulers", "training", "training_codes", "training_fields",
+     "training_records", "training_vae", "validation", "latent", "invert", "plot_latent"},
+    {"jobs", "api", "api_codes", "api_latent"},
+    {"cli", "cli_codes", "console", "tables", "__main__"},
 ]  # fmt: skip
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 # room -> heavy libraries that its modules may load when they are imported, and when they are used
-AT_IMPORT = {"torch": {"nets", "losses", "losses_vae", "training", "training_vae", "checkpoint"}}
+AT_IMPORT = {"torch": {"nets", "losses", "losses_vae", "training", "training_records", "training_fields",
+                       "training_codes", "training_vae", "checkpoint"}}  # fmt: skip
 WHEN_USED = {
-    "torch": {*AT_IMPORT["torch"], "model", "devices", "latent", "transforms"},
+    "torch": {*AT_IMPORT["torch"], "model", "devices", "latent", "invert", "transforms"},
     "obspy": {"readers", "writers", "api", "jobs"},
     "h5py": {"readers"},
-    "dask": {"readers", "writers", "infer"},
+    "dask": {"readers", "writers", "infer", "infer_fields", "infer_codes", "jobqueue", "schedulers"},
+    "distributed": {"cluster", "schedulers"},
+    "dask_jobqueue": {"jobqueue"},
     "zarr": {"readers", "writers", "infer"},
-    "matplotlib": {"plot", "plot_latent"},
+    "matplotlib": {"plot", "plot_latent", "invert"},
 }
 # each makes files or figures out of arrays, and must not know where the arrays came from
 APART = [("writers", "readers"), ("readers", "writers"), ("plot", "model"), ("nets", "scaling"), ("model", "readers")]

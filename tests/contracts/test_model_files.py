@@ -180,7 +180,8 @@ def test_shipped_models_load_and_say_what_they_are():
         assert model.name == facts["contract"]["name"] == name
         assert model.digest == facts["weights_sha256"][:12]
         assert model.contract.summary
-        assert 0 < model.contract.stride <= model.contract.window
+        sizes = zip(np.atleast_1d(model.contract.stride), np.atleast_1d(model.contract.window), strict=True)
+        assert all(0 < stride <= window for stride, window in sizes)
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):

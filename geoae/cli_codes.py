@@ -1,0 +1,106 @@
+"""The verbs of latent codes on the command line: `geoae encode`, `geoae decode`."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from geoae.console import errors, progress_bar, say, warnings_in_one_line
+
+if TYPE_CHECKING:
+    from geoae.jobs.codes import CodeSummary
+
+KEPT = "what is done is kept: the same command goes on from there"
+Out = Annotated[Path, typer.Option("-o", "--out", metavar="NAME.zarr", help="Store to be.", show_default=False)]
+Var = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only these variables; repeatable. [all]")]
+Coder = Annotated[str | None, typer.Option("--model", help="Name of a shipped model with codes, or a model folder.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Threads = Annotated[int | None, typer.Option(help="CPU threads. [all that this process may use, at most 8]")]
+Cluster = Annotated[
+    str | None,
+    typer.Option(metavar="WHERE", help="Who computes: local, a dask scheduler (tcp://HOST:PORT), a jobqueue file."),
+]
+Workers = Annotated[int, typer.Option(help="Processes that compute the blocks of the store.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a store that is there.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    app.command()(encode)
+    app.command()(decode)
+
+
+def encode(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(help="Fields (netCDF, zarr, GRIB, a catalog name) or one record.", show_default=False),
+    ],
+    out: Out,
+    var: Var = None,
+    dims: Annotated[
+        str, typer.Option(metavar="Y,X", help="Dimensions that windows lie along, where metadata does not tell.")
+    ] = "",
+    model: Coder = None,
+    latent: Annotated[int | None, typer.Option(help="Numbers of a code: the first so many. [all]")] = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    cluster: Cluster = None,
+    workers: Workers = 1,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compress fields or a record to latent codes of windows, with what it takes to decode them and their errors."""
+    with errors(KEPT):
+        from geoae.jobs import codes
+        from geoae.jobs.store import Workers as Who
+
+        named = tuple(part for part in dims.replace(" ", "").split(",") if part)
+        asked = codes.CodeOptions(model, tuple(var or ()), named, latent, device, threads)
+        with warnings_in_one_line(quiet), progress_bar(quiet, "encode") as progress:
+            summary = codes.encode_store(
+                inputs, out, asked, command=shlex.join(["geoae", *sys.argv[1:]]), overwrite=overwrite,
+                workers=Who(cluster, workers, lambda line: None if quiet else say(f"geoae: note: {line}", err=True)),
+                progress=progress,
+            )  # fmt: skip
+        _tell(summary, quiet)
+
+
+def decode(
+    store: Annotated[Path, typer.Argument(help="Store with codes, of `geoae encode`.", show_default=False)],
+    out: Out,
+    var: Var = None,
+    model: Coder = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    cluster: Cluster = None,
+    workers: Workers = 1,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Decode latent codes to a store of samples in their units, on the grid or time axis that they came from."""
+    with errors(KEPT):
+        from geoae.jobs import codes
+        from geoae.jobs.store import Workers as Who
+
+        asked = codes.CodeOptions(model, tuple(var or ()), device=device, threads=threads)
+        with warnings_in_one_line(quiet), progress_bar(quiet, "decode") as progress:
+            summary = codes.decode_store(
+                store, out, asked, command=shlex.join(["geoae", *sys.argv[1:]]), overwrite=overwrite,
+                workers=Who(cluster, workers, lambda line: None if quiet else say(f"geoae: note: {line}", err=True)),
+                progress=progress,
+            )  # fmt: skip
+        _tell(summary, quiet)
+
+
+def _tell(summary: "CodeSummary", quiet: bool) -> None:
+    if quiet:
+        return
+    for name, row in summary.rows.items():
+        error = f", rms error {row['rms_error']:.4g}" if row["rms_error"] == row["rms_error"] else ""
+        say(f"{name}: {row['windows']:g} windows of {row['latent']:g} numbers, 1:{row['ratio']:.4g}{error}")
+    for note in summary.notes:
+        say(f"geoae: note: {note}", err=True)
+    say(f"{summary.target}: by {summary.model}, {summary.seconds:.1f} s")

@@ -1,0 +1,254 @@
+"""The same work for many numbers: in this process, or on the workers of any dask scheduler.
+
+A task is a number. What else a worker needs is plain data, from which each worker process makes its function once; so
+nothing but numbers, and what little the function gives back, goes through the scheduler, and there is no graph.
+"""
+
+import importlib
+import json
+import queue
+import threading
+import time
+import traceback
+from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geoae import errors, schedulers
+from geoae._version import __version__
+from geoae.errors import ClusterError, GeoAEError, InputError, one_line
+from geoae.schedulers import Heard, Say
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+Work = Callable[[int], Any]
+Make = Callable[[dict[str, Any]], Work]
+Outcome = tuple[str, Any, str]
+AHEAD = 3
+"""Tasks under way for each worker: it has the next one when it is done, and little is lost when it is killed."""
+LOOK_S = 2.0
+"""Between looks at the cluster: whether it is there, and how many workers it has."""
+PATIENCE = 3
+"""Submissions of jobs that fail, one after the other, before a run gives up."""
+
+
+def on_workers(cluster: str | Path | None, workers: int = 1) -> bool:
+    """Whether work is done on dask workers, and not in this process; errors are those of `geoae.schedulers.choose`."""
+    return schedulers.choose(cluster, workers) is not None
+
+
+def each(
+    numbers: Iterable[int],
+    make: str | Make,
+    spec: dict[str, Any],
+    *,
+    cluster: str | Path | None = None,
+    workers: int = 1,
+    threads: int = 1,
+    say: Say = lambda line: None,
+) -> Generator[tuple[int, Any]]:
+    """Work through `numbers`, and give back each with its result as it is done, in any order.
+
+    A worker that is killed is replaced, and what it had not handed over is done again, so that a task must be one that
+    can be done twice. To stop early, close the iterator (`contextlib.closing`): workers that it started are stopped.
+
+    Parameters
+    ----------
+    numbers
+        Tasks; taken one by one as there is room for them.
+    make
+        A function at the top of a module, or its name as "module:function". ``make(spec)`` gives back what is called
+        with each number; a worker process calls it once, and does one task at a time.
+    spec
+        What JSON can hold: paths as all workers see them, names, options.
+    cluster
+        None: this process, or processes of this machine if there is more than one worker; "local": processes of this
+        machine; the address of a dask scheduler, which has workers of its own; a jobqueue file.
+    workers
+        Processes.
+    threads
+        That libraries may take in each.
+    say
+        Called with a line for a person: where the dashboard is, what is waited for.
+
+    Raises
+    ------
+    GeoAEError
+        What a task raised, if that is one of ours.
+    ClusterError
+        Workers cannot be had or are lost, one task has cost several of them, or a task raised something else.
+    InputError, RecipeError
+        See `geoae.schedulers.choose`.
+    """
+    where = schedulers.choose(cluster, workers)
+    if where is None:
+        work = (_find(make) if isinstance(make, str) else make)(spec)
+        for number in numbers:
+            yield number, work(number)
+        return
+    name, text = make if isinstance(make, str) else _name(make), json.dumps(spec, sort_keys=True)
+    waiting = iter(numbers)
+    first = next(waiting, None)
+    if first is None:
+        return
+    with schedulers.connect(where, workers, threads, say) as (client, heard):
+        yield from _each(client, heard, _chain(first, waiting), name, text, say)
+
+
+def _chain(first: int, rest: Iterator[int]) -> Iterator[int]:
+    yield first
+    yield from rest
+
+
+def _each(
+    client: "Client", heard: Heard, numbers: Iterator[int], name: str, spec: str, say: Say
+) -> Generator[tuple[int, Any]]:
+    under_way: dict[Future[Any], int] = {}
+    done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+    watch = _Watch(client, heard, say)
+
+    def submit() -> None:
+        while len(under_way) < watch.room and (number := next(numbers, None)) is not None:
+            future = client.submit(_work, name, spec, __version__, int(number), pure=False)
+            under_way[future] = int(number)
+            future.add_done_callback(done.put)
+
+    try:
+        submit()
+        while under_way:
+            watch.look()
+            try:
+                future = done.get(timeout=LOOK_S)
+            except queue.Empty:
+                continue
+            number = under_way[future]
+            result = _result(future, number, watch)
+            del under_way[future]
+            submit()  # before the caller is busy with this one
+            yield number, result
+    finally:
+        if under_way and client.status == "running":
+            client.cancel(list(under_way), force=True, reason="geoae stopped")
+
+
+class _Watch:
+    """Looks at the cluster every now and then."""
+
+    def __init__(self, client: "Client", heard: Heard, say: Say) -> None:
+        self._client, self._heard, self._say = client, heard, say
+        self._next = 0.0
+        self._empty_since: float | None = None
+        self._threads: set[int] = set()
+        self.address = str(client.scheduler.address) if client.scheduler else "?"
+        self.room = AHEAD
+        self.look()
+
+    def look(self) -> None:
+        """See how many workers there are; ClusterError where the scheduler is gone or jobs cannot be submitted."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + LOOK_S
+        try:
+            workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        except Exception as error:  # what a connection that breaks does has many kinds
+            raise self.lost() from error
+        if self._client.status != "running":
+            raise self.lost()
+        self.room = AHEAD * max(len(workers), 1)
+        if not workers and len(self._heard.failures) >= PATIENCE:
+            raise ClusterError(f"Jobs cannot be submitted: {self._heard.failures[-1]}.")
+        self._tell_if_empty(bool(workers), now)
+        if (most := max((facts["nthreads"] for facts in workers.values()), default=1)) > 1 and not self._threads:
+            self._threads.add(most)
+            self._say(
+                f"workers have {most} threads, and each works on one block at a time: use --nthreads 1, more workers"
+            )
+
+    def lost(self) -> ClusterError:
+        """What to raise where the scheduler does not answer any more."""
+        return ClusterError(
+            f"The dask scheduler at {self.address} is gone. What is done is kept: start a scheduler, and run the same "
+            "command again."
+        )
+
+    def _tell_if_empty(self, some: bool, now: float) -> None:
+        if some:
+            self._empty_since = None
+        elif self._empty_since is None:
+            self._empty_since = now
+        elif now - self._empty_since > 30:
+            self._empty_since = now + 600  # said again then
+            self._say("there are no workers; waiting for them")
+
+
+def _result(future: "Future[Any]", number: int, watch: _Watch) -> Any:
+    """What a task gave back; raises what it raised."""
+    from distributed import KilledWorker
+
+    try:
+        kind, result, trace = future.result(timeout=schedulers.TIMEOUT_S)
+    except KilledWorker as error:
+        raise ClusterError(
+            f"Block {number} was given up after {error.allowed_failures + 1} workers had died with it, the last at "
+            f"{error.last_worker.address}: they were killed, or had too little memory. What is done is kept; the same "
+            "command goes on from there."
+        ) from error
+    except Exception as error:
+        if future.status in ("cancelled", "lost", "pending"):
+            raise watch.lost() from error
+        raise ClusterError(
+            f"Workers cannot do block {number}: {type(error).__name__}: {one_line(error)}. Is geoae {__version__} "
+            "installed where they run?"
+        ) from error
+    if not kind:
+        return result
+    ours = getattr(errors, kind, None)
+    cause = RuntimeError(f"on a worker:\n{trace}")
+    if isinstance(ours, type) and issubclass(ours, GeoAEError):
+        raise ours(result) from cause
+    if kind == "MemoryError":
+        raise ClusterError(
+            f"Block {number}: a worker has too little memory. Start fewer workers on a machine, or ask for more memory."
+        ) from cause
+    raise ClusterError(f"Block {number} failed: {kind}: {result}.") from cause
+
+
+_one_at_a_time = threading.Lock()
+
+
+def _work(name: str, spec: str, version: str, number: int) -> Outcome:
+    """Do one task on a worker: kind of error or "", result or message, traceback.
+
+    Errors come back as data: dask would log them, with a traceback, on the stderr that all processes here share.
+    """
+    try:
+        if version != __version__:
+            raise InputError(
+                f"A worker has geoae {__version__}, and this run {version}; start it from the same software."
+            )
+        # a worker may have threads, but how many torch uses is a setting of the whole process
+        with _one_at_a_time:
+            return "", _made(name, spec)(number), ""
+    except Exception as error:
+        return type(error).__name__, one_line(error), traceback.format_exc()
+
+
+@lru_cache(maxsize=4)
+def _made(name: str, spec: str) -> Work:
+    return _find(name)(json.loads(spec))
+
+
+def _find(name: str) -> Make:
+    module, _, function = name.partition(":")
+    make: Make = getattr(importlib.import_module(module), function)
+    return make
+
+
+def _name(make: Make) -> str:
+    name = f"{make.__module__}:{make.__qualname__}"
+    if getattr(importlib.import_module(make.__module__), make.__qualname__, None) is not make:
+        raise ValueError(f"{name} is not at the top of a module, where workers could find it")
+    return name

@@ -1,0 +1,240 @@
+"""Where the windows of an array lie, and what its codes say of themselves: enough to make the array again."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from geoae.cf import grid_layout, sizes
+from geoae.errors import InputError
+from geoae.model import Model
+from geoae.timeaxis import rate_hz, sample_offset_ns, start_ns, time_coordinates
+from geoae.windows import WindowGrid
+
+MODELS = {1: "seismic-codes", 2: "grid-codes"}
+"""Shipped models for windows of one and of two dimensions."""
+_CHUNK = 1 << 24  # samples behind one block of codes, at most: 64 MB of float32
+
+
+@dataclass(frozen=True)
+class Coding:
+    """Where the windows of one array lie, and how long their codes are; no samples in it."""
+
+    dims: tuple[str, ...]
+    """Of the array, in its order."""
+    shape: tuple[int, ...]
+    core: tuple[str, ...]
+    """Dimensions that windows lie along, in the order of the model's window."""
+    window: tuple[int, ...]
+    latent: int
+    prefix: str = ""
+    """Before the names of what is stored."""
+
+    @property
+    def batch(self) -> tuple[str, ...]:
+        """All other dimensions."""
+        return tuple(d for d in self.dims if d not in self.core)
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Samples along the core dimensions."""
+        return tuple(self.shape[self.dims.index(d)] for d in self.core)
+
+    @property
+    def grid(self) -> WindowGrid:
+        """Of the core dimensions."""
+        return WindowGrid(self.lengths, self.window, self.window)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Names of the coordinates that tell where windows begin."""
+        if len(self.core) == 2:
+            return "y0", "x0"
+        return ("t0",) if self.core == ("time",) else ("x0",)
+
+    @property
+    def windows(self) -> dict[str, int]:
+        """Dimensions of the codes but for the last, and their sizes."""
+        own = ("window_y", "window_x") if len(self.core) == 2 else ("window",)
+        lead = {d: n for d, n in zip(self.dims, self.shape, strict=True) if d not in self.core}
+        return lead | {self.prefix + d: len(self.grid.starts(k)) for k, d in enumerate(own)}
+
+    @property
+    def blocks(self) -> dict[str, int]:
+        """Windows of one block of a store along each dimension: as many numbers as a chunk has, from few samples."""
+        room = max(min((1 << 20) // self.latent, _CHUNK // math.prod(self.window)), 1)
+        found: dict[str, int] = {}
+        for dim, n in reversed(self.windows.items()):
+            found[dim] = min(n, room)
+            room = max(room // n, 1)
+        return {dim: found[dim] for dim in self.windows}
+
+
+def coding(
+    x: xr.DataArray, model: Model, dims: Sequence[str] | None = None, latent: int | None = None, prefix: str = ""
+) -> Coding:
+    """Where the windows of an array lie.
+
+    Parameters
+    ----------
+    x
+        A field or a record; no sample is looked at.
+    model
+        With codes.
+    dims
+        Names of the dimensions that windows lie along; found if left out: the horizontal ones, or the time.
+    latent
+        Numbers of a code to keep; None: all that the model makes.
+
+    Raises
+    ------
+    InputError
+        The model has no codes or fewer numbers in them, the array no such dimensions or no samples or no real numbers.
+    """
+    c = model.codes
+    if x.dtype.kind not in "iuf":
+        raise InputError(f"{_label(x)} holds {x.dtype}; codes are made of real numbers.")
+    if not x.size:
+        raise InputError(f"{_label(x)} has no samples ({sizes(x)}), so there is nothing to encode.")
+    if latent is not None and not 0 < latent <= c.latent:
+        raise InputError(f"latent is {latent}; model {model.name!r} makes codes of 1 to {c.latent} numbers.")
+    core = _core(x, model, dims)
+    return Coding(tuple(map(str, x.dims)), x.shape, core, c.window, latent or c.latent, prefix)
+
+
+def default_model(x: xr.DataArray, dims: Sequence[str] | None = None) -> str:
+    """Name of the shipped model for an array: of fields, or of records."""
+    if dims:
+        return MODELS.get(len(dims), MODELS[2])
+    return (
+        MODELS[1] if "sampling_rate_hz" in x.attrs or x.ndim == 1 or x.dims[-2:] == ("channel", "time") else MODELS[2]
+    )
+
+
+def coordinates(x: xr.DataArray, where: Coding) -> dict[str, Any]:
+    """Coordinates of codes: where windows begin, and those of the array, but for a time axis of start and rate only."""
+    found: dict[str, Any] = {str(k): v.variable for k, v in x.coords.items() if not (k == "time" and _is_drawn(x))}
+    names = tuple(where.windows)[len(where.batch) :]
+    for k, (dim, place, name) in enumerate(zip(where.core, where.places, names, strict=True)):
+        starts = where.grid.starts(k)
+        about: dict[str, Any] = {}
+        value: Any = starts
+        if dim == "time" and _is_drawn(x):
+            value = np.datetime64(start_ns(x), "ns") + sample_offset_ns(starts, rate_hz(x)).astype("timedelta64[ns]")
+        elif dim in x.coords and x.coords[dim].dims == (dim,):
+            value, about = x.coords[dim].values[starts], {k: v for k, v in x.coords[dim].attrs.items() if k == "units"}
+        found[where.prefix + place] = (name, value, {"long_name": f"{dim} of the window's first sample", **about})
+        found[f"{where.prefix}{place}_index"] = (
+            name, starts.astype(np.int64), {"long_name": f"number of the window's first sample along {dim}"}
+        )  # fmt: skip
+    return found
+
+
+def facts(x: xr.DataArray, where: Coding, model: Model) -> dict[str, Any]:
+    """Attributes of codes: what `decode` has to know of the array and of the model."""
+    dtype = x.dtype.newbyteorder("=") if x.dtype.kind == "f" else np.result_type(x.dtype, np.float32)
+    own = {str(k): v.tolist() if isinstance(v, np.ndarray | np.generic) else v for k, v in x.attrs.items()}
+    found: dict[str, Any] = {
+        "long_name": "latent code of the window", "units": "1", "geoae_of": str(x.name or "array"),
+        "geoae_model": model.name, "geoae_digest": model.digest, "geoae_window": list(where.window),
+        "geoae_dims": list(where.dims), "geoae_core": list(where.core), "geoae_lengths": list(where.lengths),
+        "geoae_dtype": str(np.dtype(dtype)), "geoae_attrs": json.dumps(own, default=str),
+    }  # fmt: skip
+    if _is_drawn(x):
+        found |= {"geoae_start": str(np.datetime64(start_ns(x), "ns")), "geoae_rate_hz": rate_hz(x)}
+    return found
+
+
+def coding_of(codes: xr.Dataset) -> Coding:
+    """Where the windows of codes lie, as they say themselves.
+
+    Raises
+    ------
+    InputError
+        They are not codes of ours, or not all windows are there.
+    """
+    if not isinstance(codes, xr.Dataset) or {"code", "offset", "gain"} - set(codes.data_vars):
+        raise InputError("These are no codes: code, offset and gain are needed, as geoae.encode gives them.")
+    about = codes["code"].attrs
+    try:
+        dims, core = (tuple(np.atleast_1d(about[key]).tolist()) for key in ("geoae_dims", "geoae_core"))
+        lengths = dict(zip(core, np.atleast_1d(about["geoae_lengths"]).tolist(), strict=True))
+        window = tuple(int(w) for w in np.atleast_1d(about["geoae_window"]))
+    except KeyError as error:
+        raise InputError(f"These codes do not say what they are of: the attribute {error} of code is gone.") from error
+    there = [str(d) for d in codes["code"].dims]
+    own = [d for d in there if d in ("window", "window_y", "window_x", "latent")]
+    # batch dimensions may have gone, as after isel(time=0), and others may have come
+    more = [d for d in there if d not in own and d not in dims]
+    kept = (*more, *(d for d in dims if d in core or d in there))
+    shape = tuple(lengths[d] if d in core else codes.sizes[d] for d in kept)
+    where = Coding(kept, shape, core, window, codes.sizes.get("latent", 1))
+    for name, n in where.windows.items():
+        if codes.sizes.get(name) != n:
+            raise InputError(f"Decoding takes all {n} windows along {name}; there are {codes.sizes.get(name, 'none')}.")
+    return where
+
+
+def check_model(codes: xr.Dataset, model: Model) -> None:
+    """Raise InputError unless `model` made the codes."""
+    about, c = codes["code"].attrs, model.codes
+    if (about.get("geoae_digest"), about.get("geoae_model")) != (model.digest, model.name):
+        raise InputError(
+            f"The codes were made by model {about.get('geoae_model')} {about.get('geoae_digest')}, and cannot be "
+            f"decoded by {c.name} {model.digest}. Give the model that made them (its folder) with --model."
+        )
+
+
+def template(codes: xr.Dataset, where: Coding) -> xr.DataArray:
+    """The array that codes stand for, without samples: NaN that take no memory."""
+    about = codes["code"].attrs
+    own = {v for place in where.places for v in (place, f"{place}_index")}
+    coords = {k: v.variable for k, v in codes.coords.items() if k not in own and set(v.dims) <= set(where.dims)}
+    empty = np.broadcast_to(np.dtype(about["geoae_dtype"]).type(np.nan), where.shape)
+    of = about.get("geoae_of")
+    out = xr.DataArray(empty, coords, where.dims, None if of == "array" else of, json.loads(about["geoae_attrs"]))
+    if "geoae_start" in about:
+        start = int(np.datetime64(about["geoae_start"], "ns").astype(np.int64))
+        axis = time_coordinates(start, float(about["geoae_rate_hz"]), where.shape[where.dims.index("time")])
+        out = out.assign_coords(axis)
+    return out
+
+
+def _core(x: xr.DataArray, model: Model, dims: Sequence[str] | None) -> tuple[str, ...]:
+    c, ndim = model.codes, len(model.codes.window)
+    if dims is not None and len(dims) != ndim:
+        raise InputError(
+            f"Model {model.name!r} has windows along {ndim} dimension{'s' * (ndim > 1)}; "
+            f"{', '.join(dims) or 'none'} {'is' if len(dims) == 1 else 'are'} {len(dims)}. "
+            f"The shipped model for {len(dims)} is {MODELS.get(len(dims), 'none')}."
+        )  # fmt: skip
+    if ndim == 2:
+        core = grid_layout(x, dims).horizontal
+    elif dims is not None:
+        if dims[0] not in x.dims:
+            raise InputError(f"{_label(x)} has no dimension {dims[0]}; it has {sizes(x) or 'none'}.")
+        core = tuple(dims)
+    elif "time" in x.dims:
+        core = ("time",)
+    elif x.ndim == 1:
+        core = (str(x.dims[0]),)
+    else:
+        raise InputError(f"{_label(x)} has no dimension time ({sizes(x)}). Name the one to encode along: --dims NAME.")
+    if c.units and x.attrs.get("units") not in (None, c.units):
+        raise InputError(f"{_label(x)} is in {x.attrs['units']}; model {model.name!r} was trained on {c.units}.")
+    return core
+
+
+def _is_drawn(x: xr.DataArray) -> bool:
+    """Whether the time axis is start and rate only."""
+    from xarray.indexes import CoordinateTransformIndex
+
+    return "time" in x.dims and isinstance(x.xindexes.get("time"), CoordinateTransformIndex)
+
+
+def _label(x: xr.DataArray) -> str:
+    return str(x.name) if x.name is not None else "The array"

@@ -1,0 +1,214 @@
+"""Denoise any region of a whole field: windows over two of its axes, neighbours in time beside each slice.
+
+Everything follows from where a region lies in the whole array, so memory, dask and stores give one answer. Plain
+arrays; labels are in `geoae.infer_fields`.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae import context, infer
+from geoae.blocks import choose_chunks
+from geoae.contracts import FieldContract
+from geoae.infer import BATCH
+from geoae.model import Model
+from geoae.windows import Region, WindowGrid, join_region
+
+Array = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where the windows of a whole field lie, and what a region of it needs.
+
+    Regions are slices along all axes of the array. Spans are what is read: along an axis that closes around the globe
+    they may begin below 0 and end beyond the last sample, and are meant modulo its length.
+    """
+
+    shape: tuple[int, ...]
+    """Of the whole array, its axes in any order."""
+    horizontal: tuple[int, int]
+    """Axes that windows cover."""
+    time: int | None
+    """Axis along which slices are neighbours."""
+    periodic: tuple[bool, bool]
+    """For each horizontal axis whether its last sample is next to its first."""
+    contract: FieldContract
+
+    @property
+    def grid(self) -> WindowGrid:
+        """Windows along the horizontal axes; those that close are longer by a window at either end."""
+        c = self.contract
+        sizes = tuple(self.shape[a] for a in self.horizontal)
+        window = tuple(_window(n, w, s, c.multiple, ring)
+                       for n, w, s, ring in zip(sizes, c.window, c.stride, self.periodic, strict=True))  # fmt: skip
+        shape = tuple(n + 2 * w * ring for n, w, ring in zip(sizes, window, self.periodic, strict=True))
+        stride = tuple(min(s, w) for s, w in zip(c.stride, window, strict=True))
+        return _Rings(shape, window, stride, self.periodic)
+
+    def span(self, axis: int, region: slice) -> slice:
+        """What is needed along one axis for a region along it."""
+        if axis == self.time:
+            return context.halo(region.start, region.stop, self.shape[axis], self.contract.far)
+        if axis not in self.horizontal:
+            return region
+        grid, k = self.grid, self.horizontal.index(axis)
+        margin = grid.window[k] * self.periodic[k]
+        starts = grid.touching(k, slice(region.start + margin, region.stop + margin))
+        return slice(int(starts[0]) - margin, min(int(starts[-1]) + grid.window[k], grid.shape[k]) - margin)
+
+    def spans(self, region: Region) -> Region:
+        """What is needed for a region, along every axis."""
+        return tuple(self.span(axis, r) for axis, r in enumerate(region))
+
+
+@dataclass(frozen=True)
+class _Rings(WindowGrid):
+    """Windows along axes that may close: there they are spread evenly around, so that no seam is anywhere."""
+
+    closed: tuple[bool, bool]
+
+    def starts(self, axis: int) -> NDArray[np.intp]:
+        if not self.closed[axis]:
+            return super().starts(axis)
+        window = self.window[axis]
+        n = self.shape[axis] - 2 * window
+        count = -(-n // self.stride[axis])
+        starts = np.arange(-(-(n + window + 1) * count // n)) * n // count  # repeats after n samples
+        return starts[starts <= n + window].astype(np.intp)
+
+
+def _window(n: int, window: int, stride: int, multiple: int, ring: bool) -> int:
+    """Samples of a window on an axis of n: no more than are there, in whole multiples; a ring overlaps itself."""
+    wanted = n + (window - stride) * ring
+    return window if window <= wanted else -(-wanted // multiple) * multiple
+
+
+def region_noise(block: Array, where: Frame, region: Region, model: Model, batch: int = BATCH) -> Array:
+    """What the model takes away from a region of a field.
+
+    Parameters
+    ----------
+    block
+        Samples of ``where.spans(region)``, NaN where missing; those that are not finite count as missing.
+    where
+        Of the whole field.
+    region
+        A slice with start and stop for each axis.
+    model
+        A denoiser of fields.
+    batch
+        Windows a call of the net.
+
+    Returns
+    -------
+    Array
+        Shape of the region, float64, finite. Windows in which nothing varies have nothing to take away.
+    """
+    lead = [a for a in range(len(where.shape)) if a != where.time and a not in where.horizontal]
+    order = (*lead, *([] if where.time is None else [where.time]), *where.horizontal)
+    ordered = block.transpose(order)
+    noise = np.empty([region[a].stop - region[a].start for a in order])
+    if where.time is None:
+        ordered, noise_view, first = ordered[..., None, :, :], noise[..., None, :, :], 0
+        series = {}
+    else:
+        origin = where.span(where.time, region[where.time]).start
+        noise_view, first = noise, region[where.time].start - origin
+        series = {"origin": origin, "n": where.shape[where.time]}
+    grid, margins = where.grid, [w * ring for w, ring in zip(where.grid.window, where.periodic, strict=True)]
+    part = tuple(slice(region[a].start + m, region[a].stop + m)
+                 for a, m in zip(where.horizontal, margins, strict=True))  # fmt: skip
+    # small grids: windows of several slices fill a batch
+    together = max(batch // math.prod(len(grid.touching(axis, r)) for axis, r in enumerate(part)), 1)
+    for index in np.ndindex(noise_view.shape[:-3]):
+        for start in range(0, noise_view.shape[-3], together):
+            stop = min(start + together, noise_view.shape[-3])
+            planes = np.stack([
+                context.channels(ordered[index], first + t, where.contract.near, where.contract.far, **series)
+                for t in range(start, stop)
+            ])  # fmt: skip
+            size = max(batch // (stop - start), 1)
+            answer = join_region(lambda _, planes=planes: planes, _Windows(model), grid, part, size)  # type: ignore[misc]
+            noise_view[index][start:stop] = answer[:, 0]
+    return noise.transpose(np.argsort(order))
+
+
+class _Windows:
+    """Noise of windows (batch, slice, 6, y, x), those of several slices in one call of the net."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    def __call__(self, windows: Array) -> Array:
+        flat = windows.reshape(-1, *windows.shape[-3:])
+        np.nan_to_num(flat[:, context.VALUES :], copy=False)  # beyond a small grid nothing is known
+        own = flat[:, 0]
+        finite = np.isfinite(own)
+        high = own.max((-2, -1), initial=-np.inf, where=finite)
+        varied = high > own.min((-2, -1), initial=np.inf, where=finite)
+        noise = np.zeros((len(flat), 1, *flat.shape[-2:]))
+        if varied.any():
+            noise[varied] = self.model.noise(flat if varied.all() else flat[varied])[:, :1]
+        return noise.reshape(*windows.shape[:2], 1, *flat.shape[-2:])
+
+
+def region_signal(
+    block: Array, where: Frame, region: Region, model: Model, dry: float = 0.0, batch: int = BATCH
+) -> tuple[Array, Array, Array]:
+    """Samples of a region, its signal, and what was removed, from the samples that it needs.
+
+    Signal and removed are of `out_dtype`; their sum is the samples, to its rounding. What is not finite comes back as
+    it came. Parameters as in `region_noise`; `dry` is the fraction of the noise that is kept.
+    """
+    noise = region_noise(block, where, region, model, batch)
+    spans = where.spans(region)
+    inside = tuple(slice(r.start - s.start, r.stop - s.start) for r, s in zip(region, spans, strict=True))
+    x, dtype = np.asarray(block[inside], dtype=np.float64), out_dtype(block.dtype)
+    limit = float(np.finfo(dtype).max)
+    if dtype.itemsize < 4:  # half precision ends at 65504, and recordings come near it
+        with np.errstate(invalid="ignore"):
+            noise = np.clip(noise, x - limit, x + limit, where=np.isfinite(x), out=noise)
+    return x, *infer.denoise_block(x, noise, dry, dtype)
+
+
+def out_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """What cleaned samples are of: floats as they came, float32 where they were whole numbers."""
+    return dtype.newbyteorder("=") if dtype.kind == "f" else np.dtype(np.float32)
+
+
+def regions(where: Frame) -> Iterator[Region]:
+    """The whole field in parts of about a million samples."""
+    sizes = choose_chunks(where.shape, where.horizontal)
+    cuts = [[slice(a, min(a + m, n)) for a in range(0, n, m)] for n, m in zip(where.shape, sizes, strict=True)]
+    yield from product(*cuts)
+
+
+def pieces(span: slice, n: int) -> list[slice]:
+    """Parts of an axis of n samples that a span, meant modulo n, consists of, in its order.
+
+    Examples
+    --------
+    >>> pieces(slice(2, 5), 8), pieces(slice(-2, 5), 8)
+    ([slice(2, 5, None)], [slice(6, 8, None), slice(0, 5, None)])
+    """
+    found, at = [], span.start
+    while at < span.stop:
+        stop = min(span.stop, at - at % n + n)
+        found.append(slice(at % n, at % n + stop - at))
+        at = stop
+    return found
+
+
+def take(samples: Array, spans: Region) -> Array:
+    """Samples of spans, of an array in memory."""
+    for axis, span in enumerate(spans):
+        parts = [samples[(slice(None),) * axis + (one,)] for one in pieces(span, samples.shape[axis])]
+        samples = parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
+    return samples

@@ -1,0 +1,277 @@
+"""Denoise labelled fields: in memory, or lazily, with one task of dask for each chunk."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property, lru_cache
+from itertools import product
+from operator import getitem
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from geoae.cf import GridLayout, grid_layout, sizes
+from geoae.errors import InputError, ModelFileError
+from geoae.field_windows import Frame, out_dtype, pieces, region_signal, regions, take
+from geoae.infer import BATCH, processing
+from geoae.model import Model, load, weights_of
+from geoae.windows import Region
+
+Array = NDArray[np.floating[Any]]
+SMALLEST = 8
+"""Points along each horizontal dimension that a grid has at least."""
+# what the samples are packed into: cleaned ones are not whole multiples of a step, and may lie beyond its range
+_KEPT_ENCODING = ("grid_mapping", "coordinates")
+
+
+def denoise(
+    x: xr.DataArray,
+    model: Model,
+    *,
+    dims: Sequence[str] | None = None,
+    dry: float = 0.0,
+    batch: int = BATCH,
+    force: bool = False,
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Denoise a labelled field; returns signal and removed noise with the dims, coords, attributes and name of `x`.
+
+    On dask it stays lazy, in the chunks of `x`: each chunk is one task, which sees what it needs of its neighbours.
+
+    Parameters
+    ----------
+    x
+        Two horizontal dimensions and any others, in any order; missing samples are NaN.
+    model
+        A denoiser of fields.
+    dims
+        Names of the horizontal dimensions, where metadata does not tell.
+    dry
+        Fraction of the noise that is kept.
+    batch
+        Windows a call of the net.
+    force
+        Take a model that was trained on other units or dimensions.
+
+    Raises
+    ------
+    InputError
+        See `frame`.
+    """
+    where = frame(x, model, dims, force)
+    parts = _in_memory(x, where, model, dry, batch) if x.chunks is None else _lazy(x, where, model, dry, batch)
+    attrs = {**x.attrs, "processing": processing(model, dry)}
+    signal, removed = (x.copy(deep=False, data=part) for part in parts)
+    for one in (signal, removed):
+        one.attrs, one.encoding = dict(attrs), {k: v for k, v in x.encoding.items() if k in _KEPT_ENCODING}
+    return signal, removed
+
+
+def _in_memory(x: xr.DataArray, where: Frame, model: Model, dry: float, batch: int) -> tuple[Array, Array]:
+    samples = np.asarray(x.values)
+    signal, removed = (np.empty(x.shape, out_dtype(x.dtype)) for _ in range(2))
+    for region in regions(where):
+        _, signal[region], removed[region] = region_signal(
+            take(samples, where.spans(region)), where, region, model, dry, batch
+        )
+    return signal, removed
+
+
+def frame(x: xr.DataArray, model: Model, dims: Sequence[str] | None = None, force: bool = False) -> Frame:
+    """Where the windows of a model lie in a field.
+
+    Raises
+    ------
+    InputError
+        The field is none, or is too small; or the model is not for fields, or for others, unless `force`.
+    """
+    c = model.field
+    if x.dtype.kind not in "fiu":
+        raise InputError(f"{_label(x)} holds {x.dtype}; a field of real numbers was expected: x.astype('float32').")
+    layout = grid_layout(x, dims)
+    if len(layout.horizontal) != 2:
+        raise InputError(
+            f"{_label(x)}: {len(layout.horizontal)} horizontal dimensions were named "
+            f"({', '.join(layout.horizontal)}); model {model.name!r} works along two, such as --dims y,x."
+        )
+    _check_size(x, layout)
+    if not force:
+        _check_training(x, layout, model)
+    names = [str(d) for d in x.dims]
+    time = names.index(layout.time) if layout.time is not None and c.far else None
+    y, west_east = (names.index(d) for d in layout.horizontal)
+    return Frame(x.shape, (y, west_east), time, (layout.periodic[0], layout.periodic[1]), c)
+
+
+@dataclass(frozen=True)
+class _Chunks:
+    """What the task of a chunk knows: the chunks of the whole array, and what is done with them."""
+
+    where: Frame
+    chunks: tuple[tuple[int, ...], ...]
+    model: "_Travelling"
+    dry: float
+    batch: int
+
+    @cached_property
+    def edges(self) -> list[NDArray[np.intp]]:
+        """Where chunks begin and end along each axis."""
+        return [np.concatenate([[0], np.cumsum(along)]) for along in self.chunks]
+
+    def region(self, axis: int, number: int) -> slice:
+        """Samples of a chunk along one axis."""
+        return slice(*(int(edge) for edge in self.edges[axis][number : number + 2]))
+
+    def parts(self, axis: int, number: int) -> list[tuple[int, slice]]:
+        """Chunks along one axis that a chunk needs, and which part of each, in their order."""
+        edges, found = self.edges[axis], []
+        for piece in pieces(self.where.span(axis, self.region(axis, number)), self.where.shape[axis]):
+            first, last = np.searchsorted(edges, [piece.start, piece.stop - 1], side="right") - 1
+            for chunk in range(int(first), int(last) + 1):
+                a, b = (int(edge) for edge in edges[chunk : chunk + 2])
+                found.append((chunk, slice(max(piece.start, a) - a, min(piece.stop, b) - a)))
+        return found
+
+
+class _Travelling:
+    """A model that other processes load from its folder, once each; one without a folder goes there itself."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    def __reduce__(self) -> Any:
+        m = self.model
+        if m.folder is None:
+            return _Travelling, (replace(m, pool=None, threads=1),)
+        return _arrived, (str(m.folder.resolve()), m.digest, m.device, m.precision)
+
+
+@lru_cache(maxsize=4)
+def _arrived(folder: str, digest: str, device: str, precision: str) -> _Travelling:
+    model = load(Path(folder))
+    if model.digest != digest:
+        raise ModelFileError(f"{folder} holds model {model.digest}; {digest} was expected. Copy it there too.")
+    return _Travelling(model.to(device, precision))
+
+
+def _lazy(x: xr.DataArray, where: Frame, model: Model, dry: float, batch: int) -> tuple[Any, Any]:
+    """Signal and removed, in the chunks of `x`."""
+    from dask.array import Array as DaskArray
+    from dask.base import tokenize
+    from dask.highlevelgraph import HighLevelGraph
+
+    source, chunks = x.data, x.data.chunks
+    if any(np.isnan(n) for along in chunks for n in along):
+        raise InputError(f"{_label(x)} has chunks of unknown sizes. Find them out: x.data.compute_chunk_sizes().")
+    plan = _Chunks(where, chunks, _Travelling(model), dry, batch)
+    token = tokenize(source.name, repr(where), weights_of(model.net)[1], model.device, model.precision, dry, batch)
+    found = []
+    for which, name in enumerate((f"signal-{token}", f"removed-{token}")):
+        graph = HighLevelGraph.from_collections(
+            name, _layer(plan, source.name, name, token, which), dependencies=[source]
+        )
+        found.append(DaskArray(graph, name, chunks, dtype=out_dtype(x.dtype)))  # type: ignore[no-untyped-call]
+    return found[0], found[1]
+
+
+def _layer(plan: _Chunks, source: str, name: str, token: str, which: int) -> Any:
+    """The tasks of a lazy result, made when they are asked for: a plan of 100,000 chunks takes no time."""
+    from dask._task_spec import DataNode, List, Task, TaskRef
+    from dask.highlevelgraph import Layer, MaterializedLayer
+
+    both, root = f"denoise-{token}", f"denoise-plan-{token}"
+    counts = [len(along) for along in plan.chunks]
+
+    @cache
+    def needed(axis: int, number: int) -> list[int]:
+        return [k for k, _ in plan.parts(axis, number)]
+
+    def tasks(index: tuple[int, ...]) -> dict[Any, Any]:
+        blocks = (TaskRef((source, *key)) for key in product(*(needed(a, i) for a, i in enumerate(index))))
+        pair = Task((both, *index), _chunk, TaskRef(root), index, List(*blocks))
+        return {pair.key: pair, (name, *index): Task((name, *index), getitem, TaskRef(pair.key), which)}
+
+    def all_tasks(keys: Iterable[Any]) -> dict[Any, Any]:
+        found = {root: DataNode(root, plan)}
+        for key in keys:
+            found |= tasks(key[1:])
+        return found
+
+    class Tasks(Layer):
+        has_legacy_tasks = False
+
+        def is_materialized(self) -> bool:
+            return False
+
+        def get_output_keys(self) -> Any:
+            return {(name, *index) for index in product(*map(range, counts))}
+
+        @cached_property
+        def _all(self) -> dict[Any, Any]:
+            return all_tasks(self.get_output_keys())
+
+        def __getitem__(self, key: Any) -> Any:
+            return self._all[key]
+
+        def __iter__(self) -> Iterator[Any]:
+            return iter(self._all)
+
+        def __len__(self) -> int:
+            return len(self._all)
+
+        def cull(self, keys: Any, all_hlg_keys: Any) -> Any:
+            kept = all_tasks(key for key in keys if isinstance(key, tuple) and key[0] == name)
+            return MaterializedLayer(kept), {key: set(task.dependencies) for key, task in kept.items()}
+
+    return Tasks()
+
+
+def _chunk(plan: _Chunks, index: tuple[int, ...], blocks: list[Array]) -> tuple[Array, Array]:
+    """Signal and removed of one chunk, from all chunks that it needs."""
+    region: Region = tuple(plan.region(axis, i) for axis, i in enumerate(index))
+    parts = [plan.parts(axis, i) for axis, i in enumerate(index)]
+    cut: Any = np.empty([len(p) for p in parts], object)
+    for place, block in zip(np.ndindex(cut.shape), blocks, strict=True):
+        cut[place] = block[tuple(parts[axis][k][1] for axis, k in enumerate(place))]
+    for axis in reversed(range(cut.ndim)):
+        joined = np.empty(cut.shape[:-1], object)
+        for place in np.ndindex(joined.shape):
+            row = list(cut[place])
+            joined[place] = row[0] if len(row) == 1 else np.concatenate(row, axis)
+        cut = joined
+    return region_signal(cut[()], plan.where, region, plan.model.model, plan.dry, plan.batch)[1:]
+
+
+def _check_size(x: xr.DataArray, layout: GridLayout) -> None:
+    if small := [d for d in layout.horizontal if x.sizes[d] < SMALLEST]:
+        found = " and ".join(f"{d} {x.sizes[d]}" for d in small)
+        raise InputError(
+            f"{_label(x)} has {found}, too few to tell noise from signal: a field has at least {SMALLEST} samples "
+            f"along each horizontal dimension ({', '.join(layout.horizontal)}). Others are chosen with --dims."
+        )
+    if not x.size:
+        raise InputError(f"{_label(x)} has no samples ({sizes(x)}), so there is nothing to denoise.")
+
+
+def _check_training(x: xr.DataArray, layout: GridLayout, model: Model) -> None:
+    c, units = model.field, str(layout.units or "no units")
+    for what, trained, found, same in (
+        ("units", c.units, units, _plain(c.units) == _plain(units)),
+        ("dimensions", ", ".join(c.dims), ", ".join(layout.horizontal), c.dims == layout.horizontal),
+    ):
+        if trained and not same:
+            raise InputError(
+                f"{_label(x)} has {what} {found}; model {model.name!r} was trained on {trained}. "
+                "Take another model, or ask for --force."
+            )
+
+
+def _plain(units: str) -> str:
+    """Units without what is written in several ways: m s**-1, m.s-1."""
+    return re.sub(r"[\s*^.]", "", units)
+
+
+def _label(x: xr.DataArray) -> str:
+    return str(x.name) if x.name is not None else "The array"

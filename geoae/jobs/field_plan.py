@@ -1,0 +1,190 @@
+"""How a store of cleaned fields is laid out: its chunks, what it says of itself, and what of the input is new to it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from geoae.blocks import choose_chunks
+from geoae.cf import GridLayout, grid_layout
+from geoae.errors import InputError, StoreError, one_line
+from geoae.field_windows import out_dtype
+from geoae.infer import processing
+from geoae.model import Model
+from geoae.readers.cleaned import KIND
+from geoae.writers.plan import StorePlan, plan_field
+
+FIELD = "field"
+"""Kind of a store of cleaned fields."""
+
+
+@dataclass(frozen=True)
+class FieldOptions:
+    """What is asked of the fields and of their store; the same words as on the command line."""
+
+    var: Sequence[str] = ()
+    """Names of variables; none: all that lie on a grid."""
+    dims: Sequence[str] = ()
+    """Names of the horizontal dimensions; none: found by metadata."""
+    chunks: Mapping[str, int] = field(default_factory=dict)
+    """Samples of a chunk of the store along dimensions."""
+    shard: int = 1
+    """Chunks in a file of the store."""
+    append: bool = False
+    """Add what comes later in time to a store that is there."""
+    force: bool = False
+    """Take a model that was trained on other units or dimensions."""
+
+
+def chunk_sizes(given: str | Mapping[str, int]) -> dict[str, int]:
+    """Samples of a chunk along dimensions, from text.
+
+    Raises
+    ------
+    InputError
+        It is not names and numbers.
+
+    Examples
+    --------
+    >>> chunk_sizes("time=10, lat=90")
+    {'time': 10, 'lat': 90}
+    """
+    if not isinstance(given, str):
+        return {str(dim): int(n) for dim, n in given.items()}
+    found = {}
+    for part in given.replace(" ", "").split(",") if given.strip() else []:
+        dim, _, n = part.partition("=")
+        if not dim or not n.isdigit():
+            raise InputError(f"chunks {given!r}: expected dimensions and numbers, such as time=10,lat=90.")
+        found[dim] = int(n)
+    return found
+
+
+def listed(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Names that are given one by one, or with commas between them."""
+    parts = [given] if isinstance(given, str) else given
+    return tuple(name for part in parts for name in part.replace(" ", "").split(",") if name)
+
+
+def layout(x: xr.DataArray, dims: Sequence[str]) -> GridLayout:
+    """What the dimensions of a field are."""
+    return grid_layout(x, dims or None)
+
+
+def time_axis(x: xr.DataArray, dims: Sequence[str]) -> int | None:
+    """Axis of the time; None if there is none."""
+    time = layout(x, dims).time
+    return None if time is None else [str(d) for d in x.dims].index(time)
+
+
+def template(x: xr.DataArray, model: Model, dry: float) -> xr.DataArray:
+    """The cleaned field, without its samples."""
+    dtype = out_dtype(x.dtype)
+    nothing = np.broadcast_to(dtype.type(0), x.shape)  # takes no memory
+    return x.copy(deep=False, data=nothing).assign_attrs(processing=processing(model, dry))
+
+
+def store_plan(
+    fields: Sequence[xr.DataArray], beside: xr.Dataset, asked: FieldOptions, first: int, model: Model, dry: float
+) -> StorePlan:
+    """Plan of a store for fields, from their time number `first` on.
+
+    Raises
+    ------
+    InputError
+        They do not share a grid, or chunks are asked for along dimensions that there are not.
+    """
+    time = append_along(fields, asked)
+    known = {str(d) for x in fields for d in x.dims}
+    if unknown := sorted(set(asked.chunks) - known):
+        raise InputError(f"There is no dimension {', '.join(unknown)} to chunk; there are {', '.join(sorted(known))}.")
+    plans = []
+    for i, x in enumerate(fields):
+        own = template(x, model, dry)
+        there = beside if i == 0 else None
+        if first and time is not None:
+            own = own.isel({time: slice(first, None)})
+            there = there.isel({time: slice(first, None)}) if there is not None and time in there.dims else there
+        for coord in own.coords.values():  # bounds that are not there, such as those of the times of several files
+            if coord.attrs.get("bounds") not in (None, *beside.variables):
+                del coord.attrs["bounds"]
+        chunks = _chunks(own, layout(x, asked.dims), time) | {d: n for d, n in asked.chunks.items() if d in own.dims}
+        horizontal = layout(x, asked.dims).horizontal
+        plans.append(
+            plan_field(own, horizontal, beside=there, chunks=chunks, shard_chunks=asked.shard, grows=time)
+        )  # fmt: skip
+    try:
+        return reduce(add, plans)
+    except InputError as error:
+        names = ", ".join(str(x.name) for x in fields)
+        raise InputError(f"{error} Choose some of {names} with --var, each grid into a store of its own.") from error
+
+
+def append_along(fields: Sequence[xr.DataArray], asked: FieldOptions) -> str | None:
+    """The dimension that is appended along; None if nothing is to be appended.
+
+    Raises
+    ------
+    InputError
+        A field has no time.
+    """
+    if not asked.append:
+        return None
+    times = [layout(x, asked.dims).time for x in fields]
+    if None in times or len(set(times)) > 1:
+        lacking = next((x for x, time in zip(fields, times, strict=True) if time is None), fields[0])
+        raise InputError(f"{lacking.name} has no time like the others; --append adds what comes later in time.")
+    return times[0]
+
+
+def new_from(target: Path, fields: Sequence[xr.DataArray], time: str) -> int:
+    """Position of the first time that a finished store does not hold yet; 0 if there is no store.
+
+    Raises
+    ------
+    StoreError
+        The store cannot be read, or times are missing in it that lie before its end.
+    """
+    if not target.exists():
+        return 0
+    try:
+        old = xr.open_zarr(target, chunks=None, decode_timedelta=False)[time].values
+        new = fields[0][time].values
+        falling = old.size > 1 and old[-1] < old[0]
+        behind = np.asarray(new >= old[-1] if falling else new <= old[-1])
+    except Exception as error:  # what a damaged store does to zarr and xarray has many kinds
+        raise StoreError(f"{target} cannot be appended to along {time}: {one_line(error)}.") from error
+    first = int(np.count_nonzero(behind))
+    if not behind[:first].all() or not np.isin(new[:first], old).all():
+        missing = next((t for t in new[behind] if t not in old), new[0])
+        raise StoreError(
+            f"{target} ends at {time} {old[-1]} and does not hold {missing}, which lies before. Append only what comes "
+            "after, or make the store anew with --overwrite."
+        )
+    return first
+
+
+def settings(model: Model, fields: Sequence[xr.DataArray], asked: FieldOptions, dry: float) -> dict[str, Any]:
+    """What decides the samples: named in the store, and in the message when a run is resumed with others."""
+    c, found = model.field, layout(fields[0], asked.dims)
+    return {
+        KIND: FIELD, "model": model.name, "digest": model.digest, "window": c.window, "stride": c.stride,
+        "overlap": [w - s for w, s in zip(c.window, c.stride, strict=True)], "near": c.near, "far": c.far,
+        "scaler": asdict(model.scaler), "dry": dry, "dims": found.horizontal,
+        "periodic": [d for d, closes in zip(found.horizontal, found.periodic, strict=True) if closes] or "none",
+        "units": {str(x.name): str(x.attrs.get("units", "")) for x in fields},
+    }  # fmt: skip
+
+
+def _chunks(x: xr.DataArray, found: GridLayout, grows: str | None) -> dict[str, int]:
+    """Chunks that are long in time rather than in level or member: neighbours in time are read with each."""
+    rest = [d for d in found.batch if d != found.time]
+    order = [*rest, *([found.time] if found.time else []), *found.horizontal]
+    core = range(len(order) - len(found.horizontal), len(order))
+    shape = [x.sizes[d] for d in order]
+    return dict(zip(order, choose_chunks(shape, core, order.index(grows) if grows else None), strict=True))

@@ -1,0 +1,87 @@
+"""Cleaned fields in one netCDF-4 file: for what fits in memory."""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from geoae import provenance, runs
+from geoae._version import __version__
+from geoae.errors import InputError, OutputError, OutputExistsError, one_line
+from geoae.provenance import PREFIX
+from geoae.writers.layout import CONVENTIONS
+from geoae.writers.plain import plain_attrs, plain_value
+from geoae.writers.plan import StorePlan, with_ancillary
+
+MOST = 1 << 32
+"""Bytes of samples."""
+
+
+def check(target: Path, n_bytes: int, overwrite: bool) -> None:
+    """See that a file can be written, before anything is computed.
+
+    Raises
+    ------
+    InputError
+        There are more samples than are held in memory.
+    OutputExistsError, OutputError
+        The file is there, or its folder is not.
+    """
+    if n_bytes > MOST:
+        raise InputError(
+            f"{target} would hold {n_bytes / 2**30:.1f} GB, and netCDF is written in one go from memory. Ask for a "
+            f"zarr store, which is written block by block: -o {target.with_suffix('.zarr').name}."
+        )
+    if target.is_dir() or (target.exists() and not overwrite):
+        raise OutputExistsError(f"{target} is there already; choose another output, or ask for --overwrite.")
+    if not target.absolute().parent.is_dir():
+        raise OutputError(f"The folder {target.absolute().parent} for the output is not there; make it first.")
+
+
+def write(
+    target: Path,
+    plan: StorePlan,
+    samples: Mapping[str, NDArray[Any]],
+    settings: Mapping[str, Any],
+    *,
+    source: str,
+    source_hash: str,
+    command: str,
+    attrs: Mapping[str, Any],
+) -> list[str]:
+    """Write the variables of a plan with their samples, and the same attributes as a store has; returns notes.
+
+    Raises
+    ------
+    OutputError
+        The disk is full or fails; nothing half-written is left behind.
+    """
+    given, notes = plain_attrs(attrs), []
+    line = f"{provenance.now()} geoae {__version__}: {command or 'called from Python'}"
+    own = {**settings, "version": __version__, "command": command, "source": source, "source_hash": source_hash}
+    given |= {"Conventions": CONVENTIONS, "history": f"{given.get('history', '')}\n{line}".lstrip()}
+    given |= {PREFIX + name: plain_value(value) for name, value in own.items()}
+    variables, about, encoding = {}, with_ancillary(plan), {}
+    for variable in (v for part in plan.parts for v in part.variables):
+        x = samples[variable.name]
+        if x.dtype.itemsize < 4:
+            x = x.astype(np.float32)
+            notes.append(f"{variable.name}: netCDF has no float16, so it is float32")
+        variables[variable.name] = xr.Variable(variable.dims, x, about[variable.name])
+        encoding[variable.name] = {"zlib": True, "complevel": 1, "shuffle": True, "_FillValue": x.dtype.type(np.nan)}
+    part = target.with_name(f".{target.name}.part")
+    try:
+        with runs.on_disk(target), warnings.catch_warnings():
+            # of bounds and their times that are stored in units of their own: both say which
+            warnings.filterwarnings("ignore", "Variable .* has datetime type and a bounds variable")
+            plan.coords.assign(variables).assign_attrs(given).to_netcdf(part, engine="h5netcdf", encoding=encoding)
+            part.replace(target)
+    except (ValueError, TypeError, RuntimeError) as error:  # what netCDF cannot hold has several kinds
+        raise OutputError(f"{target} cannot be written: {one_line(error)}.") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return notes

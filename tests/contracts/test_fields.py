@@ -1,0 +1,287 @@
+"""What every user may rely on for gridded fields, however they are divided (the contracts of denoising fields)."""
+
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from dataclasses import replace
+
+import dask
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import geoae
+from geoae import infer_fields
+from geoae.field_windows import Frame, region_noise, take
+from geoae.jobs.clean import Options
+from geoae.jobs.denoise import denoise_files
+from tests import fields
+from tests.store_worker import EPOCH, content
+
+few = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+MODEL = fields.tiny_model()
+SIZES = st.tuples(st.integers(1, 5), st.integers(8, 50), st.integers(8, 60))
+
+
+def close(found, expected, to=1e-5):
+    found, expected = found.astype(np.float64), expected.astype(np.float64)
+    scale = max(float(np.nanstd(expected)), 1e-30)
+    np.testing.assert_allclose(
+        found, expected, rtol=0, atol=to * scale + 4 * float(np.finfo(np.float32).eps * np.nanmax(abs(expected)))
+    )
+
+
+def denoise(x, model=MODEL, **options):
+    return geoae.denoise(x, model=model, threads=1, **options)
+
+
+def chunked(x, data):
+    """`x` on dask, cut anywhere along every dimension."""
+    chunks = {}
+    for dim, n in x.sizes.items():
+        cuts = data.draw(st.lists(st.integers(1, max(n - 1, 1)), max_size=3), label=dim)
+        edges = [0, *sorted({c for c in cuts if c < n}), n]
+        chunks[dim] = tuple(int(d) for d in np.diff(edges))
+    return x.chunk(chunks)
+
+
+@few
+@given(sizes=SIZES, closes=st.booleans(), data=st.data())
+def test_any_chunks_give_the_same_samples(sizes, closes, data):
+    """Lazy in, lazy out, in the same chunks; and the samples are those in memory, for all chunks of all dimensions."""
+    x = fields.field(*sizes, closes=closes)
+    expected, removed = denoise(x, return_noise=True)
+    lazy = chunked(x, data)
+    found, noise = denoise(lazy, return_noise=True)
+    assert found.chunks == noise.chunks == lazy.chunks
+    with dask.config.set(scheduler="synchronous"):
+        close(found.values, expected.values)
+        np.testing.assert_allclose(noise.values, removed.values, rtol=0, atol=1e-4)
+
+
+@few
+@given(
+    sizes=SIZES, closes=st.tuples(st.booleans(), st.booleans()), batch=st.integers(1, 20), far=st.integers(0, 4),
+    data=st.data(),
+)  # fmt: skip
+def test_any_region_is_that_of_the_whole(sizes, closes, batch, far, data):
+    """Noise of a region, from the samples that it says it needs and no others, is that of the whole field there."""
+    x = fields.field(*sizes, gaps=0.1).values
+    model = fields.tiny_model(far=far, near=min(far, 1))
+    where = Frame(x.shape, (1, 2), 0 if far else None, closes, model.field)
+    whole = tuple(slice(0, n) for n in x.shape)
+    part = tuple(slice(*sorted(data.draw(st.sets(st.integers(0, n), min_size=2, max_size=2)))) for n in x.shape)
+    expected = region_noise(take(x, where.spans(whole)), where, whole, model)[part]
+    found = region_noise(take(x, where.spans(part)), where, part, model, batch)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * float(np.nanstd(x)))
+
+
+@few
+@given(
+    sizes=SIZES, order=st.permutations(["time", "lat", "lon", "member"]), flip=st.booleans(),
+    dtype=st.sampled_from([np.float32, np.float64, np.float16, np.int16, np.uint8, ">f4"]),
+)  # fmt: skip
+def test_labels_come_back(sizes, order, flip, dtype):
+    """Same dims in the same order, coords, attributes, name, dtype; the order of dims changes no sample."""
+    x = fields.field(*sizes, dtype=np.float64) - 200
+    x = x.fillna(0) if np.dtype(dtype).kind in "iu" else x
+    x = x.astype(dtype).expand_dims(member=[1, 2]).assign_coords(mask=("lat", np.arange(sizes[1])))
+    x = x.isel(lat=slice(None, None, -1)) if flip else x
+    x.encoding = {"scale_factor": 0.1, "dtype": "int16", "grid_mapping": "crs"}
+    turned = x.transpose(*order)
+    found = denoise(turned)
+    assert found.dims == turned.dims
+    assert found.name == x.name
+    assert found.dtype == (np.float32 if np.dtype(dtype).kind in "iu" else np.dtype(dtype).newbyteorder("="))
+    assert {k: v for k, v in found.attrs.items() if k != "processing"} == x.attrs
+    assert "denoise(model='tiny'" in found.attrs["processing"]
+    assert found.encoding == {"grid_mapping": "crs"}
+    assert turned.attrs == x.attrs
+    xr.testing.assert_identical(found.coords.to_dataset(), turned.coords.to_dataset())
+    close(found.transpose(*x.dims).values, denoise(x).values, 1e-3 if dtype == np.float16 else 1e-5)
+
+
+@few
+@given(sizes=SIZES, dtype=st.sampled_from([np.float32, np.float64]), dry=st.floats(0, 1))
+def test_a_model_that_removes_nothing_gives_the_input_back(sizes, dtype, dry):
+    """Bit by bit, gaps included; and signal and noise of any model add up to the input."""
+    x = fields.field(*sizes, dtype=dtype)
+    np.testing.assert_array_equal(denoise(x, fields.identity()).values, x.values)
+    signal, noise = denoise(x, return_noise=True, dry=dry)
+    np.testing.assert_array_equal(np.isnan(signal), np.isnan(x))
+    there = np.isfinite(x.values)
+    eps = float(np.finfo(dtype).eps) * 600
+    np.testing.assert_allclose((signal + noise).values[there], x.values[there], rtol=0, atol=eps)
+
+
+@few
+@given(
+    sizes=SIZES,
+    closes=st.booleans(),
+    exponent=st.integers(-30, 30),
+    offset=st.floats(-1e4, 1e4),
+    sign=st.sampled_from([1, -1]),
+)
+def test_units_do_not_matter(sizes, closes, exponent, offset, sign):
+    """f(k x + c) = k f(x) + c for k > 0; kelvin, degrees Celsius and pascal are the same to it."""
+    x = fields.field(*sizes, closes=closes, dtype=np.float64)
+    k = 2.5 * 10.0**exponent
+    base = denoise(x).values
+    close(denoise(x * k).values, base * k)
+    close(denoise(x + offset).values, base + offset, 1e-4)
+
+
+@few
+@given(
+    sizes=SIZES, gap=st.tuples(st.integers(0, 59), st.integers(0, 69)), what=st.sampled_from([np.nan, np.inf, -np.inf])
+)
+def test_gaps_stay_gaps(sizes, gap, what):
+    """Missing and infinite samples come back as they came, and count as missing: which of both changes nothing."""
+    x = fields.field(*sizes)
+    x[:, gap[0] % sizes[1] :, gap[1] % sizes[2] :] = np.nan
+    other = x.where(~np.isnan(x), what)
+    signal, noise = denoise(other, return_noise=True)
+    missing = np.isnan(x.values)
+    np.testing.assert_array_equal(signal.values[missing], other.values[missing])
+    assert not noise.values[missing].any()
+    np.testing.assert_array_equal(signal.values[~missing], denoise(x).values[~missing])
+
+
+@few
+@given(sizes=SIZES, value=st.floats(-1e6, 1e6), slices=st.sampled_from(["all", "one"]))
+def test_what_is_constant_or_empty_comes_back(sizes, value, slices):
+    """Constant and all-missing slices are not touched, whatever their neighbours hold."""
+    x = fields.field(*sizes, dtype=np.float64)
+    which = slice(None) if slices == "all" else slice(0, 1)
+    for level in (value, np.nan):
+        x[which] = level
+        np.testing.assert_array_equal(denoise(x).values[which], x.values[which])
+
+
+@few
+@given(n=st.integers(8, 120), ny=st.integers(8, 40), by=st.integers(0, 119))
+def test_there_is_no_seam_around_the_globe(n, ny, by):
+    """Where longitudes close, windows go around evenly: rolling by a stride of that ring rolls the answer."""
+    x = fields.field(3, ny, n, closes=True)
+    where = infer_fields.frame(x, MODEL)
+    assert where.periodic == (False, True)
+    starts = where.grid.starts(1)
+    spacing = np.diff(starts)
+    assert spacing.max() <= where.grid.stride[1] < where.grid.window[1] or n + 8 <= where.grid.window[1]
+    count = -(-n // where.grid.stride[1])
+    assert (starts[count:] - starts[:-count] == n).all()  # the ring meets itself
+    if n % count == 0:
+        step = by % count * (n // count)
+        close(denoise(x.roll(lon=step)).values, denoise(x).roll(lon=step).values)
+
+
+def test_the_seam_is_as_smooth_as_elsewhere():
+    """What is removed changes no more from the last column to the first than between any others."""
+    x = fields.field(4, 40, 100, closes=True, gaps=0)
+    noise = denoise(x, return_noise=True)[1]
+    step = np.sqrt(((noise - noise.roll(lon=1)) ** 2).mean(("time", "lat")).values)
+    assert step[0] < 1.5 * np.median(step)
+
+
+def run(source, target, model, **more):
+    return denoise_files([source], target, Options(model, threads=1), **more)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    return fields.saved(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "a.nc"
+    fields.field(9, 40, 56, closes=True).to_netcdf(path)
+    return path
+
+
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@given(chunks=st.tuples(st.integers(2, 9), st.integers(15, 40), st.integers(20, 56)), shard=st.integers(1, 8))
+def test_any_chunk_and_shard_of_the_store_gives_the_same_samples(saved, source, tmp_path_factory, chunks, shard):
+    """And plain xarray opens the store without a warning."""
+    target = tmp_path_factory.mktemp("out") / "a.zarr"
+    run(source, target, saved, chunks=dict(zip(("time", "lat", "lon"), chunks, strict=True)), shard=shard)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        store = xr.open_zarr(target)
+        found = store["t2m"].values
+    x = xr.open_dataset(source)["t2m"]
+    close(found, denoise(x, saved).values)
+    assert store["t2m"].encoding["chunks"] == tuple(min(c, n) for c, n in zip(chunks, x.shape, strict=True))
+    xr.testing.assert_equal(store["t2m"].coords.to_dataset(), x.coords.to_dataset())
+
+
+VICTIM = """
+import os, signal, sys
+from geoae.jobs import fields
+from geoae.jobs.clean import Options
+from geoae.jobs.denoise import denoise_files
+
+def deadly(folder, number, values, write=fields.write_region, left=[int(sys.argv[4])]):
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left[0] -= 1
+    write(folder, number, values)
+
+fields.write_region = deadly
+denoise_files([sys.argv[1]], sys.argv[2], Options(sys.argv[3], threads=1), chunks={"time": 2})
+"""
+
+
+def test_killed_runs_go_on_and_end_in_the_same_bytes(saved, source, tmp_path, monkeypatch):
+    """Whatever block the process is killed at; what is done is not done again."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", EPOCH)
+    run(source, tmp_path / "whole.zarr", saved, chunks={"time": 2})
+    target = tmp_path / "killed.zarr"
+    for after in (0, 2):
+        done = subprocess.run(
+            [sys.executable, "-c", VICTIM, str(source), str(target), str(saved), str(after)], check=False
+        )
+        assert done.returncode == -signal.SIGKILL
+        assert not target.exists()
+    found = run(source, target, saved, chunks={"time": 2})
+    assert found.notes == ["killed.zarr: 2 of 5 blocks were there already; the table is of the others"]
+    assert content(target) == content(tmp_path / "whole.zarr")
+    assert "nothing left to do" in run(source, target, saved, chunks={"time": 2}).notes[0]
+
+
+@pytest.mark.slow
+def test_two_workers_write_the_bytes_of_one(saved, source, tmp_path, monkeypatch):
+    """Processes load the model and open the source by themselves."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", EPOCH)
+    run(source, tmp_path / "one.zarr", saved, chunks={"time": 2})
+    run(source, tmp_path / "two.zarr", saved, chunks={"time": 2}, workers=2)
+    assert content(tmp_path / "two.zarr") == content(tmp_path / "one.zarr")
+
+
+def test_a_lazy_plan_travels_by_the_models_folder(saved):
+    """Pickled, as a scheduler of other processes has it, a plan holds no weights; one in memory brings them along."""
+    import pickle
+
+    loaded = geoae.load_model(saved)
+    small, large = (len(pickle.dumps(infer_fields._Travelling(m))) for m in (loaded, replace(loaded, folder=None)))
+    assert small < 1000 < large
+    assert pickle.loads(pickle.dumps(infer_fields._Travelling(loaded))).model.digest == loaded.digest
+    lazy = denoise(fields.field(4).chunk({"time": 2}), loaded)
+    with dask.config.set(scheduler="processes", num_workers=1) if os.environ.get("GEOAE_SLOW") else dask.config.set({}):
+        close(lazy.values, denoise(fields.field(4), loaded).values)
+
+
+def test_a_plan_of_many_chunks_makes_no_tasks_before_they_are_asked_for():
+    """A hundred thousand chunks are planned without one node a window, or even a chunk."""
+    from dask.array import zeros
+
+    samples = zeros((100_000, 16, 16), chunks=(1, 16, 16), dtype="float32")
+    x = xr.DataArray(samples, dims=("time", "y", "x"), name="u")
+    lazy = denoise(x)
+    assert not lazy.data.dask.layers[lazy.data.name].is_materialized()
+    (small,) = dask.optimize(lazy[500].data)
+    assert len(dict(small.dask)) < 100
