@@ -30,7 +30,7 @@ def image(n=120, seed=0):
 
 @pytest.fixture(scope="module")
 def prior():
-    return geoae.fit(profiles(), 2, steps=300, batch=32, config=SMALL, noise=0.1, seed=1, units="km/s", threads=1)
+    return geoae.fit(profiles(), 2, steps=200, batch=32, config=SMALL, noise=0.1, seed=1, units="km/s", threads=1)
 
 
 def test_a_prior_of_profiles_is_better_than_components(prior):
@@ -63,10 +63,10 @@ def test_the_same_seed_gives_the_same_prior(prior):
 def test_saved_interrupted_and_loaded(tmp_path):
     """A folder to save to is a model folder, and the same call again goes on from its checkpoint."""
     rows = []
-    settings = {"steps": 100, "batch": 16, "config": SMALL, "threads": 1, "out": tmp_path / "m", "report": rows.append}
+    settings = {"steps": 40, "batch": 16, "config": SMALL, "threads": 1, "out": tmp_path / "m", "report": rows.append}
     made = geoae.fit(profiles(), 2, **settings)
     assert geoae.fit(profiles(), 2, **settings).digest == made.digest
-    assert [row["step"] for row in rows] == [100]
+    assert [row["step"] for row in rows] == [40]
     a, b = geoae.LatentSpace(made), geoae.LatentSpace(geoae.load_model(tmp_path / "m"))
     z = a.sample(3, 0)
     np.testing.assert_array_equal(a.decode(z), b.decode(z))
@@ -115,17 +115,17 @@ def test_all_kinds_of_input(tmp_path):
 
 
 def test_what_data_see_is_learnt_first():
-    """With a sensitivity the data of held-out models come out nearer than without."""
+    """With a sensitivity, models that were encoded and decoded give nearer data than without."""
     sees = np.zeros((2, 24))
     sees[0, :4], sees[1, 4:8] = 20.0, 20.0
     errors = []
-    for weight in (0.0, 1.0):
+    for weight in (0.0, 10.0):
         made = geoae.fit(
-            profiles(), 2, steps=150, batch=32, config=SMALL, threads=1, sensitivity=sees, data_weight=weight
+            profiles(), 2, steps=100, batch=32, config=SMALL, threads=1, sensitivity=sees, data_weight=weight
         )
-        truth, estimate = geoae.LatentSpace(made).representation_residuals()
-        errors.append(np.square((truth - estimate) @ sees.T).mean())
-    assert errors[1] < errors[0]
+        space, truth = geoae.LatentSpace(made), profiles(100, 1)
+        errors.append(np.square((truth - space.decode(space.encode(truth))) @ sees.T).mean())
+    assert errors[1] < 0.8 * errors[0]
 
 
 def test_blocks_of_coordinates(prior):
