@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from geoae.invert.forward import Forward as Forward
     from geoae.invert.inverse import Inverse as Inverse
     from geoae.invert.posterior import Posterior as Posterior
-    from geoae.invert.stores import load as load
+    from geoae.invert.posterior import load as load
 
 _PUBLIC = {
     "Calibration": "calibrate",
@@ -22,7 +22,7 @@ _PUBLIC = {
     "Forward": "forward",
     "Inverse": "inverse",
     "Posterior": "posterior",
-    "load": "stores",
+    "load": "posterior",
 }
 __all__ = ["Calibration", "Coverage", "Diagnosis", "Forward", "Inverse", "Posterior", "load"]
 

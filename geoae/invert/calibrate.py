@@ -66,8 +66,6 @@ def calibrate(
     inverse: "Inverse", n: int, method: str, beside: dict[str, Any], seed: int, options: dict[str, Any]
 ) -> Calibration:
     """See `Inverse.calibrate`."""
-    from geoae.invert.inverse import Inverse
-
     held = inverse.held_out
     if method == "map":
         raise InputError('The method "map" gives no intervals; calibrate "laplace", "esmda" or "mcmc".')
@@ -83,7 +81,7 @@ def calibrate(
     results = {f"{inverse.space.name}, {method}": _coverage(inverse, truths, rest, noisy, method, seed, options)}
     for name, space in beside.items():
         data = np.where(inverse.used, 0.0, np.nan).reshape(inverse.forward.shape or ())
-        other = Inverse(
+        other = type(inverse)(
             space, inverse.forward, data, 1.0, representation=inverse.use_representation,
             n_representation=inverse.n_representation, seed=inverse.seed,
         )  # fmt: skip

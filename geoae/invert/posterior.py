@@ -195,3 +195,25 @@ class Posterior:
             )
         if len(self.codes) < 20:
             warnings.warn(f"Spread and intervals are of {len(self.codes)} draws only.", stacklevel=3)
+
+
+def load(path: str | Path, latent: "LatentSpace") -> Posterior:
+    """The posterior that `Posterior.save` wrote.
+
+    Parameters
+    ----------
+    path
+        The store.
+    latent
+        The prior it was made with.
+
+    Raises
+    ------
+    MissingFileError
+        There is no such store.
+    StoreError
+        It is damaged, no posterior, or of another prior.
+    """
+    from geoae.invert.stores import read
+
+    return Posterior(**read(Path(path), latent))

@@ -10,16 +10,16 @@ import xarray as xr
 
 from geoae.errors import InputError, MissingFileError, OutputError, OutputExistsError, StoreError, one_line
 from geoae.invert.noise import Noise
-from geoae.invert.posterior import Posterior
 from geoae.invert.representation import Representation
 
 if TYPE_CHECKING:
+    from geoae.invert.posterior import Posterior
     from geoae.latent.space import LatentSpace
 
 FORMAT = 1
 
 
-def save(posterior: Posterior, path: Path, overwrite: bool) -> Path:
+def save(posterior: "Posterior", path: Path, overwrite: bool) -> Path:
     """See `Posterior.save`."""
     if path.exists() and not overwrite:
         raise OutputExistsError(f"{path} is there already; choose another name, or give overwrite=True.")
@@ -37,24 +37,9 @@ def save(posterior: Posterior, path: Path, overwrite: bool) -> Path:
     return path
 
 
-def load(path: str | Path, latent: "LatentSpace") -> Posterior:
-    """The posterior that `Posterior.save` wrote.
-
-    Parameters
-    ----------
-    path
-        The store.
-    latent
-        The prior it was made with.
-
-    Raises
-    ------
-    MissingFileError
-        There is no such store.
-    StoreError
-        It is damaged, no posterior, or of another prior.
-    """
-    if not Path(path).exists():
+def read(path: Path, latent: "LatentSpace") -> dict[str, Any]:
+    """What a `Posterior` is made of, by the names of its parts; see `geoae.invert.load`."""
+    if not path.exists():
         raise MissingFileError(f"There is no store {path}.")
     try:
         with xr.open_zarr(path, consolidated=False, chunks=None) as store:
@@ -82,13 +67,15 @@ def load(path: str | Path, latent: "LatentSpace") -> Posterior:
             "distances": found["distances"].values,
             "surprises": found["surprises"].values,
         }
-    return Posterior(
-        latent, found.attrs["method"], found["code"].values, found["predicted"].values, found["data"].values, noise,
-        representation, about, chains, reference, int(found.attrs["seed"]),
-    )  # fmt: skip
+    return {
+        "space": latent, "method": found.attrs["method"], "codes": found["code"].values,
+        "predicted": found["predicted"].values, "data": found["data"].values, "noise": noise,
+        "representation": representation, "info": about, "chains": chains, "reference": reference,
+        "seed": int(found.attrs["seed"]),
+    }  # fmt: skip
 
 
-def _dataset(p: Posterior) -> xr.Dataset:
+def _dataset(p: "Posterior") -> xr.Dataset:
     def noise(one: Noise, name: str) -> dict[str, Any]:
         dims = ("datum",) if one.covariance.ndim == 1 else ("datum", "other")
         return {name: (dims, one.covariance), f"{name}_offset": ("datum", one.offset)}
