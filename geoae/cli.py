@@ -112,6 +112,14 @@ def denoise(
     force: Annotated[
         bool, typer.Option("--force", help="Take a model that was trained on other units or dimensions.")
     ] = False,
+    codes: Annotated[
+        bool, typer.Option("--codes", help="Write the latent codes of the signal too, into the same store.")
+    ] = False,
+    codes_model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Of the codes. [seismic-codes; of fields: grid-codes]"),
+    ] = None,
+    latent: Annotated[int | None, typer.Option(metavar="N", help="Numbers of a code: the first so many. [all]")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that are there.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
     quiet: Quiet = False,
@@ -128,7 +136,8 @@ def denoise(
                 inputs, out, options, format_name=format_name.upper(), encoding=encoding.upper() if encoding else None,
                 ids=ids or (), start_time=start_time, end_time=end_time, noise_out=noise_out, plot=plot,
                 cluster=cluster, workers=workers, var=var or (), dims=dims, chunks=chunks,
-                shard=shard, append=append, force=force, overwrite=overwrite, dry_run=dry_run, progress=progress,
+                shard=shard, append=append, force=force, codes=codes, codes_model=codes_model, latent=latent,
+                overwrite=overwrite, dry_run=dry_run, progress=progress,
                 command=shlex.join(["geoae", *sys.argv[1:]]),
                 say=lambda line: None if quiet else say(f"geoae: note: {line}", err=True),
             )  # fmt: skip

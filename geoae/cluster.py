@@ -189,7 +189,9 @@ def _result(future: "Future[Any]", number: int, watch: _Watch) -> Any:
     from distributed import KilledWorker
 
     try:
-        kind, result, trace = future.result(timeout=schedulers.TIMEOUT_S)
+        kind, result, trace = _fetched(future, watch)
+    except GeoAEError:
+        raise
     except KilledWorker as error:
         raise ClusterError(
             f"Block {number} was given up after {error.allowed_failures + 1} workers had died with it, the last at "
@@ -197,7 +199,7 @@ def _result(future: "Future[Any]", number: int, watch: _Watch) -> Any:
             "command goes on from there."
         ) from error
     except Exception as error:
-        if future.status in ("cancelled", "lost", "pending"):
+        if future.status == "cancelled":
             raise watch.lost() from error
         raise ClusterError(
             f"Workers cannot do block {number}: {type(error).__name__}: {one_line(error)}. Is geoae {__version__} "
@@ -214,6 +216,16 @@ def _result(future: "Future[Any]", number: int, watch: _Watch) -> Any:
             f"Block {number}: a worker has too little memory. Start fewer workers on a machine, or ask for more memory."
         ) from cause
     raise ClusterError(f"Block {number} failed: {kind}: {result}.") from cause
+
+
+def _fetched(future: "Future[Any]", watch: _Watch) -> Outcome:
+    """The result of a task that was done; it is done again if its worker was killed before it handed that over."""
+    while future.status != "cancelled":
+        try:
+            return future.result(timeout=schedulers.TIMEOUT_S)
+        except TimeoutError:
+            watch.look()
+    raise watch.lost()
 
 
 _one_at_a_time = threading.Lock()

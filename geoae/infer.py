@@ -127,7 +127,7 @@ def denoise_block(
     # what the dtype cannot hold (float64 recordings beyond 3e38) is held at its limit, not turned into infinity
     signal = (
         np.where(finite, np.clip(signal, -limit, limit), signal).astype(dtype)
-        if np.abs(x).max(initial=0) > limit / 8
+        if np.abs(x).max(initial=0, where=finite) > limit / 8
         else signal.astype(dtype)
     )
     removed = (

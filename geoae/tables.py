@@ -74,13 +74,14 @@ def fields(source: str, content: "Content") -> str:
 
 def models(cards: Iterable[Mapping[str, Any]]) -> str:
     """The models that are there."""
-    table = _table("model", "digest", "rate Hz", "takes Hz", "what for")
+    table = _table("model", "for", "digest", "rate Hz", "takes Hz", "what for")
     for facts in cards:
         c = facts["contract"]
         rates = ("-", "-")  # of fields, and of codes, which are of any rate
         if "rate_range_hz" in c:
             rates = f"{c['rate_hz']:g}", "{:g}-{:g}".format(*c["rate_range_hz"])
-        table.add_row(c["name"], facts["weights_sha256"][:12], *rates, c["summary"])
+        kind = {"record": "records", "field": "fields", "codes": "codes"}[facts["kind"]]
+        table.add_row(c["name"], kind, facts["weights_sha256"][:12], *rates, c["summary"])
     return _text(table)
 
 
@@ -93,13 +94,17 @@ def status(store: Path, found: "Status") -> str:
     return "\n".join([f"{store}: {how_far}", *(f"  {name:6} {value}" for name, value in facts.items() if value)])
 
 
+_WORDS = ("for", "what for")
+"""Columns of words; others are numbers, which are compared digit below digit."""
+
+
 def _table(*columns: str) -> Any:
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for i, name in enumerate(columns):
-        table.add_column(name, justify="left" if i == 0 else "right", overflow="fold")
+        table.add_column(name, justify="left" if i == 0 or name in _WORDS else "right", overflow="fold")
     return table
 
 

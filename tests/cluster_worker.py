@@ -49,7 +49,7 @@ def worker_pids(pid: int) -> list[int]:
         return []
 
 
-def wait_until(condition: Callable[[], Any], timeout_s: float = 30.0) -> None:
+def wait_until(condition: Callable[[], Any], timeout_s: float = 120.0) -> None:
     """Look at it every few ms."""
     end = time.monotonic() + timeout_s
     while not condition():

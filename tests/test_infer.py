@@ -149,3 +149,14 @@ def test_above_the_band_passes_or_goes():
     middle = slice(400, -400)
     np.testing.assert_allclose(kept, low + high, atol=1e-6)
     np.testing.assert_allclose(gone[middle], low[middle], atol=2e-3)
+
+
+@pytest.mark.parametrize("gap", [np.nan, np.inf])
+def test_what_the_dtype_cannot_hold_is_held_at_its_limit(gap):
+    """Beside samples that are not finite too: no finite sample becomes infinite."""
+    x = np.array([[1.0, gap, 1e39, -1e39]])
+    noise = np.array([[0.25, 0.0, 1.0, 1.0]])
+    with np.errstate(over="ignore"):  # what was removed does not fit either
+        signal, _ = infer.denoise_block(x, noise, 0.0, np.dtype(np.float32))
+    limit = np.finfo(np.float32).max
+    np.testing.assert_array_equal(signal, np.array([[0.75, gap, limit, -limit]], np.float32))

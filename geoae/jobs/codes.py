@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial, reduce
 from operator import add
 from pathlib import Path
@@ -19,13 +19,14 @@ from geoae.devices import prepare
 from geoae.errors import InputError, ModelFileError, UnknownNameError
 from geoae.infer_codes import decode_region, encode_region
 from geoae.jobs.clean import Progress
+from geoae.jobs.code_plan import plan_block
 from geoae.jobs.field_source import FieldSource, Samples, about, digest, from_spec
 from geoae.jobs.inputs import sort_out
 from geoae.jobs.store import Workers
 from geoae.model import Model, load
 from geoae.readers import cleaned, seisbench
 from geoae.readers.codes import of_store, open_codes
-from geoae.writers.plan import StorePlan, plan_codes, plan_field
+from geoae.writers.plan import StorePlan, plan_field
 from geoae.writers.store import begin, write_region
 
 CODES = "codes"
@@ -136,19 +137,6 @@ def decode_store(
     notes = _work_through(run, decoder, make, spec, workers, options, progress)[1]
     rows = {name: _row_of(one) for name, one in zip(names, codes, strict=True)}
     return CodeSummary(run.finish(), f"{model.name} {model.digest}", rows, notes, time.perf_counter() - began)
-
-
-def plan_block(x: xr.DataArray, where: Coding, model: Model) -> StorePlan:
-    """A store, or the part of one, for the codes of an array; add it to `plan_field` of the array.
-
-    The blocks of its part are those of `geoae.infer_codes.encode_region`, whatever else the store holds.
-    """
-    plan = plan_codes(
-        where.windows, where.latent, coords=coding.coordinates(x, where), of=str(x.name), units=x.attrs.get("units"),
-        prefix=where.prefix, chunks=where.blocks,
-    )  # fmt: skip
-    name = where.prefix + "code"
-    return replace(plan, attrs={**plan.attrs, name: {**plan.attrs[name], **coding.facts(x, where, model)}})
 
 
 def encoder(

@@ -14,6 +14,7 @@ from geoae.cluster import on_workers
 from geoae.devices import prepare
 from geoae.errors import InputError, OutputError
 from geoae.jobs.clean import Drawing, Options, Progress, clean
+from geoae.jobs.code_plan import CodesAsked
 from geoae.jobs.field_plan import FieldOptions, chunk_sizes, listed
 from geoae.jobs.field_source import FieldSource
 from geoae.jobs.field_summary import FieldSummary
@@ -50,6 +51,9 @@ def denoise_files(
     shard: int = 1,
     append: bool = False,
     force: bool = False,
+    codes: bool = False,
+    codes_model: str | Path | Model | None = None,
+    latent: int | None = None,
     command: str = "",
     progress: Progress = lambda done, total: None,
     say: Callable[[str], None] = lambda line: None,
@@ -84,6 +88,9 @@ def denoise_files(
         a batch system (a jobqueue file), and how many of them; see `geoae.cluster.each`.
     var, dims, chunks, shard, append, force
         Of fields, see `geoae.jobs.field_plan.FieldOptions`.
+    codes, codes_model, latent
+        Write the latent codes of what was cleaned too, into the same store: by which model (None: the shipped one that
+        fits), and how many numbers each (None: all).
     command
         For the history of a store: what was typed.
     progress
@@ -99,6 +106,7 @@ def denoise_files(
     """
     began, options = time.perf_counter(), options or Options()
     found, asked = sort_out(inputs), FieldOptions(listed(var), listed(dims), chunk_sizes(chunks), shard, append, force)
+    coded = _codes_asked(codes, codes_model, latent)
     if isinstance(found, FieldSource):
         _refuse({
             "--format": format_name != "MSEED", "--encoding": encoding is not None, "--id": bool(ids),
@@ -108,7 +116,7 @@ def denoise_files(
         }, "gridded fields")  # fmt: skip
         return denoise_fields(
             found, target_for(found, out), options, asked, command=command, overwrite=overwrite, dry_run=dry_run,
-            workers=Workers(cluster, workers, say), progress=progress,
+            workers=Workers(cluster, workers, say), codes=coded, progress=progress,
         )  # fmt: skip
     _refuse({
         "--var": bool(var), "--dims": bool(dims), "--chunks": bool(chunks), "--shard": shard != 1, "--append": append,
@@ -121,8 +129,11 @@ def denoise_files(
         selection = {"ids": list(ids), "start_time": start_time, "end_time": end_time}
         return denoise_store(
             Input(inputs, segments, problems, notes + more, selection), Path(str(out)), options, command=command,
-            overwrite=overwrite, dry_run=dry_run, workers=Workers(cluster, workers, say), progress=progress,
+            overwrite=overwrite, dry_run=dry_run, workers=Workers(cluster, workers, say), codes=coded,
+            progress=progress,
         )  # fmt: skip
+    if coded:
+        raise InputError("--codes: signal and codes are written into one zarr store. Ask for -o NAME.zarr.")
     if on_workers(cluster, workers):
         raise InputError(
             "Workers write the blocks of a zarr store; files are written by one process. Ask for -o NAME.zarr, or "
@@ -199,6 +210,14 @@ def draw(drawing: Drawing, path: Path, model: Model) -> Path:
     finally:
         part.unlink(missing_ok=True)
     return path
+
+
+def _codes_asked(codes: bool, model: str | Path | Model | None, latent: int | None) -> CodesAsked | None:
+    if codes:
+        return CodesAsked(model, latent)
+    if named := [name for name, value in {"--codes-model": model, "--latent": latent}.items() if value is not None]:
+        raise InputError(f"{', '.join(named)}: of codes, which are written with --codes only. Add it.")
+    return None
 
 
 def _refuse(given: Mapping[str, bool], what: str) -> None:

@@ -15,6 +15,7 @@ from geoae.cf import GridLayout, grid_layout
 from geoae.errors import InputError, StoreError, one_line
 from geoae.field_windows import out_dtype
 from geoae.infer import processing
+from geoae.jobs.code_plan import Coder
 from geoae.model import Model
 from geoae.readers.cleaned import KIND
 from geoae.writers.plan import StorePlan, plan_field
@@ -90,9 +91,15 @@ def template(x: xr.DataArray, model: Model, dry: float) -> xr.DataArray:
 
 
 def store_plan(
-    fields: Sequence[xr.DataArray], beside: xr.Dataset, asked: FieldOptions, first: int, model: Model, dry: float
+    fields: Sequence[xr.DataArray],
+    beside: xr.Dataset,
+    asked: FieldOptions,
+    first: int,
+    model: Model,
+    dry: float,
+    coder: Coder | None = None,
 ) -> StorePlan:
-    """Plan of a store for fields, from their time number `first` on.
+    """Plan of a store for fields, and their codes if there is a `coder`, from their time number `first` on.
 
     Raises
     ------
@@ -103,7 +110,7 @@ def store_plan(
     known = {str(d) for x in fields for d in x.dims}
     if unknown := sorted(set(asked.chunks) - known):
         raise InputError(f"There is no dimension {', '.join(unknown)} to chunk; there are {', '.join(sorted(known))}.")
-    plans = []
+    plans, codes = [], []
     for i, x in enumerate(fields):
         own = template(x, model, dry)
         there = beside if i == 0 else None
@@ -118,11 +125,18 @@ def store_plan(
         plans.append(
             plan_field(own, horizontal, beside=there, chunks=chunks, shard_chunks=asked.shard, grows=time)
         )  # fmt: skip
+        if coder is not None:
+            codes.append(coder.plan(own, horizontal, code_prefix(x, fields), time))
     try:
-        return reduce(add, plans)
+        return reduce(add, plans + codes)
     except InputError as error:
         names = ", ".join(str(x.name) for x in fields)
         raise InputError(f"{error} Choose some of {names} with --var, each grid into a store of its own.") from error
+
+
+def code_prefix(x: xr.DataArray, fields: Sequence[xr.DataArray]) -> str:
+    """Before the names of the codes of one of several fields in a store."""
+    return f"{x.name}_" if len(fields) > 1 else ""
 
 
 def append_along(fields: Sequence[xr.DataArray], asked: FieldOptions) -> str | None:
@@ -169,7 +183,9 @@ def new_from(target: Path, fields: Sequence[xr.DataArray], time: str) -> int:
     return first
 
 
-def settings(model: Model, fields: Sequence[xr.DataArray], asked: FieldOptions, dry: float) -> dict[str, Any]:
+def settings(
+    model: Model, fields: Sequence[xr.DataArray], asked: FieldOptions, dry: float, coder: Coder | None = None
+) -> dict[str, Any]:
     """What decides the samples: named in the store, and in the message when a run is resumed with others."""
     c, found = model.field, layout(fields[0], asked.dims)
     return {
@@ -177,7 +193,7 @@ def settings(model: Model, fields: Sequence[xr.DataArray], asked: FieldOptions, 
         "overlap": [w - s for w, s in zip(c.window, c.stride, strict=True)], "near": c.near, "far": c.far,
         "scaler": asdict(model.scaler), "dry": dry, "dims": found.horizontal,
         "periodic": [d for d, closes in zip(found.horizontal, found.periodic, strict=True) if closes] or "none",
-        "units": {str(x.name): str(x.attrs.get("units", "")) for x in fields},
+        "units": {str(x.name): str(x.attrs.get("units", "")) for x in fields}, **(coder.settings() if coder else {}),
     }  # fmt: skip
 
 

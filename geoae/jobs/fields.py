@@ -1,7 +1,7 @@
 """Denoise gridded fields into a zarr store, block by block, or into a netCDF file where they fit in memory."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,16 +12,20 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from geoae import cluster, ledger
+from geoae import cluster, coding, ledger
 from geoae.blocks import Region, Task
 from geoae.devices import prepare
 from geoae.errors import InputError, ModelFileError
 from geoae.field_windows import Frame, out_dtype, region_signal, regions
 from geoae.infer_fields import frame
+from geoae.jobs import code_plan
 from geoae.jobs.clean import Options, Progress
+from geoae.jobs.code_plan import Coder, CodesAsked
 from geoae.jobs.field_plan import (
     FieldOptions,
     append_along,
+    code_prefix,
+    layout,
     new_from,
     settings,
     store_plan,
@@ -38,6 +42,8 @@ from geoae.writers.store import begin, write_region
 
 MODEL = "grid"
 """Of the shipped models, the one for fields."""
+Cleaner = Callable[[Task], tuple[NDArray[Any], Counts]]
+"""Samples of a block of one variable, and what was counted."""
 
 
 def denoise_fields(
@@ -50,6 +56,7 @@ def denoise_fields(
     overwrite: bool = False,
     dry_run: bool = False,
     workers: Workers | None = None,
+    codes: CodesAsked | None = None,
     progress: Progress = lambda done, total: None,
 ) -> FieldSummary:
     """Denoise fields into `target`: a zarr store that survives kills, or a netCDF file, by its name.
@@ -64,7 +71,7 @@ def denoise_fields(
         Model and how to run it.
     asked
         What of the fields, and how the store is to be.
-    command, overwrite, dry_run, workers, progress
+    command, overwrite, dry_run, workers, codes, progress
         As in `geoae.jobs.denoise.denoise_files`.
 
     Raises
@@ -78,7 +85,7 @@ def denoise_fields(
     source = replace(source, timed=asked.append)
     fields = source.open(asked.var, asked.dims)
     notes = [] if asked.var else others(source, fields)
-    _check_target(source, target, fields, asked, remote, overwrite)
+    _check_target(source, target, fields, asked, remote, codes is not None, overwrite)
     if dry_run:
         more = would(target, overwrite) if in_store else []
         return FieldSummary(rows_of(fields, asked, {}), [target], [], notes + more, "", 0.0)
@@ -91,7 +98,8 @@ def denoise_fields(
     for x in fields:
         frame(x, model, asked.dims or None, asked.force)
     model = model if remote else prepare(model, options.device, options.threads)
-    job = _Job(source, fields, model, options, asked, target, command, overwrite)
+    coder = code_plan.coder(codes, coding.MODELS[2], options.device, options.threads, remote)
+    job = _Job(source, fields, model, options, asked, target, command, overwrite, coder)
     counts, more = _to_store(job, workers, progress) if in_store else _to_netcdf(job, progress)
     infinite = [
         f"{name}: {one['infinite']} samples are infinite; they count as missing and stay as they are"
@@ -126,9 +134,10 @@ class _Job:
     target: Path
     command: str
     overwrite: bool
+    coder: Coder | None
 
     def settings(self) -> dict[str, Any]:
-        return settings(self.model, self.fields, self.asked, self.options.dry)
+        return settings(self.model, self.fields, self.asked, self.options.dry, self.coder)
 
     def spec(self, folder: Path, first: int) -> dict[str, Any]:
         """All that a worker needs, in plain data."""
@@ -138,6 +147,7 @@ class _Job:
             "shapes": [list(x.shape) for x in self.fields], "first": first, "folder": str(folder),
             "model": str(model.folder.absolute()) if model.folder else None, "digest": model.digest,
             "device": options.device, "batch": options.batch_size, "dry": options.dry,
+            "codes": self.coder.spec() if self.coder else None,
         }  # fmt: skip
 
 
@@ -148,7 +158,7 @@ def _to_store(job: _Job, workers: Workers, progress: Progress) -> tuple[dict[str
         first = new_from(job.target, job.fields, time)
         if first == job.fields[0].sizes[time]:
             return {}, [f"{job.target.name} holds all of these times already; nothing was appended"]
-    plan = store_plan(job.fields, beside, job.asked, first, job.model, job.options.dry)
+    plan = store_plan(job.fields, beside, job.asked, first, job.model, job.options.dry, job.coder)
     run = begin(
         job.target, plan, job.settings(), source=job.source.label(), source_hash=digest(job.source),
         command=job.command, attrs=attrs, overwrite=job.overwrite, append=time or (),
@@ -157,11 +167,12 @@ def _to_store(job: _Job, workers: Workers, progress: Progress) -> tuple[dict[str
     n_new = sum(part.n_blocks for part in plan.parts)
     counts = _work_through(job, run, pending, first, workers, progress)
     run.finish()
+    notes = code_plan.told(job.target, [str(x.name) for x in job.fields]) if job.coder else []
     if run.finished:
-        return counts, [f"{job.target.name} is finished already: there was nothing left to do"]
+        return counts, [f"{job.target.name} is finished already: there was nothing left to do", *notes]
     kept = max(n_new - len(pending), 0)
     more = f"{job.target.name}: {kept} of {n_new} blocks were there already; the table is of the others"
-    return counts, [more] if kept else []
+    return counts, [more, *notes] if kept else notes
 
 
 def _work_through(
@@ -174,29 +185,37 @@ def _work_through(
     progress(done, total)
     make: Any = f"{__name__}:denoiser"
     if not cluster.on_workers(workers.cluster, workers.n):
-        make = partial(denoiser, fields=job.fields, model=job.model)
+        make = partial(denoiser, fields=job.fields, model=job.model, coder=job.coder)
     results = cluster.each(
         pending, make, job.spec(run.folder, first), cluster=workers.cluster, workers=workers.n,
         threads=job.options.threads or 1, say=workers.say,
     )  # fmt: skip
     with closing(results) as finished:
-        for _, (name, one) in finished:
-            counts[name] = pooled(counts.get(name), one)
+        # where nothing is pending, no worker is made: the run of a finished store is gone
+        for _, (name, one) in finished if pending else ():
+            if one is not None:
+                counts[name] = pooled(counts.get(name), one)
             done += 1
             progress(done, total)
     return counts
 
 
 def denoiser(
-    spec: dict[str, Any], *, fields: Sequence[xr.DataArray] | None = None, model: Model | None = None
-) -> Callable[[int], tuple[str, Counts]]:
-    """What denoises and writes one block of a store of fields, and gives back what it counted; see `cluster.each`.
+    spec: dict[str, Any],
+    *,
+    fields: Sequence[xr.DataArray] | None = None,
+    model: Model | None = None,
+    coder: Coder | None = None,
+) -> Callable[[int], tuple[str, Counts | None]]:
+    """What denoises and writes one block of a store of fields, or writes one of their codes; see `cluster.each`.
+
+    It gives back what was counted of a block of samples, and its variable's name.
 
     Parameters
     ----------
     spec
         Source, model, options and the run's folder, in plain data.
-    fields, model
+    fields, model, coder
         Where this process has them; else they are opened as `spec` says.
 
     Raises
@@ -209,27 +228,52 @@ def denoiser(
     run = ledger.load(Path(spec["folder"]))
     # the frame was checked when the run began
     cleaners = {str(x.name): _cleaner(x, model, spec) for x in fields}
+    coder = coder or code_plan.coder_of(spec["codes"], spec["device"])
+    encoders = _encoders(run, fields, cleaners, coder, spec) if coder else {}
 
-    def work(number: int) -> tuple[str, Counts]:
+    def work(number: int) -> tuple[str, Counts | None]:
         one = run.task(number)
-        values, counts = cleaners[one.part.name](one)
-        write_region(run.folder, number, values)
+        if one.part.name in encoders:
+            write_region(run.folder, number, encoders[one.part.name](one))
+            return one.part.name, None
+        signal, counts = cleaners[one.part.name](one)
+        write_region(run.folder, number, {one.part.name: signal})
         return one.part.name, counts
 
     return work
 
 
-def _cleaner(x: xr.DataArray, model: Model, spec: dict[str, Any]) -> Callable[[Task], tuple[dict[str, Any], Counts]]:
+def _encoders(
+    run: ledger.Ledger,
+    fields: Sequence[xr.DataArray],
+    cleaners: Mapping[str, Cleaner],
+    coder: Coder,
+    spec: dict[str, Any],
+) -> dict[str, Callable[[Task], dict[str, Any]]]:
+    """Values of a block of codes, by the name of their part."""
+    found = {}
+    for x in fields:
+        along, clean = time_axis(x, spec["dims"]), cleaners[str(x.name)]
+        own = x if along is None else x.isel({x.dims[along]: slice(spec["first"], None)})
+        where = coder.coding(own, layout(x, spec["dims"]).horizontal, code_prefix(x, fields))
+
+        def samples(one: Task, clean: Cleaner = clean) -> NDArray[Any]:
+            return clean(one)[0]
+
+        found[where.prefix + "code"] = code_plan.encoder(run, str(x.name), where, coder, samples)
+    return found
+
+
+def _cleaner(x: xr.DataArray, model: Model, spec: dict[str, Any]) -> Cleaner:
     """Samples of a block of one variable, and what was counted."""
     where = frame(x, model, spec["dims"] or None, force=True)
     along = time_axis(x, spec["dims"])
     read = Samples(x, along)
 
-    def clean(one: Task) -> tuple[dict[str, Any], Counts]:
+    def clean(one: Task) -> tuple[NDArray[Any], Counts]:
         shift = [spec["first"] if axis == along else 0 for axis in range(x.ndim)]
         region = tuple(slice(s.start + n, s.stop + n) for s, n in zip(one.region, shift, strict=True))
-        signal, counts = _clean(read, where, region, model, spec["dry"], spec["batch"])
-        return {one.part.name: signal}, counts
+        return _clean(read, where, region, model, spec["dry"], spec["batch"])
 
     return clean
 
@@ -270,6 +314,7 @@ def _check_target(
     fields: Sequence[xr.DataArray],
     asked: FieldOptions,
     remote: bool,
+    codes: bool,
     overwrite: bool,
 ) -> None:
     """Refuse what cannot be written, before anything is computed."""
@@ -281,7 +326,8 @@ def _check_target(
         raise InputError(
             f"Fields are written to a zarr store or a netCDF file: -o NAME.zarr or -o NAME.nc, not {target}."
         )
-    named = {"--append": asked.append, "--shard": asked.shard > 1, "--chunks": bool(asked.chunks), "--workers": remote}
+    named = {"--append": asked.append, "--shard": asked.shard > 1, "--chunks": bool(asked.chunks), "--workers": remote,
+             "--codes": codes}  # fmt: skip
     if given := [name for name, is_given in named.items() if is_given]:
         raise InputError(f"{', '.join(given)}: only a zarr store is written in blocks. Ask for -o {target.stem}.zarr.")
     netcdf.check(target, sum(x.size * out_dtype(x.dtype).itemsize for x in fields), overwrite)

@@ -13,17 +13,18 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from geoae import blocks, cluster, infer, ledger
+from geoae import blocks, cluster, coding, infer, ledger
 from geoae.devices import prepare
 from geoae.errors import (
     InputError,
-    MissingFileError,
     ModelFileError,
-    OutputError,
     UnreadableFileError,
 )
+from geoae.jobs import code_plan
 from geoae.jobs.clean import Array, Options, Progress, spans
+from geoae.jobs.code_plan import Coder, CodesAsked
 from geoae.jobs.inputs import above, scan
+from geoae.jobs.inspect import would
 from geoae.jobs.summary import Ledger, Summary
 from geoae.model import Model, load
 from geoae.readers import cleaned, layout, traces
@@ -83,6 +84,7 @@ def denoise_store(
     overwrite: bool = False,
     dry_run: bool = False,
     workers: Workers = Workers(),
+    codes: CodesAsked | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Summary:
     """Denoise the one record of `source` into a zarr store: variable "trace" (channel, time), NaN in gaps.
@@ -99,6 +101,8 @@ def denoise_store(
         As in `geoae.jobs.denoise.denoise_files`.
     workers
         Who computes the blocks; their number changes no byte.
+    codes
+        What is wanted of latent codes, which are stored beside the trace; None: there are none.
 
     Raises
     ------
@@ -118,7 +122,7 @@ def denoise_store(
     notes = [*source.notes, *(f"{name}: text channel, left out" for name in texts)]
     remote = cluster.on_workers(workers.cluster, workers.n)
     if dry_run:
-        notes += _would(target, overwrite)
+        notes += would(target, overwrite)
         return Summary(counts.traces, [target], source.problems, notes, "", 0.0)
     model = load(options.model) if remote else prepare(load(options.model), options.device, options.threads)
     if remote and model.folder is None:
@@ -127,23 +131,26 @@ def denoise_store(
             "Save it, and give the folder."
         )
     infer.check_rate(record.rate_hz, model, record.ids[0])
+    coder = code_plan.coder(codes, coding.MODELS[1], options.device, options.threads, remote)
     sound, losses, damaged = _decodable(segments)
     if losses:
         record, counts = _one_record(source.files, sound), Ledger(sound)
-    plan = plan_record(record, model, options)
+    plan = plan_record(record, model, options, coder)
     run = begin(
-        target, plan, settings(record, model, options), source=", ".join(p.name for p in source.files),
+        target, plan, settings(record, model, options, coder), source=", ".join(p.name for p in source.files),
         source_hash=_hash(source.files), command=command, overwrite=overwrite,
     )  # fmt: skip
+    n_blocks = sum(part.n_blocks for part in plan.parts)
     pending = set() if run.finished else {int(number) for number in run.pending()}
-    spec = _spec(source, damaged, record, model, options, run.folder)
-    make = f"{__name__}:denoiser" if remote else partial(denoiser, record=record, model=model)
+    spec = _spec(source, damaged, record, model, options, coder, run.folder)
+    make = f"{__name__}:denoiser" if remote else partial(denoiser, record=record, model=model, coder=coder)
     with closing(cluster.each(sorted(pending), make, spec, cluster=workers.cluster, workers=workers.n,
                               threads=options.threads or 1, say=workers.say)) as results:  # fmt: skip
-        found = _collect(results, plan.parts[0].n_blocks, len(pending), progress)
+        # where nothing is pending, no worker is made: the run of a finished store is gone
+        found = _collect(results if pending else (), n_blocks, len(pending), progress)
     written = run.finish()
-    if before := plan.parts[0].n_blocks - len(pending):
-        notes.append(f"{target.name}: {before} of {plan.parts[0].n_blocks} blocks were there already and were kept")
+    if before := n_blocks - len(pending):
+        notes.append(f"{target.name}: {before} of {n_blocks} blocks were there already and were kept")
         found |= _kept(record, plan, written, pending)
     _add_up(found, record, counts)
     counts.lap(sound)
@@ -151,12 +158,12 @@ def denoise_store(
     problems = [*source.problems, *losses, *counts.losses]
     problems += [f"{row.id}: {row.problem}; {row.fate}" for row in rows if row.problem]
     notes += [f"{row.id}: {note}" for row in rows for note in row.notes]
-    notes += above(sound, model, options)
+    notes += above(sound, model, options) + (code_plan.told(written, [plan.parts[0].name]) if coder else [])
     return Summary(rows, [target], problems, notes, f"{model.name} {model.digest}", time.perf_counter() - began)
 
 
-def plan_record(record: Record, model: Model, options: Options) -> StorePlan:
-    """A store for one record: all channels in a chunk, and float64 only where the recording is."""
+def plan_record(record: Record, model: Model, options: Options, coder: Coder | None = None) -> StorePlan:
+    """A store for one record: all channels in a chunk, and float64 only where the recording is; codes by a `coder`."""
     x = traces.open_record(record)
     dtype = traces.float_dtype(record)
     nothing = np.broadcast_to(dtype.type(np.nan), x.shape)  # takes no memory
@@ -169,10 +176,11 @@ def plan_record(record: Record, model: Model, options: Options) -> StorePlan:
         "long_name": "denoised recording", cleaned.START: start, "processing": infer.processing(model, options.dry)
     }  # fmt: skip
     rows = len(record.ids)
-    return plan_field(template, "time", chunks={"channel": rows, "time": max(SAMPLES // rows, 1)})
+    plan = plan_field(template, "time", chunks={"channel": rows, "time": max(SAMPLES // rows, 1)})
+    return plan + coder.plan(template, ["time"]) if coder else plan
 
 
-def settings(record: Record, model: Model, options: Options) -> dict[str, Any]:
+def settings(record: Record, model: Model, options: Options, coder: Coder | None = None) -> dict[str, Any]:
     """What decides the samples: named in the store, and in the message when a run is resumed with others."""
     c = model.record
     return {
@@ -180,17 +188,22 @@ def settings(record: Record, model: Model, options: Options) -> dict[str, Any]:
         "window": c.window, "stride": c.stride, "scaler": asdict(model.scaler), "dry": options.dry,
         "above_band": options.above_band, "ids": list(record.ids),
         "start": str(np.datetime64(record.start_ns, "ns")), "samples": record.n, "rate_hz": record.rate_hz,
+        **(coder.settings() if coder else {}),
     }  # fmt: skip
 
 
-def denoiser(spec: dict[str, Any], *, record: Record | None = None, model: Model | None = None) -> cluster.Work:
+def denoiser(
+    spec: dict[str, Any], *, record: Record | None = None, model: Model | None = None, coder: Coder | None = None
+) -> cluster.Work:
     """What denoises and writes one block of a store, and gives back what it counted: for `geoae.cluster.each`.
+
+    Of a block of codes nothing is counted.
 
     Parameters
     ----------
     spec
         Files, selection, model, options and the run's folder, see `_spec`.
-    record, model
+    record, model, coder
         Where this process has them; else they are found as `spec` says.
 
     Raises
@@ -201,29 +214,49 @@ def denoiser(spec: dict[str, Any], *, record: Record | None = None, model: Model
     options = Options(**spec["options"])
     record = record or _same_record(spec)
     model = model or _same_model(spec, options)
+    coder = coder or code_plan.coder_of(spec["codes"], options.device, options.threads)
     run, heard = ledger.load(Path(spec["folder"])), Ledger()
     read, noise = spans(record, model, options, heard)
+    trace = run.parts[0].variables[0]
+
+    def clean(one: blocks.Task) -> tuple[Array, Array]:
+        span = one.region[1]
+        removed = noise(span.start, span.stop)  # reads more than the block, and `read` remembers it
+        x = read(span.start, span.stop)
+        return x, infer.denoise_block(x, removed, options.dry, np.dtype(trace.dtype))[0]
+
+    encode = None
+    if coder:
+        where = coder.coding(traces.open_record(record), ["time"])
+        encode = code_plan.encoder(run, trace.name, where, coder, lambda one: clean(one)[1])
 
     def work(number: int) -> Counted:
         one = run.task(number)
-        (variable,), span = one.part.variables, one.region[1]
-        removed = noise(span.start, span.stop)  # reads more than the block, and `read` remembers it
-        x = read(span.start, span.stop)
-        signal, _ = infer.denoise_block(x, removed, options.dry, np.dtype(variable.dtype))
-        write_region(run.folder, number, {variable.name: signal})
-        return _count(record, span, x, signal, heard)
+        if encode and one.part.name != trace.name:
+            write_region(run.folder, number, encode(one))
+            heard.losses.clear()  # told where the samples are
+            return {}
+        x, signal = clean(one)
+        write_region(run.folder, number, {trace.name: signal})
+        return _count(record, one.region[1], x, signal, heard)
 
     return work
 
 
 def _spec(
-    source: Input, damaged: list[int], record: Record, model: Model, options: Options, folder: Path
+    source: Input,
+    damaged: list[int],
+    record: Record,
+    model: Model,
+    options: Options,
+    coder: Coder | None,
+    folder: Path,
 ) -> dict[str, Any]:
     """All that a worker needs, in plain data."""
     return {
         "files": [str(path.absolute()) for path in source.files], **source.selection, "damaged": damaged,
         "record": _traits(record), "model": str(model.folder.absolute()) if model.folder else None,
-        "digest": model.digest, "folder": str(folder),
+        "digest": model.digest, "folder": str(folder), "codes": coder.spec() if coder else None,
         "options": {"device": options.device, "batch_size": options.batch_size, "threads": options.threads or 1,
                     "dry": options.dry, "above_band": options.above_band},
     }  # fmt: skip
@@ -299,21 +332,6 @@ def _describe(record: Record) -> str:
     return f"{', '.join(record.ids)} from {start}, {record.n / record.rate_hz:.6g} s"
 
 
-def _would(target: Path, overwrite: bool) -> list[str]:
-    """Notes on a store that would be written."""
-    if not target.absolute().parent.is_dir():
-        raise OutputError(f"The folder {target.absolute().parent} for the output is not there; make it first.")
-    try:
-        found = ledger.status(target)
-    except MissingFileError:
-        return []
-    if not found.finished:
-        return [f"{target.name} is unfinished: {found.n_done} of {found.n_tasks} blocks are done"]
-    if overwrite:
-        return [f"{target.name} would be replaced"]
-    return [f"{target.name} is finished: the same command changes nothing, another is refused without --overwrite"]
-
-
 def _hash(files: Iterable[Path]) -> str:
     """SHA-256 of the files one after the other, as ``cat FILES | sha256sum`` gives it."""
     total = hashlib.sha256()
@@ -367,7 +385,7 @@ def _count(record: Record, span: slice, x: Array, signal: NDArray[Any], heard: L
 def _add_up(found: dict[int, Counted], record: Record, counts: Ledger) -> None:
     """Add what was counted to the summary, block by block in their order, so that the sums are those of every run."""
     own = [counts[trace.segments[0]] for trace in Ledger(p.segment for p in record.placed).traces]
-    for _, counted in sorted(found.items()):
+    for counted in (numbers for _, numbers in sorted(found.items()) if numbers):  # codes count nothing
         for trace, numbers in zip(own, counted["traces"], strict=True):
             if numbers:
                 trace.take(numbers)

@@ -22,6 +22,6 @@ class Identity(nn.Module):
         super().__init__()
         self.config = config
 
-    def forward(self, x: Float[Tensor, "batch channel time"]) -> Float[Tensor, "batch channel time"]:
+    def forward(self, x: Float[Tensor, "batch channel *window"]) -> Float[Tensor, "batch channel *window"]:
         """X, as it is."""
         return x

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae import ledger
+from geoae import ledger, runs
 from geoae._version import __version__
 from geoae.blocks import Variable
 from geoae.errors import InputError, StoreError, one_line
@@ -132,6 +132,20 @@ def write_region(folder: str | Path, number: int, values: Mapping[str, NDArray[A
         contents[variable] = _encode(variable, x)
     for variable, content in contents.items():
         run.write(one, variable, content)
+
+
+def read_region(folder: str | Path, number: int) -> dict[str, NDArray[Any]] | None:
+    """What `write_region` has written, of every variable of the task's part; None where it is not there."""
+    run = ledger.load(Path(folder))
+    if not run.is_done(number):
+        return None
+    one = run.task(number)
+    axis, n_old = one.part.grown or (0, 0)
+    own = tuple(slice(max(s.start, n_old), s.stop) if a == axis else s for a, s in enumerate(one.block))
+    try:
+        return {v.name: _samples(run.folder / runs.STORE, v, own) for v in one.part.variables}
+    except StoreError:  # finished elsewhere meanwhile
+        return None
 
 
 def _encode(variable: Variable, x: NDArray[Any]) -> bytes:

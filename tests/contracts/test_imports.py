@@ -32,7 +32,7 @@ WHEN_USED = {
     "obspy": {"readers", "writers", "api", "jobs"},
     "h5py": {"readers"},
     "dask": {"readers", "writers", "infer", "infer_fields", "infer_codes", "jobqueue", "schedulers"},
-    "distributed": {"cluster", "schedulers"},
+    "distributed": {"cluster", "jobqueue", "schedulers"},
     "dask_jobqueue": {"jobqueue"},
     "zarr": {"readers", "writers", "infer"},
     "matplotlib": {"plot", "plot_latent", "invert"},

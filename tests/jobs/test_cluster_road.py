@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 from geoae import ledger
 from geoae.cli import app
 from geoae.cluster import each
-from geoae.errors import InputError, ModelFileError
+from geoae.errors import InputError, MissingFileError, ModelFileError
 from geoae.jobs import store
 from geoae.jobs.clean import Options
 from geoae.jobs.denoise import denoise_files
@@ -63,7 +64,7 @@ def damaged(path: Path) -> Path:
 def test_workers_write_the_same_bytes(tmp_path, small, saved, capfd):
     """And count the same; also of a recording of which some cannot be decoded, and of a part that was chosen."""
     path, options = damaged(record(tmp_path / "a.mseed", dtype=np.int32)), Options(saved, threads=1, dry=0.1)
-    chosen = {"ids": ["*E", "*Z"], "start_time": "2024-01-01T00:00:03"}
+    chosen = {"ids": ["*E", "*N"], "start_time": "2024-01-01T00:00:03"}
     one = denoise_files([path], tmp_path / "one.zarr", options, **chosen)
     two = denoise_files([path], tmp_path / "two.zarr", options, cluster="local", workers=2, **chosen)
     assert content(tmp_path / "one.zarr") == content(tmp_path / "two.zarr")
@@ -77,13 +78,15 @@ def test_whoever_is_killed_when(tmp_path, small, saved, monkeypatch):
     """Client, scheduler (which is in its process) and workers at random moments: in the end, no byte differs."""
     rng, killed = np.random.default_rng(4), {"client": 0, "worker": 0}
     monkeypatch.setattr(store, "SAMPLES", 1200)
-    path, target = record(tmp_path / "a.mseed", n=40_000), tmp_path / "a.zarr"
+    path, target = record(tmp_path / "a.mseed", n=100_000), tmp_path / "a.zarr"
     denoise_files([path], tmp_path / "whole.zarr", Options(saved, threads=1))
     words = [sys.executable, "-c", CLIENT, str(path), str(target), str(saved)]
     told = b""
 
     def done() -> int:
-        return ledger.status(target).n_done if list(tmp_path.glob(".a.zarr.part/*/ledger.json")) else 0
+        with suppress(MissingFileError):  # it is laid out, or gets its name
+            return ledger.status(target).n_done
+        return 0
 
     for victim in ("client", "worker", "client"):
         process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE)
@@ -93,10 +96,10 @@ def test_whoever_is_killed_when(tmp_path, small, saved, monkeypatch):
         assert len(workers) == 2
         if victim == "client":
             process.kill()
-            wait_until(lambda w=workers: not alive(w), 10)
+            wait_until(lambda w=workers: not alive(w), 120)
             assert not target.exists()
             unfinished = done()
-            assert 0 < unfinished < 100
+            assert 0 < unfinished < 250
         else:
             os.kill(int(rng.choice(workers)), signal.SIGKILL)
             goal = done() + 3

@@ -1,0 +1,190 @@
+"""Workers as jobs of a batch system: the file that says how they are submitted, and their submission."""
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from geoae.errors import ClusterError, RecipeError, one_line
+
+INTERVAL = "1s"
+"""Between looks at whether as many jobs run as should."""
+RETRY_S = 1.0
+"""Before a job that could not be submitted is submitted again."""
+# kind -> class of dask_jobqueue, command that submits, what it calls the account, whether it has resource_spec
+_QUEUES = {
+    "slurm": ("SLURMCluster", "sbatch", "account", False),
+    "pbs": ("PBSCluster", "qsub", "account", True),
+    "sge": ("SGECluster", "qsub", "project", True),
+    "lsf": ("LSFCluster", "bsub", "project", False),
+}
+# what glibc settles at by itself. dask has it give back to the system whatever is free, so that each array of a block
+# is given back and asked for again: the system's share of a worker's time rose from 3 to 16 s for a day of recordings
+_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 26)}
+
+
+class JobQueue(BaseModel):
+    """A jobqueue file: the jobs that workers run in. What is left out, the configuration of dask-jobqueue may say."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["slurm", "pbs", "sge", "lsf"]
+    """The batch system."""
+    memory: str = Field(min_length=1)
+    """Of a job, such as 8GB."""
+    cores: int = Field(1, gt=0)
+    """Of a job."""
+    processes: int | None = Field(None, gt=0)
+    """Workers in a job; one for each core if left out."""
+    queue: str | None = None
+    """Or partition."""
+    account: str | None = None
+    """Or project."""
+    walltime: str | None = None
+    """As the batch system writes it, in quotes."""
+    resource_spec: str | None = None
+    """Of PBS and SGE, such as select=1:ncpus=4:mem=8GB."""
+    interface: str | None = None
+    """Network interface that workers and scheduler meet on, such as ib0."""
+    local_directory: str | None = None
+    """For what workers write for themselves."""
+    log_directory: str | None = None
+    """For the jobs' own output."""
+    python: str | None = None
+    """Interpreter of the workers; this one if left out."""
+    shebang: str | None = None
+    """First line of the job script."""
+    job_script_prologue: list[str] = []
+    """Commands that come before the worker in the job script, such as module load."""
+    job_extra_directives: list[str] = []
+    """More lines of the header, without #SBATCH, #PBS, ..."""
+    worker_extra_args: list[str] = []
+    """More options of ``dask worker``."""
+
+    @field_validator("walltime", mode="before")
+    @classmethod
+    def _quoted(cls, value: Any) -> Any:
+        if isinstance(value, int):
+            raise ValueError('write it in quotes, "12:00:00": YAML takes 12:00:00 for a number of seconds')
+        return value
+
+    @field_validator("memory")
+    @classmethod
+    def _bytes(cls, value: str) -> str:
+        from dask.utils import parse_bytes
+
+        try:
+            parse_bytes(value)
+        except ValueError:
+            raise ValueError(f"{value!r} is no amount of memory; write it as 8GB") from None
+        return value
+
+    @property
+    def workers(self) -> int:
+        """Of a job."""
+        return self.processes or self.cores
+
+    def jobs(self, workers: int) -> int:
+        """How many jobs have so many workers."""
+        return -(-workers // self.workers)
+
+    def options(self) -> dict[str, Any]:
+        """What dask_jobqueue calls all of it."""
+        given = {k: v for k, v in self.model_dump(exclude={"kind", "account"}).items() if v not in (None, [])}
+        account = {_QUEUES[self.kind][2]: self.account} if self.account else {}
+        prologue = [*(f"export {k}={v}" for k, v in environment(1).items()), *self.job_script_prologue]
+        return {**given, **account, "processes": self.workers, "job_script_prologue": prologue}
+
+
+def load(path: Path) -> JobQueue:
+    """Read a jobqueue file.
+
+    Raises
+    ------
+    RecipeError
+        The file is missing, is no YAML, or holds an unknown key or a value that cannot be: all of them are named.
+    """
+    try:
+        found = JobQueue.model_validate(yaml.safe_load(path.read_text()))
+    except FileNotFoundError:
+        raise RecipeError(f"There is no jobqueue file {path}.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path} cannot be read as YAML: {one_line(error)}") from error
+    except ValidationError as error:
+        told = [(e["loc"] or ["file"], e["msg"].removeprefix("Value error, ")) for e in error.errors()]
+        faults = "; ".join(f"{'.'.join(map(str, where))}: {message}" for where, message in told)
+        raise RecipeError(f"{path.name} is no jobqueue file: {faults}.") from error
+    if found.resource_spec and not _QUEUES[found.kind][3]:
+        raise RecipeError(f"{path.name} is no jobqueue file: resource_spec: {found.kind} has none; leave it out.")
+    return found
+
+
+def environment(threads: int) -> dict[str, str]:
+    """Variables of a worker: libraries take no more threads than it has, and those that wait do not spin."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return {**dict.fromkeys(names, str(threads)), "OMP_WAIT_POLICY": "PASSIVE", **_MALLOC}
+
+
+def submit(queue: JobQueue, workers: int, failures: list[str]) -> Any:
+    """A cluster of dask whose workers run in jobs.
+
+    Parameters
+    ----------
+    queue
+        What a job is.
+    workers
+        At least so many, in as many jobs; one that ends or is cancelled is submitted again.
+    failures
+        Gets a line whenever a job could not be submitted.
+
+    Raises
+    ------
+    ClusterError
+        dask-jobqueue is not installed, or the command of the batch system is not there.
+    """
+    try:
+        import dask_jobqueue
+    except ImportError as error:
+        raise ClusterError(
+            'Jobs of a batch system need dask-jobqueue, which is not installed: pip install "geoae[hpc]".'
+        ) from error
+    name, command, *_ = _QUEUES[queue.kind]
+    if shutil.which(command) is None:
+        raise ClusterError(f"There is no {command} here: from this machine no job can be submitted to {queue.kind}.")
+    kind = getattr(dask_jobqueue, name)
+    cluster = kind(
+        **queue.options(), job_cls=_retried(kind.job_cls, failures), scheduler_options={"dashboard_address": ":0"}
+    )
+    # not scale(), which does not submit again what was cancelled or has come to its walltime
+    n = queue.jobs(workers)
+    cluster.adapt(minimum_jobs=n, maximum_jobs=n, interval=INTERVAL)
+    return cluster
+
+
+def _retried(job: type[Any], failures: list[str]) -> Any:
+    """A class of jobs of which one that cannot be submitted is told, and submitted again; dask would wait for it."""
+    from distributed.core import Status
+
+    class Job(job):  # type: ignore[misc]
+        async def start(self) -> None:
+            try:
+                await super().start()
+            except Exception as error:
+                self.status = Status.failed
+                failures.append(one_line(error))
+                asyncio.get_running_loop().call_later(RETRY_S, self._forget)
+                raise
+
+        async def close(self) -> None:
+            await super().close()
+            self.status = Status.closed  # or the cluster takes itself for one that cannot be closed
+
+        def _forget(self) -> None:
+            cluster = self._cluster()
+            for name in [name for name, job in cluster.workers.items() if job is self] if cluster else []:
+                del cluster.workers[name]
+
+    return Job
