@@ -8,18 +8,21 @@ import pytest
 
 from geoae import context, contracts, nets
 from geoae import model as models
-from geoae.contracts import CodeContract, Contract, FieldContract
+from geoae.contracts import CodeContract, Contract, FieldContract, PriorContract
 from geoae.errors import InputError, ModelFileError
 from geoae.model import Model
 from geoae.scaling import FieldScaler, Scaler
+from geoae.transforms import Transform
 
 FIELD = FieldContract("f", "for tests", (32, 32), (24, 24), 8, 1, 3, "K", ("lat", "lon"))
 RECORD = Contract("r", "for tests", 100.0, (8.0, 1000.0), 256, 192, 8)
 CODES = CodeContract("c", "for tests", (16,), (16,), 4)
+PRIOR = PriorContract("p", "for tests", (16,), 4, "km/s", ("z",))
 MADE = {
     "record": (RECORD, Scaler()),
     "field": (FIELD, FieldScaler(axes=2, channels=context.VALUES)),
     "codes": (CODES, FieldScaler(axes=1)),
+    "prior": (PRIOR, Transform("log", 1.0, 0.5)),
 }
 
 
@@ -50,7 +53,7 @@ def test_models_from_before_there_were_kinds_are_of_records(tmp_path):
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [({"kind": "volume"}, "kind is 'volume' instead of one of record, field, codes"),
+    [({"kind": "volume"}, "kind is 'volume' instead of one of record, field, codes, prior"),
      ({"kind": "codes"}, "missing key contract.latent"), ({"kind": 3}, "kind is 3 instead of str"),
      ({"scaler": {"block": 1, "floor": 0.1}}, "missing key scaler.axes")],
 )  # fmt: skip
@@ -66,7 +69,7 @@ def test_a_kind_that_does_not_fit_is_refused(change, words, tmp_path):
 @pytest.mark.parametrize("kind", MADE)
 def test_a_model_of_another_kind_is_said(kind):
     """The shipped ones that fit are named, or how to make one."""
-    wanted = {"record": "record", "field": "field", "codes": "codes"}
+    wanted = {"record": "record", "field": "field", "codes": "codes", "prior": "prior"}
     assert getattr(made(kind), wanted[kind]) == MADE[kind][0]
     for other in set(wanted) - {kind}:
         with pytest.raises(InputError, match=rf"^Model '{kind[0]}' \(for tests\) is not a .*(Shipped|Train)"):
