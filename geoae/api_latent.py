@@ -1,5 +1,6 @@
 """geoae.fit: models in memory, in a file or in one large image to a prior with few codes."""
 
+import hashlib
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -103,8 +104,8 @@ def fit(
     Raises
     ------
     InputError
-        Fewer models than codes, all of one value, values outside the transform's domain, more than two dimensions, or
-        nothing to hold out.
+        Fewer models than codes, all of one value, values outside the transform's domain, more than two dimensions,
+        nothing to hold out, or a folder with the checkpoint of other models or settings.
     """
     values, units = _values(models, units)
     for key, value in (("latent", latent), ("batch", batch), ("patience", patience), ("steps", steps or 1)):
@@ -129,10 +130,12 @@ def fit(
                     "validate_every": 100, "patience": patience, "seed": seed, "beta": beta, "free_bits": free_bits,
                     "anneal_steps": 200, "data_weight": data_weight if sensitivity is not None else 0.0,
                     "precision": "auto" if likelihood == "bernoulli" else "float32"}  # fmt: skip
+        # part of the recipe, so that a checkpoint of other models is not taken up
+        source = f"memory:{_fingerprint(values, data.held_out, sensitivity, data.says, transform)}"
         recipe = PriorRecipe.model_validate({
             "kind": "prior", "name": name, "summary": f"{len(data.shape)}-D models as {latent} codes.", "units": units,
             "transform": transform if not isinstance(transform, Transform) else "affine",
-            "data": {"image": "memory", "shape": data.shape} if shape is not None else {"models": "memory"},
+            "data": {"image": source, "shape": data.shape} if shape is not None else {"models": source},
             "net": {"name": "vae", "config": sizes}, "optimize": optimize})  # fmt: skip
         made = _train(recipe, data, transform, sensitivity, out, devices.resolve(device), threads, report)
     else:
@@ -210,6 +213,15 @@ def _divided(values: Array, latent: int, groups: Any, block: float, hold_out: fl
             "Give models that differ."
         )
     return prior_data.from_models(values, labels, hold_out, N_HELD_OUT, seed)
+
+
+def _fingerprint(*of: Any) -> str:
+    """12 hex digits that differ where arrays or settings do."""
+    found = hashlib.sha256()
+    for one in of:
+        array = isinstance(one, np.ndarray)
+        found.update(np.ascontiguousarray(one).tobytes() if array else repr(one).encode())
+    return found.hexdigest()[:12]
 
 
 def _two_values(models: Array) -> bool:

@@ -71,6 +71,8 @@ def test_saved_interrupted_and_loaded(tmp_path):
     z = a.sample(3, 0)
     np.testing.assert_array_equal(a.decode(z), b.decode(z))
     assert b.name == "prior"
+    with pytest.raises(InputError, match="differ in: data"):
+        geoae.fit(profiles(seed=5), 2, **settings)
 
 
 def test_models_with_missing_cells(tmp_path):
