@@ -182,7 +182,7 @@ def test_info_and_models(tmp_path):
 def test_importing_geoae_is_light():
     """Public names come when they are used; a name that there is not says so."""
     code = "import sys, geoae; print({'torch', 'obspy', 'xarray', 'numpy'} & set(sys.modules), sorted(dir(geoae))[0])"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set() Model"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set() Inverse"
     for name in geoae.__all__:
         assert getattr(geoae, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
