@@ -27,7 +27,7 @@ FORMAT = 1
 WEIGHTS, CARD, README = "weights.safetensors", "model.json", "card.md"
 _SHIPPED = Path(__file__).parent / "weights"
 DEFAULT = "seismic"
-PART = 4
+PART = 2
 """Windows that one thread takes at a time."""
 COMPANIONS = "companions.safetensors"
 C = TypeVar("C", Contract, FieldContract, CodeContract, PriorContract)
@@ -124,10 +124,12 @@ class Model:
         callers = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            if self.pool is None or len(batch) < 2:
-                return work(batch)
-            # few windows a part: threads that finish early find more to do, and a part stays in the cache
-            parts = np.array_split(batch, max(min(self.threads, len(batch)), -(-len(batch) // PART)))
+            # always the same few windows a part: what the net's kernels make of a part depends on its size in the last
+            # digits. Threads that finish early find more to do, and a part stays in the cache
+            size = PART if self.device == "cpu" else max(len(batch), 1)
+            parts = [batch[i : i + size] for i in range(0, len(batch), size)]
+            if self.pool is None or len(parts) < 2:
+                return np.concatenate([work(part) for part in parts]) if len(batch) else work(batch)
             return np.concatenate(list(self.pool.map(work, parts)))
         finally:
             torch.set_num_threads(callers)
@@ -157,6 +159,16 @@ class Model:
     def denoise(self, batch: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """`batch` without its noise; gaps stay as they are."""
         return batch - self.noise(batch)
+
+    @property
+    def home(self) -> Path:
+        """The folder that workers load the model from; InputError where it came from none."""
+        if self.folder is None:
+            raise InputError(
+                f"Model {self.name!r} was given as an object that comes from no folder, and workers load it from one. "
+                "Save it, and give the folder."
+            )
+        return self.folder
 
     def to(self, device: str, precision: str = "float32") -> "Model":
         """The same model on a device ("cpu", "cuda", "mps") at a precision ("float32", "bfloat16")."""

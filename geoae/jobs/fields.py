@@ -90,11 +90,8 @@ def denoise_fields(
         more = would(target, overwrite) if in_store else []
         return FieldSummary(rows_of(fields, asked, {}), [target], [], notes + more, "", 0.0)
     model = load(options.model or MODEL)
-    if remote and model.folder is None:
-        raise InputError(
-            f"Model {model.name!r} was given as an object that comes from no folder, and workers load it from one. "
-            "Save it, and give the folder."
-        )
+    if remote:
+        _ = model.home  # is there, or is said
     for x in fields:
         frame(x, model, asked.dims or None, asked.force)
     model = model if remote else prepare(model, options.device, options.threads)

@@ -125,11 +125,8 @@ def denoise_store(
         notes += would(target, overwrite)
         return Summary(counts.traces, [target], source.problems, notes, "", 0.0)
     model = load(options.model) if remote else prepare(load(options.model), options.device, options.threads)
-    if remote and model.folder is None:
-        raise InputError(
-            f"Model {model.name!r} was given as an object that comes from no folder, and workers load it from one. "
-            "Save it, and give the folder."
-        )
+    if remote:
+        _ = model.home  # is there, or is said
     infer.check_rate(record.rate_hz, model, record.ids[0])
     coder = code_plan.coder(codes, coding.MODELS[1], options.device, options.threads, remote)
     sound, losses, damaged = _decodable(segments)
