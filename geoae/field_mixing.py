@@ -64,11 +64,13 @@ class FieldMixer:
         return FieldExample(scaled[0], wanted.astype(np.float32)[None], counts[None])
 
     def _clean(self, rng: Generator) -> tuple[Array, int, Array, NDArray[np.bool_]]:
-        mix = self.mix
-        signal, at = self._sequence(rng)
+        mix, n = self.mix, self.window.train_length
+        size = tuple(rng.integers(8, n + 1, 2)) if rng.random() < mix.small else (n, n)
+        signal, at = self._sequence(rng, size)
         if len(signal) > 1 and rng.random() < mix.unrelated:
             others = np.arange(len(signal)) != at
-            signal[others] = signal[others][:, ::-1, ::-1] * rng.uniform(-2, 2)
+            away = rng.normal() * 10 ** rng.uniform(-1, 1.3) * float(np.nanstd(signal[at]))
+            signal[others] = signal[others][:, ::-1, ::-1] * rng.uniform(-2, 2) + away
         noisy = signal.copy()
         if rng.random() >= mix.noiseless:
             low, high = np.log10(mix.noise_level)
@@ -78,11 +80,8 @@ class FieldMixer:
             )(signal, rng)
         if rng.random() < mix.missing:
             gone = field_noise.missing(noisy.shape, rng)
-            gone[at] &= not gone[at].all()
+            gone[at] &= bool((np.isfinite(noisy[at]) & ~gone[at]).any())
             noisy[gone] = np.nan
-        if rng.random() < mix.small:
-            ny, nx = (int(rng.integers(8, self.window.train_length + 1)) for _ in range(2))
-            noisy[:, ny:], noisy[:, :, nx:] = np.nan, np.nan
         return noisy, at, signal[at], np.isfinite(noisy[at])
 
     def _recorded(self, x: Array, rng: Generator) -> Array:
@@ -122,15 +121,18 @@ class FieldMixer:
         shown[at - before][hidden] = np.where(np.isfinite(other), other, np.nanmean(target))
         return shown, at - before, target, hidden
 
-    def _sequence(self, rng: Generator) -> tuple[Array, int]:
-        """Clean slices, and which of them is to be denoised."""
+    def _sequence(self, rng: Generator, size: tuple[int, ...]) -> tuple[Array, int]:
+        """Clean slices of a grid of a size, NaN beyond it, and which of them is to be denoised."""
         n = self.window.train_length
+        beyond = [(0, 0), *((0, n - length) for length in size)]
         if rng.random() < self.mix.drawn:
             before, at, after = self._times(2 * self.window.far + 1, rng)
-            return field_synthesis.sequence(after - before, (n, n), rng), at - before
+            drawn = field_synthesis.sequence(after - before, (int(size[0]), int(size[1])), rng)
+            return np.pad(drawn, beyond, constant_values=np.nan), at - before
         x = self.fields[int(rng.choice(len(self.fields), p=self._share))]
         before, at, after = self._times(len(x), rng)
-        out = self._view(rng)(self._place(x, rng)(x[before:after]))
+        place = self._place(x, rng) if size == (n, n) else _thinned(x, size, n, rng)
+        out = self._view(rng)(place(x[before:after]))
         out = out * rng.choice([-1.0, 1.0])
         if rng.random() < self.mix.added:
             spread = np.nanstd(out[at - before])
@@ -184,6 +186,22 @@ class FieldMixer:
             return x[:, :: -1 if up else 1, :: -1 if right else 1].copy()
 
         return view
+
+
+def _thinned(x: Array, size: tuple[int, ...], n: int, rng: Generator) -> Cut:
+    """Cut of a small grid: often points far apart, since small grids are mostly coarse ones; beyond it is nothing."""
+    most = max(min(length // wanted for length, wanted in zip(x.shape[1:], size, strict=True)), 1)
+    step = int(rng.integers(1, min(most, 8) + 1))
+    spans = []
+    for length, wanted in zip(x.shape[1:], size, strict=True):
+        first = int(rng.integers(0, max(length - wanted * step, 0) + 1))
+        spans.append(slice(first, first + wanted * step, step))
+
+    def cut(slices: Array) -> Array:
+        part = slices[:, spans[0], spans[1]].astype(np.float64)
+        return np.pad(part, [(0, 0), *((0, n - length) for length in part.shape[1:])], constant_values=np.nan)
+
+    return cut
 
 
 def _enlarged(x: Array, axis: int, n: int, zoom: float, shift: float) -> Array:

@@ -88,13 +88,13 @@ _KINDS: tuple[tuple[float, Callable[[Array, Generator], Array]], ...] = (
 
 
 def noise(x: Array, rng: Generator) -> Array:
-    """Noise of one kind or two for slices (time, y, x), of unit standard deviation over all of them."""
+    """Noise of one kind or two for slices (time, y, x), of unit standard deviation where these are."""
     weights = np.array([weight for weight, _ in _KINDS])
-    total = np.zeros(x.shape)
+    total, there = np.zeros(x.shape), np.isfinite(x)
     for k in rng.choice(len(_KINDS), size=1 if rng.random() < 0.8 else 2, p=weights):
         part = _KINDS[k][1](x, rng)
-        total += 10 ** rng.uniform(-0.7, 0) * part / max(float(part.std()), 1e-12)
-    return total / max(float(total.std()), 1e-12)
+        total += 10 ** rng.uniform(-0.7, 0) * part / max(float(part.std(where=there)), 1e-12)
+    return total / max(float(total.std(where=there)), 1e-12)
 
 
 def missing(shape: tuple[int, ...], rng: Generator) -> NDArray[np.bool_]:

@@ -133,9 +133,27 @@ def waves(shape: Shape, rng: Generator) -> Array:
     )
 
 
+def patchy(shape: Shape, rng: Generator) -> Array:
+    """Rough in some places and smooth in others, as winds are over mountains and over the sea."""
+    share = 1 / (1 + np.exp(-rng.uniform(1, 6) * (power_law(shape, rng.uniform(3.5, 6.0), rng) + rng.normal())))
+    rough, even = power_law(shape, rng.uniform(3.0, 4.5), rng), power_law(shape, rng.uniform(5.0, 8.0), rng)
+    return normalised(share * rough + 10 ** rng.uniform(-0.5, 0.5) * even)
+
+
+def band_limited(x: Array, rng: Generator) -> Array:
+    """The same without its shortest waves, as spectral models and interpolations leave them out; over the last axes."""
+    waves = fft.dctn(x, axes=(-2, -1))
+    k = np.hypot(*np.meshgrid(*(np.arange(n) / (2 * n) for n in x.shape[-2:]), indexing="ij")) / rng.uniform(0.12, 0.5)
+    sharp = rng.random() < 0.5
+    waves *= (k < 1 if sharp else np.exp(-(k ** rng.uniform(2, 8)))).astype(x.dtype)
+    out: Array = fft.idctn(waves, axes=(-2, -1))
+    return out
+
+
 _KINDS: tuple[tuple[float, Callable[[Shape, Generator], Array]], ...] = (
-    (0.3, lambda shape, rng: smooth(shape, (3.2, 8.0), rng)),
+    (0.25, lambda shape, rng: smooth(shape, (3.2, 8.0), rng)),
     (0.2, zonal),
+    (0.2, patchy),
     (0.08, plates),
     (0.12, fronts),
     (0.12, vortices),
@@ -154,6 +172,14 @@ def field(shape: Shape, rng: Generator) -> Array:
 
 def sequence(n: int, shape: Shape, rng: Generator) -> Array:
     """`n` fields in time (n, y, x): one that stays, a trend or season of it, and surfaces that come and go."""
+    if rng.random() >= 0.3:
+        return _sequence(n, shape, rng)
+    edge = 12  # what is cut off afterwards: limits are not to be sharp in the window's own waves
+    wide = band_limited(_sequence(n, (shape[0] + 2 * edge, shape[1] + 2 * edge), rng), rng)
+    return wide[:, edge:-edge, edge:-edge]
+
+
+def _sequence(n: int, shape: Shape, rng: Generator) -> Array:
     lasting = field(shape, rng)
     t = np.arange(n, dtype=np.float32) - n / 2
     out = np.repeat(lasting[None].astype(np.float32), n, axis=0)

@@ -239,6 +239,8 @@ _SCALERS: dict[str, tuple[type[Scaler | FieldScaler | Transform], dict[str, type
         {"kind": str, "offset": float, "gain": float, "low": float, "high": float, "knots": list, "scores": list},
     ),
 }
+_LISTED = 8
+"""Tensors that an error names; more of them say no more."""
 _NOT_FINITE = "the net gave a value that is not finite; the input's values may lie too far apart"
 
 
@@ -250,8 +252,8 @@ def load(name_or_folder: str | Path | Model | None = None) -> Model:
     UnknownNameError
         No shipped model and no folder has that name.
     ModelFileError
-        The folder is incomplete or damaged, holds an unknown key, or was written by a newer geoae; all differences
-        are listed.
+        The folder is incomplete or damaged, holds an unknown key, or was written by a newer geoae; the
+        differences are listed.
     """
     if isinstance(name_or_folder, Model):
         return name_or_folder
@@ -376,7 +378,8 @@ def _fill(net: "nn.Module", raw: bytes, folder: Path, name: str) -> None:
         if found != expected:
             faults.append(f"tensor {key} is {found[1]} {found[0]} instead of {expected[1]} {expected[0]}")
     if faults:
-        raise ModelFileError(f"{folder / WEIGHTS} does not fit net {name!r}: {'; '.join(faults)}.")
+        more = f"; and {len(faults) - _LISTED} more" if len(faults) > _LISTED else ""
+        raise ModelFileError(f"{folder / WEIGHTS} does not fit net {name!r}: {'; '.join(faults[:_LISTED])}{more}.")
     net.load_state_dict(tensors)
 
 

@@ -144,6 +144,8 @@ class AnyRecipe(Section):
 class Recipe(AnyRecipe):
     """One complete training of a denoiser of records."""
 
+    start: str = ""
+    """Shipped model, or the folder of one with the same net, whose weights training begins with; empty: none."""
     rate_hz: float = Field(100.0, gt=0)
     """Sampling rate that the net works at; readers' data are brought to it."""
     rate_range_hz: tuple[float, float] = (8.0, 1000.0)

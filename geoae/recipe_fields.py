@@ -87,6 +87,8 @@ class FieldRecipe(AnyRecipe):
     """One complete training of a denoiser of fields."""
 
     kind: Literal["field"]
+    start: str = ""
+    """Shipped model, or the folder of one with the same net, whose weights training begins with; empty: none."""
     units: str = ""
     """Units of the fields that the model is for; empty: any."""
     dims: tuple[str, ...] = ()
@@ -96,6 +98,16 @@ class FieldRecipe(AnyRecipe):
     mix: FieldMix = FieldMix()
     n_validation: int = Field(160, gt=0)
     """Validation windows, drawn once."""
+
+    @model_validator(mode="after")
+    def _windows_of_one_size(self) -> Self:
+        w = self.window
+        if self.net.name == "field-dae" and not w.length == w.train_length == w.multiple:
+            raise ValueError(
+                "field-dae knows the spectra of windows of one size; window.length, train_length and multiple are "
+                f"{w.length}, {w.train_length} and {w.multiple}: make them the same"
+            )
+        return self
 
     @model_validator(mode="after")
     def _something_to_learn_from(self) -> Self:

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from geoae import checkpoint, nets
 from geoae.contracts import AnyContract
 from geoae.errors import InputError
-from geoae.model import Model, weights_of
+from geoae.model import Model, load, weights_of
 from geoae.recipe import AnyRecipe
 from geoae.scaling import FieldScaler, Scaler
 from geoae.transforms import Transform
@@ -177,6 +177,30 @@ def _optimizers(net: nn.Module, recipe: AnyRecipe) -> checkpoint.Optimizers:
             matrices.values(), lr=o.learning_rate, weight_decay=o.weight_decay, adjust_lr_fn="match_rms_adamw"
         )
     return made
+
+
+def beginning(start: str) -> Callable[[nn.Module], None]:
+    """What fills a net with the weights of model `start` (a name or a folder) before its first step; "": nothing.
+
+    Raises
+    ------
+    InputError
+        When it is called: that model has another net.
+    """
+
+    def fill(net: nn.Module) -> None:
+        if not start:
+            return
+        model = load(start)
+        have, want = ({k: tuple(v.shape) for k, v in x.state_dict().items()} for x in (model.net, net))
+        if have != want:
+            raise InputError(
+                f"start: model {start!r} is a {model.net_name} of {model.net_config}, which is not the net of the "
+                "recipe. Write its name and config into the recipe's section net."
+            )
+        net.load_state_dict(model.net.state_dict())
+
+    return fill
 
 
 def learning_rate(step: int, recipe: AnyRecipe) -> float:

@@ -14,7 +14,7 @@ from geoae.field_mixing import FieldMixer
 from geoae.losses import log_error_db, squared_error
 from geoae.recipe_fields import FieldRecipe
 from geoae.scaling import FieldScaler
-from geoae.training import Answer, Lesson
+from geoae.training import Answer, Lesson, beginning
 
 CEILING_DB = 50.0
 """Below a thousandth of the field's variance, and far below, an estimate is good enough."""
@@ -45,8 +45,9 @@ def lesson(recipe: FieldRecipe, data: Path) -> Lesson:
 
     scaler = FieldScaler(axes=2, channels=context.VALUES)
     return Lesson(
-        training, loss, lambda net: validate(net, validation, recipe.n_validation), contract, scaler, "error_less_db"
-    )
+        training, loss, lambda net: validate(net, validation, recipe.n_validation), contract, scaler, "error_less_db",
+        beginning(recipe.start),
+    )  # fmt: skip
 
 
 def mixers(recipe: FieldRecipe, data: Path) -> tuple[FieldMixer, FieldMixer]:

@@ -13,7 +13,7 @@ from geoae.mixing import Mixer, open_pools
 from geoae.readers.seisbench import open_set
 from geoae.recipe import MixSection, Recipe
 from geoae.scaling import Scaler
-from geoae.training import Answer, Lesson
+from geoae.training import Answer, Lesson, beginning
 
 METRIC = "si_sdr_improvement_db"
 
@@ -39,8 +39,9 @@ def lesson(recipe: Recipe, data: Path) -> Lesson:
                         w.multiple, provenance=provenance)  # fmt: skip
 
     return Lesson(
-        training, loss, lambda net: validate(net, validation, recipe.split.n_windows), contract, Scaler(), METRIC
-    )
+        training, loss, lambda net: validate(net, validation, recipe.split.n_windows), contract, Scaler(), METRIC,
+        beginning(recipe.start),
+    )  # fmt: skip
 
 
 def mixers(recipe: Recipe, data: Path) -> tuple[Mixer, Mixer]:

@@ -1,12 +1,14 @@
 """The net of fields: what it must not do whatever its weights are."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from geoae import nets
 from geoae.nets.field_dae import MASKS, _parts
-from geoae.nets.starlet import WHITE, lines, starlet
+from geoae.nets.spectral import NODES, SpectralFilter, _basis
+from geoae.nets.starlet import WHITE, filled, lines, starlet
 
 SMALL = {"width": 8, "middle": 8, "deep": 8, "blocks": 1}
 
@@ -15,6 +17,7 @@ def net(tail: float = 0.1) -> nn.Module:
     torch.manual_seed(0)
     made = nets.build("field-dae", SMALL).eval()
     nn.init.normal_(made.tail.weight, std=tail)
+    nn.init.normal_(made.filter.guess[2].weight, std=tail)
     return made
 
 
@@ -34,20 +37,17 @@ def test_any_multiple_of_eight(size):
     assert out.isfinite().all()
 
 
-def taken(x: torch.Tensor) -> torch.Tensor:
-    parts = _parts(x)
-    return torch.cat([parts.own, parts.far, parts.stripes], 1).sum(1, keepdim=True)
-
-
 def test_without_masks_and_corrections_the_slice_comes_back():
     """Everything that is taken away goes through the last layer."""
     made, x = nets.build("field-dae", SMALL), stack()
     nn.init.constant_(made.tail.bias[: 4 * MASKS], -40)
-    torch.testing.assert_close(made(x), x[:, :1] + 0.05 * taken(x), rtol=0, atol=1e-5)
+    parts = _parts(x, made.filter)
+    taken = torch.cat([parts.stopped, parts.own, parts.far, parts.stripes], 1).sum(1, keepdim=True)
+    torch.testing.assert_close(made(x), x[:, :1] + 0.05 * taken, rtol=0, atol=1e-5)
 
 
 def test_all_masks_leave_the_smoothest_part():
-    """Bands and rest of a slice without gaps and neighbours sum up to it: what stays when all bands go is smooth."""
+    """What the filter stops, bands and rest of a slice without gaps and neighbours sum up to it."""
     made, x = nets.build("field-dae", SMALL), torch.zeros(1, 6, 64, 64)
     x[:, 0], x[:, 3] = torch.randn(64, 64, generator=torch.Generator().manual_seed(0)), 1
     with torch.no_grad():
@@ -56,6 +56,18 @@ def test_all_masks_leave_the_smoothest_part():
         left = made(x)
     assert left.std() < 0.08
     assert left.mean() == pytest.approx(float(x[:, 0].mean()), abs=0.05)
+
+
+def test_untrained_it_filters_white_noise():
+    """The first guess of the gains is a Wiener filter for white noise: smooth surfaces stay, noise goes."""
+    draw = torch.Generator().manual_seed(3)
+    t = torch.linspace(-1, 1, 64)
+    surface = torch.cos(3 * t)[:, None] * torch.sin(4 * t + 1) * 3
+    x = torch.zeros(1, 6, 64, 64)
+    x[:, 0], x[:, 3] = surface + 0.3 * torch.randn(64, 64, generator=draw), 1
+    with torch.no_grad():
+        out = nets.build("field-dae", SMALL)(x)
+    assert (out[0, 0] - surface).std() < 0.15
 
 
 def test_windows_of_a_batch_do_not_know_of_each_other():
@@ -89,6 +101,42 @@ def test_blank_windows_and_faint_noise_are_finite():
         for scale in (0.0, 1e-8, 1e5):
             assert made(torch.cat([scale * x[:, :3], x[:, 3:]], 1)).isfinite().all()
         assert made(torch.zeros_like(x)).isfinite().all()
+
+
+@pytest.mark.parametrize("size", [(8, 8), (64, 64), (24, 96)])
+def test_cosines_are_orthonormal_and_every_wave_has_its_nodes(size):
+    """The transform keeps energy, and the shares of a wave in the nodes sum up to one."""
+    rows, columns, weights = _basis(*size)
+    np.testing.assert_allclose(rows @ rows.T, np.eye(size[0]), atol=1e-5)
+    np.testing.assert_allclose(columns @ columns.T, np.eye(size[1]), atol=1e-5)
+    assert weights.shape == (size[0] * size[1], NODES)
+    np.testing.assert_allclose(weights.sum(1), 1, atol=1e-5)
+
+
+def test_a_filter_whose_gains_are_one_changes_nothing_and_the_mean_always_stays():
+    """The mean of a window is not noise, whatever the gains."""
+    x, numbers = torch.randn(2, 1, 32, 40, generator=torch.Generator().manual_seed(4)) + 2, torch.zeros(2, 3)
+    made, level = SpectralFilter(3), torch.ones(2, 1, 1, 1)
+    with torch.no_grad():
+        made.slope.zero_()
+        made.guess[2].bias.fill_(np.log(1.05 / 0.05))  # 1.1 s - 0.05 is 1 there
+        torch.testing.assert_close(made(x, level, numbers).kept, x, rtol=0, atol=1e-4)
+        made.guess[2].bias.fill_(-40)
+        kept = made(x, level, numbers).kept
+    torch.testing.assert_close(kept.mean((-1, -2)), x.mean((-1, -2)), rtol=0, atol=1e-4)
+    assert kept.std() < 0.1 * x.std()
+
+
+def test_gaps_are_filled_from_what_surrounds_them():
+    """Values stay; a gap lies between its neighbours' values; nothing known is 0 and counts for nothing."""
+    x, weight = gappy()
+    full, known = filled(x * weight, weight)
+    assert torch.equal(torch.where(weight > 0, full, 0), x * weight)
+    assert (known == 1).all()
+    assert full.abs().max() <= x.abs().max()
+    none, known = filled(x * 0, weight * 0)
+    assert not none.any()
+    assert not known.any()
 
 
 def gappy(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -13,7 +13,7 @@ from geoae.recipe_fields import FieldMix, FieldRecipe, FieldWindow
 from geoae.training import Job, train
 from geoae.training_fields import lesson
 
-WINDOW = FieldWindow(length=32, stride=24, train_length=32, near=1, far=3)
+WINDOW = FieldWindow(length=32, stride=24, train_length=32, multiple=32, near=1, far=3)
 
 
 def archive(seed: int = 0, n: int = 9) -> list[np.ndarray]:
@@ -170,6 +170,7 @@ def test_validation_files_are_not_trained_on(tmp_path):
     ("change", "words"),
     [({"data": {}}, "name files, or draw"), ({"window": {"length": 32, "stride": 40}}, "stride 40"),
      ({"mix": {"noise_level": [2, 1]}}, "low to high"), ({"window": {"length": 30, "stride": 8}}, "multiples of 8"),
+     ({"window": {"length": 64, "stride": 32, "train_length": 32}}, "windows of one size"),
      ({"mix": {"target": "what"}}, "members"), ({"kind": "grid"}, "kind is 'grid'")],
 )  # fmt: skip
 def test_recipes_that_cannot_be_are_refused(change, words, tmp_path):

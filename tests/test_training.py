@@ -131,6 +131,18 @@ def test_a_stopped_training_with_muon_goes_on_as_if_it_had_not(data, tmp_path):
         assert found_row == pytest.approx(row)
 
 
+def test_training_begins_with_the_weights_of_another_model(whole, data, tmp_path):
+    """A rate of almost nothing leaves them as they are; a model of another net is refused with what to do."""
+    whole[0].save(tmp_path / "first", "card")
+    still = {"learning_rate": 1e-12, "final_learning_rate": 0.0, "weight_decay": 0.0}
+    again = train(tiny_recipe(start=str(tmp_path / "first"), optimize=still), data, Job(tmp_path / "again"))
+    for name, weight in whole[0].net.state_dict().items():
+        torch.testing.assert_close(again.net.state_dict()[name], weight, rtol=0, atol=1e-6)
+    other = tiny_recipe(start=str(tmp_path / "first"), net={"config": {"width": 12, "dilations": [1]}})
+    with pytest.raises(InputError, match="'width': 8.*which is not the net of the recipe"):
+        train(other, data, Job(tmp_path / "other"))
+
+
 @pytest.mark.parametrize("name", sorted(set(nets.NETS) - {"identity"}))
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_every_weight_has_one_optimizer(name, optimizer):

@@ -80,10 +80,9 @@ def coder(
     if asked is None:
         return None
     model = load(asked.model or default)
-    if asked.latent is not None and not 0 < asked.latent <= model.codes.latent:
-        raise InputError(
-            f"latent is {asked.latent}; model {model.name!r} makes codes of 1 to {model.codes.latent} numbers."
-        )
+    most = model.codes.latent
+    if asked.latent is not None and not 0 < asked.latent <= most:
+        raise InputError(f"latent is {asked.latent}; model {model.name!r} makes codes of 1 to {most} numbers.")
     if remote and model.folder is None:
         raise InputError(f"Model {model.name!r} comes from no folder, and workers load it from one. Save it first.")
     return Coder(model if remote else prepare(model, device, threads), asked.latent)

@@ -87,6 +87,7 @@ def denoise_fields(
     notes = [] if asked.var else others(source, fields)
     _check_target(source, target, fields, asked, remote, codes is not None, overwrite)
     if dry_run:
+        _ = code_plan.coder(codes, coding.MODELS[2], "cpu", 1, remote)  # can make them, or says why not
         more = would(target, overwrite) if in_store else []
         return FieldSummary(rows_of(fields, asked, {}), [target], [], notes + more, "", 0.0)
     model = load(options.model or MODEL)

@@ -122,6 +122,7 @@ def denoise_store(
     notes = [*source.notes, *(f"{name}: text channel, left out" for name in texts)]
     remote = cluster.on_workers(workers.cluster, workers.n)
     if dry_run:
+        _ = code_plan.coder(codes, coding.MODELS[1], "cpu", 1, remote)  # can make them, or says why not
         notes += would(target, overwrite)
         return Summary(counts.traces, [target], source.problems, notes, "", 0.0)
     model = load(options.model) if remote else prepare(load(options.model), options.device, options.threads)

@@ -1,7 +1,8 @@
-"""The denoiser of gridded fields: how much of each band of detail is noise, from a U-Net at half resolution.
+"""The denoiser of gridded fields: a filter for the window's spectrum, then a U-Net that says where else noise is.
 
 It sees a slice beside the means of its neighbours in time, and is blind: the noise level is measured inside. What it
-takes away are shares of bands of the slice (Starck & Murtagh, 2006), so smooth fields stay smooth, and a correction.
+takes away are what a filter stops, shares of the bands of what that lets through (Starck & Murtagh, 2006), so smooth
+fields stay smooth, and a correction.
 Residual U-Net after Zhang et al. (2021, arXiv:2008.13751); pixel shuffling after Zhang et al. (2018, FFDNet,
 arXiv:1710.04026).
 """
@@ -14,12 +15,13 @@ import torch.nn.functional as F  # noqa: N812 - the name every torch user knows
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from geoae.nets.starlet import WHITE, Planes, lines, spread, starlet
+from geoae.nets.spectral import NODES, SpectralFilter
+from geoae.nets.starlet import WHITE, Planes, filled, lines, spread, starlet
 
 BANDS = len(WHITE)
-MASKS = 2 * BANDS + 3
-"""Of the bands of what the slice has and the far mean has not, and of the rest of it; of the bands of the far mean; of
-stripes in two directions."""
+MASKS = 2 * BANDS + 4
+"""Of what the filter stops of what the slice has and the far mean has not; of the bands and the rest of what it lets
+through; of the bands of the far mean; of stripes in two directions."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class FieldDAEConfig:
 
     width: int = 48
     middle: int = 72
-    deep: int = 112
+    deep: int = 104
     blocks: int = 3
 
 
@@ -41,67 +43,89 @@ class FieldDAE(nn.Module):
         super().__init__()
         self.config = config
         w, m, d = config.width, config.middle, config.deep
+        self.filter = SpectralFilter(_KNOWN)
         self.head = nn.Conv2d(4 * _PLANES, w, 3, padding=1)
         self.spectrum = nn.Sequential(nn.Linear(_NUMBERS, 64), nn.ReLU(), nn.Linear(64, w + m + d))
-        self.down = nn.Sequential(_Residual(w), _Lines(w), _Residual(w))
-        self.to_middle = nn.Conv2d(w, m, 2, stride=2)
-        self.middle_down = _Residual(m)
-        self.to_deep = nn.Conv2d(m, d, 2, stride=2)
-        self.deep = nn.Sequential(*(_Wide(d) for _ in range(config.blocks)), _Lines(d))
-        self.from_deep = nn.ConvTranspose2d(d, m, 2, stride=2)
-        self.middle_up = _Residual(m)
-        self.from_middle = nn.ConvTranspose2d(m, w, 2, stride=2)
-        self.up = nn.Sequential(_Residual(w), _Lines(w), _Residual(w))
+        self.blocks = nn.ModuleDict({
+            "down": nn.Sequential(_Residual(w), _Lines(w), _Residual(w)),
+            "to_middle": _Matrix(w, m, 2, stride=2),
+            "middle_down": _Residual(m),
+            "to_deep": _Matrix(m, d, 2, stride=2),
+            "deep": nn.Sequential(*(_Wide(d) for _ in range(config.blocks)), _Lines(d)),
+            "from_deep": nn.Sequential(_Matrix(d, 4 * m, 1), nn.PixelShuffle(2)),
+            "middle_up": _Residual(m),
+            "from_middle": nn.Sequential(_Matrix(m, 4 * w, 1), nn.PixelShuffle(2)),
+            "up": nn.Sequential(_Residual(w), _Lines(w), _Residual(w)),
+        })  # fmt: skip
         self.tail = nn.Conv2d(w, 4 * (MASKS + 2), 3, padding=1)
         nn.init.zeros_(self.tail.weight)
         nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]
+        with torch.no_grad():  # in the beginning the filter alone decides
+            self.tail.bias[: 4 * MASKS] = -3.0  # type: ignore[index]
+            self.tail.bias[:4] = 3.0  # type: ignore[index]
 
     def forward(self, x: Planes) -> Planes:
         """The slice, which is the first plane, without its noise."""
-        parts = _parts(x)
+        parts = _parts(x, self.filter)
         c = self.config
         shifts = self.spectrum(_numbers(x, parts))[..., None, None].split([c.width, c.middle, c.deep], 1)
-        half = self.down(self.head(F.pixel_unshuffle(_planes(x, parts), 2)) + shifts[0])
-        quarter = self.middle_down(self.to_middle(half) + shifts[1])
-        quarter = self.middle_up(quarter + self.from_deep(self.deep(self.to_deep(quarter) + shifts[2])))
-        answer = F.pixel_shuffle(self.tail(self.up(half + self.from_middle(quarter))), 2).float()
+        half = self.blocks["down"](self.head(F.pixel_unshuffle(_planes(x, parts), 2)) + shifts[0])
+        quarter = self.blocks["middle_down"](self.blocks["to_middle"](half) + shifts[1])
+        deep = self.blocks["deep"](self.blocks["to_deep"](quarter) + shifts[2])
+        quarter = self.blocks["middle_up"](quarter + self.blocks["from_deep"](deep))
+        answer = F.pixel_shuffle(self.tail(self.blocks["up"](half + self.blocks["from_middle"](quarter))), 2).float()
         # faint and coarse corrections have a way out each: in units of the noise level, and of the field's spread
         fine, coarse = answer[:, MASKS : MASKS + 1], answer[:, MASKS + 1 :]
         # a little beyond 0 and 1, so that all and nothing are within reach
-        shares = (1.1 * answer[:, :MASKS].sigmoid() - 0.05) * torch.cat([parts.own, parts.far, parts.stripes], 1)
+        noise = torch.cat([parts.stopped, parts.own, parts.far, parts.stripes], 1)
+        shares = (1.1 * answer[:, :MASKS].sigmoid() - 0.05) * noise
         return x[:, :1] - shares.sum(1, keepdim=True) - parts.level * fine - coarse
 
 
 class _Parts(NamedTuple):
+    stopped: Planes
+    """What the filter takes from the slice less the far mean; the only part through which the filter learns."""
     own: Planes
-    """Bands of the slice less the far mean, and their rest; bands of the slice where there is no far mean."""
+    """Bands of what it lets through, and their rest; bands of the slice where there is no far mean."""
     far: Planes
     """Bands of the far mean."""
     stripes: Planes
     level: Tensor
     """Noise levels (batch, 1, 1, 1), of the first and the second."""
     far_level: Tensor
+    waves: Float[Tensor, "batch node"]
+    """The spectrum that the filter saw."""
 
 
-_PLANES = 3 + 3 + (BANDS + 1) + BANDS + 2 + 1 + 2
-_NUMBERS = (BANDS + 1) + BANDS + 2 + 2 + 3
+_KNOWN = 2 + 3
+"""Numbers beside the spectrum: noise levels, and how well the slice and the means are known."""
+_PLANES = 3 + 3 + 1 + (BANDS + 1) + BANDS + 2 + 1 + 2
+_NUMBERS = (BANDS + 1) + BANDS + 2 + _KNOWN + NODES
 
 
-@torch.no_grad()
-def _parts(x: Planes) -> _Parts:
-    x = x.float()
-    there = (x[:, 3:] > 0).to(x.dtype)
-    own, known = there[:, :1], there[:, 2:3]
-    # beside a gap of the far mean its surroundings stand for it
-    wide, mass = x[:, 2:3], known
-    for k in range(5):
-        wide, mass = spread(wide, mass, 2**k)
-    far = torch.where(known > 0, x[:, 2:3], wide * (mass > 0))
-    bands, rest = starlet(x[:, :1] - far, own)
-    far_bands, _ = starlet(far, known)
-    level, far_level = (_level(one[:, :1], count) for one, count in ((bands, own), (far_bands, known)))
-    bands = torch.cat([bands, rest * (mass > 0)], 1)  # without a far mean the rest is the field itself
-    return _Parts(bands, far_bands * own, lines(x[:, :1] - far, own), level, far_level)
+def _parts(x: Planes, band_pass: SpectralFilter) -> _Parts:
+    with torch.no_grad():
+        x = x.float()
+        there = (x[:, 3:] > 0).to(x.dtype)
+        own, known = there[:, :1], there[:, 2:3]
+        # beside a gap of the far mean its surroundings stand for it
+        wide, mass = filled(x[:, 2:3], known)
+        far = wide * (mass > 0)
+        slice_, _ = filled(x[:, :1] - far, own)
+        far_bands, _ = starlet(far, known)
+        first = slice_ - spread(slice_, own, 1)[0]
+        level, far_level = _level(first, own), _level(far_bands[:, :1], known)
+        numbers = torch.cat([level.flatten(1).log10(), far_level.flatten(1).log10(), _known(x)], 1)
+    kept, waves = band_pass(slice_, level, numbers)
+    with torch.no_grad():
+        bands, rest = starlet(kept, own)
+        bands = torch.cat([bands, rest * (mass > 0)], 1)  # without a far mean the rest is the field itself
+        stripes = lines(kept, own)
+    return _Parts((slice_ - kept) * own, bands, far_bands * own, stripes, level, far_level, waves.detach())
+
+
+def _known(x: Planes) -> Float[Tensor, "batch 3"]:
+    return x[:, 3:].float().mean((-1, -2))
 
 
 def _level(detail: Planes, there: Planes) -> Tensor:
@@ -119,7 +143,8 @@ def _planes(x: Planes, parts: _Parts) -> Planes:
     own = parts.own / (torch.cat([white, white[-1:]]) * parts.level)
     other = (x[:, :1] - x[:, 1:2]) * there[:, :1] * there[:, 1:2]
     fine = [
-        own, parts.far / (white * parts.far_level), parts.stripes / (0.2 * parts.level), other / parts.level,
+        parts.stopped / parts.level, own, parts.far / (white * parts.far_level), parts.stripes / (0.2 * parts.level),
+        other / parts.level,
     ]  # fmt: skip
     scaled = torch.cat(fine, 1).asinh() * there[:, :1]  # linear for noise, a logarithm for signal
     levels = [(one.log10() / 2).expand_as(x[:, :1]) for one in (parts.level, parts.far_level)]
@@ -129,19 +154,34 @@ def _planes(x: Planes, parts: _Parts) -> Planes:
 @torch.no_grad()
 def _numbers(x: Planes, parts: _Parts) -> Float[Tensor, "batch number"]:
     """The spectrum of the window, which tells red noise from a rough field: how strong each part is, and known."""
-    there = (x[:, 3:] > 0).float()
-    count = there[:, :1].sum((-1, -2)).clamp(min=1)
-    planes = torch.cat([parts.own, parts.far, parts.stripes], 1).float() * there[:, :1]
+    there = (x[:, 3:4] > 0).float()
+    count = there.sum((-1, -2)).clamp(min=1)
+    planes = torch.cat([parts.own, parts.far, parts.stripes], 1).float() * there
     power = planes.square().sum((-1, -2)) / count
     levels = torch.cat([parts.level, parts.far_level], 1).flatten(1)
-    return torch.cat([0.5 * (power + 1e-10).log10(), levels.log10(), x[:, 3:].float().mean((-1, -2))], 1)
+    return torch.cat([0.5 * (power + 1e-10).log10(), levels.log10(), _known(x), parts.waves], 1)
+
+
+class _Matrix(nn.Module):
+    """A convolution whose weights are one matrix, as Muon has it: (batch, inputs, y, x) -> (batch, outputs, y, x)."""
+
+    def __init__(self, inputs: int, outputs: int, size: int, stride: int = 1):
+        super().__init__()
+        fan_in = inputs * size**2
+        self.shape, self.stride = (outputs, inputs, size, size), stride
+        self.weight = nn.Parameter(torch.empty(outputs, fan_in).uniform_(-(fan_in**-0.5), fan_in**-0.5))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Planes) -> Planes:
+        padding = self.shape[-1] // 2 if self.stride == 1 else 0
+        return F.conv2d(x, self.weight.view(self.shape), self.bias, self.stride, padding)
 
 
 class _Residual(nn.Module):
     def __init__(self, width: int):
         super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
+        self.first = _Matrix(width, width, 3)
+        self.second = _Matrix(width, width, 3)
         nn.init.normal_(self.second.weight, std=0.1 * (9 * width) ** -0.5)
 
     def forward(self, x: Planes) -> Planes:
@@ -154,8 +194,8 @@ class _Wide(nn.Module):
     def __init__(self, width: int):
         super().__init__()
         self.around = nn.Conv2d(width, width, 7, padding=3, groups=width)
-        self.first = nn.Conv2d(width, 2 * width, 1)
-        self.second = nn.Conv2d(2 * width, width, 1)
+        self.first = _Matrix(width, 2 * width, 1)
+        self.second = _Matrix(2 * width, width, 1)
         nn.init.normal_(self.second.weight, std=0.1 * (2 * width) ** -0.5)
 
     def forward(self, x: Planes) -> Planes:
@@ -167,8 +207,8 @@ class _Lines(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
-        self.rows = nn.Conv2d(width, width, 1)
-        self.columns = nn.Conv2d(width, width, 1)
+        self.rows = _Matrix(width, width, 1)
+        self.columns = _Matrix(width, width, 1)
         for layer in (self.rows, self.columns):
             nn.init.normal_(layer.weight, std=0.1 * width**-0.5)
 

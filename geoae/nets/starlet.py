@@ -35,6 +35,21 @@ def spread(x: Planes, weight: Planes, step: int, axes: tuple[int, ...] = (-2, -1
     return total / mass.clamp(min=1e-6), mass
 
 
+def filled(x: Planes, weight: Planes) -> tuple[Planes, Planes]:
+    """Planes whose gaps hold the smoothed surroundings, the nearest that have any; and the weights (0 where none had).
+
+    Planes are (batch, 1, y, x); what nothing is known about is 0.
+    """
+    out, known = x * (weight > 0), weight > 0
+    smooth, mass = x, weight
+    for k in range(len(WHITE)):
+        smooth, mass = spread(smooth, mass, 2**k)
+        near = (mass > 0.02) & ~known
+        out = torch.where(near, smooth, out)
+        known = known | near
+    return out, known.to(x.dtype)
+
+
 def lines(x: Planes, weight: Planes) -> Planes:
     """What is long along one axis and rough across it, (batch, 2, y, x): stripes along x, stripes along y."""
     found = []

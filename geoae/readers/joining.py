@@ -39,7 +39,7 @@ def join(parts: Sequence[Part], along: str | None) -> xr.DataArray:
     if along is None:
         raise InputError(
             f"{first_place}: {first.name} has no time, so {len(parts)} files cannot be joined along it. "
-            "Name what to join along: along='member'."
+            "Give them one by one; in Python, geoae.read(FILES, along='member') joins them along a new dimension."
         )
     for place, part in parts[1:]:
         if unlike := _difference(first, part, along):
@@ -118,7 +118,8 @@ def _ordered(parts: list[Part], along: str) -> list[Part]:
         if start <= end:
             raise InputError(
                 f"{before} and {after} overlap in {along}: one reaches to {end}, the other starts at {start}. "
-                "Leave one out; members of an ensemble are joined with along='member'."
+                "Leave one out. Members of an ensemble are given one by one; in Python, "
+                "geoae.read(FILES, along='member') joins them."
             )
     long = next((part[along].values for _, _, _, part in spans if part.sizes[along] > 1), None)
     falling = long is not None and long[1] < long[0]

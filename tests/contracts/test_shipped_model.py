@@ -35,7 +35,7 @@ def test_the_recipe_of_a_shipped_model_is_the_one_in_the_repository(name):
     provenance = model.describe(name)["contract"]["provenance"]
     (file,) = (word for word in provenance["command"].split() if word.startswith("recipes/"))
     recipe = load_recipe(Path(__file__).parents[2] / file)
-    assert provenance["recipe"] == recipe.model_dump(mode="json")
+    assert type(recipe).model_validate(provenance["recipe"]) == recipe  # keys that came later have their defaults
 
 
 @pytest.mark.parametrize("name", ["grid-codes", "seismic-codes"])

@@ -272,3 +272,12 @@ def test_the_command_says_what_it_takes():
     """--help names the three options."""
     told = CliRunner().invoke(app, ["denoise", "--help"], env={"COLUMNS": "200"}).output
     assert {"--codes", "--codes-model", "--latent"} <= set(told.replace(",", " ").split())
+
+
+@pytest.mark.parametrize("name", ["a.mseed", "t.nc"])
+def test_a_dry_run_says_that_a_model_makes_no_codes(folder, tmp_path, name):
+    """Not only the run itself; and nothing is written."""
+    other = folder / ("trace" if name.endswith("mseed") else "field")
+    with pytest.raises(InputError, match="a model with codes"):
+        denoise(folder, name, tmp_path / "x.zarr", codes_model=other, dry_run=True)
+    assert not list(tmp_path.iterdir())

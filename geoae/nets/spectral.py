@@ -1,0 +1,80 @@
+"""A filter in the domain of cosines whose gains follow from the spectrum of the window: what noise is by its colour.
+
+The discrete cosine transform (Ahmed, Natarajan & Rao, 1974, doi:10.1109/T-C.1974.223784) takes the edges of a window
+for mirrors. A Wiener filter would need the spectra of signal and noise; here a net guesses its gains from their sum.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from geoae.nets.starlet import Planes
+
+RADII = np.geomspace(1 / 128, 0.5**0.5, 14)
+"""Wavenumbers, cycles per point, at which gains are guessed; between them they are interpolated."""
+ANGLES = np.array([0.0, 2.0, 10.0, 45.0, 80.0, 88.0, 90.0])
+"""Directions in degrees; the waves of stripes lie close to the axes."""
+NODES = len(RADII) * len(ANGLES)
+
+
+class Filtered(NamedTuple):
+    """What the filter lets through, and the spectrum that it saw."""
+
+    kept: Planes
+    spectrum: Float[Tensor, "batch node"]
+    """Half the decadic logarithm of power at each node."""
+
+
+class SpectralFilter(nn.Module):
+    """Planes (batch, 1, y, x) without gaps -> the same without what their spectrum says is noise."""
+
+    def __init__(self, numbers: int, hidden: int = 96):
+        super().__init__()
+        self.guess = nn.Sequential(nn.Linear(NODES + numbers, hidden), nn.ReLU(), nn.Linear(hidden, NODES))
+        nn.init.zeros_(self.guess[2].weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self.guess[2].bias)  # type: ignore[arg-type]
+        # the first guess is about right for white noise: half where the power is twice that of the noise
+        self.slope = nn.Parameter(torch.full((NODES,), 6.0))
+        self.threshold = nn.Parameter(torch.full((NODES,), 0.15))
+
+    def forward(self, x: Planes, level: Tensor, numbers: Float[Tensor, "batch number"]) -> Filtered:
+        """`level` (batch, 1, 1, 1) is the noise level seen in fine detail; `numbers` is what else may tell."""
+        with torch.autocast(x.device.type, enabled=False):
+            rows, columns, weights = (torch.from_numpy(m).to(x.device) for m in _basis(*x.shape[-2:]))
+            waves = rows @ x.float() @ columns.T
+            power = waves.square().flatten(1) @ weights / weights.sum(0).clamp(min=1e-3)
+            spectrum = 0.5 * (power + 1e-10).log10()
+            above = spectrum - level.flatten(1).log10()
+            logits = self.slope * (above - self.threshold) + self.guess(torch.cat([spectrum, numbers], 1))
+            gains = (1.1 * logits.sigmoid() - 0.05) @ weights.T
+            gains = gains.view(-1, 1, *x.shape[-2:])
+            kept = rows.T @ (gains * waves) @ columns
+            # the mean is not noise
+            return Filtered(kept + (1 - gains[..., :1, :1]) * x.float().mean((-1, -2), keepdim=True), spectrum)
+
+
+@lru_cache(maxsize=16)
+def _basis(ny: int, nx: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Orthonormal cosines along y and x, one a row; and the shares of each wave in the nodes (y * x, node)."""
+    k_y, k_x = np.arange(ny)[:, None] / (2 * ny), np.arange(nx) / (2 * nx)
+    radius = _shares(np.log(np.maximum(np.hypot(k_y, k_x), 1e-9)).ravel(), np.log(RADII))
+    angle = _shares(np.degrees(np.arctan2(k_y, k_x)).ravel(), ANGLES)
+    weights = (radius[:, :, None] * angle[:, None]).reshape(ny * nx, NODES)
+    return _cosines(ny), _cosines(nx), weights.astype(np.float32)
+
+
+def _shares(at: NDArray[np.float64], nodes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights (point, node) of linear interpolation; beyond the nodes the last one counts alone."""
+    return np.stack([np.interp(at, nodes, one) for one in np.eye(len(nodes))], axis=1)
+
+
+def _cosines(n: int) -> NDArray[np.float32]:
+    k, t = np.arange(n)[:, None], np.arange(n) + 0.5
+    scale = np.where(k == 0, 1, 2**0.5) / n**0.5
+    out: NDArray[np.float32] = (scale * np.cos(np.pi * k * t / n)).astype(np.float32)
+    return out
