@@ -1,6 +1,7 @@
 """How a prior is trained: models or cuts of an image, the evidence lower bound, and what is done once it is over."""
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ from geoae.transforms import Transform
 Array = NDArray[np.floating[Any]]
 LEAST_VARIANCE = 1e-4
 GREY = (0.1, 0.9)
-REFINE = 4
+N_AGGREGATE = 2000
+"""Training models whose codes are kept, to see how near their distribution is to N(0, I)."""
+REFINE = 12
 """Gauss-Newton steps to the best codes of held-out models."""
 
 
@@ -93,8 +96,11 @@ def lesson_of(
         learning.append(fresh)
         _begin_linear(fresh, models, rule, bernoulli)
 
+    began = _cpu_s()
+
     def contract(provenance: dict[str, Any]) -> PriorContract:
-        return PriorContract(recipe.name, recipe.summary, shape, latent, recipe.units, training=_says(models),
+        says = {**_says(models), "cpu_minutes": round((_cpu_s() - began) / 60, 2)}
+        return PriorContract(recipe.name, recipe.summary, shape, latent, recipe.units, training=says,
                              provenance=provenance)  # fmt: skip
 
     windows = _Windows(models.training, rule, shape, latent, recipe, 2 * math.log(config.noise))
@@ -160,27 +166,41 @@ def finish(made: Model, models: PriorModels, recipe: PriorRecipe) -> None:
     net: Any = made.net
     rule = made.scaler
     assert isinstance(rule, Transform)
-    x = rule.apply(models.some.astype(np.float64))
-    seen = np.stack([show(one)[0] for one in x])[:, None]
-    with torch.no_grad():
-        means, log_variances = (
-            torch.cat(part) for part in zip(*(net.posterior(p) for p in torch.from_numpy(seen).split(128)), strict=True)
-        )
-        means = means.double()
-        covariance = torch.cov(means.T, correction=0).reshape(means.shape[1], -1)
-        covariance = covariance + torch.diag(log_variances.double().exp().mean(0))
-        net.whiten(means.mean(0), covariance + 1e-9 * torch.eye(len(covariance)))
+    means, log_variances = _posterior(net, rule, models.some)
+    means = means.double()
+    covariance = torch.cov(means.T, correction=0).reshape(means.shape[1], -1)
+    covariance = covariance + torch.diag(log_variances.double().exp().mean(0))
+    net.whiten(means.mean(0), covariance + 1e-9 * torch.eye(len(covariance)))
     if net.likelihood == "bernoulli":
         _sharpen(made, recipe.max_grey)
     mask = np.asarray(~np.isnan(models.some).all(0))
     made.companions = {"mask": mask.astype(np.uint8), "held_out": models.held_out.astype(np.float32)}
     linear = _components(models, rule, net.latent)
     basis, offset = (p.detach().numpy().copy() for p in (linear.from_code.weight, linear.from_code.bias))
-    made.companions |= {"pca_basis": basis, "pca_offset": offset}
+    made.companions |= {"pca_basis": basis, "pca_offset": offset, "aggregate_codes": _aggregate(net, rule, models)}
     made.digest = weights_of(net)[1][:12]
     space = LatentSpace(made)
     codes = space.encode(models.held_out.astype(np.float64), refine=REFINE)
     made.companions["held_out_codes"] = codes.astype(np.float32)
+
+
+def _posterior(net: Any, rule: Transform, models: Array) -> tuple[Tensor, Tensor]:
+    """Means and logarithms of variances (n, d) of the layers' codes of models."""
+    seen = np.stack([show(one)[0] for one in rule.apply(models.astype(np.float64))])[:, None]
+    with torch.no_grad():
+        parts = [net.posterior(p) for p in torch.from_numpy(seen).split(128)]
+    return torch.cat([mean for mean, _ in parts]), torch.cat([log_variance for _, log_variance in parts])
+
+
+def _aggregate(net: Any, rule: Transform, models: PriorModels) -> Array:
+    """Codes drawn from the posteriors of other training models than those that the codes were whitened with."""
+    training = models.training
+    n = min(N_AGGREGATE, len(training.models)) if isinstance(training, Pool) else N_AGGREGATE
+    mean, log_variance = _posterior(net, rule, np.stack([training[2**41 + i] for i in range(n)]))
+    noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(0))
+    codes = (mean + noise * (0.5 * log_variance).exp() - net.shift) @ net.back.mT
+    found: Array = codes.numpy().astype(np.float32)
+    return found
 
 
 def _sharpen(made: Model, max_grey: float) -> None:
@@ -221,6 +241,12 @@ def _transform(recipe: PriorRecipe, models: PriorModels, ready: Transform | None
     if not low < high:
         raise InputError(f"All models have the same value, {low:g}, everywhere: there is nothing to learn.")
     return Transform("affine", low, high - low)
+
+
+def _cpu_s() -> float:
+    """Seconds that processors have worked for this process; what was spent before a resumed training is not in it."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
 
 
 def _says(models: PriorModels) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class LinearSpace:
     def decode(self, z):
         return self.mean + (z @ self._flat).reshape(*z.shape[:-1], *self.shape)
 
-    def encode(self, m):
+    def encode(self, m, refine=0):
         rest = (m - self.mean).reshape(*m.shape[: m.ndim - len(self.shape)], -1)
         return rest @ np.linalg.pinv(self._flat)
 

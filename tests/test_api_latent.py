@@ -44,6 +44,7 @@ def test_a_prior_of_profiles_is_better_than_components(prior):
         assert words in str(report)
     assert 0.8 < report["variance of codes, mean"][PRIOR] < 1.2
     assert report["active codes, of 2"][PRIOR] == 2
+    assert 0.9 < report["variance of codes of training models, mean"][PRIOR] < 1.1
     assert len(report.worst) == 5
 
 
@@ -91,7 +92,7 @@ def test_models_with_missing_cells(tmp_path):
 
 def test_facies_out_of_one_image():
     """Two values make a bernoulli prior: probabilities between them, few grey cells, the fraction of the image."""
-    size = {"hidden": 64, "depth": 1, "widths": [16, 8], "patch": 1}
+    size = {"hidden": 64, "depth": 1, "widths": [16, 8], "patch": 1, "layers": "convolutions"}
     made = geoae.fit(image(), 4, shape=(12, 10), steps=150, batch=16, config=size, threads=1, exclude=[(50, 50)])
     assert made.net.likelihood == "bernoulli"
     assert made.contract.training["excluded"] == [[50, 50]]
@@ -185,6 +186,7 @@ def test_a_recipe_makes_a_model_folder(tmp_path):
     made = models.load(tmp_path / "out")
     assert made.prior.shape == (24,)
     assert made.prior.training["n_groups"] == 25
+    assert made.prior.training["cpu_minutes"] >= 0
     card = (tmp_path / "out" / "card.md").read_text()
     assert "blocks of 10 along lat and lon" in card
     assert "p.npz" in card

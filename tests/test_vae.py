@@ -23,10 +23,11 @@ def tiny(shape=(13,), latent=3, likelihood="gaussian", **changes):
 
 
 @settings(max_examples=10, deadline=None)
-@given(shape=st.lists(st.integers(2, 19), min_size=1, max_size=2), levels=st.integers(1, 3), patch=st.integers(1, 3))
+@given(shape=st.lists(st.integers(2, 19), min_size=1, max_size=2), levels=st.integers(0, 3), patch=st.integers(1, 3))
 def test_any_shape_of_model(shape, levels, patch):
-    """1-D and 2-D, odd and even, smaller than the net's strides: codes and models have the shapes promised."""
-    net = tiny(shape, 2, widths=tuple(range(4, 4 + levels)), patch=patch)
+    """1-D and 2-D, odd and even, smaller than the net's strides, with and without convolutions: shapes as promised."""
+    layers = "convolutions" if levels else "dense"
+    net = tiny(shape, 2, widths=tuple(range(4, 4 + levels)) or (4,), patch=patch, layers=layers)
     x = torch.randn(3, 1, *shape)
     assert net.encode(x).shape == (3, 2)
     assert net.decode(net.encode(x)).shape == x.shape
@@ -95,6 +96,7 @@ def test_what_makes_no_net_is_refused():
     for config, word in (
         ({"ndim": 1, "shape": [4, 4]}, "ndim"),
         ({"likelihood": "poisson"}, "bernoulli"),
+        ({"layers": "recurrent"}, "dense"),
         ({"ndim": 1, "shape": [4], "latent": 5}, "latent"),
     ):
         with pytest.raises(InputError, match=word):

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.errors import GeoAEError, InputError
+from geoae.invert.held_out import run_held_out
 from geoae.invert.representation import FEWEST
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 GAUSSIAN = "Gaussian, all cells"
-DRAWS = 400
+DRAWS = 200
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,10 @@ class Coverage:
     """Mean width of 90 % intervals of cells: of two that are honest, the narrower one knows more."""
     n_failed: int
     """Truths that could not be inverted."""
+    accuracy: float | None = None
+    """Of models with two values, such as facies: share of cells for which the likelier one is right."""
+    brier: float | None = None
+    """Of these, the mean square error of their probability."""
 
 
 @dataclass(frozen=True)
@@ -57,43 +62,82 @@ class Calibration:
                     continue
                 row = f"{f'{name}, {kind}':<44}" + "".join(f"{100 * share:8.1f}" for share in shares)
                 lines.append(row + (f"{c.rmse:12.4g}{c.width:12.4g}" if kind == "cells" else ""))
+            if c.accuracy is not None and c.brier is not None:
+                lines.append(f"{'':<4}right facies {100 * c.accuracy:.2f} % of cells, Brier score {c.brier:.4f}")
             if c.n_failed:
                 lines.append(f"! {name}: {c.n_failed} truths could not be inverted")
         return "\n".join(lines)
 
 
 def calibrate(
-    inverse: "Inverse", n: int, method: str, beside: dict[str, Any], seed: int, options: dict[str, Any]
+    inverse: "Inverse",
+    n: int,
+    method: str,
+    truths: Any,
+    beside: dict[str, Any] | None,
+    naive: bool,
+    seed: int,
+    options: dict[str, Any],
 ) -> Calibration:
     """See `Inverse.calibrate`."""
-    held = inverse.held_out
     if method == "map":
         raise InputError('The method "map" gives no intervals; calibrate "laplace", "esmda" or "mcmc".')
+    rng = np.random.default_rng(seed)
+    chosen, rest = _divided(inverse, n, truths, rng)
+    noisy = chosen.data + inverse.noise.sample(n, rng)
+    results = {f"{inverse.space.name}, {method}": _coverage(inverse, chosen, rest, noisy, method, seed, options)}
+    if naive:
+        plain = inverse.with_data(inverse.data, rest, None)
+        plain.use_representation = False
+        name = f"{inverse.space.name}, {method}, without rest"
+        results[name] = _coverage(plain, chosen, rest, noisy, method, seed, options)
+    for name, space in (_components(inverse) if beside is None else beside).items():
+        other, theirs, known = _other(inverse, space, chosen)
+        results[f"{name}, {method}"] = _coverage(other, theirs, known, noisy, method, seed, options)
+    results[GAUSSIAN] = _gaussian(inverse, chosen, rest, noisy, rng)
+    return Calibration(n, results)
+
+
+def _divided(inverse: "Inverse", n: int, truths: Any, rng: np.random.Generator) -> tuple["HeldOut", "HeldOut"]:
+    """Truths, and held-out models that are none."""
+    held = inverse.held_out
+    if truths is not None:
+        found = run_held_out(inverse.space, inverse.forward, n, inverse.seed, truths).observed(inverse.used)
+        if not 1 <= n <= len(found.models):
+            raise InputError(f"n is {n}; {len(found.models)} of the truths could be run. Give fewer, or more truths.")
+        return found, held
     if not 1 <= n <= len(held.models) - FEWEST:
         raise InputError(
             f"n is {n}; {len(held.models)} held-out models could be run, and {FEWEST} or more must be left to estimate "
             "the representation error. Give fewer truths, or a prior with more held out."
         )
-    rng = np.random.default_rng(seed)
     rows = np.sort(rng.choice(len(held.models), n, replace=False))
-    truths, rest = held.only(rows), held.only(np.setdiff1d(np.arange(len(held.models)), rows))
-    noisy = truths.data + inverse.noise.sample(n, rng)
-    results = {f"{inverse.space.name}, {method}": _coverage(inverse, truths, rest, noisy, method, seed, options)}
-    for name, space in beside.items():
-        data = np.where(inverse.used, 0.0, np.nan).reshape(inverse.forward.shape or ())
-        other = type(inverse)(
-            space, inverse.forward, data, 1.0, representation=inverse.use_representation,
-            n_representation=inverse.n_representation, seed=inverse.seed,
-        )  # fmt: skip
-        other.noise = inverse.noise
-        mine, codes = other.held_out, np.asarray(other.space.encode(truths.models))
-        # its own held-out models tell what it cannot represent, but not those that are the truths
-        known = set(_names(truths.models))
-        apart = np.array([i for i, name in enumerate(_names(mine.models)) if name not in known], dtype=np.intp)
-        theirs = type(truths)(truths.models, codes, other.space.decode(codes), truths.data, truths.data)
-        results[f"{name}, {method}"] = _coverage(other, theirs, mine.only(apart), noisy, method, seed, options)
-    results[GAUSSIAN] = _gaussian(inverse, truths, rest, noisy, rng)
-    return Calibration(n, results)
+    return held.only(rows), held.only(np.setdiff1d(np.arange(len(held.models)), rows))
+
+
+def _components(inverse: "Inverse") -> dict[str, Any]:
+    if not hasattr(inverse.space, "model"):
+        return {}
+    from geoae.latent.pca import components_of
+
+    found = components_of(inverse.space)
+    return {} if found is None else {found.name: found}
+
+
+def _other(inverse: "Inverse", space: Any, truths: "HeldOut") -> tuple["Inverse", "HeldOut", "HeldOut"]:
+    """The inversion with another prior, the truths as that sees them, and held-out models that are none of them."""
+    data = np.where(inverse.used, 0.0, np.nan).reshape(inverse.forward.shape or ())
+    other = type(inverse)(
+        space, inverse.forward, data, 1.0, representation=inverse.use_representation,
+        n_representation=inverse.n_representation, held_out=inverse.held_out_models, seed=inverse.seed,
+    )  # fmt: skip
+    other.noise = inverse.noise
+    mine, codes = other.held_out, np.asarray(other.space.encode(truths.models))
+    # its own held-out models tell what it cannot represent, but not those that are the truths
+    known = set(_names(truths.models))
+    apart = np.array([i for i, name in enumerate(_names(mine.models)) if name not in known], dtype=np.intp)
+    theirs = type(truths)(truths.models, codes, other.space.decode(codes), truths.data, truths.data, mine.values)
+    return other, theirs, mine.only(apart)
 
 
 def shares(truth: Array, draws: Array, rng: np.random.Generator) -> Array:
@@ -113,7 +157,7 @@ def _coverage(
 ) -> Coverage:
     rng = np.random.default_rng([seed, 1])
     representation = rest.representation(inverse.noise) if inverse.use_representation else None
-    codes, models, data, failed = [], _Models(np.asarray(inverse.space.mask)), [], 0
+    codes, models, data, failed = [], _Models(inverse), [], 0
     for i, measured in enumerate(noisy):
         one = inverse.with_data(measured, rest, representation)
         try:
@@ -135,10 +179,10 @@ def _coverage(
 def _gaussian(
     inverse: "Inverse", truths: "HeldOut", rest: "HeldOut", noisy: Array, rng: np.random.Generator
 ) -> Coverage:
-    prior, models, data = rest.gaussian(inverse.noise), _Models(np.asarray(inverse.space.mask)), []
+    prior, models, data = rest.gaussian(inverse.noise), _Models(inverse), []
     for truth, clean, measured in zip(truths.models, truths.data, noisy, strict=True):
         left = np.broadcast_to(measured, (DRAWS, len(measured)))
-        models.add(truth, prior.rests(left, rng).reshape(-1, *truth.shape), rng)
+        models.add(truth, rest.values.models(prior.rests(left, rng).reshape(-1, *truth.shape)), rng)
         data.append(shares(clean, prior.data_errors(left, rng), rng))
     return models.coverage(None, data, 0)
 
@@ -146,8 +190,8 @@ def _gaussian(
 class _Models:
     """What draws of models say of truths, collected over truths."""
 
-    def __init__(self, mask: NDArray[np.bool_]):
-        self.mask = mask
+    def __init__(self, inverse: "Inverse"):
+        self.mask, self.facies = np.asarray(inverse.space.mask), inverse.held_out.values.facies
         self.shares: list[Array] = []
         self.errors: list[Array] = []
         self.widths: list[float] = []
@@ -160,8 +204,15 @@ class _Models:
 
     def coverage(self, codes: list[Array] | None, data: list[Array], failed: int) -> Coverage:
         rmse = float(np.sqrt(np.mean(np.square(self.errors))))
+        right = brier = None
+        if self.facies is not None:
+            apart = self.facies[1] - self.facies[0]
+            # the likelier facies is the right one where the mean is less than half the difference away
+            right, brier = float(np.mean(np.abs(self.errors) < apart / 2)), (rmse / apart) ** 2
         of_codes = None if codes is None else _at_levels(codes)
-        return Coverage(_at_levels(self.shares), of_codes, _at_levels(data), rmse, float(np.mean(self.widths)), failed)
+        return Coverage(
+            _at_levels(self.shares), of_codes, _at_levels(data), rmse, float(np.mean(self.widths)), failed, right, brier
+        )
 
 
 def _at_levels(found: list[Array]) -> tuple[float, ...]:

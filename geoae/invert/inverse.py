@@ -48,7 +48,9 @@ class Inverse:
     representation
         Whether to count in what the decoder cannot represent. Without it, intervals are too narrow.
     n_representation
-        Held-out models to run, at most.
+        Held-out models to run, at most. The more, the sharper: some times the number of data is best.
+    held_out
+        Models (n, *shape) that the prior was not trained on; None: those it brings along.
     seed
         Of all that is random.
     **forward_options
@@ -73,7 +75,8 @@ class Inverse:
         noise: ArrayLike,
         *,
         representation: bool = True,
-        n_representation: int = 500,
+        n_representation: int = 2000,
+        held_out: ArrayLike | None = None,
         seed: int = 0,
         jacobian: Callable[[Any], Any] | None = None,
         adjoint: Callable[[Any, Any], Any] | None = None,
@@ -95,6 +98,7 @@ class Inverse:
         if representation and n_representation < FEWEST:
             raise InputError(f"n_representation is {n_representation}; at least {FEWEST} held-out models are needed.")
         self.forward.check(self.space.decode(np.zeros(self.space.d)), measured.shape)
+        self.held_out_models = held_out
         self._held: HeldOut | None = None
         self._representation: Representation | None = None
         self._learnt: starts.Runs | None = None
@@ -103,7 +107,8 @@ class Inverse:
     def held_out(self) -> HeldOut:
         """Held-out models and their data; the runs are made when this is first asked for."""
         if self._held is None:
-            self._held = run_held_out(self.space, self.forward, self.n_representation, self.seed).observed(self.used)
+            found = run_held_out(self.space, self.forward, self.n_representation, self.seed, self.held_out_models)
+            self._held = found.observed(self.used)
         return self._held
 
     @property
@@ -167,7 +172,7 @@ class Inverse:
         runs = {k: v - before[k] for k, v in self.forward.counts().items()}
         return Posterior(
             self.space, method, codes, predicted, self.data, self.problem.noise, self.representation,
-            {**info, **runs, "seconds": round(clock.elapsed_s, 3)}, chains, self._reference(seed), seed,
+            {**info, **runs, "seconds": round(clock.elapsed_s, 3)}, chains, self._reference(), seed,
         )  # fmt: skip
 
     def calibrate(
@@ -175,7 +180,9 @@ class Inverse:
         n: int = 50,
         method: str = "laplace",
         *,
+        truths: ArrayLike | None = None,
         beside: dict[str, Any] | None = None,
+        naive: bool = False,
         seed: int = 0,
         **options: Any,
     ) -> "Calibration":
@@ -187,9 +194,15 @@ class Inverse:
             Truths; they are kept out of what the representation error is estimated from.
         method, options
             As `solve`.
+        truths
+            Models (k, *shape) of which `n` are taken; none of them is known to the prior or to `held_out`. None:
+            held-out models, which are then left out of what the representation error is estimated from.
         beside
-            Name -> another prior to be measured on the same truths, such as `geoae.latent.pca.pca_space(...)`. A
-            Gaussian with mean and covariance of the models themselves is always there.
+            Name -> another prior to be measured on the same truths, such as `geoae.latent.pca.pca_space(...)`. None:
+            the principal components that a prior of `geoae.fit` brings along. A Gaussian with mean and covariance of
+            the models themselves is always there.
+        naive
+            Whether to measure what comes out without the representation error, too.
         seed
             Of truths, noise and solutions.
 
@@ -200,7 +213,7 @@ class Inverse:
         """
         from geoae.invert.calibrate import calibrate
 
-        return calibrate(self, n, method, beside or {}, seed, options)
+        return calibrate(self, n, method, truths, beside, naive, seed, options)
 
     def with_data(self, data: Array, held: HeldOut | None, representation: Representation | None) -> "Inverse":
         """The same inversion of other data (data,), with what was learnt from runs given; no run is made."""
@@ -208,6 +221,10 @@ class Inverse:
         other.__dict__.update(self.__dict__)
         other.data, other._held, other._representation, other._learnt = data, held, representation, None
         return other
+
+    def search(self, start: Array, n_steps: int = STEPS) -> Mode:
+        """The mode that the steps reach from codes (n, d), of which they begin at the best; see `solve("map")`."""
+        return find_mode(self.problem, start, Clock(None), n_steps)
 
     def _map(self, options: dict[str, Any], seed: int, clock: Clock, path: Path | None) -> tuple[Any, ...]:
         mode = self._mode(options, seed, clock)
@@ -249,15 +266,15 @@ class Inverse:
         else:
             draws, data, about = mcmc.walkers(
                 self.problem, mode, n_walkers=options["n_chains"], n_draws=n_draws, n_warmup=options["n_warmup"],
-                seed=seed, clock=clock,
+                seed=seed, clock=clock, checkpoint=path, identity=self._identity("emcee", options, seed),
             )  # fmt: skip
         flat = (-1, draws.shape[-1]), (-1, data.shape[-1])
         return draws.reshape(flat[0]), data.reshape(flat[1]), draws, about
 
     def _mode(self, options: dict[str, Any], seed: int, clock: Clock) -> Mode:
         _at_least("n_starts", options["n_starts"], 1)
-        rng, problem = np.random.default_rng([seed, 0]), self.problem
-        found = starts.candidates(problem, self._runs(seed), rng, n_random=options["n_starts"] - 1)
+        problem = self.problem
+        found = starts.candidates(problem, self._runs(seed), seed, n_random=options["n_starts"] - 1)
         n_random = options["n_starts"] - 1
         modes = [find_mode(problem, found[: len(found) - n_random], clock, options["n_steps"])]
         modes += [
@@ -270,7 +287,7 @@ class Inverse:
     def _runs(self, seed: int) -> starts.Runs | None:
         """Runs there are already, or some of the prior, once."""
         if self._held is not None:
-            return self._held.runs()
+            return self._held.runs
         if self._learnt is None:
             z = np.random.default_rng([seed, 3]).normal(size=(PRIOR_RUNS, self.space.d))
             data = self.problem.predict(z)
@@ -278,10 +295,10 @@ class Inverse:
             self._learnt = starts.Runs(z[there], data[there])
         return self._learnt
 
-    def _reference(self, seed: int) -> dict[str, Any]:
+    def _reference(self) -> dict[str, Any]:
         if self._held is None or len(self._held.data) < 2 * FEWEST:
             return {}
-        distance, others = self._held.distances(self.data, self.noise, np.random.default_rng([seed, 4]))
+        distance, others = self._held.distances(self.data, self.noise, self.seed)
         surprises = self._held.surprises(self.data, self.noise)
         return {"distance": distance, "distances": others, "surprises": surprises}
 
@@ -289,7 +306,8 @@ class Inverse:
         digest = hashlib.sha256(
             json.dumps([method, options, seed, getattr(self.space, "digest", "")], default=str).encode()
         )
-        for array in (self.data, self.noise.covariance, self.problem.noise.dense, self.used):
+        total = self.problem.noise
+        for array in (self.data, self.noise.covariance, total.offset, total.variance, self.used):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 

@@ -2,7 +2,8 @@
 
 References
 ----------
-Marquardt (1963), doi:10.1137/0111030; Tarantola (2005), Inverse problem theory, doi:10.1137/1.9780898717921.
+Marquardt (1963), doi:10.1137/0111030; Nielsen (1999), Damping parameter in Marquardt's method, IMM-REP-1999-05;
+Tarantola (2005), Inverse problem theory, doi:10.1137/1.9780898717921.
 """
 
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ from geoae.invert.problem import Clock, Problem
 
 Array = NDArray[np.float64]
 STEPS = 15
-TRIALS = 4
-"""Damped steps that are tried at once when one does not help."""
+TRIALS, HARDER = 2, 12.0
+"""Steps that are tried at once when one does not help, each with so many times the damping of the one before."""
 TOLERANCE = 1e-3
 """Of the cost, which is a log density: smaller gains change no probability."""
 
@@ -82,20 +83,21 @@ def find_mode(problem: Problem, starts: Array, clock: Clock, n_steps: int = STEP
         costs = problem.cost(tried, found)
         best = int(np.argmin(costs))
         if not costs[best] < cost:
-            damping = max(damping, 1e-2)
-            tried = np.stack([z + _damped(curvature, slope, damping * 10.0**k) for k in range(TRIALS)])
+            damping = max(damping, 1e-3) * HARDER
+            tried = np.stack([z + _damped(curvature, slope, damping * HARDER**k) for k in range(TRIALS)])
             found = problem.predict(tried)
             costs = problem.cost(tried, found)
             best = int(np.argmin(costs))
-            damping *= 10.0**best
             if not costs[best] < cost:  # there is no way down but steps too small to matter
-                converged = gain < TOLERANCE or damping > 1e3
-                damping *= 10.0**TRIALS
-                if converged:
-                    break
+                damping *= HARDER**TRIALS
+                converged = gain < TOLERANCE or damping > 1e5
                 continue
+            damping *= HARDER**best
+            gain = np.inf  # the way was not as straight as it looked: no bolder next time
         gained, cost, z, predicted = cost - float(costs[best]), float(costs[best]), tried[best], found[best]
-        damping = max(damping / 10, 1e-8)
+        # bolder where the model of the cost was right, more careful where it promised too much (Nielsen, 1999)
+        share = gained / gain
+        damping = max(damping * float(np.clip(1 - (2 * share - 1) ** 3, 0.1, 2.0)), 1e-8)
         jacobian = problem.jacobian(z, predicted)
         converged = gained < TOLERANCE
     return Mode(z, predicted, cost, jacobian, converged, step)

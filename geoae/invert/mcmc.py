@@ -159,7 +159,16 @@ class DualAveraging:
 
 
 def walkers(
-    problem: Problem, mode: Mode, *, n_walkers: int, n_draws: int, n_warmup: int, seed: int, clock: Clock
+    problem: Problem,
+    mode: Mode,
+    *,
+    n_walkers: int,
+    n_draws: int,
+    n_warmup: int,
+    seed: int,
+    clock: Clock,
+    checkpoint: Path | None,
+    identity: str,
 ) -> tuple[Array, Array, dict[str, Any]]:
     """As `hamiltonian`, by emcee: for forward models without gradients, and few codes; each walker is a chain.
 
@@ -173,8 +182,7 @@ def walkers(
     except ImportError as error:
         raise InputError('This sampler needs emcee: pip install "geoae[mcmc]". Or use solve("esmda").') from error
     where, d = Coordinates(mode), len(mode.z)
-    if n_walkers < 2 * d + 2:
-        n_walkers = 2 * d + 2
+    n_walkers, total = max(n_walkers, 2 * d + 2), n_warmup + n_draws
 
     def log_density(x: Array) -> list[tuple[float, Array]]:
         z = where.codes(x)
@@ -183,20 +191,40 @@ def walkers(
 
     moves = [(emcee.moves.DEMove(), 0.8), (emcee.moves.DESnookerMove(), 0.2)]
     sampler = emcee.EnsembleSampler(n_walkers, d, log_density, vectorize=True, moves=moves, blobs_dtype=None)
-    sampler.random_state = np.random.RandomState(seed).get_state()
-    at = SPREAD * np.random.default_rng([seed, 0]).normal(size=(n_walkers, d))
-    done = 0
-    for _ in sampler.sample(at, iterations=n_warmup + n_draws):
-        done += 1
-        if clock.over:
-            break
-    draws = sampler.get_chain(discard=min(n_warmup, done)).swapaxes(0, 1)
-    if draws.shape[1] < 4:
-        raise InputError(_too_late(clock, f"{done} of {n_warmup + n_draws} steps of the walkers", None))
-    data = np.asarray(sampler.get_blobs(discard=min(n_warmup, done)), dtype=np.float64).swapaxes(0, 1)
-    about = {"sampler": "emcee", "n_chains": n_walkers, "n_warmup": n_warmup, "finished": draws.shape[1] == n_draws,
-             "accepted": float(sampler.acceptance_fraction.mean())}  # fmt: skip
-    return where.codes(draws), data, about
+    state: dict[str, Any] | None = checkpoints.read(checkpoint, identity)
+    if state is None:
+        x = SPREAD * np.random.default_rng([seed, 0]).normal(size=(n_walkers, d))
+        state = {"x": x, "at": np.array(0), "accepted": np.array(0.0), "draws": np.empty((0, n_walkers, d)),
+                 "data": np.empty((0, n_walkers, len(problem.data)))}  # fmt: skip
+    at, accepted, draws, data = int(state["at"]), float(state["accepted"]), [state["draws"]], [state["data"]]
+    here = emcee.State(state["x"], log_prob=state.get("log_prob"), blobs=state.get("predicted"))
+    late = clock.over
+    while at < total and not late:
+        # the random numbers of each part are its own, so that a resumed run is the same run
+        here.random_state = np.random.RandomState([seed, at]).get_state()
+        sampler.reset()
+        done = 0
+        for last in sampler.sample(here, iterations=min(KEEP_EVERY, total - at)):
+            here, done, late = last, done + 1, clock.over
+            if late:
+                break
+        unused = max(n_warmup - at, 0)
+        draws.append(sampler.get_chain()[unused:])
+        data.append(np.asarray(sampler.get_blobs(), dtype=np.float64).reshape(done, n_walkers, -1)[unused:])
+        accepted, at = accepted + done * float(sampler.acceptance_fraction.mean()), at + done
+        kept = {
+            "x": here.coords, "log_prob": here.log_prob, "predicted": np.asarray(here.blobs, dtype=np.float64),
+            "at": np.array(at), "accepted": np.array(accepted), "draws": np.concatenate(draws),
+            "data": np.concatenate(data),
+        }  # fmt: skip
+        if not late:  # a part that was cut short is done again, as a whole
+            checkpoints.write(checkpoint, identity, kept)
+    found = np.concatenate(draws)
+    if len(found) < 4:
+        raise InputError(_too_late(clock, f"{at} of {total} steps of the walkers", checkpoint))
+    about = {"sampler": "emcee", "n_chains": n_walkers, "n_warmup": n_warmup, "finished": len(found) == n_draws,
+             "accepted": accepted / at}  # fmt: skip
+    return where.codes(found.swapaxes(0, 1)), np.concatenate(data).swapaxes(0, 1), about
 
 
 def _too_late(clock: Clock, done: str, checkpoint: Path | None) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from geoae.errors import InputError
 from geoae.invert.noise import Noise
 from geoae.invert.representation import Representation
+from geoae.invert.values import Values
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,7 +66,8 @@ class Posterior:
         n, seed
             How many, and which.
         rest
-            Whether they have what no code can represent; without, they look like the prior's, and are too sure.
+            Whether they have what no code can represent; without, they are what the decoder makes, and are too sure.
+            Where the prior's models have two values only, such as facies, those with the rest have these as well.
 
         Raises
         ------
@@ -83,7 +85,8 @@ class Posterior:
         models = self.space.decode(self.codes[rows])
         if rest and self.representation is not None:
             left = self.data - self.predicted[rows]
-            models = models + self.representation.rests(left, rng).reshape(models.shape)
+            values = Values.of(self.space)
+            models = values.models(values.numbers(models) + self.representation.rests(left, rng).reshape(models.shape))
         return models
 
     @cached_property
@@ -91,7 +94,10 @@ class Posterior:
         return self.sample(1 if self._single and self.representation is None else MODELS)
 
     def mean(self) -> Array:
-        """Mean model, (*shape); of a most likely code: its model, and what the data say of the rest."""
+        """Mean model, (*shape); of a most likely code: its model, and what the data say of the rest.
+
+        Of models with two values 0 and 1, it is the probability of 1.
+        """
         return self._models.mean(0)
 
     def std(self) -> Array:

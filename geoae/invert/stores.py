@@ -53,11 +53,13 @@ def read(path: Path, latent: "LatentSpace") -> dict[str, Any]:
             f"{path} has codes of model {found.attrs['geoae_model']!r} ({found.attrs['geoae_digest']}); the given "
             f"one is {latent.name!r} ({_digest(latent)}). Load the model that made them."
         )
-    representation = None
+    noise, representation = Noise(found["noise"].values, found["noise_offset"].values), None
     if "rest" in found:
-        own = Noise(found["noise"].values, found["noise_offset"].values)
-        representation = Representation(found["rest"].values.astype(np.float64), found["errors"].values, own)
-    noise = Noise(found["total"].values, found["total_offset"].values)
+        made = {name: found[name].values for name in ("rest", "errors", "held_out_code", "decoded_data")}
+        representation = Representation(
+            made["rest"], made["errors"], noise, made["held_out_code"], made["decoded_data"]
+        )
+        noise = representation.total
     chains = found["code"].values.reshape(found.attrs["chains"], -1, latent.d) if found.attrs["chains"] else None
     about = json.loads(found.attrs["about"])
     reference: dict[str, Any] = {}
@@ -76,22 +78,22 @@ def read(path: Path, latent: "LatentSpace") -> dict[str, Any]:
 
 
 def _dataset(p: "Posterior") -> xr.Dataset:
-    def noise(one: Noise, name: str) -> dict[str, Any]:
-        dims = ("datum",) if one.covariance.ndim == 1 else ("datum", "other")
-        return {name: (dims, one.covariance), f"{name}_offset": ("datum", one.offset)}
-
+    r = p.representation
+    noise = p.noise if r is None else r.noise
+    dims = ("datum",) if noise.covariance.ndim == 1 else ("datum", "other")
     variables: dict[str, Any] = {
         "code": (("draw", "latent"), p.codes), "predicted": (("draw", "datum"), p.predicted), "data": ("datum", p.data),
-        **noise(p.noise, "total"),
+        "noise": (dims, noise.covariance), "noise_offset": ("datum", noise.offset),
     }  # fmt: skip
     attrs: dict[str, Any] = {
         "geoae_posterior": FORMAT, "geoae_digest": _digest(p.space), "geoae_model": p.space.name, "method": p.method,
         "seed": p.seed, "chains": 0 if p.chains is None else len(p.chains), "about": json.dumps(p.info, default=_plain),
     }  # fmt: skip
-    if p.representation is not None:
-        r = p.representation
-        variables |= {"rest": (("held_out", "cell"), r.rest), "errors": (("held_out", "datum"), r.errors)}
-        variables |= noise(r.noise, "noise")
+    if r is not None and r.codes is not None and r.decoded_data is not None:
+        variables |= {
+            "rest": (("held_out", "cell"), r.rest), "errors": (("held_out", "datum"), r.errors),
+            "held_out_code": (("held_out", "latent"), r.codes), "decoded_data": (("held_out", "datum"), r.decoded_data),
+        }  # fmt: skip
     if p.reference:
         variables["distances"] = ("reference", p.reference["distances"])
         variables["surprises"] = ("datum", p.reference["surprises"])

@@ -86,3 +86,29 @@ def pca_model(
         codes = LatentSpace(made, "float64").encode(held_out, refine=2 if np.isnan(held_out).any() else 0)
         made.companions["held_out_codes"] = codes.astype(np.float32)
     return made
+
+
+def components_of(space: LatentSpace) -> LatentSpace | None:
+    """The principal components of equal number that a prior of `geoae.fit` brings along, as a latent space.
+
+    None where it brings none, or is made of them itself.
+    """
+    import torch
+
+    stored = space.model.companions
+    if "pca_basis" not in stored:
+        return None
+    basis, offset = (torch.from_numpy(stored[k].astype(np.float64)) for k in ("pca_basis", "pca_offset"))
+    config = {"shape": list(space.shape), "latent": basis.shape[1]}
+    net: Any = nets.build("linear-ae", config).eval().double()
+    with torch.no_grad():
+        back = torch.linalg.pinv(basis)
+        net.from_code.weight.copy_(basis)
+        net.from_code.bias.copy_(offset.ravel())
+        net.to_code.weight.copy_(back)
+        net.to_code.bias.copy_(-back @ offset.ravel())
+    n = int(basis.shape[1])
+    contract = PriorContract(f"pca-{n}", f"{n} principal components", space.shape, n, space.units)
+    made = Model(contract, "linear-ae", config, net, space.transform, weights_of(net)[1][:12])
+    made.companions = {name: stored[name] for name in ("mask", "held_out") if name in stored}
+    return LatentSpace(made, "float64")

@@ -18,6 +18,7 @@ PRIOR, PCA, MODELS = "prior", "PCA", "held-out models"
 ACTIVE = 0.01
 """Variance of a code's posterior mean above which it says something (Burda et al., 2016, arXiv:1509.00519)."""
 N_DRAWN = 200
+_VARIANCES = (("mean", "variance"), ("least", "least_variance"), ("most", "most_variance"))
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,14 @@ def report(model: Model, seed: int = 0) -> Report:
 
 def components(space: LatentSpace, models: Array) -> Array | None:
     """Models (n, *shape) as principal components of equal number give them back; None where none are stored."""
+    codes, (basis, offset) = linear_codes(space, models), _components(space)
+    if codes is None or basis is None or offset is None:
+        return None
+    return _to_models(space, codes @ basis.T + offset)
+
+
+def linear_codes(space: LatentSpace, models: Array) -> Array | None:
+    """Principal components (n, d) of models (n, *shape), of variance 1 in training; None where none are stored."""
     basis, offset = _components(space)
     if basis is None or offset is None:
         return None
@@ -94,10 +103,9 @@ def components(space: LatentSpace, models: Array) -> Array | None:
     there = np.isfinite(x)
     x = np.nan_to_num(x)
     if there.all():
-        codes = np.linalg.lstsq(basis, x.T, rcond=None)[0].T
-    else:
-        codes = np.stack([np.linalg.lstsq(basis[t], v[t], rcond=None)[0] for t, v in zip(there, x, strict=True)])
-    return _to_models(space, codes @ basis.T + offset)
+        codes: Array = np.linalg.lstsq(basis, x.T, rcond=None)[0].T
+        return codes
+    return np.stack([np.linalg.lstsq(basis[t], v[t], rcond=None)[0] for t, v in zip(there, x, strict=True)])
 
 
 def _components(space: LatentSpace) -> tuple[Array | None, Array | None]:
@@ -155,17 +163,21 @@ def _code_rows(space: LatentSpace, truth: Array, seed: int) -> list[tuple[str, d
             drawn = mean + torch.randn(mean.shape, generator=generator) * (0.5 * log_variance).exp()
             codes = ((drawn - net.shift) @ net.back.mT).double().numpy()
     found = stats.normality(codes)
+    linear = linear_codes(space, truth)
+    # held-out blocks and regions differ from the rest by themselves: components show by how much
+    both = [(PRIOR, found)] + ([] if linear is None else [(PCA, stats.normality(linear))])
+    aggregate = space.model.companions.get("aggregate_codes")
+    trained = {} if aggregate is None else stats.normality(aggregate.astype(np.float64))
     jacobians = space.jacobian(space.sample(8, seed))[:, space.mask]
     condition = [float(np.linalg.cond(j)) for j in jacobians]
     return [
         (f"active codes, of {space.d}", {PRIOR: active}),
-        ("variance of codes, mean", {PRIOR: found["variance"]}),
-        ("variance of codes, least", {PRIOR: found["least_variance"]}),
-        ("variance of codes, most", {PRIOR: found["most_variance"]}),
-        ("correlation of codes, most", {PRIOR: found["correlation"]}),
-        ("distance of codes from N(0, 1), most", {PRIOR: found["distance"]}),
+        *((f"variance of codes, {name}", {k: v[key] for k, v in both}) for name, key in _VARIANCES),
+        *((f"variance of codes of training models, {n}", {PRIOR: trained[key]}) for n, key in _VARIANCES if trained),
+        ("correlation of codes, most", {k: v["correlation"] for k, v in both}),
+        ("distance of codes from N(0, 1), most", {k: v["distance"] for k, v in both}),
         ("condition of the decoder's Jacobian, median", {PRIOR: float(np.median(condition))}),
-    ]
+    ]  # fmt: skip
 
 
 def _verdict(error: dict[str, float], d: int) -> str:

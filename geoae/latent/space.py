@@ -6,6 +6,7 @@ tensors that autograd goes through), with any leading dimensions.
 
 import copy
 import math
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -207,6 +208,16 @@ class LatentSpace:
             raise InputError(f"Prior {self.name!r} has no held-out models. Make it with geoae.fit(..., hold_out=0.1).")
         return found.astype(np.float64)
 
+    @cached_property
+    def facies(self) -> tuple[float, float] | None:
+        """The two values that all held-out models are made of; None where there are others, or no models."""
+        found = self.model.companions.get("held_out")
+        if found is None or not len(found):
+            return None
+        found = found[np.isfinite(found)]
+        low, high = float(found.min()), float(found.max())
+        return (low, high) if low < high and bool(((found == low) | (found == high)).all()) else None
+
     @property
     def held_out_codes(self) -> NDArray[np.float64]:
         """Best codes (n, d) of the held-out models."""
@@ -254,6 +265,8 @@ class LatentSpace:
             there = there.masked_fill(self._holes, 0.0)
         x = x.nan_to_num(0.0) * there
         z: Tensor = self._net.encode(x[:, None])
+        if self.model.net_name == "linear-ae" and bool(there.all()):
+            return z  # the best already
         return gauss_newton(self._net.decode, z, x, there, refine) if refine else z
 
     def _jvp(self, z: "Tensor", dz: "Tensor") -> "Tensor":

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from geoae.errors import InputError
 
 LIKELIHOODS = ("gaussian", "learned", "bernoulli")
+LAYERS = ("convolutions", "dense")
 Codes = Float[Tensor, "batch latent"]
 
 
@@ -41,6 +42,9 @@ class VAEConfig:
     """Channels from the coarsest grid to the finest; each is twice as fine as the one before."""
     patch: int = 2
     """Cells, along each dimension, of one point of the finest grid."""
+    layers: str = "convolutions"
+    """convolutions: between the cells and the coarsest grid; dense: none, every hidden number sees every cell, which
+    suits models of few cells, such as profiles with sharp interfaces (`widths` and `patch` do not count then)."""
 
 
 class VAE(nn.Module):
@@ -51,32 +55,25 @@ class VAE(nn.Module):
     stretch: Tensor
     back: Tensor
     sharpness: Tensor
+    grids: list[tuple[int, ...]]
 
     def __init__(self, config: VAEConfig):
         super().__init__()
         _check(config)
         self.config = c = config
         self.likelihood = c.likelihood
-        fine = tuple(-(-n // c.patch) for n in c.shape)
-        self.grids = [fine]
-        for _ in c.widths[1:]:
-            self.grids.insert(0, tuple(-(-n // 2) for n in self.grids[0]))
-        conv: Any = nn.Conv1d if c.ndim == 1 else nn.Conv2d
-        coarse, cells, many = math.prod(self.grids[0]), math.prod(c.shape), 2**c.ndim
-        w = c.widths
-        self.read = conv(c.patch**c.ndim, w[-1], 3, padding=1)
-        self.fold = nn.ModuleList(conv(w[i + 1] * many, w[i], 3, padding=1) for i in range(len(w) - 1))
-        self.gather = nn.Linear(w[0] * coarse, c.hidden)
+        cells = math.prod(c.shape)
+        if self._folds:
+            self._convolutions(c)
+        else:
+            self.gather = nn.Linear(cells, c.hidden)
+            self.write: Any = nn.Linear(c.hidden, cells)
         self.blocks = nn.ModuleDict(
             {side: nn.ModuleList(_Residual(c.hidden) for _ in range(c.depth)) for side in ("encoder", "decoder")}
         )
         self.to_posterior = nn.Linear(c.hidden, 2 * c.latent)
         self.straight_in = nn.Linear(cells, c.latent)
         self.from_code = nn.Linear(c.latent, c.hidden)
-        self.spread = nn.Linear(c.hidden, w[0] * coarse)
-        self.unfold = nn.ModuleList(conv(w[i], w[i + 1] * many, 3, padding=1) for i in range(len(w) - 1))
-        self.finish = nn.ModuleList(conv(n, n, 3, padding=1) for n in w)
-        self.write = conv(w[-1], c.patch**c.ndim, 3, padding=1)
         self.straight_out = nn.Linear(c.latent, cells)
         ends: tuple[Any, ...] = (self.to_posterior, self.write)
         for layer in ends:
@@ -89,6 +86,24 @@ class VAE(nn.Module):
         self.register_buffer("stretch", torch.eye(c.latent))
         self.register_buffer("back", torch.eye(c.latent))
         self.register_buffer("sharpness", torch.ones(()))
+
+    def _convolutions(self, c: VAEConfig) -> None:
+        self.grids = [tuple(-(-n // c.patch) for n in c.shape)]
+        for _ in c.widths[1:]:
+            self.grids.insert(0, tuple(-(-n // 2) for n in self.grids[0]))
+        conv: Any = nn.Conv1d if c.ndim == 1 else nn.Conv2d
+        coarse, many, w = math.prod(self.grids[0]), 2**c.ndim, c.widths
+        self.read = conv(c.patch**c.ndim, w[-1], 3, padding=1)
+        self.fold = nn.ModuleList(conv(w[i + 1] * many, w[i], 3, padding=1) for i in range(len(w) - 1))
+        self.gather = nn.Linear(w[0] * coarse, c.hidden)
+        self.spread = nn.Linear(c.hidden, w[0] * coarse)
+        self.unfold = nn.ModuleList(conv(w[i], w[i + 1] * many, 3, padding=1) for i in range(len(w) - 1))
+        self.finish = nn.ModuleList(conv(n, n, 3, padding=1) for n in w)
+        self.write = conv(w[-1], c.patch**c.ndim, 3, padding=1)
+
+    @property
+    def _folds(self) -> bool:
+        return self.config.layers == "convolutions"
 
     @property
     def latent(self) -> int:
@@ -114,28 +129,40 @@ class VAE(nn.Module):
 
     def posterior(self, x: Float[Tensor, "batch 1 *shape"]) -> tuple[Codes, Codes]:
         """Mean and logarithm of the variance of the layers' codes, before they are whitened."""
+        h = self._through("encoder", self.gather(self._folded(x).flatten(1)))
+        mean, log_variance = self.to_posterior(h).to(x.dtype).chunk(2, 1)
+        return mean + self.straight_in(x.flatten(1)), log_variance.clamp(-14, 4)
+
+    def _folded(self, x: Tensor) -> Tensor:
+        """Models, or what convolutions make of them on the coarsest grid."""
         c = self.config
+        if not self._folds:
+            return x
         wanted = [m * c.patch for m in self.grids[-1]]
         room = [pad for n, m in zip(reversed(c.shape), reversed(wanted), strict=True) for pad in (0, m - n)]
         h = self.read(_fold(F.pad(x, room), c.patch))
         for layer in reversed(list(self.fold)):
             h = layer(_fold(_even(F.silu(h)), 2))
-        h = self.gather(F.silu(h).flatten(1))
-        h = self._through("encoder", h)
-        mean, log_variance = self.to_posterior(h).to(x.dtype).chunk(2, 1)
-        return mean + self.straight_in(x.flatten(1)), log_variance.clamp(-14, 4)
+        return F.silu(h)
 
     def output(self, code: Codes) -> Float[Tensor, "batch 1 *shape"]:
         """What the layers make of their codes: means, or logits where the likelihood is bernoulli."""
-        h = self.from_code(code)
-        h = self._through("decoder", h)
-        h = self.spread(F.silu(h)).unflatten(1, (self.config.widths[0], *self.grids[0]))
+        h = self._unfolded(F.silu(self._through("decoder", self.from_code(code))))
+        added = self.write(h)
+        if self._folds:
+            added = _crop(_unfold(added, self.config.patch), self.config.shape)
+        return (added.flatten(1) + self.straight_out(code)).unflatten(1, (1, *self.config.shape))
+
+    def _unfolded(self, h: Tensor) -> Tensor:
+        """The layers' last numbers, or what convolutions make of them on the finest grid."""
+        if not self._folds:
+            return h
+        h = self.spread(h).unflatten(1, (self.config.widths[0], *self.grids[0]))
         h = h + self.finish[0](F.silu(h))
         for layer, finish, grid in zip(self.unfold, list(self.finish)[1:], self.grids[1:], strict=True):
             h = _crop(_unfold(layer(F.silu(h)), 2), grid)
             h = h + finish(F.silu(h))
-        added = _crop(_unfold(self.write(F.silu(h)), self.config.patch), self.config.shape)
-        return added + self.straight_out(code).unflatten(1, (1, *self.config.shape))
+        return F.silu(h)
 
     def _through(self, side: str, h: Tensor) -> Tensor:
         blocks: Any = self.blocks[side]
@@ -170,6 +197,8 @@ def _check(c: VAEConfig) -> None:
         )
     if c.likelihood not in LIKELIHOODS:
         raise InputError(f"Setting 'likelihood' is {c.likelihood!r}; choose one of {', '.join(LIKELIHOODS)}.")
+    if c.layers not in LAYERS:
+        raise InputError(f"Setting 'layers' is {c.layers!r}; choose one of {', '.join(LAYERS)}.")
     if c.latent > math.prod(c.shape):
         raise InputError(f"Setting 'latent' is {c.latent}, more than the {math.prod(c.shape)} cells of a model.")
 

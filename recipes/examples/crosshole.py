@@ -66,18 +66,72 @@ class StraightRays:
         return (self.lengths.T @ weights).reshape(x.shape) * 0.02 / velocity(x) ** 2
 
 
-def eikonal(x: Array, depths_m: Array = DEPTHS_M, cell_m: float = CELL_M) -> Array:
-    """Times in ns (source, receiver) of the first arrival in one facies model; needs eikonalfm."""
-    import eikonalfm
+class Eikonal:
+    """Times in ns (source, receiver) of the first arrival in a facies model, with their derivative; needs eikonalfm."""
 
-    v, last = velocity(x), x.shape[1] - 1
-    rows = np.rint(depths_m / cell_m - 0.5).astype(int)
-    times = []
-    for row in rows:
-        source = (int(row), 0)
-        found = eikonalfm.factored_fast_marching(v, source, (cell_m, cell_m), 2)
-        times.append((found * eikonalfm.distance(x.shape, (cell_m, cell_m), source, indexing="ij"))[rows, last])
-    return np.array(times)
+    def __init__(self, depths_m: Array = DEPTHS_M, cell_m: float = CELL_M):
+        self.cell_m, self.rows = cell_m, np.rint(depths_m / cell_m - 0.5).astype(int)
+
+    def __call__(self, x: Array) -> Array:
+        """Times of one model (rows, columns)."""
+        return self.fields(x)[:, self.rows, -1]
+
+    def fields(self, x: Array) -> Array:
+        """Times (source, rows, columns) everywhere."""
+        import eikonalfm
+
+        v, cells = velocity(x), (self.cell_m, self.cell_m)
+        found = []
+        for row in self.rows:
+            source = (int(row), 0)
+            factor = eikonalfm.factored_fast_marching(v, source, cells, 2)
+            found.append(factor * eikonalfm.distance(x.shape, cells, source, indexing="ij"))
+        return np.array(found)
+
+    def jacobian(self, x: Array) -> sparse.csr_array:
+        """(source * receiver, cells): the way of each ray through each cell, by Fermat's principle.
+
+        Rays go from the receivers down the gradient of the times of each source, half a cell a step.
+        """
+        times, step, n = self.fields(x), 0.5, len(self.rows)
+        slope = np.stack(np.gradient(times, axis=(1, 2)), axis=-1)
+        last = np.array(x.shape) - 1.0
+        source = np.stack([self.rows, np.zeros(n)], 1).repeat(n, 0)
+        at = np.stack([np.tile(self.rows, n), np.full(n * n, last[1])], 1)
+        of, on = np.arange(n).repeat(n), np.ones(n * n, bool)
+        rays, cells, ways = [], [], []
+
+        def pass_through(which: NDArray[np.intp], places: Array, way: Array) -> None:
+            near = np.rint(places).astype(int)
+            rays.append(which)
+            cells.append(near[:, 0] * x.shape[1] + near[:, 1])
+            ways.append(way)
+
+        for _ in range(int(8 * last.sum())):
+            rows = np.flatnonzero(on)
+            if not len(rows):
+                break
+            down = _between(slope, of[rows], at[rows])
+            moved = np.clip(at[rows] - step * down / np.linalg.norm(down, axis=1, keepdims=True), 0, last)
+            pass_through(rows, (at[rows] + moved) / 2, np.linalg.norm(moved - at[rows], axis=1))
+            at[rows] = moved
+            on[rows] = np.linalg.norm(moved - source[rows], axis=1) > 2
+        # near the source the gradient turns too fast for the grid, and the ray is straight
+        for share in (0.125, 0.375, 0.625, 0.875):
+            left = np.linalg.norm(at - source, axis=1) / 4
+            pass_through(np.arange(n * n), at + share * (source - at), left)
+        size = (n * n, x.size)
+        lengths = sparse.coo_array((np.concatenate(ways), (np.concatenate(rays), np.concatenate(cells))), shape=size)
+        return (lengths.tocsr() * self.cell_m) @ sparse.diags_array((0.02 / velocity(x) ** 2).ravel())
+
+
+def _between(fields: Array, of: NDArray[np.intp], at: Array) -> Array:
+    """Values (n, 2) of fields (field, rows, columns, 2) between the points of the grid, by bilinear interpolation."""
+    low = np.minimum(at.astype(int), np.array(fields.shape[1:3]) - 2)
+    (r, c), (a, b) = low.T, (at - low).T[..., None]
+    above = (1 - b) * fields[of, r, c] + b * fields[of, r, c + 1]
+    below = (1 - b) * fields[of, r + 1, c] + b * fields[of, r + 1, c + 1]
+    return (1 - a) * above + a * below
 
 
 def cut(image: Array, n: int, seed: int, keep_out: tuple[tuple[int, int], ...] = MASKED) -> Array:

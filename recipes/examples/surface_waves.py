@@ -1,7 +1,11 @@
 """Phase velocities of Rayleigh waves of profiles of shear velocity; needs disba."""
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
+
+from geoae import prior_data
 
 Array = NDArray[np.float64]
 PERIODS_S = np.geomspace(10, 100, 16)
@@ -23,12 +27,22 @@ def rayleigh(vs: Array, layer_km: float = LAYER_KM, periods_s: Array = PERIODS_S
     vp, rho = brocher(vs)
     # above the range of Brocher's fit, the mantle
     vp, rho = np.where(vs > 4.0, 1.79 * vs, vp), np.where(vs > 4.0, 3.35, rho)
-    found = PhaseDispersion(np.full(len(vs), layer_km), vp, vs, rho, algorithm="dunkin", dc=0.005)(periods_s, mode=0)
+    found = PhaseDispersion(np.full(len(vs), layer_km), vp, vs, rho, algorithm="dunkin", dc=0.02)(periods_s, mode=0)
     if len(found.velocity) != len(periods_s):
         raise ValueError(f"the fundamental mode was found at {len(found.velocity)} of {len(periods_s)} periods")
     return found.velocity
 
 
-def blocks(lat: Array, lon: Array, degrees: float = 10.0) -> NDArray[np.int64]:
-    """Number of the block of latitude and longitude that each point lies in."""
-    return (np.floor((lat + 90) / degrees) * 1000 + np.floor(np.mod(lon, 360.0) / degrees)).astype(np.int64)
+def divided(path: Path, n_truths: int = 200) -> tuple[Array, Array, Array]:
+    """Profiles in km/s (n, layer) to train on, held-out ones, and truths; each block of 10 degrees is in one of these.
+
+    Trained on is what ``geoae.fit(profiles, groups=np.c_[lat, lon])`` trains on; half of the other blocks are truths.
+    """
+    with np.load(path) as file:
+        profiles, lat, lon = file["vs_kms"].astype(np.float64), file["lat"], file["lon"]
+    block = prior_data.blocks([lat, lon], 10.0)
+    names = np.unique(block)
+    out = np.random.default_rng(0).permutation(names)[: round(0.1 * len(names))]
+    known, last = ~np.isin(block, out), np.isin(block, out[::2])
+    rng = np.random.default_rng(1)
+    return profiles[known], rng.permutation(profiles[~known & ~last]), rng.permutation(profiles[last])[:n_truths]
