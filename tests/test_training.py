@@ -139,7 +139,7 @@ def test_training_begins_with_the_weights_of_another_model(whole, data, tmp_path
     for name, weight in whole[0].net.state_dict().items():
         torch.testing.assert_close(again.net.state_dict()[name], weight, rtol=0, atol=1e-6)
     other = tiny_recipe(start=str(tmp_path / "first"), net={"config": {"width": 12, "dilations": [1]}})
-    with pytest.raises(InputError, match="'width': 8.*which is not the net of the recipe"):
+    with pytest.raises(InputError, match=r"'width': 8.*which is not the net of the recipe"):
         train(other, data, Job(tmp_path / "other"))
 
 

@@ -37,7 +37,8 @@ def main(folder: str, figure: str | None = None) -> None:
     facies = model.net.likelihood == "bernoulli"
     aims = FACIES[20 if model.prior.latent <= 20 else 64] if facies else PROFILES
     for name, relation, aim in (*CODES, *aims):
-        judge(name, report[name][PRIOR], relation, aim, report[name].get(PCA))
+        if name in dict(report.rows):  # which models of earlier versions lack
+            judge(name, report[name][PRIOR], relation, aim, report[name].get(PCA))
     # of few held-out blocks, or of one strip, it is uncertain by itself: PCA's beside it says by how much
     variance = report["variance of codes, mean"]
     judge("variance of codes, mean", variance[PRIOR], "within", (0.9, 1.1), variance.get(PCA))
