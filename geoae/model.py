@@ -129,8 +129,8 @@ class Model:
             size = PART if self.device == "cpu" else max(len(batch), 1)
             parts = [batch[i : i + size] for i in range(0, len(batch), size)]
             if self.pool is None or len(parts) < 2:
-                return np.concatenate([work(part) for part in parts]) if len(batch) else work(batch)
-            return np.concatenate(list(self.pool.map(work, parts)))
+                return np.concatenate([_whole(work, part, size) for part in parts]) if len(batch) else work(batch)
+            return np.concatenate(list(self.pool.map(lambda part: _whole(work, part, size), parts)))
         finally:
             torch.set_num_threads(callers)
 
@@ -225,6 +225,12 @@ class Model:
         raw = save({k: np.ascontiguousarray(v) for k, v in self.companions.items()})
         self.contract = replace(self.contract, companions_sha256=hashlib.sha256(raw).hexdigest())
         return raw
+
+
+def _whole(work: Callable[[NDArray[Any]], NDArray[Any]], part: NDArray[Any], size: int) -> NDArray[Any]:
+    """`work` on a part that is filled up to `size` windows: products of other shapes may round otherwise."""
+    fill = np.repeat(part[-1:], size - len(part), axis=0)
+    return work(np.concatenate([part, fill]) if len(fill) else part)[: len(part)]
 
 
 _KEYS = {

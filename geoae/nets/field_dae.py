@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812 - the name every torch user knows
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from geoae.nets.spectral import NODES, SpectralFilter
+from geoae.nets.spectral import NODES, SpectralFilter, by_row
 from geoae.nets.starlet import WHITE, Planes, filled, lines, spread, starlet
 
 BANDS = len(WHITE)
@@ -68,7 +68,7 @@ class FieldDAE(nn.Module):
         """The slice, which is the first plane, without its noise."""
         parts = _parts(x, self.filter)
         c = self.config
-        shifts = self.spectrum(_numbers(x, parts))[..., None, None].split([c.width, c.middle, c.deep], 1)
+        shifts = by_row(self.spectrum, _numbers(x, parts))[..., None, None].split([c.width, c.middle, c.deep], 1)
         half = self.blocks["down"](self.head(F.pixel_unshuffle(_planes(x, parts), 2)) + shifts[0])
         quarter = self.blocks["middle_down"](self.blocks["to_middle"](half) + shifts[1])
         deep = self.blocks["deep"](self.blocks["to_deep"](quarter) + shifts[2])

@@ -47,15 +47,26 @@ class SpectralFilter(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             rows, columns, weights = (torch.from_numpy(m).to(x.device) for m in _basis(*x.shape[-2:]))
             waves = rows @ x.float() @ columns.T
-            power = waves.square().flatten(1) @ weights / weights.sum(0).clamp(min=1e-3)
+            power = _product(waves.square().flatten(1), weights) / weights.sum(0).clamp(min=1e-3)
             spectrum = 0.5 * (power + 1e-10).log10()
             above = spectrum - level.flatten(1).log10()
-            logits = self.slope * (above - self.threshold) + self.guess(torch.cat([spectrum, numbers], 1))
-            gains = (1.1 * logits.sigmoid() - 0.05) @ weights.T
+            logits = self.slope * (above - self.threshold) + by_row(self.guess, torch.cat([spectrum, numbers], 1))
+            gains = _product(1.1 * logits.sigmoid() - 0.05, weights.T)
             gains = gains.view(-1, 1, *x.shape[-2:])
             kept = rows.T @ (gains * waves) @ columns
             # the mean is not noise
             return Filtered(kept + (1 - gains[..., :1, :1]) * x.float().mean((-1, -2), keepdim=True), spectrum)
+
+
+def by_row(layers: nn.Sequential, x: Float[Tensor, "batch number"]) -> Float[Tensor, "batch answer"]:
+    """A perceptron on each row by itself: a product of several rows rounds each by its place among them."""
+    for layer in layers:
+        x = _product(x, layer.weight.T) + layer.bias if isinstance(layer, nn.Linear) else layer(x)
+    return x
+
+
+def _product(x: Float[Tensor, "batch k"], matrix: Float[Tensor, "k n"]) -> Float[Tensor, "batch n"]:
+    return torch.bmm(x[:, None], matrix.expand(len(x), -1, -1))[:, 0]
 
 
 @lru_cache(maxsize=16)
