@@ -30,6 +30,8 @@ AHEAD = 3
 """Tasks under way for each worker: it has the next one when it is done, and little is lost when it is killed."""
 LOOK_S = 2.0
 """Between looks at the cluster: whether it is there, and how many workers it has."""
+SUSPECTS_S = 0.5
+"""To hear of all tasks that a cluster has given up, where it has given up one."""
 PATIENCE = 3
 """Submissions of jobs that fail, one after the other, before a run gives up."""
 
@@ -124,7 +126,7 @@ def _each(
             except queue.Empty:
                 continue
             number = under_way[future]
-            result = _result(future, number, watch)
+            result = _result(future, under_way, watch)
             del under_way[future]
             submit()  # before the caller is busy with this one
             yield number, result
@@ -184,17 +186,21 @@ class _Watch:
             self._say("there are no workers; waiting for them")
 
 
-def _result(future: "Future[Any]", number: int, watch: _Watch) -> Any:
+def _result(future: "Future[Any]", under_way: "dict[Future[Any], int]", watch: _Watch) -> Any:
     """What a task gave back; raises what it raised."""
     from distributed import KilledWorker
 
+    number = under_way[future]
     try:
         kind, result, trace = _fetched(future, watch)
     except GeoAEError:
         raise
     except KilledWorker as error:
+        # dask blames all that a worker had in hand when it died, and tells of them one by one
+        time.sleep(SUSPECTS_S)
+        blamed = sorted({number, *(n for one, n in under_way.items() if one.status == "error")})
         raise ClusterError(
-            f"Block {number} was given up after {error.allowed_failures + 1} workers had died with it, the last at "
+            f"Block {' or '.join(map(str, blamed))} was given up after {error.allowed_failures + 1} workers had died with it, the last at "
             f"{error.last_worker.address}: they were killed, or had too little memory. What is done is kept; the same "
             "command goes on from there."
         ) from error

@@ -65,15 +65,18 @@ class FieldMixer:
 
     def _clean(self, rng: Generator) -> tuple[Array, int, Array, NDArray[np.bool_]]:
         mix, n = self.mix, self.window.train_length
-        size = tuple(rng.integers(8, n + 1, 2)) if rng.random() < mix.small else (n, n)
+        small = rng.random() < mix.small
+        size = _small(n, rng) if small else (n, n)
         signal, at = self._sequence(rng, size)
         if len(signal) > 1 and rng.random() < mix.unrelated:
             others = np.arange(len(signal)) != at
             away = rng.normal() * 10 ** rng.uniform(-1, 1.3) * float(np.nanstd(signal[at]))
             signal[others] = signal[others][:, ::-1, ::-1] * rng.uniform(-2, 2) + away
         noisy = signal.copy()
-        if rng.random() >= mix.noiseless:
+        if rng.random() >= (max(mix.noiseless, 0.2) if small else mix.noiseless):
             low, high = np.log10(mix.noise_level)
+            # who has so few points has mostly averaged others, and their noise; of much of it none could tell the field
+            high = min(high, 0.0) if small else high
             level = 10 ** rng.uniform(low, high) * max(float(np.nanstd(signal[at])), 1e-30)
             noisy += level * (
                 self._recorded if self.noise and rng.random() < mix.recorded_noise else field_noise.noise
@@ -127,8 +130,9 @@ class FieldMixer:
         beyond = [(0, 0), *((0, n - length) for length in size)]
         if rng.random() < self.mix.drawn:
             before, at, after = self._times(2 * self.window.far + 1, rng)
-            drawn = field_synthesis.sequence(after - before, (int(size[0]), int(size[1])), rng)
-            return np.pad(drawn, beyond, constant_values=np.nan), at - before
+            step = 1 if size == (n, n) else int(rng.integers(1, min(3, 2 * n // max(size)) + 1))
+            fine = field_synthesis.sequence(after - before, (int(size[0]) * step, int(size[1]) * step), rng)
+            return np.pad(_coarse(fine, step, rng), beyond, constant_values=np.nan), at - before
         x = self.fields[int(rng.choice(len(self.fields), p=self._share))]
         before, at, after = self._times(len(x), rng)
         place = self._place(x, rng) if size == (n, n) else _thinned(x, size, n, rng)
@@ -188,20 +192,36 @@ class FieldMixer:
         return view
 
 
+def _small(n: int, rng: Generator) -> tuple[int, int]:
+    """Rows and columns of a grid that does not fill a window of n x n along one of its sides at least."""
+    rows, columns = (int(k) for k in rng.integers(8, n, 2))
+    narrow = rng.random()
+    return (n, columns) if narrow < 0.15 else (rows, n) if narrow < 0.3 else (rows, columns)
+
+
 def _thinned(x: Array, size: tuple[int, ...], n: int, rng: Generator) -> Cut:
-    """Cut of a small grid: often points far apart, since small grids are mostly coarse ones; beyond it is nothing."""
+    """Cut of a small grid, of few of its points or of means: small grids are mostly coarse. Beyond it is nothing."""
     most = max(min(length // wanted for length, wanted in zip(x.shape[1:], size, strict=True)), 1)
     step = int(rng.integers(1, min(most, 8) + 1))
     spans = []
     for length, wanted in zip(x.shape[1:], size, strict=True):
         first = int(rng.integers(0, max(length - wanted * step, 0) + 1))
-        spans.append(slice(first, first + wanted * step, step))
+        spans.append(slice(first, first + wanted * step))
 
     def cut(slices: Array) -> Array:
-        part = slices[:, spans[0], spans[1]].astype(np.float64)
+        part = _coarse(slices[:, spans[0], spans[1]].astype(np.float64), step, rng)
         return np.pad(part, [(0, 0), *((0, n - length) for length in part.shape[1:])], constant_values=np.nan)
 
     return cut
+
+
+def _coarse(x: Array, step: int, rng: Generator) -> Array:
+    """Every so many points of slices (time, y, x), or the means over as many; NaN where one of them is missing."""
+    if step == 1 or rng.random() < 0.5:
+        return x[:, ::step, ::step]
+    whole = x[:, : x.shape[1] // step * step, : x.shape[2] // step * step]
+    means: Array = whole.reshape(len(x), whole.shape[1] // step, step, whole.shape[2] // step, step).mean(axis=(2, 4))
+    return means
 
 
 def _enlarged(x: Array, axis: int, n: int, zoom: float, shift: float) -> Array:

@@ -61,6 +61,11 @@ def striped(x: Array, rng: Generator) -> Array:
         along = 0.0 if axis == -1 else np.pi / 2
         parts = many(len(x), lambda k: power_law((k, *x.shape[1:]), 4.0, rng, 3.0, along), rng)
         noise = noise * (parts > rng.uniform(-1, 0.5))
+    if rng.random() < 0.4:  # offsets that change on the way along some lines
+        first, length = rng.random(lines.shape), rng.uniform(0.1, 1, lines.shape)
+        t = np.linspace(0, 1, x.shape[axis])[:, None] if axis == -2 else np.linspace(0, 1, x.shape[axis])
+        hit = rng.random(lines.shape) < rng.uniform(0.1, 0.6)
+        noise = noise + rng.standard_normal(lines.shape) * (hit & (t >= first) & (t < first + length))
     return noise + rng.uniform(0, 0.3) * rng.standard_normal(x.shape) * (rng.random() < 0.3)
 
 

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from geoae.errors import InputError, RecipeError
-from geoae.field_mixing import FieldMixer
+from geoae.field_mixing import FieldMixer, _thinned
 from geoae.recipe import load_recipe
 from geoae.recipe_fields import FieldMix, FieldRecipe, FieldWindow
 from geoae.training import Job, train
@@ -63,6 +63,38 @@ def test_noise_has_the_level_that_was_asked_for():
         shown, target, counts = loud[index]
         ratio.append((shown[:1] - target)[counts].std() / target[counts].std())
     assert np.median(ratio) == pytest.approx(0.5, rel=0.15)
+
+
+def test_small_grids_are_parts_of_a_window():
+    """A rectangle of 8 points or more a side, nothing beyond it; a fifth are clean, and no noise exceeds the field."""
+    small = mixer(small=1.0, missing=0, noise_level=(0.1, 5.0), drawn=1.0)
+    sizes, ratio = set(), []
+    for index in range(60):
+        shown, target, counts = small[index]
+        rows, columns = (np.flatnonzero(counts[0].any(axis)) for axis in (1, 0))
+        assert counts[0, : len(rows), : len(columns)].all()
+        assert counts.sum() == len(rows) * len(columns) < 32 * 32
+        assert min(len(rows), len(columns)) >= 8
+        sizes.add((len(rows), len(columns)))
+        ratio.append((shown[:1] - target)[counts].std() / target[counts].std())
+    assert len(sizes) > 40
+    assert 5 <= sum(r < 1e-6 for r in ratio) <= 20
+    assert max(ratio) < 1.5
+
+
+def test_small_grids_are_often_coarse():
+    """Of a plane that rises evenly they see steps of one to several points; means where others see single points."""
+    plane = np.tile(np.arange(80.0)[:, None] * 10 + np.arange(80.0), (3, 1, 1))
+    steps = set()
+    for index in range(60):
+        rng = np.random.default_rng(index)
+        cut = _thinned(plane, (10, 12), 16, rng)(plane)
+        assert cut.shape == (3, 16, 16)
+        assert np.isfinite(cut).sum() == 3 * 10 * 12
+        across = np.diff(cut[:, :10, :12], axis=2)
+        np.testing.assert_allclose(across, across[0, 0, 0])
+        steps.add(round(float(across[0, 0, 0])))
+    assert steps == set(range(1, 7))
 
 
 def test_gaps_and_land_do_not_count():
