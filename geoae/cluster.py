@@ -200,9 +200,9 @@ def _result(future: "Future[Any]", under_way: "dict[Future[Any], int]", watch: _
         time.sleep(SUSPECTS_S)
         blamed = sorted({number, *(n for one, n in under_way.items() if one.status == "error")})
         raise ClusterError(
-            f"Block {' or '.join(map(str, blamed))} was given up after {error.allowed_failures + 1} workers had died with it, the last at "
-            f"{error.last_worker.address}: they were killed, or had too little memory. What is done is kept; the same "
-            "command goes on from there."
+            f"Block {' or '.join(map(str, blamed))} was given up after "
+            f"{error.allowed_failures + 1} workers had died with it, the last at {error.last_worker.address}: they "
+            "were killed, or had too little memory. What is done is kept; the same command goes on from there."
         ) from error
     except Exception as error:
         if future.status == "cancelled":

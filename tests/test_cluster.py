@@ -141,7 +141,8 @@ def test_a_task_that_kills_every_worker_is_named(tmp_path, monkeypatch, capfd):
     """One line says which; beside it one that waited on the same workers may be under suspicion."""
     monkeypatch.setattr(schedulers, "ALLOWED_FAILURES", 1)
     spec = {"log": str(tmp_path), "deadly": [4], "deaths": 99}
-    with pytest.raises(ClusterError, match=rf"^Block ([0-5] or )?4( or [0-5])? was given up after 2 workers had died with it{ONE_LINE}$"):
+    given_up = rf"^Block ([0-5] or )?4( or [0-5])? was given up after 2 workers had died with it{ONE_LINE}$"
+    with pytest.raises(ClusterError, match=given_up):
         dict(each(range(6), SQUARE, spec, workers=2))
     assert capfd.readouterr() == ("", "")
 

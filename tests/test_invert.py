@@ -373,19 +373,6 @@ def test_figures_are_drawn():
         posterior.plot(truth=np.zeros(3))
 
 
-def test_walkers_find_a_posterior_without_gradients(known):
-    pytest.importorskip("emcee")
-    inverse, mean, covariance = known
-    black_box = Inverse(
-        inverse.space, lambda m: matrix() @ m, inverse.data, np.linspace(0.2, 0.6, N), representation=False
-    )
-    posterior = black_box.solve("mcmc", n_draws=400, n_chains=12)
-    assert posterior.info["sampler"] == "emcee"
-    spread = np.sqrt(np.diagonal(covariance))
-    np.testing.assert_allclose((posterior.codes.mean(0) - mean) / spread, 0, atol=0.25)
-    np.testing.assert_allclose(posterior.codes.std(0) / spread, 1, atol=0.25)
-
-
 def test_forward_counts_what_it_does():
     forward = Forward(matrix())
     forward.check(np.ones(CELLS), (N,))

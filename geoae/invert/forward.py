@@ -116,13 +116,13 @@ class Forward:
                 "prior has in its middle, so it will do so for most. Does it take models in the prior's units?"
             )
 
-    def run(self, models: Array) -> Array:
+    def run(self, models: Array, some_must_work: bool = True) -> Array:
         """Data (n, data) of models (n, *shape); a row of NaN for each run that was lost.
 
         Raises
         ------
         InputError
-            All of three or more runs were lost.
+            All of three or more runs were lost, and `some_must_work`.
         """
         size = int(np.prod(self.shape or (0,)))
         data = np.full((len(models), size), np.nan)
@@ -134,7 +134,7 @@ class Forward:
             lost += 1
             self.problems[member.problem or "data that are not finite"] += 1
         self.n_failed += lost
-        if lost == len(models) and lost > 2:
+        if some_must_work and lost == len(models) and lost > 2:
             raise InputError(
                 f"All {lost} runs of the forward model failed, most often with: {self.problems.most_common(1)[0][0]}."
             )

@@ -9,6 +9,7 @@ Hoffman and Gelman (2014), The No-U-Turn Sampler, JMLR 15 (dual averaging); Neal
 dynamics, doi:10.1201/b10905-6; Foreman-Mackey et al. (2013), emcee, doi:10.1086/670067.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ LENGTH = 1.6
 """Of a trajectory: a quarter of a period, after which a Gaussian has forgotten where it started."""
 LONGEST = 16
 KEEP_EVERY = 50
+HOPELESS = 500.0
+"""Above the cost of the most likely code; exp(-500) is the chance that a walker takes such a step."""
 SPREAD = 1.3
 """Of the starts, in standard deviations: chains that begin closer than they end cannot disagree."""
 
@@ -72,7 +75,7 @@ def hamiltonian(
     d = len(mode.z)
     state: dict[str, Any] | None = checkpoints.read(checkpoint, identity)
     if state is None:
-        x = SPREAD * np.random.default_rng([seed, 0]).normal(size=(n_chains, d))
+        x = _starts(n_chains, d, seed, lambda x: energy(x)[0])
         state = {"x": x, "at": np.array(0), "draws": np.empty((0, n_chains, d)), "accepted": np.zeros(n_chains),
                  "data": np.empty((0, n_chains, len(problem.data))), "averaging": DualAveraging(d).state}  # fmt: skip
     x, at = state["x"], int(state["at"])
@@ -107,6 +110,17 @@ def hamiltonian(
     return np.array(draws).swapaxes(0, 1), np.array(data).swapaxes(0, 1), about
 
 
+def _starts(n: int, d: int, seed: int, cost: Callable[[Array], Array]) -> Array:
+    """Where `n` chains begin; nearer to the most likely code where the forward model does not run."""
+    x = SPREAD * np.random.default_rng([seed, 0]).normal(size=(n, d))
+    for shrink in (0.5, 0.2, 0.0):
+        lost = ~np.isfinite(cost(x))
+        if not lost.any():
+            break
+        x[lost] *= shrink
+    return x
+
+
 def _trajectory(
     energy: Any, x: Array, here: tuple[Array, ...], step: float, n_leaps: int, rng: np.random.Generator
 ) -> tuple[Array, tuple[Array, ...], Array]:
@@ -120,7 +134,8 @@ def _trajectory(
         there = energy(y)
         momentum = momentum - 0.5 * step * there[1]
     # a lost run costs infinitely much, so the chain stays where it is
-    gain = np.nan_to_num(before - there[0] - 0.5 * (momentum**2).sum(1), nan=-np.inf)
+    with np.errstate(invalid="ignore"):  # from one lost run to another
+        gain = np.nan_to_num(before - there[0] - 0.5 * (momentum**2).sum(1), nan=-np.inf)
     chance = np.exp(np.minimum(gain, 0.0))
     taken = rng.uniform(size=len(x)) < chance
     return np.where(taken[:, None], y, x), _pick(taken, there, here), chance
@@ -186,14 +201,18 @@ def walkers(
 
     def log_density(x: Array) -> list[tuple[float, Array]]:
         z = where.codes(x)
-        predicted = problem.predict(z)
+        predicted = np.full((len(z), len(problem.data)), np.nan)
+        # the code alone makes these too unlikely to be taken, and forward models are not made for them
+        near = 0.5 * (z**2).sum(1) < mode.cost + HOPELESS
+        if near.any():
+            predicted[near] = problem.predict(z[near], some_must_work=False)
         return list(zip(-problem.cost(z, predicted), predicted, strict=True))
 
     moves = [(emcee.moves.DEMove(), 0.8), (emcee.moves.DESnookerMove(), 0.2)]
     sampler = emcee.EnsembleSampler(n_walkers, d, log_density, vectorize=True, moves=moves, blobs_dtype=None)
     state: dict[str, Any] | None = checkpoints.read(checkpoint, identity)
     if state is None:
-        x = SPREAD * np.random.default_rng([seed, 0]).normal(size=(n_walkers, d))
+        x = _starts(n_walkers, d, seed, lambda x: -np.array([density for density, _ in log_density(x)]))
         state = {"x": x, "at": np.array(0), "accepted": np.array(0.0), "draws": np.empty((0, n_walkers, d)),
                  "data": np.empty((0, n_walkers, len(problem.data)))}  # fmt: skip
     at, accepted, draws, data = int(state["at"]), float(state["accepted"]), [state["draws"]], [state["data"]]

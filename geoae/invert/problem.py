@@ -32,9 +32,9 @@ class Problem:
     noise: Noise
     """What misfits are weighed by; holds the representation error where that is known."""
 
-    def predict(self, z: Array) -> Array:
+    def predict(self, z: Array, some_must_work: bool = True) -> Array:
         """Data (n, data) of codes (n, d); NaN where a run was lost."""
-        return self.forward.run(self.space.decode(z))[:, self.used]
+        return self.forward.run(self.space.decode(z), some_must_work)[:, self.used]
 
     def misfit(self, predicted: Array) -> Array:
         """Data less predictions (..., data), white."""
@@ -73,7 +73,7 @@ class Problem:
             predicted, slope = self._torch_gradient(z)
         else:
             models = self.space.decode(z)
-            predicted = self.forward.run(models)[:, self.used]
+            predicted = self.forward.run(models, some_must_work=False)[:, self.used]
             slope = self.space.vjp(z, self.forward.adjoint(models, self._weights(predicted)))
         return self.cost(z, predicted), slope + z, predicted
 
