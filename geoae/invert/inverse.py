@@ -258,16 +258,12 @@ class Inverse:
         for name, value, least in (("n_draws", n_draws, 4), ("n_chains", options["n_chains"], 1)):
             _at_least(name, value, least)
         mode = self._mode({**_MODE, **options}, seed, clock)
-        if sampler == "hmc":
-            draws, data, about = mcmc.hamiltonian(
-                self.problem, mode, n_chains=options["n_chains"], n_draws=n_draws, n_warmup=options["n_warmup"],
-                seed=seed, clock=clock, checkpoint=path, identity=self._identity("hmc", options, seed),
-            )  # fmt: skip
-        else:
-            draws, data, about = mcmc.walkers(
-                self.problem, mode, n_walkers=options["n_chains"], n_draws=n_draws, n_warmup=options["n_warmup"],
-                seed=seed, clock=clock, checkpoint=path, identity=self._identity("emcee", options, seed),
-            )  # fmt: skip
+        wanted = mcmc.Wanted(
+            options["n_chains"], n_draws, options["n_warmup"], seed, clock, path,
+            self._identity(sampler, options, seed),
+        )  # fmt: skip
+        sample = mcmc.hamiltonian if sampler == "hmc" else mcmc.walkers
+        draws, data, about = sample(self.problem, mode, wanted)
         flat = (-1, draws.shape[-1]), (-1, data.shape[-1])
         return draws.reshape(flat[0]), data.reshape(flat[1]), draws, about
 

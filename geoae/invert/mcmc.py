@@ -10,6 +10,7 @@ dynamics, doi:10.1201/b10905-6; Foreman-Mackey et al. (2013), emcee, doi:10.1086
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,20 @@ SPREAD = 1.3
 """Of the starts, in standard deviations: chains that begin closer than they end cannot disagree."""
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """How many chains and draws, and what a run needs to go on where it was."""
+
+    n_chains: int
+    n_draws: int
+    """Of each chain, after `n_warmup` that are not kept."""
+    n_warmup: int
+    seed: int
+    clock: Clock
+    checkpoint: Path | None
+    identity: str
+
+
 class Coordinates:
     """Codes z = mode + root @ x; x is about N(0, I)."""
 
@@ -44,18 +59,7 @@ class Coordinates:
         return self.middle + x @ self.root.T
 
 
-def hamiltonian(
-    problem: Problem,
-    mode: Mode,
-    *,
-    n_chains: int,
-    n_draws: int,
-    n_warmup: int,
-    seed: int,
-    clock: Clock,
-    checkpoint: Path | None,
-    identity: str,
-) -> tuple[Array, Array, dict[str, Any]]:
+def hamiltonian(problem: Problem, mode: Mode, wanted: Wanted) -> tuple[Array, Array, dict[str, Any]]:
     """Draws (chain, draw, d), their data (chain, draw, data), and what happened.
 
     All chains take each step together, so a batched decoder and forward model see `n_chains` models at once. Draw
@@ -72,40 +76,44 @@ def hamiltonian(
         cost, slope, predicted = problem.gradient(where.codes(x))
         return cost, slope @ where.root, predicted
 
-    d = len(mode.z)
-    state: dict[str, Any] | None = checkpoints.read(checkpoint, identity)
+    d, n_chains = len(mode.z), wanted.n_chains
+    state: dict[str, Any] | None = checkpoints.read(wanted.checkpoint, wanted.identity)
     if state is None:
-        x = _starts(n_chains, d, seed, lambda x: energy(x)[0])
+        x = _starts(n_chains, d, wanted.seed, lambda x: energy(x)[0])
         state = {"x": x, "at": np.array(0), "draws": np.empty((0, n_chains, d)), "accepted": np.zeros(n_chains),
                  "data": np.empty((0, n_chains, len(problem.data))), "averaging": DualAveraging(d).state}  # fmt: skip
     x, at = state["x"], int(state["at"])
     draws, data = list(state["draws"]), list(state["data"])
     averaging, accepted = DualAveraging(d, state["averaging"]), state["accepted"].copy()
     here: tuple[Array, ...] = energy(x)
-    while at < n_warmup + n_draws and not clock.over:
-        rng = np.random.default_rng([seed, 1 + at])
-        step = averaging.step if at < n_warmup else averaging.mean_step
+    while at < wanted.n_warmup + wanted.n_draws and not wanted.clock.over:
+        rng = np.random.default_rng([wanted.seed, 1 + at])
+        step = averaging.step if at < wanted.n_warmup else averaging.mean_step
         n_leaps = int(np.clip(round(LENGTH * rng.uniform(0.6, 1.4) / step), 1, LONGEST))
         x, here, chance = _trajectory(energy, x, here, step, n_leaps, rng)
-        if at < n_warmup:
+        if at < wanted.n_warmup:
             averaging.learn(float(chance.mean()))
         else:
             draws.append(where.codes(x))
             data.append(here[2])
             accepted += chance
         at += 1
-        if checkpoint is not None and (at % KEEP_EVERY == 0 or at == n_warmup + n_draws):
+        if wanted.checkpoint is not None and (at % KEEP_EVERY == 0 or at == wanted.n_warmup + wanted.n_draws):
             kept = {
                 "x": x, "at": np.array(at), "accepted": accepted, "averaging": averaging.state,
                 "draws": np.array(draws).reshape(-1, n_chains, d),
                 "data": np.array(data).reshape(-1, n_chains, len(problem.data)),
             }  # fmt: skip
-            checkpoints.write(checkpoint, identity, kept)
+            checkpoints.write(wanted.checkpoint, wanted.identity, kept)
     if len(draws) < 4:
-        raise InputError(_too_late(clock, f"{at} of {n_warmup + n_draws} steps of the chains", checkpoint))
+        raise InputError(
+            _too_late(
+                wanted.clock, f"{at} of {wanted.n_warmup + wanted.n_draws} steps of the chains", wanted.checkpoint
+            )
+        )
     about = {
-        "sampler": "hmc", "n_chains": n_chains, "n_warmup": n_warmup, "step": averaging.mean_step,
-        "accepted": float((accepted / len(draws)).mean()), "finished": len(draws) == n_draws,
+        "sampler": "hmc", "n_chains": n_chains, "n_warmup": wanted.n_warmup, "step": averaging.mean_step,
+        "accepted": float((accepted / len(draws)).mean()), "finished": len(draws) == wanted.n_draws,
     }  # fmt: skip
     return np.array(draws).swapaxes(0, 1), np.array(data).swapaxes(0, 1), about
 
@@ -173,18 +181,7 @@ class DualAveraging:
         self.state = np.array([centre, log_step, weight * log_step + (1 - weight) * mean, error, count])
 
 
-def walkers(
-    problem: Problem,
-    mode: Mode,
-    *,
-    n_walkers: int,
-    n_draws: int,
-    n_warmup: int,
-    seed: int,
-    clock: Clock,
-    checkpoint: Path | None,
-    identity: str,
-) -> tuple[Array, Array, dict[str, Any]]:
+def walkers(problem: Problem, mode: Mode, wanted: Wanted) -> tuple[Array, Array, dict[str, Any]]:
     """As `hamiltonian`, by emcee: for forward models without gradients, and few codes; each walker is a chain.
 
     Raises
@@ -197,7 +194,7 @@ def walkers(
     except ImportError as error:
         raise InputError('This sampler needs emcee: pip install "geoae[mcmc]". Or use solve("esmda").') from error
     where, d = Coordinates(mode), len(mode.z)
-    n_walkers, total = max(n_walkers, 2 * d + 2), n_warmup + n_draws
+    n_walkers, total = max(wanted.n_chains, 2 * d + 2), wanted.n_warmup + wanted.n_draws
 
     def log_density(x: Array) -> list[tuple[float, Array]]:
         z = where.codes(x)
@@ -210,24 +207,24 @@ def walkers(
 
     moves = [(emcee.moves.DEMove(), 0.8), (emcee.moves.DESnookerMove(), 0.2)]
     sampler = emcee.EnsembleSampler(n_walkers, d, log_density, vectorize=True, moves=moves, blobs_dtype=None)
-    state: dict[str, Any] | None = checkpoints.read(checkpoint, identity)
+    state: dict[str, Any] | None = checkpoints.read(wanted.checkpoint, wanted.identity)
     if state is None:
-        x = _starts(n_walkers, d, seed, lambda x: -np.array([density for density, _ in log_density(x)]))
+        x = _starts(n_walkers, d, wanted.seed, lambda x: -np.array([density for density, _ in log_density(x)]))
         state = {"x": x, "at": np.array(0), "accepted": np.array(0.0), "draws": np.empty((0, n_walkers, d)),
                  "data": np.empty((0, n_walkers, len(problem.data)))}  # fmt: skip
     at, accepted, draws, data = int(state["at"]), float(state["accepted"]), [state["draws"]], [state["data"]]
     here = emcee.State(state["x"], log_prob=state.get("log_prob"), blobs=state.get("predicted"))
-    late = clock.over
+    late = wanted.clock.over
     while at < total and not late:
         # the random numbers of each part are its own, so that a resumed run is the same run
-        here.random_state = np.random.RandomState([seed, at]).get_state()
+        here.random_state = np.random.RandomState([wanted.seed, at]).get_state()
         sampler.reset()
         done = 0
         for last in sampler.sample(here, iterations=min(KEEP_EVERY, total - at)):
-            here, done, late = last, done + 1, clock.over
+            here, done, late = last, done + 1, wanted.clock.over
             if late:
                 break
-        unused = max(n_warmup - at, 0)
+        unused = max(wanted.n_warmup - at, 0)
         draws.append(sampler.get_chain()[unused:])
         data.append(np.asarray(sampler.get_blobs(), dtype=np.float64).reshape(done, n_walkers, -1)[unused:])
         accepted, at = accepted + done * float(sampler.acceptance_fraction.mean()), at + done
@@ -237,12 +234,14 @@ def walkers(
             "data": np.concatenate(data),
         }  # fmt: skip
         if not late:  # a part that was cut short is done again, as a whole
-            checkpoints.write(checkpoint, identity, kept)
+            checkpoints.write(wanted.checkpoint, wanted.identity, kept)
     found = np.concatenate(draws)
     if len(found) < 4:
-        raise InputError(_too_late(clock, f"{at} of {total} steps of the walkers", checkpoint))
-    about = {"sampler": "emcee", "n_chains": n_walkers, "n_warmup": n_warmup, "finished": len(found) == n_draws,
-             "accepted": accepted / at}  # fmt: skip
+        raise InputError(_too_late(wanted.clock, f"{at} of {total} steps of the walkers", wanted.checkpoint))
+    about = {
+        "sampler": "emcee", "n_chains": n_walkers, "n_warmup": wanted.n_warmup, "accepted": accepted / at,
+        "finished": len(found) == wanted.n_draws,
+    }  # fmt: skip
     return where.codes(found.swapaxes(0, 1)), np.concatenate(data).swapaxes(0, 1), about
 
 

@@ -27,7 +27,7 @@ Run = tuple[float, float]  # wall seconds, peak GB of the largest process
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--shape", type=int, nargs=3, default=(48, 512, 1024), help="slices, rows, columns [48 512 1024]"
+        "--shape", type=int, nargs=3, default=(96, 512, 1024), help="slices, rows, columns [96 512 1024]"
     )
     parser.add_argument("--repeat", type=int, default=3, help="rounds; the median counts [3]")
     parser.add_argument("--limit", type=float, help="seconds after which a command is stopped, for its memory alone")
@@ -87,7 +87,7 @@ def measure(words: list[str], limit: float | None) -> Run:
                 peak = max(peak, one.memory_info().rss)
         except psutil.NoSuchProcess:
             continue
-        time.sleep(0.2)
+        time.sleep(1.0)  # looking takes time too
         if limit and time.perf_counter() - began > limit:
             process.terminate()
             process.wait(60)
