@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
+from geoae import settings
 from geoae.adapter import Adapter
-from geoae.errors import InputError, MissingFileError, RecipeError, UnknownNameError, one_line
+from geoae.errors import InputError, MissingFileError, RecipeError, UnknownNameError
 
 FILE = "data_catalog.yml"
 ENVIRONMENT = "GEOAE_CATALOG"
@@ -115,17 +115,11 @@ def load_catalog(path: Path) -> Catalog:
     RecipeError
         The file is no YAML, or an entry has an unknown key or lacks one.
     """
-    try:
-        data = yaml.safe_load(path.read_text()) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"{path} cannot be read as a data catalog: {one_line(error)}") from error
+    data = settings.read(path, "data catalog") or {}
     if not isinstance(data, dict) or not isinstance(meta := data.pop("meta", {}) or {}, dict):
         raise RecipeError(f"{path} cannot be read as a data catalog: expected names, each with its entry, and `meta`.")
-    try:
-        return Catalog(root=_root(meta.get("roots"), path.parent), entries=data)
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg'].lower()}" for e in error.errors())
-        raise RecipeError(f"{path.name} is no data catalog: {faults}.") from error
+    facts = {"root": _root(meta.get("roots"), path.parent), "entries": data}
+    return settings.checked(Catalog, facts, path, "data catalog", inside=1)
 
 
 def find_catalog() -> Path | None:

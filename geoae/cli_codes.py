@@ -2,6 +2,8 @@
 
 import shlex
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,17 +57,11 @@ def encode(
     """Compress fields or a record to latent codes of windows, with what it takes to decode them and their errors."""
     with errors(KEPT):
         from geoae.jobs import codes
-        from geoae.jobs.store import Workers as Who
 
         named = tuple(part for part in dims.replace(" ", "").split(",") if part)
         asked = codes.CodeOptions(model, tuple(var or ()), named, latent, device, threads)
-        with warnings_in_one_line(quiet), progress_bar(quiet, "encode") as progress:
-            summary = codes.encode_store(
-                inputs, out, asked, command=shlex.join(["geoae", *sys.argv[1:]]), overwrite=overwrite,
-                workers=Who(cluster, workers, lambda line: None if quiet else say(f"geoae: note: {line}", err=True)),
-                progress=progress,
-            )  # fmt: skip
-        _tell(summary, quiet)
+        work = partial(codes.encode_store, inputs, out, asked)
+        _tell(_done("encode", work, cluster, workers, overwrite, quiet), quiet)
 
 
 def decode(
@@ -83,16 +79,21 @@ def decode(
     """Decode latent codes to a store of samples in their units, on the grid or time axis that they came from."""
     with errors(KEPT):
         from geoae.jobs import codes
-        from geoae.jobs.store import Workers as Who
 
         asked = codes.CodeOptions(model, tuple(var or ()), device=device, threads=threads)
-        with warnings_in_one_line(quiet), progress_bar(quiet, "decode") as progress:
-            summary = codes.decode_store(
-                store, out, asked, command=shlex.join(["geoae", *sys.argv[1:]]), overwrite=overwrite,
-                workers=Who(cluster, workers, lambda line: None if quiet else say(f"geoae: note: {line}", err=True)),
-                progress=progress,
-            )  # fmt: skip
-        _tell(summary, quiet)
+        work = partial(codes.decode_store, store, out, asked)
+        _tell(_done("decode", work, cluster, workers, overwrite, quiet), quiet)
+
+
+def _done(
+    verb: str, work: Callable[..., "CodeSummary"], cluster: str | None, workers: int, overwrite: bool, quiet: bool
+) -> "CodeSummary":
+    from geoae.jobs.store import Workers as Who
+
+    who = Who(cluster, workers, lambda line: None if quiet else say(f"geoae: note: {line}", err=True))
+    command = shlex.join(["geoae", *sys.argv[1:]])
+    with warnings_in_one_line(quiet), progress_bar(quiet, verb) as progress:
+        return work(command=command, overwrite=overwrite, workers=who, progress=progress)
 
 
 def _tell(summary: "CodeSummary", quiet: bool) -> None:

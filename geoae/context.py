@@ -3,14 +3,18 @@
 Noise differs from one slice to the next and most of the signal does not, so neighbours tell one from the other.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating]
+Array = NDArray[np.floating[Any]]
 VALUES = 3
 """Channels that hold values: the slice, the mean of its near neighbours, that of all neighbours."""
 CHANNELS = 2 * VALUES
 """The same number again says how well each is known, from 0 (not at all) to 1."""
+ZOOMS = (1, 2, 4)
+"""How many times finer the points are that the net sees, where a grid has too few."""
 
 
 def neighbours(index: int, n: int, far: int) -> tuple[int, int]:
@@ -80,3 +84,44 @@ def channels(
         values.append(np.divide(total, count, out=np.full(own.shape, np.nan), where=count > 0))
         weights.append(count / max(most, 1))
     return np.stack([*values, *weights], axis=-3)
+
+
+def zoom(points: int, enough: int) -> int:
+    """How many times finer a grid of so many points along its shorter side has to be.
+
+    Examples
+    --------
+    >>> zoom(64, 40), zoom(30, 40), zoom(8, 40), zoom(8, 0)
+    (1, 2, 4, 1)
+    """
+    return next((k for k in ZOOMS if k * points >= enough), ZOOMS[-1])
+
+
+def enlarged(planes: Array, by: int) -> Array:
+    """Channels (..., 6, y, x) between the points, by cubic splines: (..., 6, y * by, x * by), the points every `by`.
+
+    What is not known has its nearest neighbour's value while splines are laid, and is unknown afterwards.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    weights = [spline(n, np.minimum(np.arange(n * by) / by, n - 1)) for n in planes.shape[-2:]]
+    near = [np.minimum((np.arange(n * by) + by // 2) // by, n - 1) for n in planes.shape[-2:]]
+    known = planes[..., VALUES:, near[0][:, None], near[1]]
+    values = np.array(planes[..., :VALUES, :, :])
+    for plane in values.reshape(-1, *values.shape[-2:]):
+        gone = ~np.isfinite(plane)
+        if gone.all():
+            plane[:] = 0.0
+        elif gone.any():
+            plane[:] = plane[tuple(distance_transform_edt(gone, return_distances=False, return_indices=True))]
+    wide = weights[0] @ values @ weights[1].T
+    wide[known == 0] = np.nan
+    return np.concatenate([wide, known], axis=-3)
+
+
+def spline(n: int, at: Array) -> NDArray[np.float64]:
+    """Weights (place, n) with which n values make up those at places between 0 and n - 1, by a cubic spline."""
+    from scipy.interpolate import CubicSpline
+
+    found: NDArray[np.float64] = CubicSpline(np.arange(n), np.eye(n))(at)
+    return found

@@ -40,6 +40,8 @@ class FieldContract:
     near: int
     far: int
     """Slices before and after the one to be denoised whose two means the net sees beside it; 0: none."""
+    enough: int = 0
+    """Points along a side; grids with fewer are interpolated, since signal from point to point looks like noise."""
     units: str = ""
     """Of the data it was trained on; empty: any."""
     dims: tuple[str, ...] = ()

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 
 from geoae import context, field_noise, field_synthesis
 from geoae.errors import InputError
@@ -228,5 +227,4 @@ def _enlarged(x: Array, axis: int, n: int, zoom: float, shift: float) -> Array:
     """`n` points `1 / zoom` apart along an axis, by cubic splines."""
     length = x.shape[axis]
     at = np.minimum(np.arange(n) / zoom + shift * max(length - 1 - (n - 1) / zoom, 0), length - 1)
-    weights = CubicSpline(np.arange(length), np.eye(length))(at)
-    return np.moveaxis(np.tensordot(x, weights, axes=(axis, 1)), -1, axis)
+    return np.moveaxis(np.tensordot(x, context.spline(length, at), axes=(axis, 1)), -1, axis)

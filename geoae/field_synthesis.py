@@ -76,11 +76,16 @@ def smooth(shape: Shape, slope: tuple[float, float], rng: Generator) -> Array:
 
 
 def zonal(shape: Shape, rng: Generator) -> Array:
-    """A profile along one axis, as from equator to pole, and a surface on it."""
+    """A profile along one axis, as from equator to pole, and a surface on it; jets that are a few points wide."""
     axis = int(rng.random() < 0.3)
-    t = np.linspace(-1, 1, shape[axis]) * rng.uniform(0.2, 1.5) + rng.uniform(-1, 1)
-    profile = sum(rng.normal() / k**1.5 * np.cos(np.pi * k * t + rng.uniform(0, 6)) for k in range(1, 6))
-    return normalised(np.expand_dims(profile, 1 - axis) + rng.uniform(0, 0.6) * smooth(shape, (3.2, 6.5), rng))
+    n = shape[axis]
+    if rng.random() < 0.5:
+        t = np.linspace(-1, 1, n) * rng.uniform(0.2, 1.5) + rng.uniform(-1, 1)
+        profile = sum(rng.normal() / k**1.5 * np.cos(np.pi * k * t + rng.uniform(0, 6)) for k in range(1, 6))
+    else:
+        widths = 1.2 * (max(n / 5, 2) / 1.2) ** rng.random(int(rng.integers(2, 10)))
+        profile = sum(rng.normal() * np.exp(-0.5 * ((np.arange(n) - rng.uniform(0, n)) / w) ** 2) for w in widths)
+    return normalised(np.expand_dims(profile, 1 - axis) + rng.uniform(0, 1.2) * smooth(shape, (3.2, 6.5), rng))
 
 
 def plates(shape: Shape, rng: Generator) -> Array:
@@ -152,7 +157,7 @@ def band_limited(x: Array, rng: Generator) -> Array:
 
 _KINDS: tuple[tuple[float, Callable[[Shape, Generator], Array]], ...] = (
     (0.25, lambda shape, rng: smooth(shape, (3.2, 8.0), rng)),
-    (0.2, zonal),
+    (0.3, zonal),
     (0.2, patchy),
     (0.08, plates),
     (0.12, fronts),

@@ -42,14 +42,19 @@ class Frame:
     contract: FieldContract
 
     @property
+    def zoom(self) -> int:
+        """How many times finer than the grid the net's windows are."""
+        return context.zoom(min(self.shape[a] for a in self.horizontal), self.contract.enough)
+
+    @property
     def grid(self) -> WindowGrid:
         """Windows along the horizontal axes; those that close are longer by a window at either end."""
-        c = self.contract
+        c, k = self.contract, self.zoom
         sizes = tuple(self.shape[a] for a in self.horizontal)
-        window = tuple(_window(n, w, s, c.multiple, ring)
+        window = tuple(_window(n, w // k, s // k, c.multiple // k, ring)
                        for n, w, s, ring in zip(sizes, c.window, c.stride, self.periodic, strict=True))  # fmt: skip
         shape = tuple(n + 2 * w * ring for n, w, ring in zip(sizes, window, self.periodic, strict=True))
-        stride = tuple(min(s, w) for s, w in zip(c.stride, window, strict=True))
+        stride = tuple(min(s // k, w) for s, w in zip(c.stride, window, strict=True))
         return _Rings(shape, window, stride, self.periodic)
 
     def span(self, axis: int, region: slice) -> slice:
@@ -135,7 +140,7 @@ def region_noise(block: Array, where: Frame, region: Region, model: Model, batch
                 for t in range(start, stop)
             ])  # fmt: skip
             size = max(batch // (stop - start), 1)
-            answer = join_region(lambda _, planes=planes: planes, _Windows(model), grid, part, size)  # type: ignore[misc]
+            answer = join_region(lambda _, planes=planes: planes, _Windows(model, where.zoom), grid, part, size)  # type: ignore[misc]
             noise_view[index][start:stop] = answer[:, 0]
     return noise.transpose(np.argsort(order))
 
@@ -143,8 +148,8 @@ def region_noise(block: Array, where: Frame, region: Region, model: Model, batch
 class _Windows:
     """Noise of windows (batch, slice, 6, y, x), those of several slices in one call of the net."""
 
-    def __init__(self, model: Model) -> None:
-        self.model = model
+    def __init__(self, model: Model, zoom: int) -> None:
+        self.model, self.zoom = model, zoom
 
     def __call__(self, windows: Array) -> Array:
         flat = windows.reshape(-1, *windows.shape[-3:])
@@ -155,8 +160,13 @@ class _Windows:
         varied = high > own.min((-2, -1), initial=np.inf, where=finite)
         noise = np.zeros((len(flat), 1, *flat.shape[-2:]))
         if varied.any():
-            noise[varied] = self.model.noise(flat if varied.all() else flat[varied])[:, :1]
+            noise[varied] = self._noise(flat if varied.all() else flat[varied])
         return noise.reshape(*windows.shape[:2], 1, *flat.shape[-2:])
+
+    def _noise(self, windows: Array) -> Array:
+        if self.zoom == 1:
+            return self.model.noise(windows)[:, :1]
+        return self.model.noise(context.enlarged(windows, self.zoom))[:, :1, :: self.zoom, :: self.zoom]
 
 
 def region_signal(

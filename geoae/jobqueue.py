@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from geoae import settings
 from geoae.errors import ClusterError, RecipeError, one_line
 
 INTERVAL = "1s"
@@ -107,16 +107,7 @@ def load(path: Path) -> JobQueue:
     RecipeError
         The file is missing, is no YAML, or holds an unknown key or a value that cannot be: all of them are named.
     """
-    try:
-        found = JobQueue.model_validate(yaml.safe_load(path.read_text()))
-    except FileNotFoundError:
-        raise RecipeError(f"There is no jobqueue file {path}.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"{path} cannot be read as YAML: {one_line(error)}") from error
-    except ValidationError as error:
-        told = [(e["loc"] or ["file"], e["msg"].removeprefix("Value error, ")) for e in error.errors()]
-        faults = "; ".join(f"{'.'.join(map(str, where))}: {message}" for where, message in told)
-        raise RecipeError(f"{path.name} is no jobqueue file: {faults}.") from error
+    found = settings.checked(JobQueue, settings.read(path, "jobqueue file"), path, "jobqueue file")
     if found.resource_spec and not _QUEUES[found.kind][3]:
         raise RecipeError(f"{path.name} is no jobqueue file: resource_spec: {found.kind} has none; leave it out.")
     return found

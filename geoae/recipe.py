@@ -4,10 +4,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from geoae.errors import RecipeError, one_line
+from geoae import settings
+from geoae.errors import RecipeError
 
 
 class Section(BaseModel):
@@ -179,19 +179,10 @@ def load_recipe(path: Path) -> AnyRecipe:
     RecipeError
         The file is missing, is no YAML, or holds an unknown key or a value out of range: all of them are named.
     """
-    try:
-        data = yaml.safe_load(path.read_text())
-    except FileNotFoundError as error:
-        raise RecipeError(f"There is no recipe at {path}.") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"{path} cannot be read as YAML: {one_line(error)}") from error
+    data = settings.read(path, "recipe")
     kind = data.get("kind", "record") if isinstance(data, dict) else "record"
     if kind not in KINDS:
         raise RecipeError(f"{path.name} is no recipe: kind is {kind!r}; choose one of {', '.join(KINDS)}.")
     module, _, name = KINDS[kind].partition(":")
     recipe: type[AnyRecipe] = getattr(import_module(module), name)
-    try:
-        return recipe.model_validate(data)
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg'].lower()}" for e in error.errors())
-        raise RecipeError(f"{path.name} is no recipe: {faults}.") from error
+    return settings.checked(recipe, data, path, "recipe")

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from geoae.context import ZOOMS
 from geoae.recipe import AnyRecipe, Section
 
 
@@ -32,6 +33,8 @@ class FieldWindow(Section):
     near: int = Field(2, ge=0)
     far: int = Field(16, ge=0)
     """Slices before and after whose means the net sees."""
+    enough: int = Field(0, ge=0)
+    """Grids with fewer points along a side are interpolated, twice or four times, before the net sees them."""
 
     @model_validator(mode="after")
     def _no_point_left_out(self) -> Self:
@@ -41,6 +44,8 @@ class FieldWindow(Section):
             raise ValueError(f"near {self.near} must not exceed far {self.far}")
         if self.train_length % self.multiple or self.length % self.multiple:
             raise ValueError(f"length and train_length must be multiples of {self.multiple}")
+        if self.enough and any(n % max(ZOOMS) for n in (self.length, self.stride, self.multiple)):
+            raise ValueError(f"with enough, length, stride and multiple must be multiples of {max(ZOOMS)}")
         return self
 
 

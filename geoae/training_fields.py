@@ -41,7 +41,7 @@ def lesson(recipe: FieldRecipe, data: Path) -> Lesson:
     def contract(provenance: dict[str, Any]) -> FieldContract:
         w = recipe.window
         return FieldContract(recipe.name, recipe.summary, (w.length, w.length), (w.stride, w.stride), w.multiple,
-                             w.near, w.far, recipe.units, recipe.dims, provenance)  # fmt: skip
+                             w.near, w.far, w.enough, recipe.units, recipe.dims, provenance)  # fmt: skip
 
     scaler = FieldScaler(axes=2, channels=context.VALUES)
     return Lesson(

@@ -111,7 +111,7 @@ def test_a_named_catalog_that_is_missing_is_refused(monkeypatch):
         ("t: {uri: x, data_type: y, driver: z, data_adapter: {unit_mul: {}}}", "t.data_adapter.unit_mul: extra"),
         (
             "t: {uri: x, data_type: y, driver: z, data_adapter: {unit_mult: {t: 0}}}",
-            "t.data_adapter.unit_mult.t: value",
+            "t.data_adapter.unit_mult.t: ",
         ),
         (
             "t: {uri: x, data_type: y, driver: z, data_adapter: {unit_add: {t: warm}}}",
@@ -119,7 +119,7 @@ def test_a_named_catalog_that_is_missing_is_refused(monkeypatch):
         ),
         ("t: {uri: x, data_type: y, driver: z, metadata: {nodata: none}}", "t.metadata.nodata"),
         ("[1, 2]", "cannot be read as a data catalog"),
-        ("quakes: [", "cannot be read as a data catalog"),
+        ("quakes: [", "cannot be read as YAML, so it is no data catalog"),
     ],
 )
 def test_a_broken_catalog_is_one_line(tmp_path, text, said):

@@ -245,13 +245,13 @@ def test_workers_go_with_their_client(tmp_path, number):
 @pytest.mark.parametrize(
     ("text", "faults"),
     [
-        ("kind: slurm\nmemory: 8GB\nnodes: 2\nwaltime: '1'", "nodes: Extra inputs are not permitted; waltime: Extra"),
+        ("kind: slurm\nmemory: 8GB\nnodes: 2\nwaltime: '1'", "nodes: extra inputs are not permitted; waltime: extra"),
         ("kind: slurm\nmemory: 8GB\nwalltime: 12:00:00", 'walltime: write it in quotes, "12:00:00"'),
-        ("kind: condor\nmemory: much", "Input should be 'slurm', 'pbs', 'sge' or 'lsf'; memory: 'much'"),
+        ("kind: condor\nmemory: much", "input should be 'slurm', 'pbs', 'sge' or 'lsf'; memory: 'much'"),
         ("kind: slurm\nmemory: 8GB\nresource_spec: select=1", "resource_spec: slurm has none"),
-        ("- slurm", "file: Input should be"),
+        ("- slurm", "file: input should be"),
         ("kind: [", "cannot be read as YAML"),
-        ("", "file: Input should be"),
+        ("", "file: input should be"),
     ],
 )  # fmt: skip
 def test_faults_of_a_jobqueue_file_are_named(tmp_path, text, faults):

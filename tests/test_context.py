@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geoae import context
@@ -48,3 +48,29 @@ def test_means_follow_the_scale(scale):
     one, other = context.channels(field(5), 2, 1, 2), context.channels(scale * field(5), 2, 1, 2)
     np.testing.assert_allclose(other[:3], scale * one[:3], rtol=1e-12)
     np.testing.assert_array_equal(other[3:], one[3:])
+
+
+@settings(deadline=None, max_examples=30)
+@given(by=st.sampled_from([2, 4]), seed=st.integers(0, 99), gaps=st.floats(0, 0.5))
+def test_finer_points_keep_those_that_are_known(by, seed, gaps):
+    """Every second or fourth point is the one that was there; what is unknown stays so, and what is known too."""
+    rng = np.random.default_rng(seed)
+    planes = rng.normal(size=(2, 6, 9, 11))
+    planes[:, 3:] = rng.random((2, 3, 9, 11)) >= gaps
+    planes[:, :3][planes[:, 3:] == 0] = np.nan
+    fine = context.enlarged(planes, by)
+    assert fine.shape == (2, 6, 9 * by, 11 * by)
+    np.testing.assert_allclose(fine[..., ::by, ::by], planes, atol=1e-9)
+    np.testing.assert_array_equal(np.isfinite(fine[:, :3]), fine[:, 3:] > 0)
+
+
+def test_finer_points_lie_on_the_curve():
+    """Of a smooth field they are those of the field; where nothing is known nothing is made up."""
+    y, x = (np.arange(n) for n in (12, 14))
+    smooth = np.sin(y / 5)[:, None] * np.cos(x / 4)
+    planes = np.stack([smooth, smooth, np.full_like(smooth, np.nan), *np.ones((2, 12, 14)), np.zeros((12, 14))])
+    fine = context.enlarged(planes, 4)
+    expected = np.sin(np.arange(45) / 20)[:, None] * np.cos(np.arange(53) / 16)
+    np.testing.assert_allclose(fine[0, :45, :53], expected, atol=2e-3)
+    assert np.isnan(fine[2]).all()
+    assert (fine[5] == 0).all()

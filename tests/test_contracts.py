@@ -14,7 +14,7 @@ from geoae.model import Model
 from geoae.scaling import FieldScaler, Scaler
 from geoae.transforms import Transform
 
-FIELD = FieldContract("f", "for tests", (32, 32), (24, 24), 8, 1, 3, "K", ("lat", "lon"))
+FIELD = FieldContract("f", "for tests", (32, 32), (24, 24), 8, 1, 3, 20, "K", ("lat", "lon"))
 RECORD = Contract("r", "for tests", 100.0, (8.0, 1000.0), 256, 192, 8)
 CODES = CodeContract("c", "for tests", (16,), (16,), 4)
 PRIOR = PriorContract("p", "for tests", (16,), 4, "km/s", ("z",))

@@ -62,7 +62,7 @@ def test_a_missing_key_is_named(tmp_path):
 
 def test_a_missing_file_is_named(tmp_path):
     """The path is in the message."""
-    with pytest.raises(RecipeError, match=r"There is no recipe at .*nowhere\.yml"):
+    with pytest.raises(RecipeError, match=r"There is no recipe .*nowhere\.yml"):
         load_recipe(tmp_path / "nowhere.yml")
 
 

@@ -16,7 +16,8 @@ from geoae.errors import InputError
 from geoae.invert.problem import Clock, Problem
 
 Array = NDArray[np.float64]
-STEPS = 15
+STEPS = 14
+"""At most; with that where they end, for the curvature there, fifteen Jacobians."""
 TRIALS, HARDER = 2, 12.0
 """Steps that are tried at once when one does not help, each with so many times the damping of the one before."""
 TOLERANCE = 1e-3

@@ -66,12 +66,12 @@ def test_any_chunks_give_the_same_samples(sizes, closes, data):
 @few
 @given(
     sizes=SIZES, closes=st.tuples(st.booleans(), st.booleans()), batch=st.integers(1, 20), far=st.integers(0, 4),
-    data=st.data(),
+    enough=st.sampled_from([0, 0, 30, 60]), data=st.data(),
 )  # fmt: skip
-def test_any_region_is_that_of_the_whole(sizes, closes, batch, far, data):
+def test_any_region_is_that_of_the_whole(sizes, closes, batch, far, enough, data):
     """Noise of a region, from the samples that it says it needs and no others, is that of the whole field there."""
     x = fields.field(*sizes, gaps=0.1).values
-    model = fields.tiny_model(far=far, near=min(far, 1))
+    model = fields.tiny_model(far=far, near=min(far, 1), enough=enough)
     where = Frame(x.shape, (1, 2), 0 if far else None, closes, model.field)
     whole = tuple(slice(0, n) for n in x.shape)
     part = tuple(slice(*sorted(data.draw(st.sets(st.integers(0, n), min_size=2, max_size=2)))) for n in x.shape)

@@ -1,0 +1,43 @@
+"""YAML files that people write (recipes, catalogs, jobqueue files): read, checked, and told in a line what is wrong."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from geoae.errors import RecipeError, one_line
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def read(path: Path, what: str) -> Any:
+    """What a YAML file holds; `what` it is, such as "jobqueue file", is for messages.
+
+    Raises
+    ------
+    RecipeError
+        The file is missing, or is no YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise RecipeError(f"There is no {what} {path}.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path} cannot be read as YAML, so it is no {what}: {one_line(error)}") from error
+
+
+def checked(model: type[M], data: Any, path: Path, what: str, inside: int = 0) -> M:
+    """`data` as the class that checks it; `inside` is how many outer keys of it are not those of the file.
+
+    Raises
+    ------
+    RecipeError
+        Keys that are unknown or missing, values that cannot be: all of them are named.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        told = [(".".join(map(str, e["loc"][inside:])), e["msg"].removeprefix("Value error, ")) for e in error.errors()]
+        faults = "; ".join(f"{where or 'file'}: {message[:1].lower()}{message[1:]}" for where, message in told)
+        raise RecipeError(f"{path.name} is no {what}: {faults}.") from error
