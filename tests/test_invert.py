@@ -335,6 +335,13 @@ def test_a_stored_posterior_is_the_same(tmp_path):
         load(path, space)
 
 
+def test_a_small_ensemble_is_noticed(known):
+    """Few members for each code make intervals too narrow."""
+    for n_members, told in ((8 * D, False), (8 * D - 1, True)):
+        problems = known[0].solve("esmda", n_members=max(n_members, 10)).diagnose().problems
+        assert any("members are few" in problem for problem in problems) is told
+
+
 def test_a_truth_outside_of_the_prior_is_noticed():
     """Data that no model of the prior explains are named."""
     space = LinearSpace.of(rough_models(200, 0), D, rough_models(200, 1))

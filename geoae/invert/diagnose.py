@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from geoae.invert.posterior import Posterior
 
 R_HAT = 1.05
+MEMBERS = 8
+"""Of an ensemble, for each code: with 3 the intervals of 64 codes held 82 % instead of 90, with 10 those of 20 held 93."""
 FAR = 0.999
 """Probability below which a code, or a misfit, is nothing unusual."""
 
@@ -104,6 +106,11 @@ def _problems(d: Diagnosis, p: "Posterior") -> list[str]:
         found.append(f"the chains have not met (R-hat {d.r_hat:.2f} > {R_HAT}): more draws, or several modes")
     if d.effective_draws < 100 and len(p.codes) > 1:
         found.append(f"only {d.effective_draws:.0f} effective draws: ends of intervals are rough")
+    members, latent = p.info.get("n_members"), p.codes.shape[1]
+    if members is not None and members < MEMBERS * latent:
+        found.append(
+            f"{members} members are few for {latent} codes, and make their intervals too narrow: more n_members, or laplace"
+        )
     if d.conflict_p is not None and d.conflict_p < 0.01:
         found.append("data unlike those of any held-out model: the truth may lie outside the prior")
     if d.distance_p < 1 - FAR:
