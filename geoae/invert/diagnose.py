@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 R_HAT = 1.05
 MEMBERS = 8
-"""Of an ensemble, for each code: with 3 the intervals of 64 codes held 82 % instead of 90, with 10 those of 20 held 93."""
+"""Of an ensemble, for each code: with 3, intervals of 90 % held 82 % of 64 codes; with 10, 93 % of 20."""
 FAR = 0.999
 """Probability below which a code, or a misfit, is nothing unusual."""
 
@@ -109,7 +109,7 @@ def _problems(d: Diagnosis, p: "Posterior") -> list[str]:
     members, latent = p.info.get("n_members"), p.codes.shape[1]
     if members is not None and members < MEMBERS * latent:
         found.append(
-            f"{members} members are few for {latent} codes, and make their intervals too narrow: more n_members, or laplace"
+            f"{members} members are few for {latent} codes: intervals are too narrow; more n_members, or laplace"
         )
     if d.conflict_p is not None and d.conflict_p < 0.01:
         found.append("data unlike those of any held-out model: the truth may lie outside the prior")
