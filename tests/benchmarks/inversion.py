@@ -67,7 +67,8 @@ def crosshole_problem(args: argparse.Namespace) -> None:
     with np.load(args.folder / TRUTHS) as file:
         known, noise = [file[f"mc{i}"] for i in (1, 2, 3)], file["noiserealz"] * crosshole.SIGMA_NS
     held = None if args.own_rest else rest
-    base = Inverse(space, forward, np.zeros(len(noise)), crosshole.SIGMA_NS, held_out=held)
+    shape = (len(crosshole.DEPTHS_M),) * 2 if args.eikonal else len(noise)
+    base = Inverse(space, forward, np.zeros(shape), crosshole.SIGMA_NS, held_out=held)
     _learn(base)
     for name, truth in zip(("mc1", "mc2", "mc3"), known, strict=True):
         print(name)
