@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from geoae import nets
 from geoae.contracts import Contract
@@ -14,6 +15,9 @@ from geoae.recipe import Recipe
 from geoae.scaling import Scaler
 
 torch.set_num_threads(1)
+# how long an example takes is the machine's affair
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items):
