@@ -72,10 +72,9 @@ class FieldMixer:
             away = rng.normal() * 10 ** rng.uniform(-1, 1.3) * float(np.nanstd(signal[at]))
             signal[others] = signal[others][:, ::-1, ::-1] * rng.uniform(-2, 2) + away
         noisy = signal.copy()
-        if rng.random() >= (max(mix.noiseless, 0.2) if small else mix.noiseless):
-            low, high = np.log10(mix.noise_level)
-            # who has so few points has mostly averaged others, and their noise; of much of it none could tell the field
-            high = min(high, 0.0) if small else high
+        if rng.random() >= (max(mix.noiseless, mix.small_noiseless) if small else mix.noiseless):
+            # who has so few points has mostly averaged others, and their noise
+            low, high = np.log10([min(level, mix.small_noise) for level in mix.noise_level] if small else mix.noise_level)
             level = 10 ** rng.uniform(low, high) * max(float(np.nanstd(signal[at])), 1e-30)
             noisy += level * (
                 self._recorded if self.noise and rng.random() < mix.recorded_noise else field_noise.noise

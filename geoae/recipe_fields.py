@@ -76,7 +76,11 @@ class FieldMix(Section):
     """With neighbours that have nothing to do with the slice."""
     missing: float = Field(0.45, ge=0, le=1)
     small: float = Field(0.1, ge=0, le=1)
-    """Grids smaller than the window."""
+    """Grids smaller than the window, often coarse: of every few points, or of means."""
+    small_noise: float = Field(1.0, gt=0)
+    """Most noise on them, in standard deviations; under more of it none could tell a field of so few points."""
+    small_noiseless: float = Field(0.2, ge=0, le=1)
+    """Of them are without noise, or `noiseless` where that is more."""
     noiseless: float = Field(0.02, ge=0, le=1)
     hidden: float = Field(0.02, gt=0, lt=0.5)
     """Share of points that a blind-spot window hides."""

@@ -23,7 +23,9 @@ def read(path: Path, what: str) -> Any:
         return yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise RecipeError(f"There is no {what} {path}.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be read: {error.strerror}. A {what} was expected.") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"{path} cannot be read as YAML, so it is no {what}: {one_line(error)}") from error
 
 

@@ -74,7 +74,7 @@ def test_nodata_by_variable_and_only_where_the_file_does_not_say():
     assert np.isnan(Adapter(nodata=-9999.9)(in_single)).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     scale=st.sampled_from([None, 0.01, -2.0]), offset=st.sampled_from([None, 0.0, 273.15]),
     mult=st.sampled_from([1.0, 0.1, -1000.0]), add=st.sampled_from([0.0, -273.15, 1e4]), nodata=st.booleans(),

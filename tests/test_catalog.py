@@ -111,7 +111,7 @@ def test_a_named_catalog_that_is_missing_is_refused(monkeypatch):
         ("t: {uri: x, data_type: y, driver: z, data_adapter: {unit_mul: {}}}", "t.data_adapter.unit_mul: extra"),
         (
             "t: {uri: x, data_type: y, driver: z, data_adapter: {unit_mult: {t: 0}}}",
-            "t.data_adapter.unit_mult.t: ",
+            "t.data_adapter.unit_mult.t: expected a number other than 0",
         ),
         (
             "t: {uri: x, data_type: y, driver: z, data_adapter: {unit_add: {t: warm}}}",

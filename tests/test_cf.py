@@ -37,7 +37,7 @@ def field(**coords) -> xr.DataArray:
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     style=st.sampled_from(sorted(STYLES)), order=st.permutations(range(4)), flips=st.sets(st.sampled_from(range(4))),
     step=st.sampled_from([30.0, 10.0]), shift=st.integers(0, 11),
@@ -157,7 +157,7 @@ def test_a_rotated_pole():
     assert (layout.horizontal, layout.curvilinear, layout.periodic) == (("rlat", "rlon"), True, (False, False))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     n=st.integers(4, 720), start=st.integers(-180, 360), missing=st.sampled_from([0, 0, 1, -1, 2]), single=st.booleans()
 )

@@ -93,7 +93,7 @@ def test_workers_give_the_same_and_are_told_once(tmp_path):
     assert all(line.startswith("dashboard: http://") for line in said)
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(numbers=st.lists(st.integers(0, 10**6), max_size=30, unique=True))
 def test_any_numbers_in_any_order(tmp_path, address, numbers):
     """Each comes back once, with its own result."""

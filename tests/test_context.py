@@ -50,7 +50,7 @@ def test_means_follow_the_scale(scale):
     np.testing.assert_array_equal(other[3:], one[3:])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(by=st.sampled_from([2, 4]), seed=st.integers(0, 99), gaps=st.floats(0, 0.5))
 def test_finer_points_keep_those_that_are_known(by, seed, gaps):
     """Every second or fourth point is the one that was there; what is unknown stays so, and what is known too."""

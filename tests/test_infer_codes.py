@@ -35,7 +35,7 @@ def record(n=1000, channels=3) -> xr.DataArray:
     return out.assign_coords(time_coordinates(1_000_000_007, 50.0, n))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     ny=st.integers(3, 30), nx=st.integers(3, 30), cuts=st.tuples(*[st.integers(1, 30)] * 3), swap=st.booleans()
 )  # fmt: skip
@@ -128,7 +128,7 @@ def test_missing_and_constant_windows():
     np.testing.assert_allclose(back[1, :8, :8], 3e-9, rtol=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_a_block_is_a_part_of_the_whole(data):
     """Blocks of codes read what they need, and blocks of samples decode from the windows that hold them."""

@@ -76,7 +76,7 @@ def test_derivatives_are_right(space):
     np.testing.assert_allclose(operator.rmatvec(dm.ravel()), np.tensordot(dm, jacobian, dm.ndim))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(lead=st.lists(st.integers(1, 3), max_size=3))
 def test_leading_dimensions_are_free(lead):
     """Every method on a batch gives what it gives one by one."""

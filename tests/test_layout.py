@@ -5,7 +5,7 @@ import time
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from geoae.readers.layout import Segment, arrange, assemble
@@ -35,7 +35,6 @@ def recordings(draw):
     return found
 
 
-@settings(deadline=None)
 @given(recordings())
 def test_each_segment_is_placed_once_and_none_overlap(segments):
     """No sample is lost or used twice, and rows hold one id at one rate."""
@@ -55,7 +54,6 @@ def test_each_segment_is_placed_once_and_none_overlap(segments):
         assert max(item.first + item.segment.n for item in record.placed) == record.n
 
 
-@settings(deadline=None)
 @given(recordings(), st.randoms())
 def test_order_does_not_matter(segments, shuffler):
     """Files named in any order give the same records."""
@@ -64,7 +62,6 @@ def test_order_does_not_matter(segments, shuffler):
     assert arrange(shuffled) == arrange(segments)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(2, 500), st.integers(1, 200)), min_size=1, max_size=12), st.floats(-0.49, 0.49))
 def test_gapped_pieces_lie_on_the_nearest_sample(pieces, offset):
     """Pieces with gaps between them lie within half a sample of their time."""
@@ -78,7 +75,6 @@ def test_gapped_pieces_lie_on_the_nearest_sample(pieces, offset):
         assert abs(misfit) <= 0.5 + 1e-6
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=20), st.floats(-0.49, 0.49), st.sampled_from([100.0, 75.19]))
 def test_pieces_of_a_cut_trace_lie_gap_free(lengths, drift, rate):
     """Abutting pieces follow each other without gap or overlap, also where each starts late or early by a drift."""
@@ -162,7 +158,6 @@ def test_many_segments_are_fast():
     assert time.perf_counter() - begin < 10  # a guard against quadratic time, not a benchmark
 
 
-@settings(deadline=None)
 @given(recordings(), st.integers(0, 1000), st.integers(0, 1000))
 def test_blocks_are_cut_from_the_whole(segments, start, length):
     """Any block of a record equals that part of the record, with NaN where no segment lies."""

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -30,7 +30,6 @@ def windows(seed: int, *shape: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("size", "hop"), [(128, 32), (8, 4), (64, 16)])
-@settings(deadline=None)  # the first transform of a process takes its time
 @given(time=st.integers(1, 700), more=st.integers(0, 5))
 def test_frames_give_the_signal_back(size, hop, time, more):
     """Synthesis undoes analysis for any length, from all frames that see it or from more."""

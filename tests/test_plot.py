@@ -80,7 +80,7 @@ def test_start_may_be_text_or_nanoseconds():
     assert len(limits) == 1
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     n=st.integers(1, 4000),
     rate=st.sampled_from([1 / 86400, 0.1, 1.0, 100.0, 50_000.0]),

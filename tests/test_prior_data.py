@@ -10,7 +10,7 @@ from geoae import prior_data
 from geoae.errors import InputError, MissingFileError
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(rows=st.integers(20, 40), columns=st.integers(30, 60), box=st.tuples(st.integers(0, 12), st.integers(0, 12)),
        share=st.floats(0.05, 0.4))  # fmt: skip
 def test_cuts_touch_neither_excluded_parts_nor_the_strip(rows, columns, box, share):

@@ -141,7 +141,7 @@ def test_a_part_reads_that_part(tmp_path, monkeypatch):
     assert set(shapes) <= {(2, 3), (1, 2, 3)}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data(), limit=st.integers(1, 1 << 12))
 def test_chunks_are_whole_stored_chunks(data, limit):
     """No larger than the limit unless the stored ones are; multiples of them, or the whole dimension."""
@@ -155,7 +155,7 @@ def test_chunks_are_whole_stored_chunks(data, limit):
     assert list(chunk) == list(sizes)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(
     dtype=st.sampled_from(["i1", "u1", "i2", "i4", "f4"]), scale=st.sampled_from([None, 0.01, -1.7, np.float32(0.5)]),
     offset=st.sampled_from([None, 273.15, -4.0]), fill=st.sampled_from([None, 7]),

@@ -129,7 +129,7 @@ def test_header_rules(tmp_path, change, shift_ns, rate):
     assert (expected.stats.starttime.ns, expected.stats.sampling_rate) == (segment.start_ns, rate)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_blocks_of_interleaved_records(tmp_path_factory, data):
     """Any part of any segment of a multiplexed file with gaps is what ObsPy holds there."""

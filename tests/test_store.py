@@ -152,7 +152,7 @@ def test_chunks_are_those_that_were_promised(tmp_path):
 SHAPES = hnp.array_shapes(min_dims=1, max_dims=3, max_side=9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(shape=SHAPES, data=st.data())
 def test_any_shape_chunks_and_shards(shape, data, tmp_path_factory):
     """Blocks in any order give the array, in files as zarr writes them, also where all samples are the fill value."""

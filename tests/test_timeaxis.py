@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from geoae.errors import InputError
@@ -24,7 +24,6 @@ def dense(x):
     return xr.DataArray(x.values, dims="time", coords={"time": x.time.values})
 
 
-@settings(deadline=None)
 @given(RATES, st.integers(0, 10**10))
 def test_sample_times_are_exact(rate, i):
     """Sample i lies at start + i / rate, rounded once, however long the record (while ns fit 64 bits)."""
@@ -33,7 +32,6 @@ def test_sample_times_are_exact(rate, i):
         assert abs(int(sample_offset_ns(i, rate)) - exact) <= Fraction(1, 2)
 
 
-@settings(deadline=None)
 @given(RATES, st.integers(0, 10**10))
 def test_position_of_a_sample_time_is_the_sample(rate, i):
     """The first sample at the time of sample i is i, and one ns later it is the next."""
@@ -43,7 +41,6 @@ def test_position_of_a_sample_time_is_the_sample(rate, i):
     assert first_position(ns + 1, rate) == i + 1
 
 
-@settings(deadline=None)
 @given(st.integers(0, 999), st.integers(0, 1000), st.integers(1, 7), RATES)
 def test_slices_stay_lazy_and_exact(begin, end, step, rate):
     """Slicing, with a step too, gives the times that slicing a dense axis gives, without making it dense."""
@@ -54,7 +51,6 @@ def test_slices_stay_lazy_and_exact(begin, end, step, rate):
     assert rate_hz(part) == pytest.approx(rate / step)
 
 
-@settings(deadline=None)
 @given(st.integers(-3 * 10**9, 13 * 10**9), st.integers(-3 * 10**9, 13 * 10**9))
 def test_label_slices_are_those_of_pandas(first, last):
     """A slice of times takes the same samples as on a dense axis, both ends included."""
@@ -136,7 +132,6 @@ def test_memory_is_not_used():
     assert part.transform.start_ns == START + 8_000_000 * 10**9
 
 
-@settings(deadline=None)
 @given(RATES, st.integers(2, 500))
 def test_rate_and_start(rate, n):
     """Start and rate come back from lazy and from dense axes of ns or of seconds."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from geoae import transforms
@@ -23,7 +23,6 @@ def transforms_name(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=transforms_name)
-@settings(deadline=None)
 @given(seed=st.integers(0, 50), scale=st.sampled_from([0.01, 1.0, 30.0]))
 def test_undo_is_the_inverse_and_derivative_its_slope(kind, seed, scale):
     """undo(apply(m)) = m also outside what was fitted, and the slope is that of central differences."""

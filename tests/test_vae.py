@@ -22,7 +22,7 @@ def tiny(shape=(13,), latent=3, likelihood="gaussian", **changes):
     return net.eval()
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(shape=st.lists(st.integers(2, 19), min_size=1, max_size=2), levels=st.integers(0, 3), patch=st.integers(1, 3))
 def test_any_shape_of_model(shape, levels, patch):
     """1-D and 2-D, odd and even, smaller than the net's strides, with and without convolutions: shapes as promised."""

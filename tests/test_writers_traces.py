@@ -66,7 +66,7 @@ def scratch(tmp_path_factory):
     block=st.integers(1, 1500),
     dtype=st.sampled_from([np.int16, np.int32, np.float32, np.float64, ">f4", np.int64]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_division_into_blocks_reads_back_as_one_trace_a_segment(scratch, lengths, block, dtype):
     """Channels that take turns, in blocks of any size, come back without seams and bit for bit."""
     pieces = [segment(n, i, channel) for i, (n, channel) in enumerate(zip(lengths, ("HHZ", "HHN", "HHE"), strict=True))]
@@ -85,7 +85,7 @@ def test_any_division_into_blocks_reads_back_as_one_trace_a_segment(scratch, len
 
 
 @given(rate_hz=st.one_of(st.floats(1e-4, 1e5), st.sampled_from([99.9999, 0.1, 50_000.0, 65_537.0, 1e-4, 18.2])))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_rate_survives_to_single_precision_and_never_splits_a_trace(scratch, rate_hz):
     """The rate comes back to float32 rounding, or better, and many records of it join to one trace."""
     piece, data = segment(6000, rate_hz=rate_hz), samples(6000)
@@ -108,7 +108,7 @@ def test_rates_that_the_header_can_hold_are_exact(scratch, rate_hz):
 
 @pytest.mark.parametrize("encoding", [None, "STEIM2"])
 @given(start_us=st.integers(-2_000_000_000_000_000, 4_000_000_000_000_000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_starts_survive_to_the_microsecond(scratch, encoding, start_us):
     """Any microsecond between 1906 and 2096 comes back."""
     piece = segment(5, start_ns=1000 * start_us)

@@ -22,7 +22,7 @@ from geoae.jobs.denoise import denoise_files
 from tests import fields
 from tests.store_worker import EPOCH, content
 
-few = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=12, suppress_health_check=list(HealthCheck))
 MODEL = fields.tiny_model()
 SIZES = st.tuples(st.integers(1, 5), st.integers(8, 50), st.integers(8, 60))
 
@@ -203,7 +203,7 @@ def source(tmp_path_factory):
     return path
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4, suppress_health_check=list(HealthCheck))
 @given(chunks=st.tuples(st.integers(2, 9), st.integers(15, 40), st.integers(20, 56)), shard=st.integers(1, 8))
 def test_any_chunk_and_shard_of_the_store_gives_the_same_samples(saved, source, tmp_path_factory, chunks, shard):
     """And plain xarray opens the store without a warning."""

@@ -14,7 +14,7 @@ from geoae.infer import noise_reader
 from geoae.model import identity
 from tests.conftest import tiny_model
 
-few = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=40, suppress_health_check=list(HealthCheck))
 MODEL = tiny_model()
 START = UTCDateTime(2024, 1, 1, 0, 0, 0, 123000)
 RATES = st.sampled_from([100.0, 100.0, 50.0, 62.5, 200.0, 20.0])
