@@ -1,6 +1,7 @@
 """What a denoiser of fields sees beside a slice: the means of its neighbours in time, and how well they are known.
 
-Noise differs from one slice to the next and most of the signal does not, so neighbours tell one from the other.
+Noise differs from one slice to the next and most of the signal does not, so neighbours tell one from the other. A slice
+without neighbours may have an overview instead (see `geoae.overview`).
 """
 
 from typing import Any
@@ -9,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
-VALUES = 3
-"""Channels that hold values: the slice, the mean of its near neighbours, that of all neighbours."""
+VALUES = 4
+"""Channels that hold values: the slice, the mean of its near neighbours, that of all neighbours, and the slice without
+the noise that an overview of it shows."""
+OVERVIEW = 3
+"""The last of these."""
 CHANNELS = 2 * VALUES
 """The same number again says how well each is known, from 0 (not at all) to 1."""
 ZOOMS = (1, 2, 4)
@@ -64,8 +68,9 @@ def channels(
     Returns
     -------
     Array
-        Shape (..., 6, y, x): slice, near mean, far mean, NaN where there is none; then their weights: 1 where the
-        slice has a value, and the share of neighbours (of 2 near, of 2 far) that have one.
+        Shape (..., 8, y, x): slice, near mean, far mean, overview, NaN where there is none; then their weights: 1
+        where the slice has a value, and the share of neighbours (of 2 near, of 2 far) that have one. There is no
+        overview yet: `with_overview` adds it.
     """
     own, length, at = np.asarray(block[index], dtype=np.float64), len(block) if n is None else n, origin + index
     values, weights = [own], [np.isfinite(own).astype(np.float64)]
@@ -83,7 +88,16 @@ def channels(
                     count += valid
         values.append(np.divide(total, count, out=np.full(own.shape, np.nan), where=count > 0))
         weights.append(count / max(most, 1))
+    values.append(np.full(own.shape, np.nan))
+    weights.append(np.zeros(own.shape))
     return np.stack([*values, *weights], axis=-3)
+
+
+def with_overview(planes: Array, noise: Array) -> Array:
+    """Channels (..., 8, y, x), and what an overview showed of the noise of their slice (..., y, x), put in place."""
+    planes[..., OVERVIEW, :, :] = planes[..., 0, :, :] - noise
+    planes[..., VALUES + OVERVIEW, :, :] = np.isfinite(planes[..., OVERVIEW, :, :])
+    return planes
 
 
 def zoom(points: int, enough: int) -> int:
@@ -98,7 +112,7 @@ def zoom(points: int, enough: int) -> int:
 
 
 def enlarged(planes: Array, by: int) -> Array:
-    """Channels (..., 6, y, x) between the points, by cubic splines: (..., 6, y * by, x * by), the points every `by`.
+    """Channels (..., 8, y, x) between the points, by cubic splines: (..., 8, y * by, x * by), the points every `by`.
 
     What is not known has its nearest neighbour's value while splines are laid, and is unknown afterwards.
     """

@@ -42,6 +42,9 @@ class FieldContract:
     """Slices before and after the one to be denoised whose two means the net sees beside it; 0: none."""
     enough: int = 0
     """Points along a side; grids with fewer are interpolated, since signal from point to point looks like noise."""
+    overview: int = 0
+    """Points along a side that are averaged to one in an overview of a slice without neighbours, whose noise the net
+    sees beside the slice: blotches larger than a window; 0: none."""
     units: str = ""
     """Of the data it was trained on; empty: any."""
     dims: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae import context, field_noise, field_synthesis
+from geoae import context, field_noise, field_synthesis, overview
 from geoae.errors import InputError
 from geoae.recipe_fields import FieldMix, FieldWindow
 from geoae.scaling import FieldScaler
@@ -18,6 +18,8 @@ from geoae.scaling import FieldScaler
 Array = NDArray[np.floating[Any]]
 Generator = np.random.Generator
 Cut = Callable[[Array], Array]
+CUTS = 4
+"""Windows that are cut out of one wide field: drawing one takes longer than all else."""
 
 
 class FieldExample(NamedTuple):
@@ -38,6 +40,8 @@ class FieldMixer:
     seed: int
     noise: list[Array] = field(default_factory=list)
     """Recorded noise (time, y, x)."""
+    noise_of: Callable[[Array], Array] | None = None
+    """Noise (batch, 1, y, x) that a model finds in channels (batch, 8, y, x): what overviews of wide fields show."""
     scaler: FieldScaler = field(default_factory=lambda: FieldScaler(axes=2, channels=context.VALUES))
 
     def __post_init__(self) -> None:
@@ -51,12 +55,18 @@ class FieldMixer:
             )
         share = np.array([float(np.isfinite(x).sum()) ** 0.5 for x in self.fields])
         self._share = share / max(share.sum(), 1)
+        self._wide: tuple[int, Array, Array, Array] | None = None
 
     def __getitem__(self, index: int) -> FieldExample:
         rng = np.random.default_rng((self.seed, index))
+        group = index // CUTS
+        if self.mix.wide and np.random.default_rng((self.seed, group, 0)).random() < self.mix.wide:
+            return self._example(*self._cut(group, rng))
         make = {"clean": self._clean, "members": self._members, "blind-spot": self._blind}[self.mix.target]
         noisy, at, target, counts = make(rng)
-        stack = context.channels(noisy, at, self.window.near, self.window.far)
+        return self._example(context.channels(noisy, at, self.window.near, self.window.far), target, counts)
+
+    def _example(self, stack: Array, target: Array, counts: NDArray[np.bool_]) -> FieldExample:
         scaled, stats = self.scaler.apply(stack[None])
         gain = stats.gain[0, 0]
         wanted = np.where(counts, (target - stats.offset[0, 0]) / np.where(gain > 0, gain, np.inf), 0.0)
@@ -71,10 +81,17 @@ class FieldMixer:
             others = np.arange(len(signal)) != at
             away = rng.normal() * 10 ** rng.uniform(-1, 1.3) * float(np.nanstd(signal[at]))
             signal[others] = signal[others][:, ::-1, ::-1] * rng.uniform(-2, 2) + away
-        noisy = signal.copy()
+        noisy = self._noisy(signal, at, rng, small)
+        return noisy, at, signal[at], np.isfinite(noisy[at])
+
+    def _noisy(self, signal: Array, at: int, rng: Generator, small: bool) -> Array:
+        """Slices under noise, whose level is in terms of slice `at`, and with gaps."""
+        mix, noisy = self.mix, signal.copy()
         if rng.random() >= (max(mix.noiseless, mix.small_noiseless) if small else mix.noiseless):
             # who has so few points has mostly averaged others, and their noise
-            low, high = np.log10([min(level, mix.small_noise) for level in mix.noise_level] if small else mix.noise_level)
+            low, high = np.log10(
+                [min(level, mix.small_noise) for level in mix.noise_level] if small else mix.noise_level
+            )
             level = 10 ** rng.uniform(low, high) * max(float(np.nanstd(signal[at])), 1e-30)
             noisy += level * (
                 self._recorded if self.noise and rng.random() < mix.recorded_noise else field_noise.noise
@@ -83,7 +100,43 @@ class FieldMixer:
             gone = field_noise.missing(noisy.shape, rng)
             gone[at] &= bool((np.isfinite(noisy[at]) & ~gone[at]).any())
             noisy[gone] = np.nan
-        return noisy, at, signal[at], np.isfinite(noisy[at])
+        return noisy
+
+    def _cut(self, group: int, rng: Generator) -> tuple[Array, Array, NDArray[np.bool_]]:
+        """Channels of a window of a wide field beside its overview, what it should be, and where that counts."""
+        if self._wide is None or self._wide[0] != group:
+            self._wide = (group, *self._widely(np.random.default_rng((self.seed, group, 1))))
+        _, noisy, signal, shown = self._wide
+        n = self.window.train_length
+        # around a point that is there: windows hold something
+        points = np.argwhere(np.isfinite(noisy))
+        middle = points[int(rng.integers(len(points)))]
+        corner = [int(np.clip(k - n // 2, 0, length - n)) for k, length in zip(middle, noisy.shape, strict=True)]
+        here = tuple(slice(k, k + n) for k in corner)
+        planes = context.channels(noisy[None, *here], 0, self.window.near, self.window.far)
+        return context.with_overview(planes, shown[here]), signal[here], np.isfinite(noisy[here])
+
+    def _widely(self, rng: Generator) -> tuple[Array, Array, Array]:
+        """A slice some windows wide under noise, without it, and the noise that its overview shows."""
+        assert self.noise_of is not None
+        by, n, near, far = self.window.overview, self.window.train_length, self.window.near, self.window.far
+        most = n if rng.random() < 0.7 else int(rng.integers(-(-n // by), n + 1))
+        source = (
+            None if rng.random() < self.mix.drawn else self.fields[int(rng.choice(len(self.fields), p=self._share))]
+        )
+        one = None if source is None else source[int(rng.integers(len(source)))]
+        if one is not None and np.isfinite(one).all():
+            signal = self._view(rng)(_stretched(one, by * most, self.mix.largest_zoom, rng)[None])
+        else:
+            signal = field_synthesis.sequence(1, (by * most, by * int(rng.integers(-(-n // by), n + 1))), rng)
+        noisy = self._noisy(signal, 0, rng, small=False)
+        blocks = overview.means(noisy, by)
+        beyond = [(0, 0), *((0, n - length) for length in blocks.shape[1:])]
+        planes = context.channels(np.pad(blocks, beyond, constant_values=np.nan), 0, near, far)
+        shown = self.noise_of(planes[None])[0, 0]
+        for axis, length in enumerate(signal.shape[1:]):
+            shown = overview.between(shown, axis, 0, length, slice(0, length), by, closed=False)
+        return noisy[0], signal[0], shown
 
     def _recorded(self, x: Array, rng: Generator) -> Array:
         """Recorded noise for slices (time, y, x): each from another place and time of one file, unit spread."""
@@ -220,6 +273,18 @@ def _coarse(x: Array, step: int, rng: Generator) -> Array:
     whole = x[:, : x.shape[1] // step * step, : x.shape[2] // step * step]
     means: Array = whole.reshape(len(x), whole.shape[1] // step, step, whole.shape[2] // step, step).mean(axis=(2, 4))
     return means
+
+
+def _stretched(x: Array, n: int, most: float, rng: Generator) -> Array:
+    """A part of n x n points, or fewer, of a slice (y, x) whose points are made up to `most` times denser."""
+    n = min(n, int(most * min(x.shape)))
+    least = max(n / min(x.shape), 1.0)
+    zoom = least * (max(most, least) / least) ** rng.random()
+    size, shift = min(int(np.ceil(n / zoom)) + 1, *x.shape), rng.random(2)
+    corner = [int(rng.integers(0, length - size + 1)) for length in x.shape]
+    part = x[None, corner[0] : corner[0] + size, corner[1] : corner[1] + size].astype(np.float64)
+    wide = _enlarged(_enlarged(part, 1, n, zoom, shift[0]), 2, n, zoom, shift[1])
+    return wide[0]
 
 
 def _enlarged(x: Array, axis: int, n: int, zoom: float, shift: float) -> Array:

@@ -5,15 +5,15 @@ arrays; labels are in `geoae.infer_fields`.
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae import context, infer
+from geoae import context, infer, overview
 from geoae.blocks import choose_chunks
 from geoae.contracts import FieldContract
 from geoae.infer import BATCH
@@ -21,6 +21,8 @@ from geoae.model import Model
 from geoae.windows import Region, WindowGrid, join_region
 
 Array = NDArray[np.floating[Any]]
+FEWEST = 8
+"""Blocks along a side that an overview has at least."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,22 @@ class Frame:
         return context.zoom(min(self.shape[a] for a in self.horizontal), self.contract.enough)
 
     @property
+    def overview(self) -> int:
+        """Points along a side of a block of the overview that slices get; 0: they have neighbours, or are small."""
+        c, small = self.contract, min(self.shape[a] for a in self.horizontal)
+        alone = self.time is None or self.shape[self.time] == 1
+        return c.overview if alone and c.overview and small // c.overview >= max(c.enough, FEWEST) else 0
+
+    @property
+    def blocks(self) -> "Frame":
+        """Where the windows of the overview lie."""
+        by, shape = self.overview, list(self.shape)
+        for axis in self.horizontal:
+            shape[axis] = overview.length(self.shape[axis], by)
+        even = tuple(p and self.shape[a] % by == 0 for a, p in zip(self.horizontal, self.periodic, strict=True))
+        return Frame(tuple(shape), self.horizontal, self.time, (even[0], even[1]), replace(self.contract, overview=0))
+
+    @property
     def grid(self) -> WindowGrid:
         """Windows along the horizontal axes; those that close are longer by a window at either end."""
         c, k = self.contract, self.zoom
@@ -59,6 +77,31 @@ class Frame:
 
     def span(self, axis: int, region: slice) -> slice:
         """What is needed along one axis for a region along it."""
+        touched = self.touched(axis, region)
+        if axis not in self.horizontal or not self.overview:
+            return touched
+        wide = self.averaged(axis, region)
+        return slice(min(touched.start, wide.start), max(touched.stop, wide.stop))
+
+    def seen(self, axis: int, region: slice) -> slice:
+        """Blocks of the overview whose noise a region needs along one axis."""
+        if axis not in self.horizontal:
+            return region
+        ring = self.periodic[self.horizontal.index(axis)]
+        return overview.span(self.touched(axis, region), self.shape[axis], self.overview, ring)
+
+    def averaged(self, axis: int, region: slice) -> slice:
+        """What an overview of these blocks is made of along one axis."""
+        if axis not in self.horizontal:
+            return self.touched(axis, region)
+        blocks, by, n = self.blocks, self.overview, self.shape[axis]
+        wide = blocks.span(axis, self.seen(axis, region))
+        # the last block may be smaller
+        ring = blocks.periodic[self.horizontal.index(axis)]
+        return slice(wide.start * by, wide.stop * by if ring else min(wide.stop * by, n))
+
+    def touched(self, axis: int, region: slice) -> slice:
+        """What the windows that touch a region cover along one axis, and the neighbours in time."""
         if axis == self.time:
             return context.halo(region.start, region.stop, self.shape[axis], self.contract.far)
         if axis not in self.horizontal:
@@ -116,12 +159,16 @@ def region_noise(block: Array, where: Frame, region: Region, model: Model, batch
     Array
         Shape of the region, float64, finite. Windows in which nothing varies have nothing to take away.
     """
+    shown = _shown(block, where, region, model, batch) if where.overview else None
+    inner = _inside([where.touched(axis, r) for axis, r in enumerate(region)], where.spans(region))
     lead = [a for a in range(len(where.shape)) if a != where.time and a not in where.horizontal]
     order = (*lead, *([] if where.time is None else [where.time]), *where.horizontal)
-    ordered = block.transpose(order)
+    ordered = block[inner].transpose(order)
+    shown = None if shown is None else shown.transpose(order)
     noise = np.empty([region[a].stop - region[a].start for a in order])
     if where.time is None:
         ordered, noise_view, first = ordered[..., None, :, :], noise[..., None, :, :], 0
+        shown = None if shown is None else shown[..., None, :, :]
         series = {}
     else:
         origin = where.span(where.time, region[where.time]).start
@@ -135,18 +182,38 @@ def region_noise(block: Array, where: Frame, region: Region, model: Model, batch
     for index in np.ndindex(noise_view.shape[:-3]):
         for start in range(0, noise_view.shape[-3], together):
             stop = min(start + together, noise_view.shape[-3])
-            planes = np.stack([
+            planes: Array = np.stack([
                 context.channels(ordered[index], first + t, where.contract.near, where.contract.far, **series)
                 for t in range(start, stop)
             ])  # fmt: skip
+            if shown is not None:
+                planes = context.with_overview(planes, shown[index][start:stop])
             size = max(batch // (stop - start), 1)
             answer = join_region(lambda _, planes=planes: planes, _Windows(model, where.zoom), grid, part, size)  # type: ignore[misc]
             noise_view[index][start:stop] = answer[:, 0]
     return noise.transpose(np.argsort(order))
 
 
+def _shown(block: Array, where: Frame, region: Region, model: Model, batch: int) -> Array:
+    """Noise that an overview shows, of what the windows that touch a region cover."""
+    spans, by = where.spans(region), where.overview
+    wide = block[_inside([where.averaged(axis, r) for axis, r in enumerate(region)], spans)]
+    means = np.moveaxis(overview.means(np.moveaxis(wide, where.horizontal, (-2, -1)), by), (-2, -1), where.horizontal)
+    seen = tuple(where.seen(axis, r) for axis, r in enumerate(region))
+    found: Array = region_noise(means, where.blocks, seen, model, batch)
+    for axis, ring in zip(where.horizontal, where.periodic, strict=True):
+        points = where.touched(axis, region[axis])
+        found = overview.between(found, axis, seen[axis].start, where.shape[axis], points, by, ring)
+    return found
+
+
+def _inside(part: Sequence[slice], whole: Sequence[slice]) -> Region:
+    """Where a part, in samples of the array, lies in a block that holds `whole`."""
+    return tuple(slice(p.start - w.start, p.stop - w.start) for p, w in zip(part, whole, strict=True))
+
+
 class _Windows:
-    """Noise of windows (batch, slice, 6, y, x), those of several slices in one call of the net."""
+    """Noise of windows (batch, slice, 8, y, x), those of several slices in one call of the net."""
 
     def __init__(self, model: Model, zoom: int) -> None:
         self.model, self.zoom = model, zoom
@@ -179,8 +246,7 @@ def region_signal(
     """
     noise = region_noise(block, where, region, model, batch)
     spans = where.spans(region)
-    inside = tuple(slice(r.start - s.start, r.stop - s.start) for r, s in zip(region, spans, strict=True))
-    x, dtype = np.asarray(block[inside], dtype=np.float64), out_dtype(block.dtype)
+    x, dtype = np.asarray(block[_inside(region, spans)], dtype=np.float64), out_dtype(block.dtype)
     limit = float(np.finfo(dtype).max)
     if dtype.itemsize < 4:  # half precision ends at 65504, and recordings come near it
         with np.errstate(invalid="ignore"):

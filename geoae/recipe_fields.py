@@ -36,6 +36,9 @@ class FieldWindow(Section):
     enough: int = Field(0, ge=0)
     """Grids with fewer points along a side are interpolated, twice or four times, before the net sees them."""
 
+    overview: int = Field(0, ge=0)
+    """Points along a side that are averaged to one in overviews of slices without neighbours; 0: no overviews."""
+
     @model_validator(mode="after")
     def _no_point_left_out(self) -> Self:
         if self.stride > self.length:
@@ -74,6 +77,10 @@ class FieldMix(Section):
     """Without neighbours in time."""
     unrelated: float = Field(0.08, ge=0, le=1)
     """With neighbours that have nothing to do with the slice."""
+    wide: float = Field(0.0, ge=0, le=1)
+    """Cut out of fields up to `window.overview` windows wide, beside what overviews of these show."""
+    overview: str = ""
+    """Shipped model, or the folder of one, that finds the noise of overviews."""
     missing: float = Field(0.45, ge=0, le=1)
     small: float = Field(0.1, ge=0, le=1)
     """Grids smaller than the window, often coarse: of every few points, or of means."""
@@ -115,6 +122,15 @@ class FieldRecipe(AnyRecipe):
             raise ValueError(
                 "field-dae knows the spectra of windows of one size; window.length, train_length and multiple are "
                 f"{w.length}, {w.train_length} and {w.multiple}: make them the same"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_to_look(self) -> Self:
+        if self.mix.wide and not (self.window.overview > 1 and self.mix.overview and self.mix.target == "clean"):
+            raise ValueError(
+                "mix.wide needs window.overview of 2 or more, a model mix.overview, and mix.target clean; they are "
+                f"{self.window.overview}, {self.mix.overview!r} and {self.mix.target}"
             )
         return self
 

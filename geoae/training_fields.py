@@ -12,6 +12,7 @@ from geoae.errors import InputError
 from geoae.field_data import load_slices
 from geoae.field_mixing import FieldMixer
 from geoae.losses import log_error_db, squared_error
+from geoae.model import Model, load
 from geoae.recipe_fields import FieldRecipe
 from geoae.scaling import FieldScaler
 from geoae.training import Answer, Lesson, beginning
@@ -41,7 +42,7 @@ def lesson(recipe: FieldRecipe, data: Path) -> Lesson:
     def contract(provenance: dict[str, Any]) -> FieldContract:
         w = recipe.window
         return FieldContract(recipe.name, recipe.summary, (w.length, w.length), (w.stride, w.stride), w.multiple,
-                             w.near, w.far, w.enough, recipe.units, recipe.dims, provenance)  # fmt: skip
+                             w.near, w.far, w.enough, w.overview, recipe.units, recipe.dims, provenance)  # fmt: skip
 
     scaler = FieldScaler(axes=2, channels=context.VALUES)
     return Lesson(
@@ -56,11 +57,17 @@ def mixers(recipe: FieldRecipe, data: Path) -> tuple[FieldMixer, FieldMixer]:
     held_out = (*named.exclude, *named.validation, *named.noise)
     fields = [x.values for x in load_slices(data, named.files, held_out)] if named.files else []
     noise = [x.values for x in load_slices(data, named.noise)] if named.noise else []
-    training = FieldMixer(fields, recipe.mix, recipe.window, seed, noise)
+    viewer = _noise_of(load(recipe.mix.overview)) if recipe.mix.wide else None
+    training = FieldMixer(fields, recipe.mix, recipe.window, seed, noise, viewer)
     others = [x.values for x in load_slices(data, named.validation)] if named.validation else fields
     if recipe.mix.target == "members" and named.validation and len(others) < 2:
         raise InputError("data.validation names one member; validation across members needs two.")
-    return training, FieldMixer(others, recipe.mix, recipe.window, seed + 1, noise)
+    return training, FieldMixer(others, recipe.mix, recipe.window, seed + 1, noise, viewer)
+
+
+def _noise_of(model: Model) -> Answer:
+    _ = model.field  # is one of fields, or is refused
+    return model.noise
 
 
 def validate(net: Answer, mixer: FieldMixer, n: int, batch: int = 16) -> float:

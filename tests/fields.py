@@ -25,7 +25,10 @@ class Small(torch.nn.Module):
     def __init__(self):
         super().__init__()
         torch.manual_seed(0)
-        self.first, self.second = torch.nn.Conv2d(6, 8, 5, padding=2), torch.nn.Conv2d(8, 1, 5, padding=2)
+        self.first, self.second = (
+            torch.nn.Conv2d(context.CHANNELS, 8, 5, padding=2),
+            torch.nn.Conv2d(8, 1, 5, padding=2),
+        )
 
     def forward(self, x):
         return 0.5 * x[:, :1] + self.second(torch.relu(self.first(x)))

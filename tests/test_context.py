@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geoae import context
+from geoae.context import VALUES
 
 
 def field(n: int, seed: int = 0) -> np.ndarray:
@@ -31,23 +32,32 @@ def test_means_leave_the_slice_out_and_what_is_missing():
     """By hand: three slices, the middle one asked for."""
     x = np.array([[[1.0, np.nan]], [[100.0, 5.0]], [[3.0, np.nan]]])
     out = context.channels(x, 1, 1, 2)
-    np.testing.assert_array_equal(out[:, 0, 0], [100.0, 2.0, 2.0, 1.0, 1.0, 0.5])
-    np.testing.assert_array_equal(out[:, 0, 1], [5.0, np.nan, np.nan, 1.0, 0.0, 0.0])
+    np.testing.assert_array_equal(out[:, 0, 0], [100.0, 2.0, 2.0, np.nan, 1.0, 1.0, 0.5, 0.0])
+    np.testing.assert_array_equal(out[:, 0, 1], [5.0, np.nan, np.nan, np.nan, 1.0, 0.0, 0.0, 0.0])
 
 
 def test_a_slice_alone_has_no_neighbours():
     """No mean, no weight."""
     out = context.channels(np.ones((1, 2, 2)), 0, 2, 16)
-    assert np.isnan(out[1:3]).all()
-    assert (out[4:] == 0).all()
+    assert np.isnan(out[1:VALUES]).all()
+    assert (out[VALUES + 1 :] == 0).all()
+
+
+def test_an_overview_is_the_slice_less_its_noise():
+    """Known where the slice is, and nothing else changes."""
+    x = np.array([[[1.0, np.nan]]])
+    out = context.with_overview(context.channels(x, 0, 2, 16)[None], np.array([[[0.25, 3.0]]]))[0]
+    np.testing.assert_array_equal(out[context.OVERVIEW], [[0.75, np.nan]])
+    np.testing.assert_array_equal(out[VALUES + context.OVERVIEW], [[1.0, 0.0]])
+    np.testing.assert_array_equal(out[[0, 1, 2, 4, 5, 6]], context.channels(x, 0, 2, 16)[[0, 1, 2, 4, 5, 6]])
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
 def test_means_follow_the_scale(scale):
     """Values are multiplied, weights are not."""
     one, other = context.channels(field(5), 2, 1, 2), context.channels(scale * field(5), 2, 1, 2)
-    np.testing.assert_allclose(other[:3], scale * one[:3], rtol=1e-12)
-    np.testing.assert_array_equal(other[3:], one[3:])
+    np.testing.assert_allclose(other[:VALUES], scale * one[:VALUES], rtol=1e-12)
+    np.testing.assert_array_equal(other[VALUES:], one[VALUES:])
 
 
 @settings(max_examples=30)
@@ -55,22 +65,23 @@ def test_means_follow_the_scale(scale):
 def test_finer_points_keep_those_that_are_known(by, seed, gaps):
     """Every second or fourth point is the one that was there; what is unknown stays so, and what is known too."""
     rng = np.random.default_rng(seed)
-    planes = rng.normal(size=(2, 6, 9, 11))
-    planes[:, 3:] = rng.random((2, 3, 9, 11)) >= gaps
-    planes[:, :3][planes[:, 3:] == 0] = np.nan
+    planes = rng.normal(size=(2, 2 * VALUES, 9, 11))
+    planes[:, VALUES:] = rng.random((2, VALUES, 9, 11)) >= gaps
+    planes[:, :VALUES][planes[:, VALUES:] == 0] = np.nan
     fine = context.enlarged(planes, by)
-    assert fine.shape == (2, 6, 9 * by, 11 * by)
+    assert fine.shape == (2, 2 * VALUES, 9 * by, 11 * by)
     np.testing.assert_allclose(fine[..., ::by, ::by], planes, atol=1e-9)
-    np.testing.assert_array_equal(np.isfinite(fine[:, :3]), fine[:, 3:] > 0)
+    np.testing.assert_array_equal(np.isfinite(fine[:, :VALUES]), fine[:, VALUES:] > 0)
 
 
 def test_finer_points_lie_on_the_curve():
     """Of a smooth field they are those of the field; where nothing is known nothing is made up."""
     y, x = (np.arange(n) for n in (12, 14))
     smooth = np.sin(y / 5)[:, None] * np.cos(x / 4)
-    planes = np.stack([smooth, smooth, np.full_like(smooth, np.nan), *np.ones((2, 12, 14)), np.zeros((12, 14))])
+    nothing = np.full_like(smooth, np.nan)
+    planes = np.stack([smooth, smooth, nothing, nothing, *np.ones((2, 12, 14)), *np.zeros((2, 12, 14))])
     fine = context.enlarged(planes, 4)
     expected = np.sin(np.arange(45) / 20)[:, None] * np.cos(np.arange(53) / 16)
     np.testing.assert_allclose(fine[0, :45, :53], expected, atol=2e-3)
     assert np.isnan(fine[2]).all()
-    assert (fine[5] == 0).all()
+    assert (fine[6:] == 0).all()

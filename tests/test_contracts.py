@@ -8,13 +8,14 @@ import pytest
 
 from geoae import context, contracts, nets
 from geoae import model as models
+from geoae.context import VALUES
 from geoae.contracts import CodeContract, Contract, FieldContract, PriorContract
 from geoae.errors import InputError, ModelFileError
 from geoae.model import Model
 from geoae.scaling import FieldScaler, Scaler
 from geoae.transforms import Transform
 
-FIELD = FieldContract("f", "for tests", (32, 32), (24, 24), 8, 1, 3, 20, "K", ("lat", "lon"))
+FIELD = FieldContract("f", "for tests", (32, 32), (24, 24), 8, 1, 3, 20, 4, "K", ("lat", "lon"))
 RECORD = Contract("r", "for tests", 100.0, (8.0, 1000.0), 256, 192, 8)
 CODES = CodeContract("c", "for tests", (16,), (16,), 4)
 PRIOR = PriorContract("p", "for tests", (16,), 4, "km/s", ("z",))
@@ -87,7 +88,7 @@ def test_every_key_of_a_contract_has_a_type():
 
 def field(seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    x = rng.normal(3, 2, size=(4, 6, 8, 9))
+    x = rng.normal(3, 2, size=(4, 2 * VALUES, 8, 9))
     x[rng.random(x.shape) < 0.2] = np.nan
     return x
 
@@ -96,13 +97,13 @@ def field(seed: int = 0) -> np.ndarray:
 def test_field_scaling_is_undone(scale):
     """The first channel has zero mean and unit spread; weights stay; undo gives the values back."""
     x = field()
-    x[:, :3] *= scale
-    scaler = FieldScaler(axes=2, channels=3)
+    x[:, :VALUES] *= scale
+    scaler = FieldScaler(axes=2, channels=VALUES)
     scaled, stats = scaler.apply(x)
     own = np.where(np.isfinite(x[:, 0]), scaled[:, 0], np.nan)
     np.testing.assert_allclose(np.nanmean(own, (1, 2)), 0, atol=1e-6)
     np.testing.assert_allclose(np.nanstd(own, (1, 2)), 1, atol=1e-5)
-    np.testing.assert_array_equal(scaled[:, 3:], x[:, 3:].astype(np.float32))
+    np.testing.assert_array_equal(scaled[:, VALUES:], x[:, VALUES:].astype(np.float32))
     back = scaler.undo(scaled[:, :1], stats)
     valid = np.isfinite(x[:, :1])
     np.testing.assert_allclose(back[valid], x[:, :1][valid], rtol=1e-5, atol=1e-5 * scale)

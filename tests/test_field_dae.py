@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from geoae import nets
+from geoae.context import CHANNELS, OVERVIEW, VALUES
 from geoae.nets.field_dae import MASKS, _parts
-from geoae.nets.spectral import NODES, SpectralFilter, _basis
+from geoae.nets.spectral import NODES, Agreement, SpectralFilter, _basis, cosines, planes
 from geoae.nets.starlet import WHITE, filled, lines, starlet
 
 SMALL = {"width": 8, "middle": 8, "deep": 8, "blocks": 1}
@@ -17,14 +18,15 @@ def net(tail: float = 0.1) -> nn.Module:
     torch.manual_seed(0)
     made = nets.build("field-dae", SMALL).eval()
     nn.init.normal_(made.tail.weight, std=tail)
-    nn.init.normal_(made.filter.guess[2].weight, std=tail)
+    for guess in (made.filter.guess, made.agreement.guess):
+        nn.init.normal_(guess[2].weight, std=tail)
     return made
 
 
 def stack(y: int = 32, x: int = 40, seed: int = 0) -> torch.Tensor:
     """Scaled planes with gaps: values are 0 where their weight is 0."""
     torch.manual_seed(seed)
-    values, weights = torch.randn(2, 3, y, x), (torch.rand(2, 3, y, x) > 0.3).float()
+    values, weights = torch.randn(2, VALUES, y, x), (torch.rand(2, VALUES, y, x) > 0.3).float()
     return torch.cat([values * weights, weights], 1)
 
 
@@ -41,18 +43,18 @@ def test_without_masks_and_corrections_the_slice_comes_back():
     """Everything that is taken away goes through the last layer."""
     made, x = nets.build("field-dae", SMALL), stack()
     nn.init.constant_(made.tail.bias[: 4 * MASKS], -40)
-    parts = _parts(x, made.filter)
-    taken = torch.cat([parts.stopped, parts.own, parts.far, parts.stripes], 1).sum(1, keepdim=True)
+    parts = _parts(x, made.filter, made.agreement)
+    taken = torch.cat([parts.stopped, parts.own, parts.far, parts.stripes, parts.shown], 1).sum(1, keepdim=True)
     torch.testing.assert_close(made(x), x[:, :1] + 0.05 * taken, rtol=0, atol=1e-5)
 
 
 def test_all_masks_leave_the_smoothest_part():
     """What the filter stops, bands and rest of a slice without gaps and neighbours sum up to it."""
-    made, x = nets.build("field-dae", SMALL), torch.zeros(1, 6, 64, 64)
-    x[:, 0], x[:, 3] = torch.randn(64, 64, generator=torch.Generator().manual_seed(0)), 1
+    made, x = nets.build("field-dae", SMALL), torch.zeros(1, CHANNELS, 64, 64)
+    x[:, 0], x[:, VALUES] = torch.randn(64, 64, generator=torch.Generator().manual_seed(0)), 1
     with torch.no_grad():
         made.tail.bias[: 4 * MASKS] = 40
-        made.tail.bias[4 * (MASKS - 2) : 4 * MASKS] = -40  # stripes
+        made.tail.bias[4 * (MASKS - 3) : 4 * (MASKS - 1)] = -40  # stripes
         left = made(x)
     assert left.std() < 0.08
     assert left.mean() == pytest.approx(float(x[:, 0].mean()), abs=0.05)
@@ -63,8 +65,8 @@ def test_untrained_it_filters_white_noise():
     draw = torch.Generator().manual_seed(3)
     t = torch.linspace(-1, 1, 64)
     surface = torch.cos(3 * t)[:, None] * torch.sin(4 * t + 1) * 3
-    x = torch.zeros(1, 6, 64, 64)
-    x[:, 0], x[:, 3] = surface + 0.3 * torch.randn(64, 64, generator=draw), 1
+    x = torch.zeros(1, CHANNELS, 64, 64)
+    x[:, 0], x[:, VALUES] = surface + 0.3 * torch.randn(64, 64, generator=draw), 1
     with torch.no_grad():
         out = nets.build("field-dae", SMALL)(x)
     assert (out[0, 0] - surface).std() < 0.15
@@ -77,12 +79,12 @@ def test_windows_of_a_batch_do_not_know_of_each_other():
         torch.testing.assert_close(made(x)[1:], made(x[1:]), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("plane", range(6))
+@pytest.mark.parametrize("plane", range(CHANNELS))
 def test_every_plane_is_looked_at(plane):
     """Changing one changes the answer."""
     made, x = net(), stack()
     changed = x.clone()
-    changed[:, plane] += 0.5 if plane < 3 else 0.25
+    changed[:, plane] += 0.5 if plane < VALUES else 0.25
     with torch.no_grad():
         assert (made(changed) - made(x) - (changed - x)[:, :1]).abs().max() > 1e-5
 
@@ -99,7 +101,7 @@ def test_blank_windows_and_faint_noise_are_finite():
     made, x = net(), stack()
     with torch.no_grad():
         for scale in (0.0, 1e-8, 1e5):
-            assert made(torch.cat([scale * x[:, :3], x[:, 3:]], 1)).isfinite().all()
+            assert made(torch.cat([scale * x[:, :VALUES], x[:, VALUES:]], 1)).isfinite().all()
         assert made(torch.zeros_like(x)).isfinite().all()
 
 
@@ -125,6 +127,35 @@ def test_a_filter_whose_gains_are_one_changes_nothing_and_the_mean_always_stays(
         kept = made(x, level, numbers).kept
     torch.testing.assert_close(kept.mean((-1, -2)), x.mean((-1, -2)), rtol=0, atol=1e-4)
     assert kept.std() < 0.1 * x.std()
+
+
+def test_planes_of_cosines_are_the_planes():
+    """There and back."""
+    x = torch.randn(2, 1, 24, 40, generator=torch.Generator().manual_seed(5))
+    torch.testing.assert_close(planes(cosines(x)[0]), x, rtol=0, atol=1e-5)
+
+
+def test_an_overview_that_shows_no_noise_changes_nothing():
+    """One that equals the slice, and none at all, beside windows that have one."""
+    made, x = net(), stack()
+    x[:, VALUES:] = 1
+    x[0, OVERVIEW], x[0, VALUES + OVERVIEW] = 0, 0
+    with torch.no_grad():
+        alone = made(x[:1])
+        torch.testing.assert_close(made(x)[:1], alone, rtol=1e-5, atol=1e-6)
+        shown = _parts(torch.cat([x[:, :OVERVIEW], x[:, :1], x[:, VALUES:]], 1), made.filter, made.agreement).shown
+    assert not shown.any()
+
+
+def test_what_an_overview_shows_is_taken_by_the_gains():
+    """All of it where these are one, nothing where they are zero."""
+    draw = torch.Generator().manual_seed(6)
+    shown, x = torch.randn(2, 1, 32, 40, generator=draw), torch.randn(2, 1, 32, 40, generator=draw)
+    judge, made, level, numbers = SpectralFilter(3), Agreement(3), torch.ones(2, 1, 1, 1), torch.zeros(2, 3)
+    with torch.no_grad():
+        for bias, part in ((40.0, 1.0), (-40.0, 0.0)):
+            made.guess[2].bias.fill_(bias)
+            torch.testing.assert_close(made(shown, x, level, numbers, judge), part * shown, rtol=0, atol=1e-4)
 
 
 def test_gaps_are_filled_from_what_surrounds_them():

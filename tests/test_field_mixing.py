@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from geoae import context
 from geoae.errors import InputError, RecipeError
 from geoae.field_mixing import FieldMixer, _thinned
 from geoae.recipe import load_recipe
@@ -39,7 +40,7 @@ def test_windows_follow_from_their_number(target):
         for a, b in zip(window, again[index], strict=True):
             np.testing.assert_array_equal(a, b)
         assert not np.array_equal(window.shown, other[index].shown)
-        assert window.shown.shape == (6, 32, 32)
+        assert window.shown.shape == (context.CHANNELS, 32, 32)
         assert window.target.shape == window.counts.shape == (1, 32, 32)
         assert window.shown.dtype == window.target.dtype == np.float32
         assert np.isfinite(window.shown).all()
@@ -63,6 +64,39 @@ def test_noise_has_the_level_that_was_asked_for():
         shown, target, counts = loud[index]
         ratio.append((shown[:1] - target)[counts].std() / target[counts].std())
     assert np.median(ratio) == pytest.approx(0.5, rel=0.15)
+
+
+def wide_mixer(seed: int = 0, drawn: float = 1.0, **mix: object) -> FieldMixer:
+    """Windows of wide fields whose overviews show a tenth of what these hold."""
+    window = FieldWindow(length=32, stride=24, train_length=32, near=1, far=3, overview=2)
+    settings = FieldMix(wide=1.0, overview="grid", drawn=drawn, **mix)
+    return FieldMixer(archive(), settings, window, seed, noise_of=lambda x: 0.1 * np.nan_to_num(x[:, :1]))
+
+
+@pytest.mark.parametrize("drawn", [0.0, 1.0])
+def test_windows_of_wide_fields_follow_from_their_number(drawn):
+    """Whatever was asked for before; they have an overview where the slice is, and no neighbours."""
+    one, again = wide_mixer(drawn=drawn), wide_mixer(drawn=drawn)
+    for index in (9, 0, 3, 1):
+        window = one[index]
+        for a, b in zip(window, again[index], strict=True):
+            np.testing.assert_array_equal(a, b)
+        assert np.isfinite(window.shown).all()
+        own, near, far, overview = window.shown[context.VALUES :]
+        np.testing.assert_array_equal(own, overview)
+        assert own.any()
+        assert not near.any()
+        assert not far.any()
+
+
+def test_an_overview_shows_what_its_model_found():
+    """Of a field without noise and gaps, a tenth of the means of its blocks."""
+    shown = [wide_mixer(missing=0, noiseless=1)[k].shown for k in range(8)]
+    for own, _, _, seen, *_ in shown:
+        taken = (own - seen).reshape(16, 2, 16, 2).mean((1, 3))[2:-2, 2:-2]
+        means = own.reshape(16, 2, 16, 2).mean((1, 3))[2:-2, 2:-2]
+        # the mean of a window, a constant, was removed from `own` alone
+        assert np.corrcoef(taken.ravel(), means.ravel())[0, 1] > 0.9
 
 
 def test_small_grids_are_parts_of_a_window():
@@ -103,7 +137,7 @@ def test_gaps_and_land_do_not_count():
     lost = 0
     for index in range(20):
         shown, _, counts = gappy[index]
-        np.testing.assert_array_equal(counts[0], shown[3] == 1)
+        np.testing.assert_array_equal(counts[0], shown[context.VALUES] == 1)
         assert (shown[0][~counts[0]] == 0).all()
         lost += (~counts).sum()
     assert lost > 1000

@@ -1,8 +1,8 @@
 """The denoiser of gridded fields: a filter for the window's spectrum, then a U-Net that says where else noise is.
 
 It sees a slice beside the means of its neighbours in time, and is blind: the noise level is measured inside. What it
-takes away are what a filter stops, shares of the bands of what that lets through (Starck & Murtagh, 2006), so smooth
-fields stay smooth, and a correction.
+takes away are the noise that an overview shows, as far as the window agrees, what a filter stops, shares of the bands
+of what that lets through (Starck & Murtagh, 2006), so smooth fields stay smooth, and a correction.
 Residual U-Net after Zhang et al. (2021, arXiv:2008.13751); pixel shuffling after Zhang et al. (2018, FFDNet,
 arXiv:1710.04026).
 """
@@ -15,13 +15,14 @@ import torch.nn.functional as F  # noqa: N812 - the name every torch user knows
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from geoae.nets.spectral import NODES, SpectralFilter, by_row
+from geoae.context import CHANNELS, OVERVIEW, VALUES
+from geoae.nets.spectral import NODES, Agreement, SpectralFilter, by_row
 from geoae.nets.starlet import WHITE, Planes, filled, lines, spread, starlet
 
 BANDS = len(WHITE)
-MASKS = 2 * BANDS + 4
+MASKS = 2 * BANDS + 5
 """Of what the filter stops of what the slice has and the far mean has not; of the bands and the rest of what it lets
-through; of the bands of the far mean; of stripes in two directions."""
+through; of the bands of the far mean; of stripes in two directions; of what an overview shows."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class FieldDAEConfig:
 
 
 class FieldDAE(nn.Module):
-    """(batch, 6, y, x) as `geoae.context.channels` makes them, scaled -> (batch, 1, y, x); y and x multiples of 8."""
+    """(batch, 8, y, x) as `geoae.context.channels` makes them, scaled -> (batch, 1, y, x); y and x multiples of 8."""
 
     Config = FieldDAEConfig
 
@@ -44,6 +45,7 @@ class FieldDAE(nn.Module):
         self.config = config
         w, m, d = config.width, config.middle, config.deep
         self.filter = SpectralFilter(_KNOWN)
+        self.agreement = Agreement(_KNOWN)
         self.head = nn.Conv2d(4 * _PLANES, w, 3, padding=1)
         self.spectrum = nn.Sequential(nn.Linear(_NUMBERS, 64), nn.ReLU(), nn.Linear(64, w + m + d))
         self.blocks = nn.ModuleDict({
@@ -60,13 +62,14 @@ class FieldDAE(nn.Module):
         self.tail = nn.Conv2d(w, 4 * (MASKS + 2), 3, padding=1)
         nn.init.zeros_(self.tail.weight)
         nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]
-        with torch.no_grad():  # in the beginning the filter alone decides
+        with torch.no_grad():  # in the beginning the filter decides alone, after the overview
             self.tail.bias[: 4 * MASKS] = -3.0  # type: ignore[index]
-            self.tail.bias[:4] = 3.0  # type: ignore[index]
+            for mask in (0, MASKS - 1):
+                self.tail.bias[4 * mask : 4 * mask + 4] = 3.0  # type: ignore[index]
 
     def forward(self, x: Planes) -> Planes:
         """The slice, which is the first plane, without its noise."""
-        parts = _parts(x, self.filter)
+        parts = _parts(x, self.filter, self.agreement)
         c = self.config
         shifts = by_row(self.spectrum, _numbers(x, parts))[..., None, None].split([c.width, c.middle, c.deep], 1)
         half = self.blocks["down"](self.head(F.pixel_unshuffle(_planes(x, parts), 2)) + shifts[0])
@@ -77,7 +80,7 @@ class FieldDAE(nn.Module):
         # faint and coarse corrections have a way out each: in units of the noise level, and of the field's spread
         fine, coarse = answer[:, MASKS : MASKS + 1], answer[:, MASKS + 1 :]
         # a little beyond 0 and 1, so that all and nothing are within reach
-        noise = torch.cat([parts.stopped, parts.own, parts.far, parts.stripes], 1)
+        noise = torch.cat([parts.stopped, parts.own, parts.far, parts.stripes, parts.shown], 1)
         shares = (1.1 * answer[:, :MASKS].sigmoid() - 0.05) * noise
         return x[:, :1] - shares.sum(1, keepdim=True) - parts.level * fine - coarse
 
@@ -85,6 +88,8 @@ class FieldDAE(nn.Module):
 class _Parts(NamedTuple):
     stopped: Planes
     """What the filter takes from the slice less the far mean; the only part through which the filter learns."""
+    shown: Planes
+    """What is taken from the slice before, because an overview shows it."""
     own: Planes
     """Bands of what it lets through, and their rest; bands of the slice where there is no far mean."""
     far: Planes
@@ -97,17 +102,17 @@ class _Parts(NamedTuple):
     """The spectrum that the filter saw."""
 
 
-_KNOWN = 2 + 3
-"""Numbers beside the spectrum: noise levels, and how well the slice and the means are known."""
-_PLANES = 3 + 3 + 1 + (BANDS + 1) + BANDS + 2 + 1 + 2
-_NUMBERS = (BANDS + 1) + BANDS + 2 + _KNOWN + NODES
+_KNOWN = 2 + VALUES
+"""Numbers beside the spectrum: noise levels, and how well the slice, the means and the overview are known."""
+_PLANES = CHANNELS - 1 + 1 + (BANDS + 1) + BANDS + 2 + 1 + 1 + 2
+_NUMBERS = (BANDS + 1) + BANDS + 2 + 1 + _KNOWN + NODES
 
 
-def _parts(x: Planes, band_pass: SpectralFilter) -> _Parts:
+def _parts(x: Planes, band_pass: SpectralFilter, agreement: Agreement) -> _Parts:
     with torch.no_grad():
         x = x.float()
-        there = (x[:, 3:] > 0).to(x.dtype)
-        own, known = there[:, :1], there[:, 2:3]
+        there = (x[:, VALUES:] > 0).to(x.dtype)
+        own, known, seen = there[:, :1], there[:, 2:3], there[:, OVERVIEW:]
         # beside a gap of the far mean its surroundings stand for it
         wide, mass = filled(x[:, 2:3], known)
         far = wide * (mass > 0)
@@ -116,16 +121,22 @@ def _parts(x: Planes, band_pass: SpectralFilter) -> _Parts:
         first = slice_ - spread(slice_, own, 1)[0]
         level, far_level = _level(first, own), _level(far_bands[:, :1], known)
         numbers = torch.cat([level.flatten(1).log10(), far_level.flatten(1).log10(), _known(x)], 1)
+    shown = torch.zeros_like(slice_)
+    if bool(seen.any()):
+        shown, _ = filled((x[:, :1] - x[:, OVERVIEW : OVERVIEW + 1]) * seen, seen)
+        shown = agreement(shown, slice_, level, numbers, band_pass)
+        slice_ = slice_ - shown
     kept, waves = band_pass(slice_, level, numbers)
     with torch.no_grad():
         bands, rest = starlet(kept, own)
         bands = torch.cat([bands, rest * (mass > 0)], 1)  # without a far mean the rest is the field itself
         stripes = lines(kept, own)
-    return _Parts((slice_ - kept) * own, bands, far_bands * own, stripes, level, far_level, waves.detach())
+    stopped = (slice_ - kept) * own
+    return _Parts(stopped, shown * own, bands, far_bands * own, stripes, level, far_level, waves.detach())
 
 
-def _known(x: Planes) -> Float[Tensor, "batch 3"]:
-    return x[:, 3:].float().mean((-1, -2))
+def _known(x: Planes) -> Float[Tensor, "batch value"]:
+    return x[:, VALUES:].float().mean((-1, -2))
 
 
 def _level(detail: Planes, there: Planes) -> Tensor:
@@ -138,25 +149,26 @@ def _level(detail: Planes, there: Planes) -> Tensor:
 def _planes(x: Planes, parts: _Parts) -> Planes:
     """What the U-Net computes with: the input, and all its parts in units of the noise that they would have."""
     x = x.float()
-    there = (x[:, 3:] > 0).to(x.dtype)
+    there = (x[:, VALUES:] > 0).to(x.dtype)
     white = torch.tensor(WHITE, device=x.device)[:, None, None]
     own = parts.own / (torch.cat([white, white[-1:]]) * parts.level)
     other = (x[:, :1] - x[:, 1:2]) * there[:, :1] * there[:, 1:2]
     fine = [
         parts.stopped / parts.level, own, parts.far / (white * parts.far_level), parts.stripes / (0.2 * parts.level),
-        other / parts.level,
+        other / parts.level, parts.shown / parts.level,
     ]  # fmt: skip
     scaled = torch.cat(fine, 1).asinh() * there[:, :1]  # linear for noise, a logarithm for signal
     levels = [(one.log10() / 2).expand_as(x[:, :1]) for one in (parts.level, parts.far_level)]
-    return torch.cat([x[:, :3].clamp(-20, 20) * there, x[:, 3:], scaled, *levels], 1)
+    values = torch.cat([x[:, :1] - parts.shown, x[:, 1:OVERVIEW]], 1).clamp(-20, 20) * there[:, :OVERVIEW]
+    return torch.cat([values, x[:, VALUES:], scaled, *levels], 1)
 
 
 @torch.no_grad()
 def _numbers(x: Planes, parts: _Parts) -> Float[Tensor, "batch number"]:
     """The spectrum of the window, which tells red noise from a rough field: how strong each part is, and known."""
-    there = (x[:, 3:4] > 0).float()
+    there = (x[:, VALUES : VALUES + 1] > 0).float()
     count = there.sum((-1, -2)).clamp(min=1)
-    planes = torch.cat([parts.own, parts.far, parts.stripes], 1).float() * there
+    planes = torch.cat([parts.own, parts.far, parts.stripes, parts.shown], 1).float() * there
     power = planes.square().sum((-1, -2)) / count
     levels = torch.cat([parts.level, parts.far_level], 1).flatten(1)
     return torch.cat([0.5 * (power + 1e-10).log10(), levels.log10(), _known(x), parts.waves], 1)

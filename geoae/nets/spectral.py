@@ -45,17 +45,65 @@ class SpectralFilter(nn.Module):
     def forward(self, x: Planes, level: Tensor, numbers: Float[Tensor, "batch number"]) -> Filtered:
         """`level` (batch, 1, 1, 1) is the noise level seen in fine detail; `numbers` is what else may tell."""
         with torch.autocast(x.device.type, enabled=False):
-            rows, columns, weights = (torch.from_numpy(m).to(x.device) for m in _basis(*x.shape[-2:]))
-            waves = rows @ x.float() @ columns.T
-            power = _product(waves.square().flatten(1), weights) / weights.sum(0).clamp(min=1e-3)
-            spectrum = 0.5 * (power + 1e-10).log10()
-            above = spectrum - level.flatten(1).log10()
-            logits = self.slope * (above - self.threshold) + by_row(self.guess, torch.cat([spectrum, numbers], 1))
-            gains = _product(1.1 * logits.sigmoid() - 0.05, weights.T)
-            gains = gains.view(-1, 1, *x.shape[-2:])
-            kept = rows.T @ (gains * waves) @ columns
+            waves, weights = cosines(x)
+            spectrum = _spectrum(waves, weights)
+            gains = _product(self.gains(spectrum, level, numbers), weights.T).view_as(waves)
             # the mean is not noise
-            return Filtered(kept + (1 - gains[..., :1, :1]) * x.float().mean((-1, -2), keepdim=True), spectrum)
+            kept = planes(gains * waves) + (1 - gains[..., :1, :1]) * x.float().mean((-1, -2), keepdim=True)
+            return Filtered(kept, spectrum)
+
+    def gains(self, spectrum: Tensor, level: Tensor, numbers: Tensor) -> Float[Tensor, "batch node"]:
+        """What is let through at each node."""
+        above = spectrum - level.flatten(1).log10()
+        logits = self.slope * (above - self.threshold) + by_row(self.guess, torch.cat([spectrum, numbers], 1))
+        return 1.1 * logits.sigmoid() - 0.05
+
+
+class Agreement(nn.Module):
+    """How much of the noise that an overview shows (batch, 1, y, x) is noise, by what the window itself shows.
+
+    An overview cannot tell fine signal from noise, and what it takes for noise may be signal; where its waves are short
+    enough for the window to judge, the filter of the window stops the same waves, or does not.
+    """
+
+    def __init__(self, numbers: int, hidden: int = 96):
+        super().__init__()
+        self.guess = nn.Sequential(nn.Linear(3 * NODES + numbers, hidden), nn.ReLU(), nn.Linear(hidden, NODES))
+        nn.init.zeros_(self.guess[2].weight)  # type: ignore[arg-type]
+        nn.init.constant_(self.guess[2].bias, 1.0)  # type: ignore[arg-type]
+
+    def forward(
+        self, shown: Planes, x: Planes, level: Tensor, numbers: Float[Tensor, "batch number"], judge: SpectralFilter
+    ) -> Planes:
+        """The part of `shown` to be taken from `x`, whose filter is `judge`."""
+        with torch.autocast(x.device.type, enabled=False):
+            (own, weights), (seen, _) = cosines(x), cosines(shown)
+            with torch.no_grad():
+                spectrum = _spectrum(own, weights)
+                stopped = (1 - _product(judge.gains(spectrum, level, numbers), weights.T)).view_as(own) * own
+                share = [_product(part.flatten(1), weights) for part in (stopped * seen, seen.square())]
+                agreed = (share[0] / share[1].clamp(min=1e-12)).clamp(-2, 2)
+                told = torch.cat([spectrum, _spectrum(seen, weights).clamp(min=-4), agreed, numbers], 1)
+            gains = _product(by_row(self.guess, told).sigmoid(), weights.T).view_as(seen)
+            return planes(gains * seen)
+
+
+def cosines(x: Planes) -> tuple[Planes, Float[Tensor, "wave node"]]:
+    """The cosine transform of planes; and the shares of its waves in the nodes."""
+    rows, columns, weights = (torch.from_numpy(m).to(x.device) for m in _basis(*x.shape[-2:]))
+    return rows @ x.float() @ columns.T, weights
+
+
+def planes(waves: Planes) -> Planes:
+    """Undoes `cosines`."""
+    rows, columns, _ = (torch.from_numpy(m).to(waves.device) for m in _basis(*waves.shape[-2:]))
+    return rows.T @ waves @ columns
+
+
+def _spectrum(waves: Planes, weights: Float[Tensor, "wave node"]) -> Float[Tensor, "batch node"]:
+    """Half the decadic logarithm of power at each node."""
+    power = _product(waves.square().flatten(1), weights) / weights.sum(0).clamp(min=1e-3)
+    return 0.5 * (power + 1e-10).log10()
 
 
 def by_row(layers: nn.Sequential, x: Float[Tensor, "batch number"]) -> Float[Tensor, "batch answer"]:

@@ -66,18 +66,40 @@ def test_any_chunks_give_the_same_samples(sizes, closes, data):
 @few
 @given(
     sizes=SIZES, closes=st.tuples(st.booleans(), st.booleans()), batch=st.integers(1, 20), far=st.integers(0, 4),
-    enough=st.sampled_from([0, 0, 30, 60]), data=st.data(),
+    enough=st.sampled_from([0, 0, 30, 60]), overview=st.sampled_from([0, 2, 3]), data=st.data(),
 )  # fmt: skip
-def test_any_region_is_that_of_the_whole(sizes, closes, batch, far, enough, data):
+def test_any_region_is_that_of_the_whole(sizes, closes, batch, far, enough, overview, data):
     """Noise of a region, from the samples that it says it needs and no others, is that of the whole field there."""
     x = fields.field(*sizes, gaps=0.1).values
-    model = fields.tiny_model(far=far, near=min(far, 1), enough=enough)
+    model = fields.tiny_model(far=far, near=min(far, 1), enough=enough, overview=overview)
     where = Frame(x.shape, (1, 2), 0 if far else None, closes, model.field)
     whole = tuple(slice(0, n) for n in x.shape)
     part = tuple(slice(*sorted(data.draw(st.sets(st.integers(0, n), min_size=2, max_size=2)))) for n in x.shape)
     expected = region_noise(take(x, where.spans(whole)), where, whole, model)[part]
     found = region_noise(take(x, where.spans(part)), where, part, model, batch)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * float(np.nanstd(x)))
+
+
+@few
+@given(
+    sizes=st.tuples(st.just(1), st.integers(60, 170), st.integers(120, 250)),
+    closes=st.tuples(st.just(False), st.booleans()), overview=st.sampled_from([2, 3]), data=st.data(),
+)  # fmt: skip
+def test_a_region_of_a_large_slice_needs_its_surroundings_alone(sizes, closes, overview, data):
+    """With an overview, too, a region is that of the whole slice, though it reads a part of a slice that is large."""
+    x = fields.field(*sizes, gaps=0.1).values[0]
+    model = fields.tiny_model(window=(16, 16), stride=(12, 12), overview=overview)
+    where = Frame(x.shape, (0, 1), None, closes, model.field)
+    assert where.overview == overview
+    whole, part = (
+        tuple(slice(0, n) for n in x.shape),
+        tuple(slice(a, a + 20) for a in (data.draw(st.integers(0, n - 20)) for n in x.shape)),
+    )
+    expected = region_noise(take(x, where.spans(whole)), where, whole, model)[part]
+    found = region_noise(take(x, where.spans(part)), where, part, model)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * float(np.nanstd(x)))
+    if not closes[1] and x.shape[1] > 200:
+        assert where.spans(part)[1] != slice(0, x.shape[1])
 
 
 @few

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[2] / "geoae"
 LEVELS = [
     {"nets", "losses", "windows", "scaling", "resample", "corrupt", "synthetic", "metrics", "baselines", "recipe",
      "errors", "timeaxis", "libmseed", "axes", "cf", "adapter", "blocks", "provenance", "runs", "_version",
-     "contracts", "context", "recipe_fields", "recipe_codes", "field_noise", "field_synthesis",
+     "contracts", "context", "overview", "recipe_fields", "recipe_codes", "field_noise", "field_synthesis",
      "transforms", "losses_vae", "recipe_priors", "prior_data", "settings"},
     {"model", "readers", "writers", "catalog", "ledger", "checkpoint", "devices"},
     {"cluster", "coding", "evaluation", "field_data", "field_mixing", "field_windows", "infer", "infer_codes",

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from geoae import nets
+from geoae.context import CHANNELS
 from geoae.errors import InputError, UnknownNameError
 from geoae.recipe import load_recipe
 
@@ -40,7 +41,7 @@ def of_record(recipe):
 
 def of_field(recipe):
     w = recipe.window
-    return [((6, n, n), (1, n, n)) for n in (w.train_length, w.multiple)]
+    return [((CHANNELS, n, n), (1, n, n)) for n in (w.train_length, w.multiple)]
 
 
 def of_codes(recipe):

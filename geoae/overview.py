@@ -1,0 +1,77 @@
+"""An overview of a large slice: means of blocks of points, whose noise is what windows are too small to see.
+
+Blocks count from the first point of the whole array, so every division of it gives the same overview.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating[Any]]
+
+
+def length(n: int, by: int) -> int:
+    """Blocks of an axis of n points."""
+    return -(-n // by)
+
+
+def span(region: slice, n: int, by: int, closed: bool) -> slice:
+    """Blocks that points of an axis of n are told from: all of one that closes around the globe."""
+    if closed:
+        return slice(0, length(n, by))
+    return slice(max((region.start - by) // by - 1, 0), min((region.stop + by) // by + 2, length(n, by)))
+
+
+def means(x: Array, by: int) -> NDArray[np.float64]:
+    """Means of blocks of points (..., y, x), of what is not NaN; the last block along an axis may be smaller.
+
+    Examples
+    --------
+    >>> means(np.arange(6.0).reshape(2, 3), 2)
+    array([[2. , 3.5]])
+    """
+    ny, nx = (length(n, by) for n in x.shape[-2:])
+    total, count = np.zeros((*x.shape[:-2], ny, nx)), np.zeros((*x.shape[:-2], ny, nx))
+    for i in range(by):  # one after the other, so that sums are the same in any part of an array
+        for j in range(by):
+            part = x[..., i::by, j::by]
+            here = (..., slice(part.shape[-2]), slice(part.shape[-1]))
+            valid = np.isfinite(part)
+            np.add(total[here], part, out=total[here], where=valid)
+            count[here] += valid
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def between(x: Array, axis: int, first: int, n: int, region: slice, by: int, closed: bool) -> NDArray[np.float64]:
+    """Values of blocks along an axis, interpolated to its points.
+
+    By cubic convolution (Keys, 1981, doi:10.1109/TASSP.1981.1163711), which looks at four blocks. Beyond the ends of
+    an axis the last block goes on, unless the axis is closed and blocks divide it evenly.
+
+    Parameters
+    ----------
+    x
+        Blocks `first` and those that follow along `axis`, at least ``span(region, ...)``.
+    n
+        Points of the whole axis.
+    region
+        The points asked for; may lie beyond the ends of a closed axis.
+    """
+    points = np.arange(region.start, region.stop)
+    at = ((points % n if closed else points) - (by - 1) / 2) / by
+    base = np.floor(at).astype(int)
+    t, out = at - base, 0.0
+    shape = [-1 if k == axis % x.ndim else 1 for k in range(x.ndim)]
+    for k, weight in enumerate(
+        (
+            ((-0.5 * t + 1) * t - 0.5) * t,
+            (1.5 * t - 2.5) * t * t + 1,
+            ((-1.5 * t + 2) * t + 0.5) * t,
+            (0.5 * t - 0.5) * t * t,
+        )
+    ):
+        block = base + k - 1
+        block = block % (n // by) if closed and n % by == 0 else np.clip(block, 0, length(n, by) - 1)
+        out = out + weight.reshape(shape) * np.take(x, block - first, axis)
+    return np.asarray(out)
