@@ -13,7 +13,7 @@ from geoae.errors import InputError
 from geoae.invert import esmda, mcmc, starts
 from geoae.invert.forward import RUN_LIMIT_S, Forward
 from geoae.invert.held_out import HeldOut, run_held_out
-from geoae.invert.map import STEPS, Mode, find_mode
+from geoae.invert.map import STEPS, Mode, Modes, find_mode
 from geoae.invert.noise import Noise, read_noise
 from geoae.invert.posterior import MODELS, Posterior
 from geoae.invert.problem import Clock, Problem
@@ -139,8 +139,9 @@ class Inverse:
         Parameters
         ----------
         method
-            "map": the most likely code, in some thirty runs; no spread. "laplace": the Gaussian around it. "esmda": an
-            ensemble, from runs alone. "mcmc": Markov chains, right for posteriors of any form.
+            "map": the most likely code, in some thirty runs; no spread. "laplace": the Gaussian around it, or a mixture
+            of those around several modes, each with the weight of its height and volume. "esmda": an ensemble, from
+            runs alone. "mcmc": Markov chains, right for posteriors of any form.
         seed
             Of what is random here; None: that of the Inverse.
         n_draws
@@ -150,7 +151,8 @@ class Inverse:
         checkpoint
             File for the state of esmda and mcmc: the same call goes on from there after a kill.
         **options
-            map, laplace: n_starts (searches from different starts, 1), n_steps. esmda: n_members (200), n_steps (4).
+            map, laplace: n_starts (searches from different starts; 1, but 6 for laplace with 10 codes or fewer),
+            n_steps. esmda: n_members (200), n_steps (4).
             mcmc: sampler ("hmc", "emcee"; default by whether there are gradients), n_chains (4), n_warmup (150).
 
         Raises
@@ -227,21 +229,20 @@ class Inverse:
         return find_mode(self.problem, start, Clock(None), n_steps)
 
     def _map(self, options: dict[str, Any], seed: int, clock: Clock, path: Path | None) -> tuple[Any, ...]:
-        mode = self._mode(options, seed, clock)
-        return mode.z[None], mode.predicted[None], None, _about(mode)
+        modes = self._modes(options, seed, clock)
+        return modes.modes[0].z[None], modes.modes[0].predicted[None], None, _about(modes)
 
     def _laplace(self, options: dict[str, Any], seed: int, clock: Clock, path: Path | None) -> tuple[Any, ...]:
         n = MODELS if options["n_draws"] is None else options["n_draws"]
         _at_least("n_draws", n, 2)
-        mode = self._mode(options, seed, clock)
-        shift = np.random.default_rng([seed, 1]).normal(size=(n, self.space.d)) @ mode.spread().T
-        problem = self.problem
+        modes = self._modes(options, seed, clock)
+        of, shift, white = modes.draw(n, np.random.default_rng([seed, 1]))
+        codes, problem = np.stack([m.z for m in modes.modes])[of] + shift, self.problem
         if self.forward.matrix is not None:  # as cheap as a guess
-            predicted = problem.predict(mode.z + shift)
+            predicted = problem.predict(codes)
         else:
-            white = shift @ mode.jacobian.T
-            predicted = mode.predicted + problem.noise.colour(white)
-        return mode.z + shift, predicted, None, _about(mode)
+            predicted = np.stack([m.predicted for m in modes.modes])[of] + problem.noise.colour(white)
+        return codes, predicted, None, _about(modes)
 
     def _esmda(self, options: dict[str, Any], seed: int, clock: Clock, path: Path | None) -> tuple[Any, ...]:
         _at_least("n_members", options["n_members"], esmda.FEWEST)
@@ -257,7 +258,7 @@ class Inverse:
         n_draws = (500 if sampler == "hmc" else 2000) if options["n_draws"] is None else options["n_draws"]
         for name, value, least in (("n_draws", n_draws, 4), ("n_chains", options["n_chains"], 1)):
             _at_least(name, value, least)
-        mode = self._mode({**_MODE, **options}, seed, clock)
+        mode = self._modes({**_MODE, **options}, seed, clock).modes[0]
         wanted = mcmc.Wanted(
             options["n_chains"], n_draws, options["n_warmup"], seed, clock, path,
             self._identity(sampler, options, seed),
@@ -267,18 +268,19 @@ class Inverse:
         flat = (-1, draws.shape[-1]), (-1, data.shape[-1])
         return draws.reshape(flat[0]), data.reshape(flat[1]), draws, about
 
-    def _mode(self, options: dict[str, Any], seed: int, clock: Clock) -> Mode:
-        _at_least("n_starts", options["n_starts"], 1)
-        problem = self.problem
-        found = starts.candidates(problem, self._runs(seed), seed, n_random=options["n_starts"] - 1)
-        n_random = options["n_starts"] - 1
+    def _modes(self, options: dict[str, Any], seed: int, clock: Clock) -> Modes:
+        """What searches from the amortised start and from random ones find."""
+        n_starts = options["n_starts"]
+        if n_starts is None:
+            n_starts = SEARCHES if self.space.d <= FEW_CODES else 1
+        _at_least("n_starts", n_starts, 1)
+        problem, n_random = self.problem, n_starts - 1
+        found = starts.candidates(problem, self._runs(seed), seed, n_random)
         modes = [find_mode(problem, found[: len(found) - n_random], clock, options["n_steps"])]
-        modes += [
-            find_mode(problem, z[None], clock, options["n_steps"])
-            for z in found[len(found) - n_random :]
-            if not clock.over
-        ]
-        return min(modes, key=lambda mode: mode.cost)
+        for z in found[len(found) - n_random :]:
+            if not clock.over and np.isfinite(problem.cost(z[None], problem.predict(z[None]))[0]):
+                modes.append(find_mode(problem, z[None], clock, options["n_steps"]))
+        return Modes.of(modes)
 
     def _runs(self, seed: int) -> starts.Runs | None:
         """Runs there are already, or some of the prior, once."""
@@ -308,16 +310,20 @@ class Inverse:
         return digest.hexdigest()
 
 
+FEW_CODES, SEARCHES = 10, 6
+"""Posteriors of few codes often have several modes, and runs are mostly cheap: laplace searches so many times then."""
 _MODE = {"n_starts": 1, "n_steps": STEPS}
+_LAPLACE: dict[str, Any] = {**_MODE, "n_starts": None}
 _ESMDA = {"n_members": 200, "n_steps": 4}
 _MCMC = {"sampler": None, "n_chains": 4, "n_warmup": 150}
 _OPTIONS: dict[str, dict[str, Any]] = {
-    "map": _MODE, "laplace": _MODE, "esmda": _ESMDA, "mcmc": {**_MCMC, **_MODE}
+    "map": _MODE, "laplace": _LAPLACE, "esmda": _ESMDA, "mcmc": {**_MCMC, **_MODE}
 }  # fmt: skip
 
 
-def _about(mode: Mode) -> dict[str, Any]:
-    return {"cost": mode.cost, "converged": mode.converged, "n_steps": mode.n_steps}
+def _about(found: Modes) -> dict[str, Any]:
+    mode = found.modes[0]
+    return {"cost": mode.cost, "converged": mode.converged, "n_steps": mode.n_steps, "n_modes": len(found.modes)}
 
 
 def _at_least(name: str, value: Any, least: int) -> None:

@@ -1,4 +1,4 @@
-"""The most likely code, by Levenberg-Marquardt steps, and the Gaussian around it.
+"""The most likely code, by Levenberg-Marquardt steps, and the Gaussians around it and around other modes.
 
 References
 ----------
@@ -6,6 +6,7 @@ Marquardt (1963), doi:10.1137/0111030; Nielsen (1999), Damping parameter in Marq
 Tarantola (2005), Inverse problem theory, doi:10.1137/1.9780898717921.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +46,43 @@ class Mode:
         """(d, d) a root of the covariance: codes are z + root @ N(0, I)."""
         factor = linalg.cholesky(self.precision, lower=True)
         return linalg.solve_triangular(factor, np.eye(len(self.z)), lower=True).T
+
+
+@dataclass(frozen=True)
+class Modes:
+    """Several modes of one problem, the likeliest first; together a mixture of Gaussians stands for the posterior."""
+
+    modes: tuple[Mode, ...]
+
+    @classmethod
+    def of(cls, found: Sequence[Mode]) -> "Modes":
+        """Those of several searches; searches that ended within a standard deviation of each other found one mode."""
+        kept: list[Mode] = []
+        for mode in sorted(found, key=lambda m: m.cost):
+            if all((mode.z - other.z) @ other.precision @ (mode.z - other.z) > 1 for other in kept):
+                kept.append(mode)
+        return cls(tuple(kept))
+
+    @property
+    def weights(self) -> Array:
+        """Share of each Gaussian in the posterior, by its height and its volume (Laplace's method)."""
+        logs = np.array([-m.cost - 0.5 * np.linalg.slogdet(m.precision)[1] for m in self.modes])
+        shares: Array = np.exp(logs - logs.max())
+        return shares / shares.sum()
+
+    def draw(self, n: int, rng: np.random.Generator) -> tuple[NDArray[np.intp], Array, Array]:
+        """Which mode each of n draws is of, its steps from the code there (n, d), and from the white data (n, data)."""
+        shift = rng.normal(size=(n, len(self.modes[0].z)))
+        of = (
+            np.zeros(n, np.intp)
+            if len(self.modes) == 1
+            else np.sort(rng.choice(len(self.modes), n, p=self.weights)).astype(np.intp)
+        )
+        white = np.empty((n, len(self.modes[0].jacobian)))
+        for k, mode in enumerate(self.modes):
+            shift[of == k] = shift[of == k] @ mode.spread().T
+            white[of == k] = shift[of == k] @ mode.jacobian.T
+        return of, shift, white
 
 
 def find_mode(problem: Problem, starts: Array, clock: Clock, n_steps: int = STEPS) -> Mode:

@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--no-naive", action="store_true", help="not also without the representation error")
     parser.add_argument("--own-rest", action="store_true", help="the representation error by the prior's models alone")
     parser.add_argument("--eikonal", action="store_true", help="instead of straight rays; needs eikonalfm")
+    parser.add_argument("--searches", type=int, help="n_starts of laplace; else its default")
     parser.add_argument("--starts", type=int, default=8, help="random starts beside the amortised one")
     args = parser.parse_args()
     crosshole_problem(args) if args.problem == "crosshole" else surface_problem(args)
@@ -101,7 +102,8 @@ def measure(base: Inverse, args: argparse.Namespace, truths: np.ndarray, beside:
         reliability(base, truths, args.starts)
     for method in filter(None, args.methods.split(",")):
         start = time.perf_counter()
-        print(base.calibrate(args.truths, method, truths=truths, beside=beside, naive=not args.no_naive))
+        options = {"n_starts": args.searches} if args.searches and method == "laplace" else {}
+        print(base.calibrate(args.truths, method, truths=truths, beside=beside, naive=not args.no_naive, **options))
         print(f"  in {time.perf_counter() - start:.0f} s", flush=True)
 
 
