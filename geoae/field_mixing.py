@@ -120,15 +120,16 @@ class FieldMixer:
         """A slice some windows wide under noise, without it, and the noise that its overview shows."""
         assert self.noise_of is not None
         by, n, near, far = self.window.overview, self.window.train_length, self.window.near, self.window.far
-        most = n if rng.random() < 0.7 else int(rng.integers(-(-n // by), n + 1))
-        source = (
-            None if rng.random() < self.mix.drawn else self.fields[int(rng.choice(len(self.fields), p=self._share))]
-        )
-        one = None if source is None else source[int(rng.integers(len(source)))]
+        # most are as large as an overview's window, others fill a part of it
+        rows = n if rng.random() < 0.7 else int(rng.integers(-(-n // by), n + 1))
+        one = None
+        if rng.random() >= self.mix.drawn:
+            source = self.fields[int(rng.choice(len(self.fields), p=self._share))]
+            one = source[int(rng.integers(len(source)))]
         if one is not None and np.isfinite(one).all():
-            signal = self._view(rng)(_stretched(one, by * most, self.mix.largest_zoom, rng)[None])
+            signal = self._view(rng)(_stretched(one, by * rows, self.mix.largest_zoom, rng)[None])
         else:
-            signal = field_synthesis.sequence(1, (by * most, by * int(rng.integers(-(-n // by), n + 1))), rng)
+            signal = field_synthesis.sequence(1, (by * rows, by * int(rng.integers(-(-n // by), n + 1))), rng)
         noisy = self._noisy(signal, 0, rng, small=False)
         blocks = overview.means(noisy, by)
         beyond = [(0, 0), *((0, n - length) for length in blocks.shape[1:])]
@@ -140,14 +141,15 @@ class FieldMixer:
 
     def _recorded(self, x: Array, rng: Generator) -> Array:
         """Recorded noise for slices (time, y, x): each from another place and time of one file, unit spread."""
-        source, n = self.noise[int(rng.integers(len(self.noise)))], self.window.train_length
+        source, size = self.noise[int(rng.integers(len(self.noise)))], x.shape[1:]
         parts = []
         for _ in range(len(x)):
             one = source[int(rng.integers(len(source)))]
-            corner = [int(rng.integers(0, max(length - n, 0) + 1)) for length in one.shape]
-            part = one[corner[0] : corner[0] + n, corner[1] : corner[1] + n]
-            # what is too small for a window is continued by its mirror image
-            parts.append(np.pad(part, [(0, n - length) for length in part.shape], mode="symmetric"))
+            corner = [int(rng.integers(0, max(length - n, 0) + 1)) for length, n in zip(one.shape, size, strict=True)]
+            part = one[corner[0] : corner[0] + size[0], corner[1] : corner[1] + size[1]]
+            # what is too small is continued by its mirror image
+            beyond = [(0, n - length) for length, n in zip(part.shape, size, strict=True)]
+            parts.append(np.pad(part, beyond, mode="symmetric"))
         out = np.nan_to_num(np.stack(parts))
         return (out - out.mean()) / max(float(out.std()), 1e-30)
 

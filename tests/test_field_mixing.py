@@ -99,6 +99,15 @@ def test_an_overview_shows_what_its_model_found():
         assert np.corrcoef(taken.ravel(), means.ravel())[0, 1] > 0.9
 
 
+def test_wide_fields_get_recorded_noise_too():
+    """Of files that are smaller than they are."""
+    made = wide_mixer(recorded_noise=1, noise_level=(0.5, 0.5), missing=0, noiseless=0)
+    made.noise = [np.random.default_rng(1).normal(size=(3, 20, 24))]
+    shown, target, counts = made[0]
+    assert counts.all()
+    assert (shown[:1] - target).std() > 0.05
+
+
 def test_small_grids_are_parts_of_a_window():
     """A rectangle of 8 points or more a side, nothing beyond it; a fifth is clean, and no noise exceeds the field."""
     small = mixer(small=1.0, missing=0, noise_level=(0.1, 5.0), drawn=1.0)

@@ -48,6 +48,8 @@ def main() -> None:
     parser.add_argument("--own-rest", action="store_true", help="the representation error by the prior's models alone")
     parser.add_argument("--eikonal", action="store_true", help="instead of straight rays; needs eikonalfm")
     parser.add_argument("--searches", type=int, help="n_starts of laplace; else its default")
+    parser.add_argument("--draws", type=int, help="of each chain of mcmc; else its default")
+    parser.add_argument("--alone", action="store_true", help="without PCA beside it")
     parser.add_argument("--starts", type=int, default=8, help="random starts beside the amortised one")
     args = parser.parse_args()
     crosshole_problem(args) if args.problem == "crosshole" else surface_problem(args)
@@ -98,11 +100,13 @@ def surface_problem(args: argparse.Namespace) -> None:
 
 def measure(base: Inverse, args: argparse.Namespace, truths: np.ndarray, beside: dict[str, LatentSpace]) -> None:
     """Reliability of the most likely code, and coverage by each method."""
+    beside = {} if args.alone else beside
     if args.starts:
         reliability(base, truths, args.starts)
     for method in filter(None, args.methods.split(",")):
         start = time.perf_counter()
         options = {"n_starts": args.searches} if args.searches and method == "laplace" else {}
+        options |= {"n_draws": args.draws} if args.draws and method == "mcmc" else {}
         print(base.calibrate(args.truths, method, truths=truths, beside=beside, naive=not args.no_naive, **options))
         print(f"  in {time.perf_counter() - start:.0f} s", flush=True)
 

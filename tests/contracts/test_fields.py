@@ -24,6 +24,7 @@ from tests.store_worker import EPOCH, content
 
 few = settings(max_examples=12, suppress_health_check=list(HealthCheck))
 MODEL = fields.tiny_model()
+WITH_OVERVIEW = fields.tiny_model(overview=2)
 SIZES = st.tuples(st.integers(1, 5), st.integers(8, 50), st.integers(8, 60))
 
 
@@ -50,13 +51,14 @@ def chunked(x, data):
 
 
 @few
-@given(sizes=SIZES, closes=st.booleans(), data=st.data())
-def test_any_chunks_give_the_same_samples(sizes, closes, data):
+@given(sizes=SIZES, closes=st.booleans(), alone=st.booleans(), data=st.data())
+def test_any_chunks_give_the_same_samples(sizes, closes, alone, data):
     """Lazy in, lazy out, in the same chunks; and the samples are those in memory, for all chunks of all dimensions."""
     x = fields.field(*sizes, closes=closes)
-    expected, removed = denoise(x, return_noise=True)
+    x, model = (x[0], WITH_OVERVIEW) if alone else (x, MODEL)
+    expected, removed = denoise(x, model, return_noise=True)
     lazy = chunked(x, data)
-    found, noise = denoise(lazy, return_noise=True)
+    found, noise = denoise(lazy, model, return_noise=True)
     assert found.chunks == noise.chunks == lazy.chunks
     with dask.config.set(scheduler="synchronous"):
         close(found.values, expected.values)
