@@ -57,7 +57,7 @@ def mixers(recipe: FieldRecipe, data: Path) -> tuple[FieldMixer, FieldMixer]:
     held_out = (*named.exclude, *named.validation, *named.noise)
     fields = [x.values for x in load_slices(data, named.files, held_out)] if named.files else []
     noise = [x.values for x in load_slices(data, named.noise)] if named.noise else []
-    viewer = _noise_of(load(recipe.mix.overview)) if recipe.mix.wide else None
+    viewer = _noise_of(load(recipe.mix.overview), recipe.window.train_length) if recipe.mix.wide else None
     training = FieldMixer(fields, recipe.mix, recipe.window, seed, noise, viewer)
     others = [x.values for x in load_slices(data, named.validation)] if named.validation else fields
     if recipe.mix.target == "members" and named.validation and len(others) < 2:
@@ -65,8 +65,12 @@ def mixers(recipe: FieldRecipe, data: Path) -> tuple[FieldMixer, FieldMixer]:
     return training, FieldMixer(others, recipe.mix, recipe.window, seed + 1, noise, viewer)
 
 
-def _noise_of(model: Model) -> Answer:
-    _ = model.field  # is one of fields, or is refused
+def _noise_of(model: Model, window: int) -> Answer:
+    if model.field.window != (window, window):
+        raise InputError(
+            f"mix.overview: model {model.name!r} has windows of {' x '.join(map(str, model.field.window))} points; "
+            f"those of the recipe have {window} x {window}. Take a model that has the same."
+        )
     return model.noise
 
 

@@ -13,6 +13,7 @@ from geoae.recipe import load_recipe
 from geoae.recipe_fields import FieldMix, FieldRecipe, FieldWindow
 from geoae.training import Job, train
 from geoae.training_fields import lesson
+from tests import fields
 
 WINDOW = FieldWindow(length=32, stride=24, train_length=32, multiple=32, near=1, far=3)
 
@@ -241,11 +242,36 @@ def test_validation_files_are_not_trained_on(tmp_path):
     assert len(made.windows.fields) == 1
 
 
+WIDE = {**WINDOW.model_dump(), "overview": 2}
+
+
+def test_training_beside_overviews_writes_them_into_the_contract(tmp_path):
+    """The model that looks at them is loaded from its folder; what comes out looks at overviews, too."""
+    fields.saved(tmp_path / "looks", window=(32, 32))
+    mix = {"wide": 1.0, "overview": str(tmp_path / "looks"), "noise_level": [0.5, 0.5], "drawn": 1.0}
+    plan, rows = recipe("clean", mix=mix, window=WIDE), []
+    model = train(plan, lesson(plan, write(tmp_path)), Job(tmp_path / "out", report=rows.append))
+    assert model.field.overview == 2
+    assert rows[-1]["loss"] < rows[0]["loss"]
+
+
+def test_who_looks_at_overviews_has_the_windows_of_the_recipe(tmp_path):
+    """A model of other windows, and one that is not of fields, are refused."""
+    for name, words in (
+        ("grid", "64 x 64 points; those of the recipe have 32 x 32"),
+        ("seismic", "not a denoiser of grid"),
+    ):
+        plan = recipe("clean", mix={"wide": 0.5, "overview": name}, window=WIDE)
+        with pytest.raises(InputError, match=words):
+            lesson(plan, write(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [({"data": {}}, "name files, or draw"), ({"window": {"length": 32, "stride": 40}}, "stride 40"),
      ({"mix": {"noise_level": [2, 1]}}, "low to high"), ({"window": {"length": 30, "stride": 8}}, "multiples of 8"),
      ({"window": {"length": 64, "stride": 32, "train_length": 32}}, "windows of one size"),
+     ({"mix": {"wide": 0.5}}, "mix.wide needs window.overview"), ({"window": {**WIDE, "overview": -1}}, "overview"),
      ({"mix": {"target": "what"}}, "members"), ({"kind": "grid"}, "kind is 'grid'")],
 )  # fmt: skip
 def test_recipes_that_cannot_be_are_refused(change, words, tmp_path):
