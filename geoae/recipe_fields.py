@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from geoae.context import ZOOMS
+from geoae.context import FINER
 from geoae.recipe import AnyRecipe, Section
 
 
@@ -34,7 +34,7 @@ class FieldWindow(Section):
     far: int = Field(16, ge=0)
     """Slices before and after whose means the net sees."""
     enough: int = Field(0, ge=0)
-    """Grids with fewer points along a side are interpolated, twice or four times, before the net sees them."""
+    """Grids with fewer points along a side are interpolated, four times as dense, before the net sees them."""
 
     overview: int = Field(0, ge=0)
     """Points along a side that are averaged to one in overviews of slices without neighbours; 0: no overviews."""
@@ -47,8 +47,8 @@ class FieldWindow(Section):
             raise ValueError(f"near {self.near} must not exceed far {self.far}")
         if self.train_length % self.multiple or self.length % self.multiple:
             raise ValueError(f"length and train_length must be multiples of {self.multiple}")
-        if self.enough and any(n % max(ZOOMS) for n in (self.length, self.stride, self.multiple)):
-            raise ValueError(f"with enough, length, stride and multiple must be multiples of {max(ZOOMS)}")
+        if self.enough and any(n % FINER for n in (self.length, self.stride, self.multiple)):
+            raise ValueError(f"with enough, length, stride and multiple must be multiples of {FINER}")
         return self
 
 
