@@ -100,11 +100,11 @@ def test_a_clean_field_on_a_coarse_grid_comes_back(ny, nx, periodic):
     assert float(lost.std()) < 0.1 * float(field.std())
 
 
-@pytest.mark.parametrize("size", [(12, 24), (20, 40), (35, 69), (41, 80), (50, 100)])
+@pytest.mark.parametrize("size", [(12, 24), (20, 40), (35, 69), (41, 80)])
 def test_a_rough_clean_field_on_a_coarse_grid_comes_back(size):
-    """Means of a rough surface over coarse cells, as of winds, look like noise from cell to cell and are none."""
+    """Means of a rough surface over coarse cells look like red noise and are none: without interpolation a half went."""
     for seed in range(3):
-        fine = power_law((size[0] * 4, size[1] * 4), 3.5, np.random.default_rng(seed))
+        fine = power_law((size[0] * 4, size[1] * 4), 2.2, np.random.default_rng(seed))
         field = xr.DataArray(fine.reshape(size[0], 4, size[1], 4).mean((1, 3)), dims=("lat", "lon"))
         lost = field - geoae.denoise(field, dims=("lat", "lon"), threads=1)
-        assert float(lost.std()) < 0.1 * float(field.std())
+        assert float(lost.std()) < 0.05 * float(field.std())
