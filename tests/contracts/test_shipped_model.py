@@ -102,7 +102,7 @@ def test_a_clean_field_on_a_coarse_grid_comes_back(ny, nx, periodic):
 
 @pytest.mark.parametrize("size", [(12, 24), (20, 40), (35, 69), (41, 80)])
 def test_a_rough_clean_field_on_a_coarse_grid_comes_back(size):
-    """Means of a rough surface over coarse cells look like red noise and are none: without interpolation a half went."""
+    """Means of a rough surface over coarse cells look like red noise, and are none: a half went, once."""
     for seed in range(3):
         fine = power_law((size[0] * 4, size[1] * 4), 2.2, np.random.default_rng(seed))
         field = xr.DataArray(fine.reshape(size[0], 4, size[1], 4).mean((1, 3)), dims=("lat", "lon"))
