@@ -35,7 +35,6 @@ class FieldWindow(Section):
     """Slices before and after whose means the net sees."""
     enough: int = Field(0, ge=0)
     """Grids with fewer points along a side are interpolated, four times as dense, before the net sees them."""
-
     overview: int = Field(0, ge=0)
     """Points along a side that are averaged to one in overviews of slices without neighbours; 0: no overviews."""
 

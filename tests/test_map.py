@@ -39,3 +39,12 @@ def test_both_of_two_answers_are_found():
     assert 0.4 < (both.codes > 0).mean() < 0.6
     np.testing.assert_allclose(both.predicted.mean(), 1, atol=0.1)
     assert len(np.unique(np.sign(one.codes))) == 1
+
+
+def test_starts_where_the_forward_model_fails_are_left_out():
+    """Most random starts lie where it gives NaN; what the others find is the answer."""
+    space = LinearSpace(np.zeros(1), np.ones((1, 1)))
+    forward = lambda m: np.where(abs(m) > 0.45, np.nan, m)  # noqa: E731
+    found = Inverse(space, forward, np.array([0.3]), 0.1, representation=False).solve("laplace", n_starts=8)
+    assert found.info["n_modes"] == 1
+    assert found.codes.mean() == pytest.approx(0.3 / 1.01, abs=0.02)

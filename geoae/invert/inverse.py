@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -278,8 +279,9 @@ class Inverse:
         found = starts.candidates(problem, self._runs(seed), seed, n_random)
         modes = [find_mode(problem, found[: len(found) - n_random], clock, options["n_steps"])]
         for z in found[len(found) - n_random :]:
-            if not clock.over and np.isfinite(problem.cost(z[None], problem.predict(z[None]))[0]):
-                modes.append(find_mode(problem, z[None], clock, options["n_steps"]))
+            if not clock.over:
+                with suppress(InputError):  # the forward model fails there; it has worked for the first search
+                    modes.append(find_mode(problem, z[None], clock, options["n_steps"]))
         return Modes.of(modes)
 
     def _runs(self, seed: int) -> starts.Runs | None:
