@@ -88,7 +88,7 @@ def outliers(x: Array, rng: Generator) -> Array:
 
 
 _KINDS: tuple[tuple[float, Callable[[Array, Generator], Array]], ...] = (
-    (0.3, white), (0.26, red), (0.05, blurred), (0.2, striped), (0.16, speckle), (0.03, outliers),
+    (0.3, white), (0.34, red), (0.05, blurred), (0.2, striped), (0.16, speckle), (0.03, outliers),
 )  # fmt: skip
 
 
@@ -96,7 +96,7 @@ def noise(x: Array, rng: Generator) -> Array:
     """Noise of one kind or two for slices (time, y, x), of unit standard deviation where these are."""
     weights = np.array([weight for weight, _ in _KINDS])
     total, there = np.zeros(x.shape), np.isfinite(x)
-    for k in rng.choice(len(_KINDS), size=1 if rng.random() < 0.8 else 2, p=weights):
+    for k in rng.choice(len(_KINDS), size=1 if rng.random() < 0.8 else 2, p=weights / weights.sum()):
         part = _KINDS[k][1](x, rng)
         total += 10 ** rng.uniform(-0.7, 0) * part / max(float(part.std(where=there)), 1e-12)
     return total / max(float(total.std(where=there)), 1e-12)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
+from scipy.ndimage import map_coordinates
 
 Array = NDArray[np.floating[Any]]
 Generator = np.random.Generator
@@ -138,6 +139,32 @@ def waves(shape: Shape, rng: Generator) -> Array:
     )
 
 
+def winds(shape: Shape, rng: Generator) -> Array:
+    """A component of the flow along the lines of a stream function: rougher than that, and drawn out one way."""
+    axis = int(rng.random() < 0.5)
+    wide = (shape[0] + (axis == 0), shape[1] + (axis == 1))
+    kind = rng.random()
+    if kind < 0.4:
+        stream = power_law(wide, rng.uniform(5.0, 8.0), rng)
+    elif kind < 0.6:
+        stream = vortices(wide, rng)
+    else:  # storms in some places and none in others
+        share = 1 / (1 + np.exp(-rng.uniform(1, 4) * (power_law(wide, rng.uniform(4.0, 6.0), rng) + rng.normal())))
+        stream = share * power_law(wide, rng.uniform(4.8, 6.5), rng) + rng.uniform(0, 2) * smooth(wide, (6.0, 8.0), rng)
+    return normalised(np.diff(stream, axis=axis))
+
+
+def towards_a_pole(x: Array, rng: Generator) -> Array:
+    """The same (y, x) where meridians converge: rows stretched the more the nearer they are to one edge."""
+    ny, nx = x.shape
+    latitude = np.linspace(rng.uniform(0, 60), rng.uniform(65, 88), ny)[:: 1 if rng.random() < 0.5 else -1]
+    scale = np.cos(np.radians(latitude)) / np.cos(np.radians(latitude)).max()
+    origin = rng.uniform(0, nx - 1)
+    at = origin + (np.arange(nx) - origin) * scale[:, None]
+    out: Array = map_coordinates(x, [np.broadcast_to(np.arange(ny)[:, None], x.shape), at], order=3, mode="nearest")
+    return out
+
+
 def patchy(shape: Shape, rng: Generator) -> Array:
     """Rough in some places and smooth in others, as winds are over mountains and over the sea."""
     share = 1 / (1 + np.exp(-rng.uniform(1, 6) * (power_law(shape, rng.uniform(3.5, 6.0), rng) + rng.normal())))
@@ -159,6 +186,7 @@ _KINDS: tuple[tuple[float, Callable[[Shape, Generator], Array]], ...] = (
     (0.25, lambda shape, rng: smooth(shape, (3.2, 8.0), rng)),
     (0.3, zonal),
     (0.2, patchy),
+    (0.25, winds),
     (0.08, plates),
     (0.12, fronts),
     (0.12, vortices),
@@ -172,7 +200,8 @@ def field(shape: Shape, rng: Generator) -> Array:
     """One field of any kind, or a sum of two."""
     weights = np.array([weight for weight, _ in _KINDS])
     chosen = rng.choice(len(_KINDS), size=1 if rng.random() < 0.6 else 2, p=weights / weights.sum())
-    return normalised(sum((10 ** rng.uniform(-0.8, 0) * _KINDS[k][1](shape, rng) for k in chosen), np.zeros(shape)))
+    x = sum((10 ** rng.uniform(-0.8, 0) * _KINDS[k][1](shape, rng) for k in chosen), np.zeros(shape))
+    return normalised(towards_a_pole(x, rng) if rng.random() < 0.15 else x)
 
 
 def sequence(n: int, shape: Shape, rng: Generator) -> Array:

@@ -13,11 +13,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from geoae import weights_file
 from geoae.cf import GridLayout, grid_layout, sizes
 from geoae.errors import InputError, ModelFileError
 from geoae.field_windows import Frame, out_dtype, pieces, region_signal, regions, take
 from geoae.infer import BATCH, processing
-from geoae.model import Model, load, weights_of
+from geoae.model import Model, load
 from geoae.windows import Region
 
 Array = NDArray[np.floating[Any]]
@@ -166,7 +167,9 @@ def _lazy(x: xr.DataArray, where: Frame, model: Model, dry: float, batch: int) -
     if any(np.isnan(n) for along in chunks for n in along):
         raise InputError(f"{_label(x)} has chunks of unknown sizes. Find them out: x.data.compute_chunk_sizes().")
     plan = _Chunks(where, chunks, _Travelling(model), dry, batch)
-    token = tokenize(source.name, repr(where), weights_of(model.net)[1], model.device, model.precision, dry, batch)
+    token = tokenize(
+        source.name, repr(where), weights_file.content(model.net)[1], model.device, model.precision, dry, batch
+    )
     found = []
     for which, name in enumerate((f"signal-{token}", f"removed-{token}")):
         graph = HighLevelGraph.from_collections(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae import contracts, nets
+from geoae import contracts, nets, weights_file
 from geoae._version import __version__
 from geoae.contracts import AnyContract, CodeContract, Contract, FieldContract, PriorContract
 from geoae.errors import GeoAEError, InputError, ModelFileError, OutputError, UnknownNameError
@@ -193,7 +193,7 @@ class Model:
         OutputError
             The folder cannot be written.
         """
-        raw, sha = weights_of(self.net)
+        raw, sha = weights_file.content(self.net)
         self.digest = sha[:12]
         companions = self._companions()
         facts = {
@@ -245,8 +245,6 @@ _SCALERS: dict[str, tuple[type[Scaler | FieldScaler | Transform], dict[str, type
         {"kind": str, "offset": float, "gain": float, "low": float, "high": float, "knots": list, "scores": list},
     ),
 }
-_LISTED = 8
-"""Tensors that an error names; more of them say no more."""
 _NOT_FINITE = "the net gave a value that is not finite; the input's values may lie too far apart"
 
 
@@ -276,7 +274,7 @@ def load(name_or_folder: str | Path | Model | None = None) -> Model:
         net = nets.build(facts["net"], facts["config"])
     except GeoAEError as error:
         raise ModelFileError(f"{folder / CARD} does not describe a net: {error} A newer geoae may read it.") from error
-    _fill(net, raw, folder, facts["net"])
+    weights_file.fill(net, raw, folder / WEIGHTS, facts["net"])
     contract, scaler = contracts.from_json(facts["kind"], facts["contract"]), _SCALERS[facts["kind"]][0]
     settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in facts["scaler"].items()}
     found = Model(contract, facts["net"], facts["config"], net.eval(), scaler(**settings), sha[:12], folder=folder)
@@ -295,14 +293,6 @@ def _read_companions(folder: Path, wanted: str) -> dict[str, NDArray[Any]]:
             "the model folder again."
         )
     return dict(load_arrays(raw))
-
-
-def weights_of(net: "nn.Module") -> tuple[bytes, str]:
-    """Content of the weights file of a net, and its SHA-256."""
-    from safetensors.torch import save
-
-    raw = save({k: v.cpu().contiguous() for k, v in net.state_dict().items()})
-    return raw, hashlib.sha256(raw).hexdigest()
 
 
 def find(name_or_folder: str | Path) -> Path:
@@ -366,27 +356,6 @@ def _faults(found: dict[str, Any], wanted: dict[str, type], where: str) -> list[
         if not isinstance(found[key], kinds) or isinstance(found[key], bool):
             faults.append(f"{where}{key} is {found[key]!r} instead of {wanted[key].__name__}")
     return faults
-
-
-def _fill(net: "nn.Module", raw: bytes, folder: Path, name: str) -> None:
-    """Load the content of a weights file into a net that it must fit exactly."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load as load_tensors
-
-    try:
-        tensors, wanted = load_tensors(raw), net.state_dict()
-    except SafetensorError as error:
-        raise ModelFileError(f"{folder / WEIGHTS} is no safetensors file: {error}.") from error
-    faults = [f"missing tensor {k}" for k in sorted(wanted.keys() - tensors.keys())]
-    faults += [f"unknown tensor {k}" for k in sorted(tensors.keys() - wanted.keys())]
-    for key in sorted(wanted.keys() & tensors.keys()):
-        found, expected = ((tuple(t.shape), str(t.dtype)) for t in (tensors[key], wanted[key]))
-        if found != expected:
-            faults.append(f"tensor {key} is {found[1]} {found[0]} instead of {expected[1]} {expected[0]}")
-    if faults:
-        more = f"; and {len(faults) - _LISTED} more" if len(faults) > _LISTED else ""
-        raise ModelFileError(f"{folder / WEIGHTS} does not fit net {name!r}: {'; '.join(faults[:_LISTED])}{more}.")
-    net.load_state_dict(tensors)
 
 
 def _bytes(path: Path) -> bytes:

@@ -115,6 +115,8 @@ class LoopSection(Section):
     keep: Literal["best", "last"] = "best"
     """Which averaged weights become the model: those of the best validation, or of the last step. The last owe
     nothing to the validation stations, so scores on them are fair."""
+    weights: Literal["float32", "float16"] = "float32"
+    """What the weights of the model are rounded to; float16 takes half the space on disk. Nets compute in float32."""
     patience: int = Field(20, gt=0)
     """Validations without a better score after which training stops."""
     seed: int = 20251121

@@ -18,10 +18,10 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
-from geoae import checkpoint, nets
+from geoae import checkpoint, nets, weights_file
 from geoae.contracts import AnyContract
 from geoae.errors import InputError
-from geoae.model import Model, load, weights_of
+from geoae.model import Model, load
 from geoae.recipe import AnyRecipe
 from geoae.scaling import FieldScaler, Scaler
 from geoae.transforms import Transform
@@ -144,9 +144,11 @@ def train(recipe: AnyRecipe, lesson: Lesson, job: Job) -> Model:
                 break
     chosen = ((ema if o.keep == "last" else best).module if facts["history"] else net).cpu().eval()
     contract = lesson.contract(_provenance(recipe, facts, lesson.metric))
-    digest = weights_of(chosen)[1][:12]
-    made = Model(contract, recipe.net.name, recipe.net.config, chosen, lesson.scaler, digest)
+    made = Model(contract, recipe.net.name, recipe.net.config, chosen, lesson.scaler)
     lesson.finish(made)
+    if o.weights == "float16":
+        weights_file.halve(chosen)
+    made.digest = weights_file.content(chosen)[1][:12]
     return made
 
 

@@ -16,7 +16,7 @@ from geoae import nets, prior_data, transforms
 from geoae.contracts import PriorContract
 from geoae.errors import InputError
 from geoae.latent.space import LatentSpace
-from geoae.model import Model, weights_of
+from geoae.model import Model
 from geoae.nets.linear_ae import LinearAE, LinearAEConfig
 from geoae.prior_data import Cuts, Pool, PriorModels
 from geoae.recipe_priors import PriorRecipe
@@ -178,7 +178,6 @@ def finish(made: Model, models: PriorModels, recipe: PriorRecipe) -> None:
     linear = _components(models, rule, net.latent)
     basis, offset = (p.detach().numpy().copy() for p in (linear.from_code.weight, linear.from_code.bias))
     made.companions |= {"pca_basis": basis, "pca_offset": offset, "aggregate_codes": _aggregate(net, rule, models)}
-    made.digest = weights_of(net)[1][:12]
     space = LatentSpace(made)
     codes = space.encode(models.held_out.astype(np.float64), refine=REFINE)
     made.companions["held_out_codes"] = codes.astype(np.float32)

@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from geoae import nets
+from geoae import nets, weights_file
 from geoae.contracts import CodeContract
-from geoae.model import Model, weights_of
+from geoae.model import Model
 from geoae.scaling import FieldScaler
 
 
@@ -24,4 +24,4 @@ def tiny_coder(ndim: int = 2, window: int = 8, sizes: tuple[int, ...] = (2, 4, 8
             layers[-1].weight.normal_(std=0.02)
     shape = (window,) * ndim
     contract = CodeContract("tiny-codes", "Codes for tests.", shape, shape, sizes[-1])
-    return Model(contract, "window-ae", config, net.eval(), scaler, weights_of(net)[1][:12])
+    return Model(contract, "window-ae", config, net.eval(), scaler, weights_file.content(net)[1][:12])

@@ -7,7 +7,8 @@ from torch import nn
 
 from geoae import nets
 from geoae.context import CHANNELS, OVERVIEW, VALUES
-from geoae.nets.field_dae import MASKS, _parts
+from geoae.field_synthesis import power_law
+from geoae.nets.field_dae import BANDS, MASKS, _parts
 from geoae.nets.spectral import NODES, Agreement, SpectralFilter, _basis, cosines, planes
 from geoae.nets.starlet import WHITE, filled, lines, starlet
 
@@ -156,6 +157,31 @@ def test_what_an_overview_shows_is_taken_by_the_gains():
         for bias, part in ((40.0, 1.0), (-40.0, 0.0)):
             made.guess[2].bias.fill_(bias)
             torch.testing.assert_close(made(shown, x, level, numbers, judge), part * shown, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.0, -1.5])
+def test_how_much_of_the_far_mean_is_in_the_slice_is_found_under_red_noise(share):
+    """Of the bands that the noise leaves visible, within a tenth; what lies in gaps does not count."""
+    rng = np.random.default_rng(7)
+    far, noise = (power_law((64, 64), slope, rng) for slope in (3.0, 2.0))
+    made, x = nets.build("field-dae", SMALL), torch.zeros(1, CHANNELS, 64, 64)
+    own = share * far + 0.3 * noise + rng.normal(scale=0.02, size=(64, 64))
+    there = torch.from_numpy(rng.random((64, 64)) > 0.2).float()
+    x[0, 0], x[0, 2] = (torch.from_numpy(plane).float() for plane in (own, far))
+    x[0, 0] *= there
+    x[0, VALUES], x[0, VALUES + 2] = there, 1
+    told = _parts(x, made.filter, made.agreement).told[0, 2 + VALUES :]
+    shares, sure = told[:BANDS], told[BANDS : 2 * BANDS]
+    assert shares[2:5].numpy() == pytest.approx(share, abs=0.15)
+    assert (sure[2:5] > 0.85).all() if share > 0 else (sure[2:5] < 0.5).all()
+
+
+def test_without_neighbours_nothing_is_alike():
+    """Zeros, not what is left of a division by zero."""
+    x = stack()
+    x[:, 1:3], x[:, VALUES + 1 : VALUES + 3] = 0, 0
+    made = net()
+    assert not _parts(x, made.filter, made.agreement).told[:, 2 + VALUES : 2 + VALUES + 2 * BANDS].any()
 
 
 def test_gaps_are_filled_from_what_surrounds_them():

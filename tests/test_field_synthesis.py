@@ -19,7 +19,9 @@ def test_power_falls_as_the_slope_says(slope):
     assert found == pytest.approx(slope, abs=0.3)
 
 
-@pytest.mark.parametrize("kind", ["zonal", "plates", "fronts", "vortices", "skewed", "ridges", "waves", "field"])
+@pytest.mark.parametrize(
+    "kind", ["zonal", "winds", "patchy", "plates", "fronts", "vortices", "skewed", "ridges", "waves", "field"]
+)
 @pytest.mark.parametrize("shape", [(16, 40), (40, 16)])
 def test_every_kind_is_finite_and_scaled(kind, shape):
     """Zero mean, unit variance or a constant, the shape that was asked for, the same for the same seed."""
@@ -30,6 +32,29 @@ def test_every_kind_is_finite_and_scaled(kind, shape):
         np.testing.assert_array_equal(x, again)
         assert abs(x.mean()) < 1e-5
         assert x.std() == pytest.approx(1, abs=1e-4) or x.std() < 1e-4
+
+
+def test_winds_are_drawn_out_across_the_axis_of_their_derivative():
+    """Along one axis they change faster than along the other, in most draws, and either way."""
+    ratios = []
+    for seed in range(40):
+        x = drawn.winds((64, 64), np.random.default_rng(seed))
+        ratios.append(np.log(np.square(np.diff(x, axis=0)).mean() / np.square(np.diff(x, axis=1)).mean()))
+    assert np.mean(np.abs(ratios) > 0.3) > 0.7
+    assert 0.2 < np.mean(np.array(ratios) > 0) < 0.8
+
+
+def test_rows_are_stretched_towards_one_edge():
+    """Along the row nearest to the pole a field changes less than along the one farthest; columns keep order."""
+    rng = np.random.default_rng(2)
+    ratios = []
+    for _ in range(20):
+        x = drawn.power_law((48, 64), 3.0, rng)
+        change = np.square(np.diff(drawn.towards_a_pole(x, rng), axis=1)).mean(1)
+        ratios.append(min(change[0], change[-1]) / max(change[0], change[-1]))
+    assert np.median(ratios) < 0.3
+    lines = np.repeat(np.arange(48.0)[:, None], 64, axis=1)
+    np.testing.assert_allclose(drawn.towards_a_pole(lines, rng), lines, atol=1e-9)
 
 
 def test_a_sequence_keeps_what_lasts():

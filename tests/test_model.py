@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from geoae import model as models
 from geoae.errors import InputError
 from geoae.model import identity
 from tests.conftest import tiny_model
@@ -77,12 +76,3 @@ def test_half_precision_is_close():
     x = windows()
     full, half = tiny_model().noise(x), tiny_model().to("cpu", "bfloat16").noise(x)
     assert 0 < np.abs(half - full).std() < 0.03 * x.std()
-
-
-def test_the_digest_is_that_of_the_weights():
-    """Same weights, same digest; one changed number, another."""
-    one, two = tiny_model(), tiny_model()
-    assert models.weights_of(one.net)[1] == models.weights_of(two.net)[1]
-    with torch.no_grad():
-        two.net.decoder.bias[0] += 1e-6
-    assert models.weights_of(one.net)[1] != models.weights_of(two.net)[1]

@@ -18,6 +18,7 @@ from geoae import model as models
 from geoae import nets, training
 from geoae.errors import InputError
 from geoae.mixing import is_validation
+from geoae.model import load
 from geoae.recipe import MixSection, Recipe
 from geoae.training import Job, _optimizers, learning_rate
 from geoae.training_records import lesson, mixers
@@ -141,6 +142,18 @@ def test_training_begins_with_the_weights_of_another_model(whole, data, tmp_path
     other = tiny_recipe(start=str(tmp_path / "first"), net={"config": {"width": 12, "dilations": [1]}})
     with pytest.raises(InputError, match=r"'width': 8.*which is not the net of the recipe"):
         train(other, data, Job(tmp_path / "other"))
+
+
+def test_weights_are_rounded_if_the_recipe_says_so(whole, data, tmp_path):
+    """The same training, its weights rounded at the end, in half the bytes; the digest is that of the file."""
+    half = train(tiny_recipe(optimize={"weights": "float16"}), data, Job(tmp_path / "half"))
+    for name, weight in whole[0].net.state_dict().items():
+        torch.testing.assert_close(half.net.state_dict()[name], weight, rtol=2.0**-11, atol=2.0**-25)
+    for made in (whole[0], half):
+        made.save(tmp_path / made.digest, "card")
+        assert load(tmp_path / made.digest).digest == made.digest
+    sizes = [(tmp_path / made.digest / "weights.safetensors").stat().st_size for made in (half, whole[0])]
+    assert sizes[0] < 0.65 * sizes[1]
 
 
 @pytest.mark.parametrize("name", sorted(set(nets.NETS) - {"identity"}))

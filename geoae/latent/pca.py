@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae import nets
+from geoae import nets, weights_file
 from geoae.contracts import PriorContract
 from geoae.errors import InputError
 from geoae.latent.space import LatentSpace
-from geoae.model import Model, weights_of
+from geoae.model import Model
 from geoae.transforms import Transform, fit
 
 Array = NDArray[np.floating[Any]]
@@ -79,7 +79,7 @@ def pca_model(
     net: Any = nets.build("linear-ae", config).eval()
     net.fit(torch.from_numpy(np.where(counts, x, 0.0)), torch.from_numpy(counts.astype(np.float64)))
     contract = PriorContract(f"pca-{latent}", f"{latent} principal components", models.shape[1:], latent, units)
-    made = Model(contract, "linear-ae", config, net, rule, weights_of(net)[1][:12])
+    made = Model(contract, "linear-ae", config, net, rule, weights_file.content(net)[1][:12])
     made.companions = {"mask": counts.any(0).astype(np.uint8), "held_out": held_out.astype(np.float32)}
     if len(held_out):
         # least squares is what the encoder does where nothing is missing; one step does it where something is
@@ -109,6 +109,6 @@ def components_of(space: LatentSpace) -> LatentSpace | None:
         net.to_code.bias.copy_(-back @ offset.ravel())
     n = int(basis.shape[1])
     contract = PriorContract(f"pca-{n}", f"{n} principal components", space.shape, n, space.units)
-    made = Model(contract, "linear-ae", config, net, space.transform, weights_of(net)[1][:12])
+    made = Model(contract, "linear-ae", config, net, space.transform, weights_file.content(net)[1][:12])
     made.companions = {name: stored[name] for name in ("mask", "held_out") if name in stored}
     return LatentSpace(made, "float64")

@@ -98,12 +98,13 @@ class _Parts(NamedTuple):
     level: Tensor
     """Noise levels (batch, 1, 1, 1), of the first and the second."""
     far_level: Tensor
-    waves: Float[Tensor, "batch node"]
-    """The spectrum that the filter saw."""
+    told: Float[Tensor, "batch number"]
+    """What the filter was told: `_KNOWN` numbers, and the spectrum that it saw."""
 
 
-_KNOWN = 2 + VALUES
-"""Numbers beside the spectrum: noise levels, and how well the slice, the means and the overview are known."""
+_KNOWN = 2 + VALUES + 2 * BANDS
+"""Numbers beside the spectrum: noise levels, how well the slice, the means and the overview are known, and how much of
+the far mean is in the slice, band by band."""
 _PLANES = CHANNELS - 1 + 1 + (BANDS + 1) + BANDS + 2 + 1 + 1 + 2
 _NUMBERS = (BANDS + 1) + BANDS + 2 + 1 + _KNOWN + NODES
 
@@ -120,7 +121,8 @@ def _parts(x: Planes, band_pass: SpectralFilter, agreement: Agreement) -> _Parts
         far_bands, _ = starlet(far, known)
         first = slice_ - spread(slice_, own, 1)[0]
         level, far_level = _level(first, own), _level(far_bands[:, :1], known)
-        numbers = torch.cat([level.flatten(1).log10(), far_level.flatten(1).log10(), _known(x)], 1)
+        alike = _alike(starlet(slice_, own)[0] + far_bands, far_bands, own * known)
+        numbers = torch.cat([level.flatten(1).log10(), far_level.flatten(1).log10(), _known(x), alike], 1)
     shown = torch.zeros_like(slice_)
     if bool(seen.any()):
         shown, _ = filled((x[:, :1] - x[:, OVERVIEW : OVERVIEW + 1]) * seen, seen)
@@ -132,11 +134,22 @@ def _parts(x: Planes, band_pass: SpectralFilter, agreement: Agreement) -> _Parts
         bands = torch.cat([bands, rest * (mass > 0)], 1)  # without a far mean the rest is the field itself
         stripes = lines(kept, own)
     stopped = (slice_ - kept) * own
-    return _Parts(stopped, shown * own, bands, far_bands * own, stripes, level, far_level, waves.detach())
+    told = torch.cat([numbers, waves.detach()], 1)
+    return _Parts(stopped, shown * own, bands, far_bands * own, stripes, level, far_level, told)
 
 
 def _known(x: Planes) -> Float[Tensor, "batch value"]:
     return x[:, VALUES:].float().mean((-1, -2))
+
+
+def _alike(bands: Planes, far: Planes, there: Planes) -> Float[Tensor, "batch number"]:
+    """How much of each band of the far mean the slice has (1: all; neighbours that have to do with it), and how sure.
+
+    What is left of the slice without the far mean has the same spectrum under red noise as beside unrelated neighbours.
+    """
+    both, own, other = (((a * b * there).sum((-1, -2))) for a, b in ((bands, far), (bands, bands), (far, far)))
+    share = both / other.clamp(min=1e-9)
+    return torch.cat([share.clamp(-2, 2), both / (own * other).sqrt().clamp(min=1e-9)], 1)
 
 
 def _level(detail: Planes, there: Planes) -> Tensor:
@@ -170,8 +183,7 @@ def _numbers(x: Planes, parts: _Parts) -> Float[Tensor, "batch number"]:
     count = there.sum((-1, -2)).clamp(min=1)
     planes = torch.cat([parts.own, parts.far, parts.stripes, parts.shown], 1).float() * there
     power = planes.square().sum((-1, -2)) / count
-    levels = torch.cat([parts.level, parts.far_level], 1).flatten(1)
-    return torch.cat([0.5 * (power + 1e-10).log10(), levels.log10(), _known(x), parts.waves], 1)
+    return torch.cat([0.5 * (power + 1e-10).log10(), parts.told], 1)
 
 
 class _Matrix(nn.Module):

@@ -98,8 +98,8 @@ def test_tensors_must_be_the_nets_own(folder):
 
     def change(tensors):
         tensors["surplus"] = tensors.pop("encoder.bias")
-        tensors["norm.bias"] = tensors["norm.bias"][:-1].copy()
-        tensors["norm.weight"] = tensors["norm.weight"].astype(np.float16)
+        tensors["norm.bias"] = tensors["norm.bias"][:-1].astype(np.float32)
+        tensors["norm.weight"] = tensors["norm.weight"].astype(np.float64)
 
     edit_weights(folder, change)
     refused(
@@ -107,7 +107,7 @@ def test_tensors_must_be_the_nets_own(folder):
         "missing tensor encoder.bias",
         "unknown tensor surplus",
         "tensor norm.bias is torch.float32 (15,) instead of torch.float32 (16,)",
-        "tensor norm.weight is torch.float16",
+        "tensor norm.weight is torch.float64",
     )
 
 
