@@ -159,6 +159,11 @@ class FieldMixer:
         place, view = self._place(self.fields[one], rng), self._view(rng)
         before, at, after = self._times(len(self.fields[one]), rng)
         shown, target = (view(place(self.fields[k][before:after])) for k in (one, two))
+        differ = shown - target
+        if np.isfinite(differ).any() and rng.random() < self.mix.added:  # a forcing that no member has seen
+            weather = float(np.nanstd(differ)) / 2**0.5
+            more = 10 ** rng.uniform(-1, 0.5) * weather * field_synthesis.drift(len(shown), shown.shape[1:], rng)
+            shown, target = shown + more, target + more
         target = target[at - before]
         return shown, at - before, target, np.isfinite(shown[at - before]) & np.isfinite(target)
 

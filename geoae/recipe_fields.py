@@ -66,7 +66,7 @@ class FieldMix(Section):
     drawn: float = Field(0.5, ge=0, le=1)
     """Fields that are drawn, not read; 1 needs no data."""
     added: float = Field(0.25, ge=0, le=1)
-    """A drawn field on one that was read."""
+    """A drawn field on one that was read; on members a slow change in time that all of them share."""
     zoomed: float = Field(0.5, ge=0, le=1)
     """Enlarged up to `largest_zoom` times, or thinned by two."""
     largest_zoom: float = Field(3.0, ge=1)

@@ -164,6 +164,23 @@ def test_members_show_one_and_ask_for_another():
         np.testing.assert_allclose((target - shown[:1])[counts] / step, 1, atol=0.2)
 
 
+def test_members_may_share_a_change_in_time():
+    """The same is added to what is shown and what is asked for; it differs from slice to slice."""
+    one, other = archive()[0], archive(seed=1)[0]
+    still, moving = (
+        FieldMixer([one, other], FieldMix(target="members", alone=0, added=added), WINDOW, 0) for added in (0, 1)
+    )
+    changes = []
+    for seed in range(20):
+        (a, at, wanted, _), (b, _, moved, _) = (m._members(np.random.default_rng(seed)) for m in (still, moving))
+        more = b - a
+        np.testing.assert_allclose(moved - wanted, more[at], atol=1e-4)
+        assert np.isfinite(more).all()
+        changes.append(more.std(0).max() if len(more) > 1 else np.nan)
+    assert np.nanmin(changes) > 0
+    assert 0.03 < np.nanmedian(changes) < 2  # weather of this archive: 0.5
+
+
 def test_hidden_points_hold_another_value():
     """Only they count, about as many as asked for, and what is shown there is not what is asked for."""
     hidden = mixer(target="blind-spot", hidden=0.1, zoomed=0)

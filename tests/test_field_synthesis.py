@@ -57,6 +57,16 @@ def test_rows_are_stretched_towards_one_edge():
     np.testing.assert_allclose(drawn.towards_a_pole(lines, rng), lines, atol=1e-9)
 
 
+def test_drift_is_slow():
+    """From one slice to the next it changes far less than over the whole; unit spread or nothing, and seeded."""
+    for seed in range(30):
+        x, again = (drawn.drift(60, (12, 20), np.random.default_rng(seed)) for _ in range(2))
+        np.testing.assert_array_equal(x, again)
+        assert x.shape == (60, 12, 20)
+        assert x.std() == pytest.approx(1, abs=1e-3)
+        assert np.diff(x, axis=0).std() < 0.6 * x.std()  # of what knows nothing of its neighbours: 1.4
+
+
 def test_a_sequence_keeps_what_lasts():
     """The mean over time is closer to each slice than another field's would be, and slices differ."""
     rng = np.random.default_rng(3)
