@@ -58,13 +58,16 @@ def test_rows_are_stretched_towards_one_edge():
 
 
 def test_drift_is_slow():
-    """From one slice to the next it changes far less than over the whole; unit spread or nothing, and seeded."""
+    """From one slice to the next most change far less than over the whole; unit spread, and seeded."""
+    steps = []
     for seed in range(30):
         x, again = (drawn.drift(60, (12, 20), np.random.default_rng(seed)) for _ in range(2))
         np.testing.assert_array_equal(x, again)
         assert x.shape == (60, 12, 20)
         assert x.std() == pytest.approx(1, abs=1e-3)
-        assert np.diff(x, axis=0).std() < 0.6 * x.std()  # of what knows nothing of its neighbours: 1.4
+        steps.append(np.diff(x, axis=0).std())
+    assert max(steps) < 1  # of slices that know nothing of their neighbours: 1.4
+    assert np.median(steps) < 0.1
 
 
 def test_a_sequence_keeps_what_lasts():
