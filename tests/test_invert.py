@@ -66,7 +66,7 @@ def test_the_most_likely_code_takes_few_runs(known):
     inverse, mean, _ = known
     posterior = inverse.solve("map")
     np.testing.assert_allclose(posterior.code, mean, atol=1e-3)
-    assert posterior.info["n_jacobians"] <= 4
+    assert posterior.info["n_jacobians"] <= 5
     assert posterior.info["converged"]
 
 

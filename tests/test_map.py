@@ -48,3 +48,30 @@ def test_starts_where_the_forward_model_fails_are_left_out():
     found = Inverse(space, forward, np.array([0.3]), 0.1, representation=False).solve("laplace", n_starts=8)
     assert found.info["n_modes"] == 1
     assert found.codes.mean() == pytest.approx(0.3 / 1.01, abs=0.02)
+
+
+def test_the_first_steps_listen_to_the_prior():
+    """Two codes explain the data; from beside the unlikely one a search comes to the likely one."""
+    space = LinearSpace(np.zeros(1), np.ones((1, 1)))
+    inverse = Inverse(space, lambda m: (m - 0.5) ** 2, np.array([1.0]), 0.2, representation=False)
+    start = np.array([[1.4]])
+    likely, other = inverse.search(start), inverse.search(start, soft=1.0)
+    assert likely.z[0] == pytest.approx(-0.5, abs=0.05)
+    assert other.z[0] == pytest.approx(1.5, abs=0.05)
+    assert likely.cost < other.cost - 0.5
+    assert likely.converged
+
+
+def test_the_first_steps_change_nothing_where_there_is_one_answer():
+    """A linear forward model has one mode, which is that of a ridge regression, in less than the steps allowed."""
+    rng = np.random.default_rng(0)
+    space = LinearSpace(np.zeros(5), rng.normal(size=(3, 5)))
+    matrix, data = rng.normal(size=(8, 5)), rng.normal(size=8)
+    slope = matrix @ space.decode(np.eye(3)).T / 0.1
+    expected = np.linalg.solve(slope.T @ slope + np.eye(3), slope.T @ data / 0.1)
+    inverse = Inverse(space, lambda m: matrix @ m, data, 0.1, representation=False)
+    for soft in (1.0, 5.0, 50.0):
+        found = inverse.search(np.zeros((1, 3)), soft=soft)
+        np.testing.assert_allclose(found.z, expected, atol=1e-3)
+        assert found.converged
+        assert found.n_steps <= 8

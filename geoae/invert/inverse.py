@@ -14,7 +14,7 @@ from geoae.errors import InputError
 from geoae.invert import esmda, mcmc, starts
 from geoae.invert.forward import RUN_LIMIT_S, Forward
 from geoae.invert.held_out import HeldOut, run_held_out
-from geoae.invert.map import STEPS, Mode, Modes, find_mode
+from geoae.invert.map import SOFT, STEPS, Mode, Modes, find_mode
 from geoae.invert.noise import Noise, read_noise
 from geoae.invert.posterior import MODELS, Posterior
 from geoae.invert.problem import Clock, Problem
@@ -225,9 +225,9 @@ class Inverse:
         other.data, other._held, other._representation, other._learnt = data, held, representation, None
         return other
 
-    def search(self, start: Array, n_steps: int = STEPS) -> Mode:
-        """The mode that the steps reach from codes (n, d), of which they begin at the best; see `solve("map")`."""
-        return find_mode(self.problem, start, Clock(None), n_steps)
+    def search(self, start: Array, n_steps: int = STEPS, soft: float = SOFT) -> Mode:
+        """The mode that the steps reach from codes (n, d), of which they begin at the best; see `find_mode`."""
+        return find_mode(self.problem, start, Clock(None), n_steps, soft)
 
     def _map(self, options: dict[str, Any], seed: int, clock: Clock, path: Path | None) -> tuple[Any, ...]:
         modes = self._modes(options, seed, clock)
@@ -280,8 +280,9 @@ class Inverse:
         modes = [find_mode(problem, found[: len(found) - n_random], clock, options["n_steps"])]
         for z in found[len(found) - n_random :]:
             if not clock.over:
-                with suppress(InputError):  # the forward model fails there; it has worked for the first search
-                    modes.append(find_mode(problem, z[None], clock, options["n_steps"]))
+                # the forward model may fail there; it has worked for the first search. Not soft: others are wanted
+                with suppress(InputError):
+                    modes.append(find_mode(problem, z[None], clock, options["n_steps"], soft=1.0))
         return Modes.of(modes)
 
     def _runs(self, seed: int) -> starts.Runs | None:

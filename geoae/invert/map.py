@@ -3,7 +3,8 @@
 References
 ----------
 Marquardt (1963), doi:10.1137/0111030; Nielsen (1999), Damping parameter in Marquardt's method, IMM-REP-1999-05;
-Tarantola (2005), Inverse problem theory, doi:10.1137/1.9780898717921.
+Haber, Ascher & Oldenburg (2000), On optimization techniques for solving nonlinear inverse problems,
+doi:10.1088/0266-5611/16/5/309; Tarantola (2005), Inverse problem theory, doi:10.1137/1.9780898717921.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ STEPS = 14
 """At most; with that where they end, for the curvature there, fifteen Jacobians."""
 TRIALS, HARDER = 2, 12.0
 """Steps that are tried at once when one does not help, each with so many times the damping of the one before."""
+SOFT = 5.0
+"""Times the noise, in the first steps: what is called cooling (Haber, Ascher & Oldenburg, 2000)."""
 TOLERANCE = 1e-3
 """Of the cost, which is a log density: smaller gains change no probability."""
 
@@ -85,7 +88,7 @@ class Modes:
         return of, shift, white
 
 
-def find_mode(problem: Problem, starts: Array, clock: Clock, n_steps: int = STEPS) -> Mode:
+def find_mode(problem: Problem, starts: Array, clock: Clock, n_steps: int = STEPS, soft: float = SOFT) -> Mode:
     """The best mode that Levenberg-Marquardt steps reach from the best of some starts.
 
     Parameters
@@ -98,6 +101,9 @@ def find_mode(problem: Problem, starts: Array, clock: Clock, n_steps: int = STEP
         Once it is over, the best code so far is taken.
     n_steps
         At most; each takes one Jacobian and at least one run.
+    soft
+        The first half of the steps at most takes the noise for so many times as large: the mode that is near to the
+        middle of the prior is found first, and followed as the data gain weight. 1: none of them does.
 
     Raises
     ------
@@ -105,48 +111,76 @@ def find_mode(problem: Problem, starts: Array, clock: Clock, n_steps: int = STEP
         The forward model fails for all starts.
     """
     predictions = problem.predict(starts)
-    costs = problem.cost(starts, predictions)
+    costs = _cost(problem, starts, predictions, soft**-2)
     best = int(np.argmin(costs))
     if not np.isfinite(costs[best]):
         raise InputError(
             f"The forward model failed for all {len(starts)} starts: {problem.forward.problems.most_common(1)[0][0]}."
         )
-    z, predicted, cost = starts[best], predictions[best], float(costs[best])
-    damping, converged, step = 1e-3, False, 0
-    jacobian = problem.jacobian(z, predicted)
-    while step < n_steps and not converged and not clock.over:
-        step += 1
-        slope = jacobian.T @ problem.misfit(predicted) - z
-        curvature = jacobian.T @ jacobian + np.eye(len(z))
-        tried, found, gain = _step(problem, z, slope, curvature, damping)
-        costs = problem.cost(tried, found)
-        best = int(np.argmin(costs))
-        if not costs[best] < cost:
-            damping = max(damping, 1e-3) * HARDER
-            tried = np.stack([z + _damped(curvature, slope, damping * HARDER**k) for k in range(TRIALS)])
+    z, predicted = starts[best], predictions[best]
+    found = _Search(problem, clock, z, predicted, problem.jacobian(z, predicted))
+    if soft > 1:
+        found.descend(n_steps // 2, soft**-2)
+    converged = found.descend(n_steps - found.n_steps, 1.0)
+    cost = float(_cost(problem, found.z[None], found.predicted[None], 1.0)[0])
+    return Mode(found.z, found.predicted, cost, found.jacobian, converged, found.n_steps)
+
+
+@dataclass
+class _Search:
+    """Where a search is."""
+
+    problem: Problem
+    clock: Clock
+    z: Array
+    predicted: Array
+    jacobian: Array
+    n_steps: int = 0
+
+    def descend(self, n_steps: int, share: float) -> bool:
+        """Take at most so many steps; the misfit counts by a share. Whether they led to where no step leads further."""
+        problem, damping, last = self.problem, 1e-3, self.n_steps + n_steps
+        cost = float(_cost(problem, self.z[None], self.predicted[None], share)[0])
+        converged = False
+        while self.n_steps < last and not converged and not self.clock.over:
+            self.n_steps += 1
+            slope = share * self.jacobian.T @ problem.misfit(self.predicted) - self.z
+            curvature = share * self.jacobian.T @ self.jacobian + np.eye(len(self.z))
+            move = _damped(curvature, slope, damping)
+            gain = float(move @ slope - 0.5 * move @ curvature @ move)  # that a linear problem would have
+            tried = (self.z + move)[None]
             found = problem.predict(tried)
-            costs = problem.cost(tried, found)
+            costs = _cost(problem, tried, found, share)
             best = int(np.argmin(costs))
-            if not costs[best] < cost:  # there is no way down but steps too small to matter
-                damping *= HARDER**TRIALS
-                converged = gain < TOLERANCE or damping > 1e5
-                continue
-            damping *= HARDER**best
-            gain = np.inf  # the way was not as straight as it looked: no bolder next time
-        gained, cost, z, predicted = cost - float(costs[best]), float(costs[best]), tried[best], found[best]
-        # bolder where the model of the cost was right, more careful where it promised too much (Nielsen, 1999)
-        share = gained / gain
-        damping = max(damping * float(np.clip(1 - (2 * share - 1) ** 3, 0.1, 2.0)), 1e-8)
-        jacobian = problem.jacobian(z, predicted)
-        converged = gained < TOLERANCE
-    return Mode(z, predicted, cost, jacobian, converged, step)
+            if not costs[best] < cost:
+                damping = max(damping, 1e-3) * HARDER
+                tried = np.stack([self.z + _damped(curvature, slope, damping * HARDER**k) for k in range(TRIALS)])
+                found = problem.predict(tried)
+                costs = _cost(problem, tried, found, share)
+                best = int(np.argmin(costs))
+                if not costs[best] < cost:  # there is no way down but steps too small to matter
+                    damping *= HARDER**TRIALS
+                    converged = gain < TOLERANCE or damping > 1e5
+                    continue
+                damping *= HARDER**best
+                gain = np.inf  # the way was not as straight as it looked: no bolder next time
+            gained, cost, self.z, self.predicted = (
+                cost - float(costs[best]),
+                float(costs[best]),
+                tried[best],
+                found[best],
+            )
+            # bolder where the model of the cost was right, more careful where it promised too much (Nielsen, 1999)
+            damping = max(damping * float(np.clip(1 - (2 * gained / gain - 1) ** 3, 0.1, 2.0)), 1e-8)
+            self.jacobian = problem.jacobian(self.z, self.predicted)
+            converged = gained < TOLERANCE
+        return converged
 
 
-def _step(problem: Problem, z: Array, slope: Array, curvature: Array, damping: float) -> tuple[Array, Array, float]:
-    """The damped Newton step: the code as (1, d), its data, and the gain that a linear problem would have."""
-    move = _damped(curvature, slope, damping)
-    tried = (z + move)[None]
-    return tried, problem.predict(tried), float(move @ slope - 0.5 * move @ curvature @ move)
+def _cost(problem: Problem, z: Array, predicted: Array, share: float) -> Array:
+    """(n,) -log posterior of codes (n, d), their misfit counted by a share of it."""
+    prior = 0.5 * (z**2).sum(-1)
+    return share * (problem.cost(z, predicted) - prior) + prior
 
 
 def _damped(curvature: Array, slope: Array, damping: float) -> Array:
