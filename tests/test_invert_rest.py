@@ -4,9 +4,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
 from geoae.errors import InputError
 from geoae.invert import Inverse
+from geoae.invert.esmda import BEYOND, _within_prior
 from geoae.invert.map import find_mode
 from geoae.invert.noise import Noise, decomposed
 from geoae.invert.problem import Clock
@@ -160,3 +162,25 @@ def test_the_search_is_careful_where_steps_promise_too_much():
     mode = find_mode(problem, np.array([[-1.2, 1.0]]), Clock(None), 30)
     np.testing.assert_allclose(mode.z, [1, 1], atol=0.01)
     assert count[0] <= 60
+
+
+def test_members_stay_where_the_prior_has_somebody():
+    """What a step throws far out is set back in its direction; what lies inside is left alone, digit for digit."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(500, 8))
+    np.testing.assert_array_equal(_within_prior(z), z)
+    far = 1e4 * z
+    back = _within_prior(far)
+    np.testing.assert_allclose((back**2).sum(1), chi2.isf(BEYOND, 8))
+    np.testing.assert_allclose(back / np.linalg.norm(back, axis=1)[:, None], z / np.linalg.norm(z, axis=1)[:, None])
+    assert not _within_prior(np.zeros((3, 8))).any()
+
+
+def test_data_that_nothing_explains_carry_no_member_away():
+    """An exponential is never negative; members go as far as the prior has somebody (17 without that), and no farther."""
+    space = LinearSpace(np.zeros(2), np.eye(2))
+    found = Inverse(space, lambda m: np.exp([-m[0], m[1]]), np.array([0.3, -2.0]), 0.01, representation=False).solve(
+        "esmda"
+    )
+    farthest = np.linalg.norm(found.codes, axis=1).max()
+    assert 4 < farthest < 1.001 * chi2.isf(BEYOND, 2) ** 0.5

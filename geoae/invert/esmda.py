@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import chi2
 
 from geoae.errors import InputError
 from geoae.invert import checkpoints
@@ -23,6 +24,8 @@ from geoae.invert.problem import Clock, Problem
 
 Array = NDArray[np.float64]
 FEWEST = 10
+BEYOND = 1e-9
+"""Share of the prior's draws that lie farther out than members are let go."""
 
 
 def ensemble(
@@ -62,7 +65,7 @@ def ensemble(
             )
         predicted = problem.predict(z)
         z, predicted, lost = _without_lost(z, predicted, lost)
-        z = _update(problem, z, predicted, n_steps, np.random.default_rng([seed, step]))
+        z = _within_prior(_update(problem, z, predicted, n_steps, np.random.default_rng([seed, step])))
         checkpoints.write(checkpoint, identity, {"z": z, "step": np.array(step + 1), "n_lost": np.array(lost)})
     z, predicted, lost = _without_lost(z, problem.predict(z), lost)
     return z, predicted, {"n_members": len(start), "n_lost": lost, "n_steps": n_steps}
@@ -76,6 +79,16 @@ def _without_lost(z: Array, predicted: Array, lost: int) -> tuple[Array, Array, 
             f"at least {FEWEST} are needed. See `inverse.forward.problems` for what it said."
         )
     return z[there], predicted[there], lost + int((~there).sum())
+
+
+def _within_prior(z: Array) -> Array:
+    """Codes (n, d), those that a step has carried to where the prior has nobody set back in their direction.
+
+    A step takes the forward model for straight; where it is bent some members are thrown far out, where models look
+    alike, and would never come back.
+    """
+    length = np.sqrt((z**2).sum(1, keepdims=True))
+    return z * np.minimum(1, chi2.isf(BEYOND, z.shape[1]) ** 0.5 / np.maximum(length, 1e-300))
 
 
 def _update(problem: Problem, z: Array, predicted: Array, n_steps: int, rng: np.random.Generator) -> Array:
