@@ -177,7 +177,7 @@ def test_members_stay_where_the_prior_has_somebody():
 
 
 def test_data_that_nothing_explains_carry_no_member_away():
-    """An exponential is never negative; members go as far as the prior has somebody (17 without that), and no farther."""
+    """An exponential is never negative; members go as far as the prior has somebody (else 17)."""
     space = LinearSpace(np.zeros(2), np.eye(2))
     found = Inverse(space, lambda m: np.exp([-m[0], m[1]]), np.array([0.3, -2.0]), 0.01, representation=False).solve(
         "esmda"

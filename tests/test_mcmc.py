@@ -68,3 +68,13 @@ def test_no_walker_asks_for_what_the_prior_rules_out(space):
     black_box, *_ = inverse(space, forward)
     black_box.solve("mcmc", n_draws=600, n_chains=12)
     assert longest[0] < 40
+
+
+@pytest.mark.parametrize("sampler", ["emcee", "hmc"])
+def test_chains_begin_in_both_of_two_answers(sampler):
+    """Data that know the square of a number leave its sign open; the valley between is one that chains cannot cross."""
+    line = LinearSpace(np.zeros(1), np.ones((1, 1)))
+    both = Inverse(line, lambda m: m**2, np.array([1.0]), 0.02, representation=False, adjoint=lambda m, w: 2 * m * w)
+    codes = both.solve("mcmc", sampler=sampler, n_draws=60, n_chains=12).codes
+    assert 0.15 < (codes > 0).mean() < 0.85
+    np.testing.assert_allclose(np.abs(codes).mean(), 1, atol=0.01)

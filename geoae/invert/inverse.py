@@ -152,7 +152,7 @@ class Inverse:
         checkpoint
             File for the state of esmda and mcmc: the same call goes on from there after a kill.
         **options
-            map, laplace: n_starts (searches from different starts; 1, but 6 for laplace with 10 codes or fewer),
+            map, laplace, mcmc: n_starts (searches from different starts; 1, but 6 with 10 codes or fewer, map apart),
             n_steps. esmda: n_members (200), n_steps (4).
             mcmc: sampler ("hmc", "emcee"; default by whether there are gradients), n_chains (4), n_warmup (150).
 
@@ -259,13 +259,13 @@ class Inverse:
         n_draws = (500 if sampler == "hmc" else 2000) if options["n_draws"] is None else options["n_draws"]
         for name, value, least in (("n_draws", n_draws, 4), ("n_chains", options["n_chains"], 1)):
             _at_least(name, value, least)
-        mode = self._modes({**_MODE, **options}, seed, clock).modes[0]
+        modes = self._modes(options, seed, clock)
         wanted = mcmc.Wanted(
             options["n_chains"], n_draws, options["n_warmup"], seed, clock, path,
             self._identity(sampler, options, seed),
         )  # fmt: skip
         sample = mcmc.hamiltonian if sampler == "hmc" else mcmc.walkers
-        draws, data, about = sample(self.problem, mode, wanted)
+        draws, data, about = sample(self.problem, modes, wanted)
         flat = (-1, draws.shape[-1]), (-1, data.shape[-1])
         return draws.reshape(flat[0]), data.reshape(flat[1]), draws, about
 
@@ -314,13 +314,13 @@ class Inverse:
 
 
 FEW_CODES, SEARCHES = 10, 6
-"""Posteriors of few codes often have several modes, and runs are mostly cheap: laplace searches so many times then."""
+"""Posteriors of few codes often have several modes, and runs are mostly cheap: so many searches then."""
 _MODE = {"n_starts": 1, "n_steps": STEPS}
-_LAPLACE: dict[str, Any] = {**_MODE, "n_starts": None}
+_MODES: dict[str, Any] = {**_MODE, "n_starts": None}
 _ESMDA = {"n_members": 200, "n_steps": 4}
 _MCMC = {"sampler": None, "n_chains": 4, "n_warmup": 150}
 _OPTIONS: dict[str, dict[str, Any]] = {
-    "map": _MODE, "laplace": _LAPLACE, "esmda": _ESMDA, "mcmc": {**_MCMC, **_MODE}
+    "map": _MODE, "laplace": _MODES, "esmda": _ESMDA, "mcmc": {**_MCMC, **_MODES}
 }  # fmt: skip
 
 

@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import linalg
 
 from geoae.errors import InputError
 from geoae.invert import checkpoints
-from geoae.invert.map import Mode
+from geoae.invert.map import Modes
 from geoae.invert.problem import Clock, Problem
 
 Array = NDArray[np.float64]
@@ -49,17 +50,31 @@ class Wanted:
 
 
 class Coordinates:
-    """Codes z = mode + root @ x; x is about N(0, I)."""
+    """Codes z = mode + root @ x; x is about N(0, I) around the likeliest of the modes."""
 
-    def __init__(self, mode: Mode):
-        self.middle, self.root = mode.z, mode.spread()
+    def __init__(self, modes: Modes):
+        self.modes, mode = modes, modes.modes[0]
+        self.middle, self.root, self.cost = mode.z, mode.spread(), mode.cost
 
     def codes(self, x: Array) -> Array:
         """(n, d) codes."""
         return self.middle + x @ self.root.T
 
+    def starts(self, n: int, seed: int, cost: Callable[[Array], Array]) -> Array:
+        """Where `n` chains begin, around all modes; nearer to these where the forward model does not run."""
+        of, shift, _ = self.modes.draw(n, np.random.default_rng([seed, 0]))
+        middles = np.stack([m.z for m in self.modes.modes])[of]
+        x = np.empty_like(shift)
+        for shrink in (1.0, 0.5, 0.1, 0.0):
+            lost = ~np.isfinite(cost(x)) if shrink < 1 else np.ones(n, np.bool_)
+            if not lost.any():
+                break
+            z = middles[lost] + shrink * SPREAD * shift[lost]
+            x[lost] = linalg.solve_triangular(self.root, (z - self.middle).T).T
+        return x
 
-def hamiltonian(problem: Problem, mode: Mode, wanted: Wanted) -> tuple[Array, Array, dict[str, Any]]:
+
+def hamiltonian(problem: Problem, modes: Modes, wanted: Wanted) -> tuple[Array, Array, dict[str, Any]]:
     """Draws (chain, draw, d), their data (chain, draw, data), and what happened.
 
     All chains take each step together, so a batched decoder and forward model see `n_chains` models at once. Draw
@@ -70,16 +85,16 @@ def hamiltonian(problem: Problem, mode: Mode, wanted: Wanted) -> tuple[Array, Ar
     InputError
         The forward model has no gradient, or the time is over before there are draws.
     """
-    where = Coordinates(mode)
+    where = Coordinates(modes)
 
     def energy(x: Array) -> tuple[Array, Array, Array]:
         cost, slope, predicted = problem.gradient(where.codes(x))
         return cost, slope @ where.root, predicted
 
-    d, n_chains = len(mode.z), wanted.n_chains
+    d, n_chains = len(where.middle), wanted.n_chains
     state: dict[str, Any] | None = checkpoints.read(wanted.checkpoint, wanted.identity)
     if state is None:
-        x = _starts(n_chains, d, wanted.seed, lambda x: energy(x)[0])
+        x = where.starts(n_chains, wanted.seed, lambda x: energy(x)[0])
         state = {"x": x, "at": np.array(0), "draws": np.empty((0, n_chains, d)), "accepted": np.zeros(n_chains),
                  "data": np.empty((0, n_chains, len(problem.data))), "averaging": DualAveraging(d).state}  # fmt: skip
     x, at = state["x"], int(state["at"])
@@ -116,17 +131,6 @@ def hamiltonian(problem: Problem, mode: Mode, wanted: Wanted) -> tuple[Array, Ar
         "accepted": float((accepted / len(draws)).mean()), "finished": len(draws) == wanted.n_draws,
     }  # fmt: skip
     return np.array(draws).swapaxes(0, 1), np.array(data).swapaxes(0, 1), about
-
-
-def _starts(n: int, d: int, seed: int, cost: Callable[[Array], Array]) -> Array:
-    """Where `n` chains begin; nearer to the most likely code where the forward model does not run."""
-    x = SPREAD * np.random.default_rng([seed, 0]).normal(size=(n, d))
-    for shrink in (0.5, 0.2, 0.0):
-        lost = ~np.isfinite(cost(x))
-        if not lost.any():
-            break
-        x[lost] *= shrink
-    return x
 
 
 def _trajectory(
@@ -181,7 +185,7 @@ class DualAveraging:
         self.state = np.array([centre, log_step, weight * log_step + (1 - weight) * mean, error, count])
 
 
-def walkers(problem: Problem, mode: Mode, wanted: Wanted) -> tuple[Array, Array, dict[str, Any]]:
+def walkers(problem: Problem, modes: Modes, wanted: Wanted) -> tuple[Array, Array, dict[str, Any]]:
     """As `hamiltonian`, by emcee: for forward models without gradients, and few codes; each walker is a chain.
 
     Raises
@@ -193,14 +197,14 @@ def walkers(problem: Problem, mode: Mode, wanted: Wanted) -> tuple[Array, Array,
         import emcee
     except ImportError as error:
         raise InputError('This sampler needs emcee: pip install "geoae[mcmc]". Or use solve("esmda").') from error
-    where, d = Coordinates(mode), len(mode.z)
+    where, d = Coordinates(modes), len(modes.modes[0].z)
     n_walkers, total = max(wanted.n_chains, 2 * d + 2), wanted.n_warmup + wanted.n_draws
 
     def log_density(x: Array) -> list[tuple[float, Array]]:
         z = where.codes(x)
         predicted = np.full((len(z), len(problem.data)), np.nan)
         # the code alone makes these too unlikely to be taken, and forward models are not made for them
-        near = 0.5 * (z**2).sum(1) < mode.cost + HOPELESS
+        near = 0.5 * (z**2).sum(1) < where.cost + HOPELESS
         if near.any():
             predicted[near] = problem.predict(z[near], some_must_work=False)
         return list(zip(-problem.cost(z, predicted), predicted, strict=True))
@@ -209,7 +213,7 @@ def walkers(problem: Problem, mode: Mode, wanted: Wanted) -> tuple[Array, Array,
     sampler = emcee.EnsembleSampler(n_walkers, d, log_density, vectorize=True, moves=moves, blobs_dtype=None)
     state: dict[str, Any] | None = checkpoints.read(wanted.checkpoint, wanted.identity)
     if state is None:
-        x = _starts(n_walkers, d, wanted.seed, lambda x: -np.array([density for density, _ in log_density(x)]))
+        x = where.starts(n_walkers, wanted.seed, lambda x: -np.array([density for density, _ in log_density(x)]))
         state = {"x": x, "at": np.array(0), "accepted": np.array(0.0), "draws": np.empty((0, n_walkers, d)),
                  "data": np.empty((0, n_walkers, len(problem.data)))}  # fmt: skip
     at, accepted, draws, data = int(state["at"]), float(state["accepted"]), [state["draws"]], [state["data"]]
