@@ -116,16 +116,19 @@ def test_cosines_are_orthonormal_and_every_wave_has_its_nodes(size):
     np.testing.assert_allclose(weights.sum(1), 1, atol=1e-5)
 
 
-def test_a_filter_whose_gains_are_one_changes_nothing_and_the_mean_always_stays():
-    """The mean of a window is not noise, whatever the gains."""
+def test_a_filter_whose_gains_are_one_changes_nothing_and_the_mean_stays_if_it_is_to():
+    """The mean of a window alone is not noise, whatever the gains; beside neighbours it is filtered as all else."""
     x, numbers = torch.randn(2, 1, 32, 40, generator=torch.Generator().manual_seed(4)) + 2, torch.zeros(2, 3)
     made, level = SpectralFilter(3), torch.ones(2, 1, 1, 1)
     with torch.no_grad():
         made.slope.zero_()
         made.guess[2].bias.fill_(np.log(1.05 / 0.05))  # 1.1 s - 0.05 is 1 there
-        torch.testing.assert_close(made(x, level, numbers).kept, x, rtol=0, atol=1e-4)
+        for mean in (torch.ones(2), torch.zeros(2)):
+            torch.testing.assert_close(made(x, level, numbers, mean).kept, x, rtol=0, atol=1e-4)
         made.guess[2].bias.fill_(-40)
-        kept = made(x, level, numbers).kept
+        kept = made(x, level, numbers, torch.ones(2)).kept
+        other = made(x, level, numbers, torch.zeros(2)).kept
+    assert other.abs().max() < 0.1 * x.abs().max()
     torch.testing.assert_close(kept.mean((-1, -2)), x.mean((-1, -2)), rtol=0, atol=1e-4)
     assert kept.std() < 0.1 * x.std()
 

@@ -128,7 +128,8 @@ def _parts(x: Planes, band_pass: SpectralFilter, agreement: Agreement) -> _Parts
         shown, _ = filled((x[:, :1] - x[:, OVERVIEW : OVERVIEW + 1]) * seen, seen)
         shown = agreement(shown, slice_, level, numbers, band_pass)
         slice_ = slice_ - shown
-    kept, waves = band_pass(slice_, level, numbers)
+    # a slice without neighbours is its mean and more; beside them the mean of what they have not may be noise
+    kept, waves = band_pass(slice_, level, numbers, 1 - (mass > 0).to(x.dtype).mean((-1, -3, -2)))
     with torch.no_grad():
         bands, rest = starlet(kept, own)
         bands = torch.cat([bands, rest * (mass > 0)], 1)  # without a far mean the rest is the field itself

@@ -42,14 +42,19 @@ class SpectralFilter(nn.Module):
         self.slope = nn.Parameter(torch.full((NODES,), 6.0))
         self.threshold = nn.Parameter(torch.full((NODES,), 0.15))
 
-    def forward(self, x: Planes, level: Tensor, numbers: Float[Tensor, "batch number"]) -> Filtered:
-        """`level` (batch, 1, 1, 1) is the noise level seen in fine detail; `numbers` is what else may tell."""
+    def forward(
+        self, x: Planes, level: Tensor, numbers: Float[Tensor, "batch number"], mean: Float[Tensor, " batch"]
+    ) -> Filtered:
+        """`level` (batch, 1, 1, 1) is the noise level seen in fine detail; `numbers` is what else may tell.
+
+        `mean` is 1 where the mean of the plane is not noise, and 0 where it is filtered as the longest waves are.
+        """
         with torch.autocast(x.device.type, enabled=False):
             waves, weights = cosines(x)
             spectrum = _spectrum(waves, weights)
             gains = _product(self.gains(spectrum, level, numbers), weights.T).view_as(waves)
-            # the mean is not noise
-            kept = planes(gains * waves) + (1 - gains[..., :1, :1]) * x.float().mean((-1, -2), keepdim=True)
+            spared = mean[:, None, None, None] * x.float().mean((-1, -2), keepdim=True)
+            kept = planes(gains * waves) + (1 - gains[..., :1, :1]) * spared
             return Filtered(kept, spectrum)
 
     def gains(self, spectrum: Tensor, level: Tensor, numbers: Tensor) -> Float[Tensor, "batch node"]:
