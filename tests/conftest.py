@@ -15,9 +15,11 @@ from geoae.recipe import Recipe
 from geoae.scaling import Scaler
 
 torch.set_num_threads(1)
-# how long an example takes is the machine's affair
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+# how long an example takes is the machine's affair; the same examples every time, or new ones:
+# pytest --hypothesis-profile explore
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None)
+settings.load_profile("same")
 
 
 def pytest_collection_modifyitems(items):
