@@ -14,7 +14,7 @@ from geoae.errors import InputError
 from geoae.invert import esmda, mcmc, starts
 from geoae.invert.forward import RUN_LIMIT_S, Forward
 from geoae.invert.held_out import HeldOut, run_held_out
-from geoae.invert.map import SOFT, STEPS, Mode, Modes, find_mode
+from geoae.invert.map import STEPS, Mode, Modes, find_mode
 from geoae.invert.noise import Noise, read_noise
 from geoae.invert.posterior import MODELS, Posterior
 from geoae.invert.problem import Clock, Problem
@@ -225,7 +225,7 @@ class Inverse:
         other.data, other._held, other._representation, other._learnt = data, held, representation, None
         return other
 
-    def search(self, start: Array, n_steps: int = STEPS, soft: float = SOFT) -> Mode:
+    def search(self, start: Array, n_steps: int = STEPS, soft: float = 1.0) -> Mode:
         """The mode that the steps reach from codes (n, d), of which they begin at the best; see `find_mode`."""
         return find_mode(self.problem, start, Clock(None), n_steps, soft)
 
@@ -271,18 +271,19 @@ class Inverse:
 
     def _modes(self, options: dict[str, Any], seed: int, clock: Clock) -> Modes:
         """What searches from the amortised start and from random ones find."""
-        n_starts = options["n_starts"]
+        n_starts, few = options["n_starts"], self.space.d <= FEW_CODES
         if n_starts is None:
-            n_starts = SEARCHES if self.space.d <= FEW_CODES else 1
+            n_starts = SEARCHES if few else 1
         _at_least("n_starts", n_starts, 1)
         problem, n_random = self.problem, n_starts - 1
         found = starts.candidates(problem, self._runs(seed), seed, n_random)
-        modes = [find_mode(problem, found[: len(found) - n_random], clock, options["n_steps"])]
+        # with many codes there are no steps to spare: between boreholes searches ended higher for it
+        soft = SOFT if few else 1.0
+        modes = [find_mode(problem, found[: len(found) - n_random], clock, options["n_steps"], soft)]
         for z in found[len(found) - n_random :]:
             if not clock.over:
-                # the forward model may fail there; it has worked for the first search. Not soft: others are wanted
-                with suppress(InputError):
-                    modes.append(find_mode(problem, z[None], clock, options["n_steps"], soft=1.0))
+                with suppress(InputError):  # the forward model fails there; it has worked for the first search
+                    modes.append(find_mode(problem, z[None], clock, options["n_steps"]))
         return Modes.of(modes)
 
     def _runs(self, seed: int) -> starts.Runs | None:
@@ -315,6 +316,9 @@ class Inverse:
 
 FEW_CODES, SEARCHES = 10, 6
 """Posteriors of few codes often have several modes, and runs are mostly cheap: so many searches then."""
+SOFT = 5.0
+"""Times the noise, in the first steps of the first search where codes are few: what is called cooling (Haber, Ascher &
+Oldenburg, 2000)."""
 _MODE = {"n_starts": 1, "n_steps": STEPS}
 _MODES: dict[str, Any] = {**_MODE, "n_starts": None}
 _ESMDA = {"n_members": 200, "n_steps": 4}

@@ -22,8 +22,6 @@ STEPS = 14
 """At most; with that where they end, for the curvature there, fifteen Jacobians."""
 TRIALS, HARDER = 2, 12.0
 """Steps that are tried at once when one does not help, each with so many times the damping of the one before."""
-SOFT = 5.0
-"""Times the noise, in the first steps: what is called cooling (Haber, Ascher & Oldenburg, 2000)."""
 TOLERANCE = 1e-3
 """Of the cost, which is a log density: smaller gains change no probability."""
 
@@ -88,7 +86,7 @@ class Modes:
         return of, shift, white
 
 
-def find_mode(problem: Problem, starts: Array, clock: Clock, n_steps: int = STEPS, soft: float = SOFT) -> Mode:
+def find_mode(problem: Problem, starts: Array, clock: Clock, n_steps: int = STEPS, soft: float = 1.0) -> Mode:
     """The best mode that Levenberg-Marquardt steps reach from the best of some starts.
 
     Parameters

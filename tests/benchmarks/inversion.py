@@ -120,7 +120,7 @@ def reliability(base: Inverse, truths: np.ndarray, n_starts: int) -> None:
         found = one.solve("map", seed=i)
         runs.append(found.info["n_runs"])
         jacobians.append(found.info["n_jacobians"])
-        others = [one.search(z[None], soft=1.0).cost for z in rng.normal(size=(n_starts, base.space.d))]
+        others = [one.search(z[None]).cost for z in rng.normal(size=(n_starts, base.space.d))]
         best = min(found.info["cost"], *others)
         near.append(found.info["cost"] <= 1.1 * best)
         random.append(np.mean(np.array(others) <= 1.1 * best))
