@@ -216,8 +216,8 @@ def sequence(n: int, shape: Shape, rng: Generator) -> Array:
 def drift(n: int, shape: Shape, rng: Generator) -> Array:
     """Slow changes in time (n, y, x), as forcings make them: patterns mostly of one sign, each with its own course."""
     total = np.zeros((n, *shape), np.float32)
-    t = np.arange(n) - rng.uniform(0, n)  # where something begins, or is over
     for _ in range(int(rng.integers(1, 4))):
+        t = np.arange(n) - rng.uniform(0, n)  # where something begins, or is over
         width = n * 10 ** rng.uniform(-1.3, 0)
         kind = rng.random()
         course = (
@@ -225,7 +225,6 @@ def drift(n: int, shape: Shape, rng: Generator) -> Array:
         )
         pattern = rng.uniform(0, 2) + smooth(shape, (3.2, 6.5), rng)
         total += (rng.normal() * course[:, None, None] * pattern).astype(np.float32)
-        t = np.arange(n) - rng.uniform(0, n)
     spread = float(total.std())
     return total / spread if spread > 0 else total
 
