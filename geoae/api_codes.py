@@ -18,6 +18,7 @@ def encode(
     model: str | Path | Model | None = None,
     dims: str | Sequence[str] | None = None,
     latent: int | None = None,
+    force: bool = False,
     device: str = "auto",
     threads: int | None = None,
 ) -> xr.Dataset:
@@ -33,6 +34,8 @@ def encode(
         Dimensions that windows lie along, where metadata does not tell: ("y", "x"), "y,x", or "time".
     latent
         Numbers of a code: the first so many; None: all that the model makes.
+    force
+        Take a model that was trained on arrays of other units.
     device, threads
         As for `geoae.denoise`.
 
@@ -44,7 +47,7 @@ def encode(
     Raises
     ------
     InputError
-        The model has no codes, the dimensions are not clear, or there are infinite samples.
+        The model has no codes or is of other units, the dimensions are not clear, or there are infinite samples.
     """
     if not isinstance(x, xr.DataArray):
         raise InputError(
@@ -53,7 +56,7 @@ def encode(
         )
     named = tuple(part for part in dims.replace(" ", "").split(",") if part) if isinstance(dims, str) else dims
     loaded = prepare(load(model or coding.default_model(x, named)), device, threads)
-    return infer_codes.encode(x, loaded, named, latent)
+    return infer_codes.encode(x, loaded, named, latent, force)
 
 
 def decode(

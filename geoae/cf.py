@@ -106,6 +106,18 @@ def time_coordinate(field: xr.DataArray) -> str | None:
     return min(names, key=lambda name: (name != "valid_time", name != "time", name), default=None)
 
 
+def same_units(one: str, other: str) -> bool:
+    """Whether units are the same but for how they are written: m s**-1, m.s-1.
+
+    Examples
+    --------
+    >>> same_units("m s**-1", "m.s-1"), same_units("K", "degC")
+    (True, False)
+    """
+    plain = (re.sub(r"[\s*^.]", "", units) for units in (one, other))
+    return len(set(plain)) == 1
+
+
 def sizes(field: xr.DataArray | xr.Dataset) -> str:
     """Dimensions and their sizes, for a person."""
     return ", ".join(f"{dim} {n}" for dim, n in field.sizes.items())

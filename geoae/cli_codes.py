@@ -51,6 +51,10 @@ def encode(
     threads: Threads = None,
     cluster: Cluster = None,
     workers: Workers = 1,
+    append: Annotated[
+        bool, typer.Option("--append", help="Add the codes of what comes later in time to a store of codes of fields.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Take a model that was trained on other units.")] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -59,7 +63,7 @@ def encode(
         from geoae.jobs import codes
 
         named = tuple(part for part in dims.replace(" ", "").split(",") if part)
-        asked = codes.CodeOptions(model, tuple(var or ()), named, latent, device, threads)
+        asked = codes.CodeOptions(model, tuple(var or ()), named, latent, device, threads, append, force)
         work = partial(codes.encode_store, inputs, out, asked)
         _tell(_done("encode", work, cluster, workers, overwrite, quiet), quiet)
 

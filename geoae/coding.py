@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from geoae.cf import grid_layout, sizes
+from geoae.cf import grid_layout, same_units, sizes
 from geoae.errors import InputError
 from geoae.model import Model
 from geoae.timeaxis import rate_hz, sample_offset_ns, start_ns, time_coordinates
@@ -115,6 +115,16 @@ def default_model(x: xr.DataArray, dims: Sequence[str] | None = None) -> str:
     )
 
 
+def check_units(x: xr.DataArray, model: Model, force: bool = False) -> None:
+    """Raise InputError for an array in other units than those that the model was trained on, unless `force`."""
+    trained, found = model.codes.units, x.attrs.get("units")
+    if not force and trained and found is not None and not same_units(trained, str(found)):
+        raise InputError(
+            f"{_label(x)} has units {found}; model {model.name!r} was trained on {trained}. Take another model, or "
+            "ask for --force."
+        )
+
+
 def coordinates(x: xr.DataArray, where: Coding) -> dict[str, Any]:
     """Coordinates of codes: where windows begin, and those of the array, but for a time axis of start and rate only."""
     found: dict[str, Any] = {str(k): v.variable for k, v in x.coords.items() if not (k == "time" and _is_drawn(x))}
@@ -205,7 +215,7 @@ def template(codes: xr.Dataset, where: Coding) -> xr.DataArray:
 
 
 def _core(x: xr.DataArray, model: Model, dims: Sequence[str] | None) -> tuple[str, ...]:
-    c, ndim = model.codes, len(model.codes.window)
+    ndim = len(model.codes.window)
     if dims is not None and len(dims) != ndim:
         raise InputError(
             f"Model {model.name!r} has windows along {ndim} dimension{'s' * (ndim > 1)}; "
@@ -224,8 +234,6 @@ def _core(x: xr.DataArray, model: Model, dims: Sequence[str] | None) -> tuple[st
         core = (str(x.dims[0]),)
     else:
         raise InputError(f"{_label(x)} has no dimension time ({sizes(x)}). Name the one to encode along: --dims NAME.")
-    if c.units and x.attrs.get("units") not in (None, c.units):
-        raise InputError(f"{_label(x)} is in {x.attrs['units']}; model {model.name!r} was trained on {c.units}.")
     return core
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from geoae.coding import Coding, check_model, coding, coding_of, coordinates, facts, template
+from geoae.coding import Coding, check_model, check_units, coding, coding_of, coordinates, facts, template
 from geoae.errors import InputError
 from geoae.model import Model
 from geoae.scaling import Stats
@@ -24,7 +24,13 @@ STATISTICS = {"offset": "float64", "gain": "float64", "recon_error": "float32", 
 """What goes with the code of each window, in the order in which it is packed behind it."""
 
 
-def encode(x: xr.DataArray, model: Model, dims: Sequence[str] | None = None, latent: int | None = None) -> xr.Dataset:
+def encode(
+    x: xr.DataArray,
+    model: Model,
+    dims: Sequence[str] | None = None,
+    latent: int | None = None,
+    force: bool = False,
+) -> xr.Dataset:
     """Codes of the windows of an array; lazily where its samples are a dask array.
 
     Parameters
@@ -33,6 +39,8 @@ def encode(x: xr.DataArray, model: Model, dims: Sequence[str] | None = None, lat
         Field or record of any units and scale; NaN is missing and counts as the mean of its window.
     model, dims, latent
         As in `coding`.
+    force
+        Take a model that was trained on other units.
 
     Returns
     -------
@@ -46,8 +54,9 @@ def encode(x: xr.DataArray, model: Model, dims: Sequence[str] | None = None, lat
     Raises
     ------
     InputError
-        As `coding`; or infinite samples, for lazy arrays once they are computed.
+        As `coding` and `check_units`; or infinite samples, for lazy arrays once they are computed.
     """
+    check_units(x, model, force)
     where = coding(x, model, dims, latent)
     order = (*where.batch, *where.core)
     data = x.transpose(*order).data if x.chunks is not None else x.transpose(*order).values

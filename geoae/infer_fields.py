@@ -1,6 +1,5 @@
 """Denoise labelled fields: in memory, or lazily, with one task of dask for each chunk."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
@@ -14,7 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from geoae import weights_file
-from geoae.cf import GridLayout, grid_layout, sizes
+from geoae.cf import GridLayout, grid_layout, same_units, sizes
 from geoae.errors import InputError, ModelFileError
 from geoae.field_windows import Frame, out_dtype, pieces, region_signal, regions, take
 from geoae.infer import BATCH, processing
@@ -261,7 +260,7 @@ def _check_size(x: xr.DataArray, layout: GridLayout) -> None:
 def _check_training(x: xr.DataArray, layout: GridLayout, model: Model) -> None:
     c, units = model.field, str(layout.units or "no units")
     for what, trained, found, same in (
-        ("units", c.units, units, _plain(c.units) == _plain(units)),
+        ("units", c.units, units, same_units(c.units, units)),
         ("dimensions", ", ".join(c.dims), ", ".join(layout.horizontal), c.dims == layout.horizontal),
     ):
         if trained and not same:
@@ -269,11 +268,6 @@ def _check_training(x: xr.DataArray, layout: GridLayout, model: Model) -> None:
                 f"{_label(x)} has {what} {found}; model {model.name!r} was trained on {trained}. "
                 "Take another model, or ask for --force."
             )
-
-
-def _plain(units: str) -> str:
-    """Units without what is written in several ways: m s**-1, m.s-1."""
-    return re.sub(r"[\s*^.]", "", units)
 
 
 def _label(x: xr.DataArray) -> str:

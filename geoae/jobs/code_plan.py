@@ -34,6 +34,8 @@ class CodesAsked:
     """None: the shipped one that fits."""
     latent: int | None = None
     """Numbers of a code; None: all."""
+    force: bool = False
+    """Take a model that was trained on other units."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Coder:
 
     model: Model
     latent: int | None = None
+    force: bool = False
+    """Whatever units the model was trained on."""
 
     def coding(self, x: xr.DataArray, dims: Sequence[str], prefix: str = "") -> Coding:
         """Where the windows of an array lie; errors are those of `geoae.coding.coding`."""
@@ -49,6 +53,7 @@ class Coder:
 
     def plan(self, x: xr.DataArray, dims: Sequence[str], prefix: str = "", grows: str | None = None) -> StorePlan:
         """The part of a store for the codes of an array, to be added to the plan of the array itself."""
+        coding.check_units(x, self.model, self.force)
         return plan_block(x, self.coding(x, dims, prefix), self.model, grows)
 
     def settings(self) -> dict[str, Any]:
@@ -85,7 +90,7 @@ def coder(
         raise InputError(f"latent is {asked.latent}; model {model.name!r} makes codes of 1 to {most} numbers.")
     if remote and model.folder is None:
         raise InputError(f"Model {model.name!r} comes from no folder, and workers load it from one. Save it first.")
-    return Coder(model if remote else prepare(model, device, threads), asked.latent)
+    return Coder(model if remote else prepare(model, device, threads), asked.latent, asked.force)
 
 
 def coder_of(spec: dict[str, Any] | None, device: str, threads: int | None = 1) -> Coder | None:

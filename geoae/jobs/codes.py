@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial, reduce
 from operator import add
 from pathlib import Path
@@ -20,6 +20,7 @@ from geoae.errors import InputError, ModelFileError, UnknownNameError
 from geoae.infer_codes import decode_region, encode_region
 from geoae.jobs.clean import Progress
 from geoae.jobs.code_plan import plan_block
+from geoae.jobs.field_plan import FieldOptions, append_along, new_from
 from geoae.jobs.field_source import FieldSource, Samples, about, digest, from_spec
 from geoae.jobs.inputs import sort_out
 from geoae.jobs.store import Workers
@@ -44,6 +45,10 @@ class CodeOptions:
     latent: int | None = None
     device: str = "auto"
     threads: int | None = None
+    append: bool = False
+    """Add the codes of what comes later in time to a store that is there."""
+    force: bool = False
+    """Take a model that was trained on other units."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +82,23 @@ def encode_store(
     """
     began, workers = time.perf_counter(), workers or Workers()
     source = _source(inputs)
-    arrays = _arrays(source, options.var, options.dims)
+    if options.append:
+        source = _growing(source)
+    arrays, grows, first = _arrays(source, options.var, options.dims), None, 0
+    if options.append:
+        grows = append_along(arrays, FieldOptions(options.var, options.dims, append=True))
+        assert grows is not None
+        first = 0 if overwrite else new_from(target, arrays, grows)
     model = _model(options.model or coding.default_model(arrays[0], options.dims), options, workers)
+    for x in arrays:
+        coding.check_units(x, model, options.force)
+    by = f"{model.name} {model.digest}"
+    if grows is not None and first == arrays[0].sizes[grows]:
+        notes = [f"{target.name} holds all of these times already; nothing was appended"]
+        return CodeSummary(target, by, {}, notes, time.perf_counter() - began)
+    arrays = _from(arrays, grows, first)
     codings = _codings(arrays, model, options.dims, options.latent)
-    plan = reduce(add, (plan_block(x, where, model) for x, where in zip(arrays, codings, strict=True)))
+    plan = reduce(add, (plan_block(x, where, model, grows) for x, where in zip(arrays, codings, strict=True)))
     settings = {
         cleaned.KIND: CODES, "model": model.name, "digest": model.digest, "window": list(model.codes.window),
         "overlap": [0] * len(model.codes.window), "latent": codings[0].latent, "scaler": asdict(model.scaler),
@@ -88,16 +106,17 @@ def encode_store(
     }  # fmt: skip
     attrs = about(source, arrays)[0] if source.reader in (None, "grids") else {}
     run = begin(target, plan, settings, source=source.label(), source_hash=digest(source), command=command,
-                attrs=attrs, overwrite=overwrite)  # fmt: skip
+                attrs=attrs, overwrite=overwrite, append=grows or ())  # fmt: skip
     spec = {
         "source": source.spec(), "var": list(options.var), "dims": list(options.dims), "latent": options.latent,
+        "grows": grows, "first": first,
         **_about(model, run, options),
     }  # fmt: skip
     make = partial(encoder, arrays=arrays, model=model)
     found, notes = _work_through(run, encoder, make, spec, workers, options, progress)
     rows = {str(x.name): _row(x, where, found.get(where.prefix + "code"))
             for x, where in zip(arrays, codings, strict=True)}  # fmt: skip
-    return CodeSummary(run.finish(), f"{model.name} {model.digest}", rows, notes, time.perf_counter() - began)
+    return CodeSummary(run.finish(), by, rows, notes, time.perf_counter() - began)
 
 
 def decode_store(
@@ -143,7 +162,8 @@ def encoder(
     spec: dict[str, Any], *, arrays: Sequence[xr.DataArray] | None = None, model: Model | None = None
 ) -> Callable[[int], tuple[str, float, int]]:
     """What encodes and writes one block: gives back name, squared error and number of its samples; `cluster.each`."""
-    arrays = arrays or _arrays(from_spec(spec["source"]), spec["var"], spec["dims"])
+    if arrays is None:
+        arrays = _from(_arrays(from_spec(spec["source"]), spec["var"], spec["dims"]), spec["grows"], spec["first"])
     model = model or _same_model(spec)
     run = ledger.load(Path(spec["folder"]))
     codings = _codings(arrays, model, spec["dims"], spec["latent"])
@@ -222,6 +242,17 @@ def _arrays(source: FieldSource, var: Sequence[str], dims: Sequence[str]) -> lis
             "over one stretch of time. Give the files of one record."
         )
     return arrays
+
+
+def _growing(source: FieldSource) -> FieldSource:
+    """The same, whose fields of one moment have a time; InputError for a record."""
+    if source.reader in (None, "grids"):
+        return replace(source, timed=True)
+    raise InputError(f"{source.label()} is a record, of which a store holds the codes as a whole. Leave out --append.")
+
+
+def _from(arrays: Sequence[xr.DataArray], along: str | None, first: int) -> list[xr.DataArray]:
+    return [x if along is None else x.isel({along: slice(first, None)}) for x in arrays]
 
 
 def _codings(arrays: Sequence[xr.DataArray], model: Model, dims: Sequence[str], latent: int | None) -> list[Coding]:

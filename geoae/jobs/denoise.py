@@ -106,7 +106,7 @@ def denoise_files(
     """
     began, options = time.perf_counter(), options or Options()
     found, asked = sort_out(inputs), FieldOptions(listed(var), listed(dims), chunk_sizes(chunks), shard, append, force)
-    coded = _codes_asked(codes, codes_model, latent)
+    coded = _codes_asked(codes, codes_model, latent, force)
     if isinstance(found, FieldSource):
         _refuse({
             "--format": format_name != "MSEED", "--encoding": encoding is not None, "--id": bool(ids),
@@ -120,7 +120,7 @@ def denoise_files(
         )  # fmt: skip
     _refuse({
         "--var": bool(var), "--dims": bool(dims), "--chunks": bool(chunks), "--shard": shard != 1, "--append": append,
-        "--force": force,
+        "--force": force and not codes,
     }, "recordings")  # fmt: skip
     inputs, notes = once(found)
     if is_store(out) or is_store(noise_out):
@@ -212,9 +212,9 @@ def draw(drawing: Drawing, path: Path, model: Model) -> Path:
     return path
 
 
-def _codes_asked(codes: bool, model: str | Path | Model | None, latent: int | None) -> CodesAsked | None:
+def _codes_asked(codes: bool, model: str | Path | Model | None, latent: int | None, force: bool) -> CodesAsked | None:
     if codes:
-        return CodesAsked(model, latent)
+        return CodesAsked(model, latent, force)
     if named := [name for name, value in {"--codes-model": model, "--latent": latent}.items() if value is not None]:
         raise InputError(f"{', '.join(named)}: of codes, which are written with --codes only. Add it.")
     return None

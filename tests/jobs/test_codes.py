@@ -1,5 +1,6 @@
 """`geoae encode` and `geoae decode`: fields and records to stores of codes and back, through kills, and bad input."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import dask.array as da
@@ -12,8 +13,10 @@ from typer.testing import CliRunner
 import geoae
 from geoae import ledger
 from geoae.cli import app
+from geoae.errors import GeoAEError
 from geoae.infer_codes import decode, encode
 from geoae.jobs import codes as jobs
+from geoae.jobs.store import Workers
 from geoae.model import load
 from tests.coding import tiny_coder
 
@@ -127,6 +130,76 @@ def test_a_run_that_was_stopped_goes_on(folder, tmp_path, monkeypatch):
     found = jobs.encode_store([folder / "u.nc"], target, asked)
     assert any("2 of" in note for note in found.notes)
     assert files(target) == files(whole)
+
+
+def test_codes_grow_in_time(folder, tmp_path, monkeypatch):
+    """--append adds what is new, through a stop and whatever the blocks, and the codes are those of one go."""
+    monkeypatch.setattr("geoae.coding._CHUNK", 8 * 8 * 12)
+    asked = jobs.CodeOptions(folder / "coder", threads=1, append=True)
+    with xr.open_dataset(folder / "wind.nc") as data:
+        for name, times in (("p0", slice(0, 2)), ("p1", slice(2, 5)), ("p2", slice(5, 6))):
+            data.isel(time=times).to_netcdf(tmp_path / f"{name}.nc")
+    parts, whole, target = [tmp_path / f"p{i}.nc" for i in range(3)], tmp_path / "whole.zarr", tmp_path / "c.zarr"
+    jobs.encode_store([folder / "wind.nc"], whole, replace(asked, append=False))
+    jobs.encode_store(parts[:1], target, asked)
+
+    def stop(done: int, total: int) -> None:
+        if done == 6:  # of 4 that were there and 6 that are new
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        jobs.encode_store(parts[:2], target, asked, progress=stop)
+    jobs.encode_store(parts[:2], target, asked)
+    made = jobs.encode_store(parts[2:], target, asked, workers=Workers(None, 2))
+    assert made.rows["u"]["windows"] == 12
+    assert "nothing was appended" in jobs.encode_store(parts, target, asked).notes[-1]
+    for name in ("u", "v"):
+        found, expected = (geoae.open_codes(store, name).compute() for store in (target, whole))
+        xr.testing.assert_allclose(found, expected, rtol=1e-6)
+        back = geoae.decode(found, model=folder / "coder")
+        assert back.sizes == {"time": 6, "lat": 19, "lon": 27}
+    with xr.open_dataset(folder / "wind.nc") as data:
+        moved = data.isel(time=slice(0, 1)).assign_coords(time=data["time"][:1] + np.timedelta64(5, "D"))
+        moved.to_netcdf(tmp_path / "between.nc")
+    with pytest.raises(GeoAEError, match="ends at time"):
+        jobs.encode_store([tmp_path / "between.nc"], target, asked)
+
+
+def test_what_cannot_grow_is_said(folder, tmp_path):
+    """A record is encoded as a whole, and a field without time has nothing that comes later."""
+    obspy.read().write(str(tmp_path / "x.mseed"), format="MSEED")
+    told = refused("encode", tmp_path / "x.mseed", "-o", tmp_path / "c.zarr", "--model", folder / "line", "--append")
+    assert "is a record" in told
+    assert "--append" in told
+    with xr.open_dataset(folder / "u.nc") as data:
+        data.isel(time=0, drop=True).to_netcdf(tmp_path / "still.nc")
+    told = refused("encode", tmp_path / "still.nc", "-o", tmp_path / "c.zarr", "--model", folder / "coder", "--append")
+    assert "no time" in told
+
+
+def test_other_units_are_refused_unless_forced(folder, tmp_path):
+    """By `encode`, by `denoise --codes` and in Python; how units are written does not count."""
+    coder = load(folder / "coder")
+    for name, units in (("pa", "Pa"), ("ms", "m s**-1")):
+        replace(coder, contract=replace(coder.contract, units=units), folder=None).save(tmp_path / name, "# a card\n")
+    asked = ("encode", folder / "u.nc", "-o", tmp_path / "c.zarr", "--model", tmp_path / "pa")
+    told = refused(*asked)
+    assert "u has units m s-1" in told
+    assert "was trained on Pa" in told
+    assert "--force" in told
+    run(*asked, "--force")
+    run("encode", folder / "u.nc", "-o", tmp_path / "d.zarr", "--model", tmp_path / "ms")
+    x = geoae.read(folder / "u.nc").compute()
+    with pytest.raises(GeoAEError, match="trained on Pa"):
+        geoae.encode(x, model=tmp_path / "pa")
+    xr.testing.assert_equal(
+        geoae.encode(x, model=tmp_path / "pa", force=True)["code"], geoae.encode(x, model=folder / "coder")["code"]
+    )
+    beside = ("denoise", folder / "u.nc", "-o", tmp_path / "e.zarr", "--codes", "--codes-model", tmp_path / "pa")
+    assert "trained on Pa" in refused(*beside)
+    run(*beside, "--force")
+    obspy.read().write(str(tmp_path / "x.mseed"), format="MSEED")
+    assert "--force" in refused("denoise", tmp_path / "x.mseed", "-o", tmp_path / "f.zarr", "--force")
 
 
 def test_bad_input_is_one_line(folder, tmp_path):
