@@ -26,6 +26,10 @@ from geoae.transforms import Transform
 Array = NDArray[np.floating[Any]]
 LEAST_VARIANCE = 1e-4
 GREY = (0.1, 0.9)
+N_BENT = 24000
+"""Training models whose codes a map is fitted to that makes them N(0, I)."""
+BENDING = 1200
+"""Steps of that; a multiple of 50."""
 N_AGGREGATE = 2000
 """Training models whose codes are kept, to see how near their distribution is to N(0, I)."""
 REFINE = 12
@@ -171,6 +175,8 @@ def finish(made: Model, models: PriorModels, recipe: PriorRecipe) -> None:
     covariance = torch.cov(means.T, correction=0).reshape(means.shape[1], -1)
     covariance = covariance + torch.diag(log_variances.double().exp().mean(0))
     net.whiten(means.mean(0), covariance + 1e-9 * torch.eye(len(covariance)))
+    if net.config.couplings:
+        _bend(net, rule, models, recipe.optimize.seed)
     if net.likelihood == "bernoulli":
         _sharpen(made, recipe.max_grey)
     mask = np.asarray(~np.isnan(models.some).all(0))
@@ -181,6 +187,40 @@ def finish(made: Model, models: PriorModels, recipe: PriorRecipe) -> None:
     space = LatentSpace(made)
     codes = space.encode(models.held_out.astype(np.float64), refine=REFINE)
     made.companions["held_out_codes"] = codes.astype(np.float32)
+
+
+def _bend(net: Any, rule: Transform, models: PriorModels, seed: int) -> None:
+    """Fit the map that makes codes N(0, I), on codes of training models; those that it does not see say when to end."""
+    training = models.training
+    n = min(N_BENT, len(training.models)) if isinstance(training, Pool) else N_BENT
+    parts = [range(i, min(i + 500, n)) for i in range(0, n, 500)]
+    codes = [_posterior(net, rule, np.stack([training[2**40 + i] for i in part])) for part in parts]
+    mean, log_variance = (torch.cat(part) for part in zip(*codes, strict=True))
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(n, generator=generator)
+    aside, rest = order.tensor_split([max(n // 10, 1)])
+
+    def drawn(some: Tensor) -> Tensor:
+        noise = torch.randn(len(some), mean.shape[1], generator=generator)
+        return net.white(mean[some] + noise * (0.5 * log_variance[some]).exp())
+
+    check, bend = drawn(aside), net.bend
+    optimizer = torch.optim.AdamW(bend.parameters(), weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=BENDING)
+    best, kept = math.inf, bend.state_dict()
+    for step in range(BENDING + 1):
+        if step % 50 == 0:  # before the first step, too: codes are never less normal than white ones
+            with torch.no_grad():
+                found = float(bend.surprise(check))
+            if found < best:
+                best, kept = found, {name: value.clone() for name, value in bend.state_dict().items()}
+        if step < BENDING:
+            optimizer.zero_grad()
+            bend.surprise(drawn(rest[torch.randint(len(rest), (512,), generator=generator)])).backward()
+            nn.utils.clip_grad_norm_(bend.parameters(), 5.0)
+            optimizer.step()
+            schedule.step()
+    bend.load_state_dict(kept)
 
 
 def _posterior(net: Any, rule: Transform, models: Array) -> tuple[Tensor, Tensor]:
@@ -197,7 +237,8 @@ def _aggregate(net: Any, rule: Transform, models: PriorModels) -> Array:
     n = min(N_AGGREGATE, len(training.models)) if isinstance(training, Pool) else N_AGGREGATE
     mean, log_variance = _posterior(net, rule, np.stack([training[2**41 + i] for i in range(n)]))
     noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(0))
-    codes = (mean + noise * (0.5 * log_variance).exp() - net.shift) @ net.back.mT
+    with torch.no_grad():
+        codes = net.normal(mean + noise * (0.5 * log_variance).exp())
     found: Array = codes.numpy().astype(np.float32)
     return found
 
@@ -207,7 +248,7 @@ def _sharpen(made: Model, max_grey: float) -> None:
     net: Any = made.net
     z = torch.from_numpy(LatentSpace(made).sample(100, 0)).float()
     with torch.no_grad():
-        logits = torch.cat([net.output(net.shift + part @ net.stretch.mT) for part in z.split(50)]).abs().flatten()
+        logits = torch.cat([net.unsharpened(part) for part in z.split(50)]).abs().flatten()
         limit = math.log(GREY[1] / GREY[0])
         needed = limit / max(float(torch.quantile(logits[:: max(len(logits) // 10**6, 1)], max_grey)), 1e-3)
         net.sharpness.fill_(min(max(needed, 1.0), 20.0))

@@ -48,6 +48,22 @@ def test_a_prior_of_profiles_is_better_than_components(prior):
     assert len(report.worst) == 5
 
 
+def test_codes_that_are_bent_are_normal_and_draw_likelier_models():
+    """Waves of any phase lie on a ring: what white codes draw is often too weak or too strong."""
+    rng = np.random.default_rng(0)
+    phase = rng.uniform(0, 2 * np.pi, (600, 1))
+    waves = np.cos(2 * np.pi * np.arange(16) / 16 + phase) + 0.02 * rng.normal(size=(600, 16))
+    off, distance = [], []
+    for n in (0, 6):
+        made = geoae.fit(waves, 2, steps=60, batch=32, config=SMALL | {"couplings": n}, noise=0.05, seed=1, threads=1)
+        space = geoae.LatentSpace(made)
+        drawn = space.decode(space.sample(400, seed=3))
+        off.append(np.abs(drawn.std(axis=-1) / 0.5**0.5 - 1).mean())
+        distance.append(made.report()["distance of codes from N(0, 1), most"][PRIOR])
+    assert off[1] < 0.5 * off[0]
+    assert distance[1] < distance[0]
+
+
 def test_the_report_has_a_figure(prior, tmp_path):
     """Held-out, reconstructed and drawn models, drawn without pyplot."""
     prior.report().figure().savefig(tmp_path / "report.png", dpi=40)

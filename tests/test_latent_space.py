@@ -25,10 +25,10 @@ def fields(n=120, seed=0, noise=0.05):
     return np.einsum("nk,kij->nij", rng.normal(size=(n, D)), modes) + noise * rng.normal(size=(n, *SHAPE)) + 5
 
 
-def vae_model(shape=SHAPE, likelihood="gaussian", kind="log"):
+def vae_model(shape=SHAPE, likelihood="gaussian", kind="log", **more):
     torch.manual_seed(1)
     config = {"ndim": len(shape), "shape": list(shape), "latent": D, "likelihood": likelihood, "hidden": 12, "depth": 1,
-              "widths": [4, 3], "patch": 1}  # fmt: skip
+              "widths": [4, 3], "patch": 1, **more}  # fmt: skip
     net = nets.build("vae", config).eval()
     for p in net.parameters():
         torch.nn.init.normal_(p, std=0.3)
@@ -41,10 +41,12 @@ def linear():
     return pca_space(fields(), D, units="km/s")
 
 
-@pytest.fixture(scope="module", params=["pca", "1-D", "2-D", "facies"])
+@pytest.fixture(scope="module", params=["pca", "1-D", "2-D", "facies", "bent"])
 def space(request, linear):
     if request.param == "pca":
         return linear
+    if request.param == "bent":
+        return LatentSpace(vae_model(couplings=3, coupling_width=6), "float64")
     if request.param == "facies":
         return LatentSpace(vae_model(likelihood="bernoulli", kind="affine"), "float64")
     return LatentSpace(vae_model((9,) if request.param == "1-D" else SHAPE), "float64")

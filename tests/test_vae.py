@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from geoae import nets
 from geoae.errors import InputError
+from geoae.nets.couplings import Couplings
 from geoae.nets.linear_ae import LinearAE, LinearAEConfig
 from geoae.nets.vae import VAE, VAEConfig, _fold, _unfold
 
@@ -80,6 +81,32 @@ def test_whitening_moves_codes_and_not_models():
     torch.testing.assert_close(net.decode(after), models)
 
 
+@settings(max_examples=15)
+@given(latent=st.integers(2, 7), n=st.integers(0, 5), seed=st.integers(0, 99))
+def test_couplings_are_undone_and_know_their_determinant(latent, n, seed):
+    """There and back is the identity, for any number of them; the logarithm is that of the Jacobian's determinant."""
+    torch.manual_seed(seed)
+    bend = Couplings(latent, n, 8).double()
+    code = torch.randn(4, latent, dtype=torch.float64)
+    torch.testing.assert_close(bend.to_normal(code)[0], code)  # before they are fitted
+    for p in bend.parameters():
+        torch.nn.init.normal_(p, std=0.5)
+    normal, log_determinant = bend.to_normal(code)
+    torch.testing.assert_close(bend.from_normal(normal), code)
+    for one, expected in zip(code, log_determinant, strict=True):
+        jacobian = torch.autograd.functional.jacobian(lambda v: bend.to_normal(v[None])[0][0], one)
+        torch.testing.assert_close(torch.linalg.slogdet(jacobian)[1], expected)
+
+
+def test_couplings_bend_codes_and_not_models():
+    """What a model encodes to decodes as it did without them."""
+    straight, bent = (tiny((12,), 3, couplings=n).double() for n in (0, 3))
+    bent.load_state_dict(straight.state_dict(), strict=False)
+    x = torch.randn(20, 1, 12, dtype=torch.float64)
+    assert not torch.allclose(bent.encode(x), straight.encode(x))
+    torch.testing.assert_close(bent.decode(bent.encode(x)), straight.decode(straight.encode(x)))
+
+
 def test_bernoulli_decodes_to_probabilities():
     """Between 0 and 1, and steeper the sharper."""
     net = tiny((6, 5), 2, "bernoulli")
@@ -97,6 +124,7 @@ def test_what_makes_no_net_is_refused():
         ({"ndim": 1, "shape": [4, 4]}, "ndim"),
         ({"likelihood": "poisson"}, "bernoulli"),
         ({"layers": "recurrent"}, "dense"),
+        ({"ndim": 1, "shape": [4], "latent": 1, "couplings": 2}, "couplings"),
         ({"ndim": 1, "shape": [4], "latent": 5}, "latent"),
     ):
         with pytest.raises(InputError, match=word):

@@ -161,7 +161,7 @@ def _code_rows(space: LatentSpace, truth: Array, seed: int) -> list[tuple[str, d
             active = float((mean.var(0) > ACTIVE).sum())
             generator = torch.Generator().manual_seed(seed)
             drawn = mean + torch.randn(mean.shape, generator=generator) * (0.5 * log_variance).exp()
-            codes = ((drawn - net.shift) @ net.back.mT).double().numpy()
+            codes = net.normal(drawn).double().numpy()
     found = stats.normality(codes)
     linear = linear_codes(space, truth)
     # held-out blocks and regions differ from the rest by themselves: components show by how much

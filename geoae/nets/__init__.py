@@ -39,9 +39,8 @@ def build(name: str, config: dict[str, Any]) -> "nn.Module":
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
     for key, value in values.items():
         if not _fits(value, known[key]):
-            raise InputError(
-                f"Setting {key!r} of net {name!r} is {config[key]!r}; expected something positive like {known[key]!r}."
-            )
+            like = f"something positive like {known[key]!r}" if known[key] else "0 or more"
+            raise InputError(f"Setting {key!r} of net {name!r} is {config[key]!r}; expected {like}.")
     return net(net.Config(**values))
 
 
@@ -49,4 +48,8 @@ def _fits(value: Any, like: Any) -> bool:
     if isinstance(like, tuple):
         return isinstance(value, tuple) and len(value) > 0 and all(_fits(v, like[0]) for v in value)
     kinds = (int, float) if isinstance(like, float) else (type(like),)
-    return isinstance(value, kinds) and not isinstance(value, bool) and (isinstance(value, str) or value > 0)
+    return (
+        isinstance(value, kinds)
+        and not isinstance(value, bool)
+        and (isinstance(value, str) or 0 < value or value == like)
+    )

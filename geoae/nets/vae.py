@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from geoae.errors import InputError
+from geoae.nets.couplings import Couplings
 
 LIKELIHOODS = ("gaussian", "learned", "bernoulli")
 LAYERS = ("convolutions", "dense")
@@ -45,10 +46,17 @@ class VAEConfig:
     layers: str = "convolutions"
     """convolutions: between the cells and the coarsest grid; dense: none, every hidden number sees every cell, which
     suits models of few cells, such as profiles with sharp interfaces (`widths` and `patch` do not count then)."""
+    couplings: int = 0
+    """Maps that bend codes after the training until they are N(0, I), not only white; 0: they are made white."""
+    coupling_width: int = 64
+    """Hidden numbers of each of them."""
 
 
 class VAE(nn.Module):
-    """Models (batch, 1, *shape), scaled, to codes (batch, latent) and back; codes are N(0, I) once `whiten` has run."""
+    """Models (batch, 1, *shape), scaled, to codes (batch, latent) and back.
+
+    Codes have mean 0 and covariance I once `whiten` has run, and are N(0, I) once `bend` is fitted.
+    """
 
     Config = VAEConfig
     shift: Tensor
@@ -86,6 +94,7 @@ class VAE(nn.Module):
         self.register_buffer("stretch", torch.eye(c.latent))
         self.register_buffer("back", torch.eye(c.latent))
         self.register_buffer("sharpness", torch.ones(()))
+        self.bend = Couplings(c.latent, c.couplings, c.coupling_width)
 
     def _convolutions(self, c: VAEConfig) -> None:
         self.grids = [tuple(-(-n // c.patch) for n in c.shape)]
@@ -172,12 +181,24 @@ class VAE(nn.Module):
 
     def encode(self, x: Float[Tensor, "batch 1 *shape"]) -> Codes:
         """Codes of models, the means of their posteriors."""
-        return (self.posterior(x)[0] - self.shift) @ self.back.mT
+        return self.normal(self.posterior(x)[0])
 
     def decode(self, code: Codes) -> Float[Tensor, "batch 1 *shape"]:
         """Models of codes; where the likelihood is bernoulli, between 0 and 1."""
-        y = self.output(self.shift + code @ self.stretch.mT)
+        y = self.unsharpened(code)
         return torch.sigmoid(y * self.sharpness) if self.likelihood == "bernoulli" else y
+
+    def unsharpened(self, code: Codes) -> Float[Tensor, "batch 1 *shape"]:
+        """Means, or logits, of codes that are N(0, I)."""
+        return self.output(self.shift + self.bend.from_normal(code) @ self.stretch.mT)
+
+    def white(self, code: Codes) -> Codes:
+        """The layers' codes with mean 0 and covariance I."""
+        return (code - self.shift) @ self.back.mT
+
+    def normal(self, code: Codes) -> Codes:
+        """The layers' codes as N(0, I) has them."""
+        return self.bend.to_normal(self.white(code))[0]
 
     def forward(self, shown: Float[Tensor, "batch 3 *shape"]) -> Float[Tensor, "batch numbers"]:
         """For the loss: output cells, means and logarithms of variances of the codes, side by side.
@@ -195,6 +216,8 @@ def _check(c: VAEConfig) -> None:
         raise InputError(
             f"Settings 'ndim' {c.ndim} and 'shape' {list(c.shape)} do not fit: models have 1 or 2 dimensions."
         )
+    if c.couplings and c.latent < 2:
+        raise InputError("Setting 'couplings' needs codes of 2 numbers or more: each bends one half by the other.")
     if c.likelihood not in LIKELIHOODS:
         raise InputError(f"Setting 'likelihood' is {c.likelihood!r}; choose one of {', '.join(LIKELIHOODS)}.")
     if c.layers not in LAYERS:
