@@ -48,8 +48,6 @@ def _fits(value: Any, like: Any) -> bool:
     if isinstance(like, tuple):
         return isinstance(value, tuple) and len(value) > 0 and all(_fits(v, like[0]) for v in value)
     kinds = (int, float) if isinstance(like, float) else (type(like),)
-    return (
-        isinstance(value, kinds)
-        and not isinstance(value, bool)
-        and (isinstance(value, str) or 0 < value or value == like)
-    )
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        return False
+    return isinstance(value, str) or value > 0 or value == like
