@@ -88,7 +88,7 @@ def fit(
     steps, batch, patience
         Of training: it ends after `steps`, or earlier, `patience` validations after the best one.
     config
-        Further settings of the net.
+        Further settings of the net; {"couplings": 6} bends codes that are only white until they are N(0, I).
     units
         Of the values; None: as the attribute of a DataArray says.
     name, seed
