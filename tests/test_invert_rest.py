@@ -184,3 +184,22 @@ def test_data_that_nothing_explains_carry_no_member_away():
     )
     farthest = np.linalg.norm(found.codes, axis=1).max()
     assert 4 < farthest < 1.001 * chi2.isf(BEYOND, 2) ** 0.5
+
+
+def test_why_truths_could_not_be_inverted_is_told(monkeypatch):
+    """Those that could be are counted; where none could, what is wrong is in the error."""
+    inverse = Inverse(LinearSpace.of(smooth(200, 0), 3), matrix(), np.zeros(N), 0.1, held_out=smooth(80, 1))
+    with pytest.raises(InputError, match=r"None of the 3 truths could be inverted\. The first, number 0: n_steps is 0"):
+        inverse.calibrate(3, "esmda", n_steps=0)
+    calls, solve = [], Inverse.solve
+
+    def at_times(self, method, **options):
+        calls.append(method)
+        if len(calls) == 2:
+            raise InputError("the model has no ground")
+        return solve(self, method, **options)
+
+    monkeypatch.setattr(Inverse, "solve", at_times)
+    found = inverse.calibrate(4)
+    assert next(iter(found.results.values())).failed == ("number 1: the model has no ground",)
+    assert "1 of the truths could not be inverted. The first: number 1: the model has no ground" in str(found)

@@ -1,5 +1,6 @@
 """How often intervals contain the truth: held-out models as truths, with data simulated from them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +35,8 @@ class Coverage:
     """Of the mean model."""
     width: float
     """Mean width of 90 % intervals of cells: of two that are honest, the narrower one knows more."""
-    n_failed: int
-    """Truths that could not be inverted."""
+    failed: tuple[str, ...]
+    """Of each truth that could not be inverted, why."""
     accuracy: float | None = None
     """Of models with two values, such as facies: share of cells for which the likelier one is right."""
     brier: float | None = None
@@ -64,8 +65,8 @@ class Calibration:
                 lines.append(row + (f"{c.rmse:12.4g}{c.width:12.4g}" if kind == "cells" else ""))
             if c.accuracy is not None and c.brier is not None:
                 lines.append(f"{'':<4}right facies {100 * c.accuracy:.2f} % of cells, Brier score {c.brier:.4f}")
-            if c.n_failed:
-                lines.append(f"! {name}: {c.n_failed} truths could not be inverted")
+            if c.failed:
+                lines.append(f"! {name}: {len(c.failed)} of the truths could not be inverted. The first: {c.failed[0]}")
         return "\n".join(lines)
 
 
@@ -157,13 +158,14 @@ def _coverage(
 ) -> Coverage:
     rng = np.random.default_rng([seed, 1])
     representation = rest.representation(inverse.noise) if inverse.use_representation else None
-    codes, models, data, failed = [], _Models(inverse), [], 0
+    codes, models, data = [], _Models(inverse), []
+    failed: list[str] = []
     for i, measured in enumerate(noisy):
         one = inverse.with_data(measured, rest, representation)
         try:
             posterior = one.solve(method, seed=seed + i, **options)
-        except GeoAEError:
-            failed += 1
+        except GeoAEError as error:
+            failed.append(f"number {i}: {error}")
             continue
         models.add(truths.models[i], posterior.sample(min(len(posterior.codes), DRAWS), seed=i), rng)
         codes.append(shares(truths.codes[i], posterior.codes, rng))
@@ -172,7 +174,7 @@ def _coverage(
             seen = seen + representation.data_errors(posterior.data - seen, rng)
         data.append(shares(truths.data[i], seen, rng))
     if not codes:
-        raise InputError(f"None of the {len(noisy)} truths could be inverted; see inverse.forward.problems.")
+        raise InputError(f"None of the {len(noisy)} truths could be inverted. The first, {failed[0]}")
     return models.coverage(codes, data, failed)
 
 
@@ -184,7 +186,7 @@ def _gaussian(
         left = np.broadcast_to(measured, (DRAWS, len(measured)))
         models.add(truth, rest.values.models(prior.rests(left, rng).reshape(-1, *truth.shape)), rng)
         data.append(shares(clean, prior.data_errors(left, rng), rng))
-    return models.coverage(None, data, 0)
+    return models.coverage(None, data, ())
 
 
 class _Models:
@@ -202,7 +204,7 @@ class _Models:
         self.errors.append(draws.mean(0) - truth)
         self.widths.append(float(np.ptp(np.quantile(draws, [0.05, 0.95], axis=0), axis=0).mean()))
 
-    def coverage(self, codes: list[Array] | None, data: list[Array], failed: int) -> Coverage:
+    def coverage(self, codes: list[Array] | None, data: list[Array], failed: Sequence[str]) -> Coverage:
         rmse = float(np.sqrt(np.mean(np.square(self.errors))))
         right = brier = None
         if self.facies is not None:
@@ -211,8 +213,9 @@ class _Models:
             right, brier = float(np.mean(np.abs(self.errors) < apart / 2)), (rmse / apart) ** 2
         of_codes = None if codes is None else _at_levels(codes)
         return Coverage(
-            _at_levels(self.shares), of_codes, _at_levels(data), rmse, float(np.mean(self.widths)), failed, right, brier
-        )
+            _at_levels(self.shares), of_codes, _at_levels(data), rmse, float(np.mean(self.widths)), tuple(failed),
+            right, brier,
+        )  # fmt: skip
 
 
 def _at_levels(found: list[Array]) -> tuple[float, ...]:
