@@ -27,12 +27,13 @@ through; of the bands of the far mean; of stripes in two directions; of what an 
 
 @dataclass(frozen=True)
 class FieldDAEConfig:
-    """Widths at half, quarter and eighth of the resolution, and how many blocks on the last."""
+    """Widths at half, quarter and eighth of the resolution; how many blocks on the last, and on the others each way."""
 
     width: int = 48
     middle: int = 72
     deep: int = 104
     blocks: int = 3
+    repeats: int = 1
 
 
 class FieldDAE(nn.Module):
@@ -49,15 +50,15 @@ class FieldDAE(nn.Module):
         self.head = nn.Conv2d(4 * _PLANES, w, 3, padding=1)
         self.spectrum = nn.Sequential(nn.Linear(_NUMBERS, 64), nn.ReLU(), nn.Linear(64, w + m + d))
         self.blocks = nn.ModuleDict({
-            "down": nn.Sequential(_Residual(w), _Lines(w), _Residual(w)),
+            "down": nn.Sequential(_Residual(w), _Lines(w), *_residuals(w, config.repeats)),
             "to_middle": _Matrix(w, m, 2, stride=2),
-            "middle_down": _Residual(m),
+            "middle_down": _residuals(m, config.repeats),
             "to_deep": _Matrix(m, d, 2, stride=2),
             "deep": nn.Sequential(*(_Wide(d) for _ in range(config.blocks)), _Lines(d)),
             "from_deep": nn.Sequential(_Matrix(d, 4 * m, 1), nn.PixelShuffle(2)),
-            "middle_up": _Residual(m),
+            "middle_up": _residuals(m, config.repeats),
             "from_middle": nn.Sequential(_Matrix(m, 4 * w, 1), nn.PixelShuffle(2)),
-            "up": nn.Sequential(_Residual(w), _Lines(w), _Residual(w)),
+            "up": nn.Sequential(_Residual(w), _Lines(w), *_residuals(w, config.repeats)),
         })  # fmt: skip
         self.tail = nn.Conv2d(w, 4 * (MASKS + 2), 3, padding=1)
         nn.init.zeros_(self.tail.weight)
@@ -211,6 +212,10 @@ class _Residual(nn.Module):
 
     def forward(self, x: Planes) -> Planes:
         return x + self.second(F.relu(self.first(x)))
+
+
+def _residuals(width: int, n: int) -> nn.Sequential:
+    return nn.Sequential(*(_Residual(width) for _ in range(n)))
 
 
 class _Wide(nn.Module):
