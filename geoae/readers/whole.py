@@ -37,9 +37,10 @@ class Content(NamedTuple):
 def recognise(path: Path) -> bool:
     """Tell whether ObsPy reads a file, or a file in the archive that it is."""
     # a format's own test may warn of what another format's bytes mean to it; where warnings are errors it would say no
-    with _unpacked(path) as files, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return any(_format_of(file) for file in files)
+        with _unpacked(path) as files:
+            return any(_format_of(file) for file in files)
 
 
 def stamp_of(path: Path) -> Stamp:
