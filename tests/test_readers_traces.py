@@ -364,7 +364,7 @@ def test_archives(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.write(tmp_path / "a.mseed", "a.mseed")
     with tarfile.open(tmp_path / "a.tgz", "w:gz") as archive:
-        archive.add(tmp_path / "a.mseed", "a.mseed")
+        archive.add(tmp_path / "a.mseed", "../../day/a.mseed")  # stays inside the folder it is unpacked to
         archive.add(tmp_path / "notes.txt", "notes.txt")
     for name in ("a.gz", "a.zip", "a.tgz"):
         assert whole.recognise(tmp_path / name)  # as sniff does, but what goes wrong is seen

@@ -134,11 +134,19 @@ def _unpacked(path: Path) -> Iterator[list[Path]]:
         if is_zip:
             shutil.unpack_archive(path, folder, "zip")
         elif tarfile.is_tarfile(path):
+            # file by file: filters that keep names inside the folder came with Python 3.11.4
             with tarfile.open(path) as archive:
-                archive.extractall(folder, filter="data")
+                for member in archive:
+                    if (source := archive.extractfile(member) if member.isfile() else None) is None:
+                        continue
+                    inside = [part for part in Path(member.name).parts if part not in ("/", "..")]
+                    target = Path(folder, *inside)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with source, target.open("wb") as copy:
+                        shutil.copyfileobj(source, copy)
         else:
-            with opener(path) as source, (Path(folder) / path.stem).open("wb") as target:
-                shutil.copyfileobj(source, target)
+            with opener(path) as packed, (Path(folder) / path.stem).open("wb") as copy:
+                shutil.copyfileobj(packed, copy)
         yield sorted(file for file in Path(folder).rglob("*") if file.is_file())
 
 
