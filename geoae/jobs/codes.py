@@ -83,7 +83,7 @@ def encode_store(
     began, workers = time.perf_counter(), workers or Workers()
     source = _source(inputs)
     if options.append:
-        source = _growing(source)
+        source = _growing(source, options.dims)
     arrays, grows, first = _arrays(source, options.var, options.dims), None, 0
     if options.append:
         grows = append_along(arrays, FieldOptions(options.var, options.dims, append=True))
@@ -244,8 +244,10 @@ def _arrays(source: FieldSource, var: Sequence[str], dims: Sequence[str]) -> lis
     return arrays
 
 
-def _growing(source: FieldSource) -> FieldSource:
-    """The same, whose fields of one moment have a time; InputError for a record."""
+def _growing(source: FieldSource, dims: Sequence[str]) -> FieldSource:
+    """The same, whose fields of one moment have a time; InputError for a record, or windows along one dimension."""
+    if len(dims) == 1:
+        raise InputError(f"Windows along {dims[0]} are encoded as a whole; --append is for fields. Leave it out.")
     if source.reader in (None, "grids"):
         return replace(source, timed=True)
     raise InputError(f"{source.label()} is a record, of which a store holds the codes as a whole. Leave out --append.")

@@ -170,6 +170,7 @@ def test_what_cannot_grow_is_said(folder, tmp_path):
     obspy.read().write(str(tmp_path / "x.mseed"), format="MSEED")
     told = refused("encode", tmp_path / "x.mseed", "-o", tmp_path / "c.zarr", "--model", folder / "line", "--append")
     assert "is a record" in told
+    assert "along time" in refused("encode", folder / "u.nc", "-o", tmp_path / "c.zarr", "--dims", "time", "--append")
     assert "--append" in told
     with xr.open_dataset(folder / "u.nc") as data:
         data.isel(time=0, drop=True).to_netcdf(tmp_path / "still.nc")
