@@ -34,6 +34,7 @@ def fit(
     net: str = "vae",
     shape: Sequence[int] | None = None,
     exclude: Sequence[Sequence[int]] = (),
+    mirror: Sequence[int] = (),
     hold_out: float = 0.1,
     groups: Any = None,
     block: float = 10.0,
@@ -75,6 +76,8 @@ def fit(
         Cells of a model, to be cut out of an image.
     exclude
         First corners (row, column) of parts of the image that no model may touch, such as test cases.
+    mirror
+        Axes of a model along which models turned around are as likely as they are: training turns half of them.
     hold_out
         Share that is kept out of training: of groups, or of an image's width.
     groups
@@ -116,9 +119,9 @@ def fit(
     if not 0 < hold_out < 1:
         raise InputError(f"hold_out is {hold_out:g}; it is a share between 0 and 1, such as 0.1.")
     if shape is not None:
-        data = prior_data.from_image(values, tuple(shape), exclude, hold_out, N_HELD_OUT, seed)
+        data = prior_data.from_image(values, tuple(shape), exclude, hold_out, N_HELD_OUT, seed, mirror)
     else:
-        data = _divided(values, latent, groups, block, hold_out, seed)
+        data = _divided(values, latent, groups, block, hold_out, seed, mirror)
     if latent > np.prod(data.shape):
         raise InputError(f"latent is {latent}; a model has {int(np.prod(data.shape))} cells. Give a smaller latent.")
     if net == "pca":
@@ -192,7 +195,9 @@ def _values(models: Any, units: str | None) -> tuple[Array, str]:
     return values.astype(np.float32 if values.dtype.itemsize <= 4 else np.float64), units
 
 
-def _divided(values: Array, latent: int, groups: Any, block: float, hold_out: float, seed: int) -> PriorModels:
+def _divided(
+    values: Array, latent: int, groups: Any, block: float, hold_out: float, seed: int, mirror: Sequence[int]
+) -> PriorModels:
     if values.ndim not in (2, 3):
         raise InputError(
             f"The models have shape {values.shape}; expected (n, cells) or (n, rows, columns). One large image to be "
@@ -216,7 +221,7 @@ def _divided(values: Array, latent: int, groups: Any, block: float, hold_out: fl
             f"All models have the same value, {float(np.nanmin(values)):g}, everywhere: there is nothing to learn. "
             "Give models that differ."
         )
-    return prior_data.from_models(values, labels, hold_out, N_HELD_OUT, seed)
+    return prior_data.from_models(values, labels, hold_out, N_HELD_OUT, seed, mirror)
 
 
 def _fingerprint(*of: Any) -> str:

@@ -21,6 +21,7 @@ class Pool:
 
     models: Array
     seed: int = 0
+    mirror: tuple[int, ...] = ()
     _order: dict[int, NDArray[np.int64]] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, index: int) -> Array:
@@ -28,7 +29,7 @@ class Pool:
         if round_ not in self._order:
             self._order.clear()
             self._order[round_] = np.random.default_rng((self.seed, round_)).permutation(len(self.models))
-        return self.models[self._order[round_][i]]
+        return mirrored(self.models[self._order[round_][i]], self.mirror, self.seed, index)
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Cuts:
     shape: tuple[int, ...]
     free: NDArray[np.bool_]
     seed: int = 0
+    mirror: tuple[int, ...] = ()
 
     def __getitem__(self, index: int) -> Array:
         rng = np.random.default_rng((self.seed, index))
@@ -49,7 +51,14 @@ class Cuts:
         else:  # where almost none is free, they are counted
             places = np.argwhere(self.free)
             corner = tuple(int(c) for c in places[rng.integers(len(places))])
-        return self.image[tuple(slice(c, c + n) for c, n in zip(corner, self.shape, strict=True))]
+        model = self.image[tuple(slice(c, c + n) for c, n in zip(corner, self.shape, strict=True))]
+        return mirrored(model, self.mirror, self.seed, index)
+
+
+def mirrored(model: Array, axes: tuple[int, ...], seed: int, index: int) -> Array:
+    """Of each axis, every other model backwards, as `index` draws it."""
+    drawn = np.random.default_rng((seed, 2, index)).random(len(axes)) < 0.5 if axes else ()
+    return np.flip(model, tuple(axis for axis, backwards in zip(axes, drawn, strict=True) if backwards))
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,9 @@ class PriorModels:
         return tuple(self.some.shape[1:])
 
 
-def from_models(models: Array, groups: NDArray[Any] | None, share: float, n_held_out: int, seed: int) -> PriorModels:
+def from_models(
+    models: Array, groups: NDArray[Any] | None, share: float, n_held_out: int, seed: int, mirror: Sequence[int] = ()
+) -> PriorModels:
     """Divide models (n, *shape); those of one group stay on one side.
 
     Parameters
@@ -84,13 +95,15 @@ def from_models(models: Array, groups: NDArray[Any] | None, share: float, n_held
         Held-out models at most.
     seed
         Which groups; the same seed, the same ones.
+    mirror
+        Axes of a model along which it may be turned around; those held out never are.
 
     Raises
     ------
     InputError
-        Too few models or groups to hold some out.
+        Too few models or groups to hold some out, or no such axis.
     """
-    n = len(models)
+    n, axes = len(models), _axes(mirror, models.ndim - 1)
     if n < 4:
         raise InputError(f"{n} models are too few: some have to be held out. Give at least 4.")
     labels = np.arange(n) * min(20, n) // n if groups is None else np.asarray(groups)
@@ -107,20 +120,22 @@ def from_models(models: Array, groups: NDArray[Any] | None, share: float, n_held
         held_out = held_out[np.sort(rng.choice(len(held_out), n_held_out, replace=False))]
     training = models[~out]
     some = training if len(training) <= 4000 else training[np.sort(rng.choice(len(training), 4000, replace=False))]
+    some = np.stack([mirrored(one, axes, seed, 2**40 + i) for i, one in enumerate(some)]) if axes else some
     says = {"n_models": int((~out).sum()), "n_held_out": int(out.sum()), "n_groups": len(names),
             "held_out_groups": len(chosen)}  # fmt: skip
-    return PriorModels(Pool(training, seed), held_out, some, says)
+    return PriorModels(Pool(training, seed, axes), held_out, some, _told(says, axes))
 
 
 def from_image(
-    image: Array, shape: tuple[int, ...], exclude: Sequence[Sequence[int]], share: float, n_held_out: int, seed: int
-) -> PriorModels:
+    image: Array, shape: tuple[int, ...], exclude: Sequence[Sequence[int]], share: float, n_held_out: int, seed: int,
+    mirror: Sequence[int] = (),
+) -> PriorModels:  # fmt: skip
     """Cut models out of an image; those held out lie in a strip at its end that no training model touches.
 
     Raises
     ------
     InputError
-        The image is smaller than a model, or nothing is left of it.
+        The image is smaller than a model, nothing is left of it, or `mirror` names an axis that it has not.
     """
     if image.ndim != len(shape) or any(n < m for n, m in zip(image.shape, shape, strict=True)):
         raise InputError(f"The image has shape {image.shape}; models of shape {tuple(shape)} cannot be cut out of it.")
@@ -140,11 +155,24 @@ def from_image(
             f"An image of shape {image.shape} leaves no room for models of shape {tuple(shape)} beside those held out. "
             "Give a larger image, smaller models, or a smaller hold_out."
         )
-    cuts, others = Cuts(image, tuple(shape), free, seed), Cuts(image, tuple(shape), validation, seed + 1)
+    axes = _axes(mirror, len(shape))
+    cuts, others = Cuts(image, tuple(shape), free, seed, axes), Cuts(image, tuple(shape), validation, seed + 1)
     some = np.stack([cuts[-i - 1 + 2**40] for i in range(1500)])
     says = {"image": list(image.shape), "held_out_from": [0] * (image.ndim - 1) + [first],
             "excluded": [list(map(int, box)) for box in exclude]}  # fmt: skip
-    return PriorModels(cuts, np.stack([others[i] for i in range(n_held_out)]), some, says)
+    return PriorModels(cuts, np.stack([others[i] for i in range(n_held_out)]), some, _told(says, axes))
+
+
+def _axes(mirror: Sequence[int], ndim: int) -> tuple[int, ...]:
+    for axis in mirror:
+        if not 0 <= axis < ndim:
+            raise InputError(f"mirror names axis {axis}; models have axes 0 to {ndim - 1}.")
+    return tuple(sorted(set(mirror)))
+
+
+def _told(says: dict[str, Any], axes: tuple[int, ...]) -> dict[str, Any]:
+    """What is said of the training, and along which axes it was mirrored, if it was."""
+    return says | {"mirrored": list(axes)} if axes else says
 
 
 def blocks(coordinates: Sequence[Array], size: float) -> NDArray[np.int64]:

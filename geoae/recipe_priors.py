@@ -21,6 +21,9 @@ class PriorData(Section):
     """FILE:NAME of an array (data, cells): derivative of data by model, divided by the data's sigma."""
     invert: bool = False
     """Of an image between 0 and 1: take one minus it."""
+    mirror: tuple[int, ...] = ()
+    """Axes of a model along which models turned around are as likely as they are, such as [0, 1] for channels that
+    meander: one image then says four times as much."""
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:

@@ -173,7 +173,9 @@ def _optimizers(net: nn.Module, recipe: AnyRecipe) -> checkpoint.Optimizers:
         raise InputError(f"Net {recipe.net.name!r} has no weights, and nothing to train. Choose another in the recipe.")
     matrices = {k: p for k, p in named.items() if o.optimizer == "muon" and k.startswith("blocks.") and p.ndim == 2}
     rest = [p for k, p in named.items() if k not in matrices]
-    made: checkpoint.Optimizers = {"adamw": torch.optim.AdamW(rest, lr=o.learning_rate, weight_decay=o.weight_decay)}
+    # one kernel for all weights: on processors, torch's choice costs more than the rest of a step where layers are wide
+    adamw = torch.optim.AdamW(rest, lr=o.learning_rate, weight_decay=o.weight_decay, fused=True)
+    made: checkpoint.Optimizers = {"adamw": adamw}
     if matrices:  # steps of the size of AdamW's, so that one learning rate does for both
         made["muon"] = torch.optim.Muon(
             matrices.values(), lr=o.learning_rate, weight_decay=o.weight_decay, adjust_lr_fn="match_rms_adamw"

@@ -47,12 +47,14 @@ def lesson(recipe: PriorRecipe, data: Path) -> Lesson:
     d, seed, out = recipe.data, recipe.optimize.seed, recipe.hold_out
     if d.image:
         image = prior_data.read_array(data, d.image).astype(np.float32)
-        models = prior_data.from_image(1 - image if d.invert else image, d.shape, d.exclude, out.share, out.n, seed)
+        image = 1 - image if d.invert else image
+        models = prior_data.from_image(image, d.shape, d.exclude, out.share, out.n, seed, d.mirror)
     else:
         file = d.models.partition(":")[0]
         coordinates = [prior_data.read_array(data, f"{file}:{name}") for name in out.by]
         groups = prior_data.blocks(coordinates, out.block) if coordinates else None
-        models = prior_data.from_models(prior_data.read_array(data, d.models), groups, out.share, out.n, seed)
+        array = prior_data.read_array(data, d.models)
+        models = prior_data.from_models(array, groups, out.share, out.n, seed, d.mirror)
     return lesson_of(recipe, models, prior_data.read_array(data, d.sensitivity) if d.sensitivity else None)
 
 

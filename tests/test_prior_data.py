@@ -27,6 +27,30 @@ def test_cuts_touch_neither_excluded_parts_nor_the_strip(rows, columns, box, sha
     np.testing.assert_array_equal(data.training[7], data.training[7])
 
 
+@settings(max_examples=10)
+@given(axes=st.sampled_from([(), (0,), (1,), (0, 1)]), seed=st.integers(0, 99))
+def test_models_are_mirrored_along_the_axes_named_and_no_others(axes, seed):
+    """Each training model is that of a training without mirrors, turned around along some of the axes; half of them are
+    for each; those held out never are."""
+    image = np.random.default_rng(seed).random((40, 60))
+    rows = np.random.default_rng(seed).random((50, 6, 4))
+    for make in (lambda mirror: prior_data.from_image(image, (6, 4), [], 0.2, 20, seed, mirror),
+                 lambda mirror: prior_data.from_models(rows, None, 0.2, 20, seed, mirror)):  # fmt: skip
+        data, plain = make(axes), make(())
+        np.testing.assert_array_equal(data.held_out, plain.held_out)
+        turned = np.zeros(2)
+        for i in range(200):
+            found = [flip for flip in ((), (0,), (1,), (0, 1))
+                     if np.array_equal(np.flip(data.training[i], flip), plain.training[i])]  # fmt: skip
+            assert len(found) == 1
+            assert set(found[0]) <= set(axes)
+            turned[list(found[0])] += 1
+        assert all(60 < turned[axis] < 140 for axis in axes)
+        np.testing.assert_array_equal(data.training[7], data.training[7])
+        assert np.array_equal(data.some, plain.some) == (not axes)
+        assert data.says.get("mirrored", []) == list(axes)
+
+
 def test_groups_stay_on_one_side():
     """Models of one block are all trained on or all held out; the same seed gives the same division."""
     rng = np.random.default_rng(0)
@@ -75,6 +99,11 @@ def test_arrays_of_files(tmp_path):
         (lambda: prior_data.from_image(np.zeros((5, 5)), (6, 3), [], 0.1, 5, 0), "cannot be cut"),
         (lambda: prior_data.from_image(np.zeros((9, 9)), (6, 6), [], 0.1, 5, 0), "no room"),
         (lambda: prior_data.from_image(np.zeros((90, 90)), (6, 6), [(3,)], 0.1, 5, 0), r"\[3\] is no corner"),
+        (
+            lambda: prior_data.from_image(np.zeros((90, 90)), (6, 6), [], 0.1, 5, 0, [2]),
+            "axis 2; models have axes 0 to",
+        ),
+        (lambda: prior_data.from_models(np.zeros((9, 6)), None, 0.1, 5, 0, [-1]), "axis -1; models have axes 0 to 0"),
         (lambda: prior_data.from_models(np.zeros((3, 4)), None, 0.1, 5, 0), "too few"),
         (lambda: prior_data.from_models(np.zeros((9, 4)), np.zeros(8), 0.1, 5, 0), "one label for each of the 9"),
         (lambda: prior_data.from_models(np.zeros((9, 4)), np.zeros(9), 0.1, 5, 0), "one group"),
