@@ -20,7 +20,7 @@ from geoae.errors import InputError, ModelFileError, UnknownNameError
 from geoae.infer_codes import decode_region, encode_region
 from geoae.jobs.clean import Progress
 from geoae.jobs.code_plan import plan_block
-from geoae.jobs.field_plan import FieldOptions, append_along, new_from
+from geoae.jobs.field_plan import FieldOptions, append_along, new_from, nothing_new
 from geoae.jobs.field_source import FieldSource, Samples, about, digest, from_spec
 from geoae.jobs.inputs import sort_out
 from geoae.jobs.store import Workers
@@ -93,17 +93,18 @@ def encode_store(
     for x in arrays:
         coding.check_units(x, model, options.force)
     by = f"{model.name} {model.digest}"
-    if grows is not None and first == arrays[0].sizes[grows]:
-        notes = [f"{target.name} holds all of these times already; nothing was appended"]
-        return CodeSummary(target, by, {}, notes, time.perf_counter() - began)
-    arrays = _from(arrays, grows, first)
     codings = _codings(arrays, model, options.dims, options.latent)
-    plan = reduce(add, (plan_block(x, where, model, grows) for x, where in zip(arrays, codings, strict=True)))
     settings = {
         cleaned.KIND: CODES, "model": model.name, "digest": model.digest, "window": list(model.codes.window),
         "overlap": [0] * len(model.codes.window), "latent": codings[0].latent, "scaler": asdict(model.scaler),
         "dims": list(codings[0].core), "units": {str(x.name): str(x.attrs.get("units", "")) for x in arrays},
     }  # fmt: skip
+    if notes := nothing_new(target, arrays[0], grows, first, settings):
+        return CodeSummary(target, by, {}, notes, time.perf_counter() - began)
+    if first:
+        arrays = _from(arrays, grows, first)
+        codings = _codings(arrays, model, options.dims, options.latent)
+    plan = reduce(add, (plan_block(x, where, model, grows) for x, where in zip(arrays, codings, strict=True)))
     attrs = about(source, arrays)[0] if source.reader in (None, "grids") else {}
     run = begin(target, plan, settings, source=source.label(), source_hash=digest(source), command=command,
                 attrs=attrs, overwrite=overwrite, append=grows or ())  # fmt: skip

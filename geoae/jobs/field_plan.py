@@ -18,6 +18,7 @@ from geoae.infer import processing
 from geoae.jobs.code_plan import Coder
 from geoae.model import Model
 from geoae.readers.cleaned import KIND
+from geoae.writers.layout import check_settings
 from geoae.writers.plan import StorePlan, plan_field
 
 FIELD = "field"
@@ -181,6 +182,20 @@ def new_from(target: Path, fields: Sequence[xr.DataArray], time: str) -> int:
             "after, or make the store anew with --overwrite."
         )
     return first
+
+
+def nothing_new(target: Path, x: xr.DataArray, time: str | None, first: int, made_with: Mapping[str, Any]) -> list[str]:
+    """What is said where a store holds all times of `x` already; empty where it does not.
+
+    Raises
+    ------
+    StoreError
+        It holds them, made with other settings.
+    """
+    if time is None or first < x.sizes[time]:
+        return []
+    check_settings(target, made_with)
+    return [f"{target.name} holds all of these times already; nothing was appended"]
 
 
 def settings(

@@ -27,6 +27,7 @@ from geoae.jobs.field_plan import (
     code_prefix,
     layout,
     new_from,
+    nothing_new,
     settings,
     store_plan,
     time_axis,
@@ -154,8 +155,8 @@ def _to_store(job: _Job, workers: Workers, progress: Progress) -> tuple[dict[str
     attrs, beside = about(job.source, job.fields, job.asked.dims)
     if time is not None and not job.overwrite:
         first = new_from(job.target, job.fields, time)
-        if first == job.fields[0].sizes[time]:
-            return {}, [f"{job.target.name} holds all of these times already; nothing was appended"]
+    if notes := nothing_new(job.target, job.fields[0], time, first, job.settings()):
+        return {}, notes
     plan = store_plan(job.fields, beside, job.asked, first, job.model, job.options.dry, job.coder)
     run = begin(
         job.target, plan, job.settings(), source=job.source.label(), source_hash=digest(job.source),

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from geoae.blocks import Part, Variable, choose_chunks
 from geoae.errors import StoreError, one_line
 from geoae.provenance import PREFIX, Identity, differences
 from geoae.runs import sync
-from geoae.writers.plain import plain_variable
+from geoae.writers.plain import plain_value, plain_variable
 from geoae.writers.plan import StorePlan, with_ancillary
 
 CONVENTIONS = "CF-1.11"
@@ -124,14 +125,26 @@ def _write_metadata(plan: StorePlan, attrs: dict[str, Any], folder: Path) -> Non
         )
 
 
+def check_settings(base: Path, settings: Mapping[str, Any]) -> None:
+    """Whether samples made with `settings` may stand behind those of a finished store.
+
+    Raises
+    ------
+    StoreError
+        They were made with others, which are named; or it cannot be read.
+    """
+    wanted = {name: plain_value(value) for name, value in settings.items()}
+    there = {k: v for k, v in provenance.settings(base).items() if k in wanted}
+    if changed := differences(there, wanted):
+        raise StoreError(f"{base} was made with other settings: {changed}. Append with the same, or to another store.")
+
+
 def _grown(
     plan: StorePlan, attrs: dict[str, Any], about: Provenance, base: Path, append: tuple[str, ...]
 ) -> tuple[StorePlan, dict[str, Any]]:
     """Plan and attributes of a finished store with the samples of `plan` behind its own."""
     there = {part.name: part for part in provenance.finished_parts(base)}
-    settings = {k: v for k, v in provenance.settings(base).items() if k in about.settings}
-    if changed := differences(settings, about.settings):
-        raise StoreError(f"{base} was made with other settings: {changed}. Append with the same, or to another store.")
+    check_settings(base, about.settings)
     if changed := differences({"variables": ", ".join(there)}, {"variables": ", ".join(p.name for p in plan.parts)}):
         raise StoreError(f"{base} holds other variables ({changed}). Append the same, or to another store.")
     missing = int((~provenance.present(base, there.values())).sum())

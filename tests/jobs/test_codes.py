@@ -153,6 +153,8 @@ def test_codes_grow_in_time(folder, tmp_path, monkeypatch):
     made = jobs.encode_store(parts[2:], target, asked, workers=Workers(None, 2))
     assert made.rows["u"]["windows"] == 12
     assert "nothing was appended" in jobs.encode_store(parts, target, asked).notes[-1]
+    with pytest.raises(GeoAEError, match="other settings: latent"):
+        jobs.encode_store(parts, target, replace(asked, latent=1))
     for name in ("u", "v"):
         found, expected = (geoae.open_codes(store, name).compute() for store in (target, whole))
         xr.testing.assert_allclose(found, expected, rtol=1e-6)

@@ -97,6 +97,9 @@ def test_appending_goes_on_in_time(run):
     np.testing.assert_array_equal(found.t2m.values[:4], first)
     assert np.isfinite(found.t2m.values).sum() == np.isfinite(data.t2m.values).sum()
     assert "nothing was appended" in run(["p?.nc"], "a.zarr", append=True).notes[-1]
+    data.assign(t2m=data.t2m.assign_attrs(units="degC")).to_netcdf("c.nc")
+    with pytest.raises(StoreError, match="other settings: units"):
+        run(["c.nc"], "a.zarr", append=True)
     between = data.t2m[1:3].assign_coords(time=data.time.values[1:3] - np.timedelta64(3, "h"))
     between.to_netcdf("q.nc")
     with pytest.raises(StoreError, match="does not hold"):
