@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from geoae.invert import Inverse
+from geoae.invert.map import Mode, Modes
+from geoae.invert.mcmc import Coordinates
 from tests.linear_space import LinearSpace
 
 pytest.importorskip("emcee")
@@ -78,3 +80,36 @@ def test_chains_begin_in_both_of_two_answers(sampler):
     codes = both.solve("mcmc", sampler=sampler, n_draws=60, n_chains=12).codes
     assert 0.15 < (codes > 0).mean() < 0.85
     np.testing.assert_allclose(np.abs(codes).mean(), 1, atol=0.01)
+
+
+def test_chains_learn_how_wide_a_posterior_is():
+    """Data that see a number well near the most likely one only: the Gaussian there is much narrower."""
+    line = LinearSpace(np.zeros(1), np.ones((1, 1)))
+    forward = Inverse(line, lambda m: np.tanh(20 * m), np.zeros(1), 0.9, representation=False,
+                      adjoint=lambda m, w: 20 / np.cosh(20 * m) ** 2 * w)  # fmt: skip
+    z = np.linspace(-6, 6, 4001)
+    density = np.exp(-0.5 * (z**2 + (np.tanh(20 * z) / 0.9) ** 2))
+    density /= density.sum()
+    expected = float(np.sqrt(density @ z**2))
+    assert forward.solve("laplace").std().item() < 0.1 * expected
+    posterior = forward.solve("mcmc", n_chains=8)
+    assert posterior.codes.std() == pytest.approx(expected, rel=0.1)
+    assert np.mean(np.abs(posterior.codes) < 0.05) == pytest.approx(density[np.abs(z) < 0.05].sum(), rel=0.35)
+
+
+@pytest.mark.parametrize("n", [400, 1])
+def test_coordinates_adapt_as_far_as_draws_tell(n):
+    """Codes as chains have drawn them, which need not have met, become N(0, I); one draw changes nothing."""
+    rng, d, chains = np.random.default_rng(1), 4, 6
+    where = Coordinates(Modes((Mode(np.ones(d), np.zeros(1), 0.0, np.zeros((1, d)), True, 1),)))
+    root = rng.normal(size=(d, d))
+    apart = 50 * rng.normal(size=(chains, d))
+    where.adapt(rng.normal(size=(n, chains, d)) @ root.T + apart)
+    x = where.of(rng.normal(size=(20000, d)) @ root.T)
+    variances = np.linalg.eigvalsh(np.cov(x.T))
+    if n > 1:
+        np.testing.assert_allclose(variances, 1, atol=0.15)
+    else:
+        np.testing.assert_allclose(variances, np.linalg.eigvalsh(root @ root.T), rtol=0.05)
+    z = rng.normal(size=(7, d))
+    np.testing.assert_allclose(where.codes(where.of(z)), z, atol=1e-9)

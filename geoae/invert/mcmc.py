@@ -1,7 +1,8 @@
 """Markov chains of codes: Hamiltonian ones where there are gradients, walkers (emcee) where there are none.
 
 Both walk in coordinates in which the Gaussian around the most likely code is N(0, I): a posterior that is nearly
-Gaussian then takes two or three gradients a draw, whatever its shape.
+Gaussian then takes two or three gradients a draw, whatever its shape. Where it is not, Hamiltonian chains learn in
+their warm-up how wide it is where they have been.
 
 References
 ----------
@@ -31,6 +32,10 @@ LONGEST = 16
 KEEP_EVERY = 50
 HOPELESS = 500.0
 """Above the cost of the most likely code; exp(-500) is the chance that a walker takes such a step."""
+ADAPT = (0.2, 0.5, 0.8)
+"""Shares of the warm-up: between each and the next, draws say what coordinates to go on in."""
+CORRELATED = 5
+"""Draws of a chain that count as one there, beside what was known before."""
 SPREAD = 1.3
 """Of the starts, in standard deviations: chains that begin closer than they end cannot disagree."""
 
@@ -60,6 +65,18 @@ class Coordinates:
         """(n, d) codes."""
         return self.middle + x @ self.root.T
 
+    def of(self, z: Array) -> Array:
+        """(n, d) coordinates of codes."""
+        return np.asarray(linalg.solve(self.root, (z - self.middle).T).T)
+
+    def adapt(self, z: Array) -> None:
+        """Make codes (draw, chain, d) about N(0, I), as far as they are enough to tell."""
+        n, d = (len(z) - 1) * z.shape[1], z.shape[2]
+        # chains that have not met are as wide as each is by itself
+        x = self.of((z - z.mean(0)).reshape(-1, d) + self.middle)
+        covariance = (x.T @ x / CORRELATED + d * np.eye(d)) / (n / CORRELATED + d)
+        self.root = self.root @ linalg.cholesky(covariance, lower=True)
+
     def starts(self, n: int, seed: int, cost: Callable[[Array], Array]) -> Array:
         """Where `n` chains begin, around all modes; nearer to these where the forward model does not run."""
         of, shift, _ = self.modes.draw(n, np.random.default_rng([seed, 0]))
@@ -70,7 +87,7 @@ class Coordinates:
             if not lost.any():
                 break
             z = middles[lost] + shrink * SPREAD * shift[lost]
-            x[lost] = linalg.solve_triangular(self.root, (z - self.middle).T).T
+            x[lost] = self.of(z)
         return x
 
 
@@ -95,11 +112,15 @@ def hamiltonian(problem: Problem, modes: Modes, wanted: Wanted) -> tuple[Array, 
     state: dict[str, Any] | None = checkpoints.read(wanted.checkpoint, wanted.identity)
     if state is None:
         x = where.starts(n_chains, wanted.seed, lambda x: energy(x)[0])
-        state = {"x": x, "at": np.array(0), "draws": np.empty((0, n_chains, d)), "accepted": np.zeros(n_chains),
-                 "data": np.empty((0, n_chains, len(problem.data))), "averaging": DualAveraging(d).state}  # fmt: skip
+        none = np.empty((0, n_chains, d))
+        state = {"x": x, "at": np.array(0), "draws": none, "accepted": np.zeros(n_chains), "recent": none,
+                 "data": np.empty((0, n_chains, len(problem.data))), "root": where.root,
+                 "averaging": DualAveraging.near(1.2 * d**-0.25).state}  # fmt: skip
+    where.root, recent = state["root"], list(state["recent"])
+    adapt = [round(share * wanted.n_warmup) for share in ADAPT]
     x, at = state["x"], int(state["at"])
     draws, data = list(state["draws"]), list(state["data"])
-    averaging, accepted = DualAveraging(d, state["averaging"]), state["accepted"].copy()
+    averaging, accepted = DualAveraging(state["averaging"]), state["accepted"].copy()
     here: tuple[Array, ...] = energy(x)
     while at < wanted.n_warmup + wanted.n_draws and not wanted.clock.over:
         rng = np.random.default_rng([wanted.seed, 1 + at])
@@ -108,6 +129,14 @@ def hamiltonian(problem: Problem, modes: Modes, wanted: Wanted) -> tuple[Array, 
         x, here, chance = _trajectory(energy, x, here, step, n_leaps, rng)
         if at < wanted.n_warmup:
             averaging.learn(float(chance.mean()))
+            recent.append(where.codes(x))
+            if at + 1 in adapt:
+                if at + 1 != adapt[0]:
+                    z = where.codes(x)
+                    where.adapt(np.array(recent))
+                    x, averaging = where.of(z), DualAveraging.near(averaging.step)
+                    here = energy(x)
+                recent.clear()
         else:
             draws.append(where.codes(x))
             data.append(here[2])
@@ -115,7 +144,8 @@ def hamiltonian(problem: Problem, modes: Modes, wanted: Wanted) -> tuple[Array, 
         at += 1
         if wanted.checkpoint is not None and (at % KEEP_EVERY == 0 or at == wanted.n_warmup + wanted.n_draws):
             kept = {
-                "x": x, "at": np.array(at), "accepted": accepted, "averaging": averaging.state,
+                "x": x, "at": np.array(at), "accepted": accepted, "averaging": averaging.state, "root": where.root,
+                "recent": np.array(recent).reshape(-1, n_chains, d),
                 "draws": np.array(draws).reshape(-1, n_chains, d),
                 "data": np.array(data).reshape(-1, n_chains, len(problem.data)),
             }  # fmt: skip
@@ -160,10 +190,14 @@ def _pick(taken: NDArray[np.bool_], one: tuple[Array, ...], other: tuple[Array, 
 class DualAveraging:
     """Step length that leads to a wanted share of accepted trajectories (Hoffman and Gelman, 2014, section 3.2)."""
 
-    def __init__(self, d: int, state: Array | None = None):
-        start = 1.2 * max(d, 1) ** -0.25
+    def __init__(self, state: Array):
         # centre, log step, its weighted mean, summed error, count
-        self.state = np.array([np.log(2 * start), np.log(start), np.log(start), 0.0, 0.0]) if state is None else state
+        self.state = state
+
+    @classmethod
+    def near(cls, step: float) -> "DualAveraging":
+        """Nothing learnt yet but that this one is likely."""
+        return cls(np.array([np.log(2 * step), np.log(step), np.log(step), 0.0, 0.0]))
 
     @property
     def step(self) -> float:
