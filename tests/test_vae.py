@@ -28,11 +28,27 @@ def tiny(shape=(13,), latent=3, likelihood="gaussian", **changes):
 def test_any_shape_of_model(shape, levels, patch):
     """1-D and 2-D, odd and even, smaller than the net's strides, with and without convolutions: shapes as promised."""
     layers = "convolutions" if levels else "dense"
-    net = tiny(shape, 2, widths=tuple(range(4, 4 + levels)) or (4,), patch=patch, layers=layers)
+    pool = 1 if levels else patch
+    net = tiny(shape, 2, widths=tuple(range(4, 4 + levels)) or (4,), patch=patch, layers=layers, pool=pool)
     x = torch.randn(3, 1, *shape)
     assert net.encode(x).shape == (3, 2)
     assert net.decode(net.encode(x)).shape == x.shape
     assert net(x.expand(3, 3, *shape)).shape == (3, int(np.prod(shape)) + 4)
+
+
+@pytest.mark.parametrize(("shape", "pools"), [((5,), [(0, 1), (2, 3), (4,)]), ((3, 2), [(0, 1, 2, 3), (4, 5)])])
+def test_layers_of_the_encoder_see_means_of_cells(shape, pools):
+    """Cells of one pool may change places; the last pools are as small as what is left."""
+    net = tiny(shape, 2, layers="dense", pool=2)
+    torch.nn.init.zeros_(net.straight_in.weight)  # this one sees all cells
+    x = torch.randn(1, 1, int(np.prod(shape)), generator=torch.Generator().manual_seed(0))
+    turned, moved = x.clone(), x.clone()
+    for pool in pools:
+        turned[..., pool] = x[..., pool[::-1]]
+    moved[..., [0, -1]] = x[..., [-1, 0]]
+    mean, *others = (torch.cat(net.posterior(y.reshape(1, 1, *shape))) for y in (x, turned, moved))
+    torch.testing.assert_close(others[0], mean)
+    assert not torch.allclose(others[1], mean)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 8), (2, 3, 6, 4)])
@@ -124,6 +140,7 @@ def test_what_makes_no_net_is_refused():
         ({"ndim": 1, "shape": [4, 4]}, "ndim"),
         ({"likelihood": "poisson"}, "bernoulli"),
         ({"layers": "recurrent"}, "dense"),
+        ({"pool": 2}, "dense"),
         ({"ndim": 1, "shape": [4], "latent": 1, "couplings": 2}, "couplings"),
         ({"ndim": 1, "shape": [4], "latent": 5}, "latent"),
     ):

@@ -46,6 +46,9 @@ class VAEConfig:
     layers: str = "convolutions"
     """convolutions: between the cells and the coarsest grid; dense: none, every hidden number sees every cell, which
     suits models of few cells, such as profiles with sharp interfaces (`widths` and `patch` do not count then)."""
+    pool: int = 1
+    """Of dense layers: cells along each dimension of which the encoder's layers see the mean only, which saves time
+    where structures are many cells wide."""
     couplings: int = 0
     """Maps that bend codes after the training until they are N(0, I), not only white; 0: they are made white."""
     coupling_width: int = 64
@@ -74,7 +77,7 @@ class VAE(nn.Module):
         if self._folds:
             self._convolutions(c)
         else:
-            self.gather = nn.Linear(cells, c.hidden)
+            self.gather = nn.Linear(math.prod(-(-n // c.pool) for n in c.shape), c.hidden)
             self.write: Any = nn.Linear(c.hidden, cells)
         self.blocks = nn.ModuleDict(
             {side: nn.ModuleList(_Residual(c.hidden) for _ in range(c.depth)) for side in ("encoder", "decoder")}
@@ -143,10 +146,11 @@ class VAE(nn.Module):
         return mean + self.straight_in(x.flatten(1)), log_variance.clamp(-14, 4)
 
     def _folded(self, x: Tensor) -> Tensor:
-        """Models, or what convolutions make of them on the coarsest grid."""
+        """Models, means of their cells, or what convolutions make of them on the coarsest grid."""
         c = self.config
         if not self._folds:
-            return x
+            mean: Any = F.avg_pool1d if c.ndim == 1 else F.avg_pool2d
+            return x if c.pool == 1 else mean(x, c.pool, ceil_mode=True, count_include_pad=False)
         wanted = [m * c.patch for m in self.grids[-1]]
         room = [pad for n, m in zip(reversed(c.shape), reversed(wanted), strict=True) for pad in (0, m - n)]
         h = self.read(_fold(F.pad(x, room), c.patch))
@@ -222,6 +226,8 @@ def _check(c: VAEConfig) -> None:
         raise InputError(f"Setting 'likelihood' is {c.likelihood!r}; choose one of {', '.join(LIKELIHOODS)}.")
     if c.layers not in LAYERS:
         raise InputError(f"Setting 'layers' is {c.layers!r}; choose one of {', '.join(LAYERS)}.")
+    if c.pool > 1 and c.layers != "dense":
+        raise InputError(f"Setting 'pool' is {c.pool}; it is for dense layers. Leave it out, or choose layers: dense.")
     if c.latent > math.prod(c.shape):
         raise InputError(f"Setting 'latent' is {c.latent}, more than the {math.prod(c.shape)} cells of a model.")
 
