@@ -26,7 +26,7 @@ from geoae.transforms import Transform
 Array = NDArray[np.floating[Any]]
 LEAST_VARIANCE = 1e-4
 GREY = (0.1, 0.9)
-N_BENT = 24000
+N_BENT = 48000
 """Training models whose codes a map is fitted to that makes them N(0, I)."""
 BENDING = 1200
 """Steps of that; a multiple of 50."""
@@ -223,6 +223,7 @@ def _bend(net: Any, rule: Transform, models: PriorModels, seed: int) -> None:
             optimizer.step()
             schedule.step()
     bend.load_state_dict(kept)
+    bend.standardise(check)
 
 
 def _posterior(net: Any, rule: Transform, models: Array) -> tuple[Tensor, Tensor]:

@@ -107,6 +107,11 @@ def test_couplings_are_undone_and_know_their_determinant(latent, n, seed):
     torch.testing.assert_close(bend.to_normal(code)[0], code)  # before they are fitted
     for p in bend.parameters():
         torch.nn.init.normal_(p, std=0.5)
+    many = 3 + 2 * torch.randn(500, latent, dtype=torch.float64)
+    bend.standardise(many)
+    bend.standardise(many)  # once more changes nothing
+    torch.testing.assert_close(bend.to_normal(many)[0].mean(0), torch.zeros(latent).double(), atol=1e-9, rtol=0)
+    torch.testing.assert_close(bend.to_normal(many)[0].std(0), torch.ones(latent).double())
     normal, log_determinant = bend.to_normal(code)
     torch.testing.assert_close(bend.from_normal(normal), code)
     for one, expected in zip(code, log_determinant, strict=True):

@@ -20,12 +20,16 @@ class Couplings(nn.Module):
     """`n` couplings of codes of `latent` numbers; none of them, or none fitted: the identity."""
 
     parts: Tensor
+    centre: Tensor
+    width: Tensor
 
     def __init__(self, latent: int, n: int, width: int):
         super().__init__()
         halves = list(_halves(latent, n))
         # models without any are as they were
         self.register_buffer("parts", torch.stack(halves) if halves else torch.zeros(0, latent), persistent=n > 0)
+        self.register_buffer("centre", torch.zeros(latent), persistent=n > 0)
+        self.register_buffer("width", torch.ones(latent), persistent=n > 0)
         self.nets = nn.ModuleList(_net(latent, width) for _ in range(n))
 
     def to_normal(self, code: Codes) -> tuple[Codes, Float[Tensor, " batch"]]:
@@ -34,14 +38,22 @@ class Couplings(nn.Module):
         for net, part in zip(self.nets, self.parts, strict=True):
             stretch, shift = _told(net, part, code)
             code, total = code * stretch.exp() + shift, total + stretch.sum(-1)
-        return code, total
+        return (code - self.centre) / self.width, total - self.width.log().sum()
 
     def from_normal(self, code: Codes) -> Codes:
         """The inverse of `to_normal`."""
+        code = code * self.width + self.centre
         for net, part in reversed(list(zip(self.nets, self.parts, strict=True))):
             stretch, shift = _told(net, part, code)
             code = (code - shift) * (-stretch).exp()
         return code
+
+    @torch.no_grad()
+    def standardise(self, code: Codes) -> None:
+        """Give normal codes of these mean 0 and variance 1: a map fitted to others makes them a little too wide."""
+        normal = self.to_normal(code)[0]
+        self.centre += normal.mean(0) * self.width
+        self.width *= normal.std(0)
 
     def surprise(self, code: Codes) -> Float[Tensor, ""]:
         """Mean of -log of the density that N(0, I) and the map give codes, nat, less a constant: what is minimised."""
