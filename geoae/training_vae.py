@@ -28,6 +28,8 @@ LEAST_VARIANCE = 1e-4
 GREY = (0.1, 0.9)
 N_BENT = 48000
 """Training models whose codes a map is fitted to that makes them N(0, I)."""
+N_SURE = 200
+"""Models aside from which on they tell the variance of a code to a tenth."""
 BENDING = 1200
 """Steps of that; a multiple of 50."""
 N_AGGREGATE = 2000
@@ -223,7 +225,8 @@ def _bend(net: Any, rule: Transform, models: PriorModels, seed: int) -> None:
             optimizer.step()
             schedule.step()
     bend.load_state_dict(kept)
-    bend.standardise(check)
+    if len(check) >= N_SURE:
+        bend.standardise(check)
 
 
 def _posterior(net: Any, rule: Transform, models: Array) -> tuple[Tensor, Tensor]:
