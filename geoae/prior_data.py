@@ -29,7 +29,8 @@ class Pool:
         if round_ not in self._order:
             self._order.clear()
             self._order[round_] = np.random.default_rng((self.seed, round_)).permutation(len(self.models))
-        return mirrored(self.models[self._order[round_][i]], self.mirror, self.seed, index)
+        model = self.models[self._order[round_][i]]
+        return mirrored(model, self.mirror, np.random.default_rng((self.seed, 2, index))) if self.mirror else model
 
 
 @dataclass(frozen=True)
@@ -45,19 +46,19 @@ class Cuts:
     def __getitem__(self, index: int) -> Array:
         rng = np.random.default_rng((self.seed, index))
         for _ in range(_TRIES):
-            corner = tuple(int(rng.integers(n)) for n in self.free.shape)
+            corner = tuple(rng.integers(self.free.shape).tolist())
             if self.free[corner]:
                 break
         else:  # where almost none is free, they are counted
             places = np.argwhere(self.free)
             corner = tuple(int(c) for c in places[rng.integers(len(places))])
         model = self.image[tuple(slice(c, c + n) for c, n in zip(corner, self.shape, strict=True))]
-        return mirrored(model, self.mirror, self.seed, index)
+        return mirrored(model, self.mirror, rng) if self.mirror else model
 
 
-def mirrored(model: Array, axes: tuple[int, ...], seed: int, index: int) -> Array:
-    """Of each axis, every other model backwards, as `index` draws it."""
-    drawn = np.random.default_rng((seed, 2, index)).random(len(axes)) < 0.5 if axes else ()
+def mirrored(model: Array, axes: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Of each axis, every other model backwards."""
+    drawn = rng.random(len(axes)) < 0.5
     return np.flip(model, tuple(axis for axis, backwards in zip(axes, drawn, strict=True) if backwards))
 
 
@@ -120,7 +121,9 @@ def from_models(
         held_out = held_out[np.sort(rng.choice(len(held_out), n_held_out, replace=False))]
     training = models[~out]
     some = training if len(training) <= 4000 else training[np.sort(rng.choice(len(training), 4000, replace=False))]
-    some = np.stack([mirrored(one, axes, seed, 2**40 + i) for i, one in enumerate(some)]) if axes else some
+    if axes:
+        rng = np.random.default_rng((seed, 2))
+        some = np.stack([mirrored(one, axes, rng) for one in some])
     says = {"n_models": int((~out).sum()), "n_held_out": int(out.sum()), "n_groups": len(names),
             "held_out_groups": len(chosen)}  # fmt: skip
     return PriorModels(Pool(training, seed, axes), held_out, some, _told(says, axes))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from geoae import checkpoint, nets, weights_file
 from geoae.contracts import AnyContract
@@ -31,10 +31,17 @@ Example = tuple[NDArray[Any], ...]
 """Arrays of one window: first what the net is shown, then what the loss wants to know."""
 Answer = Callable[[NDArray[Any]], NDArray[Any]]
 """A net in evaluation mode, on arrays."""
+AVERAGED_EVERY = 4
+"""Steps between those at which the average of the weights moves, as far as after all of them: it reads and writes every
+weight, which is a twentieth of a step where layers are wide."""
 
 
 class Windows(Protocol):
-    """Training windows: each follows from its number alone, so that a resumed training sees the same."""
+    """Training windows: each follows from its number alone, so that a resumed training sees the same.
+
+    Where many are faster made at once than one by one, they may have a method `many` as well, from their numbers to the
+    arrays of all, window first.
+    """
 
     def __getitem__(self, index: int) -> Example: ...
 
@@ -101,7 +108,7 @@ def train(recipe: AnyRecipe, lesson: Lesson, job: Job) -> Model:
         net = nets.build(recipe.net.name, recipe.net.config)
         lesson.prepare(net)
         net = net.to(job.device)
-        ema = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(o.ema_decay), use_buffers=True)
+        ema = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(o.ema_decay**AVERAGED_EVERY), use_buffers=True)
         best = AveragedModel(net)
         optimizers = _optimizers(net, recipe)
         modules = {"net": net, "ema": ema, "best": best}
@@ -119,10 +126,11 @@ def train(recipe: AnyRecipe, lesson: Lesson, job: Job) -> Model:
             loss = lesson.loss(estimate.float(), parts)
             net.zero_grad(set_to_none=True)
             loss.backward()
-            nn.utils.clip_grad_norm_(net.parameters(), o.clip_norm)
+            _clip(net, o.clip_norm)
             for each in optimizers.values():
                 each.step()
-            ema.update_parameters(net)
+            if step % AVERAGED_EVERY == 0:
+                ema.update_parameters(net)
             losses.append(loss.detach())
             job.tick(step + 1, o.steps)
             if (step + 1) % o.validate_every and step + 1 != last:
@@ -183,6 +191,14 @@ def _optimizers(net: nn.Module, recipe: AnyRecipe) -> checkpoint.Optimizers:
     return made
 
 
+def _clip(net: nn.Module, most: float) -> None:
+    """As `clip_grad_norm_`; on a processor gradients that are small enough are not written anew."""
+    slopes = [p.grad for p in net.parameters() if p.grad is not None]
+    norm = nn.utils.get_total_norm(slopes)
+    if norm.device.type != "cpu" or not norm <= most:  # elsewhere to ask would be to wait for it
+        nn.utils.clip_grads_with_norm_(net.parameters(), most, norm)
+
+
 def beginning(start: str) -> Callable[[nn.Module], None]:
     """What fills a net with the weights of model `start` (a name or a folder) before its first step; "": nothing.
 
@@ -227,7 +243,21 @@ class _Windows(Dataset[Example]):
         return max(self.last - self.first, 0) // self.world  # a stop may lie before the step of the checkpoint
 
     def __getitem__(self, i: int) -> Example:
-        return self.mixer[self.first + i * self.world + self.rank]
+        return self.mixer[self._number(i)]
+
+    def __getitems__(self, items: list[int]) -> list[Example] | Example:
+        numbers = [self._number(i) for i in items]
+        many = getattr(self.mixer, "many", None)
+        at_once: Example | None = many(numbers) if many else None
+        return [self.mixer[n] for n in numbers] if at_once is None else at_once
+
+    def _number(self, i: int) -> int:
+        return self.first + i * self.world + self.rank
+
+
+def _stacked(found: list[Example] | Example) -> list[Tensor]:
+    """Arrays of a batch: those of windows one by one, or of all at once."""
+    return default_collate(found) if isinstance(found, list) else [torch.from_numpy(part) for part in found]
 
 
 def _batches(
@@ -235,7 +265,7 @@ def _batches(
 ) -> Iterator[tuple[int, tuple[Tensor, ...]]]:
     windows = _Windows(mixer, first, last, batch, rank, world)
     prefetch = 4 if job.workers else None
-    loader = DataLoader(windows, batch // world, num_workers=job.workers, prefetch_factor=prefetch,
+    loader = DataLoader(windows, batch // world, num_workers=job.workers, prefetch_factor=prefetch, collate_fn=_stacked,
                         pin_memory=job.device.startswith("cuda"))  # fmt: skip
     for step, parts in enumerate(loader, start=first):
         yield step, tuple(p.to(job.device, non_blocking=True) for p in parts)

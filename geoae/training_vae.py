@@ -34,8 +34,8 @@ BENDING = 1200
 """Steps of that; a multiple of 50."""
 N_AGGREGATE = 2000
 """Training models whose codes are kept, to see how near their distribution is to N(0, I)."""
-REFINE = 12
-"""Gauss-Newton steps to the best codes of held-out models."""
+REFINE = 30
+"""Gauss-Newton steps, at most, to the best codes of held-out models."""
 
 
 def lesson(recipe: PriorRecipe, data: Path) -> Lesson:
@@ -136,21 +136,26 @@ class _Windows:
     log_variance: float
 
     def __getitem__(self, index: int) -> Example:
+        return tuple(part[0] for part in self.many([index]))
+
+    def many(self, indices: list[int]) -> Example:
+        """Those of several numbers at once."""
         o = self.recipe.optimize
-        step = index // o.batch
-        weight = o.beta * (min((step + 1) / o.anneal_steps, 1.0) if o.anneal_steps else 1.0)
-        draw = np.random.default_rng((o.seed, 1, index)).standard_normal(self.latent, dtype=np.float32)
-        shown = show(self.rule.apply(np.asarray(self.models[index], dtype=np.float64)), draw)
-        return shown, np.array([weight], np.float32), np.array([self.log_variance], np.float32)
+        steps = np.array(indices) // o.batch
+        weight = o.beta * (np.minimum((steps + 1) / o.anneal_steps, 1.0) if o.anneal_steps else np.ones(len(steps)))
+        shown = show(self.rule.apply(np.stack([self.models[i] for i in indices])))
+        draws = shown[:, 2].reshape(len(indices), -1)
+        for draw, index in zip(draws, indices, strict=True):
+            draw[: self.latent] = np.random.default_rng((o.seed, 1, index)).standard_normal(self.latent, np.float32)
+        return shown, weight[:, None].astype(np.float32), np.full((len(indices), 1), self.log_variance, np.float32)
 
 
-def show(x: Array, draw: Array | None = None) -> NDArray[np.float32]:
-    """(3, *shape) as the net takes it: the scaled model `x`, where it counts, and the numbers of the draw."""
-    shown = np.zeros((3, *x.shape), np.float32)
-    shown[1] = ~np.isnan(x)
-    shown[0] = np.nan_to_num(x)
-    if draw is not None:
-        shown[2].reshape(-1)[: len(draw)] = draw
+def show(x: Array) -> NDArray[np.float32]:
+    """(n, 3, *shape) as the net takes them: scaled models, where they count, and room for the numbers of a draw."""
+    shown = np.zeros((len(x), 3, *x.shape[1:]), np.float32)
+    there = ~np.isnan(x)
+    shown[:, 1] = there
+    np.copyto(shown[:, 0], x, where=there, casting="same_kind")
     return shown
 
 
@@ -161,7 +166,7 @@ def score(answer: Answer, held_out: Array, bernoulli: bool) -> float:
     for i in range(0, len(held_out), 128):
         x = held_out[i : i + 128]
         there = ~np.isnan(x)
-        y = answer(np.stack([show(one) for one in x]))[:, : x[0].size].reshape(x.shape).astype(np.float64)
+        y = answer(show(x))[:, : x[0].size].reshape(x.shape).astype(np.float64)
         if bernoulli:
             y = 1 / (1 + np.exp(-np.clip(y, -30, 30)))
         error += float(np.square(np.nan_to_num(x) - y)[there].sum())
@@ -231,7 +236,7 @@ def _bend(net: Any, rule: Transform, models: PriorModels, seed: int) -> None:
 
 def _posterior(net: Any, rule: Transform, models: Array) -> tuple[Tensor, Tensor]:
     """Means and logarithms of variances (n, d) of the layers' codes of models."""
-    seen = np.stack([show(one)[0] for one in rule.apply(models.astype(np.float64))])[:, None]
+    seen = show(rule.apply(models.astype(np.float64)))[:, :1]
     with torch.no_grad():
         parts = [net.posterior(p) for p in torch.from_numpy(seen).split(128)]
     return torch.cat([mean for mean, _ in parts]), torch.cat([log_variance for _, log_variance in parts])

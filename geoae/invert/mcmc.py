@@ -26,9 +26,12 @@ from geoae.invert.problem import Clock, Problem
 
 Array = NDArray[np.float64]
 ACCEPT = 0.8
-LENGTH = 1.6
-"""Of a trajectory: a quarter of a period, after which a Gaussian has forgotten where it started."""
-LONGEST = 16
+LENGTH = 3.2
+"""Of a trajectory: twice the quarter of a period after which a Gaussian has forgotten where it started. What is not as
+wide as it was taken for needs longer ones: per gradient, three times as many draws count."""
+LONGEST = 24
+UNEVEN = (0.6, 1.2)
+"""Shares of the step length that are tried: where a chain is in a bend too narrow for most, it leaves by the small ones."""
 KEEP_EVERY = 50
 HOPELESS = 500.0
 """Above the cost of the most likely code; exp(-500) is the chance that a walker takes such a step."""
@@ -69,12 +72,20 @@ class Coordinates:
         """(n, d) coordinates of codes."""
         return np.asarray(linalg.solve(self.root, (z - self.middle).T).T)
 
-    def adapt(self, z: Array) -> None:
-        """Make codes (draw, chain, d) about N(0, I), as far as they are enough to tell."""
+    def adapt(self, z: Array, slopes: Array) -> None:
+        """Make codes (draw, chain, d) about N(0, I), and slopes of the cost there, too, as far as they can tell.
+
+        What codes say is too narrow where chains are slow, what slopes say too wide; the geometric mean of the two
+        covariances is right for a Gaussian, of however few draws (Seyboldt et al., 2026, section 3).
+        """
         n, d = (len(z) - 1) * z.shape[1], z.shape[2]
         # chains that have not met are as wide as each is by itself
         x = self.of((z - z.mean(0)).reshape(-1, d) + self.middle)
-        covariance = (x.T @ x / CORRELATED + d * np.eye(d)) / (n / CORRELATED + d)
+        steep = (slopes - slopes.mean(0)).reshape(-1, d)
+        wide, narrow = ((y.T @ y / CORRELATED + d * np.eye(d)) / (n / CORRELATED + d) for y in (x, steep))
+        root = _root(narrow)
+        back = np.asarray(linalg.inv(root))
+        covariance = back @ _root(root @ wide @ root) @ back
         self.root = self.root @ linalg.cholesky(covariance, lower=True)
 
     def starts(self, n: int, seed: int, cost: Callable[[Array], Array]) -> Array:
@@ -89,6 +100,13 @@ class Coordinates:
             z = middles[lost] + shrink * SPREAD * shift[lost]
             x[lost] = self.of(z)
         return x
+
+
+def _root(matrix: Array) -> Array:
+    """The symmetric root of a symmetric positive matrix."""
+    size, axes = linalg.eigh(matrix)
+    found: Array = (axes * np.sqrt(np.maximum(size, 1e-12))) @ axes.T
+    return found
 
 
 def hamiltonian(problem: Problem, modes: Modes, wanted: Wanted) -> tuple[Array, Array, dict[str, Any]]:
@@ -113,10 +131,10 @@ def hamiltonian(problem: Problem, modes: Modes, wanted: Wanted) -> tuple[Array, 
     if state is None:
         x = where.starts(n_chains, wanted.seed, lambda x: energy(x)[0])
         none = np.empty((0, n_chains, d))
-        state = {"x": x, "at": np.array(0), "draws": none, "accepted": np.zeros(n_chains), "recent": none,
+        state = {"x": x, "at": np.array(0), "draws": none, "accepted": np.zeros(n_chains), "recent": none, "steep": none,
                  "data": np.empty((0, n_chains, len(problem.data))), "root": where.root,
                  "averaging": DualAveraging.near(1.2 * d**-0.25).state}  # fmt: skip
-    where.root, recent = state["root"], list(state["recent"])
+    where.root, recent, steep = state["root"], list(state["recent"]), list(state["steep"])
     adapt = [round(share * wanted.n_warmup) for share in ADAPT]
     x, at = state["x"], int(state["at"])
     draws, data = list(state["draws"]), list(state["data"])
@@ -125,18 +143,21 @@ def hamiltonian(problem: Problem, modes: Modes, wanted: Wanted) -> tuple[Array, 
     while at < wanted.n_warmup + wanted.n_draws and not wanted.clock.over:
         rng = np.random.default_rng([wanted.seed, 1 + at])
         step = averaging.step if at < wanted.n_warmup else averaging.mean_step
-        n_leaps = int(np.clip(round(LENGTH * rng.uniform(0.6, 1.4) / step), 1, LONGEST))
+        length, step = LENGTH * rng.uniform(0.6, 1.4), step * rng.uniform(*UNEVEN)
+        n_leaps = int(np.clip(round(length / step), 1, LONGEST))
         x, here, chance = _trajectory(energy, x, here, step, n_leaps, rng)
         if at < wanted.n_warmup:
             averaging.learn(float(chance.mean()))
             recent.append(where.codes(x))
+            steep.append(here[1])
             if at + 1 in adapt:
                 if at + 1 != adapt[0]:
                     z = where.codes(x)
-                    where.adapt(np.array(recent))
+                    where.adapt(np.array(recent), np.array(steep))
                     x, averaging = where.of(z), DualAveraging.near(averaging.step)
                     here = energy(x)
                 recent.clear()
+                steep.clear()
         else:
             draws.append(where.codes(x))
             data.append(here[2])
@@ -146,6 +167,7 @@ def hamiltonian(problem: Problem, modes: Modes, wanted: Wanted) -> tuple[Array, 
             kept = {
                 "x": x, "at": np.array(at), "accepted": accepted, "averaging": averaging.state, "root": where.root,
                 "recent": np.array(recent).reshape(-1, n_chains, d),
+                "steep": np.array(steep).reshape(-1, n_chains, d),
                 "draws": np.array(draws).reshape(-1, n_chains, d),
                 "data": np.array(data).reshape(-1, n_chains, len(problem.data)),
             }  # fmt: skip

@@ -8,6 +8,10 @@ if TYPE_CHECKING:
 
 MISFIT = 1e-3
 """Variance of the misfit, in the net's units: how little the prior N(0, I) of codes counts."""
+NEAR = 1e-4
+"""Share of the cost below which what a step gains is too little to go on."""
+PATIENCE = 4
+"""Steps in a row that do not help, each ten times as careful as the one before, after which none will."""
 CELLS = 2**24
 """Numbers of Jacobians held at once."""
 
@@ -34,23 +38,31 @@ def _part(decode: Callable[["Tensor"], "Tensor"], z: "Tensor", x: "Tensor", ther
     n, d = z.shape
     eye = torch.eye(d, dtype=z.dtype, device=z.device)
 
-    def misfit(codes: "Tensor") -> tuple["Tensor", "Tensor"]:
-        left = ((x - decode(codes)[:, 0]) * there).flatten(1)
+    def misfit(codes: "Tensor", some: "Tensor") -> tuple["Tensor", "Tensor"]:
+        left = ((x[some] - decode(codes)[:, 0]) * there[some]).flatten(1)
         return left, left.square().sum(1) / MISFIT + codes.square().sum(1)
 
-    left, cost = misfit(z)
+    on = torch.arange(n, device=z.device)  # those that still get nearer
+    left, cost = misfit(z, on)
     damping = torch.full((n,), 1e-2, dtype=z.dtype, device=z.device)
+    z, failed = z.clone(), torch.zeros(n, dtype=torch.long, device=z.device)
     for _ in range(steps):
+        at = z[on]
         # the decoder once, and all directions through it at once
-        change = torch.func.vmap(lambda v, at=z: torch.func.jvp(decode, (at,), (v.expand_as(at),))[1])(eye)
-        jacobian = (change[:, :, 0].transpose(0, 1) * there[:, None]).flatten(2)
+        change = torch.func.vmap(lambda v, at=at: torch.func.jvp(decode, (at,), (v.expand_as(at),))[1])(eye)
+        jacobian = (change[:, :, 0].transpose(0, 1) * there[on, None]).flatten(2)
         hessian = jacobian @ jacobian.mT / MISFIT + eye
-        slope = torch.einsum("ndc,nc->nd", jacobian, left) / MISFIT - z
-        scale = damping[:, None, None] * torch.diag_embed(hessian.diagonal(dim1=1, dim2=2))
-        better = z + torch.linalg.solve(hessian + scale, slope)
-        left_then, cost_then = misfit(better)
-        good = cost_then < cost
-        z = torch.where(good[:, None], better, z)
-        left, cost = torch.where(good[:, None], left_then, left), torch.where(good, cost_then, cost)
-        damping = torch.where(good, damping / 5, damping * 10)
+        slope = torch.einsum("ndc,nc->nd", jacobian, left[on]) / MISFIT - at
+        scale = damping[on, None, None] * torch.diag_embed(hessian.diagonal(dim1=1, dim2=2))
+        better = at + torch.linalg.solve(hessian + scale, slope)
+        left_then, cost_then = misfit(better, on)
+        good = cost_then < cost[on]
+        done = good & (cost[on] - cost_then < NEAR * cost[on])
+        taken = on[good]
+        z[taken], left[taken], cost[taken] = better[good], left_then[good], cost_then[good]
+        damping[on] = torch.where(good, damping[on] / 5, damping[on] * 10)
+        failed[on] = torch.where(good, 0, failed[on] + 1)
+        on = on[~done & (failed[on] < PATIENCE)]
+        if not len(on):
+            break
     return z
