@@ -146,7 +146,7 @@ class Inverse:
         seed
             Of what is random here; None: that of the Inverse.
         n_draws
-            Of the posterior (laplace), or of each chain (mcmc).
+            Of the posterior (laplace), or of each chain (mcmc; 250 of Hamiltonian chains, 2000 of walkers).
         time_limit_s
             The best so far is taken where there is one (map, laplace, mcmc).
         checkpoint
@@ -256,7 +256,7 @@ class Inverse:
         sampler = options["sampler"] or ("hmc" if self.forward.differentiable else "emcee")
         if sampler not in ("hmc", "emcee"):
             raise InputError(f'sampler is {sampler!r}; choose "hmc" or "emcee".')
-        n_draws = (500 if sampler == "hmc" else 2000) if options["n_draws"] is None else options["n_draws"]
+        n_draws = (250 if sampler == "hmc" else 2000) if options["n_draws"] is None else options["n_draws"]
         for name, value, least in (("n_draws", n_draws, 4), ("n_chains", options["n_chains"], 1)):
             _at_least(name, value, least)
         modes = self._modes(options, seed, clock)

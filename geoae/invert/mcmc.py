@@ -1,13 +1,14 @@
 """Markov chains of codes: Hamiltonian ones where there are gradients, walkers (emcee) where there are none.
 
 Both walk in coordinates in which the Gaussian around the most likely code is N(0, I): a posterior that is nearly
-Gaussian then takes two or three gradients a draw, whatever its shape. Where it is not, Hamiltonian chains learn in
-their warm-up how wide it is where they have been.
+Gaussian then takes a few gradients a draw, whatever its shape. Where it is not, Hamiltonian chains learn in their
+warm-up how wide it is, from where they have been and how steep it was there.
 
 References
 ----------
 Hoffman and Gelman (2014), The No-U-Turn Sampler, JMLR 15 (dual averaging); Neal (2011), MCMC using Hamiltonian
-dynamics, doi:10.1201/b10905-6; Foreman-Mackey et al. (2013), emcee, doi:10.1086/670067.
+dynamics, doi:10.1201/b10905-6; Seyboldt, Carlson and Carpenter (2026), Preconditioning Hamiltonian Monte Carlo by
+minimizing Fisher divergence; Foreman-Mackey et al. (2013), emcee, doi:10.1086/670067.
 """
 
 from collections.abc import Callable
@@ -27,15 +28,15 @@ from geoae.invert.problem import Clock, Problem
 Array = NDArray[np.float64]
 ACCEPT = 0.8
 LENGTH = 3.2
-"""Of a trajectory: twice the quarter of a period after which a Gaussian has forgotten where it started. What is not as
-wide as it was taken for needs longer ones: per gradient, three times as many draws count."""
+"""Of a trajectory: twice the quarter of a period after which a Gaussian has forgotten where it started, since what is
+wider than it was taken for needs longer ones."""
 LONGEST = 24
 UNEVEN = (0.6, 1.2)
-"""Shares of the step length that are tried: where a chain is in a bend too narrow for most, it leaves by the small ones."""
+"""Shares of the step length that are tried: a chain in a bend too narrow for most of them leaves by the small ones."""
 KEEP_EVERY = 50
 HOPELESS = 500.0
 """Above the cost of the most likely code; exp(-500) is the chance that a walker takes such a step."""
-ADAPT = (0.2, 0.5, 0.8)
+ADAPT = (0.15, 0.4, 0.7)
 """Shares of the warm-up: between each and the next, draws say what coordinates to go on in."""
 CORRELATED = 5
 """Draws of a chain that count as one there, beside what was known before."""
@@ -76,7 +77,7 @@ class Coordinates:
         """Make codes (draw, chain, d) about N(0, I), and slopes of the cost there, too, as far as they can tell.
 
         What codes say is too narrow where chains are slow, what slopes say too wide; the geometric mean of the two
-        covariances is right for a Gaussian, of however few draws (Seyboldt et al., 2026, section 3).
+        covariances is right for a Gaussian, of however few draws (Seyboldt et al., 2026).
         """
         n, d = (len(z) - 1) * z.shape[1], z.shape[2]
         # chains that have not met are as wide as each is by itself
@@ -131,8 +132,8 @@ def hamiltonian(problem: Problem, modes: Modes, wanted: Wanted) -> tuple[Array, 
     if state is None:
         x = where.starts(n_chains, wanted.seed, lambda x: energy(x)[0])
         none = np.empty((0, n_chains, d))
-        state = {"x": x, "at": np.array(0), "draws": none, "accepted": np.zeros(n_chains), "recent": none, "steep": none,
-                 "data": np.empty((0, n_chains, len(problem.data))), "root": where.root,
+        state = {"x": x, "at": np.array(0), "draws": none, "accepted": np.zeros(n_chains), "recent": none,
+                 "steep": none, "data": np.empty((0, n_chains, len(problem.data))), "root": where.root,
                  "averaging": DualAveraging.near(1.2 * d**-0.25).state}  # fmt: skip
     where.root, recent, steep = state["root"], list(state["recent"]), list(state["steep"])
     adapt = [round(share * wanted.n_warmup) for share in ADAPT]

@@ -49,6 +49,8 @@ def main() -> None:
     parser.add_argument("--eikonal", action="store_true", help="instead of straight rays; needs eikonalfm")
     parser.add_argument("--searches", type=int, help="n_starts of laplace; else its default")
     parser.add_argument("--draws", type=int, help="of each chain of mcmc; else its default")
+    parser.add_argument("--warm-up", type=int, help="of each chain of mcmc; else its default")
+    parser.add_argument("--first", type=int, default=0, help="truth to begin with; for several processes")
     parser.add_argument("--alone", action="store_true", help="without PCA beside it")
     parser.add_argument("--starts", type=int, default=8, help="random starts beside the amortised one")
     args = parser.parse_args()
@@ -62,7 +64,7 @@ def crosshole_problem(args: argparse.Namespace) -> None:
         image = file["a"].astype(np.float64)
     elsewhere = tuple((r, c - STRIP) for r, c in crosshole.MASKED)
     rest = crosshole.cut(image[:ROWS, STRIP:], args.held_out, seed=2, keep_out=elsewhere)
-    truths = crosshole.cut(image[ROWS:, STRIP:], max(args.truths, 1), seed=3, keep_out=())
+    truths = crosshole.cut(image[ROWS:, STRIP:], max(args.first + args.truths, 1), seed=3, keep_out=())
     d = LatentSpace(args.model).d if args.model else args.latent or 20
     pca = pca_space(crosshole.cut(image[:, :STRIP], args.models, seed=1), d, held_out=rest)
     space = LatentSpace(args.model) if args.model else pca
@@ -73,7 +75,7 @@ def crosshole_problem(args: argparse.Namespace) -> None:
     shape = (len(crosshole.DEPTHS_M),) * 2 if args.eikonal else len(noise)
     base = Inverse(space, forward, np.zeros(shape), crosshole.SIGMA_NS, held_out=held)
     _learn(base)
-    for name, truth in zip(("mc1", "mc2", "mc3"), known, strict=True):
+    for name, truth in zip(("mc1", "mc2", "mc3"), [] if args.first else known, strict=not args.first):
         print(name)
         inverse = base.with_data(base.forward.run(truth[None])[0] + noise, base.held_out, base.representation)
         for method in ("map", *args.methods.split(",")):
@@ -107,7 +109,9 @@ def measure(base: Inverse, args: argparse.Namespace, truths: np.ndarray, beside:
         start = time.perf_counter()
         options = {"n_starts": args.searches} if args.searches and method == "laplace" else {}
         options |= {"n_draws": args.draws} if args.draws and method == "mcmc" else {}
-        print(base.calibrate(args.truths, method, truths=truths, beside=beside, naive=not args.no_naive, **options))
+        options |= {"n_warmup": args.warm_up} if args.warm_up and method == "mcmc" else {}
+        print(base.calibrate(args.truths, method, truths=truths[args.first :], beside=beside, naive=not args.no_naive,
+                             seed=args.first, **options))  # fmt: skip
         print(f"  in {time.perf_counter() - start:.0f} s", flush=True)
 
 
