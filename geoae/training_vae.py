@@ -107,14 +107,18 @@ def lesson_of(
     began = _cpu_s()
 
     def contract(provenance: dict[str, Any]) -> PriorContract:
-        says = {**_says(models), "cpu_minutes": round((_cpu_s() - began) / 60, 2)}
-        return PriorContract(recipe.name, recipe.summary, shape, latent, recipe.units, training=says,
+        return PriorContract(recipe.name, recipe.summary, shape, latent, recipe.units, training=_says(models),
                              provenance=provenance)  # fmt: skip
+
+    def finish(made: Model) -> None:
+        complete(made, models, recipe)
+        made.prior.training["cpu_minutes"] = round((_cpu_s() - began) / 60, 2)
+        lay_beside(made, models)
 
     windows = _Windows(models.training, rule, shape, latent, recipe, 2 * math.log(config.noise))
     held_out = rule.apply(models.held_out.astype(np.float64))
     return Lesson(windows, loss, lambda answer: score(answer, held_out, bernoulli), contract, rule,
-                  "reconstruction_db", prepare, lambda made: finish(made, models, recipe))  # fmt: skip
+                  "reconstruction_db", prepare, finish)  # fmt: skip
 
 
 def _rows(sensitivity: Array, cells: int) -> NDArray[np.float32]:
@@ -174,8 +178,8 @@ def score(answer: Answer, held_out: Array, bernoulli: bool) -> float:
     return -10 * math.log10(max(error, 1e-30) / max(power, 1e-30))
 
 
-def finish(made: Model, models: PriorModels, recipe: PriorRecipe) -> None:
-    """Make codes N(0, I) over training models, sharpen a bernoulli decoder, and lay held-out models beside it."""
+def complete(made: Model, models: PriorModels, recipe: PriorRecipe) -> None:
+    """Make codes N(0, I) over training models, and sharpen a bernoulli decoder."""
     net: Any = made.net
     rule = made.scaler
     assert isinstance(rule, Transform)
@@ -188,6 +192,13 @@ def finish(made: Model, models: PriorModels, recipe: PriorRecipe) -> None:
         _bend(net, rule, models, recipe.optimize.seed)
     if net.likelihood == "bernoulli":
         _sharpen(made, recipe.max_grey)
+
+
+def lay_beside(made: Model, models: PriorModels) -> None:
+    """What a report and inversions need beside the net: held-out models and their codes, those of training, PCA."""
+    net: Any = made.net
+    rule = made.scaler
+    assert isinstance(rule, Transform)
     mask = np.asarray(~np.isnan(models.some).all(0))
     made.companions = {"mask": mask.astype(np.uint8), "held_out": models.held_out.astype(np.float32)}
     linear = _components(models, rule, net.latent)

@@ -146,6 +146,7 @@ def test_what_makes_no_net_is_refused():
         ({"likelihood": "poisson"}, "bernoulli"),
         ({"layers": "recurrent"}, "dense"),
         ({"pool": 2}, "dense"),
+        ({"pool": 99, "layers": "dense"}, "along a side"),
         ({"ndim": 1, "shape": [4], "latent": 1, "couplings": 2}, "couplings"),
         ({"ndim": 1, "shape": [4], "latent": 5}, "latent"),
     ):

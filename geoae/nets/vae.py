@@ -228,6 +228,10 @@ def _check(c: VAEConfig) -> None:
         raise InputError(f"Setting 'layers' is {c.layers!r}; choose one of {', '.join(LAYERS)}.")
     if c.pool > 1 and c.layers != "dense":
         raise InputError(f"Setting 'pool' is {c.pool}; it is for dense layers. Leave it out, or choose layers: dense.")
+    if c.pool > min(c.shape):
+        raise InputError(
+            f"Setting 'pool' is {c.pool}, more cells than a model of shape {list(c.shape)} has along a side."
+        )
     if c.latent > math.prod(c.shape):
         raise InputError(f"Setting 'latent' is {c.latent}, more than the {math.prod(c.shape)} cells of a model.")
 
