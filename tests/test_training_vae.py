@@ -18,7 +18,7 @@ def windows(mirror=(), beta=2.0, anneal=10):
     models[rng.random(models.shape) < 0.1] = np.nan
     plan = PriorRecipe.model_validate({
         "kind": "prior", "name": "tiny", "summary": "for tests", "data": {"models": "m.npz:m"},
-        "net": {"name": "vae", "config": {"ndim": 2, "shape": list(SHAPE), "latent": 3, "layers": "dense", "hidden": 8}},
+        "net": {"name": "vae", "config": {"shape": list(SHAPE), "latent": 3, "layers": "dense", "hidden": 8}},
         "optimize": {"steps": 20, "batch": 4, "beta": beta, "anneal_steps": anneal},
     })  # fmt: skip
     return lesson_of(plan, prior_data.from_models(models, None, 0.1, 4, 0, mirror)).windows
