@@ -53,7 +53,7 @@ class Cuts:
             places = np.argwhere(self.free)
             corner = tuple(int(c) for c in places[rng.integers(len(places))])
         model = self.image[tuple(slice(c, c + n) for c, n in zip(corner, self.shape, strict=True))]
-        return mirrored(model, self.mirror, rng) if self.mirror else model
+        return mirrored(model, self.mirror, rng)
 
 
 def mirrored(model: Array, axes: tuple[int, ...], rng: np.random.Generator) -> Array:

@@ -33,6 +33,9 @@ def test_a_window_is_the_same_alone_and_in_company(numbers, mirror):
     for k, number in enumerate(numbers):
         for all_of_them, alone in zip(together, made[number], strict=True):
             np.testing.assert_array_equal(all_of_them[k], alone)
+        draw = together[0][k, 2].reshape(-1)
+        assert draw[:3].all(), "the numbers that codes are drawn with are missing"
+        assert not draw[3:].any()
 
 
 def test_the_weight_rises_step_by_step_and_stays():
