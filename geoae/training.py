@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from geoae import checkpoint, nets, weights_file
 from geoae.contracts import AnyContract
+from geoae.devices import memory_kept
 from geoae.errors import InputError
 from geoae.model import Model, load
 from geoae.recipe import AnyRecipe
@@ -101,7 +102,7 @@ def train(recipe: AnyRecipe, lesson: Lesson, job: Job) -> Model:
     o = recipe.optimize
     if job.threads:
         torch.set_num_threads(job.threads)
-    with _processes(job.device) as (rank, world):
+    with memory_kept(), _processes(job.device) as (rank, world):
         if o.batch % world:
             raise InputError(f"optimize.batch is {o.batch}; it must be a multiple of the {world} processes.")
         torch.manual_seed(o.seed)

@@ -1,5 +1,7 @@
 """Where a net runs changes no result, and what is not there is said in one line."""
 
+import platform
+
 import numpy as np
 import pytest
 import torch
@@ -60,6 +62,25 @@ def test_threads_change_no_digit():
     assert (one.pool, three.threads) == (None, 3)
     for n in (1, 2, 5):
         np.testing.assert_array_equal(three.noise(x[:n]), one.noise(x[:n]))
+
+
+def faults():
+    """Pages that the system had to give for arrays that are made and freed, over and over."""
+    resource = pytest.importorskip("resource", reason="systems that tell of page faults")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(4):
+        some = [torch.ones(5_000_000) for _ in range(6)]
+        del some
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
+def test_memory_is_kept_for_what_is_asked_for_next():
+    """120 MB are asked for four times and come from the system but once; afterwards all is as it was."""
+    with devices.memory_kept():
+        faults()
+        assert faults() < 3000
+    assert faults() > 20000
 
 
 @pytest.mark.gpu

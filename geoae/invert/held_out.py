@@ -78,6 +78,13 @@ class HeldOut:
         """Codes with the data of the decoded models, to learn where to begin."""
         return Runs(self.codes, self.decoded_data)
 
+    def costs(self, total: Noise, noise: Noise) -> Array:
+        """(k,) of the models' own codes, for their noisy data: half the squared misfit, and half the squared code.
+
+        `total` is the noise with the representation error, which misfits are weighed by.
+        """
+        return _costs(self, total, noise)
+
     def surprises(self, data: Array, noise: Noise) -> Array:
         """(data,) how far each datum is from what the models and all other data lead to expect, in its own deviations.
 
@@ -122,6 +129,14 @@ class _Half(NamedTuple):
         turned = (x - self.centre) @ self.axes.T
         outside = ((x - self.centre) ** 2).sum(-1) - (turned**2).sum(-1)
         return (turned**2 / self.variance).sum(-1) + outside / self.rest
+
+
+@lru_cache(maxsize=2)
+def _costs(held: HeldOut, total: Noise, noise: Noise) -> Array:
+    noisy = held.data + noise.sample(len(held.data), np.random.default_rng(0))
+    white = total.whiten(noisy - held.decoded_data - total.offset)
+    found: Array = 0.5 * (white**2).sum(1) + 0.5 * (held.codes**2).sum(1)
+    return found
 
 
 @lru_cache(maxsize=2)

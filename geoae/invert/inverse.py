@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from geoae.invert.noise import Noise, read_noise
 from geoae.invert.posterior import MODELS, Posterior
 from geoae.invert.problem import Clock, Problem
 from geoae.invert.representation import FEWEST, Representation
+from geoae.invert.searches import Wish, find_modes
 
 if TYPE_CHECKING:
     from geoae.invert.calibrate import Calibration
@@ -152,8 +152,10 @@ class Inverse:
         checkpoint
             File for the state of esmda and mcmc: the same call goes on from there after a kill.
         **options
-            map, laplace, mcmc: n_starts (searches from different starts; 1, but 6 with 10 codes or fewer, map apart),
-            n_steps. esmda: n_members (200), n_steps (4).
+            map, laplace, mcmc: n_starts (searches from different starts: one, and more, 6 at most, while all ended at
+            codes less likely than those of 99 % of held-out models; 6 in any case for Hamiltonian chains, and with
+            10 codes or fewer, map apart), n_steps (of each; 14, or 60 for Hamiltonian chains of more than 10 codes).
+            esmda: n_members (200), n_steps (4).
             mcmc: sampler ("hmc", "emcee"; default by whether there are gradients), n_chains (4), n_warmup (150).
 
         Raises
@@ -230,20 +232,20 @@ class Inverse:
         return find_mode(self.problem, start, Clock(None), n_steps, soft)
 
     def _map(self, options: dict[str, Any], seed: int, clock: Clock, path: Path | None) -> tuple[Any, ...]:
-        modes = self._modes(options, seed, clock)
-        return modes.modes[0].z[None], modes.modes[0].predicted[None], None, _about(modes)
+        modes, n = self._modes(options, seed, clock)
+        return modes.modes[0].z[None], modes.modes[0].predicted[None], None, _about(modes, n)
 
     def _laplace(self, options: dict[str, Any], seed: int, clock: Clock, path: Path | None) -> tuple[Any, ...]:
         n = MODELS if options["n_draws"] is None else options["n_draws"]
         _at_least("n_draws", n, 2)
-        modes = self._modes(options, seed, clock)
+        modes, n_searches = self._modes(options, seed, clock, "laplace")
         of, shift, white = modes.draw(n, np.random.default_rng([seed, 1]))
         codes, problem = np.stack([m.z for m in modes.modes])[of] + shift, self.problem
         if self.forward.matrix is not None:  # as cheap as a guess
             predicted = problem.predict(codes)
         else:
             predicted = np.stack([m.predicted for m in modes.modes])[of] + problem.noise.colour(white)
-        return codes, predicted, None, _about(modes)
+        return codes, predicted, None, _about(modes, n_searches)
 
     def _esmda(self, options: dict[str, Any], seed: int, clock: Clock, path: Path | None) -> tuple[Any, ...]:
         _at_least("n_members", options["n_members"], esmda.FEWEST)
@@ -259,7 +261,7 @@ class Inverse:
         n_draws = (250 if sampler == "hmc" else 2000) if options["n_draws"] is None else options["n_draws"]
         for name, value, least in (("n_draws", n_draws, 4), ("n_chains", options["n_chains"], 1)):
             _at_least(name, value, least)
-        modes = self._modes(options, seed, clock)
+        modes, _ = self._modes(options, seed, clock, "mcmc" if sampler == "hmc" else "laplace")
         wanted = mcmc.Wanted(
             options["n_chains"], n_draws, options["n_warmup"], seed, clock, path,
             self._identity(sampler, options, seed),
@@ -269,22 +271,18 @@ class Inverse:
         flat = (-1, draws.shape[-1]), (-1, data.shape[-1])
         return draws.reshape(flat[0]), data.reshape(flat[1]), draws, about
 
-    def _modes(self, options: dict[str, Any], seed: int, clock: Clock) -> Modes:
-        """What searches from the amortised start and from random ones find."""
-        n_starts, few = options["n_starts"], self.space.d <= FEW_CODES
-        if n_starts is None:
-            n_starts = SEARCHES if few else 1
-        _at_least("n_starts", n_starts, 1)
-        problem, n_random = self.problem, n_starts - 1
-        found = starts.candidates(problem, self._runs(seed), seed, n_random)
-        # with many codes there are no steps to spare: between boreholes searches ended higher for it
-        soft = SOFT if few else 1.0
-        modes = [find_mode(problem, found[: len(found) - n_random], clock, options["n_steps"], soft)]
-        for z in found[len(found) - n_random :]:
-            if not clock.over:
-                with suppress(InputError):  # the forward model fails there; it has worked for the first search
-                    modes.append(find_mode(problem, z[None], clock, options["n_steps"]))
-        return Modes.of(modes)
+    def _modes(self, options: dict[str, Any], seed: int, clock: Clock, kind: str = "map") -> tuple[Modes, int]:
+        """What searches find, and how many there were; a method of what `kind` is to work with it."""
+        if options["n_starts"] is not None:
+            _at_least("n_starts", options["n_starts"], 1)
+        wish = Wish(options["n_starts"], options["n_steps"], kind != "map", kind == "mcmc")
+        return find_modes(self.problem, self._runs(seed), self._highest(), wish, seed, clock)
+
+    def _highest(self) -> float:
+        """What the most likely code of hardly any held-out model costs more than; infinite where that is unknown."""
+        if self._held is None or len(self._held.data) < 2 * FEWEST:
+            return np.inf
+        return float(np.quantile(self._held.costs(self.problem.noise, self.noise), UNUSUAL))
 
     def _runs(self, seed: int) -> starts.Runs | None:
         """Runs there are already, or some of the prior, once."""
@@ -314,23 +312,20 @@ class Inverse:
         return digest.hexdigest()
 
 
-FEW_CODES, SEARCHES = 10, 6
-"""Posteriors of few codes often have several modes, and runs are mostly cheap: so many searches then."""
-SOFT = 5.0
-"""Times the noise, in the first steps of the first search where codes are few: what is called cooling (Haber, Ascher &
-Oldenburg, 2000)."""
-_MODE = {"n_starts": 1, "n_steps": STEPS}
-_MODES: dict[str, Any] = {**_MODE, "n_starts": None}
+UNUSUAL = 0.99
+"""Share of held-out models of which the most likely codes cost less: a search that ends above is not trusted."""
+_MODES = {"n_starts": None, "n_steps": None}
 _ESMDA = {"n_members": 200, "n_steps": 4}
 _MCMC = {"sampler": None, "n_chains": 4, "n_warmup": 150}
 _OPTIONS: dict[str, dict[str, Any]] = {
-    "map": _MODE, "laplace": _MODES, "esmda": _ESMDA, "mcmc": {**_MCMC, **_MODES}
+    "map": _MODES, "laplace": _MODES, "esmda": _ESMDA, "mcmc": {**_MCMC, **_MODES}
 }  # fmt: skip
 
 
-def _about(found: Modes) -> dict[str, Any]:
+def _about(found: Modes, n_searches: int) -> dict[str, Any]:
     mode = found.modes[0]
-    return {"cost": mode.cost, "converged": mode.converged, "n_steps": mode.n_steps, "n_modes": len(found.modes)}
+    return {"cost": mode.cost, "converged": mode.converged, "n_steps": mode.n_steps, "n_modes": len(found.modes),
+            "n_searches": n_searches}  # fmt: skip
 
 
 def _at_least(name: str, value: Any, least: int) -> None:

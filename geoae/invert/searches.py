@@ -1,0 +1,69 @@
+"""Which searches for the most likely codes are made: one where that is enough, others where it cannot be trusted."""
+
+from contextlib import suppress
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae.errors import InputError
+from geoae.invert import starts
+from geoae.invert.map import STEPS, Modes, find_mode
+from geoae.invert.problem import Clock, Problem
+
+Array = NDArray[np.float64]
+FEW_CODES, SEARCHES = 10, 6
+"""Posteriors of few codes often have several modes, and runs are mostly cheap: so many searches then."""
+SOFT = 5.0
+"""Times the noise, in the first steps of the first search where codes are few: what is called cooling (Haber, Ascher &
+Oldenburg, 2000)."""
+PATIENT = 60
+"""Steps of searches where the first was not enough, or that chains begin from: they mostly end by themselves."""
+
+
+class Wish(NamedTuple):
+    """What a caller wants, or None where the problem decides."""
+
+    n_starts: int | None
+    n_steps: int | None
+    modes: bool
+    """Whether it is modes that count, or the most likely code alone."""
+    chains: bool
+    """Whether chains begin there, which do not come from one mode to another."""
+
+
+def find_modes(
+    problem: Problem, runs: starts.Runs | None, highest: float, wish: Wish, seed: int, clock: Clock
+) -> tuple[Modes, int]:
+    """What searches from the amortised start and from random ones find, and how many were made.
+
+    Parameters
+    ----------
+    problem
+        What is to be minimised.
+    runs
+        Where the amortised start is learnt from.
+    highest
+        What the most likely code of nearly every model costs less than. Where all searches so far ended above, the
+        last one goes on if it had not come to an end, and then another one is made, `SEARCHES` at most; unless the
+        caller wants a number of them, or of steps.
+    """
+    few = problem.space.d <= FEW_CODES
+    least = wish.n_starts or (SEARCHES if wish.chains or (few and wish.modes) else 1)
+    most = wish.n_starts or SEARCHES
+    n_steps = wish.n_steps or (PATIENT if wish.chains and not few else STEPS)
+    longer = wish.n_steps or PATIENT
+    found = starts.candidates(problem, runs, seed, most - 1)
+    first, others = found[: len(found) - most + 1], found[len(found) - most + 1 :]
+    # with many codes there are no steps to spare: between boreholes searches ended higher for it
+    modes = [find_mode(problem, first, clock, n_steps, SOFT if few else 1.0)]
+    if modes[0].cost > highest and not modes[0].converged and longer > n_steps and not clock.over:
+        modes[0] = find_mode(problem, modes[0].z[None], clock, longer - n_steps)
+    n = 1
+    for z in others:
+        if clock.over or (n >= least and min(m.cost for m in modes) <= highest):
+            break
+        n += 1
+        with suppress(InputError):  # the forward model fails there; it has worked for the first search
+            modes.append(find_mode(problem, z[None], clock, n_steps if n <= least else longer))
+    return Modes.of(modes), n
