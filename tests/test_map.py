@@ -55,7 +55,7 @@ def test_the_first_steps_listen_to_the_prior():
     space = LinearSpace(np.zeros(1), np.ones((1, 1)))
     inverse = Inverse(space, lambda m: (m - 0.5) ** 2, np.array([1.0]), 0.2, representation=False)
     start = np.array([[1.4]])
-    likely, other = inverse.search(start, soft=5.0), inverse.search(start)
+    likely, other = inverse.search(start, n_steps=30, soft=5.0), inverse.search(start)
     assert likely.z[0] == pytest.approx(-0.5, abs=0.05)
     assert other.z[0] == pytest.approx(1.5, abs=0.05)
     assert likely.cost < other.cost - 0.5

@@ -152,9 +152,9 @@ class Inverse:
         checkpoint
             File for the state of esmda and mcmc: the same call goes on from there after a kill.
         **options
-            map, laplace, mcmc: n_starts (searches from different starts: one, and more, 6 at most, while all ended at
-            codes less likely than those of 99 % of held-out models; 6 in any case for Hamiltonian chains, and with
-            10 codes or fewer, map apart), n_steps (of each; 14, or 60 for Hamiltonian chains of more than 10 codes).
+            map, laplace, mcmc: n_starts (searches from different starts: one; where it ends at a code less likely than
+            those of 99 % of held-out models, more until three agree, 6 at most; 6 in any case for Hamiltonian chains,
+            and with 10 codes or fewer, map apart), n_steps (of each; 14, or 60 for Hamiltonian chains of more codes).
             esmda: n_members (200), n_steps (4).
             mcmc: sampler ("hmc", "emcee"; default by whether there are gradients), n_chains (4), n_warmup (150).
 

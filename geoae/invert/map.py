@@ -100,7 +100,7 @@ def find_mode(problem: Problem, starts: Array, clock: Clock, n_steps: int = STEP
     n_steps
         At most; each takes one Jacobian and at least one run.
     soft
-        The first half of the steps at most takes the noise for so many times as large: the mode that is near to the
+        The first third of the steps at most takes the noise for so many times as large: the mode that is near to the
         middle of the prior is found first, and followed as the data gain weight. 1: none of them does.
 
     Raises
@@ -118,7 +118,7 @@ def find_mode(problem: Problem, starts: Array, clock: Clock, n_steps: int = STEP
     z, predicted = starts[best], predictions[best]
     found = _Search(problem, clock, z, predicted, problem.jacobian(z, predicted))
     if soft > 1:
-        found.descend(n_steps // 2, soft**-2)
+        found.descend(n_steps // 3, soft**-2)
     converged = found.descend(n_steps - found.n_steps, 1.0)
     cost = float(_cost(problem, found.z[None], found.predicted[None], 1.0)[0])
     return Mode(found.z, found.predicted, cost, found.jacobian, converged, found.n_steps)

@@ -17,6 +17,8 @@ FEW_CODES, SEARCHES = 10, 6
 SOFT = 5.0
 """Times the noise, in the first steps of the first search where codes are few: what is called cooling (Haber, Ascher &
 Oldenburg, 2000)."""
+AGREE, AGREEING = 1.01, 3
+"""Times the lowest cost: so many searches that ended within found what there is to find."""
 PATIENT = 60
 """Steps of searches where the first was not enough, or that chains begin from: they mostly end by themselves."""
 
@@ -45,8 +47,8 @@ def find_modes(
         Where the amortised start is learnt from.
     highest
         What the most likely code of nearly every model costs less than. Where all searches so far ended above, the
-        last one goes on if it had not come to an end, and then another one is made, `SEARCHES` at most; unless the
-        caller wants a number of them, or of steps.
+        first one goes on if it had not come to an end, and then others are made until three agree, `SEARCHES` at most;
+        unless the caller wants a number of them, or of steps.
     """
     few = problem.space.d <= FEW_CODES
     least = wish.n_starts or (SEARCHES if wish.chains or (few and wish.modes) else 1)
@@ -61,9 +63,15 @@ def find_modes(
         modes[0] = find_mode(problem, modes[0].z[None], clock, longer - n_steps)
     n = 1
     for z in others:
-        if clock.over or (n >= least and min(m.cost for m in modes) <= highest):
+        if clock.over or (n >= least and _enough([m.cost for m in modes], highest)):
             break
         n += 1
         with suppress(InputError):  # the forward model fails there; it has worked for the first search
             modes.append(find_mode(problem, z[None], clock, n_steps if n <= least else longer))
     return Modes.of(modes), n
+
+
+def _enough(costs: list[float], highest: float) -> bool:
+    """Whether the lowest is likely, or was found often enough."""
+    lowest = min(costs)
+    return lowest <= highest or sum(cost <= AGREE * lowest for cost in costs) >= AGREEING

@@ -17,7 +17,7 @@ Array = NDArray[np.floating[Any]]
 PRIOR, PCA, MODELS = "prior", "PCA", "held-out models"
 ACTIVE = 0.01
 """Variance of a code's posterior mean above which it says something (Burda et al., 2016, arXiv:1509.00519)."""
-N_DRAWN = 200
+N_DRAWN = 1000
 _VARIANCES = (("mean", "variance"), ("least", "least_variance"), ("most", "most_variance"))
 
 
