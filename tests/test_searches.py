@@ -111,3 +111,12 @@ def test_costs_of_models_are_those_of_their_codes():
     costs = inverse.held_out.costs(inverse.problem.noise, inverse.noise)
     assert costs.shape == (600,)
     assert costs.mean() == pytest.approx((10 + 4) / 2, rel=0.1)
+
+
+@pytest.mark.parametrize(("method", "options", "n"), [("laplace", {}, 1), ("mcmc", {"n_draws": 4, "n_warmup": 4}, 6)])
+def test_solutions_say_how_many_searches_there_were(method, options, n):
+    """With more than ten codes one is enough for a Gaussian, not for chains."""
+    space = LinearSpace(np.zeros(12), np.eye(12))
+    matrix = np.random.default_rng(0).normal(size=(20, 12))
+    found = Inverse(space, matrix, np.ones(20), 0.3, representation=False).solve(method, **options)
+    assert (found.info["n_searches"], found.info["n_modes"]) == (n, 1)

@@ -261,7 +261,7 @@ class Inverse:
         n_draws = (250 if sampler == "hmc" else 2000) if options["n_draws"] is None else options["n_draws"]
         for name, value, least in (("n_draws", n_draws, 4), ("n_chains", options["n_chains"], 1)):
             _at_least(name, value, least)
-        modes, _ = self._modes(options, seed, clock, "mcmc" if sampler == "hmc" else "laplace")
+        modes, n_searches = self._modes(options, seed, clock, "mcmc" if sampler == "hmc" else "laplace")
         wanted = mcmc.Wanted(
             options["n_chains"], n_draws, options["n_warmup"], seed, clock, path,
             self._identity(sampler, options, seed),
@@ -269,6 +269,7 @@ class Inverse:
         sample = mcmc.hamiltonian if sampler == "hmc" else mcmc.walkers
         draws, data, about = sample(self.problem, modes, wanted)
         flat = (-1, draws.shape[-1]), (-1, data.shape[-1])
+        about = {**about, "n_modes": len(modes.modes), "n_searches": n_searches}
         return draws.reshape(flat[0]), data.reshape(flat[1]), draws, about
 
     def _modes(self, options: dict[str, Any], seed: int, clock: Clock, kind: str = "map") -> tuple[Modes, int]:
