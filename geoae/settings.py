@@ -40,6 +40,13 @@ def checked(model: type[M], data: Any, path: Path, what: str, inside: int = 0) -
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        told = [(".".join(map(str, e["loc"][inside:])), e["msg"].removeprefix("Value error, ")) for e in error.errors()]
-        faults = "; ".join(f"{where or 'file'}: {message[:1].lower()}{message[1:]}" for where, message in told)
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'][inside:])) or 'file'}: {_told(e)}" for e in error.errors())
         raise RecipeError(f"{path.name} is no {what}: {faults}.") from error
+
+
+def _told(fault: Any) -> str:
+    """One fault of pydantic in words, with what came where these do not say it."""
+    message = fault["msg"].removeprefix("Value error, ")
+    came = fault["input"]
+    shown = isinstance(came, bool | int | float | str) and fault["type"] not in ("value_error", "missing", "extra_forbidden")
+    return f"{message[:1].lower()}{message[1:]}{f', not {came!r}' if shown else ''}"

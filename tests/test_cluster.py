@@ -247,7 +247,7 @@ def test_workers_go_with_their_client(tmp_path, number):
     [
         ("kind: slurm\nmemory: 8GB\nnodes: 2\nwaltime: '1'", "nodes: extra inputs are not permitted; waltime: extra"),
         ("kind: slurm\nmemory: 8GB\nwalltime: 12:00:00", 'walltime: write it in quotes, "12:00:00"'),
-        ("kind: condor\nmemory: much", "input should be 'slurm', 'pbs', 'sge' or 'lsf'; memory: 'much'"),
+        ("kind: condor\nmemory: much", "input should be 'slurm', 'pbs', 'sge' or 'lsf', not 'condor'; memory: 'much'"),
         ("kind: slurm\nmemory: 8GB\nresource_spec: select=1", "resource_spec: slurm has none"),
         ("- slurm", "file: input should be"),
         ("kind: [", "cannot be read as YAML"),
