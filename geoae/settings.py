@@ -47,6 +47,6 @@ def checked(model: type[M], data: Any, path: Path, what: str, inside: int = 0) -
 def _told(fault: Any) -> str:
     """One fault of pydantic in words, with what came where these do not say it."""
     message = fault["msg"].removeprefix("Value error, ")
-    came = fault["input"]
-    shown = isinstance(came, bool | int | float | str) and fault["type"] not in ("value_error", "missing", "extra_forbidden")
+    came, kind = fault["input"], fault["type"]
+    shown = isinstance(came, bool | int | float | str) and kind not in ("value_error", "missing", "extra_forbidden")
     return f"{message[:1].lower()}{message[1:]}{f', not {came!r}' if shown else ''}"
