@@ -34,8 +34,8 @@ BENDING, BENT, BENT_RATE = 1200, 512, 3e-3
 """Steps of that, a multiple of 50; codes in each; learning rate at its highest. A map that is fitted for longer draws
 more lifelike models, but bends codes so much that searches end early and Gaussians of codes fit worse."""
 N_AGGREGATE = 8000
-"""Training models whose codes are kept, to see how near their distribution is to N(0, I): they tell the variance of
-each code to 1.6 %, so that the least and the most of 64 mean something."""
+"""Training models that codes are made N(0, I) over, and as many others that tell how near their distribution is: they
+tell the variance of each code to 1.6 %, so that the least and the most of 64 mean something."""
 REFINE = 30
 """Gauss-Newton steps, at most, to the best codes of held-out models."""
 
@@ -185,7 +185,9 @@ def complete(made: Model, models: PriorModels, recipe: PriorRecipe) -> None:
     net: Any = made.net
     rule = made.scaler
     assert isinstance(rule, Transform)
-    means, log_variances = _posterior(net, rule, models.some)
+    # of cuts there are as many as one likes; a map that bends codes gives each of them variance 1 by itself
+    more = isinstance(models.training, Cuts) and not net.config.couplings
+    means, log_variances = _posterior(net, rule, _drawn(models, 2**40) if more else models.some)
     means = means.double()
     covariance = torch.cov(means.T, correction=0).reshape(means.shape[1], -1)
     covariance = covariance + torch.diag(log_variances.double().exp().mean(0))
@@ -247,6 +249,13 @@ def _bend(net: Any, rule: Transform, models: PriorModels, seed: int) -> None:
         bend.standardise(check)
 
 
+def _drawn(models: PriorModels, first: int) -> Array:
+    """Training models, from a number on that the training does not reach."""
+    training = models.training
+    n = min(N_AGGREGATE, len(training.models)) if isinstance(training, Pool) else N_AGGREGATE
+    return np.stack([training[first + i] for i in range(n)])
+
+
 def _posterior(net: Any, rule: Transform, models: Array) -> tuple[Tensor, Tensor]:
     """Means and logarithms of variances (n, d) of the layers' codes of models."""
     seen = show(rule.apply(models.astype(np.float64)))[:, :1]
@@ -257,9 +266,7 @@ def _posterior(net: Any, rule: Transform, models: Array) -> tuple[Tensor, Tensor
 
 def _aggregate(net: Any, rule: Transform, models: PriorModels) -> Array:
     """Codes drawn from the posteriors of other training models than those that the codes were whitened with."""
-    training = models.training
-    n = min(N_AGGREGATE, len(training.models)) if isinstance(training, Pool) else N_AGGREGATE
-    mean, log_variance = _posterior(net, rule, np.stack([training[2**41 + i] for i in range(n)]))
+    mean, log_variance = _posterior(net, rule, _drawn(models, 2**41))
     noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         codes = net.normal(mean + noise * (0.5 * log_variance).exp())

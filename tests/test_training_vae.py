@@ -1,12 +1,20 @@
-"""What a prior's net is shown: the same window whatever it is made together with."""
+"""What a prior's net is shown, the same window whatever it is made together with; and what is done in the end."""
+
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
-from geoae import prior_data
+from geoae import nets, prior_data, training_vae
+from geoae.contracts import PriorContract
+from geoae.model import Model
 from geoae.recipe_priors import PriorRecipe
 from geoae.training_vae import lesson_of, show
+from geoae.transforms import Transform
 
 SHAPE = (6, 5)
 
@@ -48,3 +56,22 @@ def test_cells_that_are_missing_do_not_count():
     """They are shown as 0, which is average, and marked; all others are shown as they are."""
     x = np.array([[[1.0, np.nan], [-2.0, 0.0]]])
     np.testing.assert_array_equal(show(x)[0], [[[1, 0], [-2, 0]], [[1, 0], [1, 1]], [[0, 0], [0, 0]]])
+
+
+def test_codes_of_other_cuts_have_variance_one():
+    """Each of twelve, as far as 8000 cuts tell, however few there are of those that stand for the training."""
+    noise = np.random.default_rng(0).normal(size=(90, 90))
+    image = (ndimage.gaussian_filter(noise, 2) > 0).astype(np.float32)
+    models = prior_data.from_image(image, (8, 8), (), 0.2, 20, 0)
+    models = replace(models, some=models.some[:100])
+    config = {"ndim": 2, "shape": [8, 8], "latent": 12, "likelihood": "bernoulli", "hidden": 16, "layers": "dense"}
+    torch.manual_seed(0)
+    net = nets.build("vae", config).eval()
+    made = Model(PriorContract("p", "", (8, 8), 12, training={}, provenance={}), "vae", config, net,
+                 Transform("affine", 0.0, 1.0))  # fmt: skip
+    training_vae.complete(made, models, SimpleNamespace(optimize=SimpleNamespace(seed=0), max_grey=0.5))
+    training_vae.lay_beside(made, models)
+    codes = made.companions["aggregate_codes"]
+    assert codes.shape == (training_vae.N_AGGREGATE, 12)
+    np.testing.assert_allclose(codes.mean(0), 0, atol=0.06)
+    np.testing.assert_allclose(codes.var(0), 1, atol=0.06)
