@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from geoae.errors import InputError
 from geoae.invert import Inverse, searches
 from geoae.invert.problem import Clock
 from geoae.invert.searches import Wish, find_modes
@@ -70,8 +71,9 @@ def test_a_search_that_was_not_over_goes_on_first():
         found, n = search(of, highest=cost - 0.5)
         assert n == 1
         assert found.modes[0].cost < cost - 0.5
-        wanted, _ = search(of, highest=cost - 0.5, n_starts=1, n_steps=3)
-        assert wanted.modes[0].cost == cost
+        for wish in ({"n_starts": 1, "n_steps": 3}, {"n_starts": 1}):
+            wanted, n = search(of, highest=cost - 0.5, **wish)
+            assert (n, wanted.modes[0].cost) == (1, cost)
 
 
 def test_chains_begin_where_several_searches_end():
@@ -120,3 +122,10 @@ def test_solutions_say_how_many_searches_there_were(method, options, n):
     matrix = np.random.default_rng(0).normal(size=(20, 12))
     found = Inverse(space, matrix, np.ones(20), 0.3, representation=False).solve(method, **options)
     assert (found.info["n_searches"], found.info["n_modes"]) == (n, 1)
+
+
+@pytest.mark.parametrize("name", ["n_starts", "n_steps"])
+@pytest.mark.parametrize("value", [0, -1, 2.5])
+def test_no_search_and_no_step_are_refused(name, value):
+    with pytest.raises(InputError, match=f"{name} is {value}; give a whole number of at least 1"):
+        Inverse(ONE, np.eye(1), np.array([1.0]), 0.2, representation=False).solve("map", **{name: value})

@@ -274,8 +274,9 @@ class Inverse:
 
     def _modes(self, options: dict[str, Any], seed: int, clock: Clock, kind: str = "map") -> tuple[Modes, int]:
         """What searches find, and how many there were; a method of what `kind` is to work with it."""
-        if options["n_starts"] is not None:
-            _at_least("n_starts", options["n_starts"], 1)
+        for name in ("n_starts", "n_steps"):
+            if options[name] is not None:
+                _at_least(name, options[name], 1)
         wish = Wish(options["n_starts"], options["n_steps"], kind != "map", kind == "mcmc")
         return find_modes(self.problem, self._runs(seed), self._highest(), wish, seed, clock)
 

@@ -49,6 +49,11 @@ def find_modes(
         What the most likely code of nearly every model costs less than. Where all searches so far ended above, the
         first one goes on if it had not come to an end, and then others are made until three agree, `SEARCHES` at most;
         unless the caller wants a number of them, or of steps.
+
+    Raises
+    ------
+    InputError
+        The forward model fails for all codes that the first search could begin at.
     """
     few = problem.space.d <= FEW_CODES
     least = wish.n_starts or (SEARCHES if wish.chains or (few and wish.modes) else 1)
@@ -59,7 +64,8 @@ def find_modes(
     first, others = found[: len(found) - most + 1], found[len(found) - most + 1 :]
     # with many codes there are no steps to spare: between boreholes searches ended higher for it
     modes = [find_mode(problem, first, clock, n_steps, SOFT if few else 1.0)]
-    if modes[0].cost > highest and not modes[0].converged and longer > n_steps and not clock.over:
+    unfinished = modes[0].cost > highest and not modes[0].converged and longer > n_steps
+    if unfinished and wish.n_starts is None and not clock.over:
         modes[0] = find_mode(problem, modes[0].z[None], clock, longer - n_steps)
     n = 1
     for z in others:
