@@ -79,7 +79,7 @@ def memory_kept() -> Iterator[None]:
     """Keep what is freed for what is asked for next, where the C library is glibc; elsewhere, nothing.
 
     Each step of a training asks for what the last one gave back, and the system fills it with zeros each time: that
-    was a seventh of the time of a prior of two-dimensional models.
+    was a twelfth of the CPU time of a prior of two-dimensional models.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
