@@ -49,7 +49,12 @@ def known():
 
 @pytest.mark.parametrize(
     ("method", "options", "tolerance"),
-    [("laplace", {"n_draws": 4000}, 0.08), ("esmda", {"n_members": 1000}, 0.15), ("mcmc", {"n_draws": 1000}, 0.12)],
+    [
+        ("laplace", {"n_draws": 4000}, 0.08),
+        ("rml", {"n_draws": 2000}, 0.08),
+        ("esmda", {"n_members": 1000}, 0.15),
+        ("mcmc", {"n_draws": 1000}, 0.12),
+    ],
 )
 def test_each_method_finds_the_posterior_of_a_linear_problem(known, method, options, tolerance):
     """Mean and covariance of codes are those of the closed form."""
@@ -80,7 +85,12 @@ def test_chains_of_a_gaussian_meet_within_few_gradients(known):
 
 def test_the_same_seed_gives_the_same_draws(known):
     inverse = known[0]
-    for method, options in (("laplace", {}), ("esmda", {"n_members": 30}), ("mcmc", {"n_draws": 20, "n_warmup": 20})):
+    for method, options in (
+        ("laplace", {}),
+        ("rml", {"n_draws": 20}),
+        ("esmda", {"n_members": 30}),
+        ("mcmc", {"n_draws": 20, "n_warmup": 20}),
+    ):
         one, again, other = (inverse.solve(method, seed=s, **options) for s in (4, 4, 5))
         np.testing.assert_array_equal(one.codes, again.codes)
         np.testing.assert_array_equal(one.sample(5, seed=1), again.sample(5, seed=1))
@@ -242,6 +252,8 @@ def test_bad_data_and_options_are_told_at_once(known):
         (lambda: inverse.solve("map", n_members=3), "no option n_members"),
         (lambda: inverse.solve("esmda", n_members=3), "at least 10"),
         (lambda: inverse.solve("laplace", n_draws=0), "at least 2"),
+        (lambda: inverse.solve("rml", n_draws=1), "at least 2"),
+        (lambda: inverse.solve("rml", n_refine=-1), "at least 0"),
         (lambda: inverse.solve("map", time_limit_s=-1), "above zero"),
         (lambda: inverse.solve("map").std(), "no spread"),
         (lambda: inverse.solve("laplace").interval(90), "between 0 and 1"),
@@ -257,6 +269,7 @@ def test_bad_data_and_options_are_told_at_once(known):
 @pytest.mark.parametrize(
     ("method", "options"),
     [
+        ("rml", {}),
         ("esmda", {"n_members": 30, "n_steps": 6}),
         ("mcmc", {"n_draws": 150, "n_warmup": 60}),
         ("mcmc", {"n_draws": 150, "n_warmup": 60, "sampler": "emcee", "n_chains": 8}),

@@ -82,7 +82,7 @@ def calibrate(
 ) -> Calibration:
     """See `Inverse.calibrate`."""
     if method == "map":
-        raise InputError('The method "map" gives no intervals; calibrate "laplace", "esmda" or "mcmc".')
+        raise InputError('The method "map" gives no intervals; calibrate "laplace", "rml", "esmda" or "mcmc".')
     rng = np.random.default_rng(seed)
     chosen, rest = _divided(inverse, n, truths, rng)
     noisy = chosen.data + inverse.noise.sample(n, rng)

@@ -33,6 +33,9 @@ class Forward:
         Whether `function` takes models (n, *shape) and gives data (n, *data).
     torch
         Whether `function` takes and gives tensors that autograd goes through; None: if it is an `nn.Module`.
+    cheap
+        Whether tens of thousands of runs are nothing; None: if it is a matrix, or `function.cheap` says so. They are
+        then made, once, to learn where searches begin.
     workers
         None, a number of processes, a dask Client, or a pool of concurrent.futures; for functions that are not batched.
     run_limit_s
@@ -59,6 +62,7 @@ class Forward:
         adjoint: Callable[[Any, Any], Any] | None = None,
         batched: bool | None = None,
         torch: bool | None = None,
+        cheap: bool | None = None,
         workers: Any = None,
         run_limit_s: float | None = RUN_LIMIT_S,
     ):
@@ -74,6 +78,7 @@ class Forward:
         self.adjoint_of = adjoint or getattr(function, "adjoint", None)
         self.batched = bool(getattr(function, "batched", False) if batched is None else batched)
         self.torch = _is_module(function) if torch is None else torch
+        self.cheap = bool(getattr(function, "cheap", self.matrix is not None) if cheap is None else cheap)
         self.workers, self.run_limit_s = workers, run_limit_s
         self._pool: Any = None
         self._end: Any = None

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geoae.errors import InputError
-from geoae.invert import esmda, mcmc, starts
+from geoae.invert import amortised, esmda, mcmc, rml, starts
 from geoae.invert.forward import RUN_LIMIT_S, Forward
 from geoae.invert.held_out import HeldOut, run_held_out
 from geoae.invert.map import STEPS, Mode, Modes, find_mode
@@ -18,14 +18,14 @@ from geoae.invert.noise import Noise, read_noise
 from geoae.invert.posterior import MODELS, Posterior
 from geoae.invert.problem import Clock, Problem
 from geoae.invert.representation import FEWEST, Representation
-from geoae.invert.searches import Wish, find_modes
+from geoae.invert.searches import FEW_CODES, Wish, find_modes
 
 if TYPE_CHECKING:
     from geoae.invert.calibrate import Calibration
     from geoae.latent.space import LatentSpace
 
 Array = NDArray[np.float64]
-METHODS = ("map", "laplace", "esmda", "mcmc")
+METHODS = ("map", "laplace", "rml", "esmda", "mcmc")
 PRIOR_RUNS = 200
 """To learn where to begin, where there are no runs on held-out models."""
 
@@ -55,7 +55,7 @@ class Inverse:
     seed
         Of all that is random.
     **forward_options
-        Those of `Forward`: jacobian, adjoint, batched, torch, workers, run_limit_s.
+        Those of `Forward`: jacobian, adjoint, batched, torch, cheap, workers, run_limit_s.
 
     Attributes
     ----------
@@ -83,13 +83,14 @@ class Inverse:
         adjoint: Callable[[Any, Any], Any] | None = None,
         batched: bool | None = None,
         torch: bool | None = None,
+        cheap: bool | None = None,
         workers: Any = None,
         run_limit_s: float | None = RUN_LIMIT_S,
     ):
         self.space: LatentSpace = _space(latent)
         self.forward = forward if isinstance(forward, Forward) else Forward(
-            forward, jacobian=jacobian, adjoint=adjoint, batched=batched, torch=torch, workers=workers,
-            run_limit_s=run_limit_s,
+            forward, jacobian=jacobian, adjoint=adjoint, batched=batched, torch=torch, cheap=cheap,
+            workers=workers, run_limit_s=run_limit_s,
         )  # fmt: skip
         measured = _data(data)
         self.used = np.isfinite(measured).ravel()
@@ -103,6 +104,7 @@ class Inverse:
         self._held: HeldOut | None = None
         self._representation: Representation | None = None
         self._learnt: starts.Runs | None = None
+        self._many: list[starts.Runs | None] = []
 
     @property
     def held_out(self) -> HeldOut:
@@ -141,20 +143,23 @@ class Inverse:
         ----------
         method
             "map": the most likely code, in some thirty runs; no spread. "laplace": the Gaussian around it, or a mixture
-            of those around several modes, each with the weight of its height and volume. "esmda": an ensemble, from
-            runs alone. "mcmc": Markov chains, right for posteriors of any form.
+            of those around several modes, each with the weight of its height and volume. "rml": draws that each
+            explain data of their own, which follow the bends of a posterior that is no Gaussian. "esmda": an ensemble,
+            from runs alone. "mcmc": Markov chains, right for posteriors of any form.
         seed
             Of what is random here; None: that of the Inverse.
         n_draws
-            Of the posterior (laplace), or of each chain (mcmc; 250 of Hamiltonian chains, 2000 of walkers).
+            Of the posterior (laplace 400, rml 100), or of each chain (mcmc; 250 of Hamiltonian ones, 2000 of walkers).
         time_limit_s
-            The best so far is taken where there is one (map, laplace, mcmc).
+            The best so far is taken where there is one (all but esmda).
         checkpoint
-            File for the state of esmda and mcmc: the same call goes on from there after a kill.
+            File for the state of rml, esmda and mcmc: the same call goes on from there after a kill.
         **options
-            map, laplace, mcmc: n_starts (searches from different starts: one; where it ends at a code less likely than
-            those of 99 % of held-out models, more until three agree, 6 at most; 6 in any case for Hamiltonian chains,
-            and with 10 codes or fewer, map apart), n_steps (of each; 14, or 60 for Hamiltonian chains of more codes).
+            map, laplace, rml, mcmc: n_starts (searches from different starts: one; where it ends at a code less likely
+            than those of 99 % of held-out models, more until three agree, 6 at most; 6 in any case for Hamiltonian
+            chains, and with 10 codes or fewer, map apart), n_steps (of each; 14, or 60 for Hamiltonian chains of more
+            codes).
+            rml: n_refine (steps of each draw, 3 at most).
             esmda: n_members (200), n_steps (4).
             mcmc: sampler ("hmc", "emcee"; default by whether there are gradients), n_chains (4), n_warmup (150).
 
@@ -165,7 +170,9 @@ class Inverse:
         """
         if method not in METHODS:
             raise InputError(f"method is {method!r}; choose {', '.join(METHODS)}.")
-        solver = {"map": self._map, "laplace": self._laplace, "esmda": self._esmda, "mcmc": self._mcmc}[method]
+        solver = {
+            "map": self._map, "laplace": self._laplace, "rml": self._rml, "esmda": self._esmda, "mcmc": self._mcmc
+        }[method]  # fmt: skip
         known = _OPTIONS[method]
         if unknown := sorted(options.keys() - known.keys()):
             raise InputError(f"solve({method!r}) has no option {', '.join(unknown)}; it has {', '.join(known)}.")
@@ -247,6 +254,15 @@ class Inverse:
             predicted = np.stack([m.predicted for m in modes.modes])[of] + problem.noise.colour(white)
         return codes, predicted, None, _about(modes, n_searches)
 
+    def _rml(self, options: dict[str, Any], seed: int, clock: Clock, path: Path | None) -> tuple[Any, ...]:
+        n, n_refine = 100 if options["n_draws"] is None else options["n_draws"], options["n_refine"]
+        _at_least("n_draws", n, 2)
+        _at_least("n_refine", n_refine, 0)
+        modes, n_searches = self._modes(options, seed, clock, "rml")
+        identity = self._identity("rml", options, seed)
+        z, predicted, about = rml.draws(self.problem, modes, n, n_refine, seed, clock, path, identity)
+        return z, predicted, None, {**_about(modes, n_searches), **about}
+
     def _esmda(self, options: dict[str, Any], seed: int, clock: Clock, path: Path | None) -> tuple[Any, ...]:
         _at_least("n_members", options["n_members"], esmda.FEWEST)
         start = np.random.default_rng([seed, 2]).normal(size=(options["n_members"], self.space.d))
@@ -278,7 +294,20 @@ class Inverse:
             if options[name] is not None:
                 _at_least(name, options[name], 1)
         wish = Wish(options["n_starts"], options["n_steps"], kind != "map", kind == "mcmc")
-        return find_modes(self.problem, self._runs(seed), self._highest(), wish, seed, clock)
+        return find_modes(self.problem, self._runs(seed), self._highest(), wish, seed, clock, self._expected())
+
+    def _expected(self) -> Array | None:
+        """The code (d,) that a net expects of the data; None where runs are not cheap, or modes are looked for anyway.
+
+        The runs to learn from are made when this is first asked for.
+        """
+        if not self.forward.cheap or self.space.d <= FEW_CODES:
+            return None
+        problem = self.problem
+        if not self._many:  # the same list for all that `with_data` makes
+            self._many.append(amortised.prior_runs(problem, self.seed))
+        (runs,) = self._many
+        return None if runs is None else amortised.learn(runs, problem.noise).code(problem.noise.whiten(problem.data))
 
     def _highest(self) -> float:
         """What the most likely code of hardly any held-out model costs more than; infinite where that is unknown."""
@@ -317,10 +346,11 @@ class Inverse:
 UNUSUAL = 0.99
 """Share of held-out models of which the most likely codes cost less: a search that ends above is not trusted."""
 _MODES = {"n_starts": None, "n_steps": None}
+_RML = {"n_refine": 3}
 _ESMDA = {"n_members": 200, "n_steps": 4}
 _MCMC = {"sampler": None, "n_chains": 4, "n_warmup": 150}
 _OPTIONS: dict[str, dict[str, Any]] = {
-    "map": _MODES, "laplace": _MODES, "esmda": _ESMDA, "mcmc": {**_MCMC, **_MODES}
+    "map": _MODES, "laplace": _MODES, "rml": {**_RML, **_MODES}, "esmda": _ESMDA, "mcmc": {**_MCMC, **_MODES}
 }  # fmt: skip
 
 

@@ -144,7 +144,7 @@ class _Search:
             self.n_steps += 1
             slope = share * self.jacobian.T @ problem.misfit(self.predicted) - self.z
             curvature = share * self.jacobian.T @ self.jacobian + np.eye(len(self.z))
-            move = _damped(curvature, slope, damping)
+            move = damped(curvature, slope, damping)
             gain = float(move @ slope - 0.5 * move @ curvature @ move)  # that a linear problem would have
             tried = (self.z + move)[None]
             found = problem.predict(tried)
@@ -152,7 +152,7 @@ class _Search:
             best = int(np.argmin(costs))
             if not costs[best] < cost:
                 damping = max(damping, 1e-3) * HARDER
-                tried = np.stack([self.z + _damped(curvature, slope, damping * HARDER**k) for k in range(TRIALS)])
+                tried = np.stack([self.z + damped(curvature, slope, damping * HARDER**k) for k in range(TRIALS)])
                 found = problem.predict(tried)
                 costs = _cost(problem, tried, found, share)
                 best = int(np.argmin(costs))
@@ -181,5 +181,6 @@ def _cost(problem: Problem, z: Array, predicted: Array, share: float) -> Array:
     return share * (problem.cost(z, predicted) - prior) + prior
 
 
-def _damped(curvature: Array, slope: Array, damping: float) -> Array:
+def damped(curvature: Array, slope: Array, damping: float) -> Array:
+    """The step (d,) of Levenberg and Marquardt, with the damping in units of each diagonal element."""
     return linalg.solve(curvature + damping * np.diag(np.diagonal(curvature)), slope, assume_a="pos")

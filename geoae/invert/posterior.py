@@ -197,7 +197,7 @@ class Posterior:
         if self._single:
             raise InputError(
                 f'The method "{self.method}" finds one code and no spread. For intervals and probabilities, use '
-                'solve("laplace"), solve("esmda") or solve("mcmc").'
+                'solve("laplace"), solve("rml"), solve("esmda") or solve("mcmc").'
             )
         if len(self.codes) < 20:
             warnings.warn(f"Spread and intervals are of {len(self.codes)} draws only.", stacklevel=3)

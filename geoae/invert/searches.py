@@ -35,7 +35,13 @@ class Wish(NamedTuple):
 
 
 def find_modes(
-    problem: Problem, runs: starts.Runs | None, highest: float, wish: Wish, seed: int, clock: Clock
+    problem: Problem,
+    runs: starts.Runs | None,
+    highest: float,
+    wish: Wish,
+    seed: int,
+    clock: Clock,
+    learnt: Array | None = None,
 ) -> tuple[Modes, int]:
     """What searches from the amortised start and from random ones find, and how many were made.
 
@@ -49,6 +55,8 @@ def find_modes(
         What the most likely code of nearly every model costs less than. Where all searches so far ended above, the
         first one goes on if it had not come to an end, and then others are made until three agree, `SEARCHES` at most;
         unless the caller wants a number of them, or of steps.
+    learnt
+        (d,) code that a net expects of the data.
 
     Raises
     ------
@@ -60,7 +68,7 @@ def find_modes(
     most = wish.n_starts or SEARCHES
     n_steps = wish.n_steps or (PATIENT if wish.chains and not few else STEPS)
     longer = wish.n_steps or PATIENT
-    found = starts.candidates(problem, runs, seed, most - 1)
+    found = starts.candidates(problem, runs, seed, most - 1, learnt)
     first, others = found[: len(found) - most + 1], found[len(found) - most + 1 :]
     # with many codes there are no steps to spare: between boreholes searches ended higher for it
     modes = [find_mode(problem, first, clock, n_steps, SOFT if few else 1.0)]

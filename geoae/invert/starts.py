@@ -23,19 +23,22 @@ class Runs:
     data: Array
 
 
-def candidates(problem: Problem, runs: Runs | None, seed: int, n_random: int = 0) -> Array:
+def candidates(problem: Problem, runs: Runs | None, seed: int, n_random: int = 0, learnt: Array | None = None) -> Array:
     """Codes (n, d) to begin from, the likeliest kinds first.
 
-    Those of a ridge regression from white data to codes, in which the strength of the ridge is chosen by
-    leave-one-out; those of the runs whose data are nearest to the measured; the middle of the prior; random ones.
+    The one that a net has learnt to expect of such data, where there is one; those of a ridge regression from white
+    data to codes, in which the strength of the ridge is chosen by leave-one-out; those of the runs whose data are
+    nearest to the measured; the middle of the prior; random ones.
     """
     d = problem.space.d
     found = [np.zeros((1, d))]
     if runs is not None and len(runs.codes) >= 2 * NEAREST:
         measured = problem.noise.whiten(problem.data)
         found.insert(0, ridge(runs, problem.noise).code(measured)[None])
-        far = ((measured - _white(runs, problem.noise)) ** 2).sum(1) + (runs.codes**2).sum(1)
+        far = ((measured - white_runs(runs, problem.noise)) ** 2).sum(1) + (runs.codes**2).sum(1)
         found.insert(1, runs.codes[np.argsort(far)[:NEAREST]])
+    if learnt is not None:
+        found.insert(0, learnt[None])
     found.append(np.random.default_rng([seed, 0]).normal(size=(n_random, d)))
     return np.concatenate(found)
 
@@ -61,7 +64,7 @@ def ridge(runs: Runs, noise: Noise) -> Ridge:
 
     The regression is done in the smaller of the spaces of samples and data.
     """
-    x = _white(runs, noise) + np.random.default_rng(0).normal(size=runs.data.shape)
+    x = white_runs(runs, noise) + np.random.default_rng(0).normal(size=runs.data.shape)
     middle, centre = x.mean(0), runs.codes.mean(0)
     x, y = x - middle, runs.codes - centre
     vectors, size, axes = decomposed(x)
@@ -76,6 +79,6 @@ def ridge(runs: Runs, noise: Noise) -> Ridge:
 
 
 @lru_cache(maxsize=4)
-def _white(runs: Runs, noise: Noise) -> Array:
+def white_runs(runs: Runs, noise: Noise) -> Array:
     """Data of the runs as they are expected to be measured, white."""
     return noise.whiten(runs.data + noise.offset)

@@ -1,0 +1,97 @@
+"""Randomised maximum likelihood: draws that follow the bends of a posterior."""
+
+import numpy as np
+import pytest
+
+from geoae.errors import InputError
+from geoae.invert import Inverse
+from tests.linear_space import LinearSpace
+
+PLANE = LinearSpace(np.zeros(2), np.eye(2))
+
+
+def valley(m):
+    """Data (n, 2) of models (n, 2): one number is known, and how far the other lies from a parabola."""
+    m = np.asarray(m)
+    return np.stack([m[..., 0], 5 * (m[..., 1] - m[..., 0] ** 2)], -1)
+
+
+def bent(forward=valley, **options):
+    return Inverse(PLANE, forward, np.array([0.5, 0.0]), np.array([0.7, 0.5]), representation=False, batched=True,
+                   **options)  # fmt: skip
+
+
+def exact():
+    """Mean, standard deviations and mean squared misfit of the posterior of `bent`, by sums over a grid."""
+    x, y = np.meshgrid(np.linspace(-3, 3, 1201), np.linspace(-2, 6, 1601), indexing="ij")
+    z = np.stack([x, y], -1)
+    misfit = (((np.array([0.5, 0.0]) - valley(z)) / np.array([0.7, 0.5])) ** 2).sum(-1)
+    weight = np.exp(-0.5 * misfit - 0.5 * (z**2).sum(-1))
+    weight /= weight.sum()
+    mean = (weight[..., None] * z).sum((0, 1))
+    return mean, np.sqrt((weight[..., None] * (z - mean) ** 2).sum((0, 1))), (weight * misfit).sum()
+
+
+def squared_misfit(posterior):
+    return float((((posterior.data - valley(posterior.codes)) / np.array([0.7, 0.5])) ** 2).sum(1).mean())
+
+
+def test_draws_follow_a_bent_valley():
+    """Their misfit is that of the posterior, where draws of the Gaussian around the mode leave the valley."""
+    mean, spread, misfit = exact()
+    posterior, gaussian = (bent().solve(method, n_draws=400, n_starts=1) for method in ("rml", "laplace"))
+    assert squared_misfit(posterior) < 1.5 * misfit
+    assert squared_misfit(gaussian) > 5 * misfit
+    np.testing.assert_allclose(posterior.codes.mean(0), mean, atol=0.2 * spread.max())
+    np.testing.assert_allclose(posterior.codes.std(0), spread, rtol=0.3)
+    np.testing.assert_allclose(posterior.predicted, valley(posterior.codes), atol=1e-9)
+
+
+def test_without_steps_a_draw_is_the_best_of_some_places_on_its_way():
+    few, none = (bent().solve("rml", n_draws=200, n_refine=n, n_starts=1) for n in (3, 0))
+    assert squared_misfit(few) < squared_misfit(none)
+    assert none.info["n_jacobians"] == few.info["steps_of_draws"] * 0
+    assert none.info["steps_of_draws"] == 0 < few.info["steps_of_draws"] <= 3
+
+
+def test_seed_and_number_decide_a_draw():
+    """More draws are the same ones and others."""
+    fifteen, thirty = (bent().solve("rml", n_draws=n) for n in (15, 30))
+    np.testing.assert_allclose(fifteen.codes, thirty.codes[:15], atol=1e-12)
+
+
+def test_both_of_two_answers_are_drawn():
+    """As often as they weigh: data that know the square of a number alone leave its sign open."""
+    line = LinearSpace(np.zeros(1), np.ones((1, 1)))
+    posterior = Inverse(line, lambda m: m**2, np.array([1.0]), 0.2, representation=False).solve("rml")
+    assert posterior.info["n_modes"] == 2
+    assert 0.35 < (posterior.codes > 0).mean() < 0.65
+    np.testing.assert_allclose(posterior.predicted.mean(), 1, atol=0.1)
+
+
+def test_lost_runs_are_not_taken():
+    """A draw stays where the forward model works."""
+    forward = lambda m: np.where(np.abs(m[..., :1]) > 0.8, np.nan, valley(m))  # noqa: E731
+    posterior = bent(forward).solve("rml", n_starts=1)
+    assert posterior.info["n_failed"] > 0
+    assert np.isfinite(posterior.predicted).all()
+    assert np.abs(posterior.codes[:, 0]).max() <= 0.8
+
+
+def test_finished_draws_are_kept_when_time_is_over(tmp_path):
+    clock, kept = [0], tmp_path / "draws.npz"
+
+    def slow(m):
+        clock[0] += 1
+        return valley(m)
+
+    inverse = bent(slow)
+    with pytest.raises(InputError, match=r"after 0 of 100 draws.*Give more time"):
+        inverse.solve("rml", time_limit_s=1e-9)
+    whole = inverse.solve("rml", n_draws=40, checkpoint=kept)
+    before = inverse.forward.n_jacobians, clock[0]
+    again = inverse.solve("rml", n_draws=40, checkpoint=kept)
+    np.testing.assert_array_equal(again.codes, whole.codes)
+    assert again.info["finished"]
+    assert again.info["n_runs"] < whole.info["n_runs"] / 2
+    assert clock[0] > before[1]  # the search is made again, the draws are not
