@@ -34,7 +34,8 @@ class LinearSpace:
         return rest @ np.linalg.pinv(self._flat)
 
     def jacobian(self, z):
-        return np.moveaxis(self.basis, 0, -1)
+        slope = np.moveaxis(self.basis, 0, -1)
+        return np.broadcast_to(slope, (*np.shape(z)[:-1], *slope.shape))
 
     def jvp(self, z, dz):
         return (dz @ self._flat).reshape(*dz.shape[:-1], *self.shape)

@@ -9,7 +9,7 @@ from geoae.invert.problem import Clock
 from geoae.invert.searches import Wish, find_modes
 from tests.linear_space import LinearSpace
 
-MODES = Wish(n_starts=1, n_steps=None, modes=False, chains=False)
+MODES = Wish(n_starts=1, n_steps=None, modes=False, begin=False)
 ONE = LinearSpace(np.zeros(1), np.ones((1, 1)))
 
 
@@ -78,7 +78,7 @@ def test_a_search_that_was_not_over_goes_on_first():
 
 def test_chains_begin_where_several_searches_end():
     """They do not come from one mode to another, so all are looked for, and to their ends."""
-    found, n = search(problem(stairs, [1.0], 0.2), highest=np.inf, chains=True)
+    found, n = search(problem(stairs, [1.0], 0.2), highest=np.inf, begin=True)
     assert n == searches.SEARCHES
     assert found.modes[0].z[0] > 0.9
 

@@ -156,9 +156,9 @@ class Inverse:
             File for the state of rml, esmda and mcmc: the same call goes on from there after a kill.
         **options
             map, laplace, rml, mcmc: n_starts (searches from different starts: one; where it ends at a code less likely
-            than those of 99 % of held-out models, more until three agree, 6 at most; 6 in any case for Hamiltonian
-            chains, and with 10 codes or fewer, map apart), n_steps (of each; 14, or 60 for Hamiltonian chains of more
-            codes).
+            than those of 99 % of held-out models, more until three agree, 6 at most; 6 in any case for rml and
+            Hamiltonian chains, and with 10 codes or fewer, map apart), n_steps (of each; 14, or 60 for rml and
+            Hamiltonian chains of more codes).
             rml: n_refine (steps of each draw, 3 at most).
             esmda: n_members (200), n_steps (4).
             mcmc: sampler ("hmc", "emcee"; default by whether there are gradients), n_chains (4), n_warmup (150).
@@ -293,7 +293,7 @@ class Inverse:
         for name in ("n_starts", "n_steps"):
             if options[name] is not None:
                 _at_least(name, options[name], 1)
-        wish = Wish(options["n_starts"], options["n_steps"], kind != "map", kind == "mcmc")
+        wish = Wish(options["n_starts"], options["n_steps"], kind != "map", kind in ("rml", "mcmc"))
         return find_modes(self.problem, self._runs(seed), self._highest(), wish, seed, clock, self._expected())
 
     def _expected(self) -> Array | None:

@@ -47,14 +47,21 @@ class Problem:
 
     def jacobian(self, z: Array, predicted: Array) -> Array:
         """Derivative (data, d) of white predictions at one code (d,) whose data are `predicted`."""
-        if self.forward.torch:
-            slope = self._torch_jacobian(z)[self.used]
-        elif self.forward.matrix is not None or self.forward.jacobian_of is not None:
-            cells = np.nan_to_num(self.space.jacobian(z).reshape(-1, self.space.d))
-            slope = np.asarray(self.forward.jacobian(self.space.decode(z)) @ cells)[self.used]
+        return self.jacobians(z[None], predicted[None])[0]
+
+    def jacobians(self, z: Array, predicted: Array) -> Array:
+        """Derivatives (n, data, d) of white predictions at codes (n, d) whose data are `predicted`."""
+        forward = self.forward
+        if forward.torch:
+            slopes = np.stack([self._torch_jacobian(code)[self.used] for code in z])
+        elif forward.matrix is not None or forward.jacobian_of is not None:
+            cells = np.nan_to_num(self.space.jacobian(z)).reshape(len(z), -1, self.space.d)
+            slopes = np.stack([
+                np.asarray(forward.jacobian(m) @ c)[self.used] for m, c in zip(self.space.decode(z), cells, strict=True)
+            ])  # fmt: skip
         else:
-            slope = self._differences(z, predicted)
-        return self.noise.whiten(slope.T).T
+            slopes = np.stack([self._differences(*each) for each in zip(z, predicted, strict=True)])
+        return self.noise.whiten(slopes.swapaxes(1, 2)).swapaxes(1, 2)
 
     def gradient(self, z: Array) -> tuple[Array, Array, Array]:
         """Cost (n,), its gradient (n, d) and predictions (n, data) at codes (n, d).

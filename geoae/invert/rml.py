@@ -26,8 +26,8 @@ from geoae.invert.problem import Clock, Problem
 
 Array = NDArray[np.float64]
 FEWEST = 10
-GROUP = 10
-"""Draws that are made together, and kept together."""
+GROUP, TOGETHER = 10, 5
+"""Draws that are kept together, and Jacobians that are made together."""
 SHARES = (1.0, 0.6, 0.3, 0.1)
 """Of the way from the mode to where a linear problem would have the draw: the best is where its steps begin."""
 SETTLED = 0.1
@@ -138,15 +138,17 @@ class _Group:
     def descend(self, n_steps: int, clock: Clock) -> bool:
         """Take at most so many steps of each; whether there was time for them."""
         d = self.problem.space.d
-        damping, jacobians = np.full(len(self.z), 1e-2), [np.empty(0)] * len(self.z)
+        damping, jacobians = np.full(len(self.z), 1e-2), np.empty((len(self.z), len(self.problem.data), d))
         moved, going = np.ones(len(self.z), np.bool_), np.arange(len(self.z))
         for _ in range(n_steps):
-            moves, gains = np.empty((TRIALS, len(going), d)), np.empty(len(going))
-            for at, i in enumerate(going):
+            anew = going[moved[going]]
+            for first in range(0, len(anew), TOGETHER):
                 if clock.over:
                     return False
-                if moved[i]:
-                    jacobians[i] = self.problem.jacobian(self.z[i], self.predicted[i])
+                some = anew[first : first + TOGETHER]
+                jacobians[some] = self.problem.jacobians(self.z[some], self.predicted[some])
+            moves, gains = np.empty((TRIALS, len(going), d)), np.empty(len(going))
+            for at, i in enumerate(going):
                 left = self.problem.misfit(self.predicted[i]) + self.errors[i]
                 slope = left @ jacobians[i] - (self.z[i] - self.middles[i])
                 curvature = jacobians[i].T @ jacobians[i] + np.eye(d)

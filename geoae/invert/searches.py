@@ -30,8 +30,8 @@ class Wish(NamedTuple):
     n_steps: int | None
     modes: bool
     """Whether it is modes that count, or the most likely code alone."""
-    chains: bool
-    """Whether chains begin there, which do not come from one mode to another."""
+    begin: bool
+    """Whether chains begin there, or draws that steps are taken of, which do not come from one mode to another."""
 
 
 def find_modes(
@@ -64,9 +64,9 @@ def find_modes(
         The forward model fails for all codes that the first search could begin at.
     """
     few = problem.space.d <= FEW_CODES
-    least = wish.n_starts or (SEARCHES if wish.chains or (few and wish.modes) else 1)
+    least = wish.n_starts or (SEARCHES if wish.begin or (few and wish.modes) else 1)
     most = wish.n_starts or SEARCHES
-    n_steps = wish.n_steps or (PATIENT if wish.chains and not few else STEPS)
+    n_steps = wish.n_steps or (PATIENT if wish.begin and not few else STEPS)
     longer = wish.n_steps or PATIENT
     found = starts.candidates(problem, runs, seed, most - 1, learnt)
     first, others = found[: len(found) - most + 1], found[len(found) - most + 1 :]

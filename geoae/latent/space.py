@@ -146,14 +146,9 @@ class LatentSpace:
     def jacobian(self, z: Any) -> Any:
         """Derivative (..., *shape, d) of the decoded model at codes (..., d)."""
         if not self._foreign(z):
-            import torch
-
-            many = z.reshape(-1, 1, self.d).expand(-1, self.d, -1)
-            eye = torch.eye(self.d, dtype=z.dtype, device=z.device).expand_as(many)
-            return self.jvp(many, eye).movedim(1, -1).reshape(*z.shape[:-1], *self.shape, self.d)
-        z = self._codes(z)
-        many = np.broadcast_to(z[..., None, :], (*z.shape, self.d))
-        return np.moveaxis(self.jvp(many, np.broadcast_to(np.eye(self.d), many.shape)), z.ndim - 1, -1)
+            return self._jacobian(z.reshape(-1, self.d)).reshape(*z.shape[:-1], *self.shape, self.d)
+        # as many codes at once as make `PART` tangents
+        return self._part_by_part(self._jacobian, self._codes(z), (*self.shape, self.d), most=max(PART // self.d, 1))
 
     def linear_operator(self, z: Any) -> "LinearOperator":
         """The derivative at one code as a scipy LinearOperator, from d numbers to all cells of a model."""
@@ -269,6 +264,14 @@ class LatentSpace:
             return z  # the best already
         return gauss_newton(self._net.decode, z, x, there, refine) if refine else z
 
+    def _jacobian(self, z: "Tensor") -> "Tensor":
+        """(n, *shape, d) of codes (n, d): all tangents of a code share what the decoder makes of it."""
+        import torch
+
+        one = torch.func.jacfwd(lambda code: self._decode(code[None])[0])
+        found: Tensor = torch.func.vmap(one)(z)
+        return found
+
     def _jvp(self, z: "Tensor", dz: "Tensor") -> "Tensor":
         import torch
 
@@ -287,7 +290,7 @@ class LatentSpace:
     # from numpy to tensors and back
 
     def _part_by_part(
-        self, work: Any, x: Array, out: tuple[int, ...], one: tuple[int, ...] | None = None
+        self, work: Any, x: Array, out: tuple[int, ...], one: tuple[int, ...] | None = None, most: int = PART
     ) -> NDArray[np.float64]:
         import torch
 
@@ -296,9 +299,9 @@ class LatentSpace:
         flat = x.reshape(-1, *one)
         made = np.empty((len(flat), *out))
         with torch.no_grad():
-            for i in range(0, len(flat), PART):
-                part = torch.from_numpy(np.ascontiguousarray(flat[i : i + PART])).to(self.device, self._type)
-                made[i : i + PART] = work(part).cpu().numpy()
+            for i in range(0, len(flat), most):
+                part = torch.from_numpy(np.ascontiguousarray(flat[i : i + most])).to(self.device, self._type)
+                made[i : i + most] = work(part).cpu().numpy()
         return made.reshape(*lead, *out)
 
     def _foreign(self, x: Any) -> bool:
