@@ -7,9 +7,9 @@ misfit the data ten times as much as those of Markov chains, and these do as wel
 
 References
 ----------
-Kitanidis (1995), Quasi-linear geostatistical theory for inversing, doi:10.1029/95WR01945; Oliver, He and Reynolds
-(1996), Conditioning permeability fields to pressure data, doi:10.3997/2214-4609.201406884; Chen and Oliver (2012),
-Ensemble randomized maximum likelihood method as an iterative ensemble smoother, doi:10.1007/s11004-011-9376-z.
+Kitanidis (1995), Quasi-linear geostatistical theory for inversing, Water Resources Research 31(10), 2411-2419; Oliver,
+He and Reynolds (1996), Conditioning permeability fields to pressure data, ECMOR V; Chen and Oliver (2012), Ensemble
+randomized maximum likelihood method as an iterative ensemble smoother, doi:10.1007/s11004-011-9376-z.
 """
 
 from dataclasses import dataclass
