@@ -54,6 +54,12 @@ def test_searches_begin_there(fewer):
     assert np.abs(np.abs(found.code) - np.abs(z)).max() < 0.2
 
 
+def test_what_is_prepared_is_not_made_again(fewer):
+    base = inverse().prepare()
+    assert base.forward.n_runs > amortised.N_RUNS
+    assert base.with_data(bent(np.ones(D)), None, None).solve("map").info["n_runs"] < amortised.FIRST
+
+
 def test_nothing_is_learnt_where_a_straight_line_will_do(fewer):
     g = np.random.default_rng(0).normal(size=(20, D))
     problem = Inverse(SPACE, g, np.zeros(20), 0.1, representation=False)

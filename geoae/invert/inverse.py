@@ -127,6 +127,19 @@ class Inverse:
         total = self.noise if self.representation is None else self.representation.total
         return Problem(self.space, self.forward, self.data, self.used, total)
 
+    def prepare(self) -> "Inverse":
+        """Make now the runs that are made once: on held-out models and, where runs are cheap, to learn where to begin.
+
+        Otherwise the first `solve` makes them, and counts them as its own.
+
+        Raises
+        ------
+        InputError
+            There are no held-out models, or all runs are lost.
+        """
+        self._expected()
+        return self
+
     def solve(
         self,
         method: str = "laplace",
@@ -301,9 +314,9 @@ class Inverse:
 
         The runs to learn from are made when this is first asked for.
         """
+        problem = self.problem
         if not self.forward.cheap or self.space.d <= FEW_CODES:
             return None
-        problem = self.problem
         if not self._many:  # the same list for all that `with_data` makes
             self._many.append(amortised.prior_runs(problem, self.seed))
         (runs,) = self._many

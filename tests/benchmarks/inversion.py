@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--truths", type=int, default=50)
     parser.add_argument("--models", type=int, default=2000, help="to train PCA on")
     parser.add_argument("--held-out", type=int, default=2000, help="to tell the representation error")
-    parser.add_argument("--methods", default="laplace,esmda,mcmc")
+    parser.add_argument("--methods", default="laplace,rml,esmda,mcmc")
     parser.add_argument("--no-naive", action="store_true", help="not also without the representation error")
     parser.add_argument("--own-rest", action="store_true", help="the representation error by the prior's models alone")
     parser.add_argument("--eikonal", action="store_true", help="instead of straight rays; needs eikonalfm")
@@ -138,10 +138,11 @@ def reliability(base: Inverse, truths: np.ndarray, n_starts: int) -> None:
 
 def _learn(base: Inverse) -> None:
     start = time.perf_counter()
-    held, representation = base.held_out, base.representation
+    held, representation = base.prepare().held_out, base.representation
     lasted = time.perf_counter() - start
     print(f"{base.space.name}: {len(held.models)} held-out models; representation error {representation.ratio:.2f} "
-          f"times the noise, inflation {representation.inflation:.2f}; in {lasted:.1f} s", flush=True)  # fmt: skip
+          f"times the noise, inflation {representation.inflation:.2f}; {base.forward.n_runs} runs in {lasted:.1f} s",
+          flush=True)  # fmt: skip
 
 
 def _cost(posterior) -> str:
