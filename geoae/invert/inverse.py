@@ -157,8 +157,8 @@ class Inverse:
         method
             "map": the most likely code, in some thirty runs; no spread. "laplace": the Gaussian around it, or a mixture
             of those around several modes, each with the weight of its height and volume. "rml": draws that each
-            explain data of their own, which follow the bends of a posterior that is no Gaussian. "esmda": an ensemble,
-            from runs alone. "mcmc": Markov chains, right for posteriors of any form.
+            explain data of their own: for many codes of a bent decoder and sharp data; too sure of what data leave
+            wide open. "esmda": an ensemble, from runs alone. "mcmc": Markov chains, right for posteriors of any form.
         seed
             Of what is random here; None: that of the Inverse.
         n_draws
