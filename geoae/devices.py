@@ -75,19 +75,6 @@ def available_cores() -> int:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Work on one thread of torch: sums that more threads share differ in their last digits with their number."""
-    import torch
-
-    callers = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(callers)
-
-
-@contextmanager
 def memory_kept() -> Iterator[None]:
     """Keep what is freed for what is asked for next, where the C library is glibc; elsewhere, nothing.
 

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from dataclasses import field as dataclass_field
 from importlib import import_module
@@ -117,13 +118,8 @@ class Model:
 
     def _shared(self, work: Callable[[Any], NDArray[Any]], batch: NDArray[Any]) -> NDArray[Any]:
         """`work` on a batch, in parts that this model's threads take."""
-        import torch
-
-        # torch's own threads would split one window among them, which changes its last digits with their number and
-        # makes them wait for each other; ours take whole windows. The caller's setting is put back.
-        callers = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
+        # torch's own threads would split one window among them, and wait for each other; ours take whole windows
+        with one_thread():
             # always the same few windows a part: what the net's kernels make of a part depends on its size in the last
             # digits. Threads that finish early find more to do, and a part stays in the cache
             size = PART if self.device == "cpu" else max(len(batch), 1)
@@ -131,8 +127,6 @@ class Model:
             if self.pool is None or len(parts) < 2:
                 return np.concatenate([_whole(work, part, size) for part in parts]) if len(batch) else work(batch)
             return np.concatenate(list(self.pool.map(lambda part: _whole(work, part, size), parts)))
-        finally:
-            torch.set_num_threads(callers)
 
     def _noise(self, batch: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         import torch
@@ -225,6 +219,22 @@ class Model:
         raw = save({k: np.ascontiguousarray(v) for k, v in self.companions.items()})
         self.contract = replace(self.contract, companions_sha256=hashlib.sha256(raw).hexdigest())
         return raw
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Work on one thread of torch: sums that more threads share differ in their last digits with their number.
+
+    The caller's setting is put back.
+    """
+    import torch
+
+    callers = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(callers)
 
 
 def _whole(work: Callable[[NDArray[Any]], NDArray[Any]], part: NDArray[Any], size: int) -> NDArray[Any]:

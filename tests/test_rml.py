@@ -50,7 +50,7 @@ def test_draws_follow_a_bent_valley():
 def test_without_steps_a_draw_is_the_best_of_some_places_on_its_way():
     few, none = (bent().solve("rml", n_draws=200, n_refine=n, n_starts=1) for n in (3, 0))
     assert squared_misfit(few) < squared_misfit(none)
-    assert none.info["n_jacobians"] == few.info["steps_of_draws"] * 0
+    assert none.info["n_runs"] < few.info["n_runs"]
     assert none.info["steps_of_draws"] == 0 < few.info["steps_of_draws"] <= 3
 
 

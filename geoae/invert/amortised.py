@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.devices import one_thread
 from geoae.invert.noise import Noise, decomposed
 from geoae.invert.problem import Problem
 from geoae.invert.starts import Runs, white_runs
+from geoae.model import one_thread
 
 if TYPE_CHECKING:
     import torch

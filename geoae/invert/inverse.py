@@ -310,7 +310,7 @@ class Inverse:
         return find_modes(self.problem, self._runs(seed), self._highest(), wish, seed, clock, self._expected())
 
     def _expected(self) -> Array | None:
-        """The code (d,) that a net expects of the data; None where runs are not cheap, or modes are looked for anyway.
+        """The code (d,) that a net expects of the data; None where runs are not cheap, or codes are few.
 
         The runs to learn from are made when this is first asked for.
         """
