@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from geoae.invert.noise import Noise, decomposed
 from geoae.invert.problem import Problem
-from geoae.invert.starts import Runs, white_runs
+from geoae.invert.starts import Runs
 from geoae.model import one_thread
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _some(problem: Problem, n: int, rng: np.random.Generator) -> tuple[Array, Ar
 def _straight(runs: Runs, noise: Noise) -> bool:
     """Whether what a straight line leaves of the data is less than their noise."""
     known = np.c_[np.ones(len(runs.codes)), runs.codes]
-    white = white_runs(runs, noise)
+    white = runs.white(noise)
     left = white - known @ np.linalg.lstsq(known, white, rcond=None)[0]
     return bool((left**2).mean() < 1)
 
@@ -87,7 +87,7 @@ def learn(runs: Runs, noise: Noise) -> Amortised:
     """
     import torch
 
-    white = white_runs(runs, noise)
+    white = runs.white(noise)
     middle = white.mean(0)
     _, _, axes = decomposed(white[:SAMPLES] - middle)
     axes = axes[:, :AXES]

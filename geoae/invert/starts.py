@@ -22,6 +22,10 @@ class Runs:
     codes: Array
     data: Array
 
+    def white(self, noise: Noise) -> Array:
+        """(n, data) as they are expected to be measured, in units of their error."""
+        return noise.whiten(self.data + noise.offset)
+
 
 def candidates(problem: Problem, runs: Runs | None, seed: int, n_random: int = 0, learnt: Array | None = None) -> Array:
     """Codes (n, d) to begin from, the likeliest kinds first.
@@ -35,7 +39,7 @@ def candidates(problem: Problem, runs: Runs | None, seed: int, n_random: int = 0
     if runs is not None and len(runs.codes) >= 2 * NEAREST:
         measured = problem.noise.whiten(problem.data)
         found.insert(0, ridge(runs, problem.noise).code(measured)[None])
-        far = ((measured - white_runs(runs, problem.noise)) ** 2).sum(1) + (runs.codes**2).sum(1)
+        far = ((measured - _white(runs, problem.noise)) ** 2).sum(1) + (runs.codes**2).sum(1)
         found.insert(1, runs.codes[np.argsort(far)[:NEAREST]])
     if learnt is not None:
         found.insert(0, learnt[None])
@@ -64,7 +68,7 @@ def ridge(runs: Runs, noise: Noise) -> Ridge:
 
     The regression is done in the smaller of the spaces of samples and data.
     """
-    x = white_runs(runs, noise) + np.random.default_rng(0).normal(size=runs.data.shape)
+    x = _white(runs, noise) + np.random.default_rng(0).normal(size=runs.data.shape)
     middle, centre = x.mean(0), runs.codes.mean(0)
     x, y = x - middle, runs.codes - centre
     vectors, size, axes = decomposed(x)
@@ -79,6 +83,5 @@ def ridge(runs: Runs, noise: Noise) -> Ridge:
 
 
 @lru_cache(maxsize=4)
-def white_runs(runs: Runs, noise: Noise) -> Array:
-    """Data of the runs as they are expected to be measured, white."""
-    return noise.whiten(runs.data + noise.offset)
+def _white(runs: Runs, noise: Noise) -> Array:
+    return runs.white(noise)
