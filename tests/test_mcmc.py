@@ -29,16 +29,18 @@ def inverse(space: LinearSpace, forward, **options) -> tuple[Inverse, np.ndarray
     return Inverse(space, forward, data, sigma, representation=False, **options), mean, covariance
 
 
-def test_walkers_find_a_posterior_without_gradients(space):
+@pytest.mark.parametrize("sampler", ["emcee", "emulated"])
+def test_walkers_find_a_posterior_without_gradients(space, sampler):
     black_box, mean, covariance = inverse(space, lambda m: MATRIX @ m)
-    posterior = black_box.solve("mcmc", n_draws=400, n_chains=12)
-    assert posterior.info["sampler"] == "emcee"
+    posterior = black_box.solve("mcmc", sampler=sampler, n_draws=400, n_chains=12)
+    assert posterior.info["sampler"] == sampler
+    assert posterior.info["n_gradients"] == 0
     spread = np.sqrt(np.diagonal(covariance))
     np.testing.assert_allclose((posterior.codes.mean(0) - mean) / spread, 0, atol=0.25)
     np.testing.assert_allclose(posterior.codes.std(0) / spread, 1, atol=0.25)
 
 
-@pytest.mark.parametrize("sampler", ["emcee", "hmc"])
+@pytest.mark.parametrize("sampler", ["emcee", "hmc", "emulated"])
 def test_chains_stay_where_the_forward_model_runs(space, sampler):
     """Beyond a border it raises: half of a Gaussian is left, and groups of walkers that are all lost end nothing."""
     _, mean, covariance = inverse(space, MATRIX)
@@ -59,7 +61,8 @@ def test_chains_stay_where_the_forward_model_runs(space, sampler):
     np.testing.assert_allclose((posterior.codes.mean(0) - expected) / np.sqrt(np.diagonal(covariance)), 0, atol=0.25)
 
 
-def test_no_walker_asks_for_what_the_prior_rules_out(space):
+@pytest.mark.parametrize("sampler", ["emcee", "emulated"])
+def test_no_walker_asks_for_what_the_prior_rules_out(space, sampler):
     """Proposals far from all codes cost no run, and the forward model is not shown what it was not made for."""
     longest = [0.0]
 
@@ -68,11 +71,11 @@ def test_no_walker_asks_for_what_the_prior_rules_out(space):
         return MATRIX @ m
 
     black_box, *_ = inverse(space, forward)
-    black_box.solve("mcmc", n_draws=600, n_chains=12)
+    black_box.solve("mcmc", sampler=sampler, n_draws=600, n_chains=12)
     assert longest[0] < 40
 
 
-@pytest.mark.parametrize("sampler", ["emcee", "hmc"])
+@pytest.mark.parametrize("sampler", ["emcee", "hmc", "emulated"])
 def test_chains_begin_in_both_of_two_answers(sampler):
     """Data that know the square of a number leave its sign open; the valley between is one that chains cannot cross."""
     line = LinearSpace(np.zeros(1), np.ones((1, 1)))
@@ -92,7 +95,7 @@ def test_chains_learn_how_wide_a_posterior_is():
     density /= density.sum()
     expected = float(np.sqrt(density @ z**2))
     assert forward.solve("laplace").std().item() < 0.1 * expected
-    posterior = forward.solve("mcmc", n_chains=8)
+    posterior = forward.solve("mcmc", sampler="hmc", n_chains=8)
     assert posterior.codes.std() == pytest.approx(expected, rel=0.1)
     assert np.mean(np.abs(posterior.codes) < 0.05) == pytest.approx(density[np.abs(z) < 0.05].sum(), rel=0.35)
 

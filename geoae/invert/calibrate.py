@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.errors import GeoAEError, InputError
+from geoae.invert.chains import r_hat
+from geoae.invert.diagnose import R_HAT
 from geoae.invert.held_out import run_held_out
 from geoae.invert.representation import FEWEST
 
@@ -41,6 +43,8 @@ class Coverage:
     """Of models with two values, such as facies: share of cells for which the likelier one is right."""
     brier: float | None = None
     """Of these, the mean square error of their probability."""
+    r_hat: tuple[float, ...] = ()
+    """Of the chains of each truth, the largest of all codes; none where there are no chains."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,11 @@ class Calibration:
                 lines.append(row + (f"{c.rmse:12.4g}{c.width:12.4g}" if kind == "cells" else ""))
             if c.accuracy is not None and c.brier is not None:
                 lines.append(f"{'':<4}right facies {100 * c.accuracy:.2f} % of cells, Brier score {c.brier:.4f}")
+            if c.r_hat:
+                met = sum(r <= R_HAT for r in c.r_hat)
+                lines.append(
+                    f"{'':<4}chains met (R-hat <= {R_HAT}) for {met} of {len(c.r_hat)}; median {np.median(c.r_hat):.3f}"
+                )
             if c.failed:
                 lines.append(f"! {name}: {len(c.failed)} of the truths could not be inverted. The first: {c.failed[0]}")
         return "\n".join(lines)
@@ -160,6 +169,7 @@ def _coverage(
     representation = rest.representation(inverse.noise) if inverse.use_representation else None
     codes, models, data = [], _Models(inverse), []
     failed: list[str] = []
+    met: list[float] = []
     for i, measured in enumerate(noisy):
         one = inverse.with_data(measured, rest, representation)
         try:
@@ -169,13 +179,15 @@ def _coverage(
             continue
         models.add(truths.models[i], posterior.sample(min(len(posterior.codes), DRAWS), seed=i), rng)
         codes.append(shares(truths.codes[i], posterior.codes, rng))
+        if posterior.chains is not None:
+            met.append(float(r_hat(posterior.chains).max()))
         seen = posterior.predicted
         if representation is not None:
             seen = seen + representation.data_errors(posterior.data - seen, rng)
         data.append(shares(truths.data[i], seen, rng))
     if not codes:
         raise InputError(f"None of the {len(noisy)} truths could be inverted. The first, {failed[0]}")
-    return models.coverage(codes, data, failed)
+    return models.coverage(codes, data, failed, met)
 
 
 def _gaussian(
@@ -204,7 +216,9 @@ class _Models:
         self.errors.append(draws.mean(0) - truth)
         self.widths.append(float(np.ptp(np.quantile(draws, [0.05, 0.95], axis=0), axis=0).mean()))
 
-    def coverage(self, codes: list[Array] | None, data: list[Array], failed: Sequence[str]) -> Coverage:
+    def coverage(
+        self, codes: list[Array] | None, data: list[Array], failed: Sequence[str], met: Sequence[float] = ()
+    ) -> Coverage:
         rmse = float(np.sqrt(np.mean(np.square(self.errors))))
         right = brier = None
         if self.facies is not None:
@@ -214,7 +228,7 @@ class _Models:
         of_codes = None if codes is None else _at_levels(codes)
         return Coverage(
             _at_levels(self.shares), of_codes, _at_levels(data), rmse, float(np.mean(self.widths)), tuple(failed),
-            right, brier,
+            right, brier, tuple(met),
         )  # fmt: skip
 
 

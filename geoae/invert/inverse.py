@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geoae.errors import InputError
-from geoae.invert import amortised, esmda, mcmc, rml, starts
+from geoae.invert import amortised, esmda, mcmc, rml, samplers, starts
 from geoae.invert.forward import RUN_LIMIT_S, Forward
 from geoae.invert.held_out import HeldOut, run_held_out
 from geoae.invert.map import STEPS, Mode, Modes, find_mode
 from geoae.invert.noise import Noise, read_noise
+from geoae.invert.options import at_least
+from geoae.invert.options import settings as options_of
 from geoae.invert.posterior import MODELS, Posterior
 from geoae.invert.problem import Clock, Problem
 from geoae.invert.representation import FEWEST, Representation
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from geoae.latent.space import LatentSpace
 
 Array = NDArray[np.float64]
-METHODS = ("map", "laplace", "rml", "esmda", "mcmc")
 PRIOR_RUNS = 200
 """To learn where to begin, where there are no runs on held-out models."""
 
@@ -181,17 +182,12 @@ class Inverse:
         InputError
             There is no such method or option, or the forward model fails throughout.
         """
-        if method not in METHODS:
-            raise InputError(f"method is {method!r}; choose {', '.join(METHODS)}.")
+        settings = {**options_of(method, options), "n_draws": n_draws}
         solver = {
             "map": self._map, "laplace": self._laplace, "rml": self._rml, "esmda": self._esmda, "mcmc": self._mcmc
         }[method]  # fmt: skip
-        known = _OPTIONS[method]
-        if unknown := sorted(options.keys() - known.keys()):
-            raise InputError(f"solve({method!r}) has no option {', '.join(unknown)}; it has {', '.join(known)}.")
         seed, clock = self.seed if seed is None else seed, Clock(time_limit_s)
         before = self.forward.counts()
-        settings = {**known, **options, "n_draws": n_draws}
         path = None if checkpoint is None else Path(checkpoint)
         codes, predicted, chains, info = solver(settings, seed, clock, path)
         runs = {k: v - before[k] for k, v in self.forward.counts().items()}
@@ -257,7 +253,7 @@ class Inverse:
 
     def _laplace(self, options: dict[str, Any], seed: int, clock: Clock, path: Path | None) -> tuple[Any, ...]:
         n = MODELS if options["n_draws"] is None else options["n_draws"]
-        _at_least("n_draws", n, 2)
+        at_least(2, n_draws=n)
         modes, n_searches = self._modes(options, seed, clock, "laplace")
         of, shift, white = modes.draw(n, np.random.default_rng([seed, 1]))
         codes, problem = np.stack([m.z for m in modes.modes])[of] + shift, self.problem
@@ -269,43 +265,37 @@ class Inverse:
 
     def _rml(self, options: dict[str, Any], seed: int, clock: Clock, path: Path | None) -> tuple[Any, ...]:
         n, n_refine = 100 if options["n_draws"] is None else options["n_draws"], options["n_refine"]
-        _at_least("n_draws", n, 2)
-        _at_least("n_refine", n_refine, 0)
+        at_least(2, n_draws=n)
+        at_least(0, n_refine=n_refine)
         modes, n_searches = self._modes(options, seed, clock, "rml")
         identity = self._identity("rml", options, seed)
         z, predicted, about = rml.draws(self.problem, modes, n, n_refine, seed, clock, path, identity)
         return z, predicted, None, {**_about(modes, n_searches), **about}
 
     def _esmda(self, options: dict[str, Any], seed: int, clock: Clock, path: Path | None) -> tuple[Any, ...]:
-        _at_least("n_members", options["n_members"], esmda.FEWEST)
+        at_least(esmda.FEWEST, n_members=options["n_members"])
         start = np.random.default_rng([seed, 2]).normal(size=(options["n_members"], self.space.d))
         identity = self._identity("esmda", options, seed)
         z, predicted, about = esmda.ensemble(self.problem, start, options["n_steps"], seed, clock, path, identity)
         return z, predicted, None, about
 
     def _mcmc(self, options: dict[str, Any], seed: int, clock: Clock, path: Path | None) -> tuple[Any, ...]:
-        sampler = options["sampler"] or ("hmc" if self.forward.differentiable else "emcee")
-        if sampler not in ("hmc", "emcee"):
-            raise InputError(f'sampler is {sampler!r}; choose "hmc" or "emcee".')
-        n_draws = (250 if sampler == "hmc" else 2000) if options["n_draws"] is None else options["n_draws"]
-        for name, value, least in (("n_draws", n_draws, 4), ("n_chains", options["n_chains"], 1)):
-            _at_least(name, value, least)
-        modes, n_searches = self._modes(options, seed, clock, "mcmc" if sampler == "hmc" else "laplace")
-        wanted = mcmc.Wanted(
-            options["n_chains"], n_draws, options["n_warmup"], seed, clock, path,
-            self._identity(sampler, options, seed),
-        )  # fmt: skip
-        sample = mcmc.hamiltonian if sampler == "hmc" else mcmc.walkers
-        draws, data, about = sample(self.problem, modes, wanted)
+        sampler = samplers.chosen(options)
+        at_least(4, n_draws=options["n_draws"])
+        at_least(1, n_chains=options["n_chains"])
+        at_least(0, n_warmup=options["n_warmup"], n_learn=options["n_learn"])
+        counts = {k: getattr(sampler, k) if options[k] is None else options[k] for k in samplers.COUNTS}
+        modes, n_searches = self._modes(options, seed, clock, "mcmc" if sampler.begin else "laplace")
+        identity = self._identity("mcmc", {**options, **counts}, seed)
+        wanted = mcmc.Wanted(**counts, seed=seed, clock=clock, checkpoint=path, identity=identity)
+        draws, data, about = sampler.sample(self.problem, modes, wanted)
         flat = (-1, draws.shape[-1]), (-1, data.shape[-1])
         about = {**about, "n_modes": len(modes.modes), "n_searches": n_searches}
         return draws.reshape(flat[0]), data.reshape(flat[1]), draws, about
 
     def _modes(self, options: dict[str, Any], seed: int, clock: Clock, kind: str = "map") -> tuple[Modes, int]:
         """What searches find, and how many there were; a method of what `kind` is to work with it."""
-        for name in ("n_starts", "n_steps"):
-            if options[name] is not None:
-                _at_least(name, options[name], 1)
+        at_least(1, n_starts=options["n_starts"], n_steps=options["n_steps"])
         wish = Wish(options["n_starts"], options["n_steps"], kind != "map", kind in ("rml", "mcmc"))
         return find_modes(self.problem, self._runs(seed), self._highest(), wish, seed, clock, self._expected())
 
@@ -358,24 +348,12 @@ class Inverse:
 
 UNUSUAL = 0.99
 """Share of held-out models of which the most likely codes cost less: a search that ends above is not trusted."""
-_MODES = {"n_starts": None, "n_steps": None}
-_RML = {"n_refine": 3}
-_ESMDA = {"n_members": 200, "n_steps": 4}
-_MCMC = {"sampler": None, "n_chains": 4, "n_warmup": 150}
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "map": _MODES, "laplace": _MODES, "rml": {**_RML, **_MODES}, "esmda": _ESMDA, "mcmc": {**_MCMC, **_MODES}
-}  # fmt: skip
 
 
 def _about(found: Modes, n_searches: int) -> dict[str, Any]:
     mode = found.modes[0]
     return {"cost": mode.cost, "converged": mode.converged, "n_steps": mode.n_steps, "n_modes": len(found.modes),
             "n_searches": n_searches}  # fmt: skip
-
-
-def _at_least(name: str, value: Any, least: int) -> None:
-    if not isinstance(value, int | np.integer) or value < least:
-        raise InputError(f"{name} is {value!r}; give a whole number of at least {least}.")
 
 
 def _space(latent: Any) -> Any:

@@ -24,15 +24,10 @@ from geoae.errors import InputError
 from geoae.invert import checkpoints
 from geoae.invert.map import Modes
 from geoae.invert.problem import Clock, Problem
+from geoae.invert.trajectories import LENGTH, UNEVEN, DualAveraging, trajectory
 
 Array = NDArray[np.float64]
-ACCEPT = 0.8
-LENGTH = 3.2
-"""Of a trajectory: twice the quarter of a period after which a Gaussian has forgotten where it started, since what is
-wider than it was taken for needs longer ones."""
 LONGEST = 24
-UNEVEN = (0.6, 1.2)
-"""Shares of the step length that are tried: a chain in a bend too narrow for most of them leaves by the small ones."""
 KEEP_EVERY = 50
 HOPELESS = 500.0
 """Above the cost of the most likely code; exp(-500) is the chance that a walker takes such a step."""
@@ -56,6 +51,8 @@ class Wanted:
     clock: Clock
     checkpoint: Path | None
     identity: str
+    n_learn: int = 0
+    """Runs that an emulator learns from, at most."""
 
 
 class Coordinates:
@@ -146,7 +143,7 @@ def hamiltonian(problem: Problem, modes: Modes, wanted: Wanted) -> tuple[Array, 
         step = averaging.step if at < wanted.n_warmup else averaging.mean_step
         length, step = LENGTH * rng.uniform(0.6, 1.4), step * rng.uniform(*UNEVEN)
         n_leaps = int(np.clip(round(length / step), 1, LONGEST))
-        x, here, chance = _trajectory(energy, x, here, step, n_leaps, rng)
+        x, here, chance = trajectory(energy, x, here, step, n_leaps, rng)
         if at < wanted.n_warmup:
             averaging.learn(float(chance.mean()))
             recent.append(where.codes(x))
@@ -175,71 +172,13 @@ def hamiltonian(problem: Problem, modes: Modes, wanted: Wanted) -> tuple[Array, 
             checkpoints.write(wanted.checkpoint, wanted.identity, kept)
     if len(draws) < 4:
         raise InputError(
-            _too_late(
-                wanted.clock, f"{at} of {wanted.n_warmup + wanted.n_draws} steps of the chains", wanted.checkpoint
-            )
+            too_late(wanted.clock, f"{at} of {wanted.n_warmup + wanted.n_draws} steps of the chains", wanted.checkpoint)
         )
     about = {
         "sampler": "hmc", "n_chains": n_chains, "n_warmup": wanted.n_warmup, "step": averaging.mean_step,
         "accepted": float((accepted / len(draws)).mean()), "finished": len(draws) == wanted.n_draws,
     }  # fmt: skip
     return np.array(draws).swapaxes(0, 1), np.array(data).swapaxes(0, 1), about
-
-
-def _trajectory(
-    energy: Any, x: Array, here: tuple[Array, ...], step: float, n_leaps: int, rng: np.random.Generator
-) -> tuple[Array, tuple[Array, ...], Array]:
-    """One draw of all chains by leapfrog steps; also the chance that each had to be taken."""
-    momentum = rng.normal(size=x.shape)
-    before = here[0] + 0.5 * (momentum**2).sum(1)
-    there, y = here, x
-    for _ in range(n_leaps):
-        momentum = momentum - 0.5 * step * there[1]
-        y = y + step * momentum
-        there = energy(y)
-        momentum = momentum - 0.5 * step * there[1]
-    # a lost run costs infinitely much, so the chain stays where it is
-    with np.errstate(invalid="ignore"):  # from one lost run to another
-        gain = np.nan_to_num(before - there[0] - 0.5 * (momentum**2).sum(1), nan=-np.inf)
-    chance = np.exp(np.minimum(gain, 0.0))
-    taken = rng.uniform(size=len(x)) < chance
-    return np.where(taken[:, None], y, x), _pick(taken, there, here), chance
-
-
-def _pick(taken: NDArray[np.bool_], one: tuple[Array, ...], other: tuple[Array, ...]) -> tuple[Array, ...]:
-    return tuple(np.where(taken if a.ndim == 1 else taken[:, None], a, b) for a, b in zip(one, other, strict=True))
-
-
-class DualAveraging:
-    """Step length that leads to a wanted share of accepted trajectories (Hoffman and Gelman, 2014, section 3.2)."""
-
-    def __init__(self, state: Array):
-        # centre, log step, its weighted mean, summed error, count
-        self.state = state
-
-    @classmethod
-    def near(cls, step: float) -> "DualAveraging":
-        """Nothing learnt yet but that this one is likely."""
-        return cls(np.array([np.log(2 * step), np.log(step), np.log(step), 0.0, 0.0]))
-
-    @property
-    def step(self) -> float:
-        """To be tried next."""
-        return float(np.exp(self.state[1]))
-
-    @property
-    def mean_step(self) -> float:
-        """Once there is no more to learn."""
-        return float(np.exp(self.state[2]))
-
-    def learn(self, accepted: float) -> None:
-        """Take in the share of the last step."""
-        centre, _, mean, error, count = self.state
-        count += 1
-        error += (ACCEPT - accepted - error) / (count + 10)
-        log_step = min(centre - np.sqrt(count) / 0.05 * error, np.log(LENGTH))
-        weight = count**-0.75
-        self.state = np.array([centre, log_step, weight * log_step + (1 - weight) * mean, error, count])
 
 
 def walkers(problem: Problem, modes: Modes, wanted: Wanted) -> tuple[Array, Array, dict[str, Any]]:
@@ -298,7 +237,7 @@ def walkers(problem: Problem, modes: Modes, wanted: Wanted) -> tuple[Array, Arra
             checkpoints.write(wanted.checkpoint, wanted.identity, kept)
     found = np.concatenate(draws)
     if len(found) < 4:
-        raise InputError(_too_late(wanted.clock, f"{at} of {total} steps of the walkers", wanted.checkpoint))
+        raise InputError(too_late(wanted.clock, f"{at} of {total} steps of the walkers", wanted.checkpoint))
     about = {
         "sampler": "emcee", "n_chains": n_walkers, "n_warmup": wanted.n_warmup, "accepted": accepted / at,
         "finished": len(found) == wanted.n_draws,
@@ -306,7 +245,8 @@ def walkers(problem: Problem, modes: Modes, wanted: Wanted) -> tuple[Array, Arra
     return where.codes(found.swapaxes(0, 1)), np.concatenate(data).swapaxes(0, 1), about
 
 
-def _too_late(clock: Clock, done: str, checkpoint: Path | None) -> str:
+def too_late(clock: Clock, done: str, checkpoint: Path | None) -> str:
+    """What is said where the time was over too early."""
     kept = f" The state is in {checkpoint}: the same call goes on from there." if checkpoint is not None else ""
     return (
         f"The time limit of {clock.limit_s:g} s was over after {done}, so there are no draws yet. Give more time.{kept}"
