@@ -54,6 +54,7 @@ def known():
         ("rml", {"n_draws": 2000}, 0.08),
         ("esmda", {"n_members": 1000}, 0.15),
         ("mcmc", {"n_draws": 1000}, 0.12),
+        ("mcmc", {"n_draws": 1000, "sampler": "hmc"}, 0.12),
     ],
 )
 def test_each_method_finds_the_posterior_of_a_linear_problem(known, method, options, tolerance):
@@ -77,7 +78,7 @@ def test_the_most_likely_code_takes_few_runs(known):
 
 def test_chains_of_a_gaussian_meet_within_few_gradients(known):
     """R-hat is at most 1.05 and most draws are effective."""
-    posterior = known[0].solve("mcmc", n_draws=300)
+    posterior = known[0].solve("mcmc", sampler="hmc", n_draws=300)
     assert r_hat(posterior.chains).max() < 1.05
     assert effective_draws(posterior.chains).min() > 300
     assert posterior.info["n_gradients"] < 10_000
@@ -90,6 +91,7 @@ def test_the_same_seed_gives_the_same_draws(known):
         ("rml", {"n_draws": 20}),
         ("esmda", {"n_members": 30}),
         ("mcmc", {"n_draws": 20, "n_warmup": 20}),
+        ("mcmc", {"n_draws": 20, "n_warmup": 20, "sampler": "hmc"}),
     ):
         one, again, other = (inverse.solve(method, seed=s, **options) for s in (4, 4, 5))
         np.testing.assert_array_equal(one.codes, again.codes)
@@ -271,7 +273,8 @@ def test_bad_data_and_options_are_told_at_once(known):
     [
         ("rml", {}),
         ("esmda", {"n_members": 30, "n_steps": 6}),
-        ("mcmc", {"n_draws": 150, "n_warmup": 60}),
+        ("mcmc", {"n_draws": 150, "n_warmup": 60, "n_learn": 500}),
+        ("mcmc", {"n_draws": 150, "n_warmup": 60, "sampler": "hmc"}),
         ("mcmc", {"n_draws": 150, "n_warmup": 60, "sampler": "emcee", "n_chains": 8}),
     ],
 )

@@ -5,35 +5,9 @@ import pytest
 
 from geoae.errors import InputError
 from geoae.invert import Inverse
+from tests.bent import exact, squared_misfit, valley
+from tests.bent import inverse as bent
 from tests.linear_space import LinearSpace
-
-PLANE = LinearSpace(np.zeros(2), np.eye(2))
-
-
-def valley(m):
-    """Data (n, 2) of models (n, 2): one number is known, and how far the other lies from a parabola."""
-    m = np.asarray(m)
-    return np.stack([m[..., 0], 5 * (m[..., 1] - m[..., 0] ** 2)], -1)
-
-
-def bent(forward=valley, **options):
-    return Inverse(PLANE, forward, np.array([0.5, 0.0]), np.array([0.7, 0.5]), representation=False, batched=True,
-                   **options)  # fmt: skip
-
-
-def exact():
-    """Mean, standard deviations and mean squared misfit of the posterior of `bent`, by sums over a grid."""
-    x, y = np.meshgrid(np.linspace(-3, 3, 1201), np.linspace(-2, 6, 1601), indexing="ij")
-    z = np.stack([x, y], -1)
-    misfit = (((np.array([0.5, 0.0]) - valley(z)) / np.array([0.7, 0.5])) ** 2).sum(-1)
-    weight = np.exp(-0.5 * misfit - 0.5 * (z**2).sum(-1))
-    weight /= weight.sum()
-    mean = (weight[..., None] * z).sum((0, 1))
-    return mean, np.sqrt((weight[..., None] * (z - mean) ** 2).sum((0, 1))), (weight * misfit).sum()
-
-
-def squared_misfit(posterior):
-    return float((((posterior.data - valley(posterior.codes)) / np.array([0.7, 0.5])) ** 2).sum(1).mean())
 
 
 def test_draws_follow_a_bent_valley():

@@ -23,7 +23,7 @@ from geoae.invert import checkpoints
 from geoae.invert.emulator import Emulator
 from geoae.invert.learning import GROWTH, Learning, begin, leaps, run
 from geoae.invert.map import Modes
-from geoae.invert.mcmc import KEEP_EVERY, Wanted, too_late
+from geoae.invert.mcmc import KEEP_EVERY, Wanted, gradient, too_late
 from geoae.invert.problem import Problem
 from geoae.invert.trajectories import LENGTH, UNEVEN, DualAveraging, chance_of, pick, trajectory
 
@@ -146,7 +146,7 @@ class _Chains:
 
         def energy(x: Array) -> tuple[Array, ...]:
             z = emulator.codes(x)
-            cost, slope, predicted = self.problem.gradient(z)
+            cost, slope, predicted = gradient(self.problem, z, self.lowest)
             self.keep(at, z, cost, predicted)
             return cost, slope @ emulator.root, predicted
 

@@ -99,14 +99,16 @@ class Emulator:
 
     def energy(self, x: Array) -> tuple[Array, ...]:
         """Cost (n,) and its slope (n, d) by x (n, d): half the squared misfit of guessed data, and half the code's."""
-        y = x * self.stretch
-        q = _distances(y, self.points, self._squares) * (ROOT / self.length)
-        misfit = self.straight[0] + x @ self.straight[1:] + _matern(q) @ self.weights - self.wanted
-        z = self.codes(x)
-        pull = (misfit @ self.weights.T) * (1 + q) * np.exp(-q) * (-5 / (3 * self.length**2))
-        slope = misfit @ self.straight[1:].T + z @ self.root
-        slope += (pull.sum(1)[:, None] * y - pull @ self.points) * self.stretch
-        return 0.5 * (misfit**2).sum(1) + 0.5 * (z**2).sum(1) + self.beside, slope
+        # where trajectories lose their way numbers overflow; nothing that is not finite is taken
+        with np.errstate(over="ignore", invalid="ignore"):
+            y = x * self.stretch
+            q = _distances(y, self.points, self._squares) * (ROOT / self.length)
+            misfit = self.straight[0] + x @ self.straight[1:] + _matern(q) @ self.weights - self.wanted
+            z = self.codes(x)
+            pull = (misfit @ self.weights.T) * (1 + q) * np.exp(-q) * (-5 / (3 * self.length**2))
+            slope = misfit @ self.straight[1:].T + z @ self.root
+            slope += (pull.sum(1)[:, None] * y - pull @ self.points) * self.stretch
+            return 0.5 * (misfit**2).sum(1) + 0.5 * (z**2).sum(1) + self.beside, slope
 
     @cached_property
     def _squares(self) -> Array:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from geoae.invert.emulator import Emulator
 from geoae.invert.map import Modes
-from geoae.invert.mcmc import HOPELESS
 from geoae.invert.problem import Problem
 from geoae.invert.trajectories import LENGTH, UNEVEN, chance_of, trajectory
 
@@ -25,6 +24,8 @@ GROWTH = 1.15
 """The emulator is learnt anew when there are so many times the runs."""
 ENOUGH = 0.93
 """Share of trajectories that the forward model agrees with, beyond which there is no more to learn."""
+MOST = 4500
+"""Runs that an emulator is learnt from, the last ones: the time for it grows with their cube."""
 CORRELATED = 5
 """Moves of a walker that count as one where they tell how wide the posterior is."""
 LONGEST = 40
@@ -54,10 +55,11 @@ def begin(problem: Problem, modes: Modes, seed: int) -> dict[str, Any]:
 def run(problem: Problem, z: Array, lowest: float) -> tuple[Array, Array]:
     """Cost (n,) and data (n, data) of codes (n, d); infinite and NaN where a run is lost, or not worth being made."""
     predicted = np.full((len(z), len(problem.data)), np.nan)
-    near = 0.5 * (z**2).sum(1) < lowest + HOPELESS
+    near = problem.worth_running(z, lowest)
     if near.any():
         predicted[near] = problem.predict(z[near], some_must_work=False)
-    return problem.cost(z, predicted), predicted
+    with np.errstate(over="ignore"):
+        return problem.cost(z, predicted), predicted
 
 
 @dataclass
@@ -89,7 +91,7 @@ class Learning:
         """What is learnt from the first n runs, or all, that are not far above the walkers."""
         of, problem = self.state, self.problem
         highest = np.median(of["costs"][of["at"]]) + max(40.0, 4 * problem.space.d)
-        near = np.flatnonzero(of["costs"][:n] < highest)
+        near = np.flatnonzero(of["costs"][:n] < highest)[-MOST:]
         white = problem.noise.whiten(of["predicted"][near] + problem.noise.offset)
         return Emulator.learn(of["codes"][near], white, problem.noise.whiten(problem.data), self._covariance())
 

@@ -29,8 +29,6 @@ from geoae.invert.trajectories import LENGTH, UNEVEN, DualAveraging, trajectory
 Array = NDArray[np.float64]
 LONGEST = 24
 KEEP_EVERY = 50
-HOPELESS = 500.0
-"""Above the cost of the most likely code; exp(-500) is the chance that a walker takes such a step."""
 ADAPT = (0.15, 0.4, 0.7)
 """Shares of the warm-up: between each and the next, draws say what coordinates to go on in."""
 CORRELATED = 5
@@ -107,6 +105,15 @@ def _root(matrix: Array) -> Array:
     return found
 
 
+def gradient(problem: Problem, z: Array, lowest: float) -> tuple[Array, Array, Array]:
+    """As `Problem.gradient`; an infinite cost, no slope and no data where a run is not worth being made."""
+    cost, slope, predicted = np.full(len(z), np.inf), np.zeros_like(z), np.full((len(z), len(problem.data)), np.nan)
+    near = problem.worth_running(z, lowest)
+    if near.any():
+        cost[near], slope[near], predicted[near] = problem.gradient(z[near])
+    return cost, slope, predicted
+
+
 def hamiltonian(problem: Problem, modes: Modes, wanted: Wanted) -> tuple[Array, Array, dict[str, Any]]:
     """Draws (chain, draw, d), their data (chain, draw, data), and what happened.
 
@@ -121,7 +128,7 @@ def hamiltonian(problem: Problem, modes: Modes, wanted: Wanted) -> tuple[Array, 
     where = Coordinates(modes)
 
     def energy(x: Array) -> tuple[Array, Array, Array]:
-        cost, slope, predicted = problem.gradient(where.codes(x))
+        cost, slope, predicted = gradient(problem, where.codes(x), where.cost)
         return cost, slope @ where.root, predicted
 
     d, n_chains = len(where.middle), wanted.n_chains
@@ -199,8 +206,7 @@ def walkers(problem: Problem, modes: Modes, wanted: Wanted) -> tuple[Array, Arra
     def log_density(x: Array) -> list[tuple[float, Array]]:
         z = where.codes(x)
         predicted = np.full((len(z), len(problem.data)), np.nan)
-        # the code alone makes these too unlikely to be taken, and forward models are not made for them
-        near = 0.5 * (z**2).sum(1) < where.cost + HOPELESS
+        near = problem.worth_running(z, where.cost)
         if near.any():
             predicted[near] = problem.predict(z[near], some_must_work=False)
         return list(zip(-problem.cost(z, predicted), predicted, strict=True))

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 STEP = 0.02
 """Of finite differences, in codes, which are of the order of one."""
+HOPELESS = 500.0
+"""Above the cost of the most likely code; exp(-500) is the chance that a chain goes there."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,15 @@ class Problem:
         """(n,) half the squared misfit and half the squared code: -log posterior up to a constant; inf where lost."""
         value = 0.5 * (self.misfit(predicted) ** 2).sum(-1) + 0.5 * (z**2).sum(-1)
         return np.where(np.isfinite(value), value, np.inf)
+
+    def worth_running(self, z: Array, lowest: float) -> NDArray[np.bool_]:
+        """Which codes (n, d) are not too unlikely by themselves, beside one that costs `lowest`.
+
+        Forward models are not made for the others, where chains may lose their way, but not stay.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            found: NDArray[np.bool_] = 0.5 * (z**2).sum(1) < lowest + HOPELESS
+        return found
 
     def jacobian(self, z: Array, predicted: Array) -> Array:
         """Derivative (data, d) of white predictions at one code (d,) whose data are `predicted`."""
