@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from geoae.errors import InputError
-from geoae.invert import Inverse, emulated, learning
+from geoae.invert import Inverse, emulated, learning, samplers
 from geoae.invert.chains import r_hat
 from geoae.invert.emulator import Emulator
 from tests import bent
@@ -109,6 +109,30 @@ def test_only_the_last_runs_are_learnt_from_where_there_are_many(monkeypatch):
     assert max(sizes) == 300
 
 
+def test_chains_of_data_that_know_nothing_are_those_of_the_prior():
+    posterior = bent.inverse(lambda m: 0 * m).solve("mcmc", n_draws=200)
+    np.testing.assert_allclose(posterior.codes.std(0), 1, atol=0.15)
+
+
+@pytest.mark.parametrize(
+    ("d", "options", "sampler"),
+    [
+        (samplers.MANY, {"jacobian": lambda m: np.eye(m.size)}, "emulated"),
+        (samplers.MANY, {}, "emulated"),
+        (samplers.MANY + 1, {"jacobian": lambda m: np.eye(m.size)}, "hmc"),
+        (samplers.MANY + 1, {}, "emcee"),
+        (samplers.MANY + 1, {"sampler": "emulated"}, "emulated"),
+    ],
+)
+def test_an_emulator_is_for_codes_that_are_not_many(d, options, sampler):
+    options, asked = dict(options), {k: v for k, v in options.items() if k == "sampler"}
+    options.pop("sampler", None)
+    space = LinearSpace(np.zeros(d), np.eye(d))
+    inverse = Inverse(space, lambda m: m, np.zeros(d), 0.5, representation=False, **options)
+    found = inverse.solve("mcmc", n_learn=300, n_warmup=5, n_draws=4, n_starts=1, n_steps=2, **asked)
+    assert found.info["sampler"] == sampler
+
+
 def test_no_more_is_learnt_than_is_of_use():
     """What is a straight line is known after the first runs."""
     line = LinearSpace(np.zeros(2), np.eye(2))
@@ -132,7 +156,7 @@ def test_runs_are_learnt_from_until_there_are_as_many_as_wanted_and_in_the_warm_
         ({"n_learn": 2.5}, "n_learn is 2.5"),
         ({"n_warmup": "long"}, "n_warmup is 'long'"),
         ({"sampler": "nuts"}, 'sampler is \'nuts\'; choose "emulated", "hmc", "emcee"'),
-        ({"time_limit_s": 1e-9}, "after 241 of at most 2400 runs that an emulator learns from.*Give more time"),
+        ({"time_limit_s": 1e-9}, "after 321 of at most 2400 runs that an emulator learns from.*Give more time"),
     ],
 )
 def test_what_cannot_be_done_is_said(options, says):

@@ -57,10 +57,10 @@ def emulated(problem: Problem, modes: Modes, wanted: Wanted) -> tuple[Array, Arr
     state: dict[str, Any] = dict(checkpoints.read(wanted.checkpoint, wanted.identity) or {})
     learning = Learning(problem, modes, wanted.seed, state or begin(problem, modes, wanted.seed))
     while "z" not in learning.state and not learning.finished(wanted.n_learn):
-        if wanted.clock.over:
+        learning.go_on(min(wanted.n_learn, int(GROWTH * learning.n) + 1), wanted.clock)
+        if wanted.clock.over:  # a part that was cut short is done again, as a whole
             done = f"{learning.n} of at most {wanted.n_learn} runs that an emulator learns from"
             raise InputError(too_late(wanted.clock, done, wanted.checkpoint))
-        learning.go_on(min(wanted.n_learn, int(GROWTH * learning.n) + 1))
         checkpoints.write(wanted.checkpoint, wanted.identity, learning.state)
     return _Chains(problem, learning, wanted).draw()
 

@@ -80,7 +80,7 @@ class Emulator:
         wanted = (measured - centre) @ axes
         points = x * stretch
         squares = (points**2).sum(1)
-        length = LENGTH * float(np.sqrt(squares.mean()))
+        length = LENGTH * (float(np.sqrt(squares.mean())) or 1.0)
         kernel = _matern(_distances(points, points, squares) * (ROOT / length))
         kernel[np.diag_indices(len(x))] += NUGGET
         weights = linalg.solve(kernel, along - known @ straight, assume_a="pos", overwrite_a=True, check_finite=False)

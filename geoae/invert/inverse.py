@@ -163,19 +163,21 @@ class Inverse:
         seed
             Of what is random here; None: that of the Inverse.
         n_draws
-            Of the posterior (laplace 400, rml 100), or of each chain (mcmc; 250 of Hamiltonian ones, 2000 of walkers).
+            Of the posterior (laplace 400, rml 100), or of each chain (mcmc: emulated 600, hmc 250, emcee 2000).
         time_limit_s
             The best so far is taken where there is one (all but esmda).
         checkpoint
             File for the state of rml, esmda and mcmc: the same call goes on from there after a kill.
         **options
             map, laplace, rml, mcmc: n_starts (searches from different starts: one; where it ends at a code less likely
-            than those of 99 % of held-out models, more until three agree, 6 at most; 6 in any case for rml and
-            Hamiltonian chains, and with 10 codes or fewer, map apart), n_steps (of each; 14, or 60 for rml and
-            Hamiltonian chains of more codes).
+            than those of 99 % of held-out models, more until three agree, 6 at most; 6 in any case for rml and mcmc
+            but for emcee, and with 10 codes or fewer, map apart), n_steps (of each; 14, or 60 for rml and mcmc, emcee
+            apart, with more codes).
             rml: n_refine (steps of each draw, 3 at most).
             esmda: n_members (200), n_steps (4).
-            mcmc: sampler ("hmc", "emcee"; default by whether there are gradients), n_chains (4), n_warmup (150).
+            mcmc: sampler ("emulated", up to 32 codes: chains on an emulator of the data, which runs correct; "hmc", for
+            more: by gradients; "emcee", where there are none: walkers), n_chains (8, 4, 4), n_warmup (120, 150, 150),
+            n_learn (of emulated: runs before the chains that it learns from, 2400 at most; fewer where enough).
 
         Raises
         ------
@@ -280,7 +282,7 @@ class Inverse:
         return z, predicted, None, about
 
     def _mcmc(self, options: dict[str, Any], seed: int, clock: Clock, path: Path | None) -> tuple[Any, ...]:
-        sampler = samplers.chosen(options)
+        sampler = samplers.chosen(options["sampler"], self.space.d, self.forward.differentiable)
         at_least(4, n_draws=options["n_draws"])
         at_least(1, n_chains=options["n_chains"])
         at_least(0, n_warmup=options["n_warmup"], n_learn=options["n_learn"])

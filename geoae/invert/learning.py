@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from geoae.invert.emulator import Emulator
 from geoae.invert.map import Modes
-from geoae.invert.problem import Problem
+from geoae.invert.problem import Clock, Problem
 from geoae.invert.trajectories import LENGTH, UNEVEN, chance_of, trajectory
 
 Array = NDArray[np.float64]
@@ -100,16 +100,17 @@ class Learning:
         for name, more in (("codes", codes), ("costs", costs), ("predicted", predicted)):
             self.state[name] = np.concatenate([self.state[name], more])
 
-    def go_on(self, n_runs: int) -> None:
-        """Learn an emulator, and move walkers on it until there are so many runs."""
-        of, temperatures, agreed = self.state, self.temperatures, []
+    def go_on(self, n_runs: int, clock: Clock) -> None:
+        """Learn an emulator, and move walkers on it until there are so many runs, or the time is over."""
+        of, temperatures = self.state, self.temperatures
+        agreed: list[float] = []
         emulator, lowest = self.emulator(), float(of["costs"].min())
 
         def energy(x: Array) -> tuple[Array, ...]:
             cost, slope = emulator.energy(x)
             return cost / temperatures, slope / temperatures[:, None]
 
-        while self.n < n_runs:
+        while self.n < n_runs and not (agreed and clock.over):
             rng = np.random.default_rng([self.seed, 7, len(of["past"])])
             x, before = emulator.of(of["codes"][of["at"]]), of["costs"][of["at"]]
             here = energy(x)
@@ -123,7 +124,7 @@ class Learning:
             of["at"] = np.where(taken, self.n + np.arange(len(y)), of["at"])
             of["past"] = np.concatenate([of["past"], of["at"][None]])
             self.add(codes, costs, predicted)
-            agreed.append(chance_of(gain * temperatures).mean())
+            agreed.append(float(chance_of(gain * temperatures).mean()))
         of["agreed"], of["rounds"] = np.mean(agreed), of["rounds"] + 1
 
     def _covariance(self) -> Array:

@@ -1,4 +1,4 @@
-"""Markov chains of codes: Hamiltonian ones where there are gradients, walkers (emcee) where there are none.
+"""Markov chains of codes by the forward model alone: Hamiltonian ones by its gradients, or walkers (emcee) by its runs.
 
 Both walk in coordinates in which the Gaussian around the most likely code is N(0, I): a posterior that is nearly
 Gaussian then takes a few gradients a draw, whatever its shape. Where it is not, Hamiltonian chains learn in their
@@ -189,7 +189,7 @@ def hamiltonian(problem: Problem, modes: Modes, wanted: Wanted) -> tuple[Array, 
 
 
 def walkers(problem: Problem, modes: Modes, wanted: Wanted) -> tuple[Array, Array, dict[str, Any]]:
-    """As `hamiltonian`, by emcee: for forward models without gradients, and few codes; each walker is a chain.
+    """As `hamiltonian`, by emcee, without gradients: for few codes; each walker is a chain.
 
     Raises
     ------
@@ -199,7 +199,7 @@ def walkers(problem: Problem, modes: Modes, wanted: Wanted) -> tuple[Array, Arra
     try:
         import emcee
     except ImportError as error:
-        raise InputError('This sampler needs emcee: pip install "geoae[mcmc]". Or use solve("esmda").') from error
+        raise InputError('This sampler needs emcee: pip install "geoae[mcmc]". Or use sampler="emulated".') from error
     where, d = Coordinates(modes), len(modes.modes[0].z)
     n_walkers, total = max(wanted.n_chains, 2 * d + 2), wanted.n_warmup + wanted.n_draws
 

@@ -85,7 +85,7 @@ class Problem:
         if not self.forward.differentiable:
             raise InputError(
                 "Gradients need a forward model of torch, or one with a Jacobian or an adjoint: Inverse(..., "
-                'jacobian=... or adjoint=...). Without, use "esmda", "laplace", or "mcmc" with sampler="emcee".'
+                'jacobian=... or adjoint=...). Without, leave the sampler open: solve("mcmc") needs runs alone.'
             )
         if self.forward.torch:
             predicted, slope = self._torch_gradient(z)

@@ -33,19 +33,23 @@ SAMPLERS = {
     "hmc": Sampler(hamiltonian, 4, 150, 250, 0, True),
     "emcee": Sampler(walkers, 4, 150, 2000, 0, False),
 }
+MANY = 32
+"""Codes beyond which no emulator is learnt unless a caller wants one: between boreholes the forward model agrees with
+60 % of the trajectories on an emulator of 20 codes, and with 2 % on one of 64."""
 COUNTS = ("n_chains", "n_warmup", "n_draws", "n_learn")
 OPTIONS = {"sampler": None, "n_chains": None, "n_warmup": None, "n_learn": None}
 
 
-def chosen(options: dict[str, Any]) -> Sampler:
-    """The sampler that is asked for.
+def chosen(name: str | None, d: int, differentiable: bool) -> Sampler:
+    """The sampler that is asked for, or the one for so many codes and such a forward model.
 
     Raises
     ------
     InputError
         There is none of that name.
     """
-    name = options["sampler"] or "emulated"
+    if name is None:
+        name = "emulated" if d <= MANY else "hmc" if differentiable else "emcee"
     if name not in SAMPLERS:
         raise InputError(f"sampler is {name!r}; choose " + ", ".join(f'"{known}"' for known in SAMPLERS) + ".")
     return SAMPLERS[name]

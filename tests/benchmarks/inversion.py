@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--searches", type=int, help="n_starts of laplace; else its default")
     parser.add_argument("--draws", type=int, help="of each chain of mcmc; else its default")
     parser.add_argument("--warm-up", type=int, help="of each chain of mcmc; else its default")
+    parser.add_argument("--sampler", choices=["emulated", "hmc", "emcee"], help="of mcmc; else its default")
     parser.add_argument("--first", type=int, default=0, help="truth to begin with; for several processes")
     parser.add_argument("--alone", action="store_true", help="without PCA beside it")
     parser.add_argument("--starts", type=int, default=8, help="random starts beside the amortised one")
@@ -111,6 +112,7 @@ def measure(base: Inverse, args: argparse.Namespace, truths: np.ndarray, beside:
         options = {"n_starts": args.searches} if args.searches and method == "laplace" else {}
         options |= {"n_draws": args.draws} if args.draws and method == "mcmc" else {}
         options |= {"n_warmup": args.warm_up} if args.warm_up and method == "mcmc" else {}
+        options |= {"sampler": args.sampler} if args.sampler and method == "mcmc" else {}
         print(base.calibrate(args.truths, method, truths=truths[args.first :], beside=beside, naive=not args.no_naive,
                              seed=args.first, **options))  # fmt: skip
         print(f"  in {time.perf_counter() - start:.0f} s", flush=True)
