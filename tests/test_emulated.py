@@ -146,7 +146,7 @@ def test_runs_are_learnt_from_until_there_are_as_many_as_wanted_and_in_the_warm_
     few = bent.inverse().solve("mcmc", n_learn=400, n_warmup=0, n_draws=4).info
     more = bent.inverse().solve("mcmc", n_learn=400, n_warmup=30, n_draws=4).info
     assert few["n_learnt"] <= 400 + learning.WALKERS
-    assert more["n_learnt"] == few["n_learnt"] + 30 * few["n_chains"]
+    assert few["n_learnt"] < more["n_learnt"] <= few["n_learnt"] + 30 * few["n_chains"]
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ class _Chains:
             raise InputError(too_late(wanted.clock, done, wanted.checkpoint))
         about = {
             "sampler": "emulated", "n_chains": wanted.n_chains, "n_warmup": wanted.n_warmup,
-            "n_learnt": int(of["known"]), "step": self.step, "accepted": float(of["accepted"]) / len(draws),
+            "n_learnt": len(self.emulator.points), "step": self.step, "accepted": float(of["accepted"]) / len(draws),
             "finished": len(draws) == wanted.n_draws,
         }  # fmt: skip
         return np.array(draws).swapaxes(0, 1), np.array(data).swapaxes(0, 1), about
