@@ -109,6 +109,11 @@ def test_only_the_last_runs_are_learnt_from_where_there_are_many(monkeypatch):
     assert max(sizes) == 300
 
 
+def test_an_emulator_of_one_run_knows_that_one():
+    emulator, codes, measured = learnt(bends, n=1)
+    np.testing.assert_allclose(emulator.energy(emulator.of(codes))[0], cost(bends, measured, codes))
+
+
 def test_chains_of_data_that_know_nothing_are_those_of_the_prior():
     posterior = bent.inverse(lambda m: 0 * m).solve("mcmc", n_draws=200)
     np.testing.assert_allclose(posterior.codes.std(0), 1, atol=0.15)
@@ -155,6 +160,7 @@ def test_runs_are_learnt_from_until_there_are_as_many_as_wanted_and_in_the_warm_
         ({"n_learn": -1}, "n_learn is -1; give a whole number of at least 0"),
         ({"n_learn": 2.5}, "n_learn is 2.5"),
         ({"n_warmup": "long"}, "n_warmup is 'long'"),
+        ({"sampler": ["hmc"]}, r"sampler is \['hmc'\]; choose"),
         ({"sampler": "nuts"}, 'sampler is \'nuts\'; choose "emulated", "hmc", "emcee"'),
         ({"time_limit_s": 1e-9}, "after 321 of at most 2400 runs that an emulator learns from.*Give more time"),
     ],
@@ -162,3 +168,15 @@ def test_runs_are_learnt_from_until_there_are_as_many_as_wanted_and_in_the_warm_
 def test_what_cannot_be_done_is_said(options, says):
     with pytest.raises(InputError, match=says):
         bent.inverse().solve("mcmc", n_starts=3, **options)
+
+
+def test_a_calibration_says_for_how_many_truths_chains_met():
+    rng = np.random.default_rng(0)
+    models = rng.normal(size=(60, 4)) @ np.diag([2.0, 1.0, 0.3, 0.1])
+    space = LinearSpace.of(models[:30], 2, models[30:])
+    found = Inverse(space, np.eye(4), np.zeros(4), 0.3).calibrate(3, "mcmc", n_draws=60, beside={})
+    (coverage,) = (c for name, c in found.results.items() if "mcmc" in name)
+    assert len(coverage.r_hat) == 3
+    met = sum(r <= 1.05 for r in coverage.r_hat)
+    assert f"chains met (R-hat <= 1.05) for {met} of 3" in str(found)
+    assert not found.results["Gaussian, all cells"].r_hat

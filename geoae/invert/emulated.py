@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from geoae.errors import InputError
 from geoae.invert import checkpoints
 from geoae.invert.emulator import Emulator
-from geoae.invert.learning import GROWTH, Learning, begin, leaps, run
+from geoae.invert.learning import GROWTH, Learning, begin, leaps
 from geoae.invert.map import Modes
-from geoae.invert.mcmc import KEEP_EVERY, Wanted, gradient, too_late
+from geoae.invert.mcmc import KEEP_EVERY, Wanted, too_late
 from geoae.invert.problem import Problem
 from geoae.invert.trajectories import LENGTH, UNEVEN, DualAveraging, chance_of, pick, trajectory
 
@@ -83,7 +83,7 @@ class _Chains:
                 "draws": np.empty((0, n_chains, problem.space.d)), "data": np.empty((0, n_chains, len(problem.data))),
                 "accepted": np.array(0.0), "moves": np.array(0), "known": np.array(self.learning.n),
             }  # fmt: skip
-        self.lowest = float(of["costs"].min())
+        self.lowest = self.learning.modes.modes[0].cost
         self.learn()
 
     def learn(self) -> None:
@@ -131,7 +131,7 @@ class _Chains:
             step, length = self.step * rng.uniform(*UNEVEN), LENGTH * rng.uniform(0.6, 1.4)
             x, there, _ = trajectory(emulator.energy, x, there, step, leaps(length, step), rng)
         z = emulator.codes(x)
-        cost, seen = run(self.problem, z, self.lowest)
+        cost, seen = self.problem.run_likely(z, self.lowest)
         self.keep(at, z, cost, seen)
         chance = chance_of((there[0] - here[0]) - (cost - of["cost"]))
         taken = rng.uniform(size=len(z)) < chance
@@ -146,7 +146,7 @@ class _Chains:
 
         def energy(x: Array) -> tuple[Array, ...]:
             z = emulator.codes(x)
-            cost, slope, predicted = gradient(self.problem, z, self.lowest)
+            cost, slope, predicted = self.problem.gradient_likely(z, self.lowest)
             self.keep(at, z, cost, predicted)
             return cost, slope @ emulator.root, predicted
 

@@ -40,7 +40,7 @@ def begin(problem: Problem, modes: Modes, seed: int) -> dict[str, Any]:
     of, shift, _ = modes.draw(n, np.random.default_rng([seed, 6]))
     middles = np.stack([mode.z for mode in modes.modes])
     tried = np.concatenate([middles[of] + scale * shift for scale in SCALES])
-    costs, predicted = run(problem, tried, modes.modes[0].cost)
+    costs, predicted = problem.run_likely(tried, modes.modes[0].cost)
     best = costs.reshape(len(SCALES), n).argmin(0) * n + np.arange(n)
     return {
         "codes": np.concatenate([middles, tried]),
@@ -50,16 +50,6 @@ def begin(problem: Problem, modes: Modes, seed: int) -> dict[str, Any]:
         "at": np.where(np.isfinite(costs[best]), n_modes + best, of), "past": np.empty((0, n), np.intp),
         "step": np.array(FIRST_STEP), "agreed": np.array(0.0), "rounds": np.array(0),
     }  # fmt: skip
-
-
-def run(problem: Problem, z: Array, lowest: float) -> tuple[Array, Array]:
-    """Cost (n,) and data (n, data) of codes (n, d); infinite and NaN where a run is lost, or not worth being made."""
-    predicted = np.full((len(z), len(problem.data)), np.nan)
-    near = problem.worth_running(z, lowest)
-    if near.any():
-        predicted[near] = problem.predict(z[near], some_must_work=False)
-    with np.errstate(over="ignore"):
-        return problem.cost(z, predicted), predicted
 
 
 @dataclass
@@ -104,7 +94,7 @@ class Learning:
         """Learn an emulator, and move walkers on it until there are so many runs, or the time is over."""
         of, temperatures = self.state, self.temperatures
         agreed: list[float] = []
-        emulator, lowest = self.emulator(), float(of["costs"].min())
+        emulator = self.emulator()
 
         def energy(x: Array) -> tuple[Array, ...]:
             cost, slope = emulator.energy(x)
@@ -118,7 +108,7 @@ class Learning:
             y, there, chance = trajectory(energy, x, here, step, leaps(LENGTH * rng.uniform(0.6, 1.4), step), rng)
             of["step"] = np.array(min(float(of["step"]) * np.exp(0.5 * (chance.mean() - 0.8)), LONGEST_STEP))
             codes = emulator.codes(y)
-            costs, predicted = run(self.problem, codes, lowest)
+            costs, predicted = self.problem.run_likely(codes, self.modes.modes[0].cost)
             gain = (there[0] - here[0]) - (costs - before) / temperatures
             taken = rng.uniform(size=len(y)) < chance_of(gain)
             of["at"] = np.where(taken, self.n + np.arange(len(y)), of["at"])

@@ -105,15 +105,6 @@ def _root(matrix: Array) -> Array:
     return found
 
 
-def gradient(problem: Problem, z: Array, lowest: float) -> tuple[Array, Array, Array]:
-    """As `Problem.gradient`; an infinite cost, no slope and no data where a run is not worth being made."""
-    cost, slope, predicted = np.full(len(z), np.inf), np.zeros_like(z), np.full((len(z), len(problem.data)), np.nan)
-    near = problem.worth_running(z, lowest)
-    if near.any():
-        cost[near], slope[near], predicted[near] = problem.gradient(z[near])
-    return cost, slope, predicted
-
-
 def hamiltonian(problem: Problem, modes: Modes, wanted: Wanted) -> tuple[Array, Array, dict[str, Any]]:
     """Draws (chain, draw, d), their data (chain, draw, data), and what happened.
 
@@ -128,7 +119,7 @@ def hamiltonian(problem: Problem, modes: Modes, wanted: Wanted) -> tuple[Array, 
     where = Coordinates(modes)
 
     def energy(x: Array) -> tuple[Array, Array, Array]:
-        cost, slope, predicted = gradient(problem, where.codes(x), where.cost)
+        cost, slope, predicted = problem.gradient_likely(where.codes(x), where.cost)
         return cost, slope @ where.root, predicted
 
     d, n_chains = len(where.middle), wanted.n_chains
@@ -204,12 +195,8 @@ def walkers(problem: Problem, modes: Modes, wanted: Wanted) -> tuple[Array, Arra
     n_walkers, total = max(wanted.n_chains, 2 * d + 2), wanted.n_warmup + wanted.n_draws
 
     def log_density(x: Array) -> list[tuple[float, Array]]:
-        z = where.codes(x)
-        predicted = np.full((len(z), len(problem.data)), np.nan)
-        near = problem.worth_running(z, where.cost)
-        if near.any():
-            predicted[near] = problem.predict(z[near], some_must_work=False)
-        return list(zip(-problem.cost(z, predicted), predicted, strict=True))
+        cost, predicted = problem.run_likely(where.codes(x), where.cost)
+        return list(zip(-cost, predicted, strict=True))
 
     moves = [(emcee.moves.DEMove(), 0.8), (emcee.moves.DESnookerMove(), 0.2)]
     sampler = emcee.EnsembleSampler(n_walkers, d, log_density, vectorize=True, moves=moves, blobs_dtype=None)

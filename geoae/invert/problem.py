@@ -47,14 +47,24 @@ class Problem:
         value = 0.5 * (self.misfit(predicted) ** 2).sum(-1) + 0.5 * (z**2).sum(-1)
         return np.where(np.isfinite(value), value, np.inf)
 
-    def worth_running(self, z: Array, lowest: float) -> NDArray[np.bool_]:
-        """Which codes (n, d) are not too unlikely by themselves, beside one that costs `lowest`.
+    def run_likely(self, z: Array, lowest: float) -> tuple[Array, Array]:
+        """Cost (n,) and data (n, data) of codes (n, d), infinite and NaN where a run is lost or not worth being made.
 
-        Forward models are not made for the others, where chains may lose their way, but not stay.
+        Forward models are not made for codes too unlikely by themselves, beside one that costs `lowest`: chains may
+        lose their way there, but not stay.
         """
-        with np.errstate(over="ignore", invalid="ignore"):
-            found: NDArray[np.bool_] = 0.5 * (z**2).sum(1) < lowest + HOPELESS
-        return found
+        predicted, likely = np.full((len(z), len(self.data)), np.nan), _likely(z, lowest)
+        if likely.any():
+            predicted[likely] = self.predict(z[likely], some_must_work=False)
+        with np.errstate(over="ignore"):
+            return self.cost(z, predicted), predicted
+
+    def gradient_likely(self, z: Array, lowest: float) -> tuple[Array, Array, Array]:
+        """As `gradient`, where `run_likely` makes runs; elsewhere an infinite cost, no slope and no data."""
+        cost, slope, predicted = np.full(len(z), np.inf), np.zeros_like(z), np.full((len(z), len(self.data)), np.nan)
+        if (likely := _likely(z, lowest)).any():
+            cost[likely], slope[likely], predicted[likely] = self.gradient(z[likely])
+        return cost, slope, predicted
 
     def jacobian(self, z: Array, predicted: Array) -> Array:
         """Derivative (data, d) of white predictions at one code (d,) whose data are `predicted`."""
@@ -145,6 +155,12 @@ class Problem:
         data.backward(torch.from_numpy(self._weights(predicted)).to(data))
         assert codes.grad is not None
         return predicted, codes.grad.numpy().astype(np.float64)
+
+
+def _likely(z: Array, lowest: float) -> NDArray[np.bool_]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        found: NDArray[np.bool_] = 0.5 * (z**2).sum(1) < lowest + HOPELESS
+    return found
 
 
 class Clock:

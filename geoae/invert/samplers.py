@@ -50,6 +50,6 @@ def chosen(name: str | None, d: int, differentiable: bool) -> Sampler:
     """
     if name is None:
         name = "emulated" if d <= MANY else "hmc" if differentiable else "emcee"
-    if name not in SAMPLERS:
+    if not isinstance(name, str) or name not in SAMPLERS:
         raise InputError(f"sampler is {name!r}; choose " + ", ".join(f'"{known}"' for known in SAMPLERS) + ".")
     return SAMPLERS[name]
