@@ -37,7 +37,7 @@ def test_a_net_begins_nearer_to_the_answer_than_a_straight_line(fewer):
     white = problem.noise.whiten(bent(truths) + 0.1 * rng.normal(size=(100, 2 * D)))
     off = {name: np.mean([(of.code(w) - z) ** 2 for w, z in zip(white, truths, strict=True)])
            for name, of in (("net", net), ("line", line))}  # fmt: skip
-    assert off["net"] < 0.7 * off["line"]
+    assert off["net"] < 0.8 * off["line"]
 
 
 def test_searches_begin_there(fewer):

@@ -22,8 +22,13 @@ def test_draws_follow_a_bent_valley():
 
 
 def test_without_steps_a_draw_is_the_best_of_some_places_on_its_way():
+    """It stays in the valley, which draws of the Gaussian leave, and steps make draws wider, as the posterior is."""
     few, none = (bent().solve("rml", n_draws=200, n_refine=n, n_starts=1) for n in (3, 0))
-    assert squared_misfit(few) < squared_misfit(none)
+    gaussian = bent().solve("laplace", n_draws=200, n_starts=1)
+    assert squared_misfit(none) < 0.2 * squared_misfit(gaussian)
+    narrow, wide = (posterior.codes.std(0) / exact()[1] for posterior in (none, few))
+    assert (narrow > 0.2).all()
+    assert (wide > narrow + 0.1).all()
     assert none.info["n_runs"] < few.info["n_runs"]
     assert none.info["steps_of_draws"] == 0 < few.info["steps_of_draws"] <= 3
 
