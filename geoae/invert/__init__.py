@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from geoae.invert.calibrate import Calibration as Calibration
     from geoae.invert.calibrate import Coverage as Coverage
     from geoae.invert.diagnose import Diagnosis as Diagnosis
-    from geoae.invert.forward import Forward as Forward
+    from geoae.invert.forward.forward import Forward as Forward
     from geoae.invert.inverse import Inverse as Inverse
     from geoae.invert.posterior import Posterior as Posterior
     from geoae.invert.posterior import load as load
@@ -19,7 +19,7 @@ _PUBLIC = {
     "Calibration": "calibrate",
     "Coverage": "calibrate",
     "Diagnosis": "diagnose",
-    "Forward": "forward",
+    "Forward": "forward.forward",
     "Inverse": "inverse",
     "Posterior": "posterior",
     "load": "posterior",

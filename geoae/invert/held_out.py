@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.errors import InputError
-from geoae.invert.forward import Forward
+from geoae.invert.forward.forward import Forward
 from geoae.invert.noise import Noise, decomposed
 from geoae.invert.representation import FEWEST, Representation
 from geoae.invert.starts import Runs

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from geoae.errors import InputError
 from geoae.invert import amortised, esmda, mcmc, rml, samplers, starts
-from geoae.invert.forward import RUN_LIMIT_S, Forward
+from geoae.invert.forward.forward import RUN_LIMIT_S, Forward
 from geoae.invert.held_out import HeldOut, run_held_out
 from geoae.invert.map import STEPS, Mode, Modes, find_mode
 from geoae.invert.noise import Noise, read_noise

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.errors import InputError
-from geoae.invert.forward import Forward
+from geoae.invert.forward.forward import Forward
 from geoae.invert.noise import Noise
 
 if TYPE_CHECKING:

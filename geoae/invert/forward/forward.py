@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from geoae.errors import InputError
-from geoae.invert.members import Member, close_pool, open_pool, run_many, run_one
+from geoae.invert.forward.members import Member, close_pool, open_pool, run_many, run_one
 
 Array = NDArray[np.float64]
 RUN_LIMIT_S = 600.0

@@ -1,0 +1,1 @@
+"""The forward model of a user, and the runs of it."""
