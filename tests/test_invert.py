@@ -10,7 +10,7 @@ from scipy import sparse
 from geoae.errors import InputError, OutputExistsError, StoreError
 from geoae.invert import Forward, Inverse, load
 from geoae.invert.chains import effective_draws, r_hat
-from geoae.invert.noise import read_noise
+from geoae.invert.misfit.noise import read_noise
 from tests.linear_space import LinearSpace
 
 N, D, CELLS = 12, 3, 20

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.invert.noise import Noise, decomposed
+from geoae.invert.misfit.noise import Noise, decomposed
 from geoae.invert.problem import Problem
 from geoae.invert.starts import Runs
 from geoae.model import one_thread

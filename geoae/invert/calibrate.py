@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from geoae.errors import GeoAEError, InputError
 from geoae.invert.chains import r_hat
 from geoae.invert.diagnose import R_HAT
-from geoae.invert.held_out import run_held_out
-from geoae.invert.representation import FEWEST
+from geoae.invert.misfit.held_out import run_held_out
+from geoae.invert.misfit.representation import FEWEST
 
 if TYPE_CHECKING:
-    from geoae.invert.held_out import HeldOut
     from geoae.invert.inverse import Inverse
+    from geoae.invert.misfit.held_out import HeldOut
 
 Array = NDArray[np.float64]
 LEVELS = (0.5, 0.8, 0.9, 0.95)

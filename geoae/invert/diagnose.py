@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from geoae.invert.chains import effective_draws, r_hat
-from geoae.invert.held_out import Z_SCORE
+from geoae.invert.misfit.held_out import Z_SCORE
 
 if TYPE_CHECKING:
     from geoae.invert.posterior import Posterior

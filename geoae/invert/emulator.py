@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from geoae.invert.noise import decomposed
+from geoae.invert.misfit.noise import decomposed
 
 Array = NDArray[np.float64]
 LEFT_OUT = 0.005

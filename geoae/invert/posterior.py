@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.errors import InputError
-from geoae.invert.noise import Noise
-from geoae.invert.representation import Representation
-from geoae.invert.values import Values
+from geoae.invert.misfit.noise import Noise
+from geoae.invert.misfit.representation import Representation
+from geoae.invert.misfit.values import Values
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from geoae.errors import InputError
 from geoae.invert.forward.forward import Forward
-from geoae.invert.noise import Noise
+from geoae.invert.misfit.noise import Noise
 
 if TYPE_CHECKING:
     from geoae.latent.space import LatentSpace

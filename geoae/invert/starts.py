@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.invert.noise import Noise, decomposed
+from geoae.invert.misfit.noise import Noise, decomposed
 from geoae.invert.problem import Problem
 
 Array = NDArray[np.float64]

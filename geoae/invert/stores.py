@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 
 from geoae.errors import InputError, MissingFileError, OutputError, OutputExistsError, StoreError, one_line
-from geoae.invert.noise import Noise
-from geoae.invert.representation import Representation
+from geoae.invert.misfit.noise import Noise
+from geoae.invert.misfit.representation import Representation
 
 if TYPE_CHECKING:
     from geoae.invert.posterior import Posterior

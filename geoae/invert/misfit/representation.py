@@ -27,7 +27,7 @@ from scipy import linalg
 from scipy.optimize import isotonic_regression
 
 from geoae.errors import InputError
-from geoae.invert.noise import Noise, decomposed
+from geoae.invert.misfit.noise import Noise, decomposed
 
 Array = NDArray[np.float64]
 FEWEST = 8

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from geoae.errors import InputError
 from geoae.invert.forward.forward import Forward
-from geoae.invert.noise import Noise, decomposed
-from geoae.invert.representation import FEWEST, Representation
+from geoae.invert.misfit.noise import Noise, decomposed
+from geoae.invert.misfit.representation import FEWEST, Representation
+from geoae.invert.misfit.values import Values
 from geoae.invert.starts import Runs
-from geoae.invert.values import Values
 
 if TYPE_CHECKING:
     from geoae.latent.space import LatentSpace
