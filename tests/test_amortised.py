@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from geoae.invert import Forward, Inverse, amortised, starts
+from geoae.invert import Forward, Inverse
+from geoae.invert.search import amortised, starts
 from tests.linear_space import LinearSpace
 
 D = 12

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from geoae.errors import InputError
-from geoae.invert import Inverse, searches
+from geoae.invert import Inverse
 from geoae.invert.problem import Clock
-from geoae.invert.searches import Wish, find_modes
+from geoae.invert.search import searches
+from geoae.invert.search.searches import Wish, find_modes
 from tests.linear_space import LinearSpace
 
 MODES = Wish(n_starts=1, n_steps=None, modes=False, begin=False)

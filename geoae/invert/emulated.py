@@ -22,9 +22,9 @@ from geoae.errors import InputError
 from geoae.invert import checkpoints
 from geoae.invert.emulator import Emulator
 from geoae.invert.learning import GROWTH, Learning, begin, leaps
-from geoae.invert.map import Modes
 from geoae.invert.mcmc import KEEP_EVERY, Wanted, too_late
 from geoae.invert.problem import Problem
+from geoae.invert.search.modes import Modes
 from geoae.invert.trajectories import LENGTH, UNEVEN, DualAveraging, chance_of, pick, trajectory
 
 Array = NDArray[np.float64]

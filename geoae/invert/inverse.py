@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geoae.errors import InputError
-from geoae.invert import amortised, esmda, mcmc, rml, samplers, starts
+from geoae.invert import esmda, mcmc, rml, samplers
 from geoae.invert.forward.forward import RUN_LIMIT_S, Forward
-from geoae.invert.map import STEPS, Mode, Modes, find_mode
 from geoae.invert.misfit.held_out import HeldOut, run_held_out
 from geoae.invert.misfit.noise import Noise, read_noise
 from geoae.invert.misfit.representation import FEWEST, Representation
@@ -20,7 +19,9 @@ from geoae.invert.options import at_least
 from geoae.invert.options import settings as options_of
 from geoae.invert.posterior import MODELS, Posterior
 from geoae.invert.problem import Clock, Problem
-from geoae.invert.searches import FEW_CODES, Wish, find_modes
+from geoae.invert.search import amortised, starts
+from geoae.invert.search.modes import STEPS, Mode, Modes, find_mode
+from geoae.invert.search.searches import FEW_CODES, Wish, find_modes
 
 if TYPE_CHECKING:
     from geoae.invert.calibrate import Calibration

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.invert.emulator import Emulator
-from geoae.invert.map import Modes
 from geoae.invert.problem import Clock, Problem
+from geoae.invert.search.modes import Modes
 from geoae.invert.trajectories import LENGTH, UNEVEN, chance_of, trajectory
 
 Array = NDArray[np.float64]

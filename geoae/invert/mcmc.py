@@ -22,8 +22,8 @@ from scipy import linalg
 
 from geoae.errors import InputError
 from geoae.invert import checkpoints
-from geoae.invert.map import Modes
 from geoae.invert.problem import Clock, Problem
+from geoae.invert.search.modes import Modes
 from geoae.invert.trajectories import LENGTH, UNEVEN, DualAveraging, trajectory
 
 Array = NDArray[np.float64]

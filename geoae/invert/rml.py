@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from geoae.errors import InputError
 from geoae.invert import checkpoints
-from geoae.invert.map import HARDER, TRIALS, Modes, damped
 from geoae.invert.problem import Clock, Problem
+from geoae.invert.search.modes import HARDER, TRIALS, Modes, damped
 
 Array = NDArray[np.float64]
 FEWEST = 10

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from geoae.errors import InputError
 from geoae.invert.emulated import emulated
-from geoae.invert.map import Modes
 from geoae.invert.mcmc import Wanted, hamiltonian, walkers
 from geoae.invert.problem import Problem
+from geoae.invert.search.modes import Modes
 
 Array = NDArray[np.float64]
 

@@ -22,7 +22,7 @@ import crosshole
 import surface_waves
 
 from geoae.invert import Inverse
-from geoae.invert.searches import PATIENT
+from geoae.invert.search.searches import PATIENT
 from geoae.latent.pca import pca_space
 from geoae.latent.space import LatentSpace
 

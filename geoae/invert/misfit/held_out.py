@@ -16,7 +16,7 @@ from geoae.invert.forward.forward import Forward
 from geoae.invert.misfit.noise import Noise, decomposed
 from geoae.invert.misfit.representation import FEWEST, Representation
 from geoae.invert.misfit.values import Values
-from geoae.invert.starts import Runs
+from geoae.invert.search.starts import Runs
 
 if TYPE_CHECKING:
     from geoae.latent.space import LatentSpace

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from geoae.invert.misfit.noise import Noise, decomposed
 from geoae.invert.problem import Problem
-from geoae.invert.starts import Runs
+from geoae.invert.search.starts import Runs
 from geoae.model import one_thread
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.errors import InputError
-from geoae.invert import starts
-from geoae.invert.map import STEPS, Modes, find_mode
 from geoae.invert.problem import Clock, Problem
+from geoae.invert.search import starts
+from geoae.invert.search.modes import STEPS, Modes, find_mode
 
 Array = NDArray[np.float64]
 FEW_CODES, SEARCHES = 10, 6
