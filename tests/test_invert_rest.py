@@ -8,12 +8,12 @@ from scipy.stats import chi2
 
 from geoae.errors import InputError
 from geoae.invert import Inverse
-from geoae.invert.esmda import BEYOND, _within_prior
 from geoae.invert.misfit.noise import Noise, decomposed
 from geoae.invert.misfit.representation import Representation
 from geoae.invert.misfit.values import Values
 from geoae.invert.problem import Clock
 from geoae.invert.search.modes import find_mode
+from geoae.invert.solvers.esmda import BEYOND, _within_prior
 from geoae.latent.pca import components_of, pca_space
 from geoae.transforms import Transform
 from tests.linear_space import LinearSpace

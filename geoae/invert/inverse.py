@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geoae.errors import InputError
-from geoae.invert import esmda, mcmc, rml, samplers
+from geoae.invert import mcmc, samplers
 from geoae.invert.forward.forward import RUN_LIMIT_S, Forward
 from geoae.invert.misfit.held_out import HeldOut, run_held_out
 from geoae.invert.misfit.noise import Noise, read_noise
@@ -22,6 +22,7 @@ from geoae.invert.problem import Clock, Problem
 from geoae.invert.search import amortised, starts
 from geoae.invert.search.modes import STEPS, Mode, Modes, find_mode
 from geoae.invert.search.searches import FEW_CODES, Wish, find_modes
+from geoae.invert.solvers import esmda, rml
 
 if TYPE_CHECKING:
     from geoae.invert.calibrate import Calibration
