@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from geoae.errors import InputError
-from geoae.invert import Inverse, emulated, learning, samplers
-from geoae.invert.chains import r_hat
-from geoae.invert.emulator import Emulator
+from geoae.invert import Inverse
+from geoae.invert.chains import emulated, learning, samplers
+from geoae.invert.chains.convergence import r_hat
+from geoae.invert.chains.emulator import Emulator
 from tests import bent
 from tests.linear_space import LinearSpace
 

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from geoae.errors import InputError, OutputExistsError, StoreError
 from geoae.invert import Forward, Inverse, load
-from geoae.invert.chains import effective_draws, r_hat
+from geoae.invert.chains.convergence import effective_draws, r_hat
 from geoae.invert.misfit.noise import read_noise
 from tests.linear_space import LinearSpace
 

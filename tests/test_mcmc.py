@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from geoae.invert import Inverse
-from geoae.invert.mcmc import Coordinates
+from geoae.invert.chains.hamiltonian import Coordinates
 from geoae.invert.search.modes import Mode, Modes
 from tests.linear_space import LinearSpace
 

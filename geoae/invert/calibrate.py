@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.errors import GeoAEError, InputError
-from geoae.invert.chains import r_hat
+from geoae.invert.chains.convergence import r_hat
 from geoae.invert.diagnose import R_HAT
 from geoae.invert.misfit.held_out import run_held_out
 from geoae.invert.misfit.representation import FEWEST

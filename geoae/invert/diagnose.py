@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from geoae.invert.chains import effective_draws, r_hat
+from geoae.invert.chains.convergence import effective_draws, r_hat
 from geoae.invert.misfit.held_out import Z_SCORE
 
 if TYPE_CHECKING:

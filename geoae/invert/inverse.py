@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geoae.errors import InputError
-from geoae.invert import mcmc, samplers
+from geoae.invert.chains import hamiltonian as mcmc
+from geoae.invert.chains import samplers
 from geoae.invert.forward.forward import RUN_LIMIT_S, Forward
 from geoae.invert.misfit.held_out import HeldOut, run_held_out
 from geoae.invert.misfit.noise import Noise, read_noise

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from geoae.errors import InputError
-from geoae.invert import samplers
+from geoae.invert.chains import samplers
 
 _MODES = {"n_starts": None, "n_steps": None}
 OPTIONS: dict[str, dict[str, Any]] = {

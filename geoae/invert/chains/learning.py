@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.invert.emulator import Emulator
+from geoae.invert.chains.emulator import Emulator
+from geoae.invert.chains.trajectories import LENGTH, UNEVEN, chance_of, trajectory
 from geoae.invert.problem import Clock, Problem
 from geoae.invert.search.modes import Modes
-from geoae.invert.trajectories import LENGTH, UNEVEN, chance_of, trajectory
 
 Array = NDArray[np.float64]
 WALKERS, HOTTEST = 80, 2.5

@@ -22,9 +22,9 @@ from scipy import linalg
 
 from geoae.errors import InputError
 from geoae.invert import checkpoints
+from geoae.invert.chains.trajectories import LENGTH, UNEVEN, DualAveraging, trajectory
 from geoae.invert.problem import Clock, Problem
 from geoae.invert.search.modes import Modes
-from geoae.invert.trajectories import LENGTH, UNEVEN, DualAveraging, trajectory
 
 Array = NDArray[np.float64]
 LONGEST = 24

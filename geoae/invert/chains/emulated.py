@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from geoae.errors import InputError
 from geoae.invert import checkpoints
-from geoae.invert.emulator import Emulator
-from geoae.invert.learning import GROWTH, Learning, begin, leaps
-from geoae.invert.mcmc import KEEP_EVERY, Wanted, too_late
+from geoae.invert.chains.emulator import Emulator
+from geoae.invert.chains.hamiltonian import KEEP_EVERY, Wanted, too_late
+from geoae.invert.chains.learning import GROWTH, Learning, begin, leaps
+from geoae.invert.chains.trajectories import LENGTH, UNEVEN, DualAveraging, chance_of, pick, trajectory
 from geoae.invert.problem import Problem
 from geoae.invert.search.modes import Modes
-from geoae.invert.trajectories import LENGTH, UNEVEN, DualAveraging, chance_of, pick, trajectory
 
 Array = NDArray[np.float64]
 LEARN_AT = (1 / 3, 2 / 3, 1.0)

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.errors import InputError
-from geoae.invert.emulated import emulated
-from geoae.invert.mcmc import Wanted, hamiltonian, walkers
+from geoae.invert.chains.emulated import emulated
+from geoae.invert.chains.hamiltonian import Wanted, hamiltonian, walkers
 from geoae.invert.problem import Problem
 from geoae.invert.search.modes import Modes
 

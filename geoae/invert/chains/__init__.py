@@ -1,0 +1,1 @@
+"""Markov chains of codes: samplers, the emulator they may run on, and their convergence."""
