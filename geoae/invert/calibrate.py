@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from geoae.errors import GeoAEError, InputError
 from geoae.invert.chains.convergence import r_hat
-from geoae.invert.diagnose import R_HAT
 from geoae.invert.misfit.held_out import run_held_out
 from geoae.invert.misfit.representation import FEWEST
+from geoae.invert.posterior.diagnose import R_HAT
 
 if TYPE_CHECKING:
     from geoae.invert.inverse import Inverse

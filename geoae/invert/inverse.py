@@ -18,7 +18,7 @@ from geoae.invert.misfit.noise import Noise, read_noise
 from geoae.invert.misfit.representation import FEWEST, Representation
 from geoae.invert.options import at_least
 from geoae.invert.options import settings as options_of
-from geoae.invert.posterior import MODELS, Posterior
+from geoae.invert.posterior.posterior import MODELS, Posterior
 from geoae.invert.problem import Clock, Problem
 from geoae.invert.search import amortised, starts
 from geoae.invert.search.modes import STEPS, Mode, Modes, find_mode

@@ -13,7 +13,7 @@ from geoae.invert.misfit.noise import Noise
 from geoae.invert.misfit.representation import Representation
 
 if TYPE_CHECKING:
-    from geoae.invert.posterior import Posterior
+    from geoae.invert.posterior.posterior import Posterior
     from geoae.latent.space import LatentSpace
 
 FORMAT = 1

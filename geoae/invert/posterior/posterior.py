@@ -18,7 +18,7 @@ from geoae.invert.misfit.values import Values
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from geoae.invert.diagnose import Diagnosis
+    from geoae.invert.posterior.diagnose import Diagnosis
     from geoae.latent.space import LatentSpace
 
 Array = NDArray[np.float64]
@@ -159,13 +159,13 @@ class Posterior:
 
     def diagnose(self) -> "Diagnosis":
         """Whether to believe it: misfit, chains, conflict of prior and data; print it, or read its attributes."""
-        from geoae.invert.diagnose import diagnose
+        from geoae.invert.posterior.diagnose import diagnose
 
         return diagnose(self)
 
     def plot(self, truth: Any = None) -> "Figure":
         """Draw mean, spread, the ends of the 90 % interval and draws; of profiles, a band."""
-        from geoae.invert.figure import plot_posterior
+        from geoae.invert.posterior.figure import plot_posterior
 
         return plot_posterior(self, truth)
 
@@ -179,7 +179,7 @@ class Posterior:
         OutputExistsError, OutputError
             Something is there already, or the place cannot be written to.
         """
-        from geoae.invert.stores import save
+        from geoae.invert.posterior.saved import save
 
         return save(self, Path(path), overwrite)
 
@@ -220,6 +220,6 @@ def load(path: str | Path, latent: "LatentSpace") -> Posterior:
     StoreError
         It is damaged, no posterior, or of another prior.
     """
-    from geoae.invert.stores import read
+    from geoae.invert.posterior.saved import read
 
     return Posterior(**read(Path(path), latent))

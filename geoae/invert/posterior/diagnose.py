@@ -11,7 +11,7 @@ from geoae.invert.chains.convergence import effective_draws, r_hat
 from geoae.invert.misfit.held_out import Z_SCORE
 
 if TYPE_CHECKING:
-    from geoae.invert.posterior import Posterior
+    from geoae.invert.posterior.posterior import Posterior
 
 R_HAT = 1.05
 MEMBERS = 8

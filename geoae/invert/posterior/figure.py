@@ -9,7 +9,7 @@ from geoae.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from geoae.invert.posterior import Posterior
+    from geoae.invert.posterior.posterior import Posterior
 
 DRAWS = 3
 
