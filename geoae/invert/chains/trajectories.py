@@ -13,17 +13,18 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 ACCEPT = 0.8
+"""Share of trajectories to be accepted: the step length is adapted to it."""
 LENGTH = 3.2
-"""Of a trajectory: twice the quarter of a period after which a Gaussian has forgotten where it started, since what is
-wider than it was taken for needs longer ones."""
-UNEVEN = (0.6, 1.2)
-"""Shares of the step length that are tried: a chain in a bend too narrow for most of them leaves by the small ones."""
+"""Of a trajectory: twice the quarter of a period after which draws of a Gaussian are independent, because a posterior
+wider than the Gaussian needs longer ones."""
+STEP_FACTORS = (0.6, 1.2)
+"""Range of random factors of the step length: the small steps get a chain out of a bend too narrow for the others."""
 
 
 def trajectory(
     energy: Any, x: Array, here: tuple[Array, ...], step: float, n_leaps: int, rng: np.random.Generator
 ) -> tuple[Array, tuple[Array, ...], Array]:
-    """One draw of all chains by leapfrog steps; also the chance that each had to be taken."""
+    """Move all chains by a trajectory of leapfrog steps, where it is accepted; also its probability of acceptance."""
     momentum = rng.normal(size=x.shape)
     before = here[0] + 0.5 * (momentum**2).sum(1)
     there, y = here, x
@@ -32,25 +33,27 @@ def trajectory(
         y = y + step * momentum
         there = energy(y)
         momentum = momentum - 0.5 * step * there[1]
-    with np.errstate(invalid="ignore"):  # from one lost run to another
-        chance = chance_of(before - there[0] - 0.5 * (momentum**2).sum(1))
-    taken = rng.uniform(size=len(x)) < chance
-    return np.where(taken[:, None], y, x), pick(taken, there, here), chance
+    with np.errstate(invalid="ignore"):  # from one failed run to another
+        probability = acceptance(before - there[0] - 0.5 * (momentum**2).sum(1))
+    accepted = rng.uniform(size=len(x)) < probability
+    return np.where(accepted[:, None], y, x), pick(accepted, there, here), probability
 
 
-def chance_of(gain: Array) -> Array:
-    """Of being taken, for a gain in log density; none for a lost run, which costs infinitely much."""
+def acceptance(gain: Array) -> Array:
+    """Metropolis probability of acceptance for a gain in log density; 0 for a failed run, whose cost is infinite."""
     found: Array = np.exp(np.minimum(np.where(np.isnan(gain), -np.inf, gain), 0.0))
     return found
 
 
-def pick(taken: NDArray[np.bool_], one: tuple[Array, ...], other: tuple[Array, ...]) -> tuple[Array, ...]:
-    """Of each chain the one state where it is taken, else the other."""
-    return tuple(np.where(taken if a.ndim == 1 else taken[:, None], a, b) for a, b in zip(one, other, strict=True))
+def pick(accepted: NDArray[np.bool_], one: tuple[Array, ...], other: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Take one state for the accepted chains, the other for the rest."""
+    return tuple(
+        np.where(accepted if a.ndim == 1 else accepted[:, None], a, b) for a, b in zip(one, other, strict=True)
+    )
 
 
 class DualAveraging:
-    """Step length that leads to a wanted share of accepted trajectories (Hoffman and Gelman, 2014, section 3.2)."""
+    """Step length at which a given share of trajectories is accepted (Hoffman and Gelman, 2014, section 3.2)."""
 
     def __init__(self, state: Array):
         # centre, log step, its weighted mean, summed error, count
@@ -58,21 +61,21 @@ class DualAveraging:
 
     @classmethod
     def near(cls, step: float) -> "DualAveraging":
-        """Nothing learnt yet but that this one is likely."""
+        """Begin at a step length."""
         return cls(np.array([np.log(2 * step), np.log(step), np.log(step), 0.0, 0.0]))
 
     @property
     def step(self) -> float:
-        """To be tried next."""
+        """Step length of the next trajectory."""
         return float(np.exp(self.state[1]))
 
     @property
     def mean_step(self) -> float:
-        """Once there is no more to learn."""
+        """Averaged step length, for the draws after the warm-up."""
         return float(np.exp(self.state[2]))
 
-    def learn(self, accepted: float) -> None:
-        """Take in the share of the last step."""
+    def update(self, accepted: float) -> None:
+        """Update by the share that was accepted of the last trajectories."""
         centre, _, mean, error, count = self.state
         count += 1
         error += (ACCEPT - accepted - error) / (count + 10)

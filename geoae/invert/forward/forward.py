@@ -3,6 +3,7 @@
 import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,39 +15,62 @@ from geoae.invert.forward.members import Member, close_pool, open_pool, run_many
 
 Array = NDArray[np.float64]
 RUN_LIMIT_S = 600.0
-LOST = ("its worker was lost", "it ran longer")
+WORKER_LOST = ("its worker was lost", "it ran longer")
+
+
+@dataclass(frozen=True)
+class ForwardOptions:
+    """How a forward model is called.
+
+    Raises
+    ------
+    InputError
+        A derivative that cannot be called, workers that are none, or a limit that is not positive.
+    """
+
+    jacobian: Callable[[Any], Any] | None = None
+    """model (*shape) -> derivative of the data by the model: (data, *shape) or (data, cells), dense, sparse or a scipy
+    LinearOperator."""
+    adjoint: Callable[[Any, Any], Any] | None = None
+    """(model, weights of the data) -> (*shape): the transposed derivative times the weights."""
+    batched: bool | None = None
+    """Whether the function takes models (n, *shape) and gives data (n, *data); None: as `function.batched` says."""
+    torch: bool | None = None
+    """Whether it takes and gives tensors that autograd goes through; None: if it is an `nn.Module`."""
+    cheap: bool | None = None
+    """Whether tens of thousands of runs take little time; None: if it is a matrix, or `function.cheap` says so. They
+    are then made once, to train a net that predicts starting points of searches."""
+    workers: Any = None
+    """None, a number of processes, a dask Client, or a pool of concurrent.futures; not for batched functions."""
+    run_limit_s: float | None = RUN_LIMIT_S
+    """A run that takes longer fails. Compiled code can only be stopped in processes."""
+
+    def __post_init__(self) -> None:
+        for name in ("jacobian", "adjoint"):
+            if (given := getattr(self, name)) is not None and not callable(given):
+                raise InputError(f"{name} is a {type(given).__name__}; give a function.")
+        if self.run_limit_s is not None and not self.run_limit_s > 0:
+            raise InputError(f"run_limit_s is {self.run_limit_s}; give seconds above zero, or None.")
+        if self.workers is not None and not isinstance(self.workers, int):
+            open_pool(self.workers)  # raises at once for what is no pool
 
 
 class Forward:
-    """Data of models.
+    """A forward model: data of models, with counts of what was computed.
 
     Parameters
     ----------
     function
         model (*shape) -> data, in numpy or torch; or a matrix (data, cells), dense or sparse, of a linear problem.
-    jacobian
-        model (*shape) -> derivative of the data by the model: (data, *shape) or (data, cells), dense, sparse or a
-        scipy LinearOperator.
-    adjoint
-        (model, weights of the data) -> (*shape): the transposed derivative times the weights.
-    batched
-        Whether `function` takes models (n, *shape) and gives data (n, *data).
-    torch
-        Whether `function` takes and gives tensors that autograd goes through; None: if it is an `nn.Module`.
-    cheap
-        Whether tens of thousands of runs are nothing; None: if it is a matrix, or `function.cheap` says so. They are
-        then made, once, to learn where searches begin.
-    workers
-        None, a number of processes, a dask Client, or a pool of concurrent.futures; for functions that are not batched.
-    run_limit_s
-        A run that takes longer is lost. Compiled code can only be stopped in processes.
+    **options
+        Those of `ForwardOptions`: jacobian, adjoint, batched, torch, cheap, workers, run_limit_s.
 
     Attributes
     ----------
     n_runs, n_jacobians, n_gradients, n_failed : int
-        What was asked of it so far; a gradient is one pass there and one back.
+        Computed so far; a gradient is one forward and one backward pass.
     problems : Counter
-        What lost runs said, and how often.
+        Messages of failed runs, and how often each came.
 
     Raises
     ------
@@ -54,40 +78,27 @@ class Forward:
         It cannot be called.
     """
 
-    def __init__(
-        self,
-        function: Any,
-        *,
-        jacobian: Callable[[Any], Any] | None = None,
-        adjoint: Callable[[Any, Any], Any] | None = None,
-        batched: bool | None = None,
-        torch: bool | None = None,
-        cheap: bool | None = None,
-        workers: Any = None,
-        run_limit_s: float | None = RUN_LIMIT_S,
-    ):
+    def __init__(self, function: Any, **options: Any):
         self.matrix = function if _is_matrix(function) else None
         if self.matrix is None and not callable(function):
             raise InputError(
                 f"The forward model is a {type(function).__name__}; give a function from a model to data, or a matrix."
             )
-        if run_limit_s is not None and not run_limit_s > 0:
-            raise InputError(f"run_limit_s is {run_limit_s}; give seconds above zero, or None.")
+        self.options = given = ForwardOptions(**options)
         self.function = function
-        self.jacobian_of = jacobian or getattr(function, "jacobian", None)
-        self.adjoint_of = adjoint or getattr(function, "adjoint", None)
-        self.batched = bool(getattr(function, "batched", False) if batched is None else batched)
-        self.torch = _is_module(function) if torch is None else torch
-        self.cheap = bool(getattr(function, "cheap", self.matrix is not None) if cheap is None else cheap)
-        self.workers, self.run_limit_s = workers, run_limit_s
+        self.jacobian_of = given.jacobian or getattr(function, "jacobian", None)
+        self.adjoint_of = given.adjoint or getattr(function, "adjoint", None)
+        self.batched = bool(getattr(function, "batched", False) if given.batched is None else given.batched)
+        self.torch = _is_module(function) if given.torch is None else given.torch
+        is_cheap = getattr(function, "cheap", self.matrix is not None) if given.cheap is None else given.cheap
+        self.cheap = bool(is_cheap)
+        self.workers, self.run_limit_s = given.workers, given.run_limit_s
         self._pool: Any = None
-        self._end: Any = None
-        if workers is not None and not isinstance(workers, int):
-            open_pool(workers)  # says at once what cannot be one
+        self._close: Any = None
         self.n_runs = self.n_jacobians = self.n_gradients = self.n_failed = 0
         self.problems: Counter[str] = Counter()
         self.shape: tuple[int, ...] | None = None
-        """Of the data of one model, once it is known."""
+        """Of the data of one model; None before the first run."""
 
     @property
     def differentiable(self) -> bool:
@@ -95,7 +106,7 @@ class Forward:
         return self.torch or any(x is not None for x in (self.matrix, self.jacobian_of, self.adjoint_of))
 
     def check(self, model: Array, shape: tuple[int, ...]) -> None:
-        """One run, of the model the prior has in its middle, before many.
+        """Run the model in the middle of the prior, before many others.
 
         Raises
         ------
@@ -122,31 +133,32 @@ class Forward:
             )
 
     def run(self, models: Array, some_must_work: bool = True) -> Array:
-        """Data (n, data) of models (n, *shape); a row of NaN for each run that was lost.
+        """Data (n, data) of models (n, *shape); a row of NaN for each run that failed.
 
         Raises
         ------
         InputError
-            All of three or more runs were lost, and `some_must_work`.
+            All of three or more runs failed, and `some_must_work`.
         """
         size = int(np.prod(self.shape or (0,)))
         data = np.full((len(models), size), np.nan)
-        lost = 0
+        n_failed = 0
         for row, member in enumerate(self._members(models)):
             if member.data is not None and np.isfinite(member.data).all():
                 data[row] = member.data.ravel()
                 continue
-            lost += 1
+            n_failed += 1
             self.problems[member.problem or "data that are not finite"] += 1
-        self.n_failed += lost
-        if some_must_work and lost == len(models) and lost > 2:
+        self.n_failed += n_failed
+        if some_must_work and n_failed == len(models) and n_failed > 2:
             raise InputError(
-                f"All {lost} runs of the forward model failed, most often with: {self.problems.most_common(1)[0][0]}."
+                f"All {n_failed} runs of the forward model failed, most often with: "
+                f"{self.problems.most_common(1)[0][0]}."
             )
         return data
 
     def jacobian(self, model: Array) -> Any:
-        """Derivative (data, cells) at one model, as a matrix of some kind, or None where it has none of its own."""
+        """Derivative (data, cells) at one model, as a matrix of some kind, from `jacobian` or of the matrix."""
         self.n_jacobians += 1
         if self.matrix is not None:
             return self.matrix
@@ -173,13 +185,13 @@ class Forward:
         return np.stack([(self.jacobian(m).T @ w).reshape(m.shape) for m, w in zip(models, weights, strict=True)])
 
     def counts(self) -> dict[str, int]:
-        """What was asked of it so far."""
+        """Numbers of runs, Jacobians, gradients and failed runs so far."""
         return {k: getattr(self, k) for k in ("n_runs", "n_jacobians", "n_gradients", "n_failed")}
 
     def _members(self, models: Array) -> Sequence[Member]:
         self.n_runs += len(models)
         if self.matrix is not None:
-            # cells that are always missing take no part
+            # cells that are always missing do not contribute
             return [
                 Member(row) for row in np.asarray((self.matrix @ np.nan_to_num(models.reshape(len(models), -1)).T).T)
             ]
@@ -187,17 +199,17 @@ class Forward:
         if self.batched:
             found = self._batch(call, models)
         else:
-            found = run_many(call, list(models), self.run_limit_s, self._open())
-            if self._end is not None and any(m.data is None and m.problem.startswith(LOST) for m in found):
-                self._end()  # what is stuck or dead is not asked again
-                self._pool = self._end = None
+            found = run_many(call, list(models), self.run_limit_s, self._open_pool())
+            if self._close is not None and any(m.data is None and m.problem.startswith(WORKER_LOST) for m in found):
+                self._close()  # a process that hangs or died is not used again
+                self._pool = self._close = None
         return [self._shaped(member) for member in found]
 
-    def _open(self) -> Any:
+    def _open_pool(self) -> Any:
         if self._pool is None:
             self._pool = open_pool(self.workers)
             if self._pool is not None and self._pool is not self.workers:
-                self._end = weakref.finalize(self, close_pool, self._pool)
+                self._close = weakref.finalize(self, close_pool, self._pool)
         return self._pool
 
     def _batch(self, call: Callable[[Any], Any], models: Array) -> Sequence[Member]:
@@ -207,7 +219,7 @@ class Forward:
         if len(models) == 1 or whole.data is not None:
             problem = whole.problem or f"data of shape {whole.data.shape} for {len(models)} models"  # type: ignore[union-attr]
             return [Member(None, problem)] * len(models)
-        # one bad member must not take the others with it
+        # one failing member must not fail the others
         half = len(models) // 2
         return [*self._batch(call, models[:half]), *self._batch(call, models[half:])]
 
@@ -225,7 +237,7 @@ class Forward:
 
 
 class _TorchCall:
-    """numpy in, numpy out of a function of tensors."""
+    """A function of tensors, called with arrays."""
 
     def __init__(self, function: Any):
         self.function = function

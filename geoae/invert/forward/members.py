@@ -1,6 +1,6 @@
 """Run a forward model for many members: one after the other, in processes, or on a dask cluster.
 
-A member that raises, takes too long, or gives no finite data is lost and counted; the others go on.
+A run that raises, takes too long, or gives no finite data fails; the others go on.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from geoae.errors import InputError, one_line
 
 
 class Member(NamedTuple):
-    """What one run gave: data, or why there are none."""
+    """The data of one run, or the message of its failure."""
 
     data: NDArray[np.float64] | None
     problem: str = ""
@@ -31,8 +31,8 @@ class OutOfTimeError(Exception):
 
 
 @contextlib.contextmanager
-def at_most(seconds: float | None) -> Iterator[None]:
-    """Stop what runs inside after some time; only the main thread of a process can be stopped so."""
+def limit_time(seconds: float | None) -> Iterator[None]:
+    """Raise `OutOfTimeError` inside the block after some time; works in the main thread of a process only."""
     usable = seconds is not None and hasattr(signal, "setitimer")
     if not usable or threading.current_thread() is not threading.main_thread():
         yield
@@ -53,10 +53,10 @@ def at_most(seconds: float | None) -> Iterator[None]:
 def run_one(function: Callable[[Any], Any], model: NDArray[np.float64], limit_s: float | None) -> Member:
     """The data of one model, or of a batch where the function takes those."""
     try:
-        with at_most(limit_s):
+        with limit_time(limit_s):
             return Member(np.asarray(function(model), dtype=np.float64))
-    except Exception as error:  # whatever a forward model of others raises, the run is lost and the work goes on
-        return Member(None, one_line(error) if isinstance(error, OutOfTimeError) else f"{_kind(error)}")
+    except Exception as error:  # whatever a forward model raises, its run fails and the others go on
+        return Member(None, one_line(error) if isinstance(error, OutOfTimeError) else f"{_describe(error)}")
 
 
 def run_many(
@@ -67,7 +67,7 @@ def run_many(
     Parameters
     ----------
     workers
-        None: here, one after the other. Or what has `submit`: a pool of `concurrent.futures`, a dask Client.
+        None: in this process, one after the other. Or what has `submit`: a pool of `concurrent.futures`, a dask Client.
     """
     if workers is None:
         return [run_one(function, model, limit_s) for model in models]
@@ -77,7 +77,7 @@ def run_many(
     waiting = [workers.submit(run_frozen, frozen, model, limit_s) for model in models]
     members, last = [], time.monotonic()
     for future in waiting:
-        # a worker stops itself; one that is stuck outside Python cannot, and is not waited for
+        # a worker stops itself after the limit; one that hangs outside of Python cannot, and is not waited for
         patience = None if limit_s is None else 2 * limit_s + 60 - (time.monotonic() - last)
         try:
             members.append(future.result(timeout=patience and max(patience, 0.01)))
@@ -85,17 +85,17 @@ def run_many(
         except (TimeoutError, LateError):
             members.append(Member(None, f"it ran longer than {limit_s:g} s"))
         except Exception as error:  # a worker died: of memory, of a crash
-            members.append(Member(None, f"its worker was lost ({_kind(error)})"))
+            members.append(Member(None, f"its worker was lost ({_describe(error)})"))
     return members
 
 
 def run_frozen(frozen: bytes, model: NDArray[np.float64], limit_s: float | None) -> Member:
     """`run_one` of a pickled function, which is unpickled once in a process."""
-    return run_one(_thawed(frozen), model, limit_s)
+    return run_one(_unpickle(frozen), model, limit_s)
 
 
 def open_pool(workers: Any) -> Any:
-    """What has `submit`, from a number of processes, None, or such a thing itself.
+    """Return an object with `submit`: a new pool for a number of processes, or what was given; None without workers.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def open_pool(workers: Any) -> Any:
 
 
 def close_pool(pool: Any) -> None:
-    """End the processes of a pool that `open_pool` opened, those that are stuck too."""
+    """End the processes of a pool that `open_pool` opened, also those that hang."""
     processes = list((getattr(pool, "_processes", None) or {}).values())
     pool.shutdown(wait=False, cancel_futures=True)
     for process in processes:
@@ -125,11 +125,11 @@ def close_pool(pool: Any) -> None:
 
 
 @lru_cache(maxsize=4)
-def _thawed(frozen: bytes) -> Callable[[Any], Any]:
+def _unpickle(frozen: bytes) -> Callable[[Any], Any]:
     import pickle
 
     return pickle.loads(frozen)  # from this very process's parent, never from a file
 
 
-def _kind(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {one_line(error)}"

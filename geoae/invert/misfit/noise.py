@@ -1,4 +1,4 @@
-"""What is known of the errors of the data: independent or with a covariance, and whitening by it."""
+"""Errors of the data, independent or with a covariance, and whitening by them."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,20 +17,20 @@ class Noise:
     """Gaussian errors of mean `offset` of the data as one axis (data,).
 
     Their covariance is L (I + floor I + U diag(sizes - floor) U^T) L^T with L L^T = `covariance` and U = `axes`: a
-    known part, and one learnt from samples, of which there may be fewer than data. All work is done in these axes, so
-    thousands of data cost no more than they need. What `whiten` gives has unit variance and no correlation.
+    known part, and a part estimated from samples, of which there may be fewer than data. All products are computed in
+    these axes, never with a dense matrix (data, data). What `whiten` gives has unit variance and no correlation.
     """
 
     covariance: Array
     """(data, data), positive definite; or (data,) variances where the errors are independent."""
     offset: Array
-    """(data,) what the errors are on average."""
+    """(data,) mean of the errors."""
     axes: Array | None = None
-    """(data, p) orthonormal, in data that are white by `covariance`; None where there is nothing but that."""
+    """(data, p) orthonormal, in data whitened by `covariance`; None where that is the whole covariance."""
     sizes: Array | None = None
-    """(p,) variances along them that come on top."""
+    """(p,) variances added along the axes."""
     floor: float = 0.0
-    """The same, in all other directions."""
+    """Variance added in all other directions."""
 
     @property
     def n(self) -> int:
@@ -66,16 +66,16 @@ class Noise:
         return known * (1 + self.floor) + (self._base_colour(self.axes.T) ** 2).T @ (self.sizes - self.floor)
 
     def whiten(self, x: Array) -> Array:
-        """Differences of data, (..., data), in units of their error: no correlation, and unit variance."""
-        return self._stretched(self._base_whiten(x), -0.5)
+        """Whiten differences of data (..., data): unit variance and no correlation."""
+        return self._scale_axes(self._base_whiten(x), -0.5)
 
     def colour(self, x: Array) -> Array:
         """Undo `whiten` for (..., data)."""
-        return self._base_colour(self._stretched(x, 0.5))
+        return self._base_colour(self._scale_axes(x, 0.5))
 
     def whiten_adjoint(self, x: Array) -> Array:
-        """`whiten`, transposed, for (..., data): what carries a gradient by whitened data to one by the data."""
-        x = self._stretched(x, -0.5)
+        """The transpose of `whiten`, for (..., data): turns a gradient by whitened data into one by the data."""
+        x = self._scale_axes(x, -0.5)
         if self.covariance.ndim == 1:
             return x / self._factor
         return linalg.solve_triangular(self._factor, x.reshape(-1, self.n).T, lower=True, trans="T").T.reshape(x.shape)
@@ -85,7 +85,7 @@ class Noise:
         return self.offset + self.colour(rng.normal(size=(n, self.n)))
 
     def plus(self, offset: Array, axes: Array, sizes: Array, floor: float) -> "Noise":
-        """The sum of these errors and independent ones that are known by axes in data that are white by these."""
+        """Add independent errors, whose covariance is given by axes in data whitened by these."""
         return Noise(self.covariance, self.offset + offset, axes, sizes, floor)
 
     def _base_whiten(self, x: Array) -> Array:
@@ -96,18 +96,19 @@ class Noise:
     def _base_colour(self, x: Array) -> Array:
         return x * self._factor if self.covariance.ndim == 1 else x @ self._factor.T
 
-    def _stretched(self, x: Array, power: float) -> Array:
-        """`x` times a power of what is learnt and the noise together, which is symmetric."""
+    def _scale_axes(self, x: Array, power: float) -> Array:
+        """Multiply by a power of the symmetric matrix I + floor I + U diag(sizes - floor) U^T."""
         if self.axes is None or self.sizes is None:
             return x
         outside = (1 + self.floor) ** power
         return outside * x + ((x @ self.axes) * ((1 + self.sizes) ** power - outside)) @ self.axes.T
 
 
-def decomposed(x: Array) -> tuple[Array, Array, Array]:
-    """Singular vectors (n, p), values (p,), falling, and vectors (data, p) of samples x (n, data).
+def thin_svd(x: Array) -> tuple[Array, Array, Array]:
+    """Left singular vectors (n, p), falling singular values (p,) and right vectors (data, p) of x (n, data).
 
-    By way of the smaller matrix of products, which is several times as fast as what is exact to the last digit.
+    From the eigenvectors of the smaller Gram matrix: several times as fast as a singular value decomposition, and less
+    exact in the smallest values, which are dropped.
     """
     wide = x.shape[0] < x.shape[1]
     square, vectors = linalg.eigh(x @ x.T if wide else x.T @ x, check_finite=False)
@@ -117,7 +118,7 @@ def decomposed(x: Array) -> tuple[Array, Array, Array]:
 
 
 def read_noise(noise: ArrayLike, shape: tuple[int, ...], used: NDArray[np.bool_]) -> Noise:
-    """The noise of data of a shape, as a caller gives it: sigma, sigma of each datum, or a covariance.
+    """Read the noise from what a caller gives: a standard deviation, one for each datum, or a covariance.
 
     Parameters
     ----------
@@ -127,7 +128,7 @@ def read_noise(noise: ArrayLike, shape: tuple[int, ...], used: NDArray[np.bool_]
     shape
         Of the data.
     used
-        (data,) which of them are there.
+        (data,) which of the data were measured.
 
     Raises
     ------

@@ -1,41 +1,40 @@
-"""Between models and the numbers that rests are added in, so that a draw is a model that there may be."""
+"""Transform models so that residuals can be added to them, and back, so that every draw is a possible model."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from geoae.latent.space import LatentSpace
+from geoae.invert.protocols import LatentPrior
 
 Array = NDArray[np.float64]
 EDGE = 1e-9
-"""Of the range of a transform: what a decoder rounds to its very end lies this much inside."""
+"""Share of the range of a logit: values that a decoder rounds to its end are moved inside by this much."""
 
 
 @dataclass(frozen=True)
 class Values:
-    """What values the models of a prior have.
+    """The values that models of a prior may have.
 
-    Rests are differences of transformed models: permeability stays above zero where its logarithm was learnt. Models of
-    two facies are drawn as such, and the mean of draws is a probability.
+    Residuals are differences of transformed models: permeability stays above zero where the net learned its logarithm.
+    Models of two facies are drawn with two values, and the mean of draws is a probability.
     """
 
     transform: Any = None
-    """Of the prior; None where numbers are taken as they are."""
+    """Of the prior; None where values are added as they are."""
     facies: tuple[float, float] | None = None
-    """The two values that there are, or None."""
+    """The two values of facies models; None for other models."""
 
     @classmethod
-    def of(cls, space: "LatentSpace") -> "Values":
-        """Those of a prior."""
+    def of(cls, space: LatentPrior) -> "Values":
+        """Read transform and facies from a prior."""
         transform = getattr(space, "transform", None)
         linear = transform is None or transform.kind == "affine"
         return cls(None if linear else transform, getattr(space, "facies", None))
 
     def numbers(self, models: Array) -> Array:
-        """Numbers that may be added."""
+        """Transform models to numbers that can be added."""
         if self.transform is None:
             return models
         t = self.transform
@@ -47,7 +46,7 @@ class Values:
         return np.asarray(t.apply(models))
 
     def models(self, numbers: Array) -> Array:
-        """Models of numbers: the inverse, and one of two facies in each cell where there are no others."""
+        """Undo `numbers`; facies models get the nearer of the two values in each cell."""
         found = numbers if self.transform is None else np.asarray(self.transform.undo(numbers))
         if self.facies is None:
             return found

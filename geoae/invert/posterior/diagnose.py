@@ -1,7 +1,6 @@
 """Whether to believe a posterior: misfit, chains, and whether prior and data agree."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,9 +8,7 @@ from scipy import stats
 
 from geoae.invert.chains.convergence import effective_draws, r_hat
 from geoae.invert.misfit.held_out import Z_SCORE
-
-if TYPE_CHECKING:
-    from geoae.invert.posterior.posterior import Posterior
+from geoae.invert.posterior.draws import Draws
 
 R_HAT = 1.05
 MEMBERS = 8
@@ -69,7 +66,7 @@ class Diagnosis:
         )
 
 
-def diagnose(posterior: "Posterior") -> Diagnosis:
+def diagnose(posterior: Draws) -> Diagnosis:
     """All of it; no forward run is made."""
     p = posterior
     left = p.data - p.predicted.mean(0) - p.noise.offset
@@ -92,7 +89,7 @@ def diagnose(posterior: "Posterior") -> Diagnosis:
     return Diagnosis(**{**vars(found), "problems": tuple(_problems(found, p))})
 
 
-def _problems(d: Diagnosis, p: "Posterior") -> list[str]:
+def _problems(d: Diagnosis, p: Draws) -> list[str]:
     found = []
     if p.representation is None:
         found.append(

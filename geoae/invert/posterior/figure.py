@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geoae.errors import InputError
+from geoae.invert.posterior.draws import Draws
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from geoae.invert.posterior.posterior import Posterior
 
-DRAWS = 3
+N_DRAWS = 3
 
 
-def plot_posterior(posterior: "Posterior", truth: Any = None) -> "Figure":
+def plot_posterior(posterior: Draws, truth: Any = None) -> "Figure":
     """Mean, spread, ends of the 90 % interval and draws of images; band and draws of profiles.
 
     Raises
@@ -30,7 +30,7 @@ def plot_posterior(posterior: "Posterior", truth: Any = None) -> "Figure":
     return _profile(posterior, truth) if len(shape) == 1 else _images(posterior, truth)
 
 
-def _profile(p: "Posterior", truth: Any) -> "Figure":
+def _profile(p: Draws, truth: Any) -> "Figure":
     figure = _figure(4.2, 5.5)
     axis, cell = figure.subplots(), np.arange(p.space.shape[0])
     if len(p.codes) > 1:
@@ -46,21 +46,21 @@ def _profile(p: "Posterior", truth: Any) -> "Figure":
     return figure
 
 
-def _images(p: "Posterior", truth: Any) -> "Figure":
+def _images(p: Draws, truth: Any) -> "Figure":
     panels = [] if truth is None else [("truth", np.asarray(truth))]
     panels.append(("mean" if len(p.codes) > 1 else "most likely", p.mean()))
     if len(p.codes) > 1:
         low, high = p.interval()
         panels += [("5 %", low), ("95 %", high)]
-        panels += [(f"draw {i + 1}", m) for i, m in enumerate(p.sample(DRAWS))]
+        panels += [(f"draw {i + 1}", m) for i, m in enumerate(p.sample(N_DRAWS))]
     n = len(panels) + (len(p.codes) > 1)
     height, width = p.space.shape
     figure = _figure(1.9 * n + 0.6, float(np.clip(1.7 * height / width, 1.2, 5)) + 0.8)
     axes = np.atleast_1d(figure.subplots(1, n, sharex=True, sharey=True))
-    reach = p.mean() if truth is None else np.stack([truth, p.mean()])
+    limits = p.mean() if truth is None else np.stack([truth, p.mean()])
     shown: Any = None
     for axis, (name, values) in zip(axes, panels, strict=False):
-        shown = axis.imshow(values, vmin=np.nanmin(reach), vmax=np.nanmax(reach), cmap="viridis", aspect="auto")
+        shown = axis.imshow(values, vmin=np.nanmin(limits), vmax=np.nanmax(limits), cmap="viridis", aspect="auto")
         axis.set_title(name, fontsize=9)
     figure.colorbar(shown, ax=list(axes[: len(panels)]), shrink=0.8, label=p.space.units)
     if len(p.codes) > 1:

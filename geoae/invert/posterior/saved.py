@@ -1,9 +1,9 @@
-"""A posterior in a zarr store: codes and what turns them into models; nothing is decoded before it is asked for."""
+"""A posterior in a zarr store: the codes, and what is needed to make models of them."""
 
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -11,16 +11,14 @@ import xarray as xr
 from geoae.errors import InputError, MissingFileError, OutputError, OutputExistsError, StoreError, one_line
 from geoae.invert.misfit.noise import Noise
 from geoae.invert.misfit.representation import Representation
-
-if TYPE_CHECKING:
-    from geoae.invert.posterior.posterior import Posterior
-    from geoae.latent.space import LatentSpace
+from geoae.invert.posterior.draws import Draws
+from geoae.invert.protocols import LatentPrior
 
 FORMAT = 1
 
 
-def save(posterior: "Posterior", path: Path, overwrite: bool) -> Path:
-    """See `Posterior.save`."""
+def save_draws(posterior: Draws, path: Path, overwrite: bool) -> Path:
+    """Write draws to a zarr store; see `Posterior.save`."""
     if path.exists() and not overwrite:
         raise OutputExistsError(f"{path} is there already; choose another name, or give overwrite=True.")
     part = path.with_name(f".{path.name}.part")
@@ -37,8 +35,8 @@ def save(posterior: "Posterior", path: Path, overwrite: bool) -> Path:
     return path
 
 
-def read(path: Path, latent: "LatentSpace") -> dict[str, Any]:
-    """What a `Posterior` is made of, by the names of its parts; see `geoae.invert.load`."""
+def read_draws(path: Path, latent: LatentPrior) -> dict[str, Any]:
+    """Read the fields of `Draws` from a store, by name; see `geoae.invert.load`."""
     if not path.exists():
         raise MissingFileError(f"There is no store {path}.")
     try:
@@ -55,13 +53,13 @@ def read(path: Path, latent: "LatentSpace") -> dict[str, Any]:
         )
     noise, representation = Noise(found["noise"].values, found["noise_offset"].values), None
     if "rest" in found:
-        made = {name: found[name].values for name in ("rest", "errors", "held_out_code", "decoded_data")}
+        arrays = {name: found[name].values for name in ("rest", "errors", "held_out_code", "decoded_data")}
         representation = Representation(
-            made["rest"], made["errors"], noise, made["held_out_code"], made["decoded_data"]
+            arrays["rest"], arrays["errors"], noise, arrays["held_out_code"], arrays["decoded_data"]
         )
         noise = representation.total
     chains = found["code"].values.reshape(found.attrs["chains"], -1, latent.d) if found.attrs["chains"] else None
-    about = json.loads(found.attrs["about"])
+    info = json.loads(found.attrs["about"])
     reference: dict[str, Any] = {}
     if "distances" in found:
         reference = {
@@ -72,12 +70,12 @@ def read(path: Path, latent: "LatentSpace") -> dict[str, Any]:
     return {
         "space": latent, "method": found.attrs["method"], "codes": found["code"].values,
         "predicted": found["predicted"].values, "data": found["data"].values, "noise": noise,
-        "representation": representation, "info": about, "chains": chains, "reference": reference,
+        "representation": representation, "info": info, "chains": chains, "reference": reference,
         "seed": int(found.attrs["seed"]),
     }  # fmt: skip
 
 
-def _dataset(p: "Posterior") -> xr.Dataset:
+def _dataset(p: Draws) -> xr.Dataset:
     r = p.representation
     noise = p.noise if r is None else r.noise
     dims = ("datum",) if noise.covariance.ndim == 1 else ("datum", "other")
@@ -87,11 +85,12 @@ def _dataset(p: "Posterior") -> xr.Dataset:
     }  # fmt: skip
     attrs: dict[str, Any] = {
         "geoae_posterior": FORMAT, "geoae_digest": _digest(p.space), "geoae_model": p.space.name, "method": p.method,
-        "seed": p.seed, "chains": 0 if p.chains is None else len(p.chains), "about": json.dumps(p.info, default=_plain),
+        "seed": p.seed, "chains": 0 if p.chains is None else len(p.chains),
+        "about": json.dumps(p.info, default=_to_builtin),
     }  # fmt: skip
     if r is not None and r.codes is not None and r.decoded_data is not None:
         variables |= {
-            "rest": (("held_out", "cell"), r.rest), "errors": (("held_out", "datum"), r.errors),
+            "rest": (("held_out", "cell"), r.residuals), "errors": (("held_out", "datum"), r.errors),
             "held_out_code": (("held_out", "latent"), r.codes), "decoded_data": (("held_out", "datum"), r.decoded_data),
         }  # fmt: skip
     if p.reference:
@@ -105,7 +104,7 @@ def _digest(space: Any) -> str:
     return str(getattr(space, "digest", ""))
 
 
-def _plain(x: Any) -> Any:
+def _to_builtin(x: Any) -> Any:
     if isinstance(x, np.generic):
         return x.item()
     raise InputError(f"{type(x).__name__} cannot be stored.")

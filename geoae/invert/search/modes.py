@@ -1,4 +1,4 @@
-"""The most likely code, by Levenberg-Marquardt steps, and the Gaussians around it and around other modes.
+"""The most likely code by Levenberg-Marquardt steps, and the Gaussians around modes.
 
 References
 ----------
@@ -18,46 +18,46 @@ from geoae.errors import InputError
 from geoae.invert.problem import Clock, Problem
 
 Array = NDArray[np.float64]
-STEPS = 14
-"""At most; with that where they end, for the curvature there, fifteen Jacobians."""
-TRIALS, HARDER = 2, 12.0
-"""Steps that are tried at once when one does not help, each with so many times the damping of the one before."""
+N_STEPS = 14
+"""Steps of a search, at most. It takes one Jacobian more, for the curvature where it ends."""
+N_TRIALS, DAMPING_FACTOR = 2, 12.0
+"""Steps that are tried at once after one that failed, each with so many times the damping of the one before."""
 TOLERANCE = 1e-3
-"""Of the cost, which is a log density: smaller gains change no probability."""
+"""Gain of cost, a log density, below which a search has converged: smaller gains hardly change a probability."""
 
 
 @dataclass(frozen=True)
 class Mode:
-    """A most likely code, and the curvature there."""
+    """A most likely code, and the curvature of the cost there."""
 
     z: Array
     predicted: Array
     cost: float
     jacobian: Array
-    """(data, d), white."""
+    """(data, d), whitened."""
     converged: bool
     n_steps: int
 
     @property
     def precision(self) -> Array:
-        """(d, d) inverse covariance of the Gaussian with this middle: J^T J + I."""
+        """Inverse covariance (d, d) of the Gaussian around the mode: J^T J + I."""
         return self.jacobian.T @ self.jacobian + np.eye(len(self.z))
 
     def spread(self) -> Array:
-        """(d, d) a root of the covariance: codes are z + root @ N(0, I)."""
+        """A root (d, d) of the covariance: codes are z + root @ N(0, I)."""
         factor = linalg.cholesky(self.precision, lower=True)
         return linalg.solve_triangular(factor, np.eye(len(self.z)), lower=True).T
 
 
 @dataclass(frozen=True)
 class Modes:
-    """Several modes of one problem, the likeliest first; together a mixture of Gaussians stands for the posterior."""
+    """Modes of one problem, the most likely first; the mixture of their Gaussians approximates the posterior."""
 
     modes: tuple[Mode, ...]
 
     @classmethod
-    def of(cls, found: Sequence[Mode]) -> "Modes":
-        """Those of several searches; searches that ended within a standard deviation of each other found one mode."""
+    def distinct(cls, found: Sequence[Mode]) -> "Modes":
+        """Sort the ends of several searches; those within a standard deviation of each other are one mode."""
         kept: list[Mode] = []
         for mode in sorted(found, key=lambda m: m.cost):
             if all((mode.z - other.z) @ other.precision @ (mode.z - other.z) > 1 for other in kept):
@@ -66,42 +66,42 @@ class Modes:
 
     @property
     def weights(self) -> Array:
-        """Share of each Gaussian in the posterior, by its height and its volume (Laplace's method)."""
+        """Weight of each Gaussian, from its height and its volume (Laplace's method)."""
         logs = np.array([-m.cost - 0.5 * np.linalg.slogdet(m.precision)[1] for m in self.modes])
         shares: Array = np.exp(logs - logs.max())
         return shares / shares.sum()
 
     def draw(self, n: int, rng: np.random.Generator) -> tuple[NDArray[np.intp], Array, Array]:
-        """Which mode each of n draws is of, its steps from the code there (n, d), and from the white data (n, data)."""
+        """Draw from the mixture: mode of each draw (n,), and its steps in codes (n, d) and whitened data."""
         shift = rng.normal(size=(n, len(self.modes[0].z)))
-        of = (
+        which = (
             np.zeros(n, np.intp)
             if len(self.modes) == 1
             else np.sort(rng.choice(len(self.modes), n, p=self.weights)).astype(np.intp)
         )
         white = np.empty((n, len(self.modes[0].jacobian)))
         for k, mode in enumerate(self.modes):
-            shift[of == k] = shift[of == k] @ mode.spread().T
-            white[of == k] = shift[of == k] @ mode.jacobian.T
-        return of, shift, white
+            shift[which == k] = shift[which == k] @ mode.spread().T
+            white[which == k] = shift[which == k] @ mode.jacobian.T
+        return which, shift, white
 
 
-def find_mode(problem: Problem, starts: Array, clock: Clock, n_steps: int = STEPS, soft: float = 1.0) -> Mode:
-    """The best mode that Levenberg-Marquardt steps reach from the best of some starts.
+def find_mode(problem: Problem, starts: Array, clock: Clock, n_steps: int = N_STEPS, noise_factor: float = 1.0) -> Mode:
+    """Search for a mode by Levenberg-Marquardt steps from the best of some starting points.
 
     Parameters
     ----------
     problem
         What is to be minimised.
     starts
-        (n, d); the costs of all are computed, in one batch, and the lowest is where the steps begin.
+        (n, d); the costs of all are computed in one batch, and the steps begin at the lowest.
     clock
-        Once it is over, the best code so far is taken.
+        Once the time is over, the best code so far is returned.
     n_steps
         At most; each takes one Jacobian and at least one run.
-    soft
-        The first third of the steps at most takes the noise for so many times as large: the mode that is near to the
-        middle of the prior is found first, and followed as the data gain weight. 1: none of them does.
+    noise_factor
+        In the first third of the steps at most, the noise counts as so many times as large. The search then finds a
+        mode near the middle of the prior, and follows it as the data gain weight. 1: not done.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def find_mode(problem: Problem, starts: Array, clock: Clock, n_steps: int = STEP
         The forward model fails for all starts.
     """
     predictions = problem.predict(starts)
-    costs = _cost(problem, starts, predictions, soft**-2)
+    costs = _cost(problem, starts, predictions, noise_factor**-2)
     best = int(np.argmin(costs))
     if not np.isfinite(costs[best]):
         raise InputError(
@@ -117,8 +117,8 @@ def find_mode(problem: Problem, starts: Array, clock: Clock, n_steps: int = STEP
         )
     z, predicted = starts[best], predictions[best]
     found = _Search(problem, clock, z, predicted, problem.jacobian(z, predicted))
-    if soft > 1:
-        found.descend(n_steps // 3, soft**-2)
+    if noise_factor > 1:
+        found.descend(n_steps // 3, noise_factor**-2)
     converged = found.descend(n_steps - found.n_steps, 1.0)
     cost = float(_cost(problem, found.z[None], found.predicted[None], 1.0)[0])
     return Mode(found.z, found.predicted, cost, found.jacobian, converged, found.n_steps)
@@ -126,7 +126,7 @@ def find_mode(problem: Problem, starts: Array, clock: Clock, n_steps: int = STEP
 
 @dataclass
 class _Search:
-    """Where a search is."""
+    """The state of a search."""
 
     problem: Problem
     clock: Clock
@@ -136,7 +136,7 @@ class _Search:
     n_steps: int = 0
 
     def descend(self, n_steps: int, share: float) -> bool:
-        """Take at most so many steps; the misfit counts by a share. Whether they led to where no step leads further."""
+        """Take at most so many steps, with the squared misfit multiplied by `share`; whether they converged."""
         problem, damping, last = self.problem, 1e-3, self.n_steps + n_steps
         cost = float(_cost(problem, self.z[None], self.predicted[None], share)[0])
         converged = False
@@ -144,31 +144,33 @@ class _Search:
             self.n_steps += 1
             slope = share * self.jacobian.T @ problem.misfit(self.predicted) - self.z
             curvature = share * self.jacobian.T @ self.jacobian + np.eye(len(self.z))
-            move = damped(curvature, slope, damping)
-            gain = float(move @ slope - 0.5 * move @ curvature @ move)  # that a linear problem would have
+            move = solve_damped(curvature, slope, damping)
+            gain = float(move @ slope - 0.5 * move @ curvature @ move)  # of a linear problem
             tried = (self.z + move)[None]
             found = problem.predict(tried)
             costs = _cost(problem, tried, found, share)
             best = int(np.argmin(costs))
             if not costs[best] < cost:
-                damping = max(damping, 1e-3) * HARDER
-                tried = np.stack([self.z + damped(curvature, slope, damping * HARDER**k) for k in range(TRIALS)])
+                damping = max(damping, 1e-3) * DAMPING_FACTOR
+                tried = np.stack(
+                    [self.z + solve_damped(curvature, slope, damping * DAMPING_FACTOR**k) for k in range(N_TRIALS)]
+                )
                 found = problem.predict(tried)
                 costs = _cost(problem, tried, found, share)
                 best = int(np.argmin(costs))
-                if not costs[best] < cost:  # there is no way down but steps too small to matter
-                    damping *= HARDER**TRIALS
+                if not costs[best] < cost:  # only steps too small to matter would lower the cost
+                    damping *= DAMPING_FACTOR**N_TRIALS
                     converged = gain < TOLERANCE or damping > 1e5
                     continue
-                damping *= HARDER**best
-                gain = np.inf  # the way was not as straight as it looked: no bolder next time
+                damping *= DAMPING_FACTOR**best
+                gain = np.inf  # the linear model was wrong: the damping is not reduced next
             gained, cost, self.z, self.predicted = (
                 cost - float(costs[best]),
                 float(costs[best]),
                 tried[best],
                 found[best],
             )
-            # bolder where the model of the cost was right, more careful where it promised too much (Nielsen, 1999)
+            # less damping where the linear model predicted the gain, more where it predicted too much (Nielsen, 1999)
             damping = max(damping * float(np.clip(1 - (2 * gained / gain - 1) ** 3, 0.1, 2.0)), 1e-8)
             self.jacobian = problem.jacobian(self.z, self.predicted)
             converged = gained < TOLERANCE
@@ -176,11 +178,11 @@ class _Search:
 
 
 def _cost(problem: Problem, z: Array, predicted: Array, share: float) -> Array:
-    """(n,) -log posterior of codes (n, d), their misfit counted by a share of it."""
+    """-log posterior (n,) of codes (n, d), with the squared misfit multiplied by `share`."""
     prior = 0.5 * (z**2).sum(-1)
     return share * (problem.cost(z, predicted) - prior) + prior
 
 
-def damped(curvature: Array, slope: Array, damping: float) -> Array:
-    """The step (d,) of Levenberg and Marquardt, with the damping in units of each diagonal element."""
+def solve_damped(curvature: Array, slope: Array, damping: float) -> Array:
+    """The step (d,) of Levenberg and Marquardt, with the damping relative to each diagonal element."""
     return linalg.solve(curvature + damping * np.diag(np.diagonal(curvature)), slope, assume_a="pos")

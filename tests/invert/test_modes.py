@@ -1,11 +1,14 @@
 """The modes that searches find, and the mixture of Gaussians around them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from geoae.invert import Inverse
-from geoae.invert.search.modes import Mode, Modes
-from tests.linear_space import LinearSpace
+from geoae.invert.problem import Clock
+from geoae.invert.search.modes import Mode, Modes, find_mode
+from tests.invert.linear_space import LinearSpace
 
 
 def mode(z, cost, slope):
@@ -14,23 +17,23 @@ def mode(z, cost, slope):
 
 def test_searches_that_end_at_one_mode_count_once():
     """Nearer than a standard deviation is the same; the lowest cost is kept, and comes first."""
-    found = Modes.of([mode(2.0, 3.0, 0.0), mode(0.5, 1.1, 0.0), mode(0.0, 1.0, 0.0)])
+    found = Modes.distinct([mode(2.0, 3.0, 0.0), mode(0.5, 1.1, 0.0), mode(0.0, 1.0, 0.0)])
     assert [m.cost for m in found.modes] == [1.0, 3.0]
 
 
 def test_modes_weigh_what_height_and_volume_say():
     """Laplace's method in one dimension: the heights exp(-cost), the standard deviations 1 / sqrt(J^2 + 1)."""
-    found = Modes.of([mode(0.0, 1.0, 0.0), mode(9.0, 1.5, np.sqrt(3.0))])
+    found = Modes.distinct([mode(0.0, 1.0, 0.0), mode(9.0, 1.5, np.sqrt(3.0))])
     expected = np.array([np.exp(-1.0) * 1.0, np.exp(-1.5) * 0.5])
     np.testing.assert_allclose(found.weights, expected / expected.sum())
-    of, shift, white = found.draw(4000, np.random.default_rng(0))
-    assert np.mean(of == 0) == pytest.approx(found.weights[0], abs=0.03)
-    assert shift[of == 1].std() == pytest.approx(0.5, rel=0.1)
-    np.testing.assert_allclose(white[of == 1], shift[of == 1] * np.sqrt(3.0))
+    which, shift, white = found.draw(4000, np.random.default_rng(0))
+    assert np.mean(which == 0) == pytest.approx(found.weights[0], abs=0.03)
+    assert shift[which == 1].std() == pytest.approx(0.5, rel=0.1)
+    np.testing.assert_allclose(white[which == 1], shift[which == 1] * np.sqrt(3.0))
 
 
 def test_both_of_two_answers_are_found():
-    """Data that know the square of a number alone leave its sign open; a single search takes one side."""
+    """Data that depend on the square of a number leave its sign open; a single search finds one of them."""
     space = LinearSpace(np.zeros(1), np.ones((1, 1)))
     inverse = Inverse(space, lambda m: m**2, np.array([1.0]), 0.2, representation=False)
     both, one = inverse.solve("laplace"), inverse.solve("laplace", n_starts=1)
@@ -50,12 +53,12 @@ def test_starts_where_the_forward_model_fails_are_left_out():
     assert found.codes.mean() == pytest.approx(0.3 / 1.01, abs=0.02)
 
 
-def test_the_first_steps_listen_to_the_prior():
-    """Two codes explain the data; from beside the unlikely one a search comes to the likely one."""
+def test_the_first_steps_weigh_the_prior_more():
+    """Two codes explain the data; a search that starts near the unlikely one finds the likely one."""
     space = LinearSpace(np.zeros(1), np.ones((1, 1)))
     inverse = Inverse(space, lambda m: (m - 0.5) ** 2, np.array([1.0]), 0.2, representation=False)
     start = np.array([[1.4]])
-    likely, other = inverse.search(start, n_steps=30, soft=5.0), inverse.search(start)
+    likely, other = inverse.search(start, n_steps=30, noise_factor=5.0), inverse.search(start)
     assert likely.z[0] == pytest.approx(-0.5, abs=0.05)
     assert other.z[0] == pytest.approx(1.5, abs=0.05)
     assert likely.cost < other.cost - 0.5
@@ -70,8 +73,28 @@ def test_the_first_steps_change_nothing_where_there_is_one_answer():
     slope = matrix @ space.decode(np.eye(3)).T / 0.1
     expected = np.linalg.solve(slope.T @ slope + np.eye(3), slope.T @ data / 0.1)
     inverse = Inverse(space, lambda m: matrix @ m, data, 0.1, representation=False)
-    for soft in (1.0, 5.0, 50.0):
-        found = inverse.search(np.zeros((1, 3)), soft=soft)
+    for factor in (1.0, 5.0, 50.0):
+        found = inverse.search(np.zeros((1, 3)), noise_factor=factor)
         np.testing.assert_allclose(found.z, expected, atol=1e-3)
         assert found.converged
         assert found.n_steps <= 8
+
+
+def test_the_search_is_careful_where_steps_promise_too_much():
+    """A curved valley (Rosenbrock's) is followed to its end, in few runs."""
+    count = [0]
+
+    def predict(z):
+        count[0] += len(z)
+        return np.stack([1 - z[:, 0], 3 * (z[:, 1] - z[:, 0] ** 2)], 1) * 30
+
+    def jacobian(z, predicted):
+        return 30 * np.array([[-1.0, 0.0], [-6 * z[0], 3.0]])
+
+    def cost(z, predicted):
+        return 0.5 * (predicted**2).sum(1) + 0.5 * (z**2).sum(1)
+
+    problem = SimpleNamespace(predict=predict, jacobian=jacobian, cost=cost, misfit=lambda d: -d)
+    mode = find_mode(problem, np.array([[-1.2, 1.0]]), Clock(None), 30)
+    np.testing.assert_allclose(mode.z, [1, 1], atol=0.01)
+    assert count[0] <= 60

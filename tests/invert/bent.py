@@ -3,7 +3,7 @@
 import numpy as np
 
 from geoae.invert import Inverse
-from tests.linear_space import LinearSpace
+from tests.invert.linear_space import LinearSpace
 
 PLANE = LinearSpace(np.zeros(2), np.eye(2))
 DATA, SIGMA = np.array([0.5, 0.0]), np.array([0.7, 0.5])

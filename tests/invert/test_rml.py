@@ -5,9 +5,9 @@ import pytest
 
 from geoae.errors import InputError
 from geoae.invert import Inverse
-from tests.bent import exact, squared_misfit, valley
-from tests.bent import inverse as bent
-from tests.linear_space import LinearSpace
+from tests.invert.bent import exact, squared_misfit, valley
+from tests.invert.bent import inverse as bent
+from tests.invert.linear_space import LinearSpace
 
 
 def test_draws_follow_a_bent_valley():

@@ -7,10 +7,10 @@ from geoae.errors import InputError
 from geoae.invert import Inverse
 from geoae.invert.problem import Clock
 from geoae.invert.search import searches
-from geoae.invert.search.searches import Wish, find_modes
-from tests.linear_space import LinearSpace
+from geoae.invert.search.searches import SearchPlan, find_modes
+from tests.invert.linear_space import LinearSpace
 
-MODES = Wish(n_starts=1, n_steps=None, modes=False, begin=False)
+PLAN = SearchPlan(n_starts=None, n_steps=None, all_modes=False, for_sampling=False)
 ONE = LinearSpace(np.zeros(1), np.ones((1, 1)))
 
 
@@ -29,20 +29,20 @@ def problem(forward, data, sigma, d=1):
     return Inverse(space, forward, np.array(data), sigma, representation=False).problem
 
 
-def search(of, highest, **wish):
-    return find_modes(of, None, highest, MODES._replace(n_starts=None)._replace(**wish), 1, Clock(None))
+def search(inversion, highest, **plan):
+    return find_modes(inversion, None, highest, PLAN._replace(**plan), 1, Clock(None))
 
 
 def test_another_search_is_made_where_the_first_ends_too_high():
     found, n = search(problem(stairs, [1.0], 0.2), highest=2.0)
-    assert 2 <= n <= searches.SEARCHES
+    assert 2 <= n <= searches.N_SEARCHES
     assert found.modes[0].z[0] == pytest.approx(0.96, abs=0.01)
     assert [m.cost <= 2.0 for m in found.modes] == [True] + [False] * (len(found.modes) - 1)
 
 
-@pytest.mark.parametrize(("highest", "wish"), [(9.0, {}), (2.0, {"n_starts": 1}), (np.inf, {})])
-def test_one_search_is_made_where_it_is_enough_or_wanted(highest, wish):
-    found, n = search(problem(stairs, [1.0], 0.2), highest, **wish)
+@pytest.mark.parametrize(("highest", "plan"), [(9.0, {}), (2.0, {"n_starts": 1}), (np.inf, {})])
+def test_one_search_is_made_where_it_is_enough_or_wanted(highest, plan):
+    found, n = search(problem(stairs, [1.0], 0.2), highest, **plan)
     assert (n, len(found.modes)) == (1, 1)
     assert found.modes[0].z[0] < 0
 
@@ -57,30 +57,30 @@ def test_searches_end_where_three_agree():
 def test_searches_end_after_some_where_none_agree():
     """Each comes to a valley of its own."""
     found, n = search(problem(lambda m: m + np.sin(40 * m), [9.0], 0.2), highest=2.0)
-    assert n == searches.SEARCHES
+    assert n == searches.N_SEARCHES
     assert len(found.modes) > 1
 
 
 def test_a_search_that_was_not_over_goes_on_first():
     """What a first search of few steps lacks, the same way further gives: no random start is needed."""
-    of = problem(valley, [2.0, 0.0], 0.1, d=2)
-    short, _ = search(of, highest=np.inf, n_steps=3)
+    inversion = problem(valley, [2.0, 0.0], 0.1, d=2)
+    short, _ = search(inversion, highest=np.inf, n_steps=3)
     cost = short.modes[0].cost
     assert not short.modes[0].converged
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(searches, "STEPS", 3)
-        found, n = search(of, highest=cost - 0.5)
+        patch.setattr(searches, "N_STEPS", 3)
+        found, n = search(inversion, highest=cost - 0.5)
         assert n == 1
         assert found.modes[0].cost < cost - 0.5
-        for wish in ({"n_starts": 1, "n_steps": 3}, {"n_starts": 1}):
-            wanted, n = search(of, highest=cost - 0.5, **wish)
+        for plan in ({"n_starts": 1, "n_steps": 3}, {"n_starts": 1}):
+            wanted, n = search(inversion, highest=cost - 0.5, **plan)
             assert (n, wanted.modes[0].cost) == (1, cost)
 
 
 def test_chains_begin_where_several_searches_end():
     """They do not come from one mode to another, so all are looked for, and to their ends."""
-    found, n = search(problem(stairs, [1.0], 0.2), highest=np.inf, begin=True)
-    assert n == searches.SEARCHES
+    found, n = search(problem(stairs, [1.0], 0.2), highest=np.inf, for_sampling=True)
+    assert n == searches.N_SEARCHES
     assert found.modes[0].z[0] > 0.9
 
 
