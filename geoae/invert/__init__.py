@@ -1,4 +1,4 @@
-"""Inversion in the space of codes: posteriors that count in what the decoder cannot represent.
+"""Inversion for codes: posteriors that account for what the decoder cannot represent.
 
 Each public name is imported when it is first used.
 """

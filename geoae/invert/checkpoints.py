@@ -1,8 +1,11 @@
 """The state of an unfinished solution in one file, replaced as a whole, so that a kill leaves the last state."""
 
+import hashlib
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,3 +78,11 @@ class Checkpoint:
         except OSError as error:
             part.unlink(missing_ok=True)
             raise OutputError(f"The checkpoint {path} cannot be written: {error.strerror}.") from error
+
+
+def identify(values: list[Any], *arrays: NDArray[np.generic]) -> str:
+    """A digest of plain values and arrays, by which a checkpoint knows its inversion."""
+    digest = hashlib.sha256(json.dumps(values, default=str).encode())
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

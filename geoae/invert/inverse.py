@@ -1,7 +1,5 @@
 """Inverse: a prior, a forward model, data and noise; solved by several methods, and checked on simulated truths."""
 
-import hashlib
-import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,8 +11,9 @@ from geoae.errors import InputError
 from geoae.invert.calibrate import Calibration, calibrate
 from geoae.invert.chains.samplers import COUNTS, choose_sampler
 from geoae.invert.chains.settings import ChainSettings
-from geoae.invert.checkpoints import Checkpoint
+from geoae.invert.checkpoints import Checkpoint, identify
 from geoae.invert.forward.forward import Forward
+from geoae.invert.misfit.data import read_data
 from geoae.invert.misfit.held_out import HeldOut, run_held_out
 from geoae.invert.misfit.noise import Noise, read_noise
 from geoae.invert.misfit.representation import FEWEST, Representation
@@ -99,7 +98,7 @@ class Inverse:
     ):
         self.space: LatentPrior = _space(latent)
         self.forward = forward if isinstance(forward, Forward) else Forward(forward, **forward_options)
-        measured = _read_data(data)
+        measured = read_data(data)
         self.used = np.isfinite(measured).ravel()
         self.data = measured.ravel()[self.used]
         self.noise: Noise = read_noise(noise, measured.shape, self.used)
@@ -374,13 +373,9 @@ class Inverse:
         """The checkpoint of a solution, which no other data, prior, method or options can resume."""
         if path is None:
             return Checkpoint()
-        digest = hashlib.sha256(
-            json.dumps([method, options, seed, getattr(self.space, "digest", "")], default=str).encode()
-        )
         total = self.problem.noise
-        for array in (self.data, self.noise.covariance, total.offset, total.variance, self.used):
-            digest.update(np.ascontiguousarray(array).tobytes())
-        return Checkpoint(path, digest.hexdigest())
+        arrays = (self.data, self.noise.covariance, total.offset, total.variance, self.used)
+        return Checkpoint(path, identify([method, options, seed, getattr(self.space, "digest", "")], *arrays))
 
 
 def _space(latent: Any) -> Any:
@@ -389,15 +384,3 @@ def _space(latent: Any) -> Any:
     from geoae.latent.space import LatentSpace
 
     return LatentSpace(latent)
-
-
-def _read_data(data: ArrayLike) -> Array:
-    try:
-        measured = np.asarray(data, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"The data are a {type(data).__name__} that is no array of numbers.") from error
-    if np.isinf(measured).any():
-        raise InputError(f"{int(np.isinf(measured).sum())} of the data are infinite; where there are none, give NaN.")
-    if not np.isfinite(measured).any():
-        raise InputError(f"None of the {measured.size} data is a number, so there is nothing to invert.")
-    return np.atleast_1d(measured)

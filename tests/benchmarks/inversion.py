@@ -91,7 +91,7 @@ def crosshole_problem(args: argparse.Namespace) -> None:
 
 def surface_problem(args: argparse.Namespace) -> None:
     """Shear velocity with depth from phase velocities; whole blocks of 10 degrees are held out."""
-    profiles, held, truths = surface_waves.divided(args.folder / PROFILES)
+    profiles, held, truths = surface_waves.split(args.folder / PROFILES)
     d = LatentSpace(args.model).d if args.model else args.latent or 8
     pca = pca_space(profiles, d, held_out=held, units="km/s")
     space = LatentSpace(args.model) if args.model else pca

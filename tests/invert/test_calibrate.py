@@ -6,7 +6,7 @@ import pytest
 from geoae.errors import InputError
 from geoae.invert import Inverse
 from tests.invert.linear_space import LinearSpace
-from tests.invert.problems import D, matrix, rough_models
+from tests.invert.problems import D, N, matrix, rough_models
 
 
 def test_intervals_contain_the_truth_only_with_the_representation_error():

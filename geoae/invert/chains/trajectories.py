@@ -46,7 +46,7 @@ def acceptance(gain: Array) -> Array:
 
 
 def pick(accepted: NDArray[np.bool_], one: tuple[Array, ...], other: tuple[Array, ...]) -> tuple[Array, ...]:
-    """Take one state for the accepted chains, the other for the rest."""
+    """Take one state for the accepted chains, the other elsewhere."""
     return tuple(
         np.where(accepted if a.ndim == 1 else accepted[:, None], a, b) for a, b in zip(one, other, strict=True)
     )

@@ -1,4 +1,4 @@
-"""Whether to believe a posterior: misfit, chains, and whether prior and data agree."""
+"""Whether a posterior can be trusted: misfit, convergence of chains, and agreement of prior and data."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,9 @@ from geoae.invert.posterior.draws import Draws
 
 R_HAT = 1.05
 MEMBERS = 8
-"""Of an ensemble, for each code: with 3, intervals of 90 % held 82 % of 64 codes; with 10, 93 % of 20."""
-FAR = 0.999
-"""Probability below which a code, or a misfit, is nothing unusual."""
+"""Members of an ensemble for each code: with 3, intervals of 90 % held 82 % of 64 codes; with 10, 93 % of 20."""
+UNUSUAL = 0.999
+"""Probability beyond which a code or a misfit is unusual."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Diagnosis:
     """Numbers to read before a posterior is used; `problems` says in words which of them are bad."""
 
     chi2: float
-    """Squared white misfit of the mean prediction per datum: near 1, or below where data share errors."""
+    """Squared whitened misfit of the mean prediction per datum: near 1, or below where errors are correlated."""
     chi2_noise: float
     """The same in units of the noise alone: above 1 where the decoder cannot fit the data."""
     chi2_p: float
@@ -32,13 +32,13 @@ class Diagnosis:
     effective_draws: float
     """Smallest of all codes."""
     conflict_p: float | None
-    """Share of held-out models whose data are farther from what the prior leads to expect than these."""
+    """Share of held-out models whose data lie farther from the mean of all than these."""
     distance: float
-    """RMS of the mean code's numbers; 1 at most where the data lie inside what the prior knows."""
+    """RMS of the mean code; at most about 1 for data that the prior explains."""
     distance_p: float
     """Probability of a larger code under the prior."""
     misfit_z: NDArray[np.float64]
-    """(data,) how far each datum is from what prior and other data lead to expect, in its standard deviations."""
+    """(data,) difference of each datum from its prediction by prior and other data, in standard deviations."""
     problems: tuple[str, ...]
 
     @property
@@ -67,14 +67,14 @@ class Diagnosis:
 
 
 def diagnose(posterior: Draws) -> Diagnosis:
-    """All of it; no forward run is made."""
+    """Compute all of it from the draws; no forward run is made."""
     p = posterior
-    left = p.data - p.predicted.mean(0) - p.noise.offset
-    white, n = p.noise.whiten(left), len(left)
+    residual = p.data - p.predicted.mean(0) - p.noise.offset
+    white, n = p.noise.whiten(residual), len(residual)
     total = float(white @ white)
-    alone = p.representation.noise.whiten(left) if p.representation is not None else white
+    alone = p.representation.noise.whiten(residual) if p.representation is not None else white
     chains = p.chains if p.chains is not None and p.chains.shape[1] >= 4 else None
-    worst = None if chains is None else float(r_hat(chains).max())
+    largest_r_hat = None if chains is None else float(r_hat(chains).max())
     draws = float(len(p.codes)) if chains is None else float(effective_draws(chains).min())
     expected = p.reference.get("distances")
     conflict = (
@@ -82,9 +82,9 @@ def diagnose(posterior: Draws) -> Diagnosis:
     )
     code = float(p.code @ p.code)
     found = Diagnosis(
-        total / n, float(alone @ alone) / n, float(stats.chi2.sf(total, n)), worst, draws, conflict,
+        total / n, float(alone @ alone) / n, float(stats.chi2.sf(total, n)), largest_r_hat, draws, conflict,
         float(np.sqrt(code / len(p.code))), float(stats.chi2.sf(code, len(p.code))),
-        p.reference.get("surprises", left / np.sqrt(p.noise.variance)), (),
+        p.reference.get("surprises", residual / np.sqrt(p.noise.variance)), (),
     )  # fmt: skip
     return Diagnosis(**{**vars(found), "problems": tuple(_problems(found, p))})
 
@@ -95,12 +95,12 @@ def _problems(d: Diagnosis, p: Draws) -> list[str]:
         found.append(
             "the representation error was left out: intervals are too narrow wherever the decoder is not exact"
         )
-    if d.chi2_p < 1 - FAR:
+    if d.chi2_p < 1 - UNUSUAL:
         found.append(
             "the misfit is larger than noise and representation error explain: check noise, forward model, prior"
         )
     if d.r_hat is not None and d.r_hat > R_HAT:
-        found.append(f"the chains have not met (R-hat {d.r_hat:.2f} > {R_HAT}): more draws, or several modes")
+        found.append(f"the chains have not converged (R-hat {d.r_hat:.2f} > {R_HAT}): more draws, or several modes")
     if d.effective_draws < 100 and len(p.codes) > 1:
         found.append(f"only {d.effective_draws:.0f} effective draws: ends of intervals are rough")
     members, latent = p.info.get("n_members"), p.codes.shape[1]
@@ -110,7 +110,7 @@ def _problems(d: Diagnosis, p: Draws) -> list[str]:
         )
     if d.conflict_p is not None and d.conflict_p < 0.01:
         found.append("data unlike those of any held-out model: the truth may lie outside the prior")
-    if d.distance_p < 1 - FAR:
+    if d.distance_p < 1 - UNUSUAL:
         found.append("the code lies outside of where the prior was trained: its model is an extrapolation")
     if len(d.unfit) > 0:
         found.append(
