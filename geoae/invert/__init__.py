@@ -1,4 +1,4 @@
-"""Inversion in the space of codes: posteriors that count in what the decoder cannot represent.
+"""Inversion for codes: posteriors that account for what the decoder cannot represent.
 
 Each public name is imported when it is first used.
 """
@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from geoae.invert.calibrate import Calibration as Calibration
     from geoae.invert.calibrate import Coverage as Coverage
-    from geoae.invert.diagnose import Diagnosis as Diagnosis
-    from geoae.invert.forward import Forward as Forward
+    from geoae.invert.forward.forward import Forward as Forward
     from geoae.invert.inverse import Inverse as Inverse
-    from geoae.invert.posterior import Posterior as Posterior
-    from geoae.invert.posterior import load as load
+    from geoae.invert.posterior.diagnose import Diagnosis as Diagnosis
+    from geoae.invert.posterior.posterior import Posterior as Posterior
+    from geoae.invert.posterior.posterior import load as load
 
 _PUBLIC = {
     "Calibration": "calibrate",
     "Coverage": "calibrate",
-    "Diagnosis": "diagnose",
-    "Forward": "forward",
+    "Diagnosis": "posterior.diagnose",
+    "Forward": "forward.forward",
     "Inverse": "inverse",
-    "Posterior": "posterior",
-    "load": "posterior",
+    "Posterior": "posterior.posterior",
+    "load": "posterior.posterior",
 }
 __all__ = ["Calibration", "Coverage", "Diagnosis", "Forward", "Inverse", "Posterior", "load"]
 

@@ -2,30 +2,59 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoae.errors import GeoAEError, InputError
-from geoae.invert.chains import r_hat
-from geoae.invert.diagnose import R_HAT
-from geoae.invert.held_out import run_held_out
-from geoae.invert.representation import FEWEST
-
-if TYPE_CHECKING:
-    from geoae.invert.held_out import HeldOut
-    from geoae.invert.inverse import Inverse
+from geoae.invert.chains.convergence import r_hat
+from geoae.invert.misfit.held_out import HeldOut
+from geoae.invert.misfit.noise import Noise
+from geoae.invert.misfit.representation import FEWEST, Representation
+from geoae.invert.posterior.diagnose import R_HAT
+from geoae.invert.posterior.draws import Draws
+from geoae.invert.protocols import LatentPrior
 
 Array = NDArray[np.float64]
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 GAUSSIAN = "Gaussian, all cells"
-DRAWS = 200
+N_DRAWS = 200
+"""Models of each posterior, at most."""
+
+
+class Inversion(Protocol):
+    """What a calibration needs of an inversion: it can be solved for other data and with other priors."""
+
+    space: LatentPrior
+    noise: Noise
+    """Of the data alone."""
+    use_representation: bool
+    """Whether misfits are weighted by the representation error, too."""
+
+    @property
+    def held_out(self) -> HeldOut:
+        """Held-out models and their data."""
+
+    def run_truths(self, models: Any, n: int) -> HeldOut:
+        """Run the forward model on at most `n` models (k, *shape)."""
+
+    def with_data(self, data: Array, held: HeldOut | None, representation: Representation | None) -> "Inversion":
+        """Return the inversion of other data (data,), with these held-out models and representation error."""
+
+    def with_prior(self, latent: Any) -> "Inversion":
+        """Return the inversion with another prior."""
+
+    def without_representation(self) -> "Inversion":
+        """Return the inversion with misfits weighted by the noise alone."""
+
+    def solve(self, method: str = ..., *, seed: int | None = ..., **options: Any) -> Draws:
+        """Solve it."""
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """Of one prior and method."""
+    """How often intervals of one prior and method contain the truth, and how wide they are."""
 
     cells: tuple[float, ...]
     """Share of cells of all truths inside their intervals, one a level."""
@@ -36,20 +65,20 @@ class Coverage:
     rmse: float
     """Of the mean model."""
     width: float
-    """Mean width of 90 % intervals of cells: of two that are honest, the narrower one knows more."""
+    """Mean width of 90 % intervals of cells: of two calibrated posteriors, the narrower one is the better."""
     failed: tuple[str, ...]
-    """Of each truth that could not be inverted, why."""
+    """The error of each truth that could not be inverted."""
     accuracy: float | None = None
-    """Of models with two values, such as facies: share of cells for which the likelier one is right."""
+    """Of facies models: share of cells whose more probable facies is right."""
     brier: float | None = None
-    """Of these, the mean square error of their probability."""
+    """Of facies models: mean squared error of their probabilities."""
     r_hat: tuple[float, ...] = ()
-    """Of the chains of each truth, the largest of all codes; none where there are no chains."""
+    """Largest R-hat of all codes, for each truth; empty without chains."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Coverage beside that of other priors; print it."""
+    """Coverage of a prior and of others for comparison; print it."""
 
     n: int
     results: dict[str, Coverage]
@@ -70,49 +99,47 @@ class Calibration:
             if c.accuracy is not None and c.brier is not None:
                 lines.append(f"{'':<4}right facies {100 * c.accuracy:.2f} % of cells, Brier score {c.brier:.4f}")
             if c.r_hat:
-                met = sum(r <= R_HAT for r in c.r_hat)
-                lines.append(
-                    f"{'':<4}chains met (R-hat <= {R_HAT}) for {met} of {len(c.r_hat)}; median {np.median(c.r_hat):.3f}"
-                )
+                converged = sum(r <= R_HAT for r in c.r_hat)
+                share = f"chains converged (R-hat <= {R_HAT}) for {converged} of {len(c.r_hat)}"
+                lines.append(f"{'':<4}{share}; median {np.median(c.r_hat):.3f}")
             if c.failed:
                 lines.append(f"! {name}: {len(c.failed)} of the truths could not be inverted. The first: {c.failed[0]}")
         return "\n".join(lines)
 
 
 def calibrate(
-    inverse: "Inverse",
+    inverse: Inversion,
     n: int,
     method: str,
     truths: Any,
-    beside: dict[str, Any] | None,
-    naive: bool,
+    other_priors: dict[str, Any] | None,
+    without_representation: bool,
     seed: int,
     options: dict[str, Any],
 ) -> Calibration:
-    """See `Inverse.calibrate`."""
+    """Measure coverage on `n` truths; see `Inverse.calibrate`."""
     if method == "map":
         raise InputError('The method "map" gives no intervals; calibrate "laplace", "rml", "esmda" or "mcmc".')
     rng = np.random.default_rng(seed)
-    chosen, rest = _divided(inverse, n, truths, rng)
+    chosen, others = _choose_truths(inverse, n, truths, rng)
     noisy = chosen.data + inverse.noise.sample(n, rng)
-    results = {f"{inverse.space.name}, {method}": _coverage(inverse, chosen, rest, noisy, method, seed, options)}
-    if naive:
-        plain = inverse.with_data(inverse.data, rest, None)
-        plain.use_representation = False
-        name = f"{inverse.space.name}, {method}, without rest"
-        results[name] = _coverage(plain, chosen, rest, noisy, method, seed, options)
-    for name, space in (_components(inverse) if beside is None else beside).items():
-        other, theirs, known = _other(inverse, space, chosen)
-        results[f"{name}, {method}"] = _coverage(other, theirs, known, noisy, method, seed, options)
-    results[GAUSSIAN] = _gaussian(inverse, chosen, rest, noisy, rng)
+    solver = (method, seed, options)
+    results = {f"{inverse.space.name}, {method}": _coverage(inverse, chosen, others, noisy, *solver)}
+    if without_representation:
+        name = f"{inverse.space.name}, {method}, without residual"
+        results[name] = _coverage(inverse.without_representation(), chosen, others, noisy, *solver)
+    for name, space in (_components(inverse) if other_priors is None else other_priors).items():
+        other = inverse.with_prior(space)
+        results[f"{name}, {method}"] = _coverage(other, *_divide_anew(other, chosen), noisy, *solver)
+    results[GAUSSIAN] = _gaussian(inverse, chosen, others, noisy, rng)
     return Calibration(n, results)
 
 
-def _divided(inverse: "Inverse", n: int, truths: Any, rng: np.random.Generator) -> tuple["HeldOut", "HeldOut"]:
-    """Truths, and held-out models that are none."""
+def _choose_truths(inverse: Inversion, n: int, truths: Any, rng: np.random.Generator) -> tuple[HeldOut, HeldOut]:
+    """Truths, and the held-out models that the representation error is estimated from."""
     held = inverse.held_out
     if truths is not None:
-        found = run_held_out(inverse.space, inverse.forward, n, inverse.seed, truths).observed(inverse.used)
+        found = inverse.run_truths(truths, n)
         if not 1 <= n <= len(found.models):
             raise InputError(f"n is {n}; {len(found.models)} of the truths could be run. Give fewer, or more truths.")
         return found, held
@@ -122,10 +149,11 @@ def _divided(inverse: "Inverse", n: int, truths: Any, rng: np.random.Generator) 
             "the representation error. Give fewer truths, or a prior with more held out."
         )
     rows = np.sort(rng.choice(len(held.models), n, replace=False))
-    return held.only(rows), held.only(np.setdiff1d(np.arange(len(held.models)), rows))
+    return held.select(rows), held.select(np.setdiff1d(np.arange(len(held.models)), rows))
 
 
-def _components(inverse: "Inverse") -> dict[str, Any]:
+def _components(inverse: Inversion) -> dict[str, Any]:
+    """The principal components that were saved with a prior, if there are any."""
     if not hasattr(inverse.space, "model"):
         return {}
     from geoae.latent.pca import components_of
@@ -134,77 +162,70 @@ def _components(inverse: "Inverse") -> dict[str, Any]:
     return {} if found is None else {found.name: found}
 
 
-def _other(inverse: "Inverse", space: Any, truths: "HeldOut") -> tuple["Inverse", "HeldOut", "HeldOut"]:
-    """The inversion with another prior, the truths as that sees them, and held-out models that are none of them."""
-    data = np.where(inverse.used, 0.0, np.nan).reshape(inverse.forward.shape or ())
-    other = type(inverse)(
-        space, inverse.forward, data, 1.0, representation=inverse.use_representation,
-        n_representation=inverse.n_representation, held_out=inverse.held_out_models, seed=inverse.seed,
-    )  # fmt: skip
-    other.noise = inverse.noise
-    mine, codes = other.held_out, np.asarray(other.space.encode(truths.models))
-    # its own held-out models tell what it cannot represent, but not those that are the truths
-    known = set(_names(truths.models))
-    apart = np.array([i for i, name in enumerate(_names(mine.models)) if name not in known], dtype=np.intp)
-    theirs = type(truths)(truths.models, codes, other.space.decode(codes), truths.data, truths.data, mine.values)
-    return other, theirs, mine.only(apart)
+def _divide_anew(other: Inversion, truths: HeldOut) -> tuple[HeldOut, HeldOut]:
+    """The truths as another prior encodes them, and its held-out models without the truths."""
+    held, codes = other.held_out, np.asarray(other.space.encode(truths.models))
+    used = set(_fingerprints(truths.models))
+    apart = np.array([i for i, name in enumerate(_fingerprints(held.models)) if name not in used], dtype=np.intp)
+    encoded = HeldOut(truths.models, codes, other.space.decode(codes), truths.data, truths.data, held.values)
+    return encoded, held.select(apart)
 
 
 def shares(truth: Array, draws: Array, rng: np.random.Generator) -> Array:
-    """(...) share of draws (n, ...) below the truth (...), ties broken at random: uniform where draws are honest."""
+    """Share (...) of draws (n, ...) below the truth (...), ties broken at random; uniform for calibrated draws."""
     below, equal = (draws < truth).sum(0), (draws == truth).sum(0)
     return (below + rng.uniform(size=truth.shape) * (equal + 1)) / (len(draws) + 1)
 
 
 def _coverage(
-    inverse: "Inverse",
-    truths: "HeldOut",
-    rest: "HeldOut",
+    inverse: Inversion,
+    truths: HeldOut,
+    others: HeldOut,
     noisy: Array,
     method: str,
     seed: int,
     options: dict[str, Any],
 ) -> Coverage:
+    """Solve for noisy data (n, data) of the truths, and count how often intervals contain these."""
     rng = np.random.default_rng([seed, 1])
-    representation = rest.representation(inverse.noise) if inverse.use_representation else None
-    codes, models, data = [], _Models(inverse), []
+    representation = others.representation(inverse.noise) if inverse.use_representation else None
+    codes, models, data = [], _ModelScores(inverse), []
     failed: list[str] = []
-    met: list[float] = []
+    largest_r_hat: list[float] = []
     for i, measured in enumerate(noisy):
-        one = inverse.with_data(measured, rest, representation)
+        one = inverse.with_data(measured, others, representation)
         try:
             posterior = one.solve(method, seed=seed + i, **options)
         except GeoAEError as error:
             failed.append(f"number {i}: {error}")
             continue
-        models.add(truths.models[i], posterior.sample(min(len(posterior.codes), DRAWS), seed=i), rng)
+        models.add(truths.models[i], posterior.sample(min(len(posterior.codes), N_DRAWS), seed=i), rng)
         codes.append(shares(truths.codes[i], posterior.codes, rng))
         if posterior.chains is not None:
-            met.append(float(r_hat(posterior.chains).max()))
+            largest_r_hat.append(float(r_hat(posterior.chains).max()))
         seen = posterior.predicted
         if representation is not None:
-            seen = seen + representation.data_errors(posterior.data - seen, rng)
+            seen = seen + representation.draw_errors(posterior.data - seen, rng)
         data.append(shares(truths.data[i], seen, rng))
     if not codes:
         raise InputError(f"None of the {len(noisy)} truths could be inverted. The first, {failed[0]}")
-    return models.coverage(codes, data, failed, met)
+    return models.coverage(codes, data, failed, largest_r_hat)
 
 
-def _gaussian(
-    inverse: "Inverse", truths: "HeldOut", rest: "HeldOut", noisy: Array, rng: np.random.Generator
-) -> Coverage:
-    prior, models, data = rest.gaussian(inverse.noise), _Models(inverse), []
+def _gaussian(inverse: Inversion, truths: HeldOut, others: HeldOut, noisy: Array, rng: np.random.Generator) -> Coverage:
+    """Coverage of the Gaussian with mean and covariance of the held-out models, conditioned on the data."""
+    prior, models, data = others.gaussian(inverse.noise), _ModelScores(inverse), []
     for truth, clean, measured in zip(truths.models, truths.data, noisy, strict=True):
-        left = np.broadcast_to(measured, (DRAWS, len(measured)))
-        models.add(truth, rest.values.models(prior.rests(left, rng).reshape(-1, *truth.shape)), rng)
-        data.append(shares(clean, prior.data_errors(left, rng), rng))
+        misfit = np.broadcast_to(measured, (N_DRAWS, len(measured)))  # nothing is decoded, so all data are misfit
+        models.add(truth, others.values.models(prior.draw_residuals(misfit, rng).reshape(-1, *truth.shape)), rng)
+        data.append(shares(clean, prior.draw_errors(misfit, rng), rng))
     return models.coverage(None, data, ())
 
 
-class _Models:
-    """What draws of models say of truths, collected over truths."""
+class _ModelScores:
+    """Ranks, errors and widths of draws of models, collected over truths."""
 
-    def __init__(self, inverse: "Inverse"):
+    def __init__(self, inverse: Inversion):
         self.mask, self.facies = np.asarray(inverse.space.mask), inverse.held_out.values.facies
         self.shares: list[Array] = []
         self.errors: list[Array] = []
@@ -217,18 +238,18 @@ class _Models:
         self.widths.append(float(np.ptp(np.quantile(draws, [0.05, 0.95], axis=0), axis=0).mean()))
 
     def coverage(
-        self, codes: list[Array] | None, data: list[Array], failed: Sequence[str], met: Sequence[float] = ()
+        self, codes: list[Array] | None, data: list[Array], failed: Sequence[str], r_hats: Sequence[float] = ()
     ) -> Coverage:
         rmse = float(np.sqrt(np.mean(np.square(self.errors))))
         right = brier = None
         if self.facies is not None:
             apart = self.facies[1] - self.facies[0]
-            # the likelier facies is the right one where the mean is less than half the difference away
+            # the more probable facies is right where the mean is closer to the truth than to the other value
             right, brier = float(np.mean(np.abs(self.errors) < apart / 2)), (rmse / apart) ** 2
-        of_codes = None if codes is None else _at_levels(codes)
+        code_shares = None if codes is None else _at_levels(codes)
         return Coverage(
-            _at_levels(self.shares), of_codes, _at_levels(data), rmse, float(np.mean(self.widths)), tuple(failed),
-            right, brier, tuple(met),
+            _at_levels(self.shares), code_shares, _at_levels(data), rmse, float(np.mean(self.widths)), tuple(failed),
+            right, brier, tuple(r_hats),
         )  # fmt: skip
 
 
@@ -237,6 +258,6 @@ def _at_levels(found: list[Array]) -> tuple[float, ...]:
     return tuple(float((away <= level / 2).mean()) for level in LEVELS)
 
 
-def _names(models: Array) -> list[bytes]:
-    """Bytes of each model, to tell which are the same."""
+def _fingerprints(models: Array) -> list[bytes]:
+    """Bytes of each model, to find equal ones."""
     return [model.astype(np.float32).tobytes() for model in models]

@@ -1,40 +1,132 @@
-"""What a caller can ask of each method, and whether it is what was expected."""
+"""What a caller can ask of each method: one frozen object a method, checked when it is made.
 
+None leaves a number to the method. The order of the fields is part of the identity of checkpoints.
+"""
+
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from geoae.errors import InputError
-from geoae.invert import samplers
 
-_MODES = {"n_starts": None, "n_steps": None}
-OPTIONS: dict[str, dict[str, Any]] = {
-    "map": _MODES,
-    "laplace": _MODES,
-    "rml": {"n_refine": 3, **_MODES},
-    "esmda": {"n_members": 200, "n_steps": 4},
-    "mcmc": {**samplers.OPTIONS, **_MODES},
+FEWEST_MEMBERS = 10
+"""Of an ensemble."""
+
+
+@dataclass(frozen=True)
+class MapOptions:
+    """Options of "map"."""
+
+    n_starts: int | None = None
+    """Searches from different starting points."""
+    n_steps: int | None = None
+    """Steps of each search, at most."""
+    n_draws: int | None = None
+    """Not used: there is one code."""
+
+    def __post_init__(self) -> None:
+        require_at_least(1, n_starts=self.n_starts, n_steps=self.n_steps)
+
+
+@dataclass(frozen=True)
+class LaplaceOptions:
+    """Options of "laplace"."""
+
+    n_starts: int | None = None
+    n_steps: int | None = None
+    n_draws: int | None = None
+
+    def __post_init__(self) -> None:
+        require_at_least(1, n_starts=self.n_starts, n_steps=self.n_steps)
+        require_at_least(2, n_draws=self.n_draws)
+
+
+@dataclass(frozen=True)
+class RmlOptions:
+    """Options of "rml"."""
+
+    n_refine: int = 3
+    """Steps of each draw, at most."""
+    n_starts: int | None = None
+    n_steps: int | None = None
+    n_draws: int | None = None
+
+    def __post_init__(self) -> None:
+        require_at_least(0, n_refine=self.n_refine)
+        require_at_least(1, n_starts=self.n_starts, n_steps=self.n_steps)
+        require_at_least(2, n_draws=self.n_draws)
+
+
+@dataclass(frozen=True)
+class EsmdaOptions:
+    """Options of "esmda"."""
+
+    n_members: int = 200
+    """Draws of the prior in the ensemble."""
+    n_steps: int = 4
+    """Assimilations of the data."""
+    n_draws: int | None = None
+    """Not used: there are as many draws as members."""
+
+    def __post_init__(self) -> None:
+        require_at_least(FEWEST_MEMBERS, n_members=self.n_members)
+        require_at_least(1, n_steps=self.n_steps)
+
+
+@dataclass(frozen=True)
+class McmcOptions:
+    """Options of "mcmc"; where they are None, those of the sampler are taken."""
+
+    sampler: str | None = None
+    n_chains: int | None = None
+    n_warmup: int | None = None
+    """Draws of each chain that are not kept."""
+    n_learn: int | None = None
+    """Runs that an emulator is fitted to before the chains start, at most."""
+    n_starts: int | None = None
+    n_steps: int | None = None
+    n_draws: int | None = None
+    """Of each chain."""
+
+    def __post_init__(self) -> None:
+        require_at_least(4, n_draws=self.n_draws)
+        require_at_least(0, n_warmup=self.n_warmup, n_learn=self.n_learn)
+        require_at_least(1, n_chains=self.n_chains, n_starts=self.n_starts, n_steps=self.n_steps)
+
+
+SolverOptions = MapOptions | LaplaceOptions | RmlOptions | EsmdaOptions | McmcOptions
+OPTIONS: dict[str, type[SolverOptions]] = {
+    "map": MapOptions,
+    "laplace": LaplaceOptions,
+    "rml": RmlOptions,
+    "esmda": EsmdaOptions,
+    "mcmc": McmcOptions,
 }
-"""Method -> its options beside those of all methods, with their defaults."""
 
 
-def settings(method: str, given: dict[str, Any]) -> dict[str, Any]:
-    """All options of a method, the given ones among them.
+def read_options(method: str, given: dict[str, Any]) -> SolverOptions:
+    """Make the options of a method from keyword arguments.
 
     Raises
     ------
     InputError
-        There is no such method or option.
+        There is no such method or option, or a value is none that it can have.
     """
     if method not in OPTIONS:
         raise InputError(f"method is {method!r}; choose {', '.join(OPTIONS)}.")
-    known = OPTIONS[method]
-    if unknown := sorted(given.keys() - known.keys()):
+    known = [f.name for f in fields(OPTIONS[method])]
+    if unknown := sorted(given.keys() - set(known)):
         raise InputError(f"solve({method!r}) has no option {', '.join(unknown)}; it has {', '.join(known)}.")
-    return {**known, **given}
+    return OPTIONS[method](**given)
 
 
-def at_least(least: int, **given: Any) -> None:
+def describe(options: SolverOptions, **chosen: Any) -> dict[str, Any]:
+    """All options by name, with the values that a method has chosen for those left open."""
+    return {**asdict(options), **chosen}
+
+
+def require_at_least(least: int, **given: Any) -> None:
     """Refuse what is no whole number, or too small; None is left to the method.
 
     Raises

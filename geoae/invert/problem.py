@@ -1,57 +1,55 @@
-"""An inversion as a function of codes: misfit, its Jacobian and its gradient, whatever the forward model can do."""
+"""An inversion as a function of codes: misfit, Jacobian and gradient, for every kind of forward model."""
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoae.errors import InputError
-from geoae.invert.forward import Forward
-from geoae.invert.noise import Noise
-
-if TYPE_CHECKING:
-    from geoae.latent.space import LatentSpace
+from geoae.invert.forward.forward import Forward
+from geoae.invert.misfit.noise import Noise
+from geoae.invert.protocols import LatentPrior
 
 Array = NDArray[np.float64]
 STEP = 0.02
-"""Of finite differences, in codes, which are of the order of one."""
-HOPELESS = 500.0
-"""Above the cost of the most likely code; exp(-500) is the chance that a chain goes there."""
+"""Step of finite differences, in codes, whose standard deviation under the prior is one."""
+MAX_EXCESS = 500.0
+"""Cost above that of the most likely code beyond which no run is made: exp(-500) is the chance of a chain there."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Find codes z, N(0, I) beforehand, whose model's data are `data` up to `noise`."""
+    """Find codes z, N(0, I) under the prior, whose models have the data `data` up to `noise`."""
 
-    space: "LatentSpace"
+    space: LatentPrior
     forward: Forward
     data: Array
-    """(data,) those that are there."""
+    """(data,) those that were measured."""
     used: NDArray[np.bool_]
     """Which of the forward model's data these are."""
     noise: Noise
-    """What misfits are weighed by; holds the representation error where that is known."""
+    """By which misfits are weighted; with the representation error where that is counted."""
 
     def predict(self, z: Array, some_must_work: bool = True) -> Array:
-        """Data (n, data) of codes (n, d); NaN where a run was lost."""
+        """Data (n, data) of codes (n, d); NaN where a run failed."""
         return self.forward.run(self.space.decode(z), some_must_work)[:, self.used]
 
     def misfit(self, predicted: Array) -> Array:
-        """Data less predictions (..., data), white."""
+        """Data less predictions (..., data), whitened."""
         return self.noise.whiten(self.data - predicted - self.noise.offset)
 
     def cost(self, z: Array, predicted: Array) -> Array:
-        """(n,) half the squared misfit and half the squared code: -log posterior up to a constant; inf where lost."""
+        """Half the squared misfit and half the squared code (n,), -log posterior; inf where a run failed."""
         value = 0.5 * (self.misfit(predicted) ** 2).sum(-1) + 0.5 * (z**2).sum(-1)
         return np.where(np.isfinite(value), value, np.inf)
 
     def run_likely(self, z: Array, lowest: float) -> tuple[Array, Array]:
-        """Cost (n,) and data (n, data) of codes (n, d), infinite and NaN where a run is lost or not worth being made.
+        """Cost (n,) and data (n, data) of codes (n, d); infinite and NaN where a run fails or is left out.
 
-        Forward models are not made for codes too unlikely by themselves, beside one that costs `lowest`: chains may
-        lose their way there, but not stay.
+        No run is made for codes whose prior alone makes them `MAX_EXCESS` more costly than `lowest`, the cost of the
+        most likely code: a trajectory that diverges may propose them, but they would be rejected.
         """
         predicted, likely = np.full((len(z), len(self.data)), np.nan), _likely(z, lowest)
         if likely.any():
@@ -60,18 +58,18 @@ class Problem:
             return self.cost(z, predicted), predicted
 
     def gradient_likely(self, z: Array, lowest: float) -> tuple[Array, Array, Array]:
-        """As `gradient`, where `run_likely` makes runs; elsewhere an infinite cost, no slope and no data."""
+        """As `gradient`, where `run_likely` makes runs; elsewhere infinite cost, zero gradient and NaN data."""
         cost, slope, predicted = np.full(len(z), np.inf), np.zeros_like(z), np.full((len(z), len(self.data)), np.nan)
         if (likely := _likely(z, lowest)).any():
             cost[likely], slope[likely], predicted[likely] = self.gradient(z[likely])
         return cost, slope, predicted
 
     def jacobian(self, z: Array, predicted: Array) -> Array:
-        """Derivative (data, d) of white predictions at one code (d,) whose data are `predicted`."""
+        """Derivative (data, d) of whitened predictions at one code (d,) whose data are `predicted`."""
         return self.jacobians(z[None], predicted[None])[0]
 
     def jacobians(self, z: Array, predicted: Array) -> Array:
-        """Derivatives (n, data, d) of white predictions at codes (n, d) whose data are `predicted`."""
+        """Derivatives (n, data, d) of whitened predictions at codes (n, d) whose data are `predicted`."""
         forward = self.forward
         if forward.torch:
             slopes = np.stack([self._torch_jacobian(code)[self.used] for code in z])
@@ -95,7 +93,7 @@ class Problem:
         if not self.forward.differentiable:
             raise InputError(
                 "Gradients need a forward model of torch, or one with a Jacobian or an adjoint: Inverse(..., "
-                'jacobian=... or adjoint=...). Without, leave the sampler open: solve("mcmc") needs runs alone.'
+                'jacobian=... or adjoint=...). Without, choose no sampler: solve("mcmc") then needs runs alone.'
             )
         if self.forward.torch:
             predicted, slope = self._torch_gradient(z)
@@ -106,7 +104,7 @@ class Problem:
         return self.cost(z, predicted), slope + z, predicted
 
     def _weights(self, predicted: Array) -> Array:
-        """Gradient of half the squared misfit by all data of the forward model, 0 where those are not used or lost."""
+        """Gradient of half the squared misfit by all data of the forward model; 0 where data are not used."""
         white = np.nan_to_num(self.misfit(predicted))
         full = np.zeros((len(predicted), self.used.size))
         full[:, self.used] = -self.noise.whiten_adjoint(white)
@@ -115,9 +113,9 @@ class Problem:
     def _differences(self, z: Array, predicted: Array) -> Array:
         there = self.predict(z + STEP * np.eye(len(z)))
         slope = (there - predicted).T / STEP
-        lost = ~np.isfinite(slope).all(0)
-        if lost.any():  # a step back instead, where there was no way on
-            slope[:, lost] = (predicted - self.predict(z - STEP * np.eye(len(z))[lost])).T / STEP
+        failed = ~np.isfinite(slope).all(0)
+        if failed.any():  # a backward difference, where the forward run failed
+            slope[:, failed] = (predicted - self.predict(z - STEP * np.eye(len(z))[failed])).T / STEP
         return np.nan_to_num(slope)
 
     def _torch_data(self, z: Any) -> Any:
@@ -159,12 +157,12 @@ class Problem:
 
 def _likely(z: Array, lowest: float) -> NDArray[np.bool_]:
     with np.errstate(over="ignore", invalid="ignore"):
-        found: NDArray[np.bool_] = 0.5 * (z**2).sum(1) < lowest + HOPELESS
+        found: NDArray[np.bool_] = 0.5 * (z**2).sum(1) < lowest + MAX_EXCESS
     return found
 
 
 class Clock:
-    """How much of the time that a caller allowed is left."""
+    """The time since a solution began, and its limit."""
 
     def __init__(self, limit_s: float | None):
         if limit_s is not None and not limit_s > 0:
@@ -173,10 +171,10 @@ class Clock:
 
     @property
     def elapsed_s(self) -> float:
-        """Since the start."""
+        """Seconds since the start."""
         return time.monotonic() - self.start
 
     @property
     def over(self) -> bool:
-        """Whether it is time to stop."""
+        """Whether the limit is reached."""
         return self.limit_s is not None and self.elapsed_s > self.limit_s

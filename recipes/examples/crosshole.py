@@ -31,7 +31,7 @@ def rays(shape: tuple[int, int] = SHAPE, cell_m: float = CELL_M, depths_m: Array
     rows, columns, lengths = [], [], []
     for i, (start, end) in enumerate((s, r) for s in depths_m for r in depths_m):
         slope = (end - start) / width
-        # where the ray crosses the edges of cells, as a share of its way
+        # where the ray crosses the edges of cells, as a share of its length
         across = np.arange(n_columns + 1) / n_columns
         down = (np.arange(n_rows + 1) * cell_m - start) / (end - start) if slope else np.empty(0)
         at = np.unique(np.concatenate([across, down[(down > 0) & (down < 1)]]))
@@ -89,7 +89,7 @@ class Eikonal:
         return np.array(found)
 
     def jacobian(self, x: Array) -> sparse.csr_array:
-        """(source * receiver, cells): the way of each ray through each cell, by Fermat's principle.
+        """(source * receiver, cells): the length of each ray in each cell, by Fermat's principle.
 
         Rays go from the receivers down the gradient of the times of each source, half a cell a step.
         """
@@ -98,39 +98,39 @@ class Eikonal:
         last = np.array(x.shape) - 1.0
         source = np.stack([self.rows, np.zeros(n)], 1).repeat(n, 0)
         at = np.stack([np.tile(self.rows, n), np.full(n * n, last[1])], 1)
-        of, on = np.arange(n).repeat(n), np.ones(n * n, bool)
-        rays, cells, ways = [], [], []
+        source_number, active = np.arange(n).repeat(n), np.ones(n * n, bool)
+        rays, cells, lengths = [], [], []
 
-        def pass_through(which: NDArray[np.intp], places: Array, way: Array) -> None:
+        def pass_through(which: NDArray[np.intp], places: Array, length: Array) -> None:
             near = np.rint(places).astype(int)
             rays.append(which)
             cells.append(near[:, 0] * x.shape[1] + near[:, 1])
-            ways.append(way)
+            lengths.append(length)
 
         for _ in range(int(8 * last.sum())):
-            rows = np.flatnonzero(on)
+            rows = np.flatnonzero(active)
             if not len(rows):
                 break
-            down = _between(slope, of[rows], at[rows])
+            down = _interpolate(slope, source_number[rows], at[rows])
             moved = np.clip(at[rows] - step * down / np.linalg.norm(down, axis=1, keepdims=True), 0, last)
             pass_through(rows, (at[rows] + moved) / 2, np.linalg.norm(moved - at[rows], axis=1))
             at[rows] = moved
-            on[rows] = np.linalg.norm(moved - source[rows], axis=1) > 2
+            active[rows] = np.linalg.norm(moved - source[rows], axis=1) > 2
         # near the source the gradient turns too fast for the grid, and the ray is straight
         for share in (0.125, 0.375, 0.625, 0.875):
             left = np.linalg.norm(at - source, axis=1) / 4
             pass_through(np.arange(n * n), at + share * (source - at), left)
         size = (n * n, x.size)
-        lengths = sparse.coo_array((np.concatenate(ways), (np.concatenate(rays), np.concatenate(cells))), shape=size)
-        return (lengths.tocsr() * self.cell_m) @ sparse.diags_array((0.02 / velocity(x) ** 2).ravel())
+        matrix = sparse.coo_array((np.concatenate(lengths), (np.concatenate(rays), np.concatenate(cells))), shape=size)
+        return (matrix.tocsr() * self.cell_m) @ sparse.diags_array((0.02 / velocity(x) ** 2).ravel())
 
 
-def _between(fields: Array, of: NDArray[np.intp], at: Array) -> Array:
-    """Values (n, 2) of fields (field, rows, columns, 2) between the points of the grid, by bilinear interpolation."""
+def _interpolate(fields: Array, number: NDArray[np.intp], at: Array) -> Array:
+    """Interpolate fields (field, rows, columns, 2) bilinearly at points (n, 2) of given fields."""
     low = np.minimum(at.astype(int), np.array(fields.shape[1:3]) - 2)
     (r, c), (a, b) = low.T, (at - low).T[..., None]
-    above = (1 - b) * fields[of, r, c] + b * fields[of, r, c + 1]
-    below = (1 - b) * fields[of, r + 1, c] + b * fields[of, r + 1, c + 1]
+    above = (1 - b) * fields[number, r, c] + b * fields[number, r, c + 1]
+    below = (1 - b) * fields[number, r + 1, c] + b * fields[number, r + 1, c + 1]
     return (1 - a) * above + a * below
 
 

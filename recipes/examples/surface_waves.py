@@ -33,10 +33,10 @@ def rayleigh(vs: Array, layer_km: float = LAYER_KM, periods_s: Array = PERIODS_S
     return found.velocity
 
 
-def divided(path: Path, n_truths: int = 200) -> tuple[Array, Array, Array]:
-    """Profiles in km/s (n, layer) to train on, held-out ones, and truths; each block of 10 degrees is in one of these.
+def split(path: Path, n_truths: int = 200) -> tuple[Array, Array, Array]:
+    """Split profiles in km/s (n, layer) into those to train on, held-out ones, and truths, by blocks of 10 degrees.
 
-    Trained on is what ``geoae.fit(profiles, groups=np.c_[lat, lon])`` trains on; half of the other blocks are truths.
+    ``geoae.fit(profiles, groups=np.c_[lat, lon])`` trains on the first; half of the other blocks are truths.
     """
     with np.load(path) as file:
         profiles, lat, lon = file["vs_kms"].astype(np.float64), file["lat"], file["lon"]

@@ -22,7 +22,7 @@ import crosshole
 import surface_waves
 
 from geoae.invert import Inverse
-from geoae.invert.searches import PATIENT
+from geoae.invert.search.searches import N_STEPS_LONG
 from geoae.latent.pca import pca_space
 from geoae.latent.space import LatentSpace
 
@@ -53,8 +53,8 @@ def main() -> None:
     parser.add_argument("--warm-up", type=int, help="of each chain of mcmc; else its default")
     parser.add_argument("--sampler", choices=["emulated", "hmc", "emcee"], help="of mcmc; else its default")
     parser.add_argument("--first", type=int, default=0, help="truth to begin with; for several processes")
-    parser.add_argument("--alone", action="store_true", help="without PCA beside it")
-    parser.add_argument("--starts", type=int, default=8, help="random starts beside the amortised one")
+    parser.add_argument("--alone", action="store_true", help="without PCA for comparison")
+    parser.add_argument("--starts", type=int, default=8, help="random starts besides the predicted one")
     args = parser.parse_args()
     crosshole_problem(args) if args.problem == "crosshole" else surface_problem(args)
     print(TARGET)
@@ -91,7 +91,7 @@ def crosshole_problem(args: argparse.Namespace) -> None:
 
 def surface_problem(args: argparse.Namespace) -> None:
     """Shear velocity with depth from phase velocities; whole blocks of 10 degrees are held out."""
-    profiles, held, truths = surface_waves.divided(args.folder / PROFILES)
+    profiles, held, truths = surface_waves.split(args.folder / PROFILES)
     d = LatentSpace(args.model).d if args.model else args.latent or 8
     pca = pca_space(profiles, d, held_out=held, units="km/s")
     space = LatentSpace(args.model) if args.model else pca
@@ -102,9 +102,9 @@ def surface_problem(args: argparse.Namespace) -> None:
     measure(base, args, truths, {f"pca-{d}": pca} if args.model else {})
 
 
-def measure(base: Inverse, args: argparse.Namespace, truths: np.ndarray, beside: dict[str, LatentSpace]) -> None:
+def measure(base: Inverse, args: argparse.Namespace, truths: np.ndarray, other_priors: dict[str, LatentSpace]) -> None:
     """Reliability of the most likely code, and coverage by each method."""
-    beside = {} if args.alone else beside
+    other_priors = {} if args.alone else other_priors
     if args.starts:
         reliability(base, truths, args.starts)
     for method in filter(None, args.methods.split(",")):
@@ -113,8 +113,8 @@ def measure(base: Inverse, args: argparse.Namespace, truths: np.ndarray, beside:
         options |= {"n_draws": args.draws} if args.draws and method == "mcmc" else {}
         options |= {"n_warmup": args.warm_up} if args.warm_up and method == "mcmc" else {}
         options |= {"sampler": args.sampler} if args.sampler and method == "mcmc" else {}
-        print(base.calibrate(args.truths, method, truths=truths[args.first :], beside=beside, naive=not args.no_naive,
-                             seed=args.first, **options))  # fmt: skip
+        print(base.calibrate(args.truths, method, truths=truths[args.first :], other_priors=other_priors,
+                             without_representation=not args.no_naive, seed=args.first, **options))  # fmt: skip
         print(f"  in {time.perf_counter() - start:.0f} s", flush=True)
 
 
@@ -128,12 +128,12 @@ def reliability(base: Inverse, truths: np.ndarray, n_starts: int) -> None:
         runs.append(found.info["n_runs"])
         jacobians.append(found.info["n_jacobians"])
         searches.append(found.info["n_searches"])
-        others = [one.search(z[None], PATIENT).cost for z in rng.normal(size=(n_starts, base.space.d))]
+        others = [one.search(z[None], N_STEPS_LONG).cost for z in rng.normal(size=(n_starts, base.space.d))]
         best = min(found.info["cost"], *others)
         near.append(found.info["cost"] <= 1.1 * best)
         random.append(np.mean(np.array(others) <= 1.1 * best))
     print(f"most likely code: {100 * np.mean(near):.0f} % of {len(near)} within 10 % of the best of {n_starts + 1} "
-          f"(random starts, {PATIENT} steps, {100 * np.mean(random):.0f} %); runs {np.median(runs):.0f} (most "
+          f"(random starts, {N_STEPS_LONG} steps, {100 * np.mean(random):.0f} %); runs {np.median(runs):.0f} (most "
           f"{max(runs)}), Jacobians {np.median(jacobians):.0f} (most {max(jacobians)}), several searches for "
           f"{100 * np.mean(np.array(searches) > 1):.0f} %", flush=True)  # fmt: skip
 

@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "geoae"
 LEVELS = [
     {"nets", "losses", "windows", "scaling", "resample", "corrupt", "synthetic", "metrics", "baselines", "recipe",
-     "errors", "timeaxis", "libmseed", "axes", "cf", "adapter", "blocks", "provenance", "runs", "_version",
+     "errors", "timeaxis", "libmseed", "axes", "cf", "adapter", "blocks", "provenance", "runs", "_version", "_moved",
      "contracts", "context", "overview", "recipe_fields", "recipe_codes", "field_noise", "field_synthesis",
      "transforms", "losses_vae", "recipe_priors", "prior_data", "settings", "weights_file"},
     {"model", "readers", "writers", "catalog", "ledger", "checkpoint", "devices"},

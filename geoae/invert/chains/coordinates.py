@@ -1,0 +1,75 @@
+"""Coordinates of chains, in which the Gaussian around the most likely code is N(0, I).
+
+A posterior that is nearly Gaussian then takes a few gradients a draw, whatever its shape.
+
+References
+----------
+Seyboldt, Carlson and Carpenter (2026), Preconditioning Hamiltonian Monte Carlo by minimizing Fisher divergence.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from geoae.invert.search.modes import Modes
+
+Array = NDArray[np.float64]
+CORRELATED = 5
+"""Successive draws of a chain that count as one independent draw."""
+SPREAD = 1.3
+"""Standard deviation of starting points, in those of the Gaussian: R-hat needs chains that begin farther apart than
+they end."""
+
+
+class Coordinates:
+    """Codes z = middle + root @ x, where x is approximately N(0, I) around the most likely mode."""
+
+    def __init__(self, modes: Modes):
+        self.modes, mode = modes, modes.modes[0]
+        self.middle, self.root, self.cost = mode.z, mode.spread(), mode.cost
+
+    def to_codes(self, x: Array) -> Array:
+        """Codes (n, d) of coordinates (n, d)."""
+        return self.middle + x @ self.root.T
+
+    def from_codes(self, z: Array) -> Array:
+        """Coordinates (n, d) of codes (n, d)."""
+        return np.asarray(linalg.solve(self.root, (z - self.middle).T).T)
+
+    def adapt(self, z: Array, gradients: Array) -> None:
+        """Choose new coordinates from draws (draw, chain, d) and gradients of the cost by the old coordinates there.
+
+        The covariance of the draws is too small where chains are slow, that from the gradients too large; their
+        geometric mean is right for a Gaussian, even from few draws (Seyboldt et al., 2026).
+        """
+        n, d = (len(z) - 1) * z.shape[1], z.shape[2]
+        # each chain about its own mean: chains that have not mixed would look too wide
+        x = self.from_codes((z - z.mean(0)).reshape(-1, d) + self.middle)
+        precision_draws = (gradients - gradients.mean(0)).reshape(-1, d)
+        wide, narrow = ((y.T @ y / CORRELATED + d * np.eye(d)) / (n / CORRELATED + d) for y in (x, precision_draws))
+        root = _root(narrow)
+        inverse_root = np.asarray(linalg.inv(root))
+        covariance = inverse_root @ _root(root @ wide @ root) @ inverse_root
+        self.root = self.root @ linalg.cholesky(covariance, lower=True)
+
+    def draw_starts(self, n: int, seed: int, cost: Callable[[Array], Array]) -> Array:
+        """Starting points (n, d) of chains around all modes; closer to these where the forward model fails."""
+        which, shift, _ = self.modes.draw(n, np.random.default_rng([seed, 0]))
+        middles = np.stack([m.z for m in self.modes.modes])[which]
+        x = np.empty_like(shift)
+        for shrink in (1.0, 0.5, 0.1, 0.0):
+            failed = ~np.isfinite(cost(x)) if shrink < 1 else np.ones(n, np.bool_)
+            if not failed.any():
+                break
+            z = middles[failed] + shrink * SPREAD * shift[failed]
+            x[failed] = self.from_codes(z)
+        return x
+
+
+def _root(matrix: Array) -> Array:
+    """The symmetric root of a symmetric positive matrix."""
+    size, axes = linalg.eigh(matrix)
+    found: Array = (axes * np.sqrt(np.maximum(size, 1e-12))) @ axes.T
+    return found

@@ -1,0 +1,100 @@
+"""Hamiltonian chains of codes, by gradients of the forward model.
+
+They start in coordinates in which the Gaussian around the most likely code is N(0, I). During the warm-up, step length
+and coordinates are adapted to the draws and gradients so far.
+
+References
+----------
+Hoffman and Gelman (2014), The No-U-Turn Sampler, JMLR 15 (dual averaging); Neal (2011), MCMC using Hamiltonian
+dynamics, doi:10.1201/b10905-6; Seyboldt, Carlson and Carpenter (2026), Preconditioning Hamiltonian Monte Carlo by
+minimizing Fisher divergence.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae.invert.chains.coordinates import Coordinates
+from geoae.invert.chains.settings import CHECKPOINT_EVERY, MIN_DRAWS, ChainSettings
+from geoae.invert.chains.trajectories import LENGTH, STEP_FACTORS, DualAveraging, trajectory
+from geoae.invert.problem import Problem
+from geoae.invert.search.modes import Modes
+
+Array = NDArray[np.float64]
+MAX_LEAPS = 24
+"""Leapfrog steps of a trajectory, at most."""
+ADAPT = (0.15, 0.4, 0.7)
+"""Shares of the warm-up at which coordinates are chosen anew, from the draws since the one before."""
+
+
+def sample_hamiltonian(problem: Problem, modes: Modes, settings: ChainSettings) -> tuple[Array, Array, dict[str, Any]]:
+    """Draw codes (chain, draw, d), with their data (chain, draw, data) and what is to be reported.
+
+    All chains take each step together, so a batched decoder and forward model see `n_chains` models at once. Draw
+    number and seed alone decide the random numbers: a resumed run is the same run.
+
+    Raises
+    ------
+    InputError
+        The forward model has no gradient, or the time is over before there are draws.
+    """
+    coordinates = Coordinates(modes)
+
+    def energy(x: Array) -> tuple[Array, Array, Array]:
+        cost, slope, predicted = problem.gradient_likely(coordinates.to_codes(x), coordinates.cost)
+        return cost, slope @ coordinates.root, predicted
+
+    d, n_chains = len(coordinates.middle), settings.n_chains
+    state: dict[str, Any] | None = settings.checkpoint.read()
+    if state is None:
+        x = coordinates.draw_starts(n_chains, settings.seed, lambda x: energy(x)[0])
+        none = np.empty((0, n_chains, d))
+        state = {"x": x, "at": np.array(0), "draws": none, "accepted": np.zeros(n_chains), "recent": none,
+                 "steep": none, "data": np.empty((0, n_chains, len(problem.data))), "root": coordinates.root,
+                 "averaging": DualAveraging.near(1.2 * d**-0.25).state}  # fmt: skip
+    coordinates.root, recent, gradients = state["root"], list(state["recent"]), list(state["steep"])
+    adapt = [round(share * settings.n_warmup) for share in ADAPT]
+    x, at = state["x"], int(state["at"])
+    draws, data = list(state["draws"]), list(state["data"])
+    averaging, accepted = DualAveraging(state["averaging"]), state["accepted"].copy()
+    here: tuple[Array, ...] = energy(x)
+    while at < settings.n_steps and not settings.clock.over:
+        rng = np.random.default_rng([settings.seed, 1 + at])
+        step = averaging.step if at < settings.n_warmup else averaging.mean_step
+        length, step = LENGTH * rng.uniform(0.6, 1.4), step * rng.uniform(*STEP_FACTORS)
+        n_leaps = int(np.clip(round(length / step), 1, MAX_LEAPS))
+        x, here, probability = trajectory(energy, x, here, step, n_leaps, rng)
+        if at < settings.n_warmup:
+            averaging.update(float(probability.mean()))
+            recent.append(coordinates.to_codes(x))
+            gradients.append(here[1])
+            if at + 1 in adapt:
+                if at + 1 != adapt[0]:
+                    z = coordinates.to_codes(x)
+                    coordinates.adapt(np.array(recent), np.array(gradients))
+                    x, averaging = coordinates.from_codes(z), DualAveraging.near(averaging.step)
+                    here = energy(x)
+                recent.clear()
+                gradients.clear()
+        else:
+            draws.append(coordinates.to_codes(x))
+            data.append(here[2])
+            accepted += probability
+        at += 1
+        if settings.checkpoint.path is not None and (at % CHECKPOINT_EVERY == 0 or at == settings.n_steps):
+            kept = {
+                "x": x, "at": np.array(at), "accepted": accepted, "averaging": averaging.state,
+                "root": coordinates.root, "recent": np.array(recent).reshape(-1, n_chains, d),
+                "steep": np.array(gradients).reshape(-1, n_chains, d),
+                "draws": np.array(draws).reshape(-1, n_chains, d),
+                "data": np.array(data).reshape(-1, n_chains, len(problem.data)),
+            }  # fmt: skip
+            settings.checkpoint.write(kept)
+    if len(draws) < MIN_DRAWS:
+        settings.raise_out_of_time(f"{at} of {settings.n_steps} steps of the chains")
+    info = {
+        "sampler": "hmc", "n_chains": n_chains, "n_warmup": settings.n_warmup, "step": averaging.mean_step,
+        "accepted": float((accepted / len(draws)).mean()), "finished": len(draws) == settings.n_draws,
+    }  # fmt: skip
+    return np.array(draws).swapaxes(0, 1), np.array(data).swapaxes(0, 1), info

@@ -1,0 +1,80 @@
+"""Walkers of emcee, by runs of the forward model alone.
+
+References
+----------
+Foreman-Mackey et al. (2013), emcee: the MCMC hammer, doi:10.1086/670067.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae.errors import InputError
+from geoae.invert.chains.coordinates import Coordinates
+from geoae.invert.chains.settings import CHECKPOINT_EVERY, MIN_DRAWS, ChainSettings
+from geoae.invert.problem import Problem
+from geoae.invert.search.modes import Modes
+
+Array = NDArray[np.float64]
+
+
+def sample_walkers(problem: Problem, modes: Modes, settings: ChainSettings) -> tuple[Array, Array, dict[str, Any]]:
+    """Draw codes as `sample_hamiltonian` does, without gradients: for few codes; each walker is a chain.
+
+    Raises
+    ------
+    InputError
+        emcee is not installed, or the time is over before there are draws.
+    """
+    try:
+        import emcee
+    except ImportError as error:
+        raise InputError('This sampler needs emcee: pip install "geoae[mcmc]". Or use sampler="emulated".') from error
+    coordinates, d = Coordinates(modes), len(modes.modes[0].z)
+    n_walkers, total = max(settings.n_chains, 2 * d + 2), settings.n_steps
+
+    def log_density(x: Array) -> list[tuple[float, Array]]:
+        cost, predicted = problem.run_likely(coordinates.to_codes(x), coordinates.cost)
+        return list(zip(-cost, predicted, strict=True))
+
+    moves = [(emcee.moves.DEMove(), 0.8), (emcee.moves.DESnookerMove(), 0.2)]
+    sampler = emcee.EnsembleSampler(n_walkers, d, log_density, vectorize=True, moves=moves, blobs_dtype=None)
+    state: dict[str, Any] | None = settings.checkpoint.read()
+    if state is None:
+        x = coordinates.draw_starts(
+            n_walkers, settings.seed, lambda x: -np.array([density for density, _ in log_density(x)])
+        )
+        state = {"x": x, "at": np.array(0), "accepted": np.array(0.0), "draws": np.empty((0, n_walkers, d)),
+                 "data": np.empty((0, n_walkers, len(problem.data)))}  # fmt: skip
+    at, accepted, draws, data = int(state["at"]), float(state["accepted"]), [state["draws"]], [state["data"]]
+    here = emcee.State(state["x"], log_prob=state.get("log_prob"), blobs=state.get("predicted"))
+    late = settings.clock.over
+    while at < total and not late:
+        # the random numbers of each part are its own, so that a resumed run is the same run
+        here.random_state = np.random.RandomState([settings.seed, at]).get_state()
+        sampler.reset()
+        done = 0
+        for last in sampler.sample(here, iterations=min(CHECKPOINT_EVERY, total - at)):
+            here, done, late = last, done + 1, settings.clock.over
+            if late:
+                break
+        unused = max(settings.n_warmup - at, 0)
+        draws.append(sampler.get_chain()[unused:])
+        data.append(np.asarray(sampler.get_blobs(), dtype=np.float64).reshape(done, n_walkers, -1)[unused:])
+        accepted, at = accepted + done * float(sampler.acceptance_fraction.mean()), at + done
+        kept = {
+            "x": here.coords, "log_prob": here.log_prob, "predicted": np.asarray(here.blobs, dtype=np.float64),
+            "at": np.array(at), "accepted": np.array(accepted), "draws": np.concatenate(draws),
+            "data": np.concatenate(data),
+        }  # fmt: skip
+        if not late:  # a part that was cut short is repeated as a whole
+            settings.checkpoint.write(kept)
+    found = np.concatenate(draws)
+    if len(found) < MIN_DRAWS:
+        settings.raise_out_of_time(f"{at} of {total} steps of the walkers")
+    info = {
+        "sampler": "emcee", "n_chains": n_walkers, "n_warmup": settings.n_warmup, "accepted": accepted / at,
+        "finished": len(found) == settings.n_draws,
+    }  # fmt: skip
+    return coordinates.to_codes(found.swapaxes(0, 1)), np.concatenate(data).swapaxes(0, 1), info

@@ -1,0 +1,177 @@
+"""Errors of the data, independent or with a covariance, and whitening by them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import linalg
+
+from geoae.errors import InputError
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """Gaussian errors of mean `offset` of the data as one axis (data,).
+
+    Their covariance is L (I + floor I + U diag(sizes - floor) U^T) L^T with L L^T = `covariance` and U = `axes`: a
+    known part, and a part estimated from samples, of which there may be fewer than data. All products are computed in
+    these axes, never with a dense matrix (data, data). What `whiten` gives has unit variance and no correlation.
+    """
+
+    covariance: Array
+    """(data, data), positive definite; or (data,) variances where the errors are independent."""
+    offset: Array
+    """(data,) mean of the errors."""
+    axes: Array | None = None
+    """(data, p) orthonormal, in data whitened by `covariance`; None where that is the whole covariance."""
+    sizes: Array | None = None
+    """(p,) variances added along the axes."""
+    floor: float = 0.0
+    """Variance added in all other directions."""
+
+    @property
+    def n(self) -> int:
+        """Number of data."""
+        return len(self.offset)
+
+    @cached_property
+    def _factor(self) -> Array:
+        if self.covariance.ndim == 1:
+            return np.sqrt(self.covariance)
+        return np.asarray(np.linalg.cholesky(self.covariance), dtype=np.float64)
+
+    @cached_property
+    def dense(self) -> Array:
+        """The covariance as a matrix, (data, data)."""
+        if self.axes is None:
+            return np.diag(self.covariance) if self.covariance.ndim == 1 else self.covariance
+        root = self.colour(np.eye(self.n))
+        return root.T @ root
+
+    @cached_property
+    def precision(self) -> Array:
+        """The inverse of `dense`."""
+        white = self.whiten(np.eye(self.n))
+        return white @ white.T
+
+    @cached_property
+    def variance(self) -> Array:
+        """Variance of each datum, (data,)."""
+        known = self.covariance if self.covariance.ndim == 1 else np.diagonal(self.covariance)
+        if self.axes is None or self.sizes is None:
+            return known
+        return known * (1 + self.floor) + (self._base_colour(self.axes.T) ** 2).T @ (self.sizes - self.floor)
+
+    def whiten(self, x: Array) -> Array:
+        """Whiten differences of data (..., data): unit variance and no correlation."""
+        return self._scale_axes(self._base_whiten(x), -0.5)
+
+    def colour(self, x: Array) -> Array:
+        """Undo `whiten` for (..., data)."""
+        return self._base_colour(self._scale_axes(x, 0.5))
+
+    def whiten_adjoint(self, x: Array) -> Array:
+        """The transpose of `whiten`, for (..., data): turns a gradient by whitened data into one by the data."""
+        x = self._scale_axes(x, -0.5)
+        if self.covariance.ndim == 1:
+            return x / self._factor
+        return linalg.solve_triangular(self._factor, x.reshape(-1, self.n).T, lower=True, trans="T").T.reshape(x.shape)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """`n` draws of the errors, offset included, (n, data)."""
+        return self.offset + self.colour(rng.normal(size=(n, self.n)))
+
+    def plus(self, offset: Array, axes: Array, sizes: Array, floor: float) -> "Noise":
+        """Add independent errors, whose covariance is given by axes in data whitened by these."""
+        return Noise(self.covariance, self.offset + offset, axes, sizes, floor)
+
+    def _base_whiten(self, x: Array) -> Array:
+        if self.covariance.ndim == 1:
+            return x / self._factor
+        return linalg.solve_triangular(self._factor, x.reshape(-1, self.n).T, lower=True).T.reshape(x.shape)
+
+    def _base_colour(self, x: Array) -> Array:
+        return x * self._factor if self.covariance.ndim == 1 else x @ self._factor.T
+
+    def _scale_axes(self, x: Array, power: float) -> Array:
+        """Multiply by a power of the symmetric matrix I + floor I + U diag(sizes - floor) U^T."""
+        if self.axes is None or self.sizes is None:
+            return x
+        outside = (1 + self.floor) ** power
+        return outside * x + ((x @ self.axes) * ((1 + self.sizes) ** power - outside)) @ self.axes.T
+
+
+def thin_svd(x: Array) -> tuple[Array, Array, Array]:
+    """Left singular vectors (n, p), falling singular values (p,) and right vectors (data, p) of x (n, data).
+
+    From the eigenvectors of the smaller Gram matrix: several times as fast as a singular value decomposition, and less
+    exact in the smallest values, which are dropped.
+    """
+    wide = x.shape[0] < x.shape[1]
+    square, vectors = linalg.eigh(x @ x.T if wide else x.T @ x, check_finite=False)
+    kept = square > max(square[-1], 0.0) * 1e-14
+    size, vectors = np.sqrt(square[kept])[::-1], vectors[:, kept][:, ::-1]
+    return (vectors, size, x.T @ vectors / size) if wide else (x @ vectors / size, size, vectors)
+
+
+def read_noise(noise: ArrayLike, shape: tuple[int, ...], used: NDArray[np.bool_]) -> Noise:
+    """Read the noise from what a caller gives: a standard deviation, one for each datum, or a covariance.
+
+    Parameters
+    ----------
+    noise
+        One standard deviation, an array of them in the shape of the data, or a covariance (data, data) of the data in
+        C order; in units of the data, or their square.
+    shape
+        Of the data.
+    used
+        (data,) which of the data were measured.
+
+    Raises
+    ------
+    InputError
+        Another shape, not finite, zero or negative, or a covariance that is not symmetric and positive definite.
+    """
+    try:
+        given = np.asarray(noise, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"The noise is a {type(noise).__name__}; give a standard deviation, one for each datum, or a covariance."
+        ) from error
+    n = used.size
+    if given.ndim == 0 or given.shape in (shape, (n,)):
+        sigma = np.broadcast_to(given if given.ndim == 0 else given.ravel(), n)[used]
+        if not np.isfinite(sigma).all() or (sigma <= 0).any():
+            bad = sigma[~(sigma > 0) | ~np.isfinite(sigma)]
+            raise InputError(
+                f"The noise has a standard deviation of {bad[0]:g} for {bad.size} of {sigma.size} data; each needs one "
+                "above zero. For data without noise, give what the forward model itself is uncertain by."
+            )
+        return Noise(sigma**2, np.zeros(sigma.size))
+    if given.shape != (n, n):
+        raise InputError(
+            f"The noise has shape {given.shape}, and the data have {shape}: give one standard deviation, one for each "
+            f"datum {shape}, or a covariance {(n, n)}."
+        )
+    covariance = given[np.ix_(used, used)]
+    return Noise(_checked(covariance), np.zeros(len(covariance)))
+
+
+def _checked(covariance: Array) -> Array:
+    if not np.isfinite(covariance).all():
+        raise InputError("The covariance of the noise holds values that are not finite.")
+    scale = np.abs(covariance).max()
+    if (worst := np.abs(covariance - covariance.T).max()) > 1e-8 * scale:
+        raise InputError(
+            f"The covariance of the noise is not symmetric: C and its transpose differ by up to {worst:g}."
+        )
+    smallest = np.linalg.eigvalsh(covariance)[0]
+    if smallest <= 1e-14 * scale:
+        raise InputError(
+            f"The covariance of the noise is not positive definite: its smallest eigenvalue is {smallest:g}. Add the "
+            "variance of independent noise to its diagonal."
+        )
+    return (covariance + covariance.T) / 2

@@ -1,0 +1,123 @@
+"""Whether a posterior can be trusted: misfit, convergence of chains, and agreement of prior and data."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from geoae.invert.chains.convergence import effective_draws, r_hat
+from geoae.invert.misfit.held_out import Z_SCORE
+from geoae.invert.posterior.draws import Draws
+
+R_HAT = 1.05
+MEMBERS = 8
+"""Members of an ensemble for each code: with 3, intervals of 90 % held 82 % of 64 codes; with 10, 93 % of 20."""
+UNUSUAL = 0.999
+"""Probability beyond which a code or a misfit is unusual."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Numbers to read before a posterior is used; `problems` says in words which of them are bad."""
+
+    chi2: float
+    """Squared whitened misfit of the mean prediction per datum: near 1, or below where errors are correlated."""
+    chi2_noise: float
+    """The same in units of the noise alone: above 1 where the decoder cannot fit the data."""
+    chi2_p: float
+    """Probability of a larger misfit, for data the prior can make."""
+    r_hat: float | None
+    """Largest of all codes; None without chains."""
+    effective_draws: float
+    """Smallest of all codes."""
+    conflict_p: float | None
+    """Share of held-out models whose data lie farther from the mean of all than these."""
+    distance: float
+    """RMS of the mean code; at most about 1 for data that the prior explains."""
+    distance_p: float
+    """Probability of a larger code under the prior."""
+    misfit_z: NDArray[np.float64]
+    """(data,) difference of each datum from its prediction by prior and other data, in standard deviations."""
+    problems: tuple[str, ...]
+
+    @property
+    def unfit(self) -> NDArray[np.intp]:
+        """Indices of data that no model of the prior fits."""
+        return np.flatnonzero(np.abs(self.misfit_z) > Z_SCORE)
+
+    def __str__(self) -> str:
+        rows = [
+            (
+                "misfit, chi2 per datum",
+                f"{self.chi2:.2f} (p = {self.chi2_p:.3f}); {self.chi2_noise:.2f} in noise alone",
+            ),
+            ("chains, largest R-hat", "none" if self.r_hat is None else f"{self.r_hat:.3f}"),
+            ("effective draws", f"{self.effective_draws:.0f}"),
+            ("prior against data", "unknown" if self.conflict_p is None else f"p = {self.conflict_p:.3f}"),
+            ("distance of the code", f"{self.distance:.2f} (p = {self.distance_p:.3f})"),
+            ("data that cannot be fit", f"{len(self.unfit)} of {len(self.misfit_z)}"),
+        ]
+        lines = [f"{name:<26}{value}" for name, value in rows]
+        return "\n".join(
+            [*lines, *(f"! {problem}" for problem in self.problems)]
+            if self.problems
+            else [*lines, "nothing to object to"]
+        )
+
+
+def diagnose(posterior: Draws) -> Diagnosis:
+    """Compute all of it from the draws; no forward run is made."""
+    p = posterior
+    residual = p.data - p.predicted.mean(0) - p.noise.offset
+    white, n = p.noise.whiten(residual), len(residual)
+    total = float(white @ white)
+    alone = p.representation.noise.whiten(residual) if p.representation is not None else white
+    chains = p.chains if p.chains is not None and p.chains.shape[1] >= 4 else None
+    largest_r_hat = None if chains is None else float(r_hat(chains).max())
+    draws = float(len(p.codes)) if chains is None else float(effective_draws(chains).min())
+    expected = p.reference.get("distances")
+    conflict = (
+        None if expected is None else float((np.sum(expected > p.reference["distance"]) + 1) / (len(expected) + 1))
+    )
+    code = float(p.code @ p.code)
+    found = Diagnosis(
+        total / n, float(alone @ alone) / n, float(stats.chi2.sf(total, n)), largest_r_hat, draws, conflict,
+        float(np.sqrt(code / len(p.code))), float(stats.chi2.sf(code, len(p.code))),
+        p.reference.get("surprises", residual / np.sqrt(p.noise.variance)), (),
+    )  # fmt: skip
+    return Diagnosis(**{**vars(found), "problems": tuple(_problems(found, p))})
+
+
+def _problems(d: Diagnosis, p: Draws) -> list[str]:
+    found = []
+    if p.representation is None:
+        found.append(
+            "the representation error was left out: intervals are too narrow wherever the decoder is not exact"
+        )
+    if d.chi2_p < 1 - UNUSUAL:
+        found.append(
+            "the misfit is larger than noise and representation error explain: check noise, forward model, prior"
+        )
+    if d.r_hat is not None and d.r_hat > R_HAT:
+        found.append(f"the chains have not converged (R-hat {d.r_hat:.2f} > {R_HAT}): more draws, or several modes")
+    if d.effective_draws < 100 and len(p.codes) > 1:
+        found.append(f"only {d.effective_draws:.0f} effective draws: ends of intervals are rough")
+    members, latent = p.info.get("n_members"), p.codes.shape[1]
+    if members is not None and members < MEMBERS * latent:
+        found.append(
+            f"{members} members are few for {latent} codes: intervals are too narrow; more n_members, or laplace"
+        )
+    if d.conflict_p is not None and d.conflict_p < 0.01:
+        found.append("data unlike those of any held-out model: the truth may lie outside the prior")
+    if d.distance_p < 1 - UNUSUAL:
+        found.append("the code lies outside of where the prior was trained: its model is an extrapolation")
+    if len(d.unfit) > 0:
+        found.append(
+            f"the prior cannot fit data {', '.join(map(str, d.unfit[:8]))}{' ...' if len(d.unfit) > 8 else ''}"
+        )
+    if p.info.get("n_failed"):
+        found.append(f"{p.info['n_failed']} forward runs failed and were left out")
+    if p.info.get("converged") is False:
+        found.append("the search for the most likely code had not converged: more n_steps or time")
+    return found

@@ -1,0 +1,123 @@
+"""A small net that predicts codes from data: a starting point of searches, trained on many runs of the prior's models.
+
+A search that starts near a wrong mode ends there, and where decoder or physics are nonlinear, a linear estimate of
+codes is often near a wrong one. Where runs are cheap, the net is trained once on thousands of pairs of codes and data,
+and serves for all data.
+
+References
+----------
+Meier, Curtis and Trampert (2007), Global crustal thickness from neural network inversion of surface wave data,
+doi:10.1111/j.1365-246X.2007.03373.x; Smith and Topin (2019), Super-convergence, arXiv:1708.07120 (the learning rate).
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae.invert.misfit.noise import Noise, thin_svd
+from geoae.invert.misfit.runs import Runs
+from geoae.invert.problem import Problem
+from geoae.model import one_thread
+
+if TYPE_CHECKING:
+    import torch
+
+Array = NDArray[np.float64]
+N_RUNS, N_FIRST, N_AT_ONCE = 20_000, 1000, 500
+"""Runs to train on; those from which it is decided whether a net is of use; and those made in one batch."""
+N_AXES, N_SAMPLES = 200, 4000
+"""Principal axes of whitened data that are the net's input, at most, and runs from which they are computed."""
+WIDTH, BATCH, EPOCHS, RATE, DECAY = 256, 256, 40, 3e-3, 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class CodePredictor:
+    """A net that predicts codes, and the axes its input is projected on."""
+
+    net: Any
+    mean: Array
+    """(data,) of whitened data."""
+    axes: Array
+    """(data, axes), scaled so that noisy data have variance one along each."""
+
+    def code(self, measured: Array) -> Array:
+        """Predict the code (d,) of whitened data (data,)."""
+        import torch
+
+        x = torch.from_numpy(((measured - self.mean) @ self.axes).astype(np.float32))
+        with torch.no_grad():
+            found: Array = self.net(x[None])[0].double().numpy()
+        return found
+
+
+def run_prior(problem: Problem, seed: int) -> Runs | None:
+    """Run the forward model for draws of the prior; None where data are a linear function of codes, up to the noise."""
+    rng = np.random.default_rng([seed, 4])
+    codes, data = _run_codes(problem, N_FIRST, rng)
+    if len(codes) < N_FIRST // 2 or _is_linear(Runs(codes, data), problem.noise):
+        return None
+    found = [(codes, data), *(_run_codes(problem, N_AT_ONCE, rng) for _ in range((N_RUNS - N_FIRST) // N_AT_ONCE))]
+    return Runs(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def _run_codes(problem: Problem, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    codes = rng.normal(size=(n, problem.space.d))
+    data = problem.predict(codes, some_must_work=False)
+    there = np.isfinite(data).all(1)
+    return codes[there], data[there]
+
+
+def _is_linear(runs: Runs, noise: Noise) -> bool:
+    """Whether a linear fit of data to codes has residuals below the noise."""
+    known = np.c_[np.ones(len(runs.codes)), runs.codes]
+    white = runs.white(noise)
+    residual = white - known @ np.linalg.lstsq(known, white, rcond=None)[0]
+    return bool((residual**2).mean() < 1)
+
+
+@lru_cache(maxsize=4)
+def train(runs: Runs, noise: Noise) -> CodePredictor:
+    """Train a net to predict the mean code of noisy data; noise is drawn anew in each epoch.
+
+    On one thread, so that searches start at the same code on every machine.
+    """
+    import torch
+
+    white = runs.white(noise)
+    mean = white.mean(0)
+    _, _, axes = thin_svd(white[:N_SAMPLES] - mean)
+    axes = axes[:, :N_AXES]
+    scores = (white - mean) @ axes
+    scale = np.sqrt(scores.var(0) + 1)
+    x, y = (torch.from_numpy(a.astype(np.float32)) for a in (scores / scale, runs.codes))
+    sigma = torch.from_numpy((1 / scale).astype(np.float32))
+    n_steps = max(EPOCHS * len(x) // BATCH, 1)
+    with one_thread():
+        random = torch.Generator().manual_seed(0)
+        net = _net(x.shape[1], y.shape[1], random)
+        optimizer = torch.optim.AdamW(net.parameters(), RATE, weight_decay=DECAY, fused=True)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, n_steps)
+        for _ in range(n_steps):
+            rows = torch.randint(len(x), (BATCH,), generator=random)
+            noisy = x[rows] + sigma * torch.randn(BATCH, x.shape[1], generator=random)
+            optimizer.zero_grad()
+            torch.nn.functional.mse_loss(net(noisy), y[rows]).backward()
+            optimizer.step()
+            schedule.step()
+    return CodePredictor(net.eval().requires_grad_(False), mean, axes / scale)
+
+
+def _net(n_in: int, n_out: int, random: "torch.Generator") -> Any:
+    """Make a net of two hidden layers."""
+    from torch import nn
+
+    sizes = (n_in, WIDTH, WIDTH, n_out)
+    layers = [nn.Linear(i, o) for i, o in pairwise(sizes)]
+    for layer in layers:
+        nn.init.kaiming_uniform_(layer.weight, a=5**0.5, generator=random)
+        nn.init.zeros_(layer.bias)
+    return nn.Sequential(layers[0], nn.GELU(), layers[1], nn.GELU(), layers[2])

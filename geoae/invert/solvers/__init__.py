@@ -1,0 +1,1 @@
+"""Solvers that are neither a search nor a Markov chain."""

@@ -1,0 +1,102 @@
+"""Ensemble smoother with multiple data assimilation: a posterior from runs alone, without derivatives.
+
+The update is dageo's (Werthmueller et al., Apache-2.0). Added here: whitened data, so that the noise may have any
+covariance; members whose runs fail; a checkpoint after each step.
+
+References
+----------
+Emerick and Reynolds (2013), doi:10.1016/j.cageo.2012.03.011.
+"""
+
+import contextlib
+import io
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2
+
+from geoae.errors import InputError
+from geoae.invert.checkpoints import Checkpoint
+from geoae.invert.options import FEWEST_MEMBERS
+from geoae.invert.problem import Clock, Problem
+
+Array = NDArray[np.float64]
+BEYOND = 1e-9
+"""Share of draws of the prior that lie farther from its middle than members may."""
+
+
+def update_ensemble(
+    problem: Problem, start: Array, n_steps: int, seed: int, clock: Clock, checkpoint: Checkpoint
+) -> tuple[Array, Array, dict[str, Any]]:
+    """Update an ensemble to codes (n, d) of the posterior; also their data (n, data) and what is to be reported.
+
+    Parameters
+    ----------
+    problem
+        The inversion.
+    start
+        (members, d) draws of the prior.
+    n_steps
+        Assimilations of the data, each with the variance of the noise multiplied by this number.
+    seed
+        Of the perturbations of the data; step and seed alone decide them, so that a resumed run is the same run.
+    clock, checkpoint
+        The time limit; where the state is kept after each step.
+
+    Raises
+    ------
+    InputError
+        Fewer than 10 members are left, or the time is over before the last step.
+    """
+    fresh = {"z": start, "step": np.array(0), "n_lost": np.array(0)}
+    state: dict[str, Any] = dict(checkpoint.read() or fresh)
+    z: Array = state["z"]
+    lost = int(state["n_lost"])
+    for step in range(int(state["step"]), n_steps):
+        if clock.over:
+            raise InputError(
+                f"The time limit of {clock.limit_s:g} s was over after {step} of {n_steps} steps of ES-MDA."
+                f"{checkpoint.hint}"
+            )
+        predicted = problem.predict(z)
+        z, predicted, lost = _drop_failed(z, predicted, lost)
+        z = _clip_to_prior(_update(problem, z, predicted, n_steps, np.random.default_rng([seed, step])))
+        checkpoint.write({"z": z, "step": np.array(step + 1), "n_lost": np.array(lost)})
+    z, predicted, lost = _drop_failed(z, problem.predict(z), lost)
+    return z, predicted, {"n_members": len(start), "n_lost": lost, "n_steps": n_steps}
+
+
+def _drop_failed(z: Array, predicted: Array, n_failed: int) -> tuple[Array, Array, int]:
+    there = np.isfinite(predicted).all(1)
+    if there.sum() < FEWEST_MEMBERS:
+        raise InputError(
+            f"Only {there.sum()} of {len(z) + n_failed} members are left after the forward model failed for the rest; "
+            f"at least {FEWEST_MEMBERS} are needed. See `inverse.forward.problems` for what it said."
+        )
+    return z[there], predicted[there], n_failed + int((~there).sum())
+
+
+def _clip_to_prior(z: Array) -> Array:
+    """Shorten codes (n, d) that lie farther from the middle of the prior than its draws do.
+
+    A step assumes that the forward model is linear; where it is not, some members are moved so far that their models
+    hardly depend on the code, and would never return.
+    """
+    length = np.sqrt((z**2).sum(1, keepdims=True))
+    return z * np.minimum(1, chi2.isf(BEYOND, z.shape[1]) ** 0.5 / np.maximum(length, 1e-300))
+
+
+def _update(problem: Problem, z: Array, predicted: Array, n_steps: int, rng: np.random.Generator) -> Array:
+    from dageo import esmda
+
+    white = -problem.misfit(predicted)  # the measured data are the origin, and their noise is N(0, I)
+    # members move only along differences between their data, which span fewer axes than there are members
+    axes = np.linalg.svd(white - white.mean(0), full_matrices=False)[2][: len(z) - 1]
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.filterwarnings("ignore", message="The sum of 1/alphas")  # one of n_steps is done here
+        return esmda(
+            z.copy(), None, np.zeros(len(axes)), 1.0, [float(n_steps)],
+            data_prior=white @ axes.T, return_post_data=False, random=rng,
+        )  # fmt: skip

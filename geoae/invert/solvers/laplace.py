@@ -1,0 +1,30 @@
+"""The Gaussian around the most likely code, or the mixture of those around several modes."""
+
+from typing import Any
+
+import numpy as np
+
+from geoae.invert.problem import Problem
+from geoae.invert.search.modes import Array, Modes
+
+N_DRAWS = 400
+"""Draws, where the caller leaves that open."""
+
+
+def draw_mixture(problem: Problem, modes: Modes, n_draws: int, seed: int) -> tuple[Array, Array]:
+    """Draw codes (n, d) from the mixture of the modes' Gaussians, with their data (n, data).
+
+    The data are computed by the forward model where it is a matrix, and from the modes' Jacobians elsewhere.
+    """
+    which, shift, white = modes.draw(n_draws, np.random.default_rng([seed, 1]))
+    codes = np.stack([m.z for m in modes.modes])[which] + shift
+    if problem.forward.matrix is not None:
+        return codes, problem.predict(codes)
+    return codes, np.stack([m.predicted for m in modes.modes])[which] + problem.noise.colour(white)
+
+
+def describe_search(modes: Modes, n_searches: int) -> dict[str, Any]:
+    """What a posterior reports of the search for its modes."""
+    mode = modes.modes[0]
+    return {"cost": mode.cost, "converged": mode.converged, "n_steps": mode.n_steps, "n_modes": len(modes.modes),
+            "n_searches": n_searches}  # fmt: skip

@@ -1,0 +1,112 @@
+"""A net that predicts codes from data, trained on many cheap runs."""
+
+import numpy as np
+import pytest
+import torch
+
+from geoae.invert import Forward, Inverse
+from geoae.invert.search import amortised, starts
+from tests.invert.linear_space import LinearSpace
+
+D = 12
+SPACE = LinearSpace(np.zeros(D), np.eye(D))
+
+
+def bent(m):
+    """Nonlinear data (n, 2 D): they determine the size of each code well and its sign badly."""
+    m = np.asarray(m)
+    return np.concatenate([m**2, 0.1 * m], -1)
+
+
+def inverse(function=bent, data=None, **options):
+    measured = bent(np.zeros(D)) if data is None else data
+    return Inverse(SPACE, function, measured, 0.1, representation=False, **{"batched": True, "cheap": True, **options})
+
+
+@pytest.fixture
+def fewer(monkeypatch):
+    """Runs, so that a net is trained in a second."""
+    monkeypatch.setattr(amortised, "N_RUNS", 4000)
+
+
+def test_a_net_begins_nearer_to_the_answer_than_a_straight_line(fewer):
+    rng, one = np.random.default_rng(3), inverse()
+    problem = one.problem
+    runs = amortised.run_prior(problem, 0)
+    net, line = amortised.train(runs, problem.noise), starts.fit_ridge(runs, problem.noise)
+    truths = rng.normal(size=(100, D))
+    white = problem.noise.whiten(bent(truths) + 0.1 * rng.normal(size=(100, 2 * D)))
+    off = {name: np.mean([(estimate.code(w) - z) ** 2 for w, z in zip(white, truths, strict=True)])
+           for name, estimate in (("net", net), ("line", line))}  # fmt: skip
+    assert off["net"] < 0.8 * off["line"]
+
+
+def test_searches_begin_there(fewer):
+    """The code that the net expects is tried first, and the runs are made once for all data."""
+    rng, base = np.random.default_rng(4), inverse()
+    for i in range(2):
+        z = rng.normal(size=D)
+        one = base.with_data(bent(z), None, None)
+        found = one.solve("map")
+        expected = one._predicted_code()
+        assert np.abs(expected - z).mean() < 0.5
+        first = starts.starting_points(one.problem, None, 0, predicted_code=expected)[0]
+        np.testing.assert_array_equal(first, expected)
+        assert (found.info["n_runs"] > amortised.N_RUNS) == (i == 0)
+    assert np.abs(np.abs(found.code) - np.abs(z)).max() < 0.2
+
+
+def test_what_is_prepared_is_not_made_again(fewer):
+    base = inverse().prepare()
+    assert base.forward.n_runs > amortised.N_RUNS
+    assert base.with_data(bent(np.ones(D)), None, None).solve("map").info["n_runs"] < amortised.N_FIRST
+
+
+def test_nothing_is_learnt_where_a_straight_line_will_do(fewer):
+    g = np.random.default_rng(0).normal(size=(20, D))
+    problem = Inverse(SPACE, g, np.zeros(20), 0.1, representation=False)
+    assert problem.solve("map").info["n_runs"] < 2 * amortised.N_FIRST
+    assert problem._predicted_code() is None
+
+
+@pytest.mark.parametrize(("options", "learns"), [({}, True), ({"cheap": False}, False), ({"cheap": None}, False)])
+def test_only_cheap_runs_are_made_by_the_thousand(fewer, options, learns):
+    assert (inverse(**options).solve("map").info["n_runs"] > 1000) is learns
+
+
+def test_what_is_cheap():
+    class Said:
+        cheap = True
+
+        def __call__(self, m):
+            return m
+
+    assert Forward(np.eye(D)).cheap
+    assert Forward(Said()).cheap
+    assert not Forward(Said(), cheap=False).cheap
+    assert not Forward(bent).cheap
+
+
+def test_lost_runs_are_left_out(fewer):
+    def often(m):
+        return np.where(m[..., :1] >= 0, bent(m), np.nan)
+
+    runs = amortised.run_prior(inverse(often, cheap=True).problem, 0)
+    assert np.isfinite(runs.data).all()
+    assert 0.4 < len(runs.codes) / amortised.N_RUNS < 0.6
+    assert (runs.codes[:, 0] > 0).all()
+
+
+def test_the_net_is_the_same_on_any_number_of_threads(fewer):
+    problem = inverse().problem
+    runs, before = amortised.run_prior(problem, 0), torch.get_num_threads()
+    found = []
+    try:
+        for n in (1, 2):
+            torch.set_num_threads(n)
+            amortised.train.cache_clear()
+            found.append(amortised.train(runs, problem.noise).code(np.ones(2 * D)))
+            assert torch.get_num_threads() == n
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(*found)

@@ -1,0 +1,26 @@
+"""What a diagnosis notices."""
+
+from geoae.invert import Inverse
+from tests.invert.linear_space import LinearSpace
+from tests.invert.problems import D, matrix, rough_models
+
+
+def test_a_small_ensemble_is_noticed(known):
+    """Few members for each code make intervals too narrow."""
+    for n_members, told in ((8 * D, False), (8 * D - 1, True)):
+        problems = known[0].solve("esmda", n_members=max(n_members, 10)).diagnose().problems
+        assert any("members are few" in problem for problem in problems) is told
+
+
+def test_a_truth_outside_of_the_prior_is_noticed():
+    """Data that no model of the prior explains are named."""
+    space = LinearSpace.of(rough_models(200, 0), D, rough_models(200, 1))
+    g = matrix(5)
+    data = g @ rough_models(1, 2)[0]
+    fine = Inverse(space, g, data, 0.1).solve("laplace").diagnose()
+    data[4] += 30
+    bad = Inverse(space, g, data, 0.1).solve("laplace").diagnose()
+    assert not fine.problems
+    assert bad.conflict_p < 0.01
+    assert list(bad.unfit) == [4]
+    assert any("cannot fit data 4" in problem for problem in bad.problems)

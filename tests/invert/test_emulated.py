@@ -1,0 +1,101 @@
+"""Chains on an emulator: what it learns, and that draws are those of the posterior whatever it is worth."""
+
+import numpy as np
+import pytest
+
+from geoae.errors import InputError
+from geoae.invert import Inverse
+from geoae.invert.chains import emulated, learning
+from geoae.invert.chains.convergence import r_hat
+from geoae.invert.chains.emulator import Emulator
+from tests.invert import bent
+from tests.invert.linear_space import LinearSpace
+
+
+@pytest.mark.parametrize("options", [{}, {"adjoint": bent.adjoint}])
+def test_chains_follow_a_bent_valley(options):
+    """With gradients of the forward model and without, which then is asked for none."""
+    mean, spread, misfit = bent.exact()
+    posterior = bent.inverse(**options).solve("mcmc")
+    assert posterior.info["sampler"] == "emulated"
+    assert (posterior.info["n_gradients"] > 0) is bool(options)
+    assert r_hat(posterior.chains).max() < 1.05
+    np.testing.assert_allclose(posterior.codes.mean(0), mean, atol=0.15 * spread.max())
+    np.testing.assert_allclose(posterior.codes.std(0), spread, rtol=0.12)
+    assert bent.squared_misfit(posterior) == pytest.approx(misfit, rel=0.2)
+    np.testing.assert_allclose(posterior.predicted, bent.valley(posterior.codes), atol=1e-9)
+
+
+def test_draws_are_right_on_an_emulator_that_is_wrong(monkeypatch):
+    """One that knows a straight line alone: fewer trajectories are taken, and where they end is what it was."""
+
+    class Straight(Emulator):
+        def energy(self, x):
+            misfit, z = self.linear[0] + x @ self.linear[1:] - self.measured, self.to_codes(x)
+            return (0.5 * (misfit**2).sum(1) + 0.5 * (z**2).sum(1) + self.outside_cost,
+                    misfit @ self.linear[1:].T + z @ self.root)  # fmt: skip
+
+    monkeypatch.setattr(learning, "Emulator", Straight)
+    mean, spread, _ = bent.exact()
+    posterior = bent.inverse().solve("mcmc", n_draws=4000, n_learn=400)
+    assert posterior.info["accepted"] < 0.6
+    np.testing.assert_allclose(posterior.codes.mean(0), mean, atol=0.2 * spread.max())
+    np.testing.assert_allclose(posterior.codes.std(0), spread, rtol=0.2)
+
+
+def test_true_trajectories_alone_leave_the_posterior_as_it_is(monkeypatch):
+    """Every move is one, and none of the emulator is taken."""
+    monkeypatch.setattr(emulated, "FORWARD_EVERY", 1)
+    monkeypatch.setattr(emulated, "acceptance", np.zeros_like)
+    mean, spread, _ = bent.exact()
+    posterior = bent.inverse(adjoint=bent.adjoint).solve("mcmc", n_draws=150, n_chains=60, n_warmup=3, n_learn=600)
+    assert posterior.info["accepted"] == 0
+    np.testing.assert_allclose(posterior.codes.mean(0), mean, atol=0.2 * spread.max())
+    np.testing.assert_allclose(posterior.codes.std(0), spread, rtol=0.2)
+    np.testing.assert_allclose(posterior.predicted, bent.valley(posterior.codes), atol=1e-9)
+
+
+def test_only_the_last_runs_are_learnt_from_where_there_are_many(monkeypatch):
+    """However many chains warm up."""
+    monkeypatch.setattr(learning, "MAX_RUNS", 300)
+    sizes, fit = [], Emulator.fit
+    monkeypatch.setattr(Emulator, "fit", lambda codes, *others: sizes.append(len(codes)) or fit(codes, *others))
+    bent.inverse().solve("mcmc", n_learn=600, n_chains=40, n_warmup=30, n_draws=4)
+    assert max(sizes) == 300
+
+
+def test_chains_of_data_that_know_nothing_are_those_of_the_prior():
+    posterior = bent.inverse(lambda m: 0 * m).solve("mcmc", n_draws=200)
+    np.testing.assert_allclose(posterior.codes.std(0), 1, atol=0.15)
+
+
+def test_no_more_is_learnt_than_is_of_use():
+    """What is a straight line is known after the first runs."""
+    line = LinearSpace(np.zeros(2), np.eye(2))
+    posterior = Inverse(line, np.eye(2), np.zeros(2), 0.5, representation=False).solve("mcmc", n_draws=4, n_warmup=0)
+    assert posterior.info["n_learnt"] < 1000
+    assert posterior.info["accepted"] > 0.95
+
+
+def test_runs_are_learnt_from_until_there_are_as_many_as_wanted_and_in_the_warm_up():
+    """A move of all walkers at most more."""
+    few = bent.inverse().solve("mcmc", n_learn=400, n_warmup=0, n_draws=4).info
+    more = bent.inverse().solve("mcmc", n_learn=400, n_warmup=30, n_draws=4).info
+    assert few["n_learnt"] <= 400 + learning.N_WALKERS
+    assert few["n_learnt"] < more["n_learnt"] <= few["n_learnt"] + 30 * few["n_chains"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"n_learn": -1}, "n_learn is -1; give a whole number of at least 0"),
+        ({"n_learn": 2.5}, "n_learn is 2.5"),
+        ({"n_warmup": "long"}, "n_warmup is 'long'"),
+        ({"sampler": ["hmc"]}, r"sampler is \['hmc'\]; choose"),
+        ({"sampler": "nuts"}, 'sampler is \'nuts\'; choose "emulated", "hmc", "emcee"'),
+        ({"time_limit_s": 1e-9}, "after 321 of at most 2400 runs that an emulator learns from.*Give more time"),
+    ],
+)
+def test_what_cannot_be_done_is_said(options, says):
+    with pytest.raises(InputError, match=says):
+        bent.inverse().solve("mcmc", n_starts=3, **options)

@@ -1,0 +1,30 @@
+"""The ensemble smoother."""
+
+import numpy as np
+from scipy.stats import chi2
+
+from geoae.invert import Inverse
+from geoae.invert.solvers.esmda import BEYOND, _clip_to_prior
+from tests.invert.linear_space import LinearSpace
+
+
+def test_members_stay_where_the_prior_has_somebody():
+    """What a step throws far out is set back in its direction; what lies inside is left alone, digit for digit."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(500, 8))
+    np.testing.assert_array_equal(_clip_to_prior(z), z)
+    far = 1e4 * z
+    back = _clip_to_prior(far)
+    np.testing.assert_allclose((back**2).sum(1), chi2.isf(BEYOND, 8))
+    np.testing.assert_allclose(back / np.linalg.norm(back, axis=1)[:, None], z / np.linalg.norm(z, axis=1)[:, None])
+    assert not _clip_to_prior(np.zeros((3, 8))).any()
+
+
+def test_data_that_nothing_explains_carry_no_member_away():
+    """An exponential is never negative; members go as far as the prior has somebody (else 17)."""
+    space = LinearSpace(np.zeros(2), np.eye(2))
+    found = Inverse(space, lambda m: np.exp([-m[0], m[1]]), np.array([0.3, -2.0]), 0.01, representation=False).solve(
+        "esmda"
+    )
+    farthest = np.linalg.norm(found.codes, axis=1).max()
+    assert 4 < farthest < 1.001 * chi2.isf(BEYOND, 2) ** 0.5

@@ -1,0 +1,27 @@
+"""Posteriors in zarr stores."""
+
+import numpy as np
+import pytest
+
+from geoae.errors import OutputExistsError, StoreError
+from geoae.invert import Inverse, load
+from tests.invert.linear_space import LinearSpace
+from tests.invert.problems import D, matrix, rough_models
+
+
+def test_a_stored_posterior_is_the_same(tmp_path):
+    """Draws are decoded from the store; codes of another model are refused."""
+    space = LinearSpace.of(rough_models(200, 0), D, rough_models(60, 1))
+    posterior = Inverse(space, matrix(5), matrix(5) @ rough_models(1, 2)[0], 0.1).solve("laplace", n_draws=50)
+    path = posterior.save(tmp_path / "posterior.zarr")
+    again = load(path, space)
+    np.testing.assert_allclose(again.sample(4, seed=3), posterior.sample(4, seed=3))
+    assert str(again.diagnose()) == str(posterior.diagnose())
+    with pytest.raises(OutputExistsError, match="there already"):
+        posterior.save(path)
+    space.digest = "1" * 12
+    with pytest.raises(StoreError, match="has codes of model"):
+        load(path, space)
+    (path / "zarr.json").write_text("{}")
+    with pytest.raises(StoreError, match=r"cannot be read|no posterior"):
+        load(path, space)
