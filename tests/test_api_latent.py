@@ -200,9 +200,9 @@ def test_a_recipe_makes_a_model_folder(tmp_path):
     said = train(tmp_path / "tiny.yml", tmp_path, tmp_path / "out", device="cpu", threads=1, workers=0)
     assert "model tiny" in said
     made = models.load(tmp_path / "out")
-    assert made.prior.shape == (24,)
-    assert made.prior.training["n_groups"] == 25
-    assert made.prior.training["cpu_minutes"] >= 0
+    assert made.contract.shape == (24,)
+    assert made.contract.training["n_groups"] == 25
+    assert made.contract.training["cpu_minutes"] >= 0
     card = (tmp_path / "out" / "card.md").read_text()
     assert "blocks of 10 along lat and lon" in card
     assert "p.npz" in card

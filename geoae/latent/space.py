@@ -14,9 +14,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from geoae.contracts import PriorContract
 from geoae.errors import InputError
 from geoae.latent import places
-from geoae.model import Model, load
+from geoae.model import Model, contract_of, load
 from geoae.transforms import Transform
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class LatentSpace:
         import torch
 
         self.model = load(model)
-        contract = self.model.prior
+        contract = contract_of(self.model, PriorContract)
         self.d, self.shape, self.units, self.name = contract.latent, contract.shape, contract.units, contract.name
         self.digest, self.device, self.precision = self.model.digest, device, precision
         if precision not in ("float32", "float64"):

@@ -14,12 +14,12 @@ PACKAGE = Path(__file__).parents[2] / "geoae"
 LEVELS = [
     {"nets", "losses", "windows", "scaling", "resample", "corrupt", "synthetic", "metrics", "baselines", "recipe",
      "errors", "timeaxis", "libmseed", "axes", "cf", "adapter", "blocks", "provenance", "runs", "_version",
-     "contracts", "context", "overview", "recipe_fields", "recipe_codes", "field_noise", "field_synthesis",
+     "contracts", "kinds", "context", "overview", "recipe_fields", "recipe_codes", "field_noise", "field_synthesis",
      "transforms", "losses_vae", "recipe_priors", "prior_data", "settings", "weights_file"},
     {"model", "readers", "writers", "catalog", "ledger", "checkpoint", "devices"},
     {"cluster", "coding", "evaluation", "field_data", "field_mixing", "field_windows", "infer", "infer_codes",
      "infer_fields", "jobqueue", "mixing", "plot", "schedulers", "training", "training_codes", "training_fields",
-     "training_records", "training_vae", "validation", "latent", "invert", "plot_latent"},
+     "training_records", "training_vae", "validation", "codes", "priors", "latent", "invert", "plot_latent"},
     {"jobs", "api", "api_codes", "api_latent"},
     {"cli", "cli_codes", "console", "tables", "__main__"},
 ]  # fmt: skip
@@ -28,7 +28,7 @@ LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 AT_IMPORT = {"torch": {"nets", "losses", "losses_vae", "training", "training_records", "training_fields",
                        "training_codes", "training_vae", "checkpoint"}}  # fmt: skip
 WHEN_USED = {
-    "torch": {*AT_IMPORT["torch"], "model", "devices", "latent", "invert", "transforms", "weights_file"},
+    "torch": {*AT_IMPORT["torch"], "model", "devices", "latent", "priors", "invert", "transforms", "weights_file"},
     "obspy": {"readers", "writers", "api", "jobs"},
     "h5py": {"readers"},
     "dask": {"readers", "writers", "infer", "infer_fields", "infer_codes", "jobqueue", "schedulers"},

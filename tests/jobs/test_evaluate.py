@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from geoae.cli import app
 from geoae.errors import InputError, OutputExistsError, UnknownNameError
+from geoae.infer import identity
 from geoae.jobs.evaluate import FILES, denoiser, evaluate
-from geoae.model import identity
 from tests.conftest import tiny_model
 
 
