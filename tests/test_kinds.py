@@ -190,9 +190,7 @@ def test_a_new_kind_has_recipes_and_cards(volume, tmp_path):
 def test_a_recipe_of_no_kind_is_refused(kind, tmp_path):
     """The kinds that there are are named."""
     (tmp_path / "r.yml").write_text(yaml.safe_dump({"kind": kind}))
-    with pytest.raises(
-        RecipeError, match=r"r\.yml is no recipe: kind is .*; choose one of record, field, codes"
-    ):
+    with pytest.raises(RecipeError, match=r"r\.yml is no recipe: kind is .*; choose one of record, field, codes"):
         load_recipe(tmp_path / "r.yml")
 
 
