@@ -1,4 +1,4 @@
-"""What a prior is worth: measured on held-out models, beside principal components of equal size."""
+"""Scores of a prior on held-out models, beside as many principal components."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
