@@ -223,7 +223,7 @@ def test_codes_go_to_a_store_and_back(linear, tmp_path):
         (lambda s: LatentSpace(s.model, "half"), "float64"),
         (lambda s: LatentSpace("seismic"), "not a prior"),
         (
-            lambda s: infer.denoise(xr.DataArray(np.zeros((3, 64)), dims=("channel", "time")), model=s.model),
+            lambda s: infer.check_rate(100.0, s.model, "x"),
             "not a denoiser of records",
         ),
         (lambda s: LatentSpace(vae_model()).held_out, "hold_out"),
