@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 from geoae import devices, prior_data
 from geoae.errors import InputError
 from geoae.latent.pca import pca_model
-from geoae.model import Model
+from geoae.model import as_role
 from geoae.prior_data import PriorModels
+from geoae.priors.options import FitOptions
+from geoae.priors.prior import Prior
 from geoae.recipe_priors import PriorRecipe
 from geoae.transforms import Transform
 
 Array = NDArray[np.floating[Any]]
 N_HELD_OUT = 200
-MOST_DENSE = 20000
-"""Cells up to which layers see all of them at once: nearer for the same time of training than convolutions."""
+Report = Callable[[dict[str, Any]], None]
 
 
 def fit(
@@ -53,8 +54,8 @@ def fit(
     out: str | Path | None = None,
     device: str = "cpu",
     threads: int | None = None,
-    report: Callable[[dict[str, Any]], None] = lambda row: None,
-) -> Model:
+    report: Report = lambda row: None,
+) -> Prior:
     """Compress models into a few codes that are N(0, I): minutes on two cores, and the same seed gives the same prior.
 
     Parameters
@@ -103,8 +104,8 @@ def fit(
 
     Returns
     -------
-    Model
-        For `geoae.LatentSpace`; ``model.report()`` says what it is worth.
+    Prior
+        For `geoae.LatentSpace`; its method ``report`` measures what it is worth.
 
     Raises
     ------
@@ -112,60 +113,63 @@ def fit(
         Fewer models than codes, all of one value, values outside the transform's domain, more than two dimensions,
         nothing to hold out, or a folder with the checkpoint of other models or settings.
     """
-    values, units = _values(models, units)
-    for key, value in (("latent", latent), ("batch", batch), ("patience", patience), ("steps", steps or 1)):
-        if value < 1:
-            raise InputError(f"{key} is {value}; it must be at least 1.")
-    if not 0 < hold_out < 1:
-        raise InputError(f"hold_out is {hold_out:g}; it is a share between 0 and 1, such as 0.1.")
-    if shape is not None:
-        data = prior_data.from_image(values, tuple(shape), exclude, hold_out, N_HELD_OUT, seed, mirror)
+    options = FitOptions(
+        latent=latent, transform=transform, likelihood=likelihood, net=net,
+        shape=None if shape is None else tuple(shape), exclude=tuple(tuple(corner) for corner in exclude),
+        mirror=tuple(mirror), hold_out=hold_out, block=block, data_weight=data_weight, beta=beta, free_bits=free_bits,
+        noise=noise, steps=steps, batch=batch, patience=patience, config=config, units=units, name=name, seed=seed,
+        device=device, threads=threads,
+    )  # fmt: skip
+    return make_prior(models, options, groups, sensitivity, out, report)
+
+
+def make_prior(
+    models: Any,
+    options: FitOptions,
+    groups: Any = None,
+    sensitivity: Array | None = None,
+    out: str | Path | None = None,
+    report: Report = lambda row: None,
+) -> Prior:
+    """As `fit`, with options that are already checked."""
+    o = options
+    values, units = _values(models, o.units)
+    if o.shape is not None:
+        data = prior_data.from_image(values, o.shape, o.exclude, o.hold_out, N_HELD_OUT, o.seed, o.mirror)
     else:
-        data = _divided(values, latent, groups, block, hold_out, seed, mirror)
-    if latent > np.prod(data.shape):
-        raise InputError(f"latent is {latent}; a model has {int(np.prod(data.shape))} cells. Give a smaller latent.")
-    if net == "pca":
-        made = pca_model(data.some, latent, transform=transform, held_out=data.held_out, units=units)
-    elif net == "vae":
-        if likelihood == "auto":
-            likelihood = "bernoulli" if _two_values(data.some) else "gaussian"
-        sizes = _sizes(data.shape, latent, likelihood, noise) | (config or {})
-        optimize = {"steps": steps or (1500 if len(data.shape) == 2 else 4000), "batch": batch,
-                    # on wide layers a step of Muon takes longer than all the rest
-                    "optimizer": "muon" if len(data.shape) == 1 else "adamw",
-                    "learning_rate": 2e-3, "final_learning_rate": 2e-5, "warmup_steps": 50, "ema_decay": 0.98,
-                    "validate_every": 100, "patience": patience, "seed": seed, "beta": beta, "free_bits": free_bits,
-                    "anneal_steps": 200, "data_weight": data_weight if sensitivity is not None else 0.0,
-                    "precision": "auto" if likelihood == "bernoulli" else "float32"}  # fmt: skip
+        data = _divided(values, groups, o)
+    if o.latent > np.prod(data.shape):
+        raise InputError(f"latent is {o.latent}; a model has {int(np.prod(data.shape))} cells. Give a smaller latent.")
+    if o.net == "pca":
+        made = pca_model(data.some, o.latent, transform=o.transform, held_out=data.held_out, units=units)
+    else:
         # part of the recipe, so that a checkpoint of other models is not taken up
-        source = f"memory:{_fingerprint(values, data.held_out, sensitivity, data.says, transform)}"
-        recipe = PriorRecipe.model_validate({
-            "kind": "prior", "name": name, "summary": f"{len(data.shape)}-D models as {latent} codes.", "units": units,
-            "transform": transform if not isinstance(transform, Transform) else "affine",
-            "data": {"image": source, "shape": data.shape} if shape is not None else {"models": source},
-            "net": {"name": "vae", "config": sizes}, "optimize": optimize})  # fmt: skip
-        made = _train(recipe, data, transform, sensitivity, out, devices.resolve(device), threads, report)
-    else:
-        raise InputError(f'net is {net!r}; choose "vae" or "pca".')
+        source = f"memory:{_fingerprint(values, data.held_out, sensitivity, data.says, o.transform)}"
+        made = _train(o.recipe(data, source, units, sensitivity is not None), data, o, sensitivity, out, report)
     if out is not None:
         made.save(Path(out), f"# {made.name}\n\n{made.contract.summary}\n")
     return made
 
 
 def _train(
-    recipe: PriorRecipe, data: PriorModels, transform: Any, sensitivity: Array | None, out: str | Path | None,
-    device: str, threads: int | None, report: Callable[[dict[str, Any]], None],
-) -> Model:  # fmt: skip
+    recipe: PriorRecipe,
+    data: PriorModels,
+    options: FitOptions,
+    sensitivity: Array | None,
+    out: str | Path | None,
+    report: Report,
+) -> Prior:
     from geoae.training import Job, train
     from geoae.training_vae import lesson_of
 
-    ready = transform if isinstance(transform, Transform) else None
+    device = devices.resolve(options.device)
+    ready = options.transform if isinstance(options.transform, Transform) else None
     lesson = lesson_of(recipe, data, sensitivity, ready)
-    threads = threads or min(devices.available_cores(), devices.MAX_THREADS)
+    threads = options.threads or min(devices.available_cores(), devices.MAX_THREADS)
     with ExitStack() as stack:
         folder = Path(out) if out is not None else Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        return train(recipe, lesson, Job(folder, device, threads, report=report))
+        return as_role(train(recipe, lesson, Job(folder, device, threads, report=report)), Prior)
 
 
 def _values(models: Any, units: str | None) -> tuple[Array, str]:
@@ -195,9 +199,8 @@ def _values(models: Any, units: str | None) -> tuple[Array, str]:
     return values.astype(np.float32 if values.dtype.itemsize <= 4 else np.float64), units
 
 
-def _divided(
-    values: Array, latent: int, groups: Any, block: float, hold_out: float, seed: int, mirror: Sequence[int]
-) -> PriorModels:
+def _divided(values: Array, groups: Any, options: FitOptions) -> PriorModels:
+    latent = options.latent
     if values.ndim not in (2, 3):
         raise InputError(
             f"The models have shape {values.shape}; expected (n, cells) or (n, rows, columns). One large image to be "
@@ -211,7 +214,7 @@ def _divided(
         )
     labels = None if groups is None else np.asarray(groups)[~empty]
     if labels is not None and labels.ndim == 2:
-        labels = prior_data.blocks(list(labels.T), block)
+        labels = prior_data.blocks(list(labels.T), options.block)
     if len(values) <= latent:
         raise InputError(
             f"{len(values)} models are too few for {latent} codes: give more models than codes, or a smaller latent."
@@ -221,7 +224,7 @@ def _divided(
             f"All models have the same value, {float(np.nanmin(values)):g}, everywhere: there is nothing to learn. "
             "Give models that differ."
         )
-    return prior_data.from_models(values, labels, hold_out, N_HELD_OUT, seed, mirror)
+    return prior_data.from_models(values, labels, options.hold_out, N_HELD_OUT, options.seed, options.mirror)
 
 
 def _fingerprint(*of: Any) -> str:
@@ -231,20 +234,3 @@ def _fingerprint(*of: Any) -> str:
         array = isinstance(one, np.ndarray)
         found.update(np.ascontiguousarray(one).tobytes() if array else repr(one).encode())
     return found.hexdigest()[:12]
-
-
-def _two_values(models: Array) -> bool:
-    found = models[np.isfinite(models)]
-    return bool(((found == found.min()) | (found == found.max())).all())
-
-
-def _sizes(shape: tuple[int, ...], latent: int, likelihood: str, noise: float) -> dict[str, Any]:
-    """Settings of the net for models of a shape: dense, or with a coarsest grid of about ten points a side."""
-    levels = max(int(np.log2(max(max(shape) / 16, 1))), 0)
-    if len(shape) == 1:
-        widths, patch, hidden = [32, 16][: levels + 1], 1, 256
-    else:
-        widths, patch, hidden = [48, 24, 12][: min(levels, 3)] or [24], 2 if min(shape) > 8 else 1, 512
-    return {"ndim": len(shape), "shape": list(shape), "latent": latent, "likelihood": likelihood, "noise": noise,
-            "hidden": hidden, "depth": 3, "widths": widths, "patch": patch,
-            "layers": "dense" if np.prod(shape) <= MOST_DENSE else "convolutions"}  # fmt: skip

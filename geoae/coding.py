@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from geoae import kinds
 from geoae.cf import grid_layout, same_units, sizes
+from geoae.contracts import CodeContract
 from geoae.errors import InputError
-from geoae.model import Model
+from geoae.model import Model, contract_of
 from geoae.timeaxis import rate_hz, sample_offset_ns, start_ns, time_coordinates
 from geoae.windows import WindowGrid
 
-MODELS = {1: "seismic-codes", 2: "grid-codes"}
+MODELS = dict(enumerate(kinds.find(CodeContract.kind).defaults, start=1))
 """Shipped models for windows of one and of two dimensions."""
 _CHUNK = 1 << 24  # samples behind one block of codes, at most: 64 MB of float32
 
@@ -95,7 +97,7 @@ def coding(
     InputError
         The model has no codes or fewer numbers in them, the array no such dimensions or no samples or no real numbers.
     """
-    c = model.codes
+    c = contract_of(model, CodeContract)
     if x.dtype.kind not in "iuf":
         raise InputError(f"{_label(x)} holds {x.dtype}; codes are made of real numbers.")
     if not x.size:
@@ -117,7 +119,7 @@ def default_model(x: xr.DataArray, dims: Sequence[str] | None = None) -> str:
 
 def check_units(x: xr.DataArray, model: Model, force: bool = False) -> None:
     """Raise InputError for an array in other units than those that the model was trained on, unless `force`."""
-    trained, found = model.codes.units, x.attrs.get("units")
+    trained, found = contract_of(model, CodeContract).units, x.attrs.get("units")
     if not force and trained and found is not None and not same_units(trained, str(found)):
         raise InputError(
             f"{_label(x)} has units {found}; model {model.name!r} was trained on {trained}. Take another model, or "
@@ -191,7 +193,7 @@ def coding_of(codes: xr.Dataset) -> Coding:
 
 def check_model(codes: xr.Dataset, model: Model) -> None:
     """Raise InputError unless `model` made the codes."""
-    about, c = codes["code"].attrs, model.codes
+    about, c = codes["code"].attrs, contract_of(model, CodeContract)
     if (about.get("geoae_digest"), about.get("geoae_model")) != (model.digest, model.name):
         raise InputError(
             f"The codes were made by model {about.get('geoae_model')} {about.get('geoae_digest')}, and cannot be "
@@ -215,7 +217,7 @@ def template(codes: xr.Dataset, where: Coding) -> xr.DataArray:
 
 
 def _core(x: xr.DataArray, model: Model, dims: Sequence[str] | None) -> tuple[str, ...]:
-    ndim = len(model.codes.window)
+    ndim = len(contract_of(model, CodeContract).window)
     if dims is not None and len(dims) != ndim:
         raise InputError(
             f"Model {model.name!r} has windows along {ndim} dimension{'s' * (ndim > 1)}; "

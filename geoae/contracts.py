@@ -1,6 +1,6 @@
-"""What a model takes: written into model.json, checked at the door."""
+"""The contract of each kind: what a model takes, written into model.json and checked before it works."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 
@@ -87,21 +87,3 @@ class PriorContract:
     training: dict[str, Any] = field(default_factory=dict)
     """What the models were: their number, range, mean, spread; which were held out."""
     provenance: dict[str, Any] = field(default_factory=dict)
-
-
-AnyContract = Contract | FieldContract | CodeContract | PriorContract
-KINDS: dict[str, type[AnyContract]] = {c.kind: c for c in (Contract, FieldContract, CodeContract, PriorContract)}
-_JSON = {"name": str, "summary": str, "rate_hz": float, "rate_range_hz": list, "units": str, "provenance": dict,
-         "dims": list, "shape": list, "training": dict, "companions_sha256": str}  # fmt: skip
-
-
-def keys(kind: str) -> dict[str, type]:
-    """Keys of a contract in model.json, and their JSON types."""
-    listed = {"window", "stride"} if kind != "record" else set()
-    return {f.name: list if f.name in listed else _JSON.get(f.name, int) for f in fields(KINDS[kind])}
-
-
-def from_json(kind: str, facts: dict[str, Any]) -> AnyContract:
-    """The contract that `dataclasses.asdict` and JSON made into `facts`."""
-    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()}
-    return KINDS[kind](**plain)

@@ -1,6 +1,7 @@
 """Score a denoiser on recorded events mixed with recorded noise at known signal-to-noise ratios, beside baselines."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,16 @@ Denoiser = Callable[[FloatArray], npt.NDArray[np.floating[Any]]]
 """(n, 3, time) at 100 Hz, components E N Z, to the same shape."""
 
 SNRS_DB = (-10, -5, 0, 5, 10, 15)
+STATIONS = ("validation", "train", "all")
 DEFINITIONS = 1
 """Counts up when a score changes its meaning: compare numbers only where it is equal."""
 
-_TOLD_NOISE_N = 750  # P comes 8 s after the start or later
+_NOISE_BEFORE_P_N = 750  # P comes 8 s after the start or later
 _BASELINES: dict[str, Denoiser] = {
     "do nothing": do_nothing,
     "band-pass 1-20 Hz": partial(band_pass, rate_hz=RATE_HZ),
     "STFT Wiener, blind": stft_wiener,
-    "STFT Wiener, told the noise before P": partial(stft_wiener, noise_n=_TOLD_NOISE_N),
+    "STFT Wiener, told the noise before P": partial(stft_wiener, noise_n=_NOISE_BEFORE_P_N),
 }
 
 
@@ -76,43 +78,75 @@ def evaluate(denoise: Denoiser, mixtures: Mixtures, snrs: Sequence[float] = SNRS
     }
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Which mixtures denoisers are compared on; see `build_mixtures`."""
+
+    n: int = 160
+    """Mixtures for each band and SNR."""
+    stations: str = "validation"
+    """validation, train or all."""
+    seed: int = SEED
+    """Of the draw of mixtures."""
+    validation_modulus: int = 4
+    """One of this many stations is a validation station."""
+    bands: tuple[str, ...] = ("bp1-45", "raw")
+    """Names in `geoae.validation.BANDS`, or raw."""
+    snrs_db: tuple[float, ...] = SNRS_DB
+    """Signal-to-noise ratios, dB."""
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise InputError(f"{self.n} mixtures were asked for; at least 1 is needed.")
+        if self.stations not in STATIONS:
+            raise InputError(f"stations is {self.stations!r}; choose validation, train or all.")
+        if not self.bands or not self.snrs_db:
+            raise InputError(f"bands are {self.bands}, snrs_db {self.snrs_db}; at least one of each is needed.")
+
+
 def compare(
     denoise: Denoiser,
     data: Path,
-    bands: Sequence[str] = ("bp1-45", "raw"),
-    n: int = 160,
-    seed: int = SEED,
-    stations: str = "validation",
-    validation_modulus: int = 4,
-    snrs: Sequence[float] = SNRS_DB,
+    options: Comparison | None = None,
     name: str = "model",
-    report: Callable[[str], None] | None = None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """Score a denoiser, called `name`, and the baselines on the same mixtures; see `build_mixtures` and `evaluate`.
+    """Score a denoiser and the baselines on the same mixtures; see `build_mixtures` and `evaluate`.
 
-    `report` is told, in one line, the band and the method before each is scored.
+    Parameters
+    ----------
+    denoise
+        Maps (n, 3, 6000) float64 at 100 Hz to the same shape.
+    data
+        Folder with two data sets in the SeisBench form, ``events`` and ``noise``.
+    options
+        Which mixtures; None: those of `Comparison`.
+    name
+        Of the denoiser, in the results.
+    report
+        Called with band and method, in one line, before each is scored.
 
     Returns
     -------
     Plain data, ready for JSON: the settings, and under ``bands`` the scores by band and method.
     """
+    o = options or Comparison()
     by_band: dict[str, Any] = {}
-    for band in bands:
-        mixtures = build_mixtures(data, band, n, seed, stations, validation_modulus)
+    for band in o.bands:
+        mixtures = build_mixtures(data, band, o.n, o.seed, o.stations, o.validation_modulus)
         methods = {}
         for method, function in {name: denoise, **_BASELINES}.items():
-            if report is not None:
-                report(f"{band}: {method}")
-            methods[method] = evaluate(function, mixtures, snrs)
+            report(f"{band}: {method}")
+            methods[method] = evaluate(function, mixtures, o.snrs_db)
         counts = {f"n_{key}s": len({m[key] for m in mixtures.meta}) for key in ("event", "station", "noise_station")}
         by_band[band] = {**counts, "methods": methods}
     return {
         "definitions": DEFINITIONS,
-        "n": n,
-        "seed": seed,
-        "stations": stations,
-        "validation_modulus": validation_modulus,
-        "snrs_db": [float(snr) for snr in snrs],
+        "n": o.n,
+        "seed": o.seed,
+        "stations": o.stations,
+        "validation_modulus": o.validation_modulus,
+        "snrs_db": [float(snr) for snr in o.snrs_db],
         "bands": by_band,
     }
 

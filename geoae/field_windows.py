@@ -17,7 +17,7 @@ from geoae import context, infer, overview
 from geoae.blocks import choose_chunks
 from geoae.contracts import FieldContract
 from geoae.infer import BATCH
-from geoae.model import Model
+from geoae.model import Denoiser, Model, as_role
 from geoae.windows import Region, WindowGrid, join_region
 
 Array = NDArray[np.floating[Any]]
@@ -216,7 +216,7 @@ class _Windows:
     """Noise of windows (batch, slice, 8, y, x), those of several slices in one call of the net."""
 
     def __init__(self, model: Model, zoom: int) -> None:
-        self.model, self.zoom = model, zoom
+        self.model, self.zoom = as_role(model, Denoiser), zoom
 
     def __call__(self, windows: Array) -> Array:
         flat = windows.reshape(-1, *windows.shape[-3:])

@@ -8,9 +8,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from geoae import nets
+from geoae.contracts import Contract
 from geoae.errors import InputError, SamplingRateError
-from geoae.model import Model
+from geoae.model import Denoiser, Model, as_role, contract_of
 from geoae.resample import ReadSpan, ratio, resample_region, resampled_length
+from geoae.scaling import Scaler
 from geoae.timeaxis import rate_hz as rate_of
 from geoae.windows import WindowGrid, join_region
 
@@ -46,7 +49,7 @@ def component_slots(codes: Sequence[str]) -> list[int]:
 
 def check_rate(rate_hz: float, model: Model, what: str) -> None:
     """Raise SamplingRateError where `model` cannot work on `rate_hz`."""
-    low, high = model.record.rate_range_hz
+    low, high = contract_of(model, Contract).rate_range_hz
     if not low <= rate_hz <= high:
         raise SamplingRateError(
             f"{what} is sampled at {rate_hz:g} Hz; model {model.name!r} takes {low:g} to {high:g} Hz"
@@ -83,11 +86,11 @@ def noise_reader(
         What becomes of frequencies above the model's Nyquist frequency: "pass" leaves them in the signal, "remove"
         counts them as noise. Below, nothing changes.
     """
-    up, down = ratio(rate_hz, model.record.rate_hz)
+    c, work = contract_of(model, Contract), _skip_empty(as_role(model, Denoiser).noise)
+    up, down = ratio(rate_hz, c.rate_hz)
     n_model = resampled_length(n, up, down) if (up, down) != (1, 1) else n
     same_rate = up == down
     to_model = read if same_rate else partial(resample_region, read, n, up, down)
-    c = model.record
     window = c.window if n_model >= c.window else -(-n_model // c.multiple) * c.multiple
     grid = WindowGrid((n_model,), (window,), (min(c.stride, window),))
 
@@ -98,7 +101,7 @@ def noise_reader(
         return out
 
     def model_noise(start: int, stop: int) -> Array:
-        return join_region(components, _skip_empty(model.noise), grid, (slice(start, stop),), batch)[list(slots)]
+        return join_region(components, work, grid, (slice(start, stop),), batch)[list(slots)]
 
     def native_noise(start: int, stop: int) -> Array:
         noise = resample_region(model_noise, n_model, down, up, start, stop)
@@ -209,3 +212,9 @@ def _skip_empty(noise: Callable[[Array], Array]) -> Callable[[Array], Array]:
         return out
 
     return apply
+
+
+def identity(rate_hz: float = 100.0, window: int = 256, stride: int = 192, multiple: int = 1) -> Denoiser:
+    """The denoiser of records that removes nothing; for checks of everything around a net."""
+    contract = Contract("identity", "removes nothing", rate_hz, (1e-3, 1e6), window, stride, multiple)
+    return Denoiser(contract, "identity", {}, nets.build("identity", {}), Scaler())

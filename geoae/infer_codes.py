@@ -11,9 +11,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from geoae.codes.model import Coder
 from geoae.coding import Coding, check_model, check_units, coding, coding_of, coordinates, facts, template
 from geoae.errors import InputError
-from geoae.model import Model
+from geoae.model import Model, as_role
 from geoae.scaling import Stats
 from geoae.windows import Region
 
@@ -226,12 +227,12 @@ def _packed(windows: Array, latent: int, model: Model) -> Array:
     out[:, -1] = n
     if not (some := n > 0).any():
         return out
-    code, stats = model.encode(windows[some])
+    code, stats = as_role(model, Coder).encode(windows[some])
     code, gain = code[:, :latent], stats.gain.reshape(-1)
     filled = np.where(valid[some], windows[some], stats.offset)
     gain = np.where(np.abs(filled - stats.offset).max(axes) > 1e-13 * np.abs(stats.offset).max(axes), gain, 0.0)
     stats = Stats(stats.offset, stats.slope, gain.reshape(stats.gain.shape))
-    left = np.where(valid[some], model.decode(code, stats) - filled, 0.0)
+    left = np.where(valid[some], as_role(model, Coder).decode(code, stats) - filled, 0.0)
     out[some, :latent] = code
     out[some, latent] = stats.offset.reshape(-1)
     out[some, latent + 1] = gain
@@ -251,7 +252,7 @@ def _decode_tiled(packed: Array, window: tuple[int, ...], model: Model, dtype: s
     for start in range(0, len(some), BATCH):
         part = some[start : start + BATCH]
         offset, gain = (flat[part, k].reshape(-1, 1, *[1] * n_core) for k in (-2, -1))
-        x = model.decode(flat[part, :-2], Stats(offset, np.zeros_like(offset), gain))[:, 0]
+        x = as_role(model, Coder).decode(flat[part, :-2], Stats(offset, np.zeros_like(offset), gain))[:, 0]
         out[part] = np.clip(x, -limit, limit)
     split = out.reshape(*lead, *counts, *window)
     order = [*range(len(lead)), *(len(lead) + k + j * n_core for k in range(n_core) for j in (0, 1))]

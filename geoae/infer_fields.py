@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from geoae import weights_file
 from geoae.cf import GridLayout, grid_layout, same_units, sizes
+from geoae.contracts import FieldContract
 from geoae.errors import InputError, ModelFileError
 from geoae.field_windows import Frame, out_dtype, pieces, region_signal, regions, take
 from geoae.infer import BATCH, processing
-from geoae.model import Model, load
+from geoae.model import Model, contract_of, load
 from geoae.windows import Region
 
 Array = NDArray[np.floating[Any]]
@@ -87,7 +88,7 @@ def frame(x: xr.DataArray, model: Model, dims: Sequence[str] | None = None, forc
     InputError
         The field is none, or is too small; or the model is not for fields, or for others, unless `force`.
     """
-    c = model.field
+    c = contract_of(model, FieldContract)
     if x.dtype.kind not in "fiu":
         raise InputError(f"{_label(x)} holds {x.dtype}; a field of real numbers was expected: x.astype('float32').")
     layout = grid_layout(x, dims)
@@ -258,7 +259,7 @@ def _check_size(x: xr.DataArray, layout: GridLayout) -> None:
 
 
 def _check_training(x: xr.DataArray, layout: GridLayout, model: Model) -> None:
-    c, units = model.field, str(layout.units or "no units")
+    c, units = contract_of(model, FieldContract), str(layout.units or "no units")
     for what, trained, found, same in (
         ("units", c.units, units, same_units(c.units, units)),
         ("dimensions", ", ".join(c.dims), ", ".join(layout.horizontal), c.dims == layout.horizontal),

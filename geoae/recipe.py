@@ -1,12 +1,11 @@
 """Recipes: what to train and how, fully, in plain data. Unknown keys are refused; nothing in a recipe can run code."""
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from geoae import settings
+from geoae import kinds, settings
 from geoae.errors import RecipeError
 
 
@@ -132,7 +131,7 @@ class OptimizeSection(LoopSection):
 
 
 class AnyRecipe(Section):
-    """What every recipe holds; which model it is for follows from its key `kind`, which denoisers of records lack."""
+    """What every recipe holds. Its key `kind` names the kind of model; recipes of records have no such key."""
 
     name: str
     """Of the model that comes out."""
@@ -164,13 +163,9 @@ class Recipe(AnyRecipe):
         return self
 
 
-KINDS = {
-    "record": "geoae.recipe:Recipe",
-    "field": "geoae.recipe_fields:FieldRecipe",
-    "codes": "geoae.recipe_codes:CodeRecipe",
-    "prior": "geoae.recipe_priors:PriorRecipe",
-}
-"""Kind of the model that comes out -> class of its recipe."""
+def kind_of(recipe: AnyRecipe) -> kinds.Kind:
+    """The kind of model that a recipe makes."""
+    return kinds.find(getattr(recipe, "kind", kinds.DEFAULT))
 
 
 def load_recipe(path: Path) -> AnyRecipe:
@@ -182,9 +177,8 @@ def load_recipe(path: Path) -> AnyRecipe:
         The file is missing, is no YAML, or holds an unknown key or a value out of range: all of them are named.
     """
     data = settings.read(path, "recipe")
-    kind = data.get("kind", "record") if isinstance(data, dict) else "record"
-    if kind not in KINDS:
-        raise RecipeError(f"{path.name} is no recipe: kind is {kind!r}; choose one of {', '.join(KINDS)}.")
-    module, _, name = KINDS[kind].partition(":")
-    recipe: type[AnyRecipe] = getattr(import_module(module), name)
+    kind = data.get("kind", kinds.DEFAULT) if isinstance(data, dict) else kinds.DEFAULT
+    if not isinstance(kind, str) or kind not in kinds.KINDS:
+        raise RecipeError(f"{path.name} is no recipe: kind is {kind!r}; choose one of {', '.join(kinds.KINDS)}.")
+    recipe: type[AnyRecipe] = kinds.resolve(kinds.KINDS[kind].recipe)
     return settings.checked(recipe, data, path, "recipe")

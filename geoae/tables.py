@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from geoae import kinds
+
 if TYPE_CHECKING:
     from geoae.jobs.field_summary import FieldSummary
     from geoae.jobs.inspect import Content
@@ -73,16 +75,24 @@ def fields(source: str, content: "Content") -> str:
 
 
 def models(cards: Iterable[Mapping[str, Any]]) -> str:
-    """The models that are there."""
+    """One line for each model, of what `geoae.model.describe` gives."""
     table = _table("model", "for", "digest", "rate Hz", "takes Hz", "what for")
     for facts in cards:
         c = facts["contract"]
-        rates = ("-", "-")  # of fields, and of codes, which are of any rate
-        if "rate_range_hz" in c:
-            rates = f"{c['rate_hz']:g}", "{:g}-{:g}".format(*c["rate_range_hz"])
-        kind = {"record": "records", "field": "fields", "codes": "codes"}[facts["kind"]]
-        table.add_row(c["name"], kind, facts["weights_sha256"][:12], *rates, c["summary"])
+        kind = kinds.find(facts["kind"])
+        row = kinds.resolve(kind.row)(c)
+        table.add_row(c["name"], kind.data, facts["weights_sha256"][:12], *row, c["summary"])
     return _text(table)
+
+
+def rates(contract: Mapping[str, Any]) -> tuple[str, str]:
+    """Cells of a model for one sampling rate: the rate at which it works, and those that it takes, Hz."""
+    return f"{contract['rate_hz']:g}", "{:g}-{:g}".format(*contract["rate_range_hz"])
+
+
+def no_rates(contract: Mapping[str, Any]) -> tuple[str, str]:
+    """Cells of a model whose data have no sampling rate, or any."""
+    return "-", "-"
 
 
 def status(store: Path, found: "Status") -> str:

@@ -19,10 +19,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from geoae import checkpoint, nets, weights_file
-from geoae.contracts import AnyContract
 from geoae.devices import memory_kept
 from geoae.errors import InputError
-from geoae.model import Model, load
+from geoae.model import AnyContract, Model, load, make_model
 from geoae.recipe import AnyRecipe
 from geoae.scaling import FieldScaler, Scaler
 from geoae.transforms import Transform
@@ -153,7 +152,7 @@ def train(recipe: AnyRecipe, lesson: Lesson, job: Job) -> Model:
                 break
     chosen = ((ema if o.keep == "last" else best).module if facts["history"] else net).cpu().eval()
     contract = lesson.contract(_provenance(recipe, facts, lesson.metric))
-    made = Model(contract, recipe.net.name, recipe.net.config, chosen, lesson.scaler)
+    made = make_model(contract, recipe.net.name, recipe.net.config, chosen, lesson.scaler)
     lesson.finish(made)
     if o.weights == "float16":
         weights_file.halve(chosen)

@@ -12,7 +12,7 @@ from geoae.errors import InputError
 from geoae.field_data import load_slices
 from geoae.field_mixing import FieldMixer
 from geoae.losses import log_error_db, squared_error
-from geoae.model import Model, load
+from geoae.model import Denoiser, Model, as_role, contract_of, load
 from geoae.recipe_fields import FieldRecipe
 from geoae.scaling import FieldScaler
 from geoae.training import Answer, Lesson, beginning
@@ -66,12 +66,13 @@ def mixers(recipe: FieldRecipe, data: Path) -> tuple[FieldMixer, FieldMixer]:
 
 
 def _noise_of(model: Model, window: int) -> Answer:
-    if model.field.window != (window, window):
+    found = contract_of(model, FieldContract).window
+    if found != (window, window):
         raise InputError(
-            f"mix.overview: model {model.name!r} has windows of {' x '.join(map(str, model.field.window))} points; "
+            f"mix.overview: model {model.name!r} has windows of {' x '.join(map(str, found))} points; "
             f"those of the recipe have {window} x {window}. Take a model that has the same."
         )
-    return model.noise
+    return as_role(model, Denoiser).noise
 
 
 def validate(net: Answer, mixer: FieldMixer, n: int, batch: int = 16) -> float:

@@ -16,9 +16,9 @@ from geoae import nets, prior_data, transforms
 from geoae.contracts import PriorContract
 from geoae.errors import InputError
 from geoae.latent.space import LatentSpace
-from geoae.model import Model
-from geoae.nets.linear_ae import LinearAE, LinearAEConfig
+from geoae.model import Model, contract_of
 from geoae.prior_data import Cuts, Pool, PriorModels
+from geoae.priors.linear import principal_components
 from geoae.recipe_priors import PriorRecipe
 from geoae.training import Answer, Example, Lesson
 from geoae.transforms import Transform
@@ -114,7 +114,7 @@ def lesson_of(
 
     def finish(made: Model) -> None:
         complete(made, models, recipe)
-        made.prior.training["cpu_minutes"] = round((_cpu_s() - began) / 60, 2)
+        contract_of(made, PriorContract).training["cpu_minutes"] = round((_cpu_s() - began) / 60, 2)
         lay_beside(made, models)
 
     windows = _Windows(models.training, rule, shape, latent, recipe, 2 * math.log(config.noise))
@@ -205,7 +205,7 @@ def lay_beside(made: Model, models: PriorModels) -> None:
     assert isinstance(rule, Transform)
     mask = np.asarray(~np.isnan(models.some).all(0))
     made.companions = {"mask": mask.astype(np.uint8), "held_out": models.held_out.astype(np.float32)}
-    linear = _components(models, rule, net.latent)
+    linear = principal_components(rule.apply(models.some.astype(np.float64)), net.latent)
     basis, offset = (p.detach().numpy().copy() for p in (linear.from_code.weight, linear.from_code.bias))
     made.companions |= {"pca_basis": basis, "pca_offset": offset, "aggregate_codes": _aggregate(net, rule, models)}
     space = LatentSpace(made)
@@ -287,18 +287,10 @@ def _sharpen(made: Model, max_grey: float) -> None:
 
 def _begin_linear(net: Any, models: PriorModels, rule: Transform, bernoulli: bool) -> None:
     """Start from principal components, so that nothing has to be unlearnt."""
-    linear = _components(models, rule, net.latent)
+    linear = principal_components(rule.apply(models.some.astype(np.float64)), net.latent)
     gain = 4.0 if bernoulli else 1.0  # the slope of a logistic function is 1/4 where it is steepest
     net.fit(linear.to_code.weight, linear.to_code.bias, gain * linear.from_code.weight,
             gain * (linear.from_code.bias - (0.5 if bernoulli else 0.0)))  # fmt: skip
-
-
-def _components(models: PriorModels, rule: Transform, latent: int) -> LinearAE:
-    x = rule.apply(models.some.astype(np.float64))
-    there = ~np.isnan(x)
-    linear = LinearAE(LinearAEConfig(models.shape, latent))
-    linear.fit(torch.from_numpy(np.where(there, x, 0.0)), torch.from_numpy(there.astype(np.float64)))
-    return linear
 
 
 def _transform(recipe: PriorRecipe, models: PriorModels, ready: Transform | None) -> Transform:

@@ -4,12 +4,12 @@ import numpy as np
 import torch
 
 from geoae import nets, weights_file
+from geoae.codes.model import Coder
 from geoae.contracts import CodeContract
-from geoae.model import Model
 from geoae.scaling import FieldScaler
 
 
-def tiny_coder(ndim: int = 2, window: int = 8, sizes: tuple[int, ...] = (2, 4, 8), seed: int = 0) -> Model:
+def tiny_coder(ndim: int = 2, window: int = 8, sizes: tuple[int, ...] = (2, 4, 8), seed: int = 0) -> Coder:
     """A model of codes with random weights, whose basis is fitted to smooth noise."""
     torch.manual_seed(seed)
     basis = min(2 * sizes[-1], window**ndim)
@@ -24,4 +24,4 @@ def tiny_coder(ndim: int = 2, window: int = 8, sizes: tuple[int, ...] = (2, 4, 8
             layers[-1].weight.normal_(std=0.02)
     shape = (window,) * ndim
     contract = CodeContract("tiny-codes", "Codes for tests.", shape, shape, sizes[-1])
-    return Model(contract, "window-ae", config, net.eval(), scaler, weights_file.content(net)[1][:12])
+    return Coder(contract, "window-ae", config, net.eval(), scaler, weights_file.content(net)[1][:12])

@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from geoae import nets
 from geoae.contracts import Contract
-from geoae.model import Model
+from geoae.model import Denoiser
 from geoae.recipe import Recipe
 from geoae.scaling import Scaler
 
@@ -30,17 +30,17 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="no GPU on this machine"))
 
 
-def tiny_model(window: int = 512, stride: int = 384, seed: int = 0, rate_hz: float = 100.0) -> Model:
+def tiny_model(window: int = 512, stride: int = 384, seed: int = 0, rate_hz: float = 100.0) -> Denoiser:
     """A small net with random weights: it removes about half of everything, differently everywhere."""
     torch.manual_seed(seed)
     config = {"width": 16, "dilations": [1, 2]}
     net = nets.build("cascade-dae", config)
     contract = Contract("tiny", "for tests", rate_hz, (8.0, 1000.0), window, stride, 32)
-    return Model(contract, "cascade-dae", config, net.eval(), Scaler(), "0" * 12)
+    return Denoiser(contract, "cascade-dae", config, net.eval(), Scaler(), "0" * 12)
 
 
 @pytest.fixture(scope="session")
-def model() -> Model:
+def model() -> Denoiser:
     return tiny_model()
 
 

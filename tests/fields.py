@@ -8,7 +8,7 @@ import xarray as xr
 
 from geoae import context, nets
 from geoae.contracts import FieldContract
-from geoae.model import Model
+from geoae.model import Denoiser
 from geoae.scaling import FieldScaler
 
 
@@ -34,12 +34,12 @@ class Small(torch.nn.Module):
         return 0.5 * x[:, :1] + self.second(torch.relu(self.first(x)))
 
 
-def tiny_model(**changes) -> Model:
+def tiny_model(**changes) -> Denoiser:
     """A small net with random weights."""
-    return Model(contract(**changes), "small", {}, Small().eval(), FieldScaler(2, context.VALUES))
+    return Denoiser(contract(**changes), "small", {}, Small().eval(), FieldScaler(2, context.VALUES))
 
 
-def denoiser(seed: int = 0, **changes) -> Model:
+def denoiser(seed: int = 0, **changes) -> Denoiser:
     """The net of the shipped model, small and with random weights: one that can be loaded."""
     torch.manual_seed(seed)
     config = {"width": 8, "middle": 8, "deep": 8, "blocks": 1}
@@ -47,7 +47,7 @@ def denoiser(seed: int = 0, **changes) -> Model:
     with torch.no_grad():
         for weight in net.parameters():
             weight.copy_(torch.randn_like(weight) * (0.5 / max(weight[0].numel(), 1) ** 0.5))
-    return Model(contract(**changes), "field-dae", config, net.eval(), FieldScaler(2, context.VALUES))
+    return Denoiser(contract(**changes), "field-dae", config, net.eval(), FieldScaler(2, context.VALUES))
 
 
 class Nothing(torch.nn.Module):
@@ -57,9 +57,9 @@ class Nothing(torch.nn.Module):
         return x[:, :1]
 
 
-def identity(**changes) -> Model:
+def identity(**changes) -> Denoiser:
     """The model that removes nothing."""
-    return Model(contract(**changes), "nothing", {}, Nothing(), FieldScaler(2, context.VALUES))
+    return Denoiser(contract(**changes), "nothing", {}, Nothing(), FieldScaler(2, context.VALUES))
 
 
 def saved(folder: Path, **changes) -> Path:

@@ -1,5 +1,8 @@
 """geoae.fit: a prior in one call, the same for the same seed, and one line for whatever cannot be learnt from."""
 
+import dataclasses
+import inspect
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -10,6 +13,8 @@ from geoae import model as models
 from geoae.errors import InputError, UnknownNameError
 from geoae.jobs.train import train
 from geoae.latent.report import MODELS, PCA, PRIOR
+from geoae.priors.options import FitOptions
+from geoae.priors.prior import Prior
 
 SMALL = {"hidden": 32, "depth": 1, "widths": [8], "patch": 1}
 
@@ -200,9 +205,48 @@ def test_a_recipe_makes_a_model_folder(tmp_path):
     said = train(tmp_path / "tiny.yml", tmp_path, tmp_path / "out", device="cpu", threads=1, workers=0)
     assert "model tiny" in said
     made = models.load(tmp_path / "out")
-    assert made.prior.shape == (24,)
-    assert made.prior.training["n_groups"] == 25
-    assert made.prior.training["cpu_minutes"] >= 0
+    assert made.contract.shape == (24,)
+    assert made.contract.training["n_groups"] == 25
+    assert made.contract.training["cpu_minutes"] >= 0
     card = (tmp_path / "out" / "card.md").read_text()
     assert "blocks of 10 along lat and lon" in card
     assert "p.npz" in card
+
+
+def test_options_are_those_of_fit_with_the_same_defaults():
+    """A keyword of `fit` that has to do with how is a field of `FitOptions`; what it is given, and where to, is not."""
+    parameters = inspect.signature(geoae.fit).parameters
+    options = {f.name: f.default for f in dataclasses.fields(FitOptions)}
+    assert parameters.keys() - options.keys() == {"models", "groups", "sensitivity", "out", "report"}
+    assert options.keys() <= parameters.keys()
+    for name, default in options.items():
+        assert parameters[name].default == default
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [({"latent": 0}, "latent is 0"), ({"batch": -1}, "batch is -1"), ({"patience": 0}, "patience is 0"),
+     ({"steps": 0}, "steps is 0"), ({"threads": 0}, "threads is 0"), ({"hold_out": 1.0}, "hold_out is 1"),
+     ({"net": "gan"}, '"vae" or "pca"'), ({"likelihood": "poisson"}, "one of auto, gaussian, learned, bernoulli")],
+)  # fmt: skip
+def test_options_are_checked_when_they_are_made(wrong, words):
+    """Each in one line, before any data are read."""
+    with pytest.raises(InputError, match=words) as caught:
+        FitOptions(**wrong)
+    assert "\n" not in str(caught.value)
+
+
+def test_options_cannot_be_changed():
+    """What was checked stays as it was."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        FitOptions().latent = 0
+
+
+def test_fit_gives_a_prior_that_is_loaded_as_one(tmp_path):
+    """Its report is the same before and after, and a LatentSpace takes either."""
+    made = geoae.fit(profiles(60), 2, net="pca", out=tmp_path / "m")
+    loaded = geoae.load_model(tmp_path / "m")
+    assert type(made) is type(loaded) is Prior
+    assert str(loaded.report()) == str(made.report())
+    z = np.zeros((1, 2))
+    np.testing.assert_array_equal(geoae.LatentSpace(made).decode(z), geoae.LatentSpace(tmp_path / "m").decode(z))

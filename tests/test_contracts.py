@@ -1,17 +1,19 @@
 """Models of every kind are saved, loaded and refused for what they are not."""
 
 import json
-from dataclasses import fields
+import re
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
-from geoae import context, contracts, nets
+from geoae import context, kinds, nets
 from geoae import model as models
 from geoae.context import VALUES
 from geoae.contracts import CodeContract, Contract, FieldContract, PriorContract
 from geoae.errors import InputError, ModelFileError
-from geoae.model import Model
+from geoae.model import Model, contract_of, make_model
+from geoae.model.contract import json_types
 from geoae.scaling import FieldScaler, Scaler
 from geoae.transforms import Transform
 
@@ -29,7 +31,7 @@ MADE = {
 
 def made(kind: str) -> Model:
     contract, scaler = MADE[kind]
-    return Model(contract, "identity", {}, nets.build("identity", {}), scaler)
+    return make_model(contract, "identity", {}, nets.build("identity", {}), scaler)
 
 
 @pytest.mark.parametrize("kind", MADE)
@@ -70,20 +72,24 @@ def test_a_kind_that_does_not_fit_is_refused(change, words, tmp_path):
 @pytest.mark.parametrize("kind", MADE)
 def test_a_model_of_another_kind_is_said(kind):
     """The shipped ones that fit are named, or how to make one."""
-    wanted = {"record": "record", "field": "field", "codes": "codes", "prior": "prior"}
-    assert getattr(made(kind), wanted[kind]) == MADE[kind][0]
-    for other in set(wanted) - {kind}:
-        with pytest.raises(InputError, match=rf"^Model '{kind[0]}' \(for tests\) is not a .*(Shipped|Train)"):
-            getattr(made(kind), other)
+    for other in kinds.KINDS.values():
+        wanted = kinds.resolve(other.contract)
+        if other.name == kind:
+            assert contract_of(made(kind), wanted) == MADE[kind][0]
+            continue
+        words = rf"^Model '{kind[0]}' \(for tests\) is not {re.escape(other.words)}\. (Shipped models|Train one)"
+        with pytest.raises(InputError, match=words):
+            contract_of(made(kind), wanted)
 
 
 def test_every_key_of_a_contract_has_a_type():
     """A key without one could hold anything."""
-    for kind, contract in contracts.KINDS.items():
-        plain = json.loads(json.dumps({k: getattr(MADE[kind][0], k) for k in contracts.keys(kind)}))
-        assert set(plain) == {f.name for f in fields(contract)}
-        for key, wanted in contracts.keys(kind).items():
-            assert isinstance(plain[key], wanted), (kind, key)
+    for kind, (contract, scaler) in MADE.items():
+        for one in (contract, scaler):
+            plain, types = json.loads(json.dumps(asdict(one))), json_types(type(one))
+            assert set(plain) == set(types)
+            for key, wanted in types.items():
+                assert isinstance(plain[key], wanted), (kind, key)
 
 
 def field(seed: int = 0) -> np.ndarray:

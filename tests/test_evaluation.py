@@ -10,7 +10,7 @@ import pytest
 
 from geoae.baselines import band_pass
 from geoae.errors import InputError
-from geoae.evaluation import DEFINITIONS, compare, evaluate, table, table_rows
+from geoae.evaluation import DEFINITIONS, Comparison, compare, evaluate, table, table_rows
 from geoae.validation import BANDS, Mixtures, build_mixtures
 
 STATIONS = [f"XX.S{i:02d}" for i in range(24)]
@@ -186,8 +186,8 @@ def test_batches_do_not_matter(data):
 
 def test_compare_reports_model_and_baselines(data):
     """The results go through JSON, name the settings, and make a table with one row a method and one table a band."""
-    told = []
-    results = compare(band_pass, data, bands=["raw", "bp1-45"], n=6, snrs=[0, 5], name="mine", report=told.append)
+    lines = []
+    results = compare(band_pass, data, Comparison(6, bands=("raw", "bp1-45"), snrs_db=(0, 5)), "mine", lines.append)
     assert json.loads(json.dumps(results)) == results
     assert results["definitions"] == DEFINITIONS
     assert (results["n"], results["snrs_db"], results["stations"]) == (6, [0, 5], "validation")
@@ -195,7 +195,7 @@ def test_compare_reports_model_and_baselines(data):
         methods = results["bands"][band]["methods"]
         assert list(methods)[:2] == ["mine", "do nothing"]
         assert methods["mine"] == methods["band-pass 1-20 Hz"]
-        assert [line for line in told if line.startswith(band)] == [f"{band}: {method}" for method in methods]
+        assert [line for line in lines if line.startswith(band)] == [f"{band}: {method}" for method in methods]
         header, rows = table_rows(results, band)
         assert all(len(row) == len(header) for row in rows)
         assert rows[1][:3] == ["do nothing", "0.0", "0.0"]

@@ -241,7 +241,7 @@ def test_sixty_steps_make_noise_smaller(tmp_path):
     plan = recipe("clean", mix={"noise_level": [0.5, 0.5], "missing": 0.2})
     model = train(plan, lesson(plan, write(tmp_path)), Job(tmp_path / "out"))
     assert model.contract.provenance["validation_error_less_db"] > 1
-    assert (model.field.window, model.field.near, model.field.far) == ((32, 32), 1, 3)
+    assert (model.contract.window, model.contract.near, model.contract.far) == ((32, 32), 1, 3)
 
 
 @pytest.mark.parametrize("target", ["members", "blind-spot"])
@@ -268,7 +268,7 @@ def test_training_beside_overviews_writes_them_into_the_contract(tmp_path):
     mix = {"wide": 1.0, "overview": str(tmp_path / "looks"), "noise_level": [0.5, 0.5], "drawn": 1.0}
     plan, rows = recipe("clean", mix=mix, window=WIDE), []
     model = train(plan, lesson(plan, write(tmp_path)), Job(tmp_path / "out", report=rows.append))
-    assert model.field.overview == 2
+    assert model.contract.overview == 2
     assert rows[-1]["loss"] < rows[0]["loss"]
 
 

@@ -6,7 +6,7 @@ import xarray as xr
 
 from geoae import infer
 from geoae.errors import InputError, SamplingRateError
-from geoae.model import identity
+from geoae.infer import identity
 from geoae.timeaxis import time_coordinates
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from geoae.coding import coding, coding_of, default_model
 from geoae.errors import InputError
+from geoae.infer import identity
 from geoae.infer_codes import decode, decode_region, encode, encode_region
-from geoae.model import identity
 from geoae.timeaxis import time_coordinates
 from tests.coding import tiny_coder
 

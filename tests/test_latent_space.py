@@ -7,14 +7,14 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geoae import infer, nets, transforms
 from geoae import model as models
-from geoae import nets, transforms
 from geoae.contracts import PriorContract
 from geoae.errors import InputError, MissingFileError, ModelFileError, OutputExistsError, StoreError
 from geoae.latent.pca import pca_model, pca_space
 from geoae.latent.space import LatentSpace
 from geoae.latent.stores import read_codes, write_codes
-from geoae.model import Model
+from geoae.priors.prior import Prior
 
 D, SHAPE = 3, (6, 5)
 
@@ -33,7 +33,7 @@ def vae_model(shape=SHAPE, likelihood="gaussian", kind="log", **more):
     for p in net.parameters():
         torch.nn.init.normal_(p, std=0.3)
     rule = transforms.fit(kind, np.exp(np.random.default_rng(0).normal(size=100)))
-    return Model(PriorContract("tiny", "for tests", shape, D, "m/s"), "vae", config, net, rule, "0" * 12)
+    return Prior(PriorContract("tiny", "for tests", shape, D, "m/s"), "vae", config, net, rule, "0" * 12)
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +222,10 @@ def test_codes_go_to_a_store_and_back(linear, tmp_path):
         (lambda s: s.labelled(np.zeros((2, 3)), ("a", "b")), "name 2 leading"),
         (lambda s: LatentSpace(s.model, "half"), "float64"),
         (lambda s: LatentSpace("seismic"), "not a prior"),
-        (lambda s: s.model.noise(np.zeros((1, 3, 64))), "LatentSpace"),
+        (
+            lambda s: infer.check_rate(100.0, s.model, "x"),
+            "not a denoiser of records",
+        ),
         (lambda s: LatentSpace(vae_model()).held_out, "hold_out"),
     ],
 )

@@ -42,8 +42,8 @@ def test_a_training_ends_in_a_model_with_codes(folder):
     """The folder loads, encodes and decodes, and its card says what it was made of."""
     geoae.train(folder / "r.yml", folder, folder / "m", threads=1, workers=0, device="cpu")
     model = load(folder / "m")
-    assert model.codes.latent == 4
-    assert model.codes.window == (8, 8)
+    assert model.contract.latent == 4
+    assert model.contract.window == (8, 8)
     x = geoae.read(folder / "held.nc")
     back = geoae.decode(geoae.encode(x, model=model), model=model)
     assert float(((back - x) ** 2).mean()) < 0.3 * float(x.var())

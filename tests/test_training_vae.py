@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from geoae import nets, prior_data, training_vae
 from geoae.contracts import PriorContract
-from geoae.model import Model
+from geoae.priors.prior import Prior
 from geoae.recipe_priors import PriorRecipe
 from geoae.training_vae import lesson_of, show
 from geoae.transforms import Transform
@@ -67,7 +67,7 @@ def test_codes_of_other_cuts_have_variance_one():
     config = {"ndim": 2, "shape": [8, 8], "latent": 12, "likelihood": "bernoulli", "hidden": 16, "layers": "dense"}
     torch.manual_seed(0)
     net = nets.build("vae", config).eval()
-    made = Model(PriorContract("p", "", (8, 8), 12, training={}, provenance={}), "vae", config, net,
+    made = Prior(PriorContract("p", "", (8, 8), 12, training={}, provenance={}), "vae", config, net,
                  Transform("affine", 0.0, 1.0))  # fmt: skip
     training_vae.complete(made, models, SimpleNamespace(optimize=SimpleNamespace(seed=0), max_grey=0.5))
     training_vae.lay_beside(made, models)

@@ -1,37 +1,124 @@
-"""The card of a model: what it is for, what it was trained on, how it scored, what it is not for."""
+"""The card of a model: what it is for, what it was trained on, how it scored, what it is not for.
+
+Each kind of model has two functions here, which `geoae.kinds` names: one describes the data of a recipe for the model's
+provenance, the other turns recipe and provenance into the sections of the card.
+"""
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from geoae import kinds
 from geoae.field_data import find_files
 from geoae.model import Model
 from geoae.readers.seisbench import SeisBenchSet, open_set
-from geoae.recipe import AnyRecipe, Recipe
+from geoae.recipe import AnyRecipe, Recipe, SplitSection, kind_of
 from geoae.recipe_codes import CodeRecipe
 from geoae.recipe_fields import FieldRecipe
 from geoae.recipe_priors import PriorRecipe
 
+Sections = tuple[list[str], list[str], str]
+"""Lines about the training data, lines about what was held out, and the line about the score."""
+
 
 def sources(recipe: AnyRecipe, folder: Path) -> dict[str, Any]:
     """Digest, size, sources and licences of what a recipe trains on, for the model's provenance."""
-    if isinstance(recipe, Recipe):
-        return {side: describe(open_set(folder / side)) for side in ("events", "noise")}
-    if isinstance(recipe, CodeRecipe) and recipe.data.records:
+    found: dict[str, Any] = kinds.resolve(kind_of(recipe).sources)(recipe, folder)
+    return found
+
+
+def card(trained: Model, recipe: AnyRecipe, scores: str = "") -> str:
+    """The card of a model, in Markdown; `scores` replaces the line about the validation score."""
+    p = trained.contract.provenance
+    sections: Sections = kinds.resolve(kind_of(recipe).card)(recipe, p)
+    data, held_out, score = sections
+    lines = [
+        f"# {trained.name}", "", trained.contract.summary, "", "## Training data", "", *data, *held_out, "",
+        "## Scores", "", scores or score, "", "## Limits", "", recipe.limits or "None stated in the recipe.",
+        "", "## How it was made", "", f"`{p.get('command', '')}` on {p['date']}, torch {p['torch']}, "
+        f"weights {trained.digest}.", "",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def sources_of_records(recipe: Recipe, folder: Path) -> dict[str, Any]:
+    """For a denoiser of records: what is to be said of its events and its noise."""
+    return {side: describe(open_set(folder / side)) for side in ("events", "noise")}
+
+
+def card_of_records(recipe: Recipe, p: dict[str, Any]) -> Sections:
+    """For a denoiser of records."""
+    split = recipe.split
+    return _of_sets(p.get("data", {})), [f"{_held_out_stations(split)}; scores are theirs."], (
+        f"Median SI-SDR improvement on {split.n_windows} validation mixtures at -10 to 15 dB: "
+        f"{p['validation_si_sdr_improvement_db']} dB (step {p['step']})."
+    )  # fmt: skip
+
+
+def sources_of_fields(recipe: FieldRecipe, folder: Path) -> dict[str, Any]:
+    """For a denoiser of fields: its files with their digests; none where all fields are drawn."""
+    data = recipe.data
+    if not data.files:
+        return {}
+    found = [*find_files(folder, data.files, (*data.exclude, *data.validation, *data.noise))]
+    found += find_files(folder, data.noise) if data.noise else []
+    return _files(found)
+
+
+def card_of_fields(recipe: FieldRecipe, p: dict[str, Any]) -> Sections:
+    """For a denoiser of fields."""
+    lines = _list_files(p)
+    if recipe.mix.drawn:
+        lines.append(f"- drawn fields: {100 * recipe.mix.drawn:g} % of the training windows")
+    named = recipe.data.validation
+    held_out = (
+        f"Not trained on, and what the score is of: {', '.join(named)}."
+        if named
+        else "The score is of other draws of the same data."
+    )
+    metric = next((k for k in p if k.startswith("validation_")), "")
+    words = metric.removeprefix("validation_").removesuffix("_db").replace("_", " ")
+    return [*lines, ""], [held_out], f"Median over validation windows, {words}: {p.get(metric)} dB (step {p['step']})."
+
+
+def sources_of_codes(recipe: CodeRecipe, folder: Path) -> dict[str, Any]:
+    """For a model with codes: its sets of records, or its files with their digests."""
+    if recipe.data.records:
         return {name: describe(open_set(folder / name)) for name in recipe.data.records}
-    if isinstance(recipe, CodeRecipe):
-        found = [*find_files(folder, recipe.data.files, recipe.data.exclude)]
-        return {"files": {p.name: _digest(p) for p in found}}
-    if isinstance(recipe, FieldRecipe) and recipe.data.files:
-        held_out = (*recipe.data.exclude, *recipe.data.validation, *recipe.data.noise)
-        found = [*find_files(folder, recipe.data.files, held_out)]
-        found += find_files(folder, recipe.data.noise) if recipe.data.noise else []
-        return {"files": {p.name: _digest(p) for p in found}}
-    if isinstance(recipe, PriorRecipe):
-        file = (recipe.data.models or recipe.data.image).partition(":")[0]
-        return {"files": {file: _digest(folder / file)}}
-    return {}
+    return _files(find_files(folder, recipe.data.files, recipe.data.exclude))
+
+
+def card_of_codes(recipe: CodeRecipe, p: dict[str, Any]) -> Sections:
+    """For a model with codes."""
+    score = f"Mean over {recipe.draw.n_validation} windows of signal over error, whole codes: "
+    score += f"{p.get('validation_reconstruction_db')} dB (step {p['step']})."
+    if recipe.data.records:
+        return _of_sets(p.get("data", {})), [f"{_held_out_stations(recipe.split)}."], score
+    lines = _list_files(p)
+    lines += [f"- drawn fields: {100 * recipe.draw.drawn:g} % of the windows"] if recipe.draw.drawn else []
+    excluded = "".join(f", {e}" for e in recipe.data.exclude)
+    return [*lines, ""], [f"Not trained on: one slice in time of {recipe.split.modulus}{excluded}."], score
+
+
+def sources_of_priors(recipe: PriorRecipe, folder: Path) -> dict[str, Any]:
+    """For a prior: the file of its models or image, with its digest."""
+    file = (recipe.data.models or recipe.data.image).partition(":")[0]
+    return {"files": {file: _digest(folder / file)}}
+
+
+def card_of_priors(recipe: PriorRecipe, p: dict[str, Any]) -> Sections:
+    """For a prior."""
+    by = recipe.hold_out.by
+    where = (
+        f"blocks of {recipe.hold_out.block:g} along {' and '.join(by)}" if by
+        else "the last columns of the image" if recipe.data.image else "runs of neighbouring models"
+    )  # fmt: skip
+    held_out = f"Not trained on, and what the score is of: {100 * recipe.hold_out.share:g} %, {where}."
+    score = f"Error of held-out models below their variance: {p.get('validation_reconstruction_db')} dB "
+    score += f"(step {p['step']}). `geoae.load_model(FOLDER).report()` says more."
+    return [*_list_files(p), ""], [held_out], score
 
 
 def describe(data: SeisBenchSet) -> dict[str, Any]:
@@ -46,20 +133,6 @@ def describe(data: SeisBenchSet) -> dict[str, Any]:
     }
 
 
-def card(trained: Model, recipe: AnyRecipe, scores: str = "") -> str:
-    """The card of a model, in Markdown."""
-    p = trained.contract.provenance
-    told = {Recipe: _of_records, CodeRecipe: _of_codes, PriorRecipe: _of_priors}.get(type(recipe), _of_fields)
-    data, held_out, scored = told(recipe, p)
-    lines = [
-        f"# {trained.name}", "", trained.contract.summary, "", "## Training data", "", *data, *held_out, "",
-        "## Scores", "", scores or scored, "", "## Limits", "", recipe.limits or "None stated in the recipe.",
-        "", "## How it was made", "", f"`{p.get('command', '')}` on {p['date']}, torch {p['torch']}, "
-        f"weights {trained.digest}.", "",
-    ]  # fmt: skip
-    return "\n".join(lines)
-
-
 def _of_sets(sets: dict[str, Any]) -> list[str]:
     lines = []
     for side, facts in sets.items():
@@ -70,58 +143,16 @@ def _of_sets(sets: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _of_records(recipe: Any, p: dict[str, Any]) -> tuple[list[str], list[str], str]:
-    lines = _of_sets(p.get("data", {}))
-    split = recipe.split
-    held_out = (
-        f"Stations with crc32(NET.STA) % {split.modulus} == {split.remainder} were not trained on; scores are theirs."
-    )
-    return lines, [held_out], (
-        f"Median SI-SDR improvement on {split.n_windows} validation mixtures at -10 to 15 dB: "
-        f"{p['validation_si_sdr_improvement_db']} dB (step {p['step']})."
-    )  # fmt: skip
+def _held_out_stations(split: SplitSection) -> str:
+    return f"Stations with crc32(NET.STA) % {split.modulus} == {split.remainder} were not trained on"
 
 
-def _of_codes(recipe: Any, p: dict[str, Any]) -> tuple[list[str], list[str], str]:
-    split, data = recipe.split, p.get("data", {})
-    scored = f"Mean over {recipe.draw.n_validation} windows of signal over error, whole codes: "
-    scored += f"{p.get('validation_reconstruction_db')} dB (step {p['step']})."
-    if recipe.data.records:
-        held_out = f"Stations with crc32(NET.STA) % {split.modulus} == {split.remainder} were not trained on."
-        return _of_sets(data), [held_out], scored
-    lines = [f"- {name} (SHA-256 {sha[:12]})" for name, sha in data.get("files", {}).items()]
-    lines += [f"- drawn fields: {100 * recipe.draw.drawn:g} % of the windows"] if recipe.draw.drawn else []
-    held_out = f"Not trained on: one slice in time of {split.modulus}" + "".join(f", {e}" for e in recipe.data.exclude)
-    return [*lines, ""], [f"{held_out}."], scored
+def _files(paths: Iterable[Path]) -> dict[str, Any]:
+    return {"files": {p.name: _digest(p) for p in paths}}
 
 
-def _of_fields(recipe: Any, p: dict[str, Any]) -> tuple[list[str], list[str], str]:
-    files = p.get("data", {}).get("files", {})
-    lines = [f"- {name} (SHA-256 {sha[:12]})" for name, sha in files.items()]
-    if getattr(getattr(recipe, "mix", None), "drawn", 0):
-        lines.append(f"- drawn fields: {100 * recipe.mix.drawn:g} % of the training windows")
-    named = recipe.data.validation
-    held_out = (
-        f"Not trained on, and what the score is of: {', '.join(named)}."
-        if named
-        else "The score is of other draws of the same data."
-    )
-    metric = next((k for k in p if k.startswith("validation_")), "")
-    words = metric.removeprefix("validation_").removesuffix("_db").replace("_", " ")
-    return [*lines, ""], [held_out], f"Median over validation windows, {words}: {p.get(metric)} dB (step {p['step']})."
-
-
-def _of_priors(recipe: Any, p: dict[str, Any]) -> tuple[list[str], list[str], str]:
-    lines = [f"- {name} (SHA-256 {sha[:12]})" for name, sha in p.get("data", {}).get("files", {}).items()]
-    by = recipe.hold_out.by
-    where = (
-        f"blocks of {recipe.hold_out.block:g} along {' and '.join(by)}" if by
-        else "the last columns of the image" if recipe.data.image else "runs of neighbouring models"
-    )  # fmt: skip
-    held_out = f"Not trained on, and what the score is of: {100 * recipe.hold_out.share:g} %, {where}."
-    score = p.get("validation_reconstruction_db")
-    scored = f"Error of held-out models below their variance: {score} dB (step {p['step']})."
-    return [*lines, ""], [held_out], f"{scored} `geoae.load_model(FOLDER).report()` says more."
+def _list_files(p: dict[str, Any]) -> list[str]:
+    return [f"- {name} (SHA-256 {sha[:12]})" for name, sha in p.get("data", {}).get("files", {}).items()]
 
 
 def _digest(path: Path) -> str:

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from geoae import coding
 from geoae.blocks import Region, Task
 from geoae.coding import Coding
+from geoae.contracts import CodeContract
 from geoae.devices import prepare
 from geoae.errors import InputError, ModelFileError
 from geoae.infer_codes import encode_region
 from geoae.ledger import Ledger
-from geoae.model import Model, load
+from geoae.model import Model, contract_of, load
 from geoae.readers.codes import open_codes
 from geoae.writers.plan import StorePlan, plan_codes
 from geoae.writers.store import read_region
@@ -58,7 +59,7 @@ class Coder:
 
     def settings(self) -> dict[str, Any]:
         """What decides the codes, beside what decides the samples."""
-        c = self.model.codes
+        c = contract_of(self.model, CodeContract)
         return {
             "codes_model": self.model.name, "codes_digest": self.model.digest, "codes_window": list(c.window),
             "codes_latent": self.latent or c.latent, "codes_scaler": asdict(self.model.scaler),
@@ -85,7 +86,7 @@ def coder(
     if asked is None:
         return None
     model = load(asked.model or default)
-    most = model.codes.latent
+    most = contract_of(model, CodeContract).latent
     if asked.latent is not None and not 0 < asked.latent <= most:
         raise InputError(f"latent is {asked.latent}; model {model.name!r} makes codes of 1 to {most} numbers.")
     if remote and model.folder is None:

@@ -15,6 +15,7 @@ import xarray as xr
 
 from geoae import cluster, coding, ledger
 from geoae.coding import Coding
+from geoae.contracts import CodeContract
 from geoae.devices import prepare
 from geoae.errors import InputError, ModelFileError, UnknownNameError
 from geoae.infer_codes import decode_region, encode_region
@@ -24,7 +25,7 @@ from geoae.jobs.field_plan import FieldOptions, append_along, new_from, nothing_
 from geoae.jobs.field_source import FieldSource, Samples, about, digest, from_spec
 from geoae.jobs.inputs import sort_out
 from geoae.jobs.store import Workers
-from geoae.model import Model, load
+from geoae.model import Model, contract_of, load
 from geoae.readers import cleaned, seisbench
 from geoae.readers.codes import of_store, open_codes
 from geoae.writers.plan import StorePlan, plan_field
@@ -94,9 +95,10 @@ def encode_store(
         coding.check_units(x, model, options.force)
     by = f"{model.name} {model.digest}"
     codings = _codings(arrays, model, options.dims, options.latent)
+    window = contract_of(model, CodeContract).window
     settings = {
-        cleaned.KIND: CODES, "model": model.name, "digest": model.digest, "window": list(model.codes.window),
-        "overlap": [0] * len(model.codes.window), "latent": codings[0].latent, "scaler": asdict(model.scaler),
+        cleaned.KIND: CODES, "model": model.name, "digest": model.digest, "window": list(window),
+        "overlap": [0] * len(window), "latent": codings[0].latent, "scaler": asdict(model.scaler),
         "dims": list(codings[0].core), "units": {str(x.name): str(x.attrs.get("units", "")) for x in arrays},
     }  # fmt: skip
     if notes := nothing_new(target, arrays[0], grows, first, settings):
@@ -147,7 +149,7 @@ def decode_store(
     record = "geoae_start" in codes[0]["code"].attrs
     settings = {
         cleaned.KIND: cleaned.RECORD if record else "decoded", "model": model.name, "digest": model.digest,
-        "window": list(model.codes.window), "latent": int(codes[0].sizes["latent"]),
+        "window": list(contract_of(model, CodeContract).window), "latent": int(codes[0].sizes["latent"]),
     }  # fmt: skip
     source = FieldSource((str(store),), (str(store.absolute()),))
     run = begin(target, plan, settings, source=source.label(), source_hash=digest(source), command=command,

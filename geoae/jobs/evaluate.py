@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,37 @@ from numpy.typing import NDArray
 from geoae import catalog, infer
 from geoae.devices import prepare
 from geoae.errors import InputError, OutputError, OutputExistsError
-from geoae.evaluation import compare, table
+from geoae.evaluation import Comparison, compare, table
 from geoae.model import Model, load
+from geoae.validation import SEED
 
+Report = Callable[[str], None]
 FILES = ("results.json", "results.md", "results.png")
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What a model is scored on, and where it runs."""
+
+    n: int = 160
+    """Mixtures for each signal-to-noise ratio."""
+    stations: str = "validation"
+    """validation (a quarter that training leaves out), train or all."""
+    seed: int = SEED
+    """Of the mixtures."""
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+    threads: int | None = None
+    """CPU threads; None: all that this process may use, at most 8."""
+    overwrite: bool = False
+    """Whether results that are there are replaced."""
+
+    def __post_init__(self) -> None:
+        self.comparison(1)  # which checks n and stations
+
+    def comparison(self, validation_modulus: int) -> Comparison:
+        """The mixtures for a model that was trained without one of `validation_modulus` stations."""
+        return Comparison(self.n, self.stations, self.seed, validation_modulus)
 
 
 def evaluate(
@@ -24,37 +52,51 @@ def evaluate(
     *,
     n: int = 160,
     stations: str = "validation",
-    seed: int = 20251121,
+    seed: int = SEED,
     device: str = "auto",
     threads: int | None = None,
     overwrite: bool = False,
-    report: Callable[[str], None] = lambda line: None,
+    report: Report = lambda line: None,
 ) -> str:
-    """Mix recorded events and noise of `data`, denoise, compare; returns a table in Markdown.
+    """Mix recorded events and noise, denoise, and compare the model with what a user would pick instead.
 
-    `out` is a folder that takes results.json, results.md and results.png.
+    Parameters
+    ----------
+    data
+        Folder with events/ and noise/ in the SeisBench form, or a name in the data catalog.
+    model
+        Name of a shipped model, folder of a model, or a loaded one.
+    out
+        Folder for results.json, results.md and results.png; None: none are written.
+    n, stations, seed, device, threads, overwrite
+        See `EvaluateOptions`.
+    report
+        Called with band and method, in one line, before each is scored.
+
+    Returns
+    -------
+    str
+        A table in Markdown.
 
     Raises
     ------
     GeoAEError
         The data or the model cannot be used, or results are there already.
     """
-    if stations not in ("validation", "train", "all"):
-        raise InputError(f"stations is {stations!r}; choose validation, train or all.")
-    if n < 1:
-        raise InputError(f"{n} mixtures were asked for; at least 1 is needed.")
-    if out is not None and not overwrite:
+    return run(data, model, out, EvaluateOptions(n, stations, seed, device, threads, overwrite), report)
+
+
+def run(data: str | Path, model: str | Path | Model, out: Path | None, options: EvaluateOptions, report: Report) -> str:
+    """As `evaluate`, with options that are already checked."""
+    if out is not None and not options.overwrite:
         for name in FILES:
             if (out / name).exists():
                 raise OutputExistsError(
                     f"{out / name} is there already; choose another folder, or ask for --overwrite."
                 )
     folder = catalog.locate(data)
-    loaded = prepare(load(model), device, threads)
-    modulus = validation_modulus(loaded)
-    results = compare(
-        denoiser(loaded), folder, n=n, seed=seed, stations=stations, validation_modulus=modulus, report=report
-    )
+    loaded = prepare(load(model), options.device, options.threads)
+    results = compare(denoiser(loaded), folder, options.comparison(validation_modulus(loaded)), report=report)
     results["model"] = {"name": loaded.name, "digest": loaded.digest}
     text = table(results)
     if out is not None:

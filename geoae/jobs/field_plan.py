@@ -12,11 +12,12 @@ import xarray as xr
 
 from geoae.blocks import choose_chunks
 from geoae.cf import GridLayout, grid_layout
+from geoae.contracts import FieldContract
 from geoae.errors import InputError, StoreError, one_line
 from geoae.field_windows import out_dtype
 from geoae.infer import processing
 from geoae.jobs.code_plan import Coder
-from geoae.model import Model
+from geoae.model import Model, contract_of
 from geoae.readers.cleaned import KIND
 from geoae.writers.layout import check_settings
 from geoae.writers.plan import StorePlan, plan_field
@@ -202,7 +203,7 @@ def settings(
     model: Model, fields: Sequence[xr.DataArray], asked: FieldOptions, dry: float, coder: Coder | None = None
 ) -> dict[str, Any]:
     """What decides the samples: named in the store, and in the message when a run is resumed with others."""
-    c, found = model.field, layout(fields[0], asked.dims)
+    c, found = contract_of(model, FieldContract), layout(fields[0], asked.dims)
     return {
         KIND: FIELD, "model": model.name, "digest": model.digest, "window": c.window, "stride": c.stride,
         "overlap": [w - s for w, s in zip(c.window, c.stride, strict=True)], "near": c.near, "far": c.far,

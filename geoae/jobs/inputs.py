@@ -5,11 +5,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from geoae import catalog
+from geoae.contracts import Contract
 from geoae.errors import GeoAEError, InputError
 from geoae.jobs.clean import Options
 from geoae.jobs.field_source import FieldSource, catalogued
 from geoae.jobs.inspect import unfinished
-from geoae.model import Model
+from geoae.model import Model, contract_of
 from geoae.readers import cleaned, grids, traces
 from geoae.readers.layout import Segment
 
@@ -109,9 +110,9 @@ def scan(
 
 def above(segments: Iterable[Segment], model: Model, options: Options) -> list[str]:
     """Noise above the model's band stays unless asked for: said once, or a cleaned trace looks noisy for no reason."""
-    limit = model.record.rate_hz
-    ids = sorted({s.id for s in segments if not s.text and limit * 1.02 < s.rate_hz <= model.record.rate_range_hz[1]})
+    c = contract_of(model, Contract)
+    ids = sorted({s.id for s in segments if not s.text and c.rate_hz * 1.02 < s.rate_hz <= c.rate_range_hz[1]})
     if not ids or options.above_band != "pass":
         return []
     named = ids[0] if len(ids) == 1 else f"{ids[0]} and {len(ids) - 1} more"
-    return [f"{named}: what lies above {limit / 2:g} Hz is passed through; --above-band remove takes it away."]
+    return [f"{named}: what lies above {c.rate_hz / 2:g} Hz is passed through; --above-band remove takes it away."]

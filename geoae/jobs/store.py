@@ -14,6 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from geoae import blocks, cluster, coding, infer, ledger
+from geoae.contracts import Contract
 from geoae.devices import prepare
 from geoae.errors import (
     InputError,
@@ -26,7 +27,7 @@ from geoae.jobs.code_plan import Coder, CodesAsked
 from geoae.jobs.inputs import above, scan
 from geoae.jobs.inspect import would
 from geoae.jobs.summary import Ledger, Summary
-from geoae.model import Model, load
+from geoae.model import Model, contract_of, load
 from geoae.readers import cleaned, layout, traces
 from geoae.readers.layout import Record, Segment
 from geoae.writers.plan import StorePlan, plan_field
@@ -180,7 +181,7 @@ def plan_record(record: Record, model: Model, options: Options, coder: Coder | N
 
 def settings(record: Record, model: Model, options: Options, coder: Coder | None = None) -> dict[str, Any]:
     """What decides the samples: named in the store, and in the message when a run is resumed with others."""
-    c = model.record
+    c = contract_of(model, Contract)
     return {
         cleaned.KIND: cleaned.RECORD, "model": model.name, "digest": model.digest, "model_rate_hz": c.rate_hz,
         "window": c.window, "stride": c.stride, "scaler": asdict(model.scaler), "dry": options.dry,

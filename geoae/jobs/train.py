@@ -4,24 +4,50 @@ import csv
 import os
 import shlex
 from collections.abc import Callable
-from dataclasses import replace
-from importlib import import_module
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from geoae import catalog, devices
+from geoae import catalog, devices, kinds
 from geoae.errors import InputError, OutputError
 from geoae.jobs import cards
-from geoae.recipe import load_recipe
+from geoae.model import Model
+from geoae.recipe import AnyRecipe, kind_of, load_recipe
+
+if TYPE_CHECKING:
+    from geoae.training import Lesson
 
 Report = Callable[[dict[str, Any]], None]
-TRAINED_BY = {
-    "Recipe": ("geoae.training_records", "SI-SDR improvement"),
-    "FieldRecipe": ("geoae.training_fields", "error reduction"),
-    "CodeRecipe": ("geoae.training_codes", "reconstruction"),
-    "PriorRecipe": ("geoae.training_vae", "reconstruction"),
-}
-"""Class of a recipe -> module that makes its lesson (it loads torch), and what its score is."""
+Tick = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How to run a training. Nothing here changes what is learnt, but that a stop adds a validation of its own."""
+
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+    threads: int | None = None
+    """CPU threads; None: all that this process may use, at most 8."""
+    workers: int = 1
+    """Processes that make training windows; 0: this one."""
+    stop: int | None = None
+    """Step after which to stop early, as a time limit would; None: none."""
+
+    def __post_init__(self) -> None:
+        for name, value, least in (("threads", self.threads, 1), ("workers", self.workers, 0), ("steps", self.stop, 1)):
+            if value is not None and value < least:
+                raise InputError(f"{name} is {value}; it must be at least {least}.")
+
+    def resolve_device(self) -> str:
+        """Name of a device that is there; under ``torchrun`` each process has its own GPU."""
+        device = devices.resolve(self.device)
+        return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and "LOCAL_RANK" in os.environ else device
+
+    def count_threads(self) -> int:
+        """Threads of this process; the processes of a machine share its cores."""
+        share = devices.available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        return self.threads or min(max(share, 1), devices.MAX_THREADS)
 
 
 def train(
@@ -34,15 +60,29 @@ def train(
     workers: int = 1,
     stop: int | None = None,
     report: Report = lambda row: None,
-    tick: Callable[[int, int], None] = lambda step, steps: None,
+    tick: Tick = lambda step, steps: None,
 ) -> str:
     """Train the net of `recipe` on the data below the folder `data` and write the model folder `out`.
 
     Denoisers of records need DATA/events and DATA/noise in the SeisBench form; recipes of fields name their files.
 
     Started again after an interruption, it goes on from the last validation. Under ``torchrun`` the processes share
-    each batch. `stop` ends early after that step, as a time limit would. `report` is called with each row of the
-    history (curves.png is drawn anew by then), `tick` with (step, steps) after each step.
+    each batch.
+
+    Parameters
+    ----------
+    recipe
+        YAML file.
+    data
+        Folder, or a name in the data catalog.
+    out
+        Model folder to write.
+    device, threads, workers, stop
+        See `TrainOptions`.
+    report
+        Called with each row of the history; curves.png is already drawn with it.
+    tick
+        Called with (step, steps) after each step.
 
     Returns
     -------
@@ -54,49 +94,51 @@ def train(
     GeoAEError
         The recipe, the data or the folder cannot be used.
     """
-    from geoae.training import Job
-    from geoae.training import train as run
+    return run(recipe, data, out, TrainOptions(device, threads, workers, stop), report, tick)
 
-    for name, value, least in (("threads", threads, 1), ("workers", workers, 0), ("steps", stop, 1)):
-        if value is not None and value < least:
-            raise InputError(f"{name} is {value}; it must be at least {least}.")
+
+def run(recipe: Path, data: str | Path, out: Path, options: TrainOptions, report: Report, tick: Tick) -> str:
+    """As `train`, with options that are already checked."""
+    from geoae.training import Job
+    from geoae.training import train as run_loop
+
     plan = load_recipe(recipe)
     folder = catalog.locate(data)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"The model folder {out} cannot be made: {error.strerror}.") from error
-    device = devices.resolve(device)
-    if device == "cuda" and "LOCAL_RANK" in os.environ:
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
-    share = devices.available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    threads = threads or min(max(share, 1), devices.MAX_THREADS)
 
-    def told(row: dict[str, Any]) -> None:
+    def draw_and_report(row: dict[str, Any]) -> None:
         draw(out)
         report(row)
 
-    room, metric = TRAINED_BY[type(plan).__name__]
-    lesson = import_module(room).lesson(plan, folder)
-    trained = run(plan, lesson, Job(out, device, threads, workers, stop, told, tick))
+    kind = kind_of(plan)
+    lesson: Lesson = kinds.resolve(kind.lesson)(plan, folder)
+    job = Job(out, options.resolve_device(), options.count_threads(), options.workers, options.stop, draw_and_report,
+              tick)  # fmt: skip
+    trained = run_loop(plan, lesson, job)
     if int(os.environ.get("RANK", "0")):
         return ""
     shown = recipe.name if recipe.is_absolute() else str(recipe)  # a card goes to others: no paths of this machine
     command = f"geoae train {shlex.quote(shown)} --data DIR -o MODELDIR"
-    trained.contract = replace(
-        trained.contract,
-        provenance={**trained.contract.provenance, "data": cards.sources(plan, folder), "command": command},
-    )
-    trained.save(out, cards.card(trained, plan))
-    draw(out)
+    _save(trained, plan, out, {"data": cards.sources(plan, folder), "command": command})
     score = trained.contract.provenance[f"validation_{lesson.metric}"]
-    return f"{out}: model {trained.name} {trained.digest}, validation {metric} {score} dB"
+    return f"{out}: model {trained.name} {trained.digest}, validation {kind.score} {score} dB"
 
 
 def draw(out: Path) -> None:
-    """curves.png beside history.csv."""
+    """Draw curves.png beside history.csv."""
     from geoae.plot import plot_training
 
     with (out / "history.csv").open(newline="") as file:
         rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
     plot_training(rows).savefig(out / "curves.png")
+
+
+def _save(trained: Model, plan: AnyRecipe, out: Path, facts: dict[str, Any]) -> None:
+    """Write the model folder; `facts` are added to the model's provenance."""
+    provenance: Any = {"provenance": {**trained.contract.provenance, **facts}}
+    trained.contract = replace(trained.contract, **provenance)
+    trained.save(out, cards.card(trained, plan))
+    draw(out)

@@ -1,1 +1,1 @@
-"""Codes as a place to work in: decode with derivatives, sample, compare, report."""
+"""Latent spaces of priors: decode with derivatives, sample, compare, report."""

@@ -9,7 +9,8 @@ from geoae import nets, weights_file
 from geoae.contracts import PriorContract
 from geoae.errors import InputError
 from geoae.latent.space import LatentSpace
-from geoae.model import Model
+from geoae.priors.linear import principal_components, stored_components
+from geoae.priors.prior import Prior
 from geoae.transforms import Transform, fit
 
 Array = NDArray[np.floating[Any]]
@@ -54,10 +55,8 @@ def pca_model(
     transform: str | dict[str, Any] | Transform = "affine",
     held_out: Array | None = None,
     units: str = "",
-) -> Model:
-    """As `pca_space`, the model: it can be saved and loaded."""
-    import torch
-
+) -> Prior:
+    """As `pca_space`, but the prior itself, which can be saved and loaded."""
     models = np.asarray(models, dtype=np.float64)
     if models.ndim < 2:
         raise InputError(f"The models have shape {models.shape}; expected (number of models, *cells of one).")
@@ -74,13 +73,8 @@ def pca_model(
         )
     rule = fit(transform, models)
     x = rule.apply(models)
-    counts = ~np.isnan(x)
-    config = {"shape": list(models.shape[1:]), "latent": latent}
-    net: Any = nets.build("linear-ae", config).eval()
-    net.fit(torch.from_numpy(np.where(counts, x, 0.0)), torch.from_numpy(counts.astype(np.float64)))
-    contract = PriorContract(f"pca-{latent}", f"{latent} principal components", models.shape[1:], latent, units)
-    made = Model(contract, "linear-ae", config, net, rule, weights_file.content(net)[1][:12])
-    made.companions = {"mask": counts.any(0).astype(np.uint8), "held_out": held_out.astype(np.float32)}
+    made = _linear_prior(principal_components(x, latent), rule, units)
+    made.companions = {"mask": (~np.isnan(x)).any(0).astype(np.uint8), "held_out": held_out.astype(np.float32)}
     if len(held_out):
         # least squares is what the encoder does where nothing is missing; one step does it where something is
         codes = LatentSpace(made, "float64").encode(held_out, refine=2 if np.isnan(held_out).any() else 0)
@@ -95,20 +89,25 @@ def components_of(space: LatentSpace) -> LatentSpace | None:
     """
     import torch
 
-    stored = space.model.companions
-    if "pca_basis" not in stored:
+    stored = stored_components(space)
+    if stored is None:
         return None
-    basis, offset = (torch.from_numpy(stored[k].astype(np.float64)) for k in ("pca_basis", "pca_offset"))
-    config = {"shape": list(space.shape), "latent": basis.shape[1]}
-    net: Any = nets.build("linear-ae", config).eval().double()
+    basis, offset = (torch.from_numpy(part) for part in stored)
+    net: Any = nets.build("linear-ae", {"shape": list(space.shape), "latent": basis.shape[1]}).eval().double()
     with torch.no_grad():
         back = torch.linalg.pinv(basis)
         net.from_code.weight.copy_(basis)
         net.from_code.bias.copy_(offset.ravel())
         net.to_code.weight.copy_(back)
         net.to_code.bias.copy_(-back @ offset.ravel())
-    n = int(basis.shape[1])
-    contract = PriorContract(f"pca-{n}", f"{n} principal components", space.shape, n, space.units)
-    made = Model(contract, "linear-ae", config, net, space.transform, weights_file.content(net)[1][:12])
-    made.companions = {name: stored[name] for name in ("mask", "held_out") if name in stored}
+    made = _linear_prior(net, space.transform, space.units)
+    beside = space.model.companions
+    made.companions = {name: beside[name] for name in ("mask", "held_out") if name in beside}
     return LatentSpace(made, "float64")
+
+
+def _linear_prior(net: Any, rule: Transform, units: str) -> Prior:
+    shape, n = tuple(net.config.shape), int(net.config.latent)
+    contract = PriorContract(f"pca-{n}", f"{n} principal components", shape, n, units)
+    config = {"shape": list(shape), "latent": n}
+    return Prior(contract, "linear-ae", config, net, rule, weights_file.content(net)[1][:12])

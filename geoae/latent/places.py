@@ -1,4 +1,4 @@
-"""Where codes lie: ways between them, their neighbours, a map of them. Arrays only."""
+"""Paths between codes, nearest neighbours among codes, and a grid of codes over two axes. Arrays only."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ def interpolate(a: Array, b: Array, n: int, how: str) -> Array:
     """Codes (n, d) from `a` to `b`, both included.
 
     "spherical" turns from one direction to the other while the length goes evenly from |a| to |b|: codes of N(0, I)
-    lie near a sphere, and the straight way leads through its inside, where there are none.
+    lie near a sphere, and a straight path leads through its inside, where there are almost none.
     """
     if n < 2:
-        raise InputError(f"n is {n}; a way has at least its 2 ends.")
+        raise InputError(f"n is {n}; a path has at least 2 codes, its ends.")
     t = np.linspace(0.0, 1.0, n)[:, None]
     straight = (1 - t) * a + t * b
     if how == "linear":
@@ -28,7 +28,7 @@ def interpolate(a: Array, b: Array, n: int, how: str) -> Array:
     if min(length_a, length_b) == 0:
         return straight
     angle = np.arccos(np.clip(a @ b / (length_a * length_b), -1.0, 1.0))
-    if np.sin(angle) < 1e-6:  # the same direction, or opposite ones with no way around that is shorter
+    if np.sin(angle) < 1e-6:  # the same direction, or opposite ones, between which no arc is the shortest
         return straight
     turn = (np.sin((1 - t) * angle) * a / length_a + np.sin(t * angle) * b / length_b) / np.sin(angle)
     return turn * ((1 - t) * length_a + t * length_b)

@@ -7,11 +7,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MISFIT = 1e-3
-"""Variance of the misfit, in the net's units: how little the prior N(0, I) of codes counts."""
+"""Variance of the misfit in the net's units; the smaller, the less the prior N(0, I) of codes weighs."""
 NEAR = 1e-4
-"""Share of the cost below which what a step gains is too little to go on."""
+"""Relative decrease of the cost below which a model has converged."""
 PATIENCE = 4
-"""Steps in a row that do not help, each ten times as careful as the one before, after which none will."""
+"""Steps in a row that may fail, each with ten times the damping of the one before, before a model is given up."""
 CELLS = 2**24
 """Numbers of Jacobians held at once."""
 
@@ -42,13 +42,13 @@ def _part(decode: Callable[["Tensor"], "Tensor"], z: "Tensor", x: "Tensor", ther
         left = ((x[some] - decode(codes)[:, 0]) * there[some]).flatten(1)
         return left, left.square().sum(1) / MISFIT + codes.square().sum(1)
 
-    on = torch.arange(n, device=z.device)  # those that still get nearer
+    on = torch.arange(n, device=z.device)  # models that have not converged
     left, cost = misfit(z, on)
     damping = torch.full((n,), 1e-2, dtype=z.dtype, device=z.device)
     z, failed = z.clone(), torch.zeros(n, dtype=torch.long, device=z.device)
     for _ in range(steps):
         at = z[on]
-        # the decoder once, and all directions through it at once
+        # one pass of the decoder for all directions
         change = torch.func.vmap(lambda v, at=at: torch.func.jvp(decode, (at,), (v.expand_as(at),))[1])(eye)
         jacobian = (change[:, :, 0].transpose(0, 1) * there[on, None]).flatten(2)
         hessian = jacobian @ jacobian.mT / MISFIT + eye

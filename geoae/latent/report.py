@@ -1,4 +1,4 @@
-"""What a prior is worth: measured on held-out models, beside principal components of equal size."""
+"""Scores of a prior on held-out models, beside as many principal components."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from geoae.latent import statistics as stats
 from geoae.latent.space import LatentSpace
 from geoae.model import Model
+from geoae.priors.linear import components, decode_components, linear_codes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,7 +67,7 @@ def report(model: Model, seed: int = 0) -> Report:
     truth, estimate = space.representation_residuals()
     linear = components(space, truth)
     drawn = space.decode(space.sample(N_DRAWN, seed))
-    drawn_linear = _drawn_components(space, seed)
+    drawn_linear = decode_components(space, space.sample(N_DRAWN, seed))
     errors = stats.rmse(truth, estimate)
     rows: list[tuple[str, dict[str, float]]] = [
         (f"RMSE of held-out models{f' ({space.units})' if space.units else ''}",
@@ -84,47 +85,6 @@ def report(model: Model, seed: int = 0) -> Report:
                 "worst_reconstructed": estimate[worst]}  # fmt: skip
     verdict = _verdict(rows[0][1], space.d)
     return Report(space.name, space.units, tuple(rows), verdict, tuple(int(i) for i in worst), examples)
-
-
-def components(space: LatentSpace, models: Array) -> Array | None:
-    """Models (n, *shape) as principal components of equal number give them back; None where none are stored."""
-    codes, (basis, offset) = linear_codes(space, models), _components(space)
-    if codes is None or basis is None or offset is None:
-        return None
-    return _to_models(space, codes @ basis.T + offset)
-
-
-def linear_codes(space: LatentSpace, models: Array) -> Array | None:
-    """Principal components (n, d) of models (n, *shape), of variance 1 in training; None where none are stored."""
-    basis, offset = _components(space)
-    if basis is None or offset is None:
-        return None
-    x = space.transform.apply(models).reshape(len(models), -1) - offset
-    there = np.isfinite(x)
-    x = np.nan_to_num(x)
-    if there.all():
-        codes: Array = np.linalg.lstsq(basis, x.T, rcond=None)[0].T
-        return codes
-    return np.stack([np.linalg.lstsq(basis[t], v[t], rcond=None)[0] for t, v in zip(there, x, strict=True)])
-
-
-def _components(space: LatentSpace) -> tuple[Array | None, Array | None]:
-    stored = space.model.companions
-    if "pca_basis" not in stored:
-        return None, None
-    return stored["pca_basis"].astype(np.float64), stored["pca_offset"].astype(np.float64)
-
-
-def _drawn_components(space: LatentSpace, seed: int) -> Array | None:
-    basis, offset = _components(space)
-    if basis is None or offset is None:
-        return None
-    return _to_models(space, space.sample(N_DRAWN, seed) @ basis.T + offset)
-
-
-def _to_models(space: LatentSpace, x: Array) -> Array:
-    m: Array = np.where(space.mask, space.transform.undo(x.reshape(-1, *space.shape)), np.nan)
-    return m
 
 
 def _facies_rows(

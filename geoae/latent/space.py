@@ -1,4 +1,4 @@
-"""LatentSpace: the codes of a prior as a place, with decoder, encoder, prior and derivatives in physical units.
+"""LatentSpace: decoder, encoder, prior density and derivatives of a prior's codes, in physical units.
 
 Codes are N(0, I) under the prior. Every method takes numpy arrays (and gives float64) or torch tensors (and gives
 tensors that autograd goes through), with any leading dimensions.
@@ -14,9 +14,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from geoae.contracts import PriorContract
 from geoae.errors import InputError
 from geoae.latent import places
-from geoae.model import Model, load
+from geoae.model import Model, contract_of, load
 from geoae.transforms import Transform
 
 if TYPE_CHECKING:
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.floating[Any]]
 PART = 256
-"""Models that are decoded at once."""
-DIGEST, OF = "geoae_digest", "geoae_model"
-"""Attributes of labelled codes: the model they belong to."""
+"""Models decoded in one call of the net."""
+DIGEST, MODEL_NAME = "geoae_digest", "geoae_model"
+"""Attributes of labelled codes: digest and name of the model that they belong to."""
 
 
 class LatentSpace:
-    """Codes z of a prior, and the models m that they stand for.
+    """Codes z of a prior, and the models m that they decode to.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ class LatentSpace:
         import torch
 
         self.model = load(model)
-        contract = self.model.prior
+        contract = contract_of(self.model, PriorContract)
         self.d, self.shape, self.units, self.name = contract.latent, contract.shape, contract.units, contract.name
         self.digest, self.device, self.precision = self.model.digest, device, precision
         if precision not in ("float32", "float64"):
@@ -80,8 +81,8 @@ class LatentSpace:
 
     def decode(self, z: Any) -> Any:
         """Models (..., *shape) of codes (..., d), in physical units."""
-        if self._foreign(z):
-            return self._part_by_part(self._decode, self._codes(z), self.shape)
+        if self._is_array(z):
+            return self._part_by_part(self._decode, self._check_codes(z), self.shape)
         return self._decode(z.reshape(-1, self.d)).reshape(*z.shape[:-1], *self.shape)
 
     def encode(self, m: Any, refine: int = 0) -> Any:
@@ -100,8 +101,8 @@ class LatentSpace:
         InputError
             The shape is not that of the prior's models, or values lie outside the transform's domain.
         """
-        lead = self._lead(m)
-        if not self._foreign(m):
+        lead = self._leading_shape(m)
+        if not self._is_array(m):
             return self._encode(m.reshape(-1, *self.shape), refine).reshape(*lead, self.d)
         values = np.asarray(m, dtype=np.float64).reshape(-1, *self.shape)
         x = self.transform.apply(values)
@@ -115,24 +116,24 @@ class LatentSpace:
 
     def log_prior(self, z: Any) -> Any:
         """Logarithm of the prior's density N(0, I) at codes (..., d), without its slope for numpy input."""
-        z = self._codes(z) if self._foreign(z) else z
+        z = self._check_codes(z) if self._is_array(z) else z
         return -0.5 * (z * z).sum(-1) - 0.5 * self.d * math.log(2 * math.pi)
 
     def jvp(self, z: Any, dz: Any) -> Any:
         """Change (..., *shape) of the decoded model at `z` for a small change `dz` of codes, both (..., d)."""
-        if not self._foreign(z):
+        if not self._is_array(z):
             return self._jvp(z.reshape(-1, self.d), dz.reshape(-1, self.d)).reshape(*z.shape[:-1], *self.shape)
-        z, dz = np.broadcast_arrays(self._codes(z), self._codes(dz))
+        z, dz = np.broadcast_arrays(self._check_codes(z), self._check_codes(dz))
         both = np.stack([z.reshape(-1, self.d), dz.reshape(-1, self.d)], 1)
         out = self._part_by_part(lambda part: self._jvp(part[:, 0], part[:, 1]), both, self.shape, both.shape[1:])
         return out.reshape(*z.shape[:-1], *self.shape)
 
     def vjp(self, z: Any, dm: Any) -> Any:
         """Adjoint of `jvp`: from (..., *shape) to (..., d). What stands in cells that do not count is left out."""
-        if not self._foreign(z):
+        if not self._is_array(z):
             return self._vjp(z.reshape(-1, self.d), dm.reshape(-1, *self.shape)).reshape(z.shape)
-        z = self._codes(z)
-        self._lead(dm)
+        z = self._check_codes(z)
+        self._leading_shape(dm)
         dm = np.where(self.mask, np.asarray(dm, dtype=np.float64), 0.0)
         lead = np.broadcast_shapes(z.shape[:-1], dm.shape[: dm.ndim - len(self.shape)])
         flat = np.broadcast_to(dm, (*lead, *self.shape)).reshape(math.prod(lead), -1)
@@ -145,16 +146,18 @@ class LatentSpace:
 
     def jacobian(self, z: Any) -> Any:
         """Derivative (..., *shape, d) of the decoded model at codes (..., d)."""
-        if not self._foreign(z):
+        if not self._is_array(z):
             return self._jacobian(z.reshape(-1, self.d)).reshape(*z.shape[:-1], *self.shape, self.d)
         # as many codes at once as make `PART` tangents
-        return self._part_by_part(self._jacobian, self._codes(z), (*self.shape, self.d), most=max(PART // self.d, 1))
+        return self._part_by_part(
+            self._jacobian, self._check_codes(z), (*self.shape, self.d), most=max(PART // self.d, 1)
+        )
 
     def linear_operator(self, z: Any) -> "LinearOperator":
         """The derivative at one code as a scipy LinearOperator, from d numbers to all cells of a model."""
         from scipy.sparse.linalg import LinearOperator
 
-        z = self._one(z)
+        z = self._single_code(z)
         return LinearOperator(
             (math.prod(self.shape), self.d),
             matvec=lambda v: self.jvp(z, np.ravel(v)).ravel(),
@@ -164,14 +167,14 @@ class LatentSpace:
         )
 
     def check_derivative(self, z: Any = None, seed: int = 0) -> dict[str, float]:
-        """How far `jvp` is from central differences, and `vjp` from its adjoint, as relative errors.
+        """Relative errors of `jvp` against central differences, and of `vjp` as the adjoint of `jvp`.
 
         Computed in float64, whatever this space works in: then both are below 1e-5 unless something is wrong, such as
         a kink of a normal-score transform.
         """
         space = self if self.precision == "float64" else LatentSpace(self.model, "float64", self.device)
         rng = np.random.default_rng(seed)
-        z = rng.standard_normal(self.d) if z is None else self._one(z)
+        z = rng.standard_normal(self.d) if z is None else self._single_code(z)
         dz, step = rng.standard_normal(self.d), 1e-5
         slope = np.where(self.mask, space.jvp(z, dz), 0.0)
         found = np.where(self.mask, (space.decode(z + step * dz) - space.decode(z - step * dz)) / (2 * step), 0.0)
@@ -220,27 +223,27 @@ class LatentSpace:
         return self.encode(self.held_out, refine=8) if found is None else found.astype(np.float64)
 
     def interpolate(self, a: Any, b: Any, n: int = 9, how: str = "spherical") -> NDArray[np.float64]:
-        """Codes (n, d) on the way from `a` to `b`: "spherical", which stays as far from 0 as they are, or "linear"."""
-        return places.interpolate(self._one(a), self._one(b), n, how)
+        """Codes (n, d) from `a` to `b`: "spherical", at distances from 0 between theirs, or "linear"."""
+        return places.interpolate(self._single_code(a), self._single_code(b), n, how)
 
     def neighbours(self, z: Any, n: int = 5, among: Any = None) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Indices and distances (..., n) of the codes nearest to `z`, among (k, d) or the held-out models'."""
-        there = self.held_out_codes if among is None else self._codes(among)
-        return places.neighbours(self._codes(z), there, n)
+        there = self.held_out_codes if among is None else self._check_codes(among)
+        return places.neighbours(self._check_codes(z), there, n)
 
     def atlas(self, n: int = 7, axes: tuple[int, int] = (0, 1), centre: Any = None) -> tuple[Array, Array]:
         """Codes (n, n, d) that fill two axes evenly in prior probability, and their models (n, n, *shape)."""
-        start = np.zeros(self.d) if centre is None else self._one(centre)
+        start = np.zeros(self.d) if centre is None else self._single_code(centre)
         z = places.atlas(start, n, axes)
         return z, self.decode(z)
 
     def labelled(self, z: Any, dims: tuple[str, ...] = (), coords: dict[str, Any] | None = None) -> xr.DataArray:
-        """Codes (..., d) as a DataArray that knows its model; `dims` names the leading dimensions."""
-        z = self._codes(z)
+        """Codes (..., d) as a DataArray with the digest of its model; `dims` names the leading dimensions."""
+        z = self._check_codes(z)
         names = (*dims, "latent") if dims else (*(f"dim_{i}" for i in range(z.ndim - 1)), "latent")
         if len(names) != z.ndim:
             raise InputError(f"dims {list(dims)} name {len(dims)} leading dimensions; the codes have {z.ndim - 1}.")
-        attrs = {DIGEST: self.digest, OF: self.name}
+        attrs = {DIGEST: self.digest, MODEL_NAME: self.name}
         return xr.DataArray(z, dims=names, coords=coords or {}, name="code", attrs=attrs)
 
     # the arithmetic, on tensors with one leading dimension
@@ -275,15 +278,15 @@ class LatentSpace:
     def _jvp(self, z: "Tensor", dz: "Tensor") -> "Tensor":
         import torch
 
-        return torch.func.jvp(self._bare, (z.to(self._type),), (dz.to(self._type),))[1]
+        return torch.func.jvp(self._decode_without_nan, (z.to(self._type),), (dz.to(self._type),))[1]
 
     def _vjp(self, z: "Tensor", dm: "Tensor") -> "Tensor":
         import torch
 
-        return torch.func.vjp(self._bare, z.to(self._type))[1](dm.to(self._type))[0]
+        return torch.func.vjp(self._decode_without_nan, z.to(self._type))[1](dm.to(self._type))[0]
 
-    def _bare(self, z: "Tensor") -> "Tensor":
-        """Decoded models whose cells that do not count never change."""
+    def _decode_without_nan(self, z: "Tensor") -> "Tensor":
+        """Decoded models with 0 in cells that do not count, so that derivatives are 0 there."""
         m = self.transform.undo(self._net.decode(z)[:, 0])
         return m if self._holes is None else m.masked_fill(self._holes, 0.0)
 
@@ -304,14 +307,14 @@ class LatentSpace:
                 made[i : i + most] = work(part).cpu().numpy()
         return made.reshape(*lead, *out)
 
-    def _foreign(self, x: Any) -> bool:
-        """Whether x has to be turned into a tensor."""
+    def _is_array(self, x: Any) -> bool:
+        """Whether `x` is an array rather than a tensor."""
         return not hasattr(x, "requires_grad")
 
-    def _codes(self, z: Any) -> NDArray[np.float64]:
+    def _check_codes(self, z: Any) -> NDArray[np.float64]:
         if isinstance(z, xr.DataArray) and z.attrs.get(DIGEST, self.digest) != self.digest:
             raise InputError(
-                f"These are codes of model {z.attrs.get(OF)!r} ({z.attrs[DIGEST]}); this is {self.name!r} "
+                f"These are codes of model {z.attrs.get(MODEL_NAME)!r} ({z.attrs[DIGEST]}); this is {self.name!r} "
                 f"({self.digest}). Load the model that made them, or encode anew."
             )
         x = np.asarray(z, dtype=np.float64)
@@ -321,15 +324,15 @@ class LatentSpace:
             )
         return x
 
-    def _one(self, z: Any) -> NDArray[np.float64]:
-        x = self._codes(z)
+    def _single_code(self, z: Any) -> NDArray[np.float64]:
+        x = self._check_codes(z)
         if x.ndim != 1:
             raise InputError(f"Expected one code, of shape ({self.d},); got {x.shape}.")
         return x
 
-    def _lead(self, m: Any) -> tuple[int, ...]:
+    def _leading_shape(self, m: Any) -> tuple[int, ...]:
         n = len(self.shape)
-        shape = tuple(np.shape(m)) if self._foreign(m) else tuple(m.shape)
+        shape = tuple(np.shape(m)) if self._is_array(m) else tuple(m.shape)
         if len(shape) < n or shape[len(shape) - n :] != self.shape:
             raise InputError(
                 f"Models of shape {shape} do not fit: {self.name!r} is of models {self.shape}; leading dimensions are "

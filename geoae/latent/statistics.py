@@ -1,4 +1,4 @@
-"""How near models are to each other, and drawn ones to real ones: plain numbers of plain arrays."""
+"""Scores of reconstructed and of drawn models, on plain arrays."""
 
 from typing import Any
 

@@ -6,7 +6,7 @@ from typing import Any
 import xarray as xr
 
 from geoae.errors import InputError, MissingFileError, OutputError, OutputExistsError, StoreError, one_line
-from geoae.latent.space import DIGEST, OF, LatentSpace
+from geoae.latent.space import DIGEST, MODEL_NAME, LatentSpace
 
 CODE = "code"
 
@@ -31,7 +31,7 @@ def write_codes(
     space.labelled(x, tuple(str(d) for d in x.dims[:-1]))  # refuses codes of another model
     if out.exists() and not overwrite:
         raise OutputExistsError(f"{out} is there already; choose another name, or give overwrite=True.")
-    x = x.assign_attrs({DIGEST: space.digest, OF: space.name})
+    x = x.assign_attrs({DIGEST: space.digest, MODEL_NAME: space.name})
     try:
         x.to_dataset(name=CODE).to_zarr(out, mode="w", consolidated=False)
     except OSError as error:
@@ -64,7 +64,7 @@ def read_codes(space: LatentSpace, path: str | Path) -> xr.DataArray:
     found = data[CODE]
     if (digest := found.attrs.get(DIGEST)) != space.digest:
         raise InputError(
-            f"{folder} holds codes of model {found.attrs.get(OF)!r} ({digest}); this is {space.name!r} "
+            f"{folder} holds codes of model {found.attrs.get(MODEL_NAME)!r} ({digest}); this is {space.name!r} "
             f"({space.digest}). Load the model that made them, or encode anew."
         )
     return found

@@ -35,7 +35,7 @@ def main(folder: str, figure: str | None = None) -> None:
     report = model.report()
     print(report)
     facies = model.net.likelihood == "bernoulli"
-    aims = FACIES[20 if model.prior.latent <= 20 else 64] if facies else PROFILES
+    aims = FACIES[20 if model.contract.latent <= 20 else 64] if facies else PROFILES
     for name, relation, aim in (*CODES, *aims):
         if name in dict(report.rows):  # which models of earlier versions lack
             judge(name, report[name][PRIOR], relation, aim, report[name].get(PCA))
@@ -47,7 +47,7 @@ def main(folder: str, figure: str | None = None) -> None:
         judge("facies fraction, points off", away, "<=", 2.0)
     elif find_spec("disba"):
         in_data(LatentSpace(model))
-    if (minutes := model.prior.training.get("cpu_minutes")) is not None:
+    if (minutes := model.contract.training.get("cpu_minutes")) is not None:
         judge("CPU minutes of training", minutes, "<=", 10.0)
     if figure:
         report.figure().savefig(figure)
@@ -65,7 +65,7 @@ def in_data(space: LatentSpace) -> None:
     sys.path.insert(0, str(Path(__file__).parents[2] / "recipes" / "examples"))
     import surface_waves
 
-    from geoae.latent.report import components
+    from geoae.priors.linear import components
 
     truth, estimate = (m[:N_IN_DATA] for m in space.representation_residuals())
     seen = dispersion(surface_waves.rayleigh, truth)

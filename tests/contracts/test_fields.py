@@ -74,7 +74,7 @@ def test_any_region_is_that_of_the_whole(sizes, closes, batch, far, enough, over
     """Noise of a region, from the samples that it says it needs and no others, is that of the whole field there."""
     x = fields.field(*sizes, gaps=0.1).values
     model = fields.tiny_model(far=far, near=min(far, 1), enough=enough, overview=overview)
-    where = Frame(x.shape, (1, 2), 0 if far else None, closes, model.field)
+    where = Frame(x.shape, (1, 2), 0 if far else None, closes, model.contract)
     whole = tuple(slice(0, n) for n in x.shape)
     part = tuple(slice(*sorted(data.draw(st.sets(st.integers(0, n), min_size=2, max_size=2)))) for n in x.shape)
     expected = region_noise(take(x, where.spans(whole)), where, whole, model)[part]
@@ -91,7 +91,7 @@ def test_a_region_of_a_large_slice_needs_its_surroundings_alone(sizes, closes, o
     """With an overview, too, a region is that of the whole slice, though it reads a part of a slice that is large."""
     x = fields.field(*sizes, gaps=0.1).values[0]
     model = fields.tiny_model(window=(16, 16), stride=(12, 12), overview=overview)
-    where = Frame(x.shape, (0, 1), None, closes, model.field)
+    where = Frame(x.shape, (0, 1), None, closes, model.contract)
     assert where.overview == overview
     whole, part = (
         tuple(slice(0, n) for n in x.shape),

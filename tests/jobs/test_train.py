@@ -1,17 +1,20 @@
 """geoae train: a complete model folder, resumed when run twice, and refusals of one line."""
 
+import inspect
 import json
+from dataclasses import fields
 
 import numpy as np
 import pytest
 import yaml
 from typer.testing import CliRunner
 
+from geoae import devices
 from geoae import model as models
 from geoae.cli import app
 from geoae.errors import InputError, OutputError
 from geoae.jobs.cards import describe
-from geoae.jobs.train import train
+from geoae.jobs.train import TrainOptions, train
 from geoae.readers.seisbench import open_set
 from tests.conftest import tiny_recipe, write_seisbench
 
@@ -129,3 +132,25 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path, data):
     with pytest.raises(OutputError, match="cannot be made"):
         train(write_recipe(tmp_path), data, tmp_path / "out")
     assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_options_are_those_of_train_with_the_same_defaults():
+    """A keyword of `train` that says how to run is a field of `TrainOptions`."""
+    parameters = inspect.signature(train).parameters
+    for option in fields(TrainOptions):
+        assert parameters[option.name].default == option.default
+    assert parameters.keys() - {f.name for f in fields(TrainOptions)} == {"recipe", "data", "out", "report", "tick"}
+
+
+def test_processes_of_torchrun_share_cores_and_gpus(monkeypatch):
+    """Each takes the GPU of its number and its part of the cores, at least one; `threads` goes before."""
+    monkeypatch.setattr(devices, "available_cores", lambda: 4)
+    monkeypatch.setattr(devices, "resolve", lambda device: "cuda" if device == "auto" else device)
+    assert TrainOptions().resolve_device() == "cuda"
+    assert TrainOptions().count_threads() == 4
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
+    assert TrainOptions().resolve_device() == "cuda:1"
+    assert TrainOptions("cpu").resolve_device() == "cpu"
+    assert TrainOptions().count_threads() == 1
+    assert TrainOptions(threads=3).count_threads() == 3

@@ -1,0 +1,1 @@
+"""Codes of windows of records and fields."""

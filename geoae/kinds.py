@@ -1,0 +1,99 @@
+"""The one table of the kinds of model that geoae knows.
+
+Every place that treats kinds differently looks up here what belongs to a kind. The table holds strings, "module:name",
+so importing it imports no kind. To add a kind, add one entry to `KINDS` and write the functions that it names.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from geoae.errors import UnknownNameError
+
+DEFAULT = "record"
+"""The kind of model files and recipes without a key `kind`: those of records were written before there were others."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What belongs to one kind of model. Fields whose value is "module:name" are read with `resolve`."""
+
+    name: str
+    """Value of `kind` in model.json and in recipes."""
+    data: str
+    """What models of this kind work on, as a word of tables."""
+    words: str
+    """What a model of this kind is, for messages: "is not ...", "is ..."."""
+    contract: str
+    """Frozen dataclass of what a model takes; its `kind` is `name`."""
+    role: str
+    """Class of the model: a `geoae.model.Model` with the methods of this kind."""
+    scaler: str
+    """Frozen dataclass that scales what the net sees."""
+    recipe: str
+    """Class of its recipes."""
+    lesson: str
+    """Function (recipe, data folder) -> Lesson. Its module loads torch."""
+    score: str
+    """What the validation score in dB measures, for messages."""
+    card: str
+    """Function (recipe, provenance) -> (lines about the data, lines about what was held out, line about the score)."""
+    sources: str
+    """Function (recipe, data folder) -> what is to be said of the data, for provenance."""
+    row: str
+    """Function of the contract in model.json -> the columns "rate Hz" and "takes Hz" of a table of models."""
+    defaults: tuple[str, ...] = ()
+    """Shipped models taken where none is named: one, or one for each number of dimensions."""
+
+
+_ALL = (
+    Kind(
+        "record", "records", "a denoiser of records (seismic traces)",
+        contract="geoae.contracts:Contract", role="geoae.model.denoiser:Denoiser", scaler="geoae.scaling:Scaler",
+        recipe="geoae.recipe:Recipe", lesson="geoae.training_records:lesson", score="SI-SDR improvement",
+        card="geoae.jobs.cards:card_of_records", sources="geoae.jobs.cards:sources_of_records",
+        row="geoae.tables:rates", defaults=("seismic",),
+    ),
+    Kind(
+        "field", "fields", "a denoiser of gridded fields",
+        contract="geoae.contracts:FieldContract", role="geoae.model.denoiser:Denoiser",
+        scaler="geoae.scaling:FieldScaler", recipe="geoae.recipe_fields:FieldRecipe",
+        lesson="geoae.training_fields:lesson", score="error reduction", card="geoae.jobs.cards:card_of_fields",
+        sources="geoae.jobs.cards:sources_of_fields", row="geoae.tables:no_rates", defaults=("grid",),
+    ),
+    Kind(
+        "codes", "codes", "a model with codes",
+        contract="geoae.contracts:CodeContract", role="geoae.codes.model:Coder", scaler="geoae.scaling:FieldScaler",
+        recipe="geoae.recipe_codes:CodeRecipe", lesson="geoae.training_codes:lesson", score="reconstruction",
+        card="geoae.jobs.cards:card_of_codes", sources="geoae.jobs.cards:sources_of_codes",
+        row="geoae.tables:no_rates", defaults=("seismic-codes", "grid-codes"),
+    ),
+    Kind(
+        "prior", "priors", "a prior of models (made by geoae.fit)",
+        contract="geoae.contracts:PriorContract", role="geoae.priors.prior:Prior",
+        scaler="geoae.transforms:Transform", recipe="geoae.recipe_priors:PriorRecipe",
+        lesson="geoae.training_vae:lesson", score="reconstruction", card="geoae.jobs.cards:card_of_priors",
+        sources="geoae.jobs.cards:sources_of_priors", row="geoae.tables:no_rates",
+    ),
+)  # fmt: skip
+KINDS: dict[str, Kind] = {kind.name: kind for kind in _ALL}
+"""Name of a kind -> what belongs to it."""
+
+
+def find(name: str) -> Kind:
+    """The kind of that name.
+
+    Raises
+    ------
+    UnknownNameError
+        There is none.
+    """
+    if name not in KINDS:
+        raise UnknownNameError(f"There is no kind of model {name!r}; choose one of {', '.join(KINDS)}.")
+    return KINDS[name]
+
+
+def resolve(name: str) -> Any:
+    """What "module:name" names; its module is imported."""
+    module, _, attribute = name.partition(":")
+    return getattr(import_module(module), attribute)

@@ -1,0 +1,66 @@
+"""Load a model folder, checking everything it says of itself."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from geoae import kinds, nets, weights_file
+from geoae.errors import GeoAEError, ModelFileError
+from geoae.model.card import CARD, COMPANIONS, DEFAULT, WEIGHTS, find, read_bytes, read_card
+from geoae.model.contract import from_json
+from geoae.model.model import Model
+from geoae.model.roles import make_model
+
+
+def load(name_or_folder: str | Path | Model | None = None) -> Model:
+    """Load a model by name (see `shipped`) or from its folder, checking everything it says of itself.
+
+    Returns
+    -------
+    Model
+        Of the class of its kind, such as `Denoiser`. A model that is given comes back.
+
+    Raises
+    ------
+    UnknownNameError
+        No shipped model and no folder has that name.
+    ModelFileError
+        The folder is incomplete or damaged, holds an unknown key, or was written by a newer geoae; the
+        differences are listed.
+    """
+    if isinstance(name_or_folder, Model):
+        return name_or_folder
+    folder = find(name_or_folder or DEFAULT)
+    facts = read_card(folder)
+    raw = _checked_bytes(folder / WEIGHTS, facts["weights_sha256"])
+    try:
+        net = nets.build(facts["net"], facts["config"])
+    except GeoAEError as error:
+        raise ModelFileError(f"{folder / CARD} does not describe a net: {error} A newer geoae may read it.") from error
+    weights_file.fill(net, raw, folder / WEIGHTS, facts["net"])
+    kind = kinds.find(facts["kind"])
+    contract = from_json(kinds.resolve(kind.contract), facts["contract"])
+    scaler = from_json(kinds.resolve(kind.scaler), facts["scaler"])
+    companions = _read_companions(folder, facts["contract"].get("companions_sha256", ""))
+    return make_model(contract, facts["net"], facts["config"], net.eval(), scaler, folder=folder,
+                      digest=facts["weights_sha256"][:12], companions=companions)  # fmt: skip
+
+
+def _read_companions(folder: Path, sha: str) -> dict[str, NDArray[Any]]:
+    if not sha:
+        return {}
+    from safetensors.numpy import load as load_arrays
+
+    return dict(load_arrays(_checked_bytes(folder / COMPANIONS, sha)))
+
+
+def _checked_bytes(path: Path, wanted: str) -> bytes:
+    raw = read_bytes(path)
+    if (sha := hashlib.sha256(raw).hexdigest()) != wanted:
+        raise ModelFileError(
+            f"{path} is damaged: its SHA-256 is {sha[:12]}..., model.json says {wanted[:12]}... Copy the model folder "
+            "again."
+        )
+    return raw

@@ -1,0 +1,54 @@
+"""From the kind of a contract to the class of its model, and checks that a model is of the kind that is needed."""
+
+from typing import Any, TypeVar
+
+from geoae import kinds
+from geoae.errors import InputError
+from geoae.model.card import describe, shipped
+from geoae.model.contract import AnyContract
+from geoae.model.model import Model
+
+C = TypeVar("C", bound=AnyContract)
+R = TypeVar("R", bound=Model)
+
+
+def make_model(
+    contract: AnyContract, net_name: str, net_config: dict[str, Any], net: Any, scaler: Any, **more: Any
+) -> Model:
+    """A model of the class that the kind of `contract` has; `more` are further fields of `Model`."""
+    role: type[Model] = kinds.resolve(kinds.find(contract.kind).role)
+    return role(contract, net_name, net_config, net, scaler, **more)
+
+
+def contract_of(model: Model, wanted: type[C]) -> C:
+    """The contract of a model, which must be of class `wanted`.
+
+    Raises
+    ------
+    InputError
+        It is a model of another kind. The message names the shipped models that fit.
+    """
+    if isinstance(model.contract, wanted):
+        return model.contract
+    fitting = [name for name in shipped() if describe(name)["kind"] == wanted.kind]
+    raise InputError(
+        f"Model {model.name!r} ({model.contract.summary.rstrip('.')}) is not {kinds.find(wanted.kind).words}. "
+        + (f"Shipped models that are: {', '.join(fitting)}." if fitting else "Train one: geoae train RECIPE.")
+    )
+
+
+def as_role(model: Model, role: type[R]) -> R:
+    """The same model as an object of class `role`.
+
+    Raises
+    ------
+    InputError
+        Models of its kind have another role.
+    """
+    if isinstance(model, role):
+        return model
+    found = kinds.find(model.contract.kind)
+    raise InputError(
+        f"Model {model.name!r} is {found.words}, of class {type(model).__name__}; a {role.__name__} was expected. "
+        "Load it with geoae.load_model, or make it with geoae.model.make_model."
+    )

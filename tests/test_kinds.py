@@ -1,0 +1,215 @@
+"""The table of kinds is complete, and whatever asks it works for a kind that nobody has heard of."""
+
+import inspect
+import subprocess
+import sys
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import yaml
+
+from geoae import kinds, nets, tables
+from geoae import model as models
+from geoae.errors import InputError, RecipeError, UnknownNameError
+from geoae.jobs import cards
+from geoae.model import Denoiser, Model, as_role, contract_of, make_model
+from geoae.recipe import AnyRecipe, kind_of, load_recipe
+from geoae.scaling import Scaler
+from tests.test_contracts import MADE, made
+
+NAMES = [f.name for f in fields(kinds.Kind) if ":" in str(getattr(kinds.KINDS["record"], f.name))]
+
+
+@dataclass(frozen=True)
+class VolumeContract:
+    """What a made-up kind of model takes."""
+
+    kind: ClassVar[str] = "volume"
+    name: str
+    summary: str
+    window: tuple[int, int, int]
+    spacing_m: float
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class VolumeScaler:
+    """Divides by a constant."""
+
+    gain: float = 1.0
+
+
+class VolumeModel(Model):
+    """The role of the made-up kind."""
+
+    def double(self, batch: np.ndarray) -> np.ndarray:
+        return self.batched(lambda part: self.run(lambda x: self.net(x) + x, part), batch) * self.scaler.gain
+
+
+class VolumeRecipe(AnyRecipe):
+    """Its recipe."""
+
+    kind: str
+    depth_m: float
+
+
+def volume_row(contract):
+    return "-", f"{contract['spacing_m']:g} m"
+
+
+def volume_sources(recipe, folder):
+    return {"depth": recipe.depth_m}
+
+
+def volume_card(recipe, provenance):
+    return [f"- volumes down to {provenance['data']['depth']:g} m"], ["Nothing was held out."], "No score."
+
+
+@pytest.fixture
+def volume(monkeypatch):
+    """A fifth kind, known to the table alone."""
+    here = __name__
+    kind = kinds.Kind(
+        "volume", "volumes", "a denoiser of volumes", contract=f"{here}:VolumeContract", role=f"{here}:VolumeModel",
+        scaler=f"{here}:VolumeScaler", recipe=f"{here}:VolumeRecipe", lesson=f"{here}:volume_row", score="gain",
+        card=f"{here}:volume_card", sources=f"{here}:volume_sources", row=f"{here}:volume_row",
+    )  # fmt: skip
+    monkeypatch.setitem(kinds.KINDS, "volume", kind)
+    return kind
+
+
+def volume_model() -> Model:
+    contract = VolumeContract("v", "for tests", (4, 5, 6), 12.5)
+    return make_model(contract, "identity", {}, nets.build("identity", {}), VolumeScaler(0.5))
+
+
+def test_the_list_of_names_is_that_of_the_table():
+    """Each field of a kind that is "module:name" is tested below."""
+    assert set(NAMES) == {"contract", "role", "scaler", "recipe", "lesson", "card", "sources", "row"}
+
+
+@pytest.mark.parametrize("kind", kinds.KINDS)
+def test_every_name_of_a_kind_resolves(kind):
+    """To dataclasses, classes and functions of the right number of arguments."""
+    row = kinds.KINDS[kind]
+    assert row.name == kind
+    found = {name: kinds.resolve(getattr(row, name)) for name in NAMES}
+    for name in ("contract", "scaler"):
+        assert is_dataclass(found[name])
+        assert found[name].__dataclass_params__.frozen
+    assert found["contract"].kind == kind
+    assert {"name", "summary", "provenance"} <= {f.name for f in fields(found["contract"])}
+    assert issubclass(found["role"], Model)
+    assert found["role"] is not Model
+    assert issubclass(found["recipe"], AnyRecipe)
+    for name, n in (("lesson", 2), ("card", 2), ("sources", 2), ("row", 1)):
+        assert len(inspect.signature(found[name]).parameters) == n
+    assert row.data
+    assert row.words
+    assert row.score
+
+
+@pytest.mark.parametrize("kind", kinds.KINDS)
+def test_default_models_are_shipped_and_of_their_kind(kind):
+    """A default that is not there would fail only when it is needed."""
+    for name in kinds.KINDS[kind].defaults:
+        assert models.describe(name)["kind"] == kind
+
+
+def test_no_two_kinds_share_a_contract_or_recipe():
+    """The kind follows from either."""
+    for name in ("contract", "recipe", "lesson", "data", "words"):
+        assert len({getattr(kind, name) for kind in kinds.KINDS.values()}) == len(kinds.KINDS)
+
+
+def test_importing_the_table_imports_no_kind(tmp_path):
+    """Only `geoae.errors` comes with it."""
+    code = "import sys, geoae.kinds; print(sorted(m for m in sys.modules if m.startswith('geoae')))"
+    root = str(Path(kinds.__file__).parents[1])
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path,
+                         env={"PYTHONPATH": root, "HOME": str(tmp_path)})  # fmt: skip
+    assert out.stdout.strip() == "['geoae', 'geoae._version', 'geoae.errors', 'geoae.kinds']"
+
+
+def test_an_unknown_kind_is_named():
+    """With those that there are."""
+    with pytest.raises(UnknownNameError, match="'volume'; choose one of record, field, codes, prior"):
+        kinds.find("volume")
+
+
+def test_a_new_kind_is_saved_and_loaded(volume, tmp_path):
+    """With its own class, contract and scaler; its methods work on the loaded model."""
+    before = volume_model()
+    before.save(tmp_path / "m", "# card\n")
+    after = models.load(tmp_path / "m")
+    assert type(after) is VolumeModel
+    assert (after.contract, after.scaler) == (before.contract, VolumeScaler(0.5))
+    x = np.arange(120.0).reshape(5, 4, 6)
+    np.testing.assert_array_equal(after.double(x), x)
+    facts = models.describe(tmp_path / "m")
+    assert facts["kind"] == "volume"
+    assert facts["contract"]["window"] == [4, 5, 6]
+
+
+def test_a_new_kind_has_its_line_in_the_table_of_models(volume, tmp_path):
+    """Beside those of all other kinds."""
+    volume_model().save(tmp_path / "v", "")
+    for kind in MADE:
+        made(kind).save(tmp_path / kind, "")
+    text = tables.models(models.describe(tmp_path / name) for name in (*MADE, "v"))
+    lines = {line.split()[0]: line.split() for line in text.splitlines()}
+    assert lines["v"][1:] == ["volumes", volume_model_digest(tmp_path), "-", "12.5", "m", "for", "tests"]
+    assert [lines[name][1] for name in "rfcp"] == ["records", "fields", "codes", "priors"]
+    assert lines["r"][3:5] == ["100", "8-1000"]
+    assert lines["p"][3:5] == ["-", "-"]
+
+
+def volume_model_digest(folder):
+    return models.load(folder / "v").digest
+
+
+def test_a_new_kind_has_recipes_and_cards(volume, tmp_path):
+    """`kind: volume` is read as its recipe, whose functions write provenance and card."""
+    plan = {"kind": "volume", "name": "v", "summary": "for tests", "net": {"name": "identity"}, "depth_m": 900.0,
+            "optimize": {"steps": 1}}  # fmt: skip
+    (tmp_path / "r.yml").write_text(yaml.safe_dump(plan))
+    recipe = load_recipe(tmp_path / "r.yml")
+    assert isinstance(recipe, VolumeRecipe)
+    assert kind_of(recipe) is volume
+    trained = volume_model()
+    facts = {"data": cards.sources(recipe, tmp_path), "date": "2026-01-01", "torch": "2.9", "step": 1}
+    trained.contract = replace(trained.contract, provenance=facts)
+    card = cards.card(trained, recipe)
+    assert "- volumes down to 900 m\nNothing was held out.\n\n## Scores\n\nNo score." in card
+
+
+@pytest.mark.parametrize("kind", ["volume", 3, ["record"]])
+def test_a_recipe_of_no_kind_is_refused(kind, tmp_path):
+    """The kinds that there are are named."""
+    (tmp_path / "r.yml").write_text(yaml.safe_dump({"kind": kind}))
+    with pytest.raises(RecipeError, match=r"r\.yml is no recipe: kind is .*; choose one of record, field, codes"):
+        load_recipe(tmp_path / "r.yml")
+
+
+def test_a_contract_is_that_of_the_kind_that_is_asked_for(volume):
+    """A model of the new kind is none of the others, and the message says in words what it is not."""
+    model = volume_model()
+    assert contract_of(model, VolumeContract) is model.contract
+    with pytest.raises(InputError, match=r"^Model 'v' \(for tests\) is not a denoiser of records"):
+        contract_of(model, kinds.resolve(kinds.KINDS["record"].contract))
+    with pytest.raises(InputError, match=r"^Model 'r' \(for tests\) is not a denoiser of volumes\. Train one"):
+        contract_of(made("record"), VolumeContract)
+
+
+def test_a_role_is_checked():
+    """A model of another role, or a bare `Model`, is refused in one line."""
+    denoiser = made("record")
+    assert as_role(denoiser, Denoiser) is denoiser
+    with pytest.raises(InputError, match=r"'c' is a model with codes, of class Coder; a Denoiser was expected"):
+        as_role(made("codes"), Denoiser)
+    bare = Model(denoiser.contract, "identity", {}, denoiser.net, Scaler())
+    with pytest.raises(InputError, match="of class Model; a Denoiser was expected"):
+        as_role(bare, Denoiser)
