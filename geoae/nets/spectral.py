@@ -89,8 +89,8 @@ class Agreement(nn.Module):
                 stopped = (1 - _product(judge.gains(spectrum, level, numbers), weights.T)).view_as(own) * own
                 share = [_product(part.flatten(1), weights) for part in (stopped * seen, seen.square())]
                 agreed = (share[0] / share[1].clamp(min=1e-12)).clamp(-2, 2)
-                told = torch.cat([spectrum, _spectrum(seen, weights).clamp(min=-4), agreed, numbers], 1)
-            gains = _product(by_row(self.guess, told).sigmoid(), weights.T).view_as(seen)
+                features = torch.cat([spectrum, _spectrum(seen, weights).clamp(min=-4), agreed, numbers], 1)
+            gains = _product(by_row(self.guess, features).sigmoid(), weights.T).view_as(seen)
             return planes(gains * seen)
 
 

@@ -143,7 +143,8 @@ def _check_config(net: Net, config: dict[str, Any]) -> None:
     made = _build(net, config)
     settings: Any = type(made).Config
     assert is_dataclass(settings), "Config is no dataclass."
-    assert settings.__dataclass_params__.frozen, "Config can be changed: declare it with @dataclass(frozen=True)."
+    frozen = type(made).Config.__dataclass_params__.frozen
+    assert frozen, "Config can be changed: declare it with @dataclass(frozen=True)."
     bare = [f.name for f in fields(settings) if f.default is MISSING]
     assert not bare, f"Settings without a default value: {', '.join(bare)}. A recipe may leave out any setting."
     plain = json.loads(json.dumps(asdict(made.config)))
