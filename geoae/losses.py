@@ -5,6 +5,8 @@ import torch.nn.functional as F  # noqa: N812 - the name every torch user knows
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from geoae.nets.protocols import Loss
+
 Batch = Float[Tensor, "batch channel time"]
 FRAMES = (8, 32, 128)
 
@@ -75,18 +77,30 @@ def denoising_loss(
     present: Bool[Tensor, "batch channel"],
     spectral_weight: float,
     onsets: float = 0.0,
-) -> Float[Tensor, ""]:
+) -> Loss:
     """Error in dB + `spectral_weight` * spectral error + `onsets` * that of the shortest frames around onsets.
 
     The spectral error is the mean over frames of 8, 32 and 128 samples: short ones see times, long ones frequencies.
     Summed over recorded components / all components: the divisor does not depend on the data, so that the mean over
     processes is the loss of the whole batch.
+
+    Returns
+    -------
+    Loss
+        With the terms error, spectral and onset, as far as their weights are not 0.
     """
     loss = log_error_db(estimate, target, noisy)
+    parts = {"error": [loss]}
     for frame in FRAMES if spectral_weight or onsets else ():
         e, t = compressed_magnitude(estimate, frame), compressed_magnitude(target, frame)
-        loss = loss + spectral_weight / len(FRAMES) * relative_error(e, t)
+        spectral = spectral_weight / len(FRAMES) * relative_error(e, t)
+        loss = loss + spectral
+        if spectral_weight:
+            parts.setdefault("spectral", []).append(spectral)
         if frame == FRAMES[0] and onsets:
             weight = onset_weight(target, frame // 2)[..., 1 : 1 + t.shape[-2]]
-            loss = loss + onsets * relative_error(e, t, weight)
-    return (loss * present).mean()
+            onset = onsets * relative_error(e, t, weight)
+            loss = loss + onset
+            parts["onset"] = [onset]
+    terms = {name: (torch.stack([x.detach() for x in each]).sum(0) * present).mean() for name, each in parts.items()}
+    return Loss((loss * present).mean(), terms)

@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from geoae.context import FINER
+from geoae.nets import has_one_window_size
 from geoae.recipe import AnyRecipe, Section
 
 
@@ -117,10 +118,10 @@ class FieldRecipe(AnyRecipe):
     @model_validator(mode="after")
     def _windows_of_one_size(self) -> Self:
         w = self.window
-        if self.net.name == "field-dae" and not w.length == w.train_length == w.multiple:
+        if has_one_window_size(self.net.name) and not w.length == w.train_length == w.multiple:
             raise ValueError(
-                "field-dae knows the spectra of windows of one size; window.length, train_length and multiple are "
-                f"{w.length}, {w.train_length} and {w.multiple}: make them the same"
+                f"{self.net.name} knows the spectra of windows of one size; window.length, train_length and multiple "
+                f"are {w.length}, {w.train_length} and {w.multiple}: make them the same"
             )
         return self
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from numpy.typing import NDArray
@@ -19,17 +19,18 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from geoae import checkpoint, nets, weights_file
-from geoae.devices import memory_kept
+from geoae.devices import has_fast_bfloat16, memory_kept
 from geoae.errors import InputError
 from geoae.model import AnyContract, Model, load, make_model
+from geoae.nets.protocols import Loss
 from geoae.recipe import AnyRecipe
 from geoae.scaling import FieldScaler, Scaler
 from geoae.transforms import Transform
 
 Report = Callable[[dict[str, Any]], None]
 Example = tuple[NDArray[Any], ...]
-"""Arrays of one window: first what the net is shown, then what the loss wants to know."""
-Answer = Callable[[NDArray[Any]], NDArray[Any]]
+"""Arrays of one window: first the input of the net, then what the loss needs beside it."""
+Predict = Callable[[NDArray[Any]], NDArray[Any]]
 """A net in evaluation mode, on arrays."""
 AVERAGED_EVERY = 4
 """Steps between those at which the average of the weights moves, as far as after all of them: it reads and writes every
@@ -37,37 +38,44 @@ weight, which is a twentieth of a step where layers are wide."""
 
 
 class Windows(Protocol):
-    """Training windows: each follows from its number alone, so that a resumed training sees the same.
+    """Training windows: each follows from its number alone, so that a resumed training sees the same."""
 
-    Where many are faster made at once than one by one, they may have a method `many` as well, from their numbers to the
-    arrays of all, window first.
-    """
+    def __getitem__(self, index: int) -> Example:
+        """The window of a number, without a batch dimension."""
+        ...
 
-    def __getitem__(self, index: int) -> Example: ...
+
+@runtime_checkable
+class BatchedWindows(Windows, Protocol):
+    """Training windows of which many are faster made at once than one by one."""
+
+    def batch(self, indices: list[int]) -> Example:
+        """The windows of several numbers, along a first dimension: equal to those made one by one."""
+        ...
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What the loop does not know: windows, loss, score, and what the model that comes out takes."""
+    """What differs between kinds of models: windows, loss, score, and the contract of the trained model."""
 
     windows: Windows
-    loss: Callable[[Tensor, tuple[Tensor, ...]], Tensor]
-    """Answer of the net and the arrays of a batch -> loss."""
-    score: Callable[[Answer], float]
+    loss: Callable[[Tensor, tuple[Tensor, ...]], Loss]
+    """Output of the net and the arrays of a batch -> loss."""
+    score: Callable[[Predict], float]
     contract: Callable[[dict[str, Any]], AnyContract]
     """Provenance -> contract."""
     scaler: Scaler | FieldScaler | Transform
     metric: str
     """Name of the score, which is in dB and better if larger."""
     prepare: Callable[[nn.Module], None] = lambda net: None
-    """What is to be done to a net before its first step."""
+    """Called with a new net, before its first step."""
     finish: Callable[[Model], None] = lambda made: None
-    """What is to be done to a model after the last one."""
+    """Called with the model, after the last step."""
 
 
 @dataclass
 class Job:
-    """Where and how to run; nothing in it changes what is learnt, but that a stop adds a validation of its own."""
+    """Where and how to run; nothing in it changes what is learnt, except that a stop adds a validation of its own."""
 
     out: Path
     device: str = "cpu"
@@ -81,6 +89,25 @@ class Job:
     """Called with each row of the history."""
     tick: Callable[[int, int], None] = field(default=lambda step, steps: None)
     """Called after each step with its number and that of the last."""
+
+
+@dataclass
+class _State:
+    """What changes during a training, and what a checkpoint holds."""
+
+    net: nn.Module
+    average: AveragedModel
+    """Exponential moving average of the weights: what is validated."""
+    best: AveragedModel
+    """The average that scored best."""
+    optimizers: checkpoint.Optimizers
+    facts: dict[str, Any]
+    """Steps done, history, best score and its step, recipe."""
+
+    @property
+    def modules(self) -> checkpoint.Modules:
+        """The modules under the names that they have in a checkpoint."""
+        return {"net": self.net, "ema": self.average, "best": self.best}
 
 
 def train(recipe: AnyRecipe, lesson: Lesson, job: Job) -> Model:
@@ -104,53 +131,104 @@ def train(recipe: AnyRecipe, lesson: Lesson, job: Job) -> Model:
     with memory_kept(), _processes(job.device) as (rank, world):
         if o.batch % world:
             raise InputError(f"optimize.batch is {o.batch}; it must be a multiple of the {world} processes.")
-        torch.manual_seed(o.seed)
-        net = nets.build(recipe.net.name, recipe.net.config)
-        lesson.prepare(net)
-        net = net.to(job.device)
-        ema = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(o.ema_decay**AVERAGED_EVERY), use_buffers=True)
-        best = AveragedModel(net)
-        optimizers = _optimizers(net, recipe)
-        modules = {"net": net, "ema": ema, "best": best}
-        facts = _resume(job.out, modules, optimizers, recipe)
-        parallel = DistributedDataParallel(net) if world > 1 else net
+        state = _begin_or_resume(recipe, lesson, job)
+        facts = state.facts
+        parallel = DistributedDataParallel(state.net) if world > 1 else state.net
         last = min(o.steps, job.stop_after_steps or o.steps)
-        if _out_of_patience(facts, recipe):  # it had ended before it was started again
+        if _is_out_of_patience(facts, recipe):  # the training ended before it was started again
             last = facts["step"]
-        losses: list[Tensor] = []
+        losses: list[Loss] = []
         for step, parts in _batches(lesson.windows, facts["step"], last, o.batch, rank, world, job):
-            for group in (g for each in optimizers.values() for g in each.param_groups):
-                group["lr"] = learning_rate(step, recipe)
-            with _autocast(job.device, o.precision):
-                estimate = parallel(parts[0])
-            loss = lesson.loss(estimate.float(), parts)
-            net.zero_grad(set_to_none=True)
-            loss.backward()
-            _clip(net, o.clip_norm)
-            for each in optimizers.values():
-                each.step()
-            if step % AVERAGED_EVERY == 0:
-                ema.update_parameters(net)
-            losses.append(loss.detach())
+            losses.append(_take_step(step, parts, parallel, state, recipe, lesson, job.device))
             job.tick(step + 1, o.steps)
             if (step + 1) % o.validate_every and step + 1 != last:
                 continue
-            facts["step"] = step + 1
-            score = _agreed(_score(ema.module, lesson, job.device, o.precision), world, job.device)
-            row = {"step": step + 1, "loss": float(torch.stack(losses).mean()), "val_db": score,
-                   "lr": learning_rate(step, recipe)}  # fmt: skip
-            facts["history"].append(row)
+            score = _of_first_rank(_score(state.average.module, lesson, job.device, o.precision), world, job.device)
+            row = _record_validation(state, step, losses, score, recipe)
             losses.clear()
-            if score > facts["best_db"]:
-                facts["best_db"], facts["best_step"] = score, step + 1
-                best.load_state_dict(ema.state_dict())
             if rank == 0:
-                checkpoint.save(job.out / "checkpoint", modules, optimizers, facts)
+                checkpoint.save(job.out / "checkpoint", state.modules, state.optimizers, facts)
                 _write_history(job.out / "history.csv", facts["history"])
                 job.report(row)
-            if _out_of_patience(facts, recipe):
+            if _is_out_of_patience(facts, recipe):
                 break
-    chosen = ((ema if o.keep == "last" else best).module if facts["history"] else net).cpu().eval()
+    return _make_model(state, recipe, lesson)
+
+
+def _begin_or_resume(recipe: AnyRecipe, lesson: Lesson, job: Job) -> _State:
+    """The state of a new training, or that of the checkpoint in `job.out`, if there is one."""
+    o, wanted, folder = recipe.optimize, recipe.model_dump(mode="json"), job.out / "checkpoint"
+    torch.manual_seed(o.seed)
+    net = nets.build(recipe.net.name, recipe.net.config)
+    lesson.prepare(net)
+    net = net.to(job.device)
+    average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(o.ema_decay**AVERAGED_EVERY), use_buffers=True)
+    facts = {"step": 0, "history": [], "best_db": -math.inf, "best_step": 0, "recipe": wanted}
+    state = _State(net, average, AveragedModel(net), _optimizers(net, recipe), facts)
+    found = checkpoint.read_facts(folder)
+    if found is None:
+        return state
+    if differ := sorted(k for k in wanted if found["recipe"].get(k) != wanted[k]):
+        raise InputError(
+            f"{job.out} holds the checkpoint of another recipe (they differ in: {', '.join(differ)}). Give another -o "
+            f"folder, or remove {folder} to start anew."
+        )
+    checkpoint.load(folder, found, state.modules, state.optimizers)
+    state.facts = found
+    return state
+
+
+def _take_step(
+    step: int,
+    parts: tuple[Tensor, ...],
+    parallel: nn.Module,
+    state: _State,
+    recipe: AnyRecipe,
+    lesson: Lesson,
+    device: str,
+) -> Loss:
+    """Move the weights once; returns the loss before that, without gradient."""
+    o = recipe.optimize
+    for group in (g for each in state.optimizers.values() for g in each.param_groups):
+        group["lr"] = learning_rate(step, recipe)
+    with _autocast(device, o.precision):
+        estimate = parallel(parts[0])
+    loss = lesson.loss(estimate.float(), parts)
+    state.net.zero_grad(set_to_none=True)
+    loss.total.backward()
+    _clip(state.net, o.clip_norm)
+    for each in state.optimizers.values():
+        each.step()
+    if step % AVERAGED_EVERY == 0:
+        state.average.update_parameters(state.net)
+    return Loss(loss.total.detach(), loss.terms)
+
+
+def _record_validation(state: _State, step: int, losses: list[Loss], score: float, recipe: AnyRecipe) -> dict[str, Any]:
+    """Add a row to the history, and keep the averaged weights if no score was better."""
+    facts = state.facts
+    facts["step"] = step + 1
+    row = {"step": step + 1, "loss": _mean([loss.total for loss in losses]), "val_db": score,
+           "lr": learning_rate(step, recipe)}  # fmt: skip
+    names = list(losses[-1].terms)
+    if len(names) > 1:  # a single term is the loss itself
+        row |= {f"loss_{name}": _mean([loss.terms[name] for loss in losses]) for name in names}
+    facts["history"].append(row)
+    if score > facts["best_db"]:
+        facts["best_db"], facts["best_step"] = score, step + 1
+        state.best.load_state_dict(state.average.state_dict())
+    return row
+
+
+def _mean(values: list[Tensor]) -> float:
+    return float(torch.stack(values).mean())
+
+
+def _make_model(state: _State, recipe: AnyRecipe, lesson: Lesson) -> Model:
+    """The model of the weights that the recipe keeps, on the CPU."""
+    o, facts = recipe.optimize, state.facts
+    kept = (state.average if o.keep == "last" else state.best).module if facts["history"] else state.net
+    chosen = kept.cpu().eval()
     contract = lesson.contract(_provenance(recipe, facts, lesson.metric))
     made = make_model(contract, recipe.net.name, recipe.net.config, chosen, lesson.scaler)
     lesson.finish(made)
@@ -164,12 +242,12 @@ def train(recipe: AnyRecipe, lesson: Lesson, job: Job) -> Model:
 def _score(net: nn.Module, lesson: Lesson, device: str, precision: str) -> float:
     net.eval()
 
-    def answer(x: NDArray[Any]) -> NDArray[Any]:
+    def predict(x: NDArray[Any]) -> NDArray[Any]:
         with _autocast(device, precision):
             out: NDArray[Any] = net(torch.from_numpy(x).to(device)).float().cpu().numpy()
         return out
 
-    score = lesson.score(answer)
+    score = lesson.score(predict)
     net.train()
     return score
 
@@ -192,15 +270,15 @@ def _optimizers(net: nn.Module, recipe: AnyRecipe) -> checkpoint.Optimizers:
 
 
 def _clip(net: nn.Module, most: float) -> None:
-    """As `clip_grad_norm_`; on a processor gradients that are small enough are not written anew."""
-    slopes = [p.grad for p in net.parameters() if p.grad is not None]
-    norm = nn.utils.get_total_norm(slopes)
-    if norm.device.type != "cpu" or not norm <= most:  # elsewhere to ask would be to wait for it
+    """As `clip_grad_norm_`; on a CPU, gradients that are small enough are not written again."""
+    gradients = [p.grad for p in net.parameters() if p.grad is not None]
+    norm = nn.utils.get_total_norm(gradients)
+    if norm.device.type != "cpu" or not norm <= most:  # on a GPU, comparing would wait for the norm
         nn.utils.clip_grads_with_norm_(net.parameters(), most, norm)
 
 
-def beginning(start: str) -> Callable[[nn.Module], None]:
-    """What fills a net with the weights of model `start` (a name or a folder) before its first step; "": nothing.
+def start_from(start: str) -> Callable[[nn.Module], None]:
+    """A function that gives a net the weights of model `start` (a name or a folder); of "", one that does nothing.
 
     Raises
     ------
@@ -232,41 +310,42 @@ def learning_rate(step: int, recipe: AnyRecipe) -> float:
     return o.final_learning_rate + (o.learning_rate - o.final_learning_rate) * 0.5 * (1 + math.cos(math.pi * done))
 
 
-class _Windows(Dataset[Example]):
-    """Window number i of the rank: step by step, the ranks share the indices of one batch."""
+class _Share(Dataset[Example]):
+    """The windows of one rank, step by step: the ranks share the indices of each batch."""
 
-    def __init__(self, mixer: Windows, first: int, last: int, batch: int, rank: int, world: int):
-        self.mixer, self.first, self.last = mixer, first * batch, last * batch
+    def __init__(self, windows: Windows, first: int, last: int, batch: int, rank: int, world: int):
+        self.windows, self.first, self.last = windows, first * batch, last * batch
         self.rank, self.world = rank, world
 
     def __len__(self) -> int:
         return max(self.last - self.first, 0) // self.world  # a stop may lie before the step of the checkpoint
 
     def __getitem__(self, i: int) -> Example:
-        return self.mixer[self._number(i)]
+        return self.windows[self._number(i)]
 
     def __getitems__(self, items: list[int]) -> list[Example] | Example:
         numbers = [self._number(i) for i in items]
-        many = getattr(self.mixer, "many", None)
-        at_once: Example | None = many(numbers) if many else None
-        return [self.mixer[n] for n in numbers] if at_once is None else at_once
+        if isinstance(self.windows, BatchedWindows):
+            return self.windows.batch(numbers)
+        return [self.windows[n] for n in numbers]
 
     def _number(self, i: int) -> int:
         return self.first + i * self.world + self.rank
 
 
-def _stacked(found: list[Example] | Example) -> list[Tensor]:
-    """Arrays of a batch: those of windows one by one, or of all at once."""
+def _to_tensors(found: list[Example] | Example) -> list[Tensor]:
+    """Tensors of a batch, from windows made one by one or all at once."""
     return default_collate(found) if isinstance(found, list) else [torch.from_numpy(part) for part in found]
 
 
 def _batches(
-    mixer: Windows, first: int, last: int, batch: int, rank: int, world: int, job: Job
+    windows: Windows, first: int, last: int, batch: int, rank: int, world: int, job: Job
 ) -> Iterator[tuple[int, tuple[Tensor, ...]]]:
-    windows = _Windows(mixer, first, last, batch, rank, world)
+    """Number of each step from `first` to before `last`, and this rank's part of its batch."""
+    share = _Share(windows, first, last, batch, rank, world)
     prefetch = 4 if job.workers else None
-    loader = DataLoader(windows, batch // world, num_workers=job.workers, prefetch_factor=prefetch, collate_fn=_stacked,
-                        pin_memory=job.device.startswith("cuda"))  # fmt: skip
+    loader = DataLoader(share, batch // world, num_workers=job.workers, prefetch_factor=prefetch,
+                        collate_fn=_to_tensors, pin_memory=job.device.startswith("cuda"))  # fmt: skip
     for step, parts in enumerate(loader, start=first):
         yield step, tuple(p.to(job.device, non_blocking=True) for p in parts)
 
@@ -287,7 +366,7 @@ def _processes(device: str) -> Iterator[tuple[int, int]]:
         dist.destroy_process_group()
 
 
-def _agreed(score: float, world: int, device: str) -> float:
+def _of_first_rank(score: float, world: int, device: str) -> float:
     """The score of rank 0: a last digit that differs must not end the training of one process alone."""
     if world == 1:
         return score
@@ -296,37 +375,21 @@ def _agreed(score: float, world: int, device: str) -> float:
     return float(shared)
 
 
-def _autocast(device: str, precision: str) -> Any:
-    kind = device.split(":")[0]
-    fast = kind == "cuda" or (kind == "cpu" and torch.cpu._is_avx512_bf16_supported())
-    return torch.autocast(kind, torch.bfloat16, enabled=precision == "bfloat16" or (precision == "auto" and fast))
+def _autocast(device: str, precision: str) -> torch.autocast:
+    use = precision == "bfloat16" or (precision == "auto" and has_fast_bfloat16(device))
+    return torch.autocast(device.split(":")[0], torch.bfloat16, enabled=use)
 
 
-def _resume(
-    out: Path, modules: checkpoint.Modules, optimizers: checkpoint.Optimizers, recipe: AnyRecipe
-) -> dict[str, Any]:
-    """Fill modules and optimizers from the checkpoint in `out`, if there is one; returns the facts so far."""
-    folder, wanted = out / "checkpoint", recipe.model_dump(mode="json")
-    facts = checkpoint.read_facts(folder)
-    if facts is None:
-        return {"step": 0, "history": [], "best_db": -math.inf, "best_step": 0, "recipe": wanted}
-    if differ := sorted(k for k in wanted if facts["recipe"].get(k) != wanted[k]):
-        raise InputError(
-            f"{out} holds the checkpoint of another recipe (they differ in: {', '.join(differ)}). Give another -o "
-            f"folder, or remove {folder} to start anew."
-        )
-    checkpoint.load(folder, facts, modules, optimizers)
-    return facts
-
-
-def _out_of_patience(facts: dict[str, Any], recipe: AnyRecipe) -> bool:
+def _is_out_of_patience(facts: dict[str, Any], recipe: AnyRecipe) -> bool:
     o = recipe.optimize
     return bool(facts["step"] - facts["best_step"] >= o.patience * o.validate_every)
 
 
 def _write_history(path: Path, history: list[dict[str, Any]]) -> None:
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(history[0]))
+        names = dict.fromkeys(name for row in history for name in row)
+        # rows of a checkpoint written before the terms of the loss were recorded lack their columns
+        writer = csv.DictWriter(file, list(names), restval="nan")
         writer.writeheader()
         writer.writerows(history)
 

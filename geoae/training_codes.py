@@ -10,16 +10,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from geoae import field_synthesis
+from geoae import field_synthesis, nets
 from geoae.contracts import CodeContract
 from geoae.errors import InputError
 from geoae.field_data import load_slices
 from geoae.mixing import is_validation
+from geoae.nets.protocols import EncodesWindows, Loss
 from geoae.readers.seisbench import open_set
 from geoae.recipe import SplitSection
 from geoae.recipe_codes import CodeRecipe, DrawSection
 from geoae.scaling import FieldScaler
-from geoae.training import Answer, Example, Lesson
+from geoae.training import Example, Lesson, Predict
 from geoae.windows import window_starts
 
 Array = NDArray[np.floating[Any]]
@@ -39,10 +40,11 @@ def lesson(recipe: CodeRecipe, data: Path) -> Lesson:
     train, validation = (_scaled(x) for x in draw(recipe, data, window))
     floor = recipe.optimize.floor**2
 
-    def loss(estimate: Tensor, parts: tuple[Tensor, ...]) -> Tensor:
-        return (estimate - parts[0]).square().flatten(1).mean(1).add(floor).log().mean()
+    def loss(estimate: Tensor, parts: tuple[Tensor, ...]) -> Loss:
+        error = (estimate - parts[0]).square().flatten(1).mean(1).add(floor).log().mean()
+        return Loss(error, {"error": error.detach()})
 
-    def score(net: Answer) -> float:
+    def score(net: Predict) -> float:
         left = [np.square(net(part) - part).reshape(len(part), -1).mean(1)
                 for part in np.array_split(validation, -(-len(validation) // 256))]  # fmt: skip
         return float(-10 * np.log10(np.concatenate(left) + floor).mean())
@@ -51,7 +53,8 @@ def lesson(recipe: CodeRecipe, data: Path) -> Lesson:
         return CodeContract(recipe.name, recipe.summary, window, window, latent, recipe.units, (), provenance)
 
     def prepare(net: nn.Module) -> None:
-        net.fit(torch.from_numpy(train))  # type: ignore[operator]
+        assert isinstance(net, EncodesWindows)
+        net.fit(torch.from_numpy(train))
 
     return Lesson(_Pool(train), loss, score, contract, FieldScaler(len(window), 1), "reconstruction_db", prepare)
 
@@ -163,12 +166,13 @@ def _each(scaler: FieldScaler, windows: Array) -> Iterator[NDArray[np.float32]]:
 
 def _sizes(recipe: CodeRecipe) -> tuple[tuple[int, ...], int]:
     """Shape of a window, and numbers of a code, as the net of the recipe has them."""
-    from geoae import nets
-
-    net: Any = nets.build(recipe.net.name, recipe.net.config)
-    if not (hasattr(net, "encode") and hasattr(net, "fit")):
-        raise InputError(f"Net {recipe.net.name!r} makes no codes. Choose one that does, such as window-ae.")
+    net = nets.build(recipe.net.name, recipe.net.config)
+    if not isinstance(net, EncodesWindows):
+        raise InputError(f"Net {recipe.net.name!r} makes no codes of windows. Choose one that does, such as window-ae.")
     ndim = 1 if recipe.data.records else 2
-    if net.config.ndim != ndim:
-        raise InputError(f"net.config.ndim is {net.config.ndim}; these data have windows of {ndim} dimensions.")
-    return (int(net.config.window),) * ndim, int(net.latent)
+    if len(net.window) != ndim:
+        raise InputError(
+            f"Net {recipe.net.name!r} encodes windows of {len(net.window)} dimensions; these data have {ndim}. "
+            "Set net.config.ndim in the recipe."
+        )
+    return net.window, net.latent

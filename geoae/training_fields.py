@@ -13,9 +13,10 @@ from geoae.field_data import load_slices
 from geoae.field_mixing import FieldMixer
 from geoae.losses import log_error_db, squared_error
 from geoae.model import Denoiser, Model, as_role, contract_of, load
+from geoae.nets.protocols import Loss
 from geoae.recipe_fields import FieldRecipe
 from geoae.scaling import FieldScaler
-from geoae.training import Answer, Lesson, beginning
+from geoae.training import Lesson, Predict, start_from
 
 CEILING_DB = 50.0
 """Below a thousandth of the field's variance, and far below, an estimate is good enough."""
@@ -32,12 +33,15 @@ def lesson(recipe: FieldRecipe, data: Path) -> Lesson:
     training, validation = mixers(recipe, data)
     clean = recipe.mix.target == "clean"
 
-    def loss(estimate: Tensor, parts: tuple[Tensor, ...]) -> Tensor:
+    def loss(estimate: Tensor, parts: tuple[Tensor, ...]) -> Loss:
         shown, target, counts = parts
         estimate, noisy = estimate * counts, shown[:, :1] * counts
-        if not clean:  # a noisy target has the clean one as its mean, and squares alone find means
-            return squared_error(estimate, target, counts)
-        return log_error_db(estimate.flatten(-2), target.flatten(-2), noisy.flatten(-2), CEILING_DB).mean()
+        if clean:
+            rows = [x.flatten(-2) for x in (estimate, target, noisy)]
+            error = log_error_db(rows[0], rows[1], rows[2], CEILING_DB).mean()
+        else:  # a noisy target has the clean one as its mean, and squares alone find means
+            error = squared_error(estimate, target, counts)
+        return Loss(error, {"error": error.detach()})
 
     def contract(provenance: dict[str, Any]) -> FieldContract:
         w = recipe.window
@@ -47,7 +51,7 @@ def lesson(recipe: FieldRecipe, data: Path) -> Lesson:
     scaler = FieldScaler(axes=2, channels=context.VALUES)
     return Lesson(
         training, loss, lambda net: validate(net, validation, recipe.n_validation), contract, scaler, "error_less_db",
-        beginning(recipe.start),
+        start_from(recipe.start),
     )  # fmt: skip
 
 
@@ -65,7 +69,7 @@ def mixers(recipe: FieldRecipe, data: Path) -> tuple[FieldMixer, FieldMixer]:
     return training, FieldMixer(others, recipe.mix, recipe.window, seed + 1, noise, viewer)
 
 
-def _noise_of(model: Model, window: int) -> Answer:
+def _noise_of(model: Model, window: int) -> Predict:
     found = contract_of(model, FieldContract).window
     if found != (window, window):
         raise InputError(
@@ -75,7 +79,7 @@ def _noise_of(model: Model, window: int) -> Answer:
     return as_role(model, Denoiser).noise
 
 
-def validate(net: Answer, mixer: FieldMixer, n: int, batch: int = 16) -> float:
+def validate(net: Predict, mixer: FieldMixer, n: int, batch: int = 16) -> float:
     """Median over windows of how much smaller the error is than that of doing nothing, dB."""
     gains: list[float] = []
     for start in range(0, n, batch):

@@ -10,10 +10,11 @@ from geoae.contracts import Contract
 from geoae.losses import denoising_loss
 from geoae.metrics import si_sdr_db
 from geoae.mixing import Mixer, open_pools
+from geoae.nets.protocols import Loss
 from geoae.readers.seisbench import open_set
 from geoae.recipe import MixSection, Recipe
 from geoae.scaling import Scaler
-from geoae.training import Answer, Lesson, beginning
+from geoae.training import Lesson, Predict, start_from
 
 METRIC = "si_sdr_improvement_db"
 
@@ -29,7 +30,7 @@ def lesson(recipe: Recipe, data: Path) -> Lesson:
     o = recipe.optimize
     training, validation = mixers(recipe, data)
 
-    def loss(estimate: Tensor, parts: tuple[Tensor, ...]) -> Tensor:
+    def loss(estimate: Tensor, parts: tuple[Tensor, ...]) -> Loss:
         noisy, target, valid = parts
         return denoising_loss(estimate * valid, target * valid, noisy, valid.any(-1), o.spectral_weight, o.onset_weight)
 
@@ -40,7 +41,7 @@ def lesson(recipe: Recipe, data: Path) -> Lesson:
 
     return Lesson(
         training, loss, lambda net: validate(net, validation, recipe.split.n_windows), contract, Scaler(), METRIC,
-        beginning(recipe.start),
+        start_from(recipe.start),
     )  # fmt: skip
 
 
@@ -56,7 +57,7 @@ def mixers(recipe: Recipe, data: Path) -> tuple[Mixer, Mixer]:
     return made[0], made[1]
 
 
-def validate(net: Answer, mixer: Mixer, n: int, batch: int = 20) -> float:
+def validate(net: Predict, mixer: Mixer, n: int, batch: int = 20) -> float:
     """Median SI-SDR improvement in dB over the recorded components of the first `n` mixtures."""
     gains: list[float] = []
     for start in range(0, n, batch):

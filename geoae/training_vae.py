@@ -11,28 +11,30 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from geoae import losses_vae as terms
+from geoae import losses_vae as elbo
 from geoae import nets, prior_data, transforms
 from geoae.contracts import PriorContract
 from geoae.errors import InputError
 from geoae.latent.space import LatentSpace
 from geoae.model import Model, contract_of
+from geoae.nets.couplings import Couplings
+from geoae.nets.protocols import Loss, Variational
 from geoae.prior_data import Cuts, Pool, PriorModels
 from geoae.priors.linear import principal_components
 from geoae.recipe_priors import PriorRecipe
-from geoae.training import Answer, Example, Lesson
+from geoae.training import Example, Lesson, Predict
 from geoae.transforms import Transform
 
 Array = NDArray[np.floating[Any]]
-LEAST_VARIANCE = 1e-4
 GREY = (0.1, 0.9)
-N_BENT = 48000
-"""Training models whose codes a map is fitted to that makes them N(0, I)."""
-N_SURE = 200
-"""Models aside from which on they tell the variance of a code to a tenth."""
-BENDING, BENT, BENT_RATE = 1200, 512, 3e-3
-"""Steps of that, a multiple of 50; codes in each; learning rate at its highest. A map that is fitted for longer draws
-more lifelike models, but bends codes so much that searches end early and Gaussians of codes fit worse."""
+"""Decoded values between these are neither one facies nor the other."""
+N_MAPPED = 48000
+"""Training models whose codes the map to N(0, I) is fitted to."""
+N_STANDARDISED = 200
+"""Models kept aside from which on they tell the variance of a code to a tenth."""
+MAP_STEPS, MAP_BATCH, MAP_RATE = 1200, 512, 3e-3
+"""Steps of fitting the map, a multiple of 50; codes in each; highest learning rate. A map that is fitted for longer
+draws more lifelike models, but bends codes so much that searches end early and Gaussians of codes fit worse."""
 N_AGGREGATE = 8000
 """Training models that codes are made N(0, I) over, and as many others that tell how near their distribution is: they
 tell the variance of each code to 1.6 %, so that the least and the most of 64 mean something."""
@@ -70,57 +72,76 @@ def lesson_of(
     `sensitivity` (data, cells) is what data see of a model, in units of their noise: the derivative of a forward
     calculation divided by sigma, row by row. `transform` stands in for that of the recipe.
     """
-    net: Any = nets.build(recipe.net.name, recipe.net.config)
-    shape, config, o = models.shape, net.config, recipe.optimize
-    if not hasattr(net, "posterior"):
+    net, o = nets.build(recipe.net.name, recipe.net.config), recipe.optimize
+    if not isinstance(net, Variational):
         raise InputError(f"Net {recipe.net.name!r} has no posterior of codes. Choose vae.")
-    if tuple(config.shape) != shape:
-        raise InputError(f"net.config.shape is {list(config.shape)}; the models have shape {list(shape)}.")
-    rule = _transform(recipe, models, transform)
-    cells, latent, bernoulli = math.prod(shape), config.latent, config.likelihood == "bernoulli"
-    sees = None if sensitivity is None else torch.from_numpy(_rows(sensitivity, cells))
-
-    def loss(estimate: Tensor, parts: tuple[Tensor, ...]) -> Tensor:
-        shown, weight, log_variance = parts
-        output, mean, code_log_variance = estimate.split([cells, latent, latent], 1)
-        x, counts = shown[:, 0].flatten(1), shown[:, 1].flatten(1)
-        if bernoulli:
-            fit = terms.log_bernoulli(x, output, counts)
-        else:
-            spread = net_variance() if config.likelihood == "learned" else log_variance[:1]
-            fit = terms.log_gaussian(x, output, spread, counts)
-        divergence = terms.free_bits(terms.kl_normal(mean, code_log_variance), o.free_bits)
-        value = weight.mean() * divergence - fit.mean()
-        if sees is not None and o.data_weight:
-            left = (rule.undo(torch.sigmoid(output) if bernoulli else output) - rule.undo(x)) * counts
-            value = value + o.data_weight * 0.5 * (left @ sees.to(left.device).mT).square().sum(1).mean()
-        return value / cells
-
-    learning: list[Any] = []
-
-    def net_variance() -> Tensor:
-        found: Tensor = learning[0].log_variance
-        return found
-
-    def prepare(fresh: nn.Module) -> None:
-        learning.append(fresh)
-        _begin_linear(fresh, models, rule, bernoulli)
-
+    if net.shape != models.shape:
+        raise InputError(f"net.config.shape is {list(net.shape)}; the models have shape {list(models.shape)}.")
+    rule, bernoulli = _transform(recipe, models, transform), net.likelihood == "bernoulli"
+    rows = None if sensitivity is None else torch.from_numpy(_rows(sensitivity, math.prod(models.shape)))
+    bound = _Bound(net, rule, o.free_bits, rows, o.data_weight)
     began = _cpu_s()
 
+    def prepare(fresh: nn.Module) -> None:
+        assert isinstance(fresh, Variational)
+        bound.net = fresh
+        _start_linear(fresh, models, rule)
+
     def contract(provenance: dict[str, Any]) -> PriorContract:
-        return PriorContract(recipe.name, recipe.summary, shape, latent, recipe.units, training=_says(models),
-                             provenance=provenance)  # fmt: skip
+        return PriorContract(recipe.name, recipe.summary, net.shape, net.latent, recipe.units,
+                             training=_training_facts(models), provenance=provenance)  # fmt: skip
 
     def finish(made: Model) -> None:
         complete(made, models, recipe)
         contract_of(made, PriorContract).training["cpu_minutes"] = round((_cpu_s() - began) / 60, 2)
-        lay_beside(made, models)
+        add_companions(made, models)
 
-    windows = _Windows(models.training, rule, shape, latent, recipe, 2 * math.log(config.noise))
+    windows = _Windows(models.training, rule, net.latent, recipe, 2 * math.log(net.noise))
     held_out = rule.apply(models.held_out.astype(np.float64))
-    return Lesson(windows, loss, lambda answer: score(answer, held_out, bernoulli), contract, rule,
+    return Lesson(windows, bound, lambda predict: score(predict, held_out, bernoulli), contract, rule,
                   "reconstruction_db", prepare, finish)  # fmt: skip
+
+
+@dataclass
+class _Bound:
+    """The negative evidence lower bound of a cell, as the loss of a batch."""
+
+    net: Variational
+    """The net that is trained."""
+    rule: Transform
+    free_bits: float
+    sensitivity: Tensor | None
+    """(data, cell), in units of the data's noise."""
+    data_weight: float
+
+    def __call__(self, estimate: Tensor, parts: tuple[Tensor, ...]) -> Loss:
+        """Loss of the net's output (batch, cells + 2 latent) for the arrays of `_Windows`."""
+        shown, weight, log_variance = parts
+        cells, latent = math.prod(self.net.shape), self.net.latent
+        output, mean, code_log_variance = estimate.split([cells, latent, latent], 1)
+        x, counts = shown[:, 0].flatten(1), shown[:, 1].flatten(1)
+        fit = self._log_likelihood(x, output, counts, log_variance)
+        divergence = elbo.free_bits(elbo.kl_normal(mean, code_log_variance), self.free_bits)
+        terms = {"kl": weight.mean() * divergence, "reconstruction": -fit.mean()}
+        value = terms["kl"] + terms["reconstruction"]
+        if self.sensitivity is not None and self.data_weight:
+            terms["data"] = self.data_weight * 0.5 * self._squared_data_error(x, output, counts)
+            value = value + terms["data"]
+        return Loss(value / cells, {name: term.detach() / cells for name, term in terms.items()})
+
+    def _log_likelihood(self, x: Tensor, output: Tensor, counts: Tensor, log_variance: Tensor) -> Tensor:
+        """Log-likelihood (batch,) of cells that count."""
+        if self.net.likelihood == "bernoulli":
+            return elbo.log_bernoulli(x, output, counts)
+        learned = self.net.learned_log_variance
+        return elbo.log_gaussian(x, output, log_variance[:1] if learned is None else learned, counts)
+
+    def _squared_data_error(self, x: Tensor, output: Tensor, counts: Tensor) -> Tensor:
+        """Mean squared error of the data of decoded models, in units of their noise, to first order."""
+        assert self.sensitivity is not None
+        decoded = torch.sigmoid(output) if self.net.likelihood == "bernoulli" else output
+        left = (self.rule.undo(decoded) - self.rule.undo(x)) * counts
+        return (left @ self.sensitivity.to(left.device).mT).square().sum(1).mean()
 
 
 def _rows(sensitivity: Array, cells: int) -> NDArray[np.float32]:
@@ -132,31 +153,30 @@ def _rows(sensitivity: Array, cells: int) -> NDArray[np.float32]:
 
 @dataclass
 class _Windows:
-    """What the net is shown of a model, and how much the KL term weighs by then."""
+    """Input of the net, weight of the KL term at that step, and the logarithm of a cell's variance."""
 
     models: Pool | Cuts
     rule: Transform
-    shape: tuple[int, ...]
     latent: int
     recipe: PriorRecipe
     log_variance: float
 
     def __getitem__(self, index: int) -> Example:
-        return tuple(part[0] for part in self.many([index]))
+        return tuple(part[0] for part in self.batch([index]))
 
-    def many(self, indices: list[int]) -> Example:
-        """Those of several numbers at once."""
+    def batch(self, indices: list[int]) -> Example:
+        """The windows of several numbers, along a first dimension."""
         o = self.recipe.optimize
         steps = np.array(indices) // o.batch
         weight = o.beta * (np.minimum((steps + 1) / o.anneal_steps, 1.0) if o.anneal_steps else np.ones(len(steps)))
-        shown = show(self.rule.apply(np.stack([self.models[i] for i in indices])))
+        shown = net_input(self.rule.apply(np.stack([self.models[i] for i in indices])))
         draws = shown[:, 2].reshape(len(indices), -1)
         for draw, index in zip(draws, indices, strict=True):
             draw[: self.latent] = np.random.default_rng((o.seed, 1, index)).standard_normal(self.latent, np.float32)
         return shown, weight[:, None].astype(np.float32), np.full((len(indices), 1), self.log_variance, np.float32)
 
 
-def show(x: Array) -> NDArray[np.float32]:
+def net_input(x: Array) -> NDArray[np.float32]:
     """(n, 3, *shape) as the net takes them: scaled models, where they count, and room for the numbers of a draw."""
     shown = np.zeros((len(x), 3, *x.shape[1:]), np.float32)
     there = ~np.isnan(x)
@@ -165,14 +185,14 @@ def show(x: Array) -> NDArray[np.float32]:
     return shown
 
 
-def score(answer: Answer, held_out: Array, bernoulli: bool) -> float:
+def score(predict: Predict, held_out: Array, bernoulli: bool) -> float:
     """How much smaller the error of held-out models is than their variance, dB, as the means of their codes decode."""
     error, power = 0.0, 0.0
     average = np.nansum(held_out, axis=0) / np.maximum((~np.isnan(held_out)).sum(0), 1)
     for i in range(0, len(held_out), 128):
         x = held_out[i : i + 128]
         there = ~np.isnan(x)
-        y = answer(show(x))[:, : x[0].size].reshape(x.shape).astype(np.float64)
+        y = predict(net_input(x))[:, : x[0].size].reshape(x.shape).astype(np.float64)
         if bernoulli:
             y = 1 / (1 + np.exp(-np.clip(y, -30, 30)))
         error += float(np.square(np.nan_to_num(x) - y)[there].sum())
@@ -182,41 +202,42 @@ def score(answer: Answer, held_out: Array, bernoulli: bool) -> float:
 
 def complete(made: Model, models: PriorModels, recipe: PriorRecipe) -> None:
     """Make codes N(0, I) over training models, and sharpen a bernoulli decoder."""
-    net: Any = made.net
-    rule = made.scaler
+    net, rule = made.net, made.scaler
+    assert isinstance(net, Variational)
     assert isinstance(rule, Transform)
-    # of cuts there are as many as one likes; a map that bends codes gives each of them variance 1 by itself
-    more = isinstance(models.training, Cuts) and not net.config.couplings
-    means, log_variances = _posterior(net, rule, _drawn(models, 2**40) if more else models.some)
+    # cuts of an image are unlimited; the map to N(0, I) gives each code variance 1 by itself
+    more = isinstance(models.training, Cuts) and net.code_map is None
+    means, log_variances = _posterior(net, rule, _draw_models(models, 2**40) if more else models.some)
     means = means.double()
     covariance = torch.cov(means.T, correction=0).reshape(means.shape[1], -1)
     covariance = covariance + torch.diag(log_variances.double().exp().mean(0))
     net.whiten(means.mean(0), covariance + 1e-9 * torch.eye(len(covariance)))
-    if net.config.couplings:
-        _bend(net, rule, models, recipe.optimize.seed)
+    if net.code_map is not None:
+        _fit_code_map(net, net.code_map, rule, models, recipe.optimize.seed)
     if net.likelihood == "bernoulli":
         _sharpen(made, recipe.max_grey)
 
 
-def lay_beside(made: Model, models: PriorModels) -> None:
-    """What a report and inversions need beside the net: held-out models and their codes, those of training, PCA."""
-    net: Any = made.net
-    rule = made.scaler
+def add_companions(made: Model, models: PriorModels) -> None:
+    """Store what reports and inversions need beside the net: held-out models and their codes, training codes, PCA."""
+    net, rule = made.net, made.scaler
+    assert isinstance(net, Variational)
     assert isinstance(rule, Transform)
     mask = np.asarray(~np.isnan(models.some).all(0))
     made.companions = {"mask": mask.astype(np.uint8), "held_out": models.held_out.astype(np.float32)}
     linear = principal_components(rule.apply(models.some.astype(np.float64)), net.latent)
     basis, offset = (p.detach().numpy().copy() for p in (linear.from_code.weight, linear.from_code.bias))
-    made.companions |= {"pca_basis": basis, "pca_offset": offset, "aggregate_codes": _aggregate(net, rule, models)}
+    made.companions |= {"pca_basis": basis, "pca_offset": offset}
+    made.companions["aggregate_codes"] = _aggregate_codes(net, rule, models)
     space = LatentSpace(made)
     codes = space.encode(models.held_out.astype(np.float64), refine=REFINE)
     made.companions["held_out_codes"] = codes.astype(np.float32)
 
 
-def _bend(net: Any, rule: Transform, models: PriorModels, seed: int) -> None:
-    """Fit the map that makes codes N(0, I), on codes of training models; those that it does not see say when to end."""
+def _fit_code_map(net: Variational, code_map: Couplings, rule: Transform, models: PriorModels, seed: int) -> None:
+    """Fit the map to N(0, I) on codes of training models; a tenth that it does not see chooses the best step."""
     training = models.training
-    n = min(N_BENT, len(training.models)) if isinstance(training, Pool) else N_BENT
+    n = min(N_MAPPED, len(training.models)) if isinstance(training, Pool) else N_MAPPED
     parts = [range(i, min(i + 500, n)) for i in range(0, n, 500)]
     codes = [_posterior(net, rule, np.stack([training[2**40 + i] for i in part])) for part in parts]
     mean, log_variance = (torch.cat(part) for part in zip(*codes, strict=True))
@@ -224,49 +245,50 @@ def _bend(net: Any, rule: Transform, models: PriorModels, seed: int) -> None:
     order = torch.randperm(n, generator=generator)
     aside, rest = order.tensor_split([max(n // 10, 1)])
 
-    def drawn(some: Tensor) -> Tensor:
+    def draw_codes(some: Tensor) -> Tensor:
         noise = torch.randn(len(some), mean.shape[1], generator=generator)
         return net.white(mean[some] + noise * (0.5 * log_variance[some]).exp())
 
-    check, bend = drawn(aside), net.bend
-    optimizer = torch.optim.AdamW(bend.parameters(), weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, BENT_RATE, total_steps=BENDING)
-    best, kept = math.inf, bend.state_dict()
-    for step in range(BENDING + 1):
+    check = draw_codes(aside)
+    optimizer = torch.optim.AdamW(code_map.parameters(), weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, MAP_RATE, total_steps=MAP_STEPS)
+    best, kept = math.inf, code_map.state_dict()
+    for step in range(MAP_STEPS + 1):
         if step % 50 == 0:  # before the first step, too: codes are never less normal than white ones
             with torch.no_grad():
-                found = float(bend.surprise(check))
+                found = float(code_map.surprise(check))
             if found < best:
-                best, kept = found, {name: value.clone() for name, value in bend.state_dict().items()}
-        if step < BENDING:
+                best, kept = found, {name: value.clone() for name, value in code_map.state_dict().items()}
+        if step < MAP_STEPS:
             optimizer.zero_grad()
-            bend.surprise(drawn(rest[torch.randint(len(rest), (BENT,), generator=generator)])).backward()
-            nn.utils.clip_grad_norm_(bend.parameters(), 5.0)
+            codes_of_step = draw_codes(rest[torch.randint(len(rest), (MAP_BATCH,), generator=generator)])
+            code_map.surprise(codes_of_step).backward()
+            nn.utils.clip_grad_norm_(code_map.parameters(), 5.0)
             optimizer.step()
             schedule.step()
-    bend.load_state_dict(kept)
-    if len(check) >= N_SURE:
-        bend.standardise(check)
+    code_map.load_state_dict(kept)
+    if len(check) >= N_STANDARDISED:
+        code_map.standardise(check)
 
 
-def _drawn(models: PriorModels, first: int) -> Array:
-    """Training models, from a number on that the training does not reach."""
+def _draw_models(models: PriorModels, first: int) -> Array:
+    """Training models of the numbers from `first` on, which training does not reach."""
     training = models.training
     n = min(N_AGGREGATE, len(training.models)) if isinstance(training, Pool) else N_AGGREGATE
     return np.stack([training[first + i] for i in range(n)])
 
 
-def _posterior(net: Any, rule: Transform, models: Array) -> tuple[Tensor, Tensor]:
+def _posterior(net: Variational, rule: Transform, models: Array) -> tuple[Tensor, Tensor]:
     """Means and logarithms of variances (n, d) of the layers' codes of models."""
-    seen = show(rule.apply(models.astype(np.float64)))[:, :1]
+    x = net_input(rule.apply(models.astype(np.float64)))[:, :1]
     with torch.no_grad():
-        parts = [net.posterior(p) for p in torch.from_numpy(seen).split(128)]
+        parts = [net.posterior(part) for part in torch.from_numpy(x).split(128)]
     return torch.cat([mean for mean, _ in parts]), torch.cat([log_variance for _, log_variance in parts])
 
 
-def _aggregate(net: Any, rule: Transform, models: PriorModels) -> Array:
+def _aggregate_codes(net: Variational, rule: Transform, models: PriorModels) -> Array:
     """Codes drawn from the posteriors of other training models than those that the codes were whitened with."""
-    mean, log_variance = _posterior(net, rule, _drawn(models, 2**41))
+    mean, log_variance = _posterior(net, rule, _draw_models(models, 2**41))
     noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         codes = net.normal(mean + noise * (0.5 * log_variance).exp())
@@ -276,21 +298,23 @@ def _aggregate(net: Any, rule: Transform, models: PriorModels) -> Array:
 
 def _sharpen(made: Model, max_grey: float) -> None:
     """Make the decoder as steep as it takes for few cells of drawn models to be neither one facies nor the other."""
-    net: Any = made.net
+    net = made.net
+    assert isinstance(net, Variational)
     z = torch.from_numpy(LatentSpace(made).sample(100, 0)).float()
     with torch.no_grad():
-        logits = torch.cat([net.unsharpened(part) for part in z.split(50)]).abs().flatten()
-        limit = math.log(GREY[1] / GREY[0])
-        needed = limit / max(float(torch.quantile(logits[:: max(len(logits) // 10**6, 1)], max_grey)), 1e-3)
-        net.sharpness.fill_(min(max(needed, 1.0), 20.0))
+        logits = torch.cat([net.logits(part) for part in z.split(50)]).abs().flatten()
+    limit = math.log(GREY[1] / GREY[0])
+    needed = limit / max(float(torch.quantile(logits[:: max(len(logits) // 10**6, 1)], max_grey)), 1e-3)
+    net.sharpen(min(max(needed, 1.0), 20.0))
 
 
-def _begin_linear(net: Any, models: PriorModels, rule: Transform, bernoulli: bool) -> None:
-    """Start from principal components, so that nothing has to be unlearnt."""
+def _start_linear(net: Variational, models: PriorModels, rule: Transform) -> None:
+    """Start from principal components: training converges sooner than from random weights."""
     linear = principal_components(rule.apply(models.some.astype(np.float64)), net.latent)
+    bernoulli = net.likelihood == "bernoulli"
     gain = 4.0 if bernoulli else 1.0  # the slope of a logistic function is 1/4 where it is steepest
-    net.fit(linear.to_code.weight, linear.to_code.bias, gain * linear.from_code.weight,
-            gain * (linear.from_code.bias - (0.5 if bernoulli else 0.0)))  # fmt: skip
+    offset = gain * (linear.from_code.bias - (0.5 if bernoulli else 0.0))
+    net.start_linear(linear.to_code.weight, linear.to_code.bias, gain * linear.from_code.weight, offset)
 
 
 def _transform(recipe: PriorRecipe, models: PriorModels, ready: Transform | None) -> Transform:
@@ -312,7 +336,8 @@ def _cpu_s() -> float:
     return spent.user + spent.system + spent.children_user + spent.children_system
 
 
-def _says(models: PriorModels) -> dict[str, Any]:
+def _training_facts(models: PriorModels) -> dict[str, Any]:
+    """What a contract records of the training models: where they come from, and their values."""
     some = models.some
     return {**models.says, "mean": float(np.nanmean(some)), "std": float(np.nanstd(some)),
             "range": [float(np.nanmin(some)), float(np.nanmax(some))]}  # fmt: skip

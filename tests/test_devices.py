@@ -66,6 +66,17 @@ def test_threads_change_no_digit():
         np.testing.assert_array_equal(three.noise(x[:n]), one.noise(x[:n]))
 
 
+def test_bfloat16_is_fast_on_some_devices(monkeypatch):
+    """On CUDA always, on MPS never, on a CPU as torch says, and nowhere if torch cannot say."""
+    assert devices.has_fast_bfloat16("cuda:1")
+    assert not devices.has_fast_bfloat16("mps")
+    for answer in (True, False):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda answer=answer: answer)
+        assert devices.has_fast_bfloat16("cpu") is answer
+    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")
+    assert not devices.has_fast_bfloat16("cpu")
+
+
 def faults():
     """Pages that the system had to give for arrays that are made and freed, over and over."""
     resource = pytest.importorskip("resource", reason="systems that tell of page faults")

@@ -173,8 +173,8 @@ def test_how_much_of_the_far_mean_is_in_the_slice_is_found_under_red_noise(share
     x[0, 0], x[0, 2] = (torch.from_numpy(plane).float() for plane in (own, far))
     x[0, 0] *= there
     x[0, VALUES], x[0, VALUES + 2] = there, 1
-    told = _parts(x, made.filter, made.agreement).told[0, 2 + VALUES :]
-    shares, sure = told[:BANDS], told[BANDS : 2 * BANDS]
+    known = _parts(x, made.filter, made.agreement).filter_input[0, 2 + VALUES :]
+    shares, sure = known[:BANDS], known[BANDS : 2 * BANDS]
     assert shares[2:5].numpy() == pytest.approx(share, abs=0.15)
     assert (sure[2:5] > 0.85).all() if share > 0 else (sure[2:5] < 0.5).all()
 
@@ -184,7 +184,7 @@ def test_without_neighbours_nothing_is_alike():
     x = stack()
     x[:, 1:3], x[:, VALUES + 1 : VALUES + 3] = 0, 0
     made = net()
-    assert not _parts(x, made.filter, made.agreement).told[:, 2 + VALUES : 2 + VALUES + 2 * BANDS].any()
+    assert not _parts(x, made.filter, made.agreement).filter_input[:, 2 + VALUES : 2 + VALUES + 2 * BANDS].any()
 
 
 def test_gaps_are_filled_from_what_surrounds_them():

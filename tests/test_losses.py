@@ -138,7 +138,7 @@ def test_energy_ahead_of_an_onset_costs_more_than_elsewhere(place):
     def loss(at: int, onsets: float) -> torch.Tensor:
         estimate = target.clone()
         estimate[..., at : at + 24] += error
-        return denoising_loss(estimate, target, target, ALL, 0.0, onsets)
+        return denoising_loss(estimate, target, target, ALL, 0.0, onsets).total
 
     near, far = loss(place, 15.0), loss(400, 15.0)
     torch.testing.assert_close(loss(place, 0.0), loss(400, 0.0))
@@ -151,7 +151,7 @@ def test_a_late_onset_costs():
     target = burst(1024)
     late = target.clone()
     late[..., 1024:1064] *= torch.linspace(0, 1, 40)
-    with_term, without = (denoising_loss(late, target, target, ALL, 0.0, w) for w in (15.0, 0.0))
+    with_term, without = (denoising_loss(late, target, target, ALL, 0.0, w).total for w in (15.0, 0.0))
     assert with_term > without + 0.15
 
 
@@ -161,7 +161,7 @@ def test_slopes_are_finite_at_silence(estimate, target, weights):
     """Silent estimates, targets and windows give finite losses and gradients."""
     e = (estimate * batch(0)).requires_grad_()
     noisy = target * batch(1)
-    loss = denoising_loss(e, noisy.clone(), noisy, ALL, *weights)
+    loss = denoising_loss(e, noisy.clone(), noisy, ALL, *weights).total
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(e.grad).all()
@@ -175,7 +175,7 @@ def test_absent_components_do_not_count(weights):
     losses = []
     for fill in (0.0, 100.0):
         e = torch.where(present[..., None], batch(0), fill * junk).requires_grad_()
-        loss = denoising_loss(e, target, noisy, present, *weights)
+        loss = denoising_loss(e, target, noisy, present, *weights).total
         loss.backward()
         assert not e.grad[:, 1].any()
         losses.append(loss)
@@ -187,8 +187,8 @@ def test_the_mean_over_processes_is_the_loss_of_the_whole_batch(weights):
     """Halves with different numbers of present components average to the whole, as averaged gradients need."""
     estimate, target, noisy = batch(0), burst(256, time=512), batch(2)
     present = torch.tensor([[True] * 3, [True, False, True], [False, False, True], [True, False, False]])
-    whole = denoising_loss(estimate, target, noisy, present, *weights)
-    halves = [denoising_loss(*(x[h] for x in (estimate, target, noisy, present)), *weights)
+    whole = denoising_loss(estimate, target, noisy, present, *weights).total
+    halves = [denoising_loss(*(x[h] for x in (estimate, target, noisy, present)), *weights).total
               for h in (slice(0, 2), slice(2, 4))]  # fmt: skip
     torch.testing.assert_close(torch.stack(halves).mean(), whole)
 
@@ -196,7 +196,7 @@ def test_the_mean_over_processes_is_the_loss_of_the_whole_batch(weights):
 def test_without_weight_there_is_no_spectral_term():
     """Weights of 0 leave the mean error in dB."""
     estimate, target, noisy = batch(0), batch(1), batch(2)
-    found = denoising_loss(estimate, target, noisy, ALL, 0.0)
+    found = denoising_loss(estimate, target, noisy, ALL, 0.0).total
     torch.testing.assert_close(found, log_error_db(estimate, target, noisy).mean())
 
 
@@ -204,5 +204,18 @@ def test_the_spectral_term_is_the_mean_over_frames():
     """Its weight times the mean of the relative errors of three lengths is what it adds."""
     estimate, target, noisy = batch(0), batch(1), batch(2)
     errors = [relative_error(compressed_magnitude(estimate, n), compressed_magnitude(target, n)).mean() for n in FRAMES]
-    added = denoising_loss(estimate, target, noisy, ALL, 6.0) - denoising_loss(estimate, target, noisy, ALL, 0.0)
+    with_term, without = (denoising_loss(estimate, target, noisy, ALL, weight).total for weight in (6.0, 0.0))
+    added = with_term - without
     torch.testing.assert_close(added, 2 * sum(errors), rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("weights", [*WEIGHTS, (0.0, 0.0)])
+def test_the_terms_have_names_and_sum_to_the_loss(weights):
+    """Error, spectral and onset term, as far as their weights are not 0; none carries a gradient."""
+    estimate, target, noisy = batch(0).requires_grad_(), burst(256, time=512), batch(2)
+    present = torch.tensor([[True] * 3, [True, False, True], [False, False, True], [True, False, False]])
+    total, terms = denoising_loss(estimate, target, noisy, present, *weights)
+    assert list(terms) == ["error", *(name for name, w in zip(("spectral", "onset"), weights, strict=True) if w)]
+    torch.testing.assert_close(sum(terms.values()), total.detach())
+    assert total.requires_grad
+    assert not any(term.requires_grad for term in terms.values())

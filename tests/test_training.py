@@ -76,6 +76,29 @@ def test_the_loss_falls(data, tmp_path):
     assert rows[-1]["val_db"] > rows[0]["val_db"] + 1
 
 
+def test_the_history_has_the_terms_of_the_loss(whole):
+    """They come after the columns that every history has, and sum to the loss."""
+    rows = history(whole[1])
+    assert list(rows[0]) == ["step", "loss", "val_db", "lr", "loss_error", "loss_spectral"]
+    for row in rows:
+        assert row["loss_error"] + row["loss_spectral"] == pytest.approx(row["loss"], rel=1e-5)
+        assert row["loss_spectral"] > 0
+
+
+def test_a_checkpoint_without_the_terms_of_the_loss_goes_on(data, tmp_path):
+    """Rows that were written before the terms were recorded keep their values; the missing columns are NaN."""
+    train(tiny_recipe(), data, Job(tmp_path, stop_after_steps=4))
+    file = tmp_path / "checkpoint" / "checkpoint.json"
+    facts = json.loads(file.read_text())
+    facts["history"] = [{k: v for k, v in row.items() if not k.startswith("loss_")} for row in facts["history"]]
+    file.write_text(json.dumps(facts))
+    train(tiny_recipe(), data, Job(tmp_path))
+    old, new = history(tmp_path)
+    assert math.isnan(old["loss_error"])
+    assert old["loss"] == facts["history"][0]["loss"]
+    assert math.isfinite(new["loss_error"])
+
+
 def test_the_model_says_how_it_was_made(whole):
     """Contract and provenance repeat the recipe, the score and the step."""
     model, out = whole

@@ -4,6 +4,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,23 +14,46 @@ from geoae import nets, prior_data, training_vae
 from geoae.contracts import PriorContract
 from geoae.priors.prior import Prior
 from geoae.recipe_priors import PriorRecipe
-from geoae.training_vae import lesson_of, show
+from geoae.training_vae import lesson_of, net_input
 from geoae.transforms import Transform
 
 SHAPE = (6, 5)
 
 
-def windows(mirror=(), beta=2.0, anneal=10):
-    """Of forty models that lack cells here and there."""
+def plan(beta=2.0, anneal=10, **optimize):
+    return PriorRecipe.model_validate({
+        "kind": "prior", "name": "tiny", "summary": "for tests", "data": {"models": "m.npz:m"},
+        "net": {"name": "vae", "config": {"shape": list(SHAPE), "latent": 3, "layers": "dense", "hidden": 8}},
+        "optimize": {"steps": 20, "batch": 4, "beta": beta, "anneal_steps": anneal, **optimize},
+    })  # fmt: skip
+
+
+def some_models(mirror=()):
+    """Forty models that lack cells here and there."""
     rng = np.random.default_rng(4)
     models = rng.normal(3.0, 2.0, (40, *SHAPE))
     models[rng.random(models.shape) < 0.1] = np.nan
-    plan = PriorRecipe.model_validate({
-        "kind": "prior", "name": "tiny", "summary": "for tests", "data": {"models": "m.npz:m"},
-        "net": {"name": "vae", "config": {"shape": list(SHAPE), "latent": 3, "layers": "dense", "hidden": 8}},
-        "optimize": {"steps": 20, "batch": 4, "beta": beta, "anneal_steps": anneal},
-    })  # fmt: skip
-    return lesson_of(plan, prior_data.from_models(models, None, 0.1, 4, 0, mirror)).windows
+    return prior_data.from_models(models, None, 0.1, 4, 0, mirror)
+
+
+def windows(mirror=(), beta=2.0, anneal=10):
+    return lesson_of(plan(beta, anneal), some_models(mirror)).windows
+
+
+@pytest.mark.parametrize("data_weight", [0.0, 2.0])
+def test_the_terms_of_the_bound_have_names_and_sum_to_it(data_weight):
+    """Reconstruction, KL, and the error of the data where a sensitivity is given and weighs something."""
+    recipe = plan(data_weight=data_weight)
+    sensitivity = np.random.default_rng(0).normal(size=(2, *SHAPE))
+    made = lesson_of(recipe, some_models(), sensitivity)
+    torch.manual_seed(0)
+    net = nets.build(recipe.net.name, recipe.net.config)
+    made.prepare(net)
+    parts = tuple(torch.from_numpy(part) for part in made.windows.batch([100, 101, 102]))
+    total, terms = made.loss(net(parts[0]), parts)
+    assert set(terms) == {"kl", "reconstruction", *(["data"] if data_weight else [])}
+    torch.testing.assert_close(sum(terms.values()), total.detach())
+    assert all(term != 0 and not term.requires_grad for term in terms.values())
 
 
 @given(st.lists(st.integers(0, 200), min_size=1, max_size=9), st.sampled_from([(), (0,), (0, 1)]))
@@ -37,7 +61,7 @@ def windows(mirror=(), beta=2.0, anneal=10):
 def test_a_window_is_the_same_alone_and_in_company(numbers, mirror):
     """Models, draws and weights follow from the number of a window alone."""
     made = windows(mirror)
-    together = made.many(numbers)
+    together = made.batch(numbers)
     for k, number in enumerate(numbers):
         for all_of_them, alone in zip(together, made[number], strict=True):
             np.testing.assert_array_equal(all_of_them[k], alone)
@@ -48,14 +72,14 @@ def test_a_window_is_the_same_alone_and_in_company(numbers, mirror):
 
 def test_the_weight_rises_step_by_step_and_stays():
     """Windows of one batch weigh the same; after `anneal_steps` steps of four windows it is beta."""
-    _, weight, _ = windows().many([0, 3, 4, 39, 400])
+    _, weight, _ = windows().batch([0, 3, 4, 39, 400])
     np.testing.assert_allclose(weight[:, 0], [0.2, 0.2, 0.4, 2.0, 2.0], rtol=1e-6)
 
 
 def test_cells_that_are_missing_do_not_count():
     """They are shown as 0, which is average, and marked; all others are shown as they are."""
     x = np.array([[[1.0, np.nan], [-2.0, 0.0]]])
-    np.testing.assert_array_equal(show(x)[0], [[[1, 0], [-2, 0]], [[1, 0], [1, 1]], [[0, 0], [0, 0]]])
+    np.testing.assert_array_equal(net_input(x)[0], [[[1, 0], [-2, 0]], [[1, 0], [1, 1]], [[0, 0], [0, 0]]])
 
 
 def test_codes_of_other_cuts_have_variance_one():
@@ -70,7 +94,7 @@ def test_codes_of_other_cuts_have_variance_one():
     made = Prior(PriorContract("p", "", (8, 8), 12, training={}, provenance={}), "vae", config, net,
                  Transform("affine", 0.0, 1.0))  # fmt: skip
     training_vae.complete(made, models, SimpleNamespace(optimize=SimpleNamespace(seed=0), max_grey=0.5))
-    training_vae.lay_beside(made, models)
+    training_vae.add_companions(made, models)
     codes = made.companions["aggregate_codes"]
     assert codes.shape == (training_vae.N_AGGREGATE, 12)
     np.testing.assert_allclose(codes.mean(0), 0, atol=0.06)

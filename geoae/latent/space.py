@@ -263,7 +263,7 @@ class LatentSpace:
             there = there.masked_fill(self._holes, 0.0)
         x = x.nan_to_num(0.0) * there
         z: Tensor = self._net.encode(x[:, None])
-        if self.model.net_name == "linear-ae" and bool(there.all()):
+        if self._net.has_exact_encoder and bool(there.all()):
             return z  # the best already
         return gauss_newton(self._net.decode, z, x, there, refine) if refine else z
 

@@ -1,10 +1,14 @@
-"""The nets, one architecture a file. Listing them loads no torch."""
+"""The nets, one architecture a file. Listing them loads no torch.
 
-from dataclasses import fields
+Packages of others bring nets by the entry-point group ``geoae.nets``: name = "package.module:Class".
+"""
+
+from dataclasses import fields, is_dataclass
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
-from geoae.errors import InputError, UnknownNameError
+from geoae.errors import InputError, UnknownNameError, one_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,6 +21,18 @@ NETS = {
     "vae": "geoae.nets.vae:VAE",
     "window-ae": "geoae.nets.window_ae:WindowAE",
 }
+GROUP = "geoae.nets"
+_ONE_SIZE = {"field-dae"}
+
+
+def names() -> list[str]:
+    """Names of all nets, those of other installed packages included; none is loaded."""
+    return sorted(NETS.keys() | entry_points(group=GROUP).names)
+
+
+def has_one_window_size(name: str) -> bool:
+    """Whether net `name` learns the spectra of windows of one size, so that it cannot be used on another."""
+    return name in _ONE_SIZE
 
 
 def build(name: str, config: dict[str, Any]) -> "nn.Module":
@@ -27,13 +43,43 @@ def build(name: str, config: dict[str, Any]) -> "nn.Module":
     UnknownNameError
         No net has that name, or its configuration has a key that the net does not know.
     InputError
-        A value is not of the kind of the net's default.
+        A value is not of the kind of the net's default, or the net of another package cannot be used.
     """
-    if name not in NETS:
-        raise UnknownNameError(f"There is no net {name!r}. The nets are: {', '.join(sorted(NETS))}.")
-    module, _, attribute = NETS[name].partition(":")
-    net = getattr(import_module(module), attribute)
-    known: dict[str, Any] = {f.name: f.default for f in fields(net.Config)}
+    return build_class(find(name), config, name)
+
+
+def find(name: str) -> "type[nn.Module]":
+    """Class of the net `name`; a net of geoae comes before one of the same name in another package.
+
+    Raises
+    ------
+    UnknownNameError
+        No net has that name.
+    InputError
+        Two packages have a net of that name, or its package cannot be imported.
+    """
+    if name in NETS:
+        module, _, attribute = NETS[name].partition(":")
+        net: type[nn.Module] = getattr(import_module(module), attribute)
+        return net
+    found = tuple(entry_points(group=GROUP, name=name))
+    if not found:
+        raise UnknownNameError(f"There is no net {name!r}. The nets are: {', '.join(names())}.")
+    if len(found) > 1:
+        raise InputError(
+            f"{len(found)} packages have a net {name!r} ({', '.join(entry.value for entry in found)}); one name must "
+            "mean one net. Uninstall all but one of them."
+        )
+    return _loaded(found[0])
+
+
+def build_class(net: "type[nn.Module]", config: dict[str, Any], name: str = "") -> "nn.Module":
+    """Build a net from its class and plain data. Errors are those of `build` and call it `name`."""
+    name = name or net.__name__
+    settings: Any = getattr(net, "Config", None)
+    if not is_dataclass(settings):
+        raise InputError(f"Net {name!r} has no dataclass Config: {net.__qualname__}.Config is {settings!r}.")
+    known: dict[str, Any] = {f.name: f.default for f in fields(settings)}
     if unknown := sorted(set(config) - set(known)):
         raise UnknownNameError(f"Net {name!r} has no setting {', '.join(unknown)}. It has: {', '.join(sorted(known))}.")
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
@@ -41,13 +87,31 @@ def build(name: str, config: dict[str, Any]) -> "nn.Module":
         if not _fits(value, known[key]):
             like = f"something positive like {known[key]!r}" if known[key] else "0 or more"
             raise InputError(f"Setting {key!r} of net {name!r} is {config[key]!r}; expected {like}.")
-    return net(net.Config(**values))
+    make: Any = settings
+    return net(make(**values))
 
 
-def _fits(value: Any, like: Any) -> bool:
-    if isinstance(like, tuple):
-        return isinstance(value, tuple) and len(value) > 0 and all(_fits(v, like[0]) for v in value)
-    kinds = (int, float) if isinstance(like, float) else (type(like),)
+def _loaded(entry: EntryPoint) -> "type[nn.Module]":
+    from torch import nn
+
+    try:
+        net = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise InputError(
+            f"Net {entry.name!r} ({entry.value}) cannot be imported: {one_line(error)}. Install its package again."
+        ) from error
+    if not (isinstance(net, type) and issubclass(net, nn.Module)):
+        raise InputError(
+            f"Net {entry.name!r} ({entry.value}) is {net!r}; expected a class that inherits from torch.nn.Module."
+        )
+    return net
+
+
+def _fits(value: Any, default: Any) -> bool:
+    """Whether a value has the type of a default, and is positive or equal to it."""
+    if isinstance(default, tuple):
+        return isinstance(value, tuple) and len(value) > 0 and all(_fits(v, default[0]) for v in value)
+    kinds = (int, float) if isinstance(default, float) else (type(default),)
     if not isinstance(value, kinds) or isinstance(value, bool):
         return False
-    return isinstance(value, str) or value > 0 or value == like
+    return isinstance(value, str) or value > 0 or value == default

@@ -5,6 +5,7 @@ mean and covariance can be made so by a linear map; what is drawn from N(0, I) t
 A map that bends them after the training (as the prior of Chen et al., 2017, arXiv:1611.02731) leaves the layers alone.
 """
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -36,7 +37,7 @@ class Couplings(nn.Module):
         """Normal codes of the layers' whitened ones, and the logarithm of the determinant of the map there."""
         total = torch.zeros_like(code[..., 0])
         for net, part in zip(self.nets, self.parts, strict=True):
-            stretch, shift = _told(net, part, code)
+            stretch, shift = _affine(net, part, code)
             code, total = code * stretch.exp() + shift, total + stretch.sum(-1)
         return (code - self.centre) / self.width, total - self.width.log().sum()
 
@@ -44,7 +45,7 @@ class Couplings(nn.Module):
         """The inverse of `to_normal`."""
         code = code * self.width + self.centre
         for net, part in reversed(list(zip(self.nets, self.parts, strict=True))):
-            stretch, shift = _told(net, part, code)
+            stretch, shift = _affine(net, part, code)
             code = (code - shift) * (-stretch).exp()
         return code
 
@@ -55,14 +56,20 @@ class Couplings(nn.Module):
         self.centre += normal.mean(0) * self.width
         self.width *= normal.std(0)
 
+    def log_prob(self, code: Codes) -> Float[Tensor, " batch"]:
+        """Logarithm of the density that N(0, I) and the map give whitened codes, nat."""
+        normal, log_determinant = self.to_normal(code)
+        constant = 0.5 * code.shape[-1] * math.log(2 * math.pi)
+        return log_determinant - 0.5 * normal.square().sum(-1) - constant
+
     def surprise(self, code: Codes) -> Float[Tensor, ""]:
         """Mean of -log of the density that N(0, I) and the map give codes, nat, less a constant: what is minimised."""
         normal, log_determinant = self.to_normal(code)
         return (0.5 * normal.square().sum(-1) - log_determinant).mean()
 
 
-def _told(net: nn.Module, part: Tensor, code: Codes) -> tuple[Codes, Codes]:
-    """How much the numbers outside `part` are stretched and shifted, by what those inside are."""
+def _affine(net: nn.Module, part: Tensor, code: Codes) -> tuple[Codes, Codes]:
+    """Logarithm of the stretch, and the shift, of the numbers outside `part`, from those inside."""
     stretch, shift = net(code * part).chunk(2, -1)
     return STEEPEST * torch.tanh(stretch / STEEPEST) * (1 - part), shift * (1 - part)
 

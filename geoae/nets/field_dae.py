@@ -77,12 +77,12 @@ class FieldDAE(nn.Module):
         quarter = self.blocks["middle_down"](self.blocks["to_middle"](half) + shifts[1])
         deep = self.blocks["deep"](self.blocks["to_deep"](quarter) + shifts[2])
         quarter = self.blocks["middle_up"](quarter + self.blocks["from_deep"](deep))
-        answer = F.pixel_shuffle(self.tail(self.blocks["up"](half + self.blocks["from_middle"](quarter))), 2).float()
+        output = F.pixel_shuffle(self.tail(self.blocks["up"](half + self.blocks["from_middle"](quarter))), 2).float()
         # faint and coarse corrections have a way out each: in units of the noise level, and of the field's spread
-        fine, coarse = answer[:, MASKS : MASKS + 1], answer[:, MASKS + 1 :]
+        fine, coarse = output[:, MASKS : MASKS + 1], output[:, MASKS + 1 :]
         # a little beyond 0 and 1, so that all and nothing are within reach
         noise = torch.cat([parts.stopped, parts.own, parts.far, parts.stripes, parts.shown], 1)
-        shares = (1.1 * answer[:, :MASKS].sigmoid() - 0.05) * noise
+        shares = (1.1 * output[:, :MASKS].sigmoid() - 0.05) * noise
         return x[:, :1] - shares.sum(1, keepdim=True) - parts.level * fine - coarse
 
 
@@ -99,8 +99,8 @@ class _Parts(NamedTuple):
     level: Tensor
     """Noise levels (batch, 1, 1, 1), of the first and the second."""
     far_level: Tensor
-    told: Float[Tensor, "batch number"]
-    """What the filter was told: `_KNOWN` numbers, and the spectrum that it saw."""
+    filter_input: Float[Tensor, "batch number"]
+    """Numbers that the filter's gains follow from: `_KNOWN` of them, then the spectrum of the slice."""
 
 
 _KNOWN = 2 + VALUES + 2 * BANDS
@@ -122,8 +122,8 @@ def _parts(x: Planes, band_pass: SpectralFilter, agreement: Agreement) -> _Parts
         far_bands, _ = starlet(far, known)
         first = slice_ - spread(slice_, own, 1)[0]
         level, far_level = _level(first, own), _level(far_bands[:, :1], known)
-        alike = _alike(starlet(slice_, own)[0] + far_bands, far_bands, own * known)
-        numbers = torch.cat([level.flatten(1).log10(), far_level.flatten(1).log10(), _known(x), alike], 1)
+        share = _share_of_far(starlet(slice_, own)[0] + far_bands, far_bands, own * known)
+        numbers = torch.cat([level.flatten(1).log10(), far_level.flatten(1).log10(), _known_share(x), share], 1)
     shown = torch.zeros_like(slice_)
     if bool(seen.any()):
         shown, _ = filled((x[:, :1] - x[:, OVERVIEW : OVERVIEW + 1]) * seen, seen)
@@ -136,15 +136,15 @@ def _parts(x: Planes, band_pass: SpectralFilter, agreement: Agreement) -> _Parts
         bands = torch.cat([bands, rest * (mass > 0)], 1)  # without a far mean the rest is the field itself
         stripes = lines(kept, own)
     stopped = (slice_ - kept) * own
-    told = torch.cat([numbers, waves.detach()], 1)
-    return _Parts(stopped, shown * own, bands, far_bands * own, stripes, level, far_level, told)
+    filter_input = torch.cat([numbers, waves.detach()], 1)
+    return _Parts(stopped, shown * own, bands, far_bands * own, stripes, level, far_level, filter_input)
 
 
-def _known(x: Planes) -> Float[Tensor, "batch value"]:
+def _known_share(x: Planes) -> Float[Tensor, "batch value"]:
     return x[:, VALUES:].float().mean((-1, -2))
 
 
-def _alike(bands: Planes, far: Planes, there: Planes) -> Float[Tensor, "batch number"]:
+def _share_of_far(bands: Planes, far: Planes, there: Planes) -> Float[Tensor, "batch number"]:
     """How much of each band of the far mean the slice has (1: all; neighbours that have to do with it), and how sure.
 
     What is left of the slice without the far mean has the same spectrum under red noise as beside unrelated neighbours.
@@ -185,7 +185,7 @@ def _numbers(x: Planes, parts: _Parts) -> Float[Tensor, "batch number"]:
     count = there.sum((-1, -2)).clamp(min=1)
     planes = torch.cat([parts.own, parts.far, parts.stripes, parts.shown], 1).float() * there
     power = planes.square().sum((-1, -2)) / count
-    return torch.cat([0.5 * (power + 1e-10).log10(), parts.told], 1)
+    return torch.cat([0.5 * (power + 1e-10).log10(), parts.filter_input], 1)
 
 
 class _Matrix(nn.Module):

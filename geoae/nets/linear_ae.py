@@ -24,6 +24,7 @@ class LinearAE(nn.Module):
 
     Config = LinearAEConfig
     likelihood = "gaussian"
+    has_exact_encoder = True
 
     def __init__(self, config: LinearAEConfig):
         super().__init__()
@@ -42,6 +43,11 @@ class LinearAE(nn.Module):
     def latent(self) -> int:
         """Numbers of a code."""
         return self.config.latent
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Cells of a model along each dimension."""
+        return self.config.shape
 
     @torch.no_grad()
     def fit(self, models: Tensor, counts: Tensor) -> None:

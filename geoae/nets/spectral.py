@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
+from scipy.fft import dct
 from torch import Tensor, nn
 
 from geoae.nets.starlet import Planes
@@ -88,8 +89,8 @@ class Agreement(nn.Module):
                 stopped = (1 - _product(judge.gains(spectrum, level, numbers), weights.T)).view_as(own) * own
                 share = [_product(part.flatten(1), weights) for part in (stopped * seen, seen.square())]
                 agreed = (share[0] / share[1].clamp(min=1e-12)).clamp(-2, 2)
-                told = torch.cat([spectrum, _spectrum(seen, weights).clamp(min=-4), agreed, numbers], 1)
-            gains = _product(by_row(self.guess, told).sigmoid(), weights.T).view_as(seen)
+                features = torch.cat([spectrum, _spectrum(seen, weights).clamp(min=-4), agreed, numbers], 1)
+            gains = _product(by_row(self.guess, features).sigmoid(), weights.T).view_as(seen)
             return planes(gains * seen)
 
 
@@ -129,7 +130,8 @@ def _basis(ny: int, nx: int) -> tuple[NDArray[np.float32], NDArray[np.float32], 
     radius = _shares(np.log(np.maximum(np.hypot(k_y, k_x), 1e-9)).ravel(), np.log(RADII))
     angle = _shares(np.degrees(np.arctan2(k_y, k_x)).ravel(), ANGLES)
     weights = (radius[:, :, None] * angle[:, None]).reshape(ny * nx, NODES)
-    return _cosines(ny), _cosines(nx), weights.astype(np.float32)
+    rows, columns = (cosine_basis(n).astype(np.float32) for n in (ny, nx))
+    return rows, columns, weights.astype(np.float32)
 
 
 def _shares(at: NDArray[np.float64], nodes: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -137,8 +139,7 @@ def _shares(at: NDArray[np.float64], nodes: NDArray[np.float64]) -> NDArray[np.f
     return np.stack([np.interp(at, nodes, one) for one in np.eye(len(nodes))], axis=1)
 
 
-def _cosines(n: int) -> NDArray[np.float32]:
-    k, t = np.arange(n)[:, None], np.arange(n) + 0.5
-    scale = np.where(k == 0, 1, 2**0.5) / n**0.5
-    out: NDArray[np.float32] = (scale * np.cos(np.pi * k * t / n)).astype(np.float32)
-    return out
+def cosine_basis(n: int) -> NDArray[np.float64]:
+    """Orthonormal cosines (wave, sample) of `n` samples, low frequencies first: the rows of the DCT-II."""
+    basis: NDArray[np.float64] = dct(np.eye(n), norm="ortho", axis=0)
+    return basis

@@ -62,6 +62,7 @@ class VAE(nn.Module):
     """
 
     Config = VAEConfig
+    has_exact_encoder = False
     shift: Tensor
     stretch: Tensor
     back: Tensor
@@ -72,7 +73,6 @@ class VAE(nn.Module):
         super().__init__()
         _check(config)
         self.config = c = config
-        self.likelihood = c.likelihood
         cells = math.prod(c.shape)
         if self._folds:
             self._convolutions(c)
@@ -122,9 +122,34 @@ class VAE(nn.Module):
         """Numbers of a code."""
         return self.config.latent
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Cells of a model along each dimension."""
+        return self.config.shape
+
+    @property
+    def likelihood(self) -> str:
+        """Distribution of a cell around its decoded value, one of `LIKELIHOODS`."""
+        return self.config.likelihood
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of a cell, in units of scaled models; where it is learned, its first value."""
+        return self.config.noise
+
+    @property
+    def learned_log_variance(self) -> Float[Tensor, " cell"] | None:
+        """Logarithm of the variance of each cell, where the likelihood is learned."""
+        return self.log_variance if self.likelihood == "learned" else None
+
+    @property
+    def code_map(self) -> Couplings | None:
+        """The map that turns white codes into N(0, I), where the configuration asks for one."""
+        return self.bend if self.config.couplings else None
+
     @torch.no_grad()
-    def fit(self, to_code: Tensor, mean: Tensor, from_code: Tensor, offset: Tensor) -> None:
-        """Begin as a linear autoencoder: codes `to_code` x + `mean`, models `from_code` z + `offset`."""
+    def start_linear(self, to_code: Tensor, mean: Tensor, from_code: Tensor, offset: Tensor) -> None:
+        """Start as a linear autoencoder: codes `to_code` x + `mean`, models `from_code` z + `offset`."""
         self.straight_in.weight.copy_(to_code)
         self.straight_in.bias.copy_(mean)
         self.straight_out.weight.copy_(from_code)
@@ -189,12 +214,17 @@ class VAE(nn.Module):
 
     def decode(self, code: Codes) -> Float[Tensor, "batch 1 *shape"]:
         """Models of codes; where the likelihood is bernoulli, between 0 and 1."""
-        y = self.unsharpened(code)
+        y = self.logits(code)
         return torch.sigmoid(y * self.sharpness) if self.likelihood == "bernoulli" else y
 
-    def unsharpened(self, code: Codes) -> Float[Tensor, "batch 1 *shape"]:
-        """Means, or logits, of codes that are N(0, I)."""
+    def logits(self, code: Codes) -> Float[Tensor, "batch 1 *shape"]:
+        """Means, or logits, of codes that are N(0, I), before `sharpen`."""
         return self.output(self.shift + self.bend.from_normal(code) @ self.stretch.mT)
+
+    @torch.no_grad()
+    def sharpen(self, factor: float) -> None:
+        """Multiply logits by `factor` when decoding: the larger, the fewer cells lie between 0 and 1."""
+        self.sharpness.fill_(factor)
 
     def white(self, code: Codes) -> Codes:
         """The layers' codes with mean 0 and covariance I."""

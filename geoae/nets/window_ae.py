@@ -1,6 +1,5 @@
 """An autoencoder of windows: the best of several sets of principal components, and what a small net adds to them."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from geoae.errors import InputError
+from geoae.nets.spectral import cosine_basis
 
 _FLOOR = 1e-5  # of squared errors, as parts of a window's variance: a window below it is as good as perfect
 
@@ -61,7 +61,7 @@ class WindowAE(nn.Module):
             )
         b, k = config.basis, config.experts
         # half precision: what it costs is far below the error of any code, and it halves the file
-        self.register_buffer("basis", _cosines(config.window, config.ndim)[:b].half())
+        self.register_buffer("basis", _by_frequency(config.window, config.ndim)[:b].half())
         self.register_buffer("scale", torch.ones(b))
         self.register_buffer("mean", torch.zeros(k, b))
         self.register_buffer("axes", torch.eye(b)[:m].expand(k, m, b).half().contiguous())
@@ -73,6 +73,11 @@ class WindowAE(nn.Module):
     def latent(self) -> int:
         """Numbers of a whole code."""
         return self.config.sizes[-1]
+
+    @property
+    def window(self) -> tuple[int, ...]:
+        """Samples of a window along each dimension."""
+        return (self.config.window,) * self.config.ndim
 
     def encode(self, x: Float[Tensor, "batch 1 *window"]) -> Float[Tensor, "batch latent"]:
         """Codes of windows that `FieldScaler` has scaled."""
@@ -207,12 +212,11 @@ def _mlp(n_in: int, n_out: int, config: WindowAEConfig) -> nn.Sequential:
     return nn.Sequential(*layers, last)
 
 
-def _cosines(n: int, ndim: int) -> Float[Tensor, "samples samples"]:
-    """Orthonormal cosines (DCT-II), from low to high frequencies: the basis before there are data."""
-    k, i = torch.arange(n, dtype=torch.float64)[:, None], torch.arange(n, dtype=torch.float64)
-    one = torch.cos(math.pi * k * (i + 0.5) / n) * math.sqrt(2 / n)
-    one[0] /= math.sqrt(2)
+def _by_frequency(n: int, ndim: int) -> Float[Tensor, "samples samples"]:
+    """Orthonormal cosines of windows, from low to high frequencies: the basis before `fit`."""
+    one = torch.from_numpy(cosine_basis(n))
     if ndim == 1:
         return one.float()
     both = torch.einsum("ai,bj->abij", one, one).reshape(n * n, n * n)
-    return both[torch.argsort((k + i).flatten(), stable=True)].float()
+    k = torch.arange(n)
+    return both[torch.argsort((k[:, None] + k).flatten(), stable=True)].float()

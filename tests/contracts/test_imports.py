@@ -20,13 +20,13 @@ LEVELS = [
     {"cluster", "coding", "evaluation", "field_data", "field_mixing", "field_windows", "infer", "infer_codes",
      "infer_fields", "jobqueue", "mixing", "plot", "schedulers", "training", "training_codes", "training_fields",
      "training_records", "training_vae", "validation", "latent", "invert", "plot_latent"},
-    {"jobs", "api", "api_codes", "api_latent"},
+    {"jobs", "api", "api_codes", "api_latent", "testing"},
     {"cli", "cli_codes", "console", "tables", "__main__"},
 ]  # fmt: skip
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 # room -> heavy libraries that its modules may load when they are imported, and when they are used
 AT_IMPORT = {"torch": {"nets", "losses", "losses_vae", "training", "training_records", "training_fields",
-                       "training_codes", "training_vae", "checkpoint"}}  # fmt: skip
+                       "training_codes", "training_vae", "checkpoint", "testing"}}  # fmt: skip
 WHEN_USED = {
     "torch": {*AT_IMPORT["torch"], "model", "devices", "latent", "invert", "transforms", "weights_file"},
     "obspy": {"readers", "writers", "api", "jobs"},
