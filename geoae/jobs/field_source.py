@@ -165,8 +165,8 @@ def digest(source: FieldSource) -> str:
     """What changes when the input does; its first word says of what it is made.
 
     "sha256" is of the files' content one after the other, as ``cat FILES | sha256sum`` gives it. Of zarr stores, and
-    files of more than `MAX_HASHED_BYTES` bytes together, it is of names, sizes and times of change ("sizes-and-times"); of URLs
-    of the metadata of a store or what the server says of a file ("metadata").
+    files of more than `MAX_HASHED_BYTES` bytes together, it is of names, sizes and times of change
+    ("sizes-and-times"); of URLs of the metadata of a store or what the server says of a file ("metadata").
     """
     total, paths = hashlib.sha256(), [Path(p) for p in source.places if "://" not in p]
     if len(paths) < len(source.places):

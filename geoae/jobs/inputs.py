@@ -26,8 +26,10 @@ class Recordings:
 
     paths: list[Path]
     read_by: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Absolute path -> `reader`, its name, and `options` of it, for files that another reader than "traces" reads; plain
-    data, so that workers read the same."""
+    """Absolute path -> `reader`, its name, and its `options`, for files that another reader than "traces" reads.
+
+    Plain data, which is sent to workers so that they read the same.
+    """
 
     def scan(
         self, ids: Sequence[str] = (), start_time: str | None = None, end_time: str | None = None
@@ -73,8 +75,8 @@ class Recordings:
         used = [self.read_by.get(str(path.absolute()), {"reader": RECORDS, "options": {}}) for path in self.paths]
         if unlike := [path for path, by in zip(self.paths, used, strict=True) if by != used[0]]:
             raise InputError(
-                f"{self.paths[0]} and {unlike[0]} are read by {used[0]['reader']!r} and another reader, so they make no "
-                "record together. Give the files of one format."
+                f"{self.paths[0]} and {unlike[0]} are read by {used[0]['reader']!r} and another reader, so they make "
+                "no record together. Give the files of one format."
             )
         places = tuple(str(path.absolute()) for path in self.paths)
         return FieldSource(tuple(map(str, self.paths)), places, used[0]["reader"], used[0]["options"])

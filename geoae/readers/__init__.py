@@ -1,7 +1,7 @@
 """Files to labelled arrays: pick a reader by name or by looking into the file.
 
-A reader is a module or object as `geoae.readers.protocols` describes it: `sniff(path)` and `read(path)` are enough. Other
-packages add theirs through the entry-point group "geoae.readers".
+A reader is a module or object as `geoae.readers.protocols` describes it; `sniff(path)` and `read(path)` are enough.
+Other packages add theirs through the entry-point group "geoae.readers".
 """
 
 import glob

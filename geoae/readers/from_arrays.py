@@ -21,7 +21,7 @@ _KNOWN = {"network", "station", "location", "sampling_rate_hz", "source", "units
 """Attributes that the segments keep."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ArrayLocator:
     """Samples first ... of one row of an array; see `geoae.readers.protocols.Locator`."""
 

@@ -147,6 +147,7 @@ class RecordArray:
         return len(self.record.ids), self.record.n
 
     def read(self, key: tuple[Any, ...]) -> np.ndarray:
+        """Samples at one int or slice an axis, for `geoae.labels.lazy_indexing.lazy_array`."""
         rows, times = (
             range(size)[k] if isinstance(k, slice) else range(int(k), int(k) + 1)
             for k, size in zip(key, self.shape, strict=True)

@@ -35,7 +35,7 @@ class Scan:
 
 @runtime_checkable
 class Locator(Protocol):
-    """Where the samples of one segment are: `Segment.locator`."""
+    """Where the samples of one segment are: `Segment.locator`. It has to be hashable."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
