@@ -283,7 +283,8 @@ def _check_time_selection(reader: Any, x: xr.DataArray, path: Path) -> None:
 def _check_scan(reader: Any, arrays: list[xr.DataArray], path: Path) -> None:
     """Every segment lies in a record, and all numbers in records lie in segments."""
     scan = reader.scan(path)
-    left = [np.isfinite(x.values) for x in arrays]
+    values = [x.values for x in arrays]
+    left = [np.isfinite(one) for one in values]
     for segment in scan.segments:
         if segment.text or segment.n == 0:
             continue
@@ -292,7 +293,7 @@ def _check_scan(reader: Any, arrays: list[xr.DataArray], path: Path) -> None:
             held = traces.fetch(segment)
         label = f"segment of {segment.id} at {segment.start_ns} ns"
         assert held.shape == (segment.n,), f"The {label} holds samples of shape {held.shape}, not ({segment.n},)."
-        place = _place_of(segment, held, arrays, left)
+        place = _place_of(segment, held, arrays, values, left)
         assert place is not None, (
             f"The {label} ({segment.n} samples at {segment.rate_hz:g} Hz) of scan lies in no record of read with the "
             "same samples at the same time."
@@ -308,7 +309,7 @@ def _check_scan(reader: Any, arrays: list[xr.DataArray], path: Path) -> None:
 
 
 def _place_of(
-    segment: Any, held: np.ndarray, arrays: list[xr.DataArray], left: list[np.ndarray]
+    segment: Any, held: np.ndarray, arrays: list[xr.DataArray], values: list[np.ndarray], left: list[np.ndarray]
 ) -> tuple[int, int, int] | None:
     """Number of the record, row and first sample of a segment; None if it lies nowhere."""
     for number, x in enumerate(arrays):
@@ -319,7 +320,7 @@ def _place_of(
                 if id_ != segment.id or first < 0 or first + segment.n > x.sizes["time"]:
                     continue
                 span = slice(first, first + segment.n)
-                same = np.array_equal(x.values[row, span], held.astype(x.dtype), equal_nan=held.dtype.kind == "f")
+                same = np.array_equal(values[number][row, span], held.astype(x.dtype), equal_nan=held.dtype.kind == "f")
                 if same and left[number][row, span].any():
                     return number, row, first
     return None
