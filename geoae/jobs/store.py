@@ -23,6 +23,7 @@ from geoae.errors import (
 from geoae.jobs import code_plan
 from geoae.jobs.clean import Array, Options, Progress, spans
 from geoae.jobs.code_plan import Coder, CodesAsked
+from geoae.jobs.field_source import FieldSource, digest
 from geoae.jobs.inputs import Recordings, note_above_band
 from geoae.jobs.inspect import describe_target
 from geoae.jobs.summary import Ledger, Summary
@@ -332,7 +333,10 @@ def _describe(record: Record) -> str:
 
 
 def _hash(files: Iterable[Path]) -> str:
-    """SHA-256 of the files one after the other, as ``cat FILES | sha256sum`` gives it."""
+    """SHA-256 of the files one after the other, as ``cat FILES | sha256sum`` gives it; of folders see `digest`."""
+    files = list(files)
+    if any(path.is_dir() for path in files):  # readers of other packages may read folders
+        return digest(FieldSource(tuple(map(str, files)), tuple(map(str, files))))
     total = hashlib.sha256()
     for path in files:
         try:

@@ -226,7 +226,7 @@ def _check_record(x: xr.DataArray, path: Path) -> None:
     assert rate_hz(x) > 0, f"The rate of a record of {path.name} is {rate_hz(x)} Hz."
     times = x["time"].values
     assert times.dtype.kind == "M", f"Times of {path.name} are {times.dtype}; datetime64 was expected."
-    steps = np.diff(times.astype("M8[ns]").astype(np.int64))
+    steps: Any = np.diff(times.astype("M8[ns]").astype(np.int64))
     uneven = steps.size and np.abs(steps - 1e9 / rate_hz(x)).max() > 0.1e9 / rate_hz(x) + 1
     assert not uneven, f"Times of {path.name} are uneven, or do not fit {rate_hz(x):g} Hz. Gaps must be NaN samples."
 
