@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from xarray.backends import BackendArray
-from xarray.core import indexing
+
+from geoae.labels.lazy_indexing import lazy_array
 
 Read = Callable[[], NDArray[Any]]
 
@@ -75,19 +75,17 @@ def lazy(variable: xr.Variable, dtype: np.dtype[Any], change: Callable[[Read], N
     """
     if variable.chunks is not None:
         return variable.data.map_blocks(partial(_change_block, change), dtype=dtype)
-    return indexing.LazilyIndexedArray(_Changed(variable, dtype, change))
+    return lazy_array(variable.shape, dtype, _Changed(variable, change).read, slices_only=False)
 
 
-class _Changed(BackendArray):  # type: ignore[misc,unused-ignore]
-    """What xarray asks for samples."""
+@dataclass(frozen=True)
+class _Changed:
+    """Samples of a variable, changed part by part."""
 
-    def __init__(self, variable: xr.Variable, dtype: np.dtype[Any], change: Callable[[Read], NDArray[Any]]):
-        self.variable, self.dtype, self.shape, self.change = variable, dtype, variable.shape, change
+    variable: xr.Variable
+    change: Callable[[Read], NDArray[Any]]
 
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._get)
-
-    def _get(self, key: tuple[Any, ...]) -> NDArray[Any]:
+    def read(self, key: tuple[Any, ...]) -> NDArray[Any]:
         return self.change(lambda: np.asarray(self.variable[key].values))
 
 

@@ -154,7 +154,7 @@ def locate(data: str | Path) -> Path:
     source = find(str(data))
     if source is None:
         file = find_catalog()
-        known = f" or one of {names(file)}" if file else f"; there is no {FILE} here"
+        known = f" or one of {list_names(file)}" if file else f"; there is no {FILE} here"
         raise UnknownNameError(f"There is no data set {str(data)!r}: give a path{known}.")
     if len(source.places) != 1 or not isinstance(place := source.places[0], Path):
         raise InputError(f"Catalog entry {str(data)!r} is no single folder or file, which is needed here.")
@@ -181,8 +181,8 @@ def find(name: str) -> Source | None:
         options["along"] = options.pop("concat_dim")
     if "storage_options" in options:
         options["options"] = {"storage_options": options.pop("storage_options")}
-    change, told = entry.data_adapter, entry.metadata
-    adapter = Adapter(change.rename, change.unit_mult, change.unit_add, told.nodata, told.attrs, told.unit)
+    change, metadata = entry.data_adapter, entry.metadata
+    adapter = Adapter(change.rename, change.unit_mult, change.unit_add, metadata.nodata, metadata.attrs, metadata.unit)
     reader = _READERS.get(entry.driver.name, entry.driver.name)
     return Source(name, _places(name, entry, catalog, file), reader, options, adapter)
 
@@ -200,15 +200,15 @@ def is_name(text: str) -> bool:
     return bool(text) and Path(text).name == text
 
 
-def missing(place: str | Path) -> MissingFileError:
+def missing_file_error(place: str | Path) -> MissingFileError:
     """The error for what is neither a file nor, where it may be a name, an entry of the catalog."""
     file = find_catalog() if is_name(str(place)) else None
     if file is None:
         return MissingFileError(f"{place} does not exist. Check the name and the folder.")
-    return MissingFileError(f"{place} does not exist, nor is it one of the data sets {names(file)}.")
+    return MissingFileError(f"{place} does not exist, nor is it one of the data sets {list_names(file)}.")
 
 
-def names(file: Path) -> str:
+def list_names(file: Path) -> str:
     """All names of a catalog file, for a person.
 
     Raises

@@ -91,7 +91,7 @@ def nothing_is_read(monkeypatch):
     def refuse(*_):
         raise AssertionError("samples were read")
 
-    monkeypatch.setattr(adapter._Changed, "_get", refuse)
+    monkeypatch.setattr(adapter._Changed, "read", refuse)
 
 
 def test_every_store_gives_the_same_field(store):
@@ -128,14 +128,14 @@ def test_a_store_of_many_chunks_is_one_of_few_tasks(tmp_path):
 def test_a_part_reads_that_part(tmp_path, monkeypatch):
     """The edge of a window does not read the whole chunk that it lies in."""
     netcdf3(made(), tmp_path / "a.nc")
-    shapes, get = [], adapter._Changed._get
+    shapes, get = [], adapter._Changed.read
 
     def noting(self, key):
         out = get(self, key)
         shapes.append(out.shape)
         return out
 
-    monkeypatch.setattr(adapter._Changed, "_get", noting)
+    monkeypatch.setattr(adapter._Changed, "read", noting)
     geoae.read(tmp_path / "a.nc")[1, 2:4, 5:8].compute()
     assert shapes
     assert set(shapes) <= {(2, 3), (1, 2, 3)}

@@ -22,12 +22,12 @@ from geoae.infer_codes import decode_region, encode_region
 from geoae.jobs.clean import Progress
 from geoae.jobs.code_plan import plan_block
 from geoae.jobs.field_plan import FieldOptions, append_along, new_from, nothing_new
-from geoae.jobs.field_source import FieldSource, Samples, about, digest, from_spec
-from geoae.jobs.inputs import sort_out
+from geoae.jobs.field_source import FieldSource, Samples, digest, from_spec, read_companions
+from geoae.jobs.inputs import sort_inputs
 from geoae.jobs.store import Workers
 from geoae.model import Model, contract_of, load
 from geoae.readers import cleaned, seisbench
-from geoae.readers.codes import of_store, open_codes
+from geoae.readers.codes import list_coded_variables, open_codes
 from geoae.writers.plan import StorePlan, plan_field
 from geoae.writers.store import begin, write_region
 
@@ -107,7 +107,7 @@ def encode_store(
         arrays = _from(arrays, grows, first)
         codings = _codings(arrays, model, options.dims, options.latent)
     plan = reduce(add, (plan_block(x, where, model, grows) for x, where in zip(arrays, codings, strict=True)))
-    attrs = about(source, arrays)[0] if source.reader in (None, "grids") else {}
+    attrs = read_companions(source, arrays)[0] if source.has_fields else {}
     run = begin(target, plan, settings, source=source.label(), source_hash=digest(source), command=command,
                 attrs=attrs, overwrite=overwrite, append=grows or ())  # fmt: skip
     spec = {
@@ -140,7 +140,7 @@ def decode_store(
         There are no codes, or they were made by another model; or the store is there or cannot be written.
     """
     began, workers = time.perf_counter(), workers or Workers()
-    names = list(options.var) or of_store(store)
+    names = list(options.var) or list_coded_variables(store)
     codes = [open_codes(store, name) for name in names]
     model = _model(model_of(codes[0], options.model), options, workers)
     for one in codes:
@@ -227,14 +227,12 @@ def _source(inputs: Sequence[str | Path]) -> FieldSource:
         for name, reader in (("cleaned", cleaned), ("seisbench", seisbench)):
             if reader.sniff(path):
                 return FieldSource((str(path),), (str(path.absolute()),), name)
-    found = sort_out(inputs)
-    if isinstance(found, FieldSource):
-        return found
-    return FieldSource(tuple(map(str, found)), tuple(str(p.absolute()) for p in found), "traces")
+    found = sort_inputs(inputs)
+    return found if isinstance(found, FieldSource) else found.as_source()
 
 
 def _arrays(source: FieldSource, var: Sequence[str], dims: Sequence[str]) -> list[xr.DataArray]:
-    if source.reader in (None, "grids"):
+    if source.has_fields:
         return source.open(var, dims or None)
     if var:
         raise InputError(f"{source.label()} holds records, which have no variables to choose: leave --var out.")
@@ -251,7 +249,7 @@ def _growing(source: FieldSource, dims: Sequence[str]) -> FieldSource:
     """The same, whose fields of one moment have a time; InputError for a record, or windows along one dimension."""
     if len(dims) == 1:
         raise InputError(f"Windows along {dims[0]} are encoded as a whole; --append is for fields. Leave it out.")
-    if source.reader in (None, "grids"):
+    if source.has_fields:
         return replace(source, timed=True)
     raise InputError(f"{source.label()} is a record, of which a store holds the codes as a whole. Leave out --append.")
 

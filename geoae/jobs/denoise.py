@@ -19,7 +19,7 @@ from geoae.jobs.field_plan import FieldOptions, chunk_sizes, listed
 from geoae.jobs.field_source import FieldSource
 from geoae.jobs.field_summary import FieldSummary
 from geoae.jobs.fields import denoise_fields, target_for
-from geoae.jobs.inputs import above, once, scan, sort_out
+from geoae.jobs.inputs import drop_repeats, note_above_band, sort_inputs
 from geoae.jobs.outputs import Files, Memory, plan
 from geoae.jobs.store import Input, Workers, denoise_store, refuse_file_options
 from geoae.jobs.summary import Ledger, Summary, Trace
@@ -105,7 +105,10 @@ def denoise_files(
         or files is told in the summary instead, and the others are done.
     """
     began, options = time.perf_counter(), options or Options()
-    found, asked = sort_out(inputs), FieldOptions(listed(var), listed(dims), chunk_sizes(chunks), shard, append, force)
+    found, asked = (
+        sort_inputs(inputs),
+        FieldOptions(listed(var), listed(dims), chunk_sizes(chunks), shard, append, force),
+    )
     coded = _codes_asked(codes, codes_model, latent, force)
     if isinstance(found, FieldSource):
         _refuse({
@@ -122,11 +125,12 @@ def denoise_files(
         "--var": bool(var), "--dims": bool(dims), "--chunks": bool(chunks), "--shard": shard != 1, "--append": append,
         "--force": force and not codes,
     }, "recordings")  # fmt: skip
-    inputs, notes = once(found)
+    recordings, notes = drop_repeats(found)
+    inputs = recordings.paths
     if is_store(out) or is_store(noise_out):
         refuse_file_options(format_name, encoding, noise_out, plot)
-        segments, problems, more = scan(inputs, ids, start_time, end_time)
-        selection = {"ids": list(ids), "start_time": start_time, "end_time": end_time}
+        segments, problems, more = recordings.scan(ids, start_time, end_time)
+        selection = {"ids": list(ids), "start_time": start_time, "end_time": end_time, "read_by": recordings.read_by}
         return denoise_store(
             Input(inputs, segments, problems, notes + more, selection), Path(str(out)), options, command=command,
             overwrite=overwrite, dry_run=dry_run, workers=Workers(cluster, workers, say), codes=coded,
@@ -140,7 +144,7 @@ def denoise_files(
             "leave --cluster and --workers out: --threads makes use of several cores."
         )
     names = plan(inputs, out, noise_out, format_name, encoding, overwrite, plot)
-    segments, problems, more = scan(inputs, ids, start_time, end_time)
+    segments, problems, more = recordings.scan(ids, start_time, end_time)
     notes += more
     check_format(names.format, encoding, (s.id for s in segments if not s.text))
     ledger = Ledger(segments)
@@ -153,7 +157,7 @@ def denoise_files(
         rows = ledger.conclude()
     failed, noted = _told(rows, sink)
     problems += [*ledger.losses, *failed, *sink.problems]
-    notes += [*sink.notes, *noted, *above(segments, model, options)]
+    notes += [*sink.notes, *noted, *note_above_band(segments, model, options)]
     outputs = sink.outputs
     if not outputs:
         told = "; ".join(problems) or "there are only text channels, and nothing to denoise"

@@ -1,4 +1,4 @@
-"""What a run on gridded fields reads: the same variables in every process, what belongs to them, a digest of them."""
+"""What a run on arrays reads: the same variables in every process, what belongs to them, a digest of them."""
 
 import hashlib
 import json
@@ -18,23 +18,24 @@ from geoae.adapter import Adapter
 from geoae.cf import fields, grid_layout, promote, time_coordinate
 from geoae.errors import DamagedFileError, InputError, UnreadableFileError
 from geoae.field_windows import pieces
-from geoae.readers import grids, stores
+from geoae.readers import stores
 from geoae.windows import Region
 
-WHOLE = 1 << 34
+MAX_HASHED_BYTES = 1 << 34
 """Bytes of files up to which their content makes the digest; of more, their sizes and times do."""
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class FieldSource:
-    """Files, stores or URLs of fields, and how they are read; plain data, so that workers can be told."""
+    """Files, stores or URLs, and how they are read as arrays; plain data, which is sent to workers."""
 
     names: tuple[str, ...]
     """As they were given."""
     places: tuple[str, ...]
     """Absolute paths, or URLs."""
     reader: str | None = None
+    """None: "grids"."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Of the reader."""
     adapter: Mapping[str, Any] | None = None
@@ -51,13 +52,19 @@ class FieldSource:
         """The variables, lazily; errors are those of `geoae.readers.read`."""
         selection = {**self.options, **({"var": list(var)} if var else {}), **({"dims": list(dims)} if dims else {})}
         places = [place if "://" in place else Path(place) for place in self.places]
-        if self.reader in (None, "grids"):
+        if self.has_fields:
+            reader: Any = readers.open_reader(self.reader or "grids")
             adapter = Adapter(**self.adapter) if self.adapter else None
-            found = grids.read(places if len(places) > 1 else places[0], adapter=adapter, **selection)
+            found = reader.read(places if len(places) > 1 else places[0], adapter=adapter, **selection)
         else:
             found = readers.read_records(places if len(places) > 1 else places[0], self.reader, **selection)
             found = [Adapter(**self.adapter)(x) if self.adapter else x for x in found]
         return [_timed(x, dims) for x in found] if self.timed else found
+
+    @property
+    def has_fields(self) -> bool:
+        """Whether these are gridded fields, and no records."""
+        return self.reader is None or readers.open_reader(self.reader).kind == "fields"
 
     def label(self) -> str:
         """What was given, for a person and for the store."""
@@ -112,7 +119,7 @@ class Samples:
         return np.asarray(data.compute(scheduler="synchronous") if hasattr(data, "compute") else data)
 
 
-def others(source: FieldSource, chosen: Sequence[xr.DataArray]) -> list[str]:
+def list_skipped_variables(source: FieldSource, chosen: Sequence[xr.DataArray]) -> list[str]:
     """A line for each variable of the first place that is no field on a grid."""
     lines, names = [], {str(x.name) for x in chosen}
     with _datasets(source, source.places[0]) as datasets:
@@ -124,7 +131,7 @@ def others(source: FieldSource, chosen: Sequence[xr.DataArray]) -> list[str]:
     return lines
 
 
-def about(
+def read_companions(
     source: FieldSource, chosen: Sequence[xr.DataArray], dims: Sequence[str] = ()
 ) -> tuple[dict[str, Any], xr.Dataset]:
     """Attributes of the data set, and the small variables that belong to the chosen ones: bounds, grid mappings."""
@@ -158,8 +165,8 @@ def digest(source: FieldSource) -> str:
     """What changes when the input does; its first word says of what it is made.
 
     "sha256" is of the files' content one after the other, as ``cat FILES | sha256sum`` gives it. Of zarr stores, and
-    files of more than `WHOLE` bytes together, it is of names, sizes and times of change ("sizes-and-times"); of URLs
-    of the metadata of a store or what the server says of a file ("metadata").
+    files of more than `MAX_HASHED_BYTES` bytes together, it is of names, sizes and times of change
+    ("sizes-and-times"); of URLs of the metadata of a store or what the server says of a file ("metadata").
     """
     total, paths = hashlib.sha256(), [Path(p) for p in source.places if "://" not in p]
     if len(paths) < len(source.places):
@@ -167,7 +174,7 @@ def digest(source: FieldSource) -> str:
             total.update(_remote(place))
         return f"metadata:{total.hexdigest()}"
     try:
-        if all(p.is_file() for p in paths) and sum(p.stat().st_size for p in paths) <= WHOLE:
+        if all(p.is_file() for p in paths) and sum(p.stat().st_size for p in paths) <= MAX_HASHED_BYTES:
             for path in paths:
                 with path.open("rb") as file:
                     while part := file.read(1 << 20):

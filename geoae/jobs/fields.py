@@ -32,9 +32,9 @@ from geoae.jobs.field_plan import (
     store_plan,
     time_axis,
 )  # fmt: skip
-from geoae.jobs.field_source import FieldSource, Samples, about, digest, from_spec, others
+from geoae.jobs.field_source import FieldSource, Samples, digest, from_spec, list_skipped_variables, read_companions
 from geoae.jobs.field_summary import Counts, FieldSummary, count, pooled, rows_of
-from geoae.jobs.inspect import would
+from geoae.jobs.inspect import describe_target
 from geoae.jobs.store import Workers
 from geoae.model import Model, load
 from geoae.runs import is_store
@@ -85,11 +85,11 @@ def denoise_fields(
     remote = cluster.on_workers(workers.cluster, workers.n)
     source = replace(source, timed=asked.append)
     fields = source.open(asked.var, asked.dims)
-    notes = [] if asked.var else others(source, fields)
+    notes = [] if asked.var else list_skipped_variables(source, fields)
     _check_target(source, target, fields, asked, remote, codes is not None, overwrite)
     if dry_run:
         _ = code_plan.coder(codes, coding.MODELS[2], "cpu", 1, remote)  # can make them, or says why not
-        more = would(target, overwrite) if in_store else []
+        more = describe_target(target, overwrite) if in_store else []
         return FieldSummary(rows_of(fields, asked, {}), [target], [], notes + more, "", 0.0)
     model = load(options.model or MODEL)
     if remote:
@@ -152,7 +152,7 @@ class _Job:
 
 def _to_store(job: _Job, workers: Workers, progress: Progress) -> tuple[dict[str, Counts], list[str]]:
     time, first = append_along(job.fields, job.asked), 0
-    attrs, beside = about(job.source, job.fields, job.asked.dims)
+    attrs, beside = read_companions(job.source, job.fields, job.asked.dims)
     if time is not None and not job.overwrite:
         first = new_from(job.target, job.fields, time)
     if notes := nothing_new(job.target, job.fields[0], time, first, job.settings()):
@@ -285,7 +285,7 @@ def _clean(
 
 
 def _to_netcdf(job: _Job, progress: Progress) -> tuple[dict[str, Counts], list[str]]:
-    attrs, beside = about(job.source, job.fields, job.asked.dims)
+    attrs, beside = read_companions(job.source, job.fields, job.asked.dims)
     plan = store_plan(job.fields, beside, job.asked, 0, job.model, job.options.dry)
     frames = [frame(x, job.model, job.asked.dims or None, force=True) for x in job.fields]
     counts: dict[str, Counts] = {}

@@ -1,53 +1,136 @@
 """What a run works on: recordings or fields, the segments in recordings, and what is to be said of these."""
 
 import glob
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from geoae import catalog
+from geoae import catalog, readers
 from geoae.contracts import Contract
 from geoae.errors import GeoAEError, InputError
 from geoae.jobs.clean import Options
 from geoae.jobs.field_source import FieldSource, catalogued
-from geoae.jobs.inspect import unfinished
+from geoae.jobs.inspect import refuse_unfinished
 from geoae.model import Model, contract_of
-from geoae.readers import cleaned, grids, traces
+from geoae.readers import grids
 from geoae.readers.layout import Segment
+from geoae.readers.plugins import PluginRecords
+
+RECORDS = "traces"
+"""The reader of a recording for which none is named."""
 
 
-def sort_out(inputs: Sequence[str | Path]) -> list[Path] | FieldSource:
-    """Files of recordings, or fields: told by their names in the catalog, addresses and first bytes.
+@dataclass(frozen=True)
+class Recordings:
+    """Files of recordings, and how they are read."""
+
+    paths: list[Path]
+    read_by: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Absolute path -> `reader`, its name, and its `options`, for files that another reader than "traces" reads.
+
+    Plain data, which is sent to workers so that they read the same.
+    """
+
+    def scan(
+        self, ids: Sequence[str] = (), start_time: str | None = None, end_time: str | None = None
+    ) -> tuple[list[Segment], list[str], list[str]]:
+        """Segments of all files, with problems and notes; where only some of them can be read, the others are.
+
+        Raises
+        ------
+        GeoAEError
+            The only file cannot be read.
+        InputError
+            Nothing in the files matches.
+        """
+        segments: list[Segment] = []
+        problems: list[str] = []
+        notes: list[str] = []
+        for path in self.paths:
+            try:
+                by = self.read_by.get(str(path.absolute()), {})
+                reader: Any = readers.open_reader(by.get("reader", RECORDS))
+                found = reader.scan(path, ids, start_time, end_time, **by.get("options", {}))
+            except GeoAEError as error:
+                if len(self.paths) == 1:
+                    raise
+                problems.append(str(error))
+                continue
+            # segments of all files are told apart by their source
+            segments += [s if s.source == path else replace(s, source=path) for s in found.segments]
+            problems += found.losses
+            notes += found.notes
+        if not segments:
+            raise InputError("; ".join(line.rstrip(".") for line in (*problems, *notes)) + ". No output was written.")
+        return segments, problems, notes
+
+    def as_source(self) -> FieldSource:
+        """The same files, to be opened as labelled arrays.
+
+        Raises
+        ------
+        InputError
+            They need several readers.
+        """
+        used = [self.read_by.get(str(path.absolute()), {"reader": RECORDS, "options": {}}) for path in self.paths]
+        if unlike := [path for path, by in zip(self.paths, used, strict=True) if by != used[0]]:
+            raise InputError(
+                f"{self.paths[0]} and {unlike[0]} are read by {used[0]['reader']!r} and another reader, so they make "
+                "no record together. Give the files of one format."
+            )
+        places = tuple(str(path.absolute()) for path in self.paths)
+        return FieldSource(tuple(map(str, self.paths)), places, used[0]["reader"], used[0]["options"])
+
+
+def sort_inputs(inputs: Sequence[str | Path]) -> Recordings | FieldSource:
+    """Files of recordings, or fields: told by the catalog's drivers, addresses and content.
 
     Raises
     ------
     InputError
         There are both, or several entries of the catalog, or a store that has been cleaned already.
-    MissingFileError
-        Of a pattern with wildcards there is no file.
+    UnknownNameError
+        The catalog names a reader that is not there.
+    UnknownFormatError
+        No reader knows a file, and one of another package cannot be asked.
     """
     recordings: list[Path] = []
-    fields: list[str] = []
+    read_by: dict[str, dict[str, Any]] = {}
+    fields: dict[str, str] = {}
     for one in map(str, inputs):
-        if "://" in one:
-            fields.append(one)
-        elif (found := _entry(one)) is not None:
-            if found.reader == "grids" and len(inputs) > 1:
-                raise InputError(f"{one} is a data set of the catalog; give it alone.")
-            if found.reader == "grids":
+        if (found := _entry(one)) is not None:
+            if readers.open_reader(found.reader).kind == "fields":
+                if len(inputs) > 1:
+                    raise InputError(f"{one} is a data set of the catalog; give it alone.")
                 return catalogued(found)
-            recordings += [Path(place) for place in found.places]
-        else:
-            for path in _expanded(one):
-                if _is_field(path):
-                    fields.append(str(path.absolute()))
-                else:
-                    recordings.append(path)
+            paths = [Path(place) for place in found.places]
+            recordings += paths
+            if isinstance(readers.open_reader(found.reader), PluginRecords):
+                by = {"reader": found.reader, "options": dict(found.options)}
+                read_by |= {str(path.absolute()): by for path in paths}
+            continue
+        for place in [one] if "://" in one else _expanded(one):
+            name = _reader_of(place)
+            reader = readers.open_reader(name)
+            if reader.kind == "fields":
+                fields[str(place.absolute()) if isinstance(place, Path) else place] = name
+                continue
+            assert isinstance(place, Path)
+            recordings.append(place)
+            if isinstance(reader, PluginRecords):
+                read_by[str(place.absolute())] = {"reader": name, "options": {}}
     if fields and recordings:
         raise InputError(
-            f"{recordings[0]} is a recording and {Path(fields[0]).name} is a gridded field: denoise them one after the "
-            "other, each with its own model."
+            f"{recordings[0]} is a recording and {Path(next(iter(fields))).name} is a gridded field: denoise them one "
+            "after the other, each with its own model."
         )
-    return FieldSource(tuple(map(str, inputs)), tuple(dict.fromkeys(fields))) if fields else recordings
+    if not fields:
+        return Recordings(recordings, read_by)
+    if len(names := sorted(set(fields.values()))) > 1:
+        raise InputError(f"The fields are read by several readers ({', '.join(names)}); give the files of one format.")
+    reader_name = None if names == ["grids"] else names[0]
+    return FieldSource(tuple(map(str, inputs)), tuple(fields), reader_name)
 
 
 def _entry(name: str) -> catalog.Source | None:
@@ -64,52 +147,32 @@ def _expanded(one: str) -> list[Path]:
     return [Path(path) for path in found]
 
 
-def _is_field(path: Path) -> bool:
-    if not path.exists():
-        if (told := unfinished(path)) is not None:
-            raise told
-        return path.suffix.lower() in grids.SUFFIXES
-    if cleaned.sniff(path):
-        raise InputError(f"{path} holds a recording that geoae has denoised. Give the recording that it was made from.")
-    return grids.sniff(path) or path.suffix.lower() in grids.SUFFIXES
+def _reader_of(place: Path | str) -> str:
+    """Name of a reader; of a file that is not there one that says so, which is no error while others are there."""
+    if isinstance(place, Path) and not place.exists():
+        refuse_unfinished(place)
+        return "grids" if place.suffix.lower() in grids.SUFFIXES else RECORDS
+    name = readers.find(place, otherwise=RECORDS)
+    if name == "cleaned":
+        raise InputError(
+            f"{place} holds a recording that geoae has denoised. Give the recording that it was made from."
+        )
+    return name
 
 
-def once(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """Each file once, whatever its names."""
+def drop_repeats(inputs: Recordings) -> tuple[Recordings, list[str]]:
+    """Each file once, whatever its names, and a note for each that was given again."""
     found: dict[Path, Path] = {}
     notes = []
-    for path in inputs:
+    for path in inputs.paths:
         if path.resolve() in found:
             notes.append(f"{path} was given more than once and is taken once.")
         found.setdefault(path.resolve(), path)
-    return list(found.values()), notes
+    return replace(inputs, paths=list(found.values())), notes
 
 
-def scan(
-    inputs: Sequence[Path], ids: Sequence[str], start_time: str | None, end_time: str | None
-) -> tuple[list[Segment], list[str], list[str]]:
-    """Segments of all inputs, with problems and notes; where only some of them can be read, the others are."""
-    segments: list[Segment] = []
-    problems: list[str] = []
-    notes: list[str] = []
-    for path in inputs:
-        try:
-            found = traces.scan(path, ids, start_time, end_time)
-        except GeoAEError as error:
-            if len(inputs) == 1:
-                raise
-            problems.append(str(error))
-            continue
-        segments += found.segments
-        problems += found.losses
-        notes += found.notes
-    if not segments:
-        raise InputError("; ".join(line.rstrip(".") for line in (*problems, *notes)) + ". No output was written.")
-    return segments, problems, notes
-
-
-def above(segments: Iterable[Segment], model: Model, options: Options) -> list[str]:
-    """Noise above the model's band stays unless asked for: said once, or a cleaned trace looks noisy for no reason."""
+def note_above_band(segments: Iterable[Segment], model: Model, options: Options) -> list[str]:
+    """Note that noise above the model's band stays unless asked for; without it a cleaned trace looks noisy."""
     c = contract_of(model, Contract)
     ids = sorted({s.id for s in segments if not s.text and c.rate_hz * 1.02 < s.rate_hz <= c.rate_range_hz[1]})
     if not ids or options.above_band != "pass":

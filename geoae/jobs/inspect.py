@@ -1,5 +1,6 @@
 """Look without touching: what a recording holds, what a model says of itself."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -7,13 +8,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from geoae import catalog, ledger, model, provenance
+from geoae import catalog, ledger, model, provenance, readers
 from geoae.adapter import Adapter
 from geoae.axes import evidence
 from geoae.cf import grid_layout, sizes
 from geoae.errors import GeoAEError, InputError, MissingFileError, OutputError, StoreError, UnknownFormatError
-from geoae.readers import cleaned, grids, layout, seisbench, traces
+from geoae.readers import cleaned, grids, layout, seisbench
 from geoae.readers.layout import Segment
+from geoae.readers.plugins import PluginRecords
 from geoae.timeaxis import rate_hz as rate_of
 from geoae.timeaxis import sample_offset_ns
 from geoae.timeaxis import start_ns as start_of
@@ -75,22 +77,28 @@ def info(source: str | Path) -> Content:
     """
     found = None if Path(source).exists() else catalog.find(str(source))
     places = found.places if found else (source if "://" in str(source) else Path(source),)
-    if isinstance(places[0], Path) and not places[0].exists():
-        raise unfinished(places[0]) or catalog.missing(source)
-    if isinstance(place := places[0], Path) and cleaned.sniff(place):
+    place = places[0]
+    if isinstance(place, Path) and not place.exists():
+        refuse_unfinished(place)
+        raise catalog.missing_file_error(source)
+    name = found.reader if found else readers.find(place, otherwise="traces")
+    reader = readers.open_reader(name)
+    if reader.kind == "fields":
+        content = _fields(place, reader, found)
+    elif not isinstance(place, Path):
+        raise InputError(f"{place} is a URL, and the reader {name!r} reads files. Fetch it first.")
+    elif name == "cleaned":
         content = _cleaned(place)
-    elif isinstance(place, str) or grids.sniff(place) or place.suffix.lower() in grids.SUFFIXES:
-        content = _fields(place, found)
+    elif name == "seisbench":
+        content = _data_set(seisbench.open_set(place))
     else:
-        content = _recording(place)
+        content = _recording(place, reader, found.options if found and isinstance(reader, PluginRecords) else {})
     more = [f"the first of {len(places)} files"] if len(places) > 1 else []
     return replace(content, notes=[*more, *content.notes])
 
 
-def _recording(path: Path) -> Content:
-    if seisbench.sniff(path):
-        return _data_set(seisbench.open_set(path))
-    scan = traces.scan(path)
+def _recording(path: Path, reader: Any, options: Mapping[str, Any]) -> Content:
+    scan = reader.scan(path, **options)
     groups: dict[tuple[str, float, bool], list[Segment]] = {}
     for segment in scan.segments:
         groups.setdefault((segment.id, segment.rate_hz, segment.text), []).append(segment)
@@ -108,22 +116,28 @@ def status(store: str | Path) -> ledger.Status:
     return ledger.status(Path(store))
 
 
-def unfinished(path: Path) -> StoreError | None:
-    """The error for a store that is not there because it is not finished; None if none of that name was begun."""
+def refuse_unfinished(path: Path) -> None:
+    """Do nothing, unless a store of that name was begun and is not finished.
+
+    Raises
+    ------
+    StoreError
+        It is not finished.
+    """
     try:
         found = ledger.status(path)
     except GeoAEError:
-        return None
+        return
     if found.finished:
-        return None
-    return StoreError(
+        return
+    raise StoreError(
         f"{path} is unfinished: {found.n_done} of {found.n_tasks} blocks are done. The command that began it goes on "
         "from there; `geoae status` tells more."
     )
 
 
-def would(target: Path, overwrite: bool) -> list[str]:
-    """Notes on a store that would be written.
+def describe_target(target: Path, overwrite: bool) -> list[str]:
+    """Describe what writing to a store means for what is there already, one note a line.
 
     Raises
     ------
@@ -143,10 +157,12 @@ def would(target: Path, overwrite: bool) -> list[str]:
     return [f"{target.name} is finished: the same command changes nothing, another is refused without --overwrite"]
 
 
-def _fields(place: Path | str, source: catalog.Source | None) -> Content:
+def _fields(place: Path | str, reader: Any, source: catalog.Source | None) -> Content:
     adapter = source.adapter if source else Adapter()
-    options = {k: v for k, v in (source.options if source else {}).items() if k in ("group", "engine", "options")}
-    found = grids.contents(place, adapter=adapter, **options)
+    options = source.options if source else {}
+    if reader is grids:
+        options = {k: v for k, v in options.items() if k in ("group", "engine", "options")}
+    found = reader.contents(place, adapter=adapter, **options)
     dims = source.options.get("dims") if source else None
     rows, notes = [], []
     for name, raw in found.items():

@@ -24,8 +24,9 @@ from geoae.errors import (
 from geoae.jobs import code_plan
 from geoae.jobs.clean import Array, Options, Progress, spans
 from geoae.jobs.code_plan import Coder, CodesAsked
-from geoae.jobs.inputs import above, scan
-from geoae.jobs.inspect import would
+from geoae.jobs.field_source import FieldSource, digest
+from geoae.jobs.inputs import Recordings, note_above_band
+from geoae.jobs.inspect import describe_target
 from geoae.jobs.summary import Ledger, Summary
 from geoae.model import Model, contract_of, load
 from geoae.readers import cleaned, layout, traces
@@ -49,7 +50,7 @@ class Input:
     problems: list[str]
     notes: list[str]
     selection: dict[str, Any] = field(default_factory=dict)
-    """`ids`, `start_time`, `end_time`: how workers find the same."""
+    """`ids`, `start_time`, `end_time`, `read_by`: how workers find the same; see `geoae.jobs.inputs.Recordings`."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def denoise_store(
     remote = cluster.on_workers(workers.cluster, workers.n)
     if dry_run:
         _ = code_plan.coder(codes, coding.MODELS[1], "cpu", 1, remote)  # can make them, or says why not
-        notes += would(target, overwrite)
+        notes += describe_target(target, overwrite)
         return Summary(counts.traces, [target], source.problems, notes, "", 0.0)
     model = load(options.model) if remote else prepare(load(options.model), options.device, options.threads)
     if remote:
@@ -157,7 +158,7 @@ def denoise_store(
     problems = [*source.problems, *losses, *counts.losses]
     problems += [f"{row.id}: {row.problem}; {row.fate}" for row in rows if row.problem]
     notes += [f"{row.id}: {note}" for row in rows for note in row.notes]
-    notes += above(sound, model, options) + (code_plan.told(written, [plan.parts[0].name]) if coder else [])
+    notes += note_above_band(sound, model, options) + (code_plan.told(written, [plan.parts[0].name]) if coder else [])
     return Summary(rows, [target], problems, notes, f"{model.name} {model.digest}", time.perf_counter() - began)
 
 
@@ -268,7 +269,8 @@ def _traits(record: Record) -> list[Any]:
 
 def _same_record(spec: dict[str, Any]) -> Record:
     files = [Path(name) for name in spec["files"]]
-    found, *_ = scan(files, spec.get("ids", ()), spec.get("start_time"), spec.get("end_time"))
+    recordings = Recordings(files, spec.get("read_by", {}))
+    found, *_ = recordings.scan(spec.get("ids", ()), spec.get("start_time"), spec.get("end_time"))
     segments = [segment for segment in found if not segment.text]
     sound = [
         part
@@ -332,7 +334,10 @@ def _describe(record: Record) -> str:
 
 
 def _hash(files: Iterable[Path]) -> str:
-    """SHA-256 of the files one after the other, as ``cat FILES | sha256sum`` gives it."""
+    """SHA-256 of the files one after the other, as ``cat FILES | sha256sum`` gives it; of folders see `digest`."""
+    files = list(files)
+    if any(path.is_dir() for path in files):  # readers of other packages may read folders
+        return digest(FieldSource(tuple(map(str, files)), tuple(map(str, files))))
     total = hashlib.sha256()
     for path in files:
         try:

@@ -1,13 +1,13 @@
 """Files to labelled arrays: pick a reader by name or by looking into the file.
 
-A reader is a module with `sniff(path)` and `read(path)`; others join through the entry-point group "geoae.readers".
+A reader is a module or object as `geoae.readers.protocols` describes it; `sniff(path)` and `read(path)` are enough.
+Other packages add theirs through the entry-point group "geoae.readers".
 """
 
 import glob
 import importlib
 import inspect
 from collections.abc import Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +18,7 @@ import xarray as xr
 from geoae import catalog
 from geoae.errors import InputError, UnknownFormatError, UnknownNameError
 from geoae.readers.layout import FAMILIES
+from geoae.readers.plugins import PluginFields, PluginRecords, load_plugin, plugin_names
 from geoae.timeaxis import start_ns
 
 READERS = {
@@ -26,9 +27,11 @@ READERS = {
     "grids": "geoae.readers.grids",
     "traces": "geoae.readers.traces",
 }
-"""What lives in the house, in the order in which it is asked: the cheapest to ask comes first."""
+"""The built-in ones, in the order in which they are asked: the cheapest to ask comes first."""
 
 Uri = str | Path | Sequence[str | Path]
+AnyReader = ModuleType | PluginRecords | PluginFields
+"""Built in, or of another package and wrapped."""
 
 
 def read(uri: Uri, reader: str | None = None, **selection: Any) -> xr.DataArray | xr.DataTree:
@@ -84,15 +87,18 @@ def read_records(uri: Uri, reader: str | None = None, **selection: Any) -> list[
         places: list[Path | str] = list(source.places)
     else:
         places = [place for one in given for place in _places(one)]
-    module = _load(reader) if reader is not None else _find(places[0])
+    name = reader if reader is not None else find(places[0])
+    module = open_reader(name)
     known = inspect.signature(module.read).parameters
     if source is not None and "adapter" in known:
         selection["adapter"] = source.adapter
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
-    if (unknown := [name for name in selection if name not in known]) and not open_ended:
-        takes = [name for name in list(known)[1:] if name != "adapter"]
-        raise InputError(f"The reader {module.__name__.rpartition('.')[2]!r} of {places[0]} does not know "
-                         f"{', '.join(unknown)}; it takes {', '.join(takes) or 'nothing more'}.")  # fmt: skip
+    if (unknown := [key for key in selection if key not in known]) and not open_ended:
+        takes = [key for key in list(known)[1:] if key != "adapter"]
+        raise InputError(
+            f"The reader {name!r} of {places[0]} does not know {', '.join(unknown)}; it takes "
+            f"{', '.join(takes) or 'nothing more'}."
+        )
     found = module.read(places if len(places) > 1 else places[0], **selection)
     records = [found] if isinstance(found, xr.DataArray) else list(found)
     return records if source is None or "adapter" in known else [source.adapter(record) for record in records]
@@ -100,16 +106,69 @@ def read_records(uri: Uri, reader: str | None = None, **selection: Any) -> list[
 
 def reader_names() -> list[str]:
     """Names of all readers, those of other installed packages included; none is loaded."""
-    return sorted(READERS.keys() | entry_points(group="geoae.readers").names)
+    return sorted({*READERS, *plugin_names()})
 
 
-def _load(name: str) -> ModuleType:
+def open_reader(name: str) -> AnyReader:
+    """Load a reader by name: a built-in one, else one of another package.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no reader of that name.
+    InputError
+        The reader of another package cannot be used; see `geoae.readers.plugins.load_plugin`.
+    """
     if name in READERS:
         return importlib.import_module(READERS[name])
-    for entry in entry_points(group="geoae.readers", name=name):
-        module: ModuleType = entry.load()
-        return module
-    raise UnknownNameError(f"No reader is called {name!r}. There are: {', '.join(reader_names())}.")
+    if name not in plugin_names():
+        raise UnknownNameError(f"No reader is called {name!r}. There are: {', '.join(reader_names())}.")
+    return load_plugin(name, READERS)
+
+
+def find(place: Path | str, otherwise: str | None = None) -> str:
+    """Name of the reader of a file, folder or URL: every verb asks this function.
+
+    The built-in readers are asked first, then those of other packages, then the backends of xarray. A reader of
+    another package that cannot be used is only an error where no other reader knows the file.
+
+    Parameters
+    ----------
+    place
+        A path, or a URL as text.
+    otherwise
+        Name to return where no reader knows the file, so that this reader says what is wrong with it.
+
+    Raises
+    ------
+    MissingFileError
+        There is no such file.
+    UnknownFormatError
+        No reader recognises the file.
+    """
+    if isinstance(place, str):
+        return "grids"
+    if not place.exists():
+        raise catalog.missing_file_error(place)
+    for name in READERS:
+        if open_reader(name).sniff(place):
+            return name
+    faults = []
+    for name in plugin_names():
+        try:
+            if load_plugin(name, READERS).sniff(place):
+                return name
+        except InputError as error:
+            faults.append(str(error))
+    if importlib.import_module(READERS["grids"]).can_open(place):
+        return "grids"
+    if not faults:
+        if otherwise is not None:
+            return otherwise
+        if place.is_file():
+            importlib.import_module(READERS["traces"]).scan(place)
+    said = " ".join([f"Readers asked: {', '.join(reader_names())}.", *faults])
+    raise UnknownFormatError(f"{place} is nothing that can be read. {said}")
 
 
 def _catalogued(given: Sequence[str | Path]) -> "catalog.Source | None":
@@ -128,23 +187,6 @@ def _places(one: str | Path) -> list[Path | str]:
     if glob.has_magic(text) and not Path(one).exists():
         return [Path(found) for found in sorted(glob.glob(text))] or [Path(one)]  # noqa: PTH207 - may be absolute
     return [Path(one)]
-
-
-def _find(place: Path | str) -> ModuleType:
-    if isinstance(place, str):
-        return _load("grids")
-    if not place.exists():
-        raise catalog.missing(place)
-    # our own first: what others bring is only loaded once that is needed
-    for name in [*READERS, *(name for name in reader_names() if name not in READERS)]:
-        module = _load(name)
-        if module.sniff(place):
-            return module
-    if _load("grids").opens(place):
-        return _load("grids")
-    if place.is_file():
-        _load("traces").scan(place)
-    raise UnknownFormatError(f"{place} is nothing that can be read. Readers asked: {', '.join(reader_names())}.")
 
 
 def _variables(records: Sequence[xr.DataArray]) -> xr.DataTree:

@@ -8,7 +8,11 @@ from numpy.typing import NDArray
 
 from geoae import provenance
 from geoae.errors import DamagedFileError, StoreError, one_line
+from geoae.readers.protocols import Kind
 from geoae.timeaxis import time_coordinates
+
+kind: Kind = "records"
+"""Of what it reads; see `geoae.readers.protocols`."""
 
 KIND, RECORD = "kind", "record"
 """Setting of a store that holds one record."""

@@ -58,7 +58,7 @@ def open_codes(store: str | Path, variable: str | None = None) -> xr.Dataset:
     return chosen.rename({old: new for old, new in own.items() if old != new})
 
 
-def of_store(store: str | Path) -> list[str]:
+def list_coded_variables(store: str | Path) -> list[str]:
     """Names of the variables whose codes a finished store holds; raises as `open_codes`."""
     path = Path(store).resolve()
     names = list(_parts(path))

@@ -10,13 +10,15 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+import geoae.readers.stores as stores
 from geoae.adapter import Adapter, lazy
 from geoae.cf import GridLayout, fields, grid_layout, promote, sizes
 from geoae.errors import DamagedFileError, GeoAEError, InputError, UnknownNameError
-from geoae.readers import stores
 from geoae.readers.joining import join
-from geoae.readers.stores import Place
+from geoae.readers.protocols import Kind, Place
 
+kind: Kind = "fields"
+"""Of what it reads; see `geoae.readers.protocols`."""
 CHUNK = 1 << 22
 """Samples of a chunk at most, unless the store itself has larger ones: 16 MB of float32."""
 SUFFIXES = {".nc", ".nc3", ".nc4", ".cdf", ".zarr", ".grib", ".grib2", ".grb", ".grb2"}
@@ -26,13 +28,13 @@ SUFFIXES = {".nc", ".nc3", ".nc4", ".cdf", ".zarr", ".grib", ".grib2", ".grb", "
 def sniff(path: str | Path) -> bool:
     """Tell whether a file or folder is netCDF, zarr or GRIB, by its first bytes or names. Never raises."""
     try:
-        kind = stores.kind_of(Path(path))
-        return _has_dimensions(Path(path)) if kind == "hdf5" else kind is not None
+        format_ = stores.kind_of(Path(path))
+        return _has_dimensions(Path(path)) if format_ == "hdf5" else format_ is not None
     except Exception:  # whatever a foreign file does to a parser, it is no grid
         return False
 
 
-def opens(path: str | Path) -> bool:
+def can_open(path: str | Path) -> bool:
     """Tell whether a name, or some backend that is installed for xarray, claims a file or folder. Never raises."""
     from xarray.backends.plugins import guess_engine
 

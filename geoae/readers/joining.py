@@ -10,7 +10,7 @@ import xarray as xr
 
 from geoae.cf import time_coordinate
 from geoae.errors import InputError
-from geoae.readers.stores import Place
+from geoae.readers.protocols import Place
 
 Part = tuple[Place, xr.DataArray]
 _PACKING = ("scale_factor", "add_offset", "dtype", "_FillValue", "missing_value")

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from xarray.backends import BackendArray
-from xarray.core import indexing
 
 from geoae.timeaxis import first_position
 
@@ -135,19 +133,21 @@ def assemble(
     return out
 
 
-class RecordArray(BackendArray):  # type: ignore[misc,unused-ignore]
-    """What xarray asks for samples when a part of a record is used; `fetch` as for `assemble`."""
+@dataclass(frozen=True)
+class RecordArray:
+    """Parts of a record by index, shape (channel, time); `fetch` as for `assemble`."""
 
-    def __init__(self, record: Record, dtype: np.dtype[Any], fetch: Fetch):
-        self.record = record
-        self.shape = (len(record.ids), record.n)
-        self.dtype = dtype
-        self.fetch = fetch
+    record: Record
+    dtype: np.dtype[Any]
+    fetch: Fetch
 
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._get)
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of rows and samples."""
+        return len(self.record.ids), self.record.n
 
-    def _get(self, key: tuple[Any, ...]) -> np.ndarray:
+    def read(self, key: tuple[Any, ...]) -> np.ndarray:
+        """Samples at one int or slice an axis, for `geoae.labels.lazy_indexing.lazy_array`."""
         rows, times = (
             range(size)[k] if isinstance(k, slice) else range(int(k), int(k) + 1)
             for k, size in zip(key, self.shape, strict=True)

@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from xarray.backends import BackendArray
-from xarray.core import indexing
 
 from geoae.errors import DamagedFileError, InputError, one_line
+from geoae.labels.lazy_indexing import lazy_array
+from geoae.readers.protocols import Kind
 
+kind: Kind = "records"
+"""Of what it reads; see `geoae.readers.protocols`."""
 COMPONENTS = "ENZ"
 # what a set may call the same slot: 1 and 2 are the two horizontals of a sensor that is not aligned to north
 _ALIASES = {"E": "E2", "N": "N1", "Z": "Z3"}
@@ -150,7 +152,8 @@ def read(path: Path) -> xr.DataArray:
     data_set = open_set(path)
     n = max(int(float(row.get("trace_npts") or 0)) for row in data_set.rows)
     n = n or max(data_set.waveform(i).shape[1] for i in range(len(data_set)))
-    lazy = indexing.LazilyIndexedArray(_WaveformArray(data_set, n))
+    waveforms = _Waveforms(data_set, n)
+    lazy = lazy_array(waveforms.shape, np.dtype(np.float32), waveforms.read, slices_only=False)
     columns = [c for c in data_set.rows[0] if c != "geoae_chunk"]
     coords: dict[str, Any] = {c: ("record", [row[c] for row in data_set.rows]) for c in columns}
     coords["sampling_rate_hz"] = ("record", [data_set.rate_hz(i) for i in range(len(data_set))])
@@ -161,18 +164,14 @@ def read(path: Path) -> xr.DataArray:
     return xr.DataArray(xr.Variable(("record", "channel", "time"), lazy), coords=coords, name="trace", attrs=attrs)
 
 
-class _WaveformArray(BackendArray):  # type: ignore[misc,unused-ignore]
-    """What xarray asks for samples when a part of a data set is used."""
+class _Waveforms:
+    """Waveforms of a data set, the shorter ones with NaN at their end, shape (record, channel, time)."""
 
     def __init__(self, data_set: SeisBenchSet, n: int):
         self.data_set = data_set
         self.shape = (len(data_set), 3, n)
-        self.dtype = np.dtype(np.float32)
 
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._get)
-
-    def _get(self, key: tuple[Any, ...]) -> NDArray[np.float32]:
+    def read(self, key: tuple[Any, ...]) -> NDArray[np.float32]:
         record, channel, time = key
         chosen = np.arange(self.shape[0])[record]
         out = np.full((chosen.size, *self.shape[1:]), np.nan, np.float32)

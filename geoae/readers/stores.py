@@ -16,9 +16,7 @@ from typing import Any
 import xarray as xr
 
 from geoae.errors import DamagedFileError, GeoAEError, InputError, MissingFileError, UnreadableFileError, one_line
-
-Place = Path | str
-"""Of a store: a path, or a URL as text."""
+from geoae.readers.protocols import Place
 
 _ZARR = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
 _FILES = (".nc", ".nc4", ".cdf", ".h5", ".hdf5", ".grib", ".grib2", ".grb", ".grb2")
@@ -87,7 +85,7 @@ def open_store(
         kind = _remote_kind(str(place), options) if engine is None else None
     else:
         kind = _local_kind(Path(place)) if engine is None else None
-    with _told(place, kind, group):
+    with _errors_in_one_line(place, kind, group):
         return _open(*_plan(place, kind, group, engine, dict(options or {})))
 
 
@@ -147,7 +145,7 @@ def _plan(
 
 
 @contextmanager
-def _told(place: Place, kind: str | None, group: str | None) -> Iterator[None]:
+def _errors_in_one_line(place: Place, kind: str | None, group: str | None) -> Iterator[None]:
     """Turn what libraries raise into one line that names the store."""
     try:
         yield

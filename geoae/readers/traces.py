@@ -14,42 +14,68 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from xarray.core import indexing
 
+import geoae.readers.mseed as mseed
+import geoae.readers.whole as whole
 from geoae.errors import GeoAEError, InputError, MissingFileError, UnknownFormatError, UnreadableFileError
-from geoae.readers import mseed, whole
+from geoae.labels.lazy_indexing import lazy_array
 from geoae.readers.layout import Record, RecordArray, Segment, arrange, assemble, first_of, within
+from geoae.readers.protocols import Kind, Locator, Scan
 from geoae.timeaxis import sample_offset_ns, time_coordinates
 
 if TYPE_CHECKING:
     import obspy
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """What a source holds."""
-
-    segments: tuple[Segment, ...]
-    notes: tuple[str, ...]
-    """One line each: what is odd."""
-    losses: tuple[str, ...] = ()
-    """One line each: what is damaged and could not be read."""
+kind: Kind = "records"
+"""Of what it reads; see `geoae.readers.protocols`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _InMemory:
+    """A trace of an ObsPy Stream; see `geoae.readers.protocols.Locator`."""
+
     trace: Any
     dtype: np.dtype[Any]
     skip: int = 0
 
+    def read(self, start: int, stop: int) -> np.ndarray:
+        return _samples(self.trace, start + self.skip, stop + self.skip)
+
+    def part(self, start: int, stop: int) -> "_InMemory":
+        return replace(self, skip=self.skip + start)
+
+    def headers(self) -> Any:
+        return copy.deepcopy(self.trace.stats)
+
+    def raw_bytes(self) -> bytes | None:
+        return mseed.text_records(self.trace) if self.trace.data.dtype.kind == "S" else None
+
 
 @dataclass(frozen=True, slots=True)
 class _InFile:
+    """A trace of a file that is read whole; see `geoae.readers.protocols.Locator`."""
+
     path: Path
     stamp: whole.Stamp
     number: int
     dtype: np.dtype[Any]
     skip: int = 0
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        return _samples(self._trace(), start + self.skip, stop + self.skip)
+
+    def part(self, start: int, stop: int) -> "_InFile":
+        return replace(self, skip=self.skip + start)
+
+    def headers(self) -> Any:
+        return copy.deepcopy(self._trace().stats)
+
+    def raw_bytes(self) -> bytes | None:
+        return mseed.text_records(self._trace()) if self.dtype.kind == "S" else None
+
+    def _trace(self) -> Any:
+        return whole.read(self.path, self.stamp).traces[self.number]
 
 
 def sniff(path: str | Path) -> bool:
@@ -85,20 +111,51 @@ def scan(path: str | Path, ids: str | Sequence[str] = (), start_time: Any = None
     _check_file(path)
     found = mseed.index(path)
     segments, notes, losses = ([*found[0]], [], found[1]) if found is not None else _scan_whole(path)
+    return select(Scan(tuple(segments), tuple(notes), tuple(losses)), path.name, ids, start_time, end_time)
+
+
+def select(scan: Scan, name: str, ids: str | Sequence[str] = (), start_time: Any = None, end_time: Any = None) -> Scan:
+    """Choose segments by id and time; parameters as for `scan`.
+
+    Parameters
+    ----------
+    scan
+        All segments of a file.
+    name
+        Of the file, for the note that nothing matches.
+
+    Raises
+    ------
+    InputError
+        If a time cannot be understood, or the start lies after the end.
+    """
     patterns = [ids] if isinstance(ids, str) else list(ids)
-    first_ns, last_ns = _limit_ns("start_time", start_time), _limit_ns("end_time", end_time)
-    if first_ns is not None and last_ns is not None and first_ns > last_ns:
-        raise InputError(f"The start time {start_time} lies after the end time {end_time}. Exchange them.")
+    first_ns, last_ns = time_limits(start_time, end_time)
     chosen = [
         cut
-        for segment in segments
+        for segment in scan.segments
         if not patterns or any(fnmatch.fnmatchcase(segment.id, pattern) for pattern in patterns)
         if (cut := _trimmed(segment, first_ns, last_ns)) is not None
     ]
-    if segments and not chosen:
-        held = sorted({segment.id for segment in segments})
-        notes = [*notes, f"{path.name}: no trace matches the ids and times asked for; there are {_few(held)}."]
-    return Scan(tuple(chosen), tuple(notes), tuple(losses))
+    notes = scan.notes
+    if scan.segments and not chosen:
+        held = sorted({segment.id for segment in scan.segments})
+        notes = (*notes, f"{name}: no trace matches the ids and times asked for; there are {_few(held)}.")
+    return Scan(tuple(chosen), notes, scan.losses)
+
+
+def time_limits(start_time: Any, end_time: Any) -> tuple[int | None, int | None]:
+    """Return a start and an end in ns since 1970-01-01 UTC; None stays None.
+
+    Raises
+    ------
+    InputError
+        If a time cannot be understood, or the start lies after the end.
+    """
+    first_ns, last_ns = _limit_ns("start_time", start_time), _limit_ns("end_time", end_time)
+    if first_ns is not None and last_ns is not None and first_ns > last_ns:
+        raise InputError(f"The start time {start_time} lies after the end time {end_time}. Exchange them.")
+    return first_ns, last_ns
 
 
 def segments_of(stream: "obspy.Stream | obspy.Trace") -> Scan:
@@ -126,12 +183,12 @@ def fetch(
 
 def sound_parts(segment: Segment) -> list[Segment]:
     """Return the parts of a segment that can be decoded: itself, or stretches of it with gaps between, or nothing."""
-    locator = segment.locator
+    locator: Any = segment.locator
     if isinstance(locator, mseed.Records):
         spans = mseed.sound_spans(locator)
         return [_part(segment, start, min(stop, segment.n)) for start, stop in spans]
     try:
-        _trace(segment)
+        locator.read(0, 0)
     except (GeoAEError, OSError):
         return []
     return [segment]
@@ -144,7 +201,7 @@ def raw_bytes(segment: Segment) -> bytes | None:
     """
     if isinstance(segment.locator, mseed.Records):
         return mseed.raw_bytes(segment.locator)
-    return mseed.text_records(_trace(segment)) if segment.text else None
+    return _locator(segment).raw_bytes()
 
 
 def headers_of(segment: Segment) -> "obspy.core.trace.Stats":
@@ -156,7 +213,7 @@ def headers_of(segment: Segment) -> "obspy.core.trace.Stats":
         stats.network, stats.station, stats.location, stats.channel = segment.id.split(".", 3)
         stats.sampling_rate = segment.rate_hz
     else:
-        stats = copy.deepcopy(_trace(segment).stats)
+        stats = _locator(segment).headers()
     stats.starttime = UTCDateTime(ns=segment.start_ns)
     stats.npts = segment.n
     return stats
@@ -194,7 +251,8 @@ def open_record(record: Record) -> xr.DataArray:
     units = {str(item.get("units") or "") for item in stats}
     if len(units) == 1 and units != {""}:
         attrs["units"] = units.pop()
-    lazy = indexing.LazilyIndexedArray(RecordArray(record, _block_dtype(record), _fetch))
+    samples = RecordArray(record, _block_dtype(record), _fetch)
+    lazy = lazy_array(samples.shape, samples.dtype, samples.read, slices_only=True)
     array = xr.DataArray(xr.Variable(("channel", "time"), lazy), coords=coords, attrs=attrs, name="trace")
     return array.assign_coords(time_coordinates(record.start_ns, record.rate_hz, record.n))
 
@@ -235,23 +293,24 @@ def _fetch(parts: list[tuple[Segment, int, int]], tell: Callable[[str], None] = 
     """Fetch from several segments of one id, those of miniSEED in one go."""
     records = [(segment.locator, a, b) for segment, a, b in parts if isinstance(segment.locator, mseed.Records)]
     decoded = iter(mseed.fetch(records, tell) if records else [])
-    return [next(decoded) if isinstance(part[0].locator, mseed.Records) else _slice(*part) for part in parts]
+    return [
+        next(decoded) if isinstance(segment.locator, mseed.Records) else segment.locator.read(start, stop)  # type: ignore[attr-defined]
+        for segment, start, stop in parts
+    ]
 
 
-def _slice(segment: Segment, start: int, stop: int) -> np.ndarray:
-    skip = segment.locator.skip  # type: ignore[attr-defined]
-    samples = _trace(segment).data[start + skip : stop + skip]
+def _samples(trace: Any, start: int, stop: int) -> np.ndarray:
+    """Samples of an ObsPy Trace; masked ones as NaN."""
+    samples = trace.data[start:stop]
     if np.ma.isMaskedArray(samples):
         samples = np.ma.filled(samples.astype(np.result_type(samples.dtype, np.float32)), np.nan)
     return np.asarray(samples)
 
 
-def _trace(segment: Segment) -> Any:
-    locator = segment.locator
-    if isinstance(locator, _InMemory):
-        return locator.trace
-    assert isinstance(locator, _InFile)
-    return whole.read(locator.path, locator.stamp).traces[locator.number]
+def _locator(segment: Segment) -> Locator:
+    """The locator of a segment that is not in miniSEED with records of one length."""
+    assert isinstance(segment.locator, Locator)
+    return segment.locator
 
 
 def _segment(trace: Any, order: int, source: Path | None, locator: object) -> Segment:
@@ -274,13 +333,11 @@ def _trimmed(segment: Segment, first_ns: int | None, last_ns: int | None) -> Seg
 
 
 def _part(segment: Segment, start: int, stop: int) -> Segment:
+    """The segment that holds samples start ... stop of another one."""
     if (start, stop) == (0, segment.n):
         return segment
     locator: Any = segment.locator
-    if isinstance(locator, mseed.Records):
-        locator = mseed.trim(locator, start, stop)
-    else:
-        locator = replace(locator, skip=locator.skip + start)
+    locator = mseed.trim(locator, start, stop) if isinstance(locator, mseed.Records) else locator.part(start, stop)
     start_ns = segment.start_ns + int(sample_offset_ns(start, segment.rate_hz))
     return replace(segment, start_ns=start_ns, n=stop - start, locator=locator)
 

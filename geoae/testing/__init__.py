@@ -1,1 +1,4 @@
-"""Checks that authors of plugins can run on their own nets and readers."""
+"""Conformance tests that authors of plugins run on their own readers and nets, with any test framework.
+
+The functions of `geoae.testing.readers` and `geoae.testing.nets` raise AssertionError with an explanation.
+"""

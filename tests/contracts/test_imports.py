@@ -15,7 +15,7 @@ LEVELS = [
     {"nets", "losses", "windows", "scaling", "resample", "corrupt", "synthetic", "metrics", "baselines", "recipe",
      "errors", "timeaxis", "libmseed", "axes", "cf", "adapter", "blocks", "provenance", "runs", "_version", "_moved",
      "contracts", "context", "overview", "recipe_fields", "recipe_codes", "field_noise", "field_synthesis",
-     "transforms", "losses_vae", "recipe_priors", "prior_data", "settings", "weights_file"},
+     "labels", "transforms", "losses_vae", "recipe_priors", "prior_data", "settings", "weights_file"},
     {"model", "readers", "writers", "catalog", "ledger", "checkpoint", "devices"},
     {"cluster", "coding", "evaluation", "field_data", "field_mixing", "field_windows", "infer", "infer_codes",
      "infer_fields", "jobqueue", "mixing", "plot", "schedulers", "training", "training_codes", "training_fields",

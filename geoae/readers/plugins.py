@@ -1,0 +1,291 @@
+"""Readers that other installed packages bring, as entry points in the group "geoae.readers".
+
+Each is wrapped: what it lacks of `geoae.readers.protocols` is derived from its arrays, what it gives is checked, and
+what it raises becomes an error of geoae in one line.
+"""
+
+import inspect
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from geoae.adapter import Adapter
+from geoae.cf import grid_layout
+from geoae.errors import DamagedFileError, GeoAEError, InputError, UnknownNameError, one_line
+from geoae.readers.from_arrays import check_field, check_record, scan_arrays, select_record
+from geoae.readers.joining import join
+from geoae.readers.protocols import Kind, Place, Scan, Segment
+
+GROUP = "geoae.readers"
+_OURS = "geoae."
+_SELECTION = ("ids", "start_time", "end_time")
+
+
+def plugin_names() -> list[str]:
+    """Names of the readers of other packages, sorted; none is loaded."""
+    return sorted({entry.name for entry in _entries()})
+
+
+def load_plugin(name: str, built_in: Collection[str] = ()) -> "PluginRecords | PluginFields":
+    """Load the reader of another package.
+
+    Parameters
+    ----------
+    name
+        Of its entry point.
+    built_in
+        Names that it must not have.
+
+    Raises
+    ------
+    UnknownNameError
+        No installed package has a reader of that name.
+    InputError
+        Two packages have one, it has the name of a built-in reader, it cannot be imported, or it is no reader.
+    """
+    found = [entry for entry in _entries() if entry.name == name]
+    if not found:
+        raise UnknownNameError(f"No reader is called {name!r}. There are: {', '.join(sorted({*built_in}))}.")
+    packages = ", ".join(dict.fromkeys(_package(entry) for entry in found))
+    if name in built_in:
+        raise InputError(
+            f"The reader {name!r} of {packages} has the name of a built-in reader. Rename its entry point, or remove "
+            "the package."
+        )
+    if len(found) > 1:
+        raise InputError(
+            f"Two readers are called {name!r}, of {packages}. Remove one of the packages, or rename an entry point."
+        )
+    (entry,) = found
+    try:
+        plugin = entry.load()
+    except Exception as error:  # a package of others raises whatever comes when it is imported
+        raise InputError(
+            f"The reader {name!r} of {packages} cannot be imported: {type(error).__name__}: {one_line(error)}. "
+            "Repair or remove the package."
+        ) from error
+    return wrap(plugin, name)
+
+
+def wrap(plugin: Any, name: str) -> "PluginRecords | PluginFields":
+    """Make a module or object with `sniff` and `read` a complete reader.
+
+    Raises
+    ------
+    InputError
+        It lacks one of them, or its `kind` is neither "records" nor "fields".
+    """
+    if lacking := [part for part in ("sniff", "read") if not callable(getattr(plugin, part, None))]:
+        raise InputError(
+            f"The reader {name!r} has no function {' and no '.join(lacking)}; sniff(path) -> bool and "
+            "read(path) -> DataArray were expected."
+        )
+    kind = getattr(plugin, "kind", "records")
+    if kind not in ("records", "fields"):
+        raise InputError(f'The reader {name!r} has the kind {kind!r}; "records" or "fields" was expected.')
+    return PluginFields(name, plugin) if kind == "fields" else PluginRecords(name, plugin)
+
+
+@dataclass(frozen=True)
+class PluginRecords:
+    """A reader of recordings from another package; see `geoae.readers.protocols.RecordsReader`."""
+
+    name: str
+    plugin: Any
+    kind: Kind = "records"
+
+    def sniff(self, path: Path) -> bool:
+        """See `geoae.readers.protocols.Reader`."""
+        return _sniff(self.plugin, self.name, path)
+
+    def read(self, path: Place | Sequence[Place], **selection: Any) -> list[xr.DataArray]:
+        """Records of one file or several; `ids`, `start_time` and `end_time` are applied where the reader has none."""
+        known, rest = _split(self.plugin, self.name, selection, _SELECTION)
+        records: list[xr.DataArray] = []
+        for place in _places(path):
+            for found in _arrays(self.plugin, self.name, place, known):
+                x: xr.DataArray | None = check_record(found, place, self.name)
+                if any(value is not None and value != () for value in rest.values()):
+                    assert x is not None
+                    x = select_record(x, rest.get("ids") or (), rest.get("start_time"), rest.get("end_time"))
+                records += [x] if x is not None else []
+        return records
+
+    def scan(
+        self,
+        path: Path,
+        ids: Sequence[str] = (),
+        start_time: Any = None,
+        end_time: Any = None,
+        **options: Any,
+    ) -> Scan:
+        """The reader's own scan, or one that is derived from its arrays; `options` are those of its `read`."""
+        if not callable(getattr(self.plugin, "scan", None)):
+            return scan_arrays(self.read(path, **options), path, self.name, ids, start_time, end_time)
+        known = inspect.signature(self.plugin.scan).parameters
+        with _errors(self.name, path):
+            found = self.plugin.scan(
+                path, ids, start_time, end_time, **{k: v for k, v in options.items() if k in known}
+            )
+        if not isinstance(found, Scan) or not all(isinstance(segment, Segment) for segment in found.segments):
+            raise InputError(
+                f"{path}: scan of the reader {self.name!r} gives {type(found).__name__}; geoae.readers.protocols.Scan "
+                "with segments was expected."
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class PluginFields:
+    """A reader of gridded fields from another package; see `geoae.readers.protocols.FieldsReader`."""
+
+    name: str
+    plugin: Any
+    kind: Kind = "fields"
+
+    def sniff(self, path: Path) -> bool:
+        """See `geoae.readers.protocols.Reader`."""
+        return _sniff(self.plugin, self.name, path)
+
+    def contents(self, place: Place, *, adapter: Adapter | None = None, **options: Any) -> dict[str, xr.DataArray]:
+        """All variables of one place, under the names that an adapter gives them."""
+        if callable(getattr(self.plugin, "contents", None)):
+            with _errors(self.name, place):
+                given = self.plugin.contents(place, **options)
+            if not isinstance(given, Mapping):
+                raise InputError(
+                    f"{place}: contents of the reader {self.name!r} gives {type(given).__name__}; a mapping of names "
+                    "to arrays was expected."
+                )
+            arrays: Sequence[Any] = [x.rename(name) if isinstance(x, xr.DataArray) else x for name, x in given.items()]
+        else:
+            known, _ = _split(self.plugin, self.name, options, ())
+            arrays = _arrays(self.plugin, self.name, place, known)
+        found: dict[str, xr.DataArray] = {}
+        for x in arrays:
+            x = _renamed(check_field(x, place, self.name), adapter)
+            found[str(x.name)] = x
+        if not found:
+            raise InputError(f"{place} holds no field: the reader {self.name!r} gives nothing.")
+        return found
+
+    def read(
+        self,
+        path: Place | Sequence[Place],
+        var: str | Sequence[str] | None = None,
+        dims: str | Sequence[str] | None = None,
+        *,
+        along: str | None = None,
+        adapter: Adapter | None = None,
+        **options: Any,
+    ) -> list[xr.DataArray]:
+        """Fields of one place, or of several that are joined; parameters are those of `geoae.readers.grids.read`."""
+        places = _places(path)
+        chosen = tuple(dims.replace(" ", "").split(",")) if isinstance(dims, str) else dims
+        change = adapter or Adapter()
+        opened = [self.contents(place, adapter=adapter, **options) for place in places]
+        wanted = [var] if isinstance(var, str) else var
+        names = list(wanted) if wanted else _on_grids(opened[0], chosen)
+        fields = []
+        for name in names:
+            parts = []
+            for place, found in zip(places, opened, strict=True):
+                if name not in found:
+                    raise UnknownNameError(f"{place} has no variable {name}; there are {', '.join(found)}.")
+                x = change(found[name])
+                x.encoding.setdefault("source", str(place))
+                parts.append((place, x))
+            layout = grid_layout(parts[0][1], chosen)
+            fields.append(join(parts, along or layout.time))
+        return fields
+
+
+def _entries() -> Iterator[EntryPoint]:
+    """Entry points of other packages; those that geoae's own metadata names are built in."""
+    seen = set()
+    for entry in entry_points(group=GROUP):
+        key = entry.name, entry.value, _package(entry)
+        if not entry.value.startswith(_OURS) and key not in seen:  # a package may be found by two paths
+            seen.add(key)
+            yield entry
+
+
+def _package(entry: EntryPoint) -> str:
+    return f"package {entry.dist.name}" if entry.dist is not None else f"module {entry.value}"
+
+
+def _sniff(plugin: Any, name: str, path: Path) -> bool:
+    try:
+        return bool(plugin.sniff(path))
+    except Exception as error:
+        raise InputError(
+            f"The reader {name!r} raises {type(error).__name__} when it is asked whether it knows {path.name}: "
+            f"{one_line(error)}. Its sniff must return True or False."
+        ) from error
+
+
+@contextmanager
+def _errors(name: str, place: Place) -> Iterator[None]:
+    """Turn what a reader of others raises into one line that names it."""
+    try:
+        yield
+    except (GeoAEError, MemoryError):
+        raise
+    except Exception as error:
+        raise DamagedFileError(
+            f"{place} cannot be read by the reader {name!r}: {type(error).__name__}: {one_line(error)}."
+        ) from error
+
+
+def _arrays(plugin: Any, name: str, place: Place, selection: Mapping[str, Any]) -> list[Any]:
+    with _errors(name, place):
+        found = plugin.read(place, **selection)
+        if isinstance(found, list | tuple):
+            return list(found)
+    return [found]
+
+
+def _split(
+    plugin: Any, name: str, selection: Mapping[str, Any], applied: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the reader takes of a selection, and what geoae applies; InputError for what neither knows."""
+    parameters = inspect.signature(plugin.read).parameters
+    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    known = {k: v for k, v in selection.items() if k in parameters or (open_ended and k not in applied)}
+    rest = {k: v for k, v in selection.items() if k not in known}
+    if unknown := [key for key in rest if key not in applied]:
+        takes = list(dict.fromkeys([*list(parameters)[1:], *applied]))
+        raise InputError(
+            f"The reader {name!r} does not know {', '.join(unknown)}; it takes {', '.join(takes) or 'nothing more'}."
+        )
+    return known, rest
+
+
+def _places(path: Place | Sequence[Place]) -> list[Place]:
+    return [path] if isinstance(path, str | Path) else list(path)
+
+
+def _renamed(x: xr.DataArray, adapter: Adapter | None) -> xr.DataArray:
+    names = {old: new for old, new in (adapter.rename if adapter else {}).items() if old in {*x.coords, *x.dims}}
+    x = x.rename(names) if names else x
+    return x.rename(adapter.rename.get(str(x.name), str(x.name))) if adapter else x
+
+
+def _on_grids(found: Mapping[str, xr.DataArray], dims: Sequence[str] | None) -> list[str]:
+    """Names of the variables that have two horizontal dimensions; the error of the largest where none has."""
+    names, faults = [], {}
+    for name, x in found.items():
+        try:
+            grid_layout(x, dims)
+        except InputError as error:
+            faults[name] = error
+        else:
+            names.append(name)
+    if not names:
+        raise faults[max(faults, key=lambda name: (found[name].ndim, found[name].size))]
+    return names

@@ -1,0 +1,169 @@
+"""Every built-in reader passes the conformance tests that geoae ships, and these find readers that break a promise."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import dask.array as da
+import numpy as np
+import obspy
+import pytest
+import xarray as xr
+from obspy import Stream, Trace, UTCDateTime
+
+from geoae import readers
+from geoae.jobs.clean import Options
+from geoae.jobs.denoise import denoise_files
+from geoae.readers import cleaned, grids, seisbench, traces
+from geoae.testing.readers import check_fields_reader, check_reader, check_records_reader
+from tests import fields
+from tests.conftest import tiny_model, write_seisbench
+
+ROOT = Path(obspy.__file__).parent / "io"
+RECORDINGS = [
+    "mseed/tests/data/gaps.mseed",
+    "mseed/tests/data/two_channels.mseed",
+    "gse2/tests/data/y2000.gse",
+    "sac/tests/data/test.sac",
+    "segy/tests/data/1.sgy_first_trace",
+    "ascii/tests/data/slist.ascii.bz2",
+]
+START = UTCDateTime(2024, 1, 1)
+
+
+def recording(path: Path) -> tuple[Path, xr.DataArray]:
+    """Two components in miniSEED, one of them with a gap, and what they are as a record."""
+    x = np.random.default_rng(0).normal(size=(2, 4000)).cumsum(-1).astype("f4")
+    x[1, 1500:1900] = np.nan
+    parts = [("HHE", 0, 0, 4000), ("HHZ", 1, 0, 1500), ("HHZ", 1, 1900, 4000)]
+    made = [
+        Trace(x[row, a:b].copy(), {"network": "XX", "station": "AB", "channel": code, "sampling_rate": 50.0,
+                                   "starttime": START + a / 50})
+        for code, row, a, b in parts
+    ]  # fmt: skip
+    Stream(made).write(str(path), format="MSEED")
+    times = np.datetime64(START.ns, "ns") + np.arange(4000) * np.timedelta64(20, "ms")
+    return path, xr.DataArray(x, {"id": ("channel", ["XX.AB..HHE", "XX.AB..HHZ"]), "time": times}, ("channel", "time"))
+
+
+def test_the_trace_reader_on_what_was_written(tmp_path):
+    """Ids, times, samples and the gap are those of the traces."""
+    path, expected = recording(tmp_path / "a.mseed")
+    check_records_reader(traces, path, [expected])
+    check_records_reader("traces", path, [expected])
+    with pytest.raises(AssertionError, match="holds other samples"):
+        check_records_reader(traces, path, [expected.fillna(0.0)])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_the_trace_reader_on_many_formats(name):
+    """Formats that are indexed, read whole, and packed."""
+    check_records_reader(traces, ROOT / name)
+
+
+def test_the_reader_of_denoised_records(tmp_path):
+    """A store that geoae wrote is a recording like others."""
+    path, _ = recording(tmp_path / "a.mseed")
+    denoise_files([path], tmp_path / "a.zarr", Options(tiny_model(), threads=1))
+    check_records_reader(cleaned, tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize("name", ["a.nc", "a.zarr"])
+def test_the_reader_of_grids(name, tmp_path):
+    """Two variables with gaps, in a file and in a store."""
+    x = fields.field(4, 12, 16)
+    data = x.to_dataset().assign(v=2 * x)
+    if name.endswith(".zarr"):
+        data.to_zarr(tmp_path / name, consolidated=False)
+    else:
+        data.to_netcdf(tmp_path / name, engine="h5netcdf")
+    check_fields_reader(grids, tmp_path / name, {"t2m": x.values, "v": 2 * x.values})
+    with pytest.raises(AssertionError, match=r"v of .* holds other samples"):
+        check_fields_reader("grids", tmp_path / name, {"t2m": x.values, "v": x.values})
+
+
+def test_the_reader_of_data_sets(tmp_path):
+    """A folder in the SeisBench form gives (record, channel, time)."""
+    rows = [{"trace_sampling_rate_hz": 100.0, "station_code": "A"}] * 3
+    waves = [np.random.default_rng(i).normal(size=(3, 50 + i)) for i in range(3)]
+    check_reader(seisbench, write_seisbench(tmp_path / "set", rows, waves))
+
+
+def test_every_built_in_reader_is_checked_here():
+    """A new reader needs a test above."""
+    assert set(readers.READERS) == {"seisbench", "cleaned", "grids", "traces"}
+
+
+IDS = {"id": ("channel", ["XX.AB..HHZ"])}
+WAVE = np.random.default_rng(1).normal(size=(1, 300))
+
+
+def reader(x=WAVE, sniff=None, read=None, **more) -> SimpleNamespace:
+    """A small reader of records that keeps all promises, but for what is given."""
+
+    def made(path):
+        lazy = da.from_array(x, chunks=(1, 100))
+        return xr.DataArray(lazy, IDS, ("channel", "time"), attrs={"sampling_rate_hz": 10.0}).assign_coords(
+            time=np.datetime64("2020-01-01", "ns") + np.arange(x.shape[1]) * np.timedelta64(100, "ms")
+        )
+
+    return SimpleNamespace(sniff=sniff or (lambda path: path.suffix == ".mine"), read=read or made, **more)
+
+
+GOOD = reader()
+
+
+def growing(path, calls=[]):  # noqa: B006 - the fault: it remembers how often it was called
+    calls.append(path)
+    return GOOD.read(path) + len(calls)
+
+
+def short(path):
+    return GOOD.read(path).assign_coords(time=np.datetime64("2020-01-01", "ns") + np.arange(300) ** 2)
+
+
+FAULTS = {
+    "accepts everything": (reader(sniff=lambda path: True), "gives True for a missing file"),
+    "never sniffs": (reader(sniff=lambda path: False), "must give True"),
+    "sniff raises": (reader(sniff=lambda path: path.read_bytes()[:1] == b"x"), "sniff raises FileNotFoundError"),
+    "no bool": (reader(sniff=lambda path: path.suffix == ".mine" or None), "gives None"),
+    "in memory": (reader(read=lambda path: GOOD.read(path).load()), "lie in memory"),
+    "two reads differ": (reader(read=growing), "differ"),
+    "nothing": (reader(read=lambda path: []), "gives no array"),
+    "ids": (reader(read=lambda path: GOOD.read(path).assign_coords(id=("channel", ["Z"]))), "NET.STA.LOC.CHA"),
+    "uneven times": (reader(read=short), "uneven"),
+    "dims": (reader(read=lambda path: GOOD.read(path).rename(time="sample")), "records have"),
+    "scan": (
+        reader(scan=lambda path, ids, start, end: traces.Scan((), ())), "300 samples that are in no segment of scan",
+    ),
+}  # fmt: skip
+
+
+def test_a_small_reader_passes(tmp_path):
+    """`sniff` and `read` are enough."""
+    (tmp_path / "a.mine").touch()
+    check_records_reader(GOOD, tmp_path / "a.mine", [GOOD.read(None)])
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults_are_found_and_explained(fault, tmp_path):
+    """Each broken promise is named."""
+    faulty, said = FAULTS[fault]
+    (tmp_path / "a.mine").write_text("x")
+    with pytest.raises((AssertionError, ValueError)) as caught:
+        check_records_reader(faulty, tmp_path / "a.mine")
+    assert said in str(caught.value)
+
+
+def test_faults_of_fields_are_found(tmp_path):
+    """Lacking coordinates, and samples that depend on what else is read."""
+    (tmp_path / "a.mine").touch()
+    good = fields.field(2, 12, 16).chunk()
+
+    def fields_reader(read):
+        return SimpleNamespace(sniff=lambda path: path.suffix == ".mine", read=read, kind="fields")
+
+    check_fields_reader(fields_reader(lambda path: good), tmp_path / "a.mine", {"t2m": good.values})
+    for made, said in ((good.drop_vars(["lat", "lon"]), "lat"), (good.isel(lat=0), "no field|horizontal")):
+        with pytest.raises((AssertionError, ValueError), match=said):
+            check_fields_reader(fields_reader(lambda path, made=made: made), tmp_path / "a.mine")
