@@ -13,7 +13,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from xarray.backends import BackendArray
-from xarray.core import indexing
+
+from geoae.labels import lazy_indexing as indexing
 
 Read = Callable[[], NDArray[Any]]
 

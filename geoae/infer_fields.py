@@ -1,10 +1,8 @@
 """Denoise labelled fields: in memory, or lazily, with one task of dask for each chunk."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
-from itertools import product
-from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from geoae import weights_file
+from geoae.arrays.dask_tasks import BlockFunction, map_blocks
 from geoae.cf import GridLayout, grid_layout, same_units, sizes
 from geoae.errors import InputError, ModelFileError
 from geoae.field_windows import Frame, out_dtype, pieces, region_signal, regions, take
@@ -158,9 +157,7 @@ def _arrived(folder: str, digest: str, device: str, precision: str) -> _Travelli
 
 def _lazy(x: xr.DataArray, where: Frame, model: Model, dry: float, batch: int) -> tuple[Any, Any]:
     """Signal and removed, in the chunks of `x`."""
-    from dask.array import Array as DaskArray
     from dask.base import tokenize
-    from dask.highlevelgraph import HighLevelGraph
 
     source, chunks = x.data, x.data.chunks
     if any(np.isnan(n) for along in chunks for n in along):
@@ -169,65 +166,14 @@ def _lazy(x: xr.DataArray, where: Frame, model: Model, dry: float, batch: int) -
     token = tokenize(
         source.name, repr(where), weights_file.content(model.net)[1], model.device, model.precision, dry, batch
     )
-    found = []
-    for which, name in enumerate((f"signal-{token}", f"removed-{token}")):
-        graph = HighLevelGraph.from_collections(
-            name, _layer(plan, source.name, name, token, which), dependencies=[source]
-        )
-        found.append(DaskArray(graph, name, chunks, dtype=out_dtype(x.dtype)))  # type: ignore[no-untyped-call]
-    return found[0], found[1]
-
-
-def _layer(plan: _Chunks, source: str, name: str, token: str, which: int) -> Any:
-    """The tasks of a lazy result, made when they are asked for: a plan of 100,000 chunks takes no time."""
-    from dask._task_spec import DataNode, List, Task, TaskRef
-    from dask.highlevelgraph import Layer, MaterializedLayer
-
-    both, root = f"denoise-{token}", f"denoise-plan-{token}"
-    counts = [len(along) for along in plan.chunks]
 
     @cache
     def needed(axis: int, number: int) -> list[int]:
         return [k for k, _ in plan.parts(axis, number)]
 
-    def tasks(index: tuple[int, ...]) -> dict[Any, Any]:
-        blocks = (TaskRef((source, *key)) for key in product(*(needed(a, i) for a, i in enumerate(index))))
-        pair = Task((both, *index), _chunk, TaskRef(root), index, List(*blocks))
-        return {pair.key: pair, (name, *index): Task((name, *index), getitem, TaskRef(pair.key), which)}
-
-    def all_tasks(keys: Iterable[Any]) -> dict[Any, Any]:
-        found = {root: DataNode(root, plan)}
-        for key in keys:
-            found |= tasks(key[1:])
-        return found
-
-    class Tasks(Layer):
-        has_legacy_tasks = False
-
-        def is_materialized(self) -> bool:
-            return False
-
-        def get_output_keys(self) -> Any:
-            return {(name, *index) for index in product(*map(range, counts))}
-
-        @cached_property
-        def _all(self) -> dict[Any, Any]:
-            return all_tasks(self.get_output_keys())
-
-        def __getitem__(self, key: Any) -> Any:
-            return self._all[key]
-
-        def __iter__(self) -> Iterator[Any]:
-            return iter(self._all)
-
-        def __len__(self) -> int:
-            return len(self._all)
-
-        def cull(self, keys: Any, all_hlg_keys: Any) -> Any:
-            kept = all_tasks(key for key in keys if isinstance(key, tuple) and key[0] == name)
-            return MaterializedLayer(kept), {key: set(task.dependencies) for key, task in kept.items()}
-
-    return Tasks()
+    work = BlockFunction("denoise", _chunk, plan, needed)
+    signal, removed = map_blocks(source, work, ("signal", "removed"), token, out_dtype(x.dtype))
+    return signal, removed
 
 
 def _chunk(plan: _Chunks, index: tuple[int, ...], blocks: list[Array]) -> tuple[Array, Array]:

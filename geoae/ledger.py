@@ -14,7 +14,6 @@ stays behind, and no list that could say something else than the disk.
 """
 
 import json
-import os
 import time
 import uuid
 from collections.abc import Callable
@@ -29,9 +28,11 @@ from numpy.typing import NDArray
 from geoae import provenance, runs
 from geoae.blocks import Part, Task, Variable, task
 from geoae.errors import GeoAEError, MissingFileError, OutputError, OutputExistsError, StoreError, one_line
+from geoae.files.whole import output_errors, sync, whole_file
 from geoae.provenance import FINGERPRINT, Identity, differences, fingerprint, present
 
 FORMAT = 1
+_RESUME = " What is done is kept: the same command goes on from there."
 LayOut = Callable[[Path, str, Path | None], tuple[Part, ...]]
 
 
@@ -91,16 +92,12 @@ class Ledger:
             The disk is full or fails; nothing half-written is left behind.
         """
         # not beside the block: a store that gets its name meanwhile must not hold half a block
-        part = self.folder / runs.TMP / uuid.uuid4().hex
+        temporary = self.folder / runs.TMP
+        block = self._file(one, variable)
         try:
-            with runs.on_disk(self.target, " What is done is kept: the same command goes on from there."):
-                with part.open("wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                part.replace(self._file(one, variable))
+            with whole_file(block, temporary_folder=temporary, target=self.target, advice=_RESUME) as part:
+                part.write_bytes(content)
         except OutputError as error:
-            part.unlink(missing_ok=True)
             if not isinstance(error.__cause__, FileNotFoundError):  # all folders are made with the run
                 raise
             self._finished_elsewhere()
@@ -120,12 +117,12 @@ class Ledger:
         if self.finished:
             return self.target
         store, claim = self.folder / runs.STORE, self.folder / f"final-{uuid.uuid4().hex}"
-        with runs.on_disk(self.target, " What is done is kept: the same command goes on from there."):
+        with output_errors(self.target, _RESUME):
             try:
                 done = present(store, self.parts)
                 if not done.all():
                     raise StoreError(f"{self.target} is unfinished: {(~done).sum()} of {done.size} blocks are missing.")
-                runs.sync(*(store / v.name for part in self.parts for v in part.variables), store)
+                sync(*(store / v.name for part in self.parts for v in part.variables), store)
                 store.rename(claim)  # a rename is atomic: one process alone gets past this line
             except FileNotFoundError:
                 return self._finished_elsewhere()
@@ -138,7 +135,7 @@ class Ledger:
                 # for a moment there is no store: where this process dies here, `begin` puts the old one back
                 self.target.rename(self.folder / runs.REPLACED)
             claim.rename(self.target)
-            runs.sync(self.target.parent)
+            sync(self.target.parent)
             # and what processes that were killed while they laid out have left
             hidden = self.folder.parent
             runs.remove(hidden, self.folder, *hidden.glob("new-*"))
@@ -234,7 +231,7 @@ def begin(
     identity = json.loads(json.dumps(identity))  # as it comes back from the disk
     if not target.parent.is_dir():
         raise OutputError(f"The folder {target.parent} for the output is not there; make it first.")
-    with runs.on_disk(target):
+    with output_errors(target):
         hidden, base = runs.hidden_folder(target), None
         runs.undo_half_swap(target, hidden)
         if target.exists():
@@ -314,13 +311,13 @@ def _new_run(run: Path, target: Path, identity: dict[str, Any], base: str | None
         facts = {"format": FORMAT, "identity": identity, "base": base, "started": started,
                  "parts": [asdict(part) for part in parts]}  # fmt: skip
         (fresh / runs.LEDGER).write_text(json.dumps(facts, indent=1))
-        runs.sync(fresh / runs.LEDGER, fresh)
+        sync(fresh / runs.LEDGER, fresh)
         try:
             fresh.rename(run)
         except OSError:
             if not runs.is_run(run):  # else another process was faster: what it has laid out is as good
                 raise
-        runs.sync(run.parent)
+        sync(run.parent)
     finally:
         runs.remove(run.parent, fresh)
 

@@ -3,14 +3,10 @@
 See `geoae.ledger` for what is in a run's folder. All changes are renames, so each of them happens whole or not at all.
 """
 
-import os
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-
-from geoae.errors import GeoAEError, OutputError, one_line
 
 SUFFIX = ".zarr"
 """Of the name of a store."""
@@ -66,26 +62,3 @@ def undo_half_swap(target: Path, hidden: Path) -> None:
         for claim in run.glob("final-*"):
             if not (run / STORE).exists():
                 claim.rename(run / STORE)
-
-
-@contextmanager
-def on_disk(target: Path, advice: str = "") -> Iterator[None]:
-    """Say in one line what the disk has against `target`."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, GeoAEError):
-            raise
-        raise OutputError(f"{target} cannot be written: {error.strerror or one_line(error)}.{advice}") from error
-
-
-def sync(*paths: Path) -> None:
-    """Have files, or the names in folders, on the disk."""
-    for path in paths:
-        if os.name == "nt" and path.is_dir():
-            continue  # cannot be asked for there
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 from xarray.backends import BackendArray
-from xarray.core import indexing
 
+from geoae.labels import lazy_indexing as indexing
 from geoae.timeaxis import first_position
 
 MAX_GAP_S = 3600.0

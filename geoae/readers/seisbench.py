@@ -15,9 +15,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from xarray.backends import BackendArray
-from xarray.core import indexing
 
 from geoae.errors import DamagedFileError, InputError, one_line
+from geoae.labels import lazy_indexing as indexing
 
 COMPONENTS = "ENZ"
 # what a set may call the same slot: 1 and 2 are the two horizontals of a sensor that is not aligned to north

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from xarray.core import indexing
 
 from geoae.errors import GeoAEError, InputError, MissingFileError, UnknownFormatError, UnreadableFileError
+from geoae.labels import lazy_indexing as indexing
 from geoae.readers import mseed, whole
 from geoae.readers.layout import Record, RecordArray, Segment, arrange, assemble, first_of, within
 from geoae.timeaxis import sample_offset_ns, time_coordinates

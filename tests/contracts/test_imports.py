@@ -13,8 +13,8 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "geoae"
 LEVELS = [
     {"nets", "losses", "windows", "scaling", "resample", "corrupt", "synthetic", "metrics", "baselines", "recipe",
-     "errors", "timeaxis", "libmseed", "axes", "cf", "adapter", "blocks", "provenance", "runs", "_version",
-     "contracts", "context", "overview", "recipe_fields", "recipe_codes", "field_noise", "field_synthesis",
+     "errors", "timeaxis", "files", "labels", "arrays", "axes", "cf", "adapter", "blocks", "provenance", "runs",
+     "_version", "contracts", "context", "overview", "recipe_fields", "recipe_codes", "field_noise", "field_synthesis",
      "transforms", "losses_vae", "recipe_priors", "prior_data", "settings", "weights_file"},
     {"model", "readers", "writers", "catalog", "ledger", "checkpoint", "devices"},
     {"cluster", "coding", "evaluation", "field_data", "field_mixing", "field_windows", "infer", "infer_codes",
@@ -29,9 +29,9 @@ AT_IMPORT = {"torch": {"nets", "losses", "losses_vae", "training", "training_rec
                        "training_codes", "training_vae", "checkpoint"}}  # fmt: skip
 WHEN_USED = {
     "torch": {*AT_IMPORT["torch"], "model", "devices", "latent", "invert", "transforms", "weights_file"},
-    "obspy": {"readers", "writers", "api", "jobs"},
+    "obspy": {"files", "readers", "writers", "api", "jobs"},
     "h5py": {"readers"},
-    "dask": {"readers", "writers", "infer", "infer_fields", "infer_codes", "jobqueue", "schedulers"},
+    "dask": {"arrays", "readers", "writers", "infer", "infer_fields", "infer_codes", "jobqueue", "schedulers"},
     "distributed": {"cluster", "jobqueue", "schedulers"},
     "dask_jobqueue": {"jobqueue"},
     "zarr": {"readers", "writers", "infer"},

@@ -1,0 +1,1 @@
+"""Labels of arrays: dimensions, coordinates and units, as xarray has them."""
