@@ -1,4 +1,4 @@
-"""What is done: the resumable work list of one output store.
+"""The resumable work list of one output store: which blocks are done.
 
 A store under way lies in a hidden folder beside its target, and gets its name when all of it is there::
 
@@ -9,8 +9,8 @@ A store under way lies in a hidden folder beside its target, and gets its name w
         tmp/                    blocks while they are written
 
 One task writes one block. It is done when the file of each of its variables has its name, which it gets by a rename
-after its bytes are on the disk: whoever is killed when, on whichever machine, there is no half block, no lock that
-stays behind, and no list that could say something else than the disk.
+after its bytes are on the disk. A process may be killed at any moment, on any machine: there is no half block, no lock
+that stays behind, and no list that could differ from the disk.
 """
 
 import json
@@ -155,7 +155,7 @@ class Ledger:
             if provenance.is_result(self.target, self.identity):
                 return self.target
             time.sleep(0.05)
-        raise _gone(self.target)
+        raise _removed_error(self.target)
 
 
 class Status(NamedTuple):
@@ -281,7 +281,7 @@ def _read(folder: Path, replaces: bool = False) -> Ledger:
         parts = tuple(_part(part) for part in facts["parts"])
         return Ledger(target, folder, parts, facts["identity"], facts["started"], facts["base"], replaces)
     except FileNotFoundError:
-        raise _gone(target) from None
+        raise _removed_error(target) from None
     except (ValueError, KeyError, TypeError, IndexError) as error:
         if isinstance(error, GeoAEError):
             raise
@@ -347,5 +347,5 @@ def _check_store(target: Path) -> None:
         raise OutputError(f"{target} is there and is not a zarr store, so it is not touched; choose another output.")
 
 
-def _gone(target: Path) -> StoreError:
+def _removed_error(target: Path) -> StoreError:
     return StoreError(f"The unfinished {target} was removed while it was written. Run the command again.")

@@ -66,13 +66,13 @@ def write(
     own = {**settings, "version": __version__, "command": command, "source": source, "source_hash": source_hash}
     given |= {"Conventions": CONVENTIONS, "history": f"{given.get('history', '')}\n{line}".lstrip()}
     given |= {PREFIX + name: plain_value(value) for name, value in own.items()}
-    variables, about, encoding = {}, with_ancillary(plan), {}
+    variables, attributes, encoding = {}, with_ancillary(plan), {}
     for variable in (v for part in plan.parts for v in part.variables):
         x = samples[variable.name]
         if x.dtype.itemsize < 4:
             x = x.astype(np.float32)
             notes.append(f"{variable.name}: netCDF has no float16, so it is float32")
-        variables[variable.name] = xr.Variable(variable.dims, x, about[variable.name])
+        variables[variable.name] = xr.Variable(variable.dims, x, attributes[variable.name])
         encoding[variable.name] = {"zlib": True, "complevel": 1, "shuffle": True, "_FillValue": x.dtype.type(np.nan)}
     try:
         dataset = plan.coords.assign(variables).assign_attrs(given)
