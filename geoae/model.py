@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from geoae import contracts, nets, weights_file
 from geoae._version import __version__
 from geoae.contracts import AnyContract, CodeContract, Contract, FieldContract, PriorContract
-from geoae.errors import GeoAEError, InputError, ModelFileError, OutputError, UnknownNameError
+from geoae.errors import GeoAEError, InputError, ModelFileError, UnknownNameError
+from geoae.files.whole import output_errors, write_bytes, write_text
 from geoae.scaling import FieldScaler, Scaler, Stats
 from geoae.transforms import Transform
 
@@ -200,15 +201,13 @@ class Model:
             "contract": asdict(self.contract),
             "weights_sha256": sha,
         }
-        try:
+        with output_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / WEIGHTS).write_bytes(raw)  # not save_file, whose files only their owner may read
-            (folder / CARD).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
-            (folder / README).write_text(card)
-            if companions:
-                (folder / COMPANIONS).write_bytes(companions)
-        except OSError as error:
-            raise OutputError(f"The model cannot be written to {folder}: {error.strerror}.") from error
+        write_bytes(folder / WEIGHTS, raw)
+        write_text(folder / CARD, json.dumps(facts, indent=2, sort_keys=True) + "\n")
+        write_text(folder / README, card)
+        if companions:
+            write_bytes(folder / COMPANIONS, companions)
 
     def _companions(self) -> bytes:
         """Content of the file of arrays, whose digest the contract takes up."""

@@ -1,12 +1,12 @@
 """The state of a solution under way in one file, replaced whole, so that a kill leaves the last state."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.errors import OutputError, StoreError, one_line
+from geoae.errors import StoreError, one_line
+from geoae.files.whole import output_errors, whole_file
 
 State = dict[str, NDArray[np.generic]]
 IDENTITY = "identity"
@@ -48,14 +48,7 @@ def write(path: Path | None, identity: str, state: State) -> None:
     """
     if path is None:
         return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            np.savez(file, allow_pickle=False, **{**state, IDENTITY: np.array(identity)})
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(f"The checkpoint {path} cannot be written: {error.strerror}.") from error
+    with whole_file(path) as part, part.open("wb") as file:
+        np.savez(file, allow_pickle=False, **{**state, IDENTITY: np.array(identity)})
