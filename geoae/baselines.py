@@ -5,8 +5,8 @@ Each takes traces (..., time) and returns the same shape, every trace on its own
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.stride_tricks import sliding_window_view
-from scipy.signal import butter, sosfilt
+from scipy.signal import ShortTimeFFT, butter, sosfilt
+from scipy.signal.windows import hann
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -69,51 +69,36 @@ def stft_wiener(
     Ephraim & Malah (1984), Speech enhancement using a minimum mean-square error short-time spectral amplitude
     estimator, doi:10.1109/TASSP.1984.1164453
     """
-    spectrum = _stft(traces, window_n, hop_n)
-    power = np.abs(spectrum) ** 2
+    n, n_frames = traces.shape[-1], -(-traces.shape[-1] // hop_n) + 1
+    transform = ShortTimeFFT(hann(window_n, sym=False), hop_n, fs=1.0, phase_shift=None)
+    # frame t is centred on sample t * hop, and zeros lie outside the trace
+    spectrum = transform.stft(_zeros_after(traces, window_n))
+    inside = slice(-transform.p_min, n_frames - transform.p_min)
+    power = np.abs(spectrum[..., inside]) ** 2
     if noise_n is None:
-        noise = np.quantile(power, _NOISE_QUANTILE, axis=-2) / _QUANTILE_OVER_MEAN
+        noise = np.quantile(power, _NOISE_QUANTILE, axis=-1) / _QUANTILE_OVER_MEAN
     else:
-        # frame t is centred on sample t * hop: keep those that end before the noise does
-        noise = power[..., : max(1, int((noise_n - window_n / 2) // hop_n) + 1), :].mean(axis=-2)
+        # frames that end before the noise does
+        noise = power[..., : max(1, int((noise_n - window_n / 2) // hop_n) + 1)].mean(axis=-1)
     # bounded away from zero, or a trace that starts with exact zeros would overflow the ratio
-    noise = np.maximum(noise, 1e-20 * power.max(axis=-2)) + np.finfo(float).tiny
-    gain = np.empty_like(power)
+    noise = np.maximum(noise, 1e-20 * power.max(axis=-1)) + np.finfo(float).tiny
+    gain = np.zeros(spectrum.shape)
     memory = np.zeros_like(noise)
-    for frame in range(power.shape[-2]):
-        posterior = power[..., frame, :] / noise
+    for frame in range(n_frames):
+        posterior = power[..., frame] / noise
         prior = smoothing * memory + (1 - smoothing) * np.maximum(posterior - 1, 0)
-        gain[..., frame, :] = np.maximum(prior / (1 + prior), 0.05)
-        memory = gain[..., frame, :] ** 2 * posterior
-    return _istft(spectrum * gain, window_n, hop_n, traces.shape[-1])
+        current = np.maximum(prior / (1 + prior), 0.05)
+        gain[..., inside.start + frame] = current
+        memory = current**2 * posterior
+    # frames centred outside the trace are left out, so its first and last samples are sums of fewer frames: what the
+    # same frames make of ones says how much is lacking
+    is_inside = np.zeros(spectrum.shape[-1])
+    is_inside[inside] = 1
+    ones = transform.istft(is_inside * transform.stft(_zeros_after(np.ones(n), window_n)), k1=n + window_n)[:n]
+    filtered = transform.istft(gain * spectrum, k1=n + window_n)[..., :n]
+    return np.asarray(filtered / ones, dtype=np.float64)
 
 
-def _stft(traces: FloatArray, window_n: int, hop_n: int) -> npt.NDArray[np.complex128]:
-    """Spectra (..., frame, frequency) of Hann windows; frame t is centred on sample t * hop, zeros lie outside."""
-    half, n = window_n // 2, traces.shape[-1]
-    tail = half + -n % hop_n
-    padded = np.concatenate([_zeros(traces, half), traces, _zeros(traces, tail)], axis=-1)
-    frames = sliding_window_view(padded, window_n, axis=-1)[..., ::hop_n, :]
-    return np.fft.rfft(frames * _hann(window_n), axis=-1)
-
-
-def _istft(spectrum: npt.NDArray[np.complex128], window_n: int, hop_n: int, n: int) -> FloatArray:
-    """Undo `_stft`: overlap-add, weighted so that unchanged spectra give the traces back."""
-    window = _hann(window_n)
-    frames = np.fft.irfft(spectrum, window_n, axis=-1) * window
-    length = (frames.shape[-2] - 1) * hop_n + window_n
-    traces, weight = np.zeros((*frames.shape[:-2], length)), np.zeros(length)
-    for frame in range(frames.shape[-2]):
-        span = slice(frame * hop_n, frame * hop_n + window_n)
-        traces[..., span] += frames[..., frame, :]
-        weight[span] += window**2
-    inside = slice(window_n // 2, window_n // 2 + n)
-    return np.asarray(traces[..., inside] / weight[inside], dtype=np.float64)
-
-
-def _hann(n: int) -> FloatArray:
-    return np.asarray(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n), dtype=np.float64)
-
-
-def _zeros(traces: FloatArray, n: int) -> FloatArray:
-    return np.zeros((*traces.shape[:-1], n))
+def _zeros_after(traces: FloatArray, n: int) -> FloatArray:
+    """Traces that are followed by `n` zeros."""
+    return np.concatenate([traces, np.zeros((*traces.shape[:-1], n))], axis=-1)

@@ -156,7 +156,7 @@ def _found(field: xr.DataArray, kinds: Mapping[str, tuple[int, str]]) -> tuple[s
         return (second, first) if turned else (first, second)
     if all(len(dims) == 1 for dims in best.values()):
         return best["Y"][0], best["X"][0]
-    where = _label(field)
+    where = display_name(field)
     for axis, word in (("Y", "south-north"), ("X", "west-east")):
         if len(best[axis]) > 1:
             raise InputError(f"{where}: both {_and(best[axis])} look like the {word} dimension. {_remedy(field)}")
@@ -174,9 +174,9 @@ def _found(field: xr.DataArray, kinds: Mapping[str, tuple[int, str]]) -> tuple[s
 def _named(field: xr.DataArray, dims: Sequence[str]) -> tuple[str, ...]:
     chosen = tuple(str(dim) for dim in dims)
     if wrong := [dim for dim in chosen if dim not in field.dims]:
-        raise InputError(f"{_label(field)} has no dimension {', '.join(wrong)}; it has {sizes(field) or 'none'}.")
+        raise InputError(f"{display_name(field)} has no dimension {', '.join(wrong)}; it has {sizes(field) or 'none'}.")
     if not chosen or len(set(chosen)) < len(chosen):
-        raise InputError(f"Name each horizontal dimension of {_label(field)} once; there are {sizes(field)}.")
+        raise InputError(f"Name each horizontal dimension of {display_name(field)} once; there are {sizes(field)}.")
     return chosen
 
 
@@ -200,7 +200,8 @@ def _is_list(field: xr.DataArray, kinds: Mapping[str, tuple[int, str]]) -> bool:
     return any({"X", "Y"} <= axes for dim, axes in along.items() if str(dim) in kinds)
 
 
-def _label(field: xr.DataArray) -> str:
+def display_name(field: xr.DataArray) -> str:
+    """Name of an array in messages."""
     return str(field.name) if field.name is not None else "The array"
 
 
@@ -224,7 +225,7 @@ def _check(field: xr.DataArray, name: str) -> None:
     dates = values.dtype.kind == "O" and hasattr(values[0], "timetuple")
     if values.dtype.kind not in "iufMm" and not dates:
         return
-    where = f"{_label(field)}: coordinate {name}"
+    where = f"{display_name(field)}: coordinate {name}"
     missing = np.flatnonzero(coord.isnull().values)
     if missing.size:
         raise InputError(f"{where} has no value at position {missing[0]}. Give it one, or leave it out with isel.")

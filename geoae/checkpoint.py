@@ -13,6 +13,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from geoae.errors import ModelFileError, one_line
+from geoae.files.whole import write_bytes
 
 TENSORS, FACTS = "checkpoint.safetensors", "checkpoint.json"
 
@@ -33,9 +34,9 @@ def save(folder: Path, modules: Modules, optimizers: Optimizers, facts: dict[str
             tensors.update({f"{name}/{index}/{k}": v for k, v in moments.items()})
     folder.mkdir(parents=True, exist_ok=True)
     file = f"{int(facts['step'])}.{TENSORS}"
-    _replace(folder / file, to_bytes({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}))
+    write_bytes(folder / file, to_bytes({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}))
     # from here on the new state counts
-    _replace(folder / FACTS, json.dumps({**facts, "tensors": file}).encode())
+    write_bytes(folder / FACTS, json.dumps({**facts, "tensors": file}).encode())
     for old in folder.glob(f"*.{TENSORS}"):
         if old.name != file:
             old.unlink()
@@ -79,12 +80,6 @@ def load(folder: Path, facts: dict[str, Any], modules: Modules, optimizers: Opti
                     _, index, moment = key.split("/")
                     state["state"].setdefault(int(index), {})[moment] = value
             optimizer.load_state_dict(state)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    part.replace(path)
 
 
 @contextmanager

@@ -12,13 +12,14 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geoae import errors, schedulers
 from geoae._version import __version__
 from geoae.errors import ClusterError, GeoAEError, InputError, one_line
-from geoae.schedulers import Heard, Say
+from geoae.schedulers import Say, SchedulerLog
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -95,24 +96,19 @@ def each(
     first = next(waiting, None)
     if first is None:
         return
-    with schedulers.connect(where, workers, threads, say) as (client, heard):
-        yield from _each(client, heard, _chain(first, waiting), name, text, say)
+    with schedulers.connect(where, workers, threads, say) as (client, log):
+        yield from _run_on_workers(client, log, chain([first], waiting), name, text, say)
 
 
-def _chain(first: int, rest: Iterator[int]) -> Iterator[int]:
-    yield first
-    yield from rest
-
-
-def _each(
-    client: "Client", heard: Heard, numbers: Iterator[int], name: str, spec: str, say: Say
+def _run_on_workers(
+    client: "Client", log: SchedulerLog, numbers: Iterator[int], name: str, spec: str, say: Say
 ) -> Generator[tuple[int, Any]]:
     under_way: dict[Future[Any], int] = {}
     done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
-    watch = _Watch(client, heard, say)
+    watch = _Watch(client, log, say)
 
     def submit() -> None:
-        while len(under_way) < watch.room and (number := next(numbers, None)) is not None:
+        while len(under_way) < watch.capacity and (number := next(numbers, None)) is not None:
             future = client.submit(_work, name, spec, __version__, int(number), pure=False)
             under_way[future] = int(number)
             future.add_done_callback(done.put)
@@ -120,7 +116,7 @@ def _each(
     try:
         submit()
         while under_way:
-            watch.look()
+            watch.check()
             try:
                 future = done.get(timeout=LOOK_S)
             except queue.Empty:
@@ -136,19 +132,19 @@ def _each(
 
 
 class _Watch:
-    """Looks at the cluster every now and then."""
+    """Number of workers and state of the scheduler, asked for at most once in `LOOK_S`."""
 
-    def __init__(self, client: "Client", heard: Heard, say: Say) -> None:
-        self._client, self._heard, self._say = client, heard, say
+    def __init__(self, client: "Client", log: SchedulerLog, say: Say) -> None:
+        self._client, self._log, self._say = client, log, say
         self._next = 0.0
         self._empty_since: float | None = None
         self._threads: set[int] = set()
         self.address = str(client.scheduler.address) if client.scheduler else "?"
-        self.room = AHEAD
-        self.look()
+        self.capacity = AHEAD
+        self.check()
 
-    def look(self) -> None:
-        """See how many workers there are; ClusterError where the scheduler is gone or jobs cannot be submitted."""
+    def check(self) -> None:
+        """Count the workers; raise ClusterError if the scheduler is gone or jobs cannot be submitted."""
         now = time.monotonic()
         if now < self._next:
             return
@@ -156,27 +152,27 @@ class _Watch:
         try:
             workers = self._client.scheduler_info(n_workers=-1)["workers"]
         except Exception as error:  # what a connection that breaks does has many kinds
-            raise self.lost() from error
+            raise self.connection_error() from error
         if self._client.status != "running":
-            raise self.lost()
-        self.room = AHEAD * max(len(workers), 1)
-        if not workers and len(self._heard.failures) >= PATIENCE:
-            raise ClusterError(f"Jobs cannot be submitted: {self._heard.failures[-1]}.")
-        self._tell_if_empty(bool(workers), now)
+            raise self.connection_error()
+        self.capacity = AHEAD * max(len(workers), 1)
+        if not workers and len(self._log.failures) >= PATIENCE:
+            raise ClusterError(f"Jobs cannot be submitted: {self._log.failures[-1]}.")
+        self._report_missing_workers(bool(workers), now)
         if (most := max((facts["nthreads"] for facts in workers.values()), default=1)) > 1 and not self._threads:
             self._threads.add(most)
             self._say(
                 f"workers have {most} threads, and each works on one block at a time: use --nthreads 1, more workers"
             )
 
-    def lost(self) -> ClusterError:
-        """What to raise where the scheduler does not answer any more."""
+    def connection_error(self) -> ClusterError:
+        """The error to raise when the scheduler does not answer."""
         return ClusterError(
             f"The dask scheduler at {self.address} is gone. What is done is kept: start a scheduler, and run the same "
             "command again."
         )
 
-    def _tell_if_empty(self, some: bool, now: float) -> None:
+    def _report_missing_workers(self, some: bool, now: float) -> None:
         if some:
             self._empty_since = None
         elif self._empty_since is None:
@@ -187,12 +183,12 @@ class _Watch:
 
 
 def _result(future: "Future[Any]", under_way: "dict[Future[Any], int]", watch: _Watch) -> Any:
-    """What a task gave back; raises what it raised."""
+    """The result of a task; raises the error that it raised."""
     from distributed import KilledWorker
 
     number = under_way[future]
     try:
-        kind, result, trace = _fetched(future, watch)
+        kind, result, trace = _wait_for_result(future, watch)
     except GeoAEError:
         raise
     except KilledWorker as error:
@@ -206,7 +202,7 @@ def _result(future: "Future[Any]", under_way: "dict[Future[Any], int]", watch: _
         ) from error
     except Exception as error:
         if future.status == "cancelled":
-            raise watch.lost() from error
+            raise watch.connection_error() from error
         raise ClusterError(
             f"Workers cannot do block {number}: {type(error).__name__}: {one_line(error)}. Is geoae {__version__} "
             "installed where they run?"
@@ -224,14 +220,14 @@ def _result(future: "Future[Any]", under_way: "dict[Future[Any], int]", watch: _
     raise ClusterError(f"Block {number} failed: {kind}: {result}.") from cause
 
 
-def _fetched(future: "Future[Any]", watch: _Watch) -> Outcome:
-    """The result of a task that was done; it is done again if its worker was killed before it handed that over."""
+def _wait_for_result(future: "Future[Any]", watch: _Watch) -> Outcome:
+    """The result of a finished task. Dask runs the task again if its worker was killed before the result arrived."""
     while future.status != "cancelled":
         try:
             return future.result(timeout=schedulers.TIMEOUT_S)
         except TimeoutError:
-            watch.look()
-    raise watch.lost()
+            watch.check()
+    raise watch.connection_error()
 
 
 _one_at_a_time = threading.Lock()

@@ -1,4 +1,4 @@
-"""Where the windows of an array lie, and what its codes say of themselves: enough to make the array again."""
+"""Layout of the windows of an array, and the attributes of its codes, from which the array is decoded."""
 
 import json
 import math
@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from geoae import kinds
-from geoae.cf import grid_layout, same_units, sizes
+from geoae.cf import display_name, grid_layout, same_units, sizes
 from geoae.contracts import CodeContract
 from geoae.errors import InputError
 from geoae.model import Model, contract_of
@@ -24,7 +24,7 @@ _CHUNK = 1 << 24  # samples behind one block of codes, at most: 64 MB of float32
 
 @dataclass(frozen=True)
 class Coding:
-    """Where the windows of one array lie, and how long their codes are; no samples in it."""
+    """Layout of the windows of one array, and the length of their codes; no samples in it."""
 
     dims: tuple[str, ...]
     """Of the array, in its order."""
@@ -34,7 +34,7 @@ class Coding:
     window: tuple[int, ...]
     latent: int
     prefix: str = ""
-    """Before the names of what is stored."""
+    """Of the names of stored variables."""
 
     @property
     def batch(self) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ class Coding:
 
     @property
     def places(self) -> tuple[str, ...]:
-        """Names of the coordinates that tell where windows begin."""
+        """Names of the coordinates of the first samples of windows."""
         if len(self.core) == 2:
             return "y0", "x0"
         return ("t0",) if self.core == ("time",) else ("x0",)
@@ -99,12 +99,12 @@ def coding(
     """
     c = contract_of(model, CodeContract)
     if x.dtype.kind not in "iuf":
-        raise InputError(f"{_label(x)} holds {x.dtype}; codes are made of real numbers.")
+        raise InputError(f"{display_name(x)} holds {x.dtype}; codes are made of real numbers.")
     if not x.size:
-        raise InputError(f"{_label(x)} has no samples ({sizes(x)}), so there is nothing to encode.")
+        raise InputError(f"{display_name(x)} has no samples ({sizes(x)}), so there is nothing to encode.")
     if latent is not None and not 0 < latent <= c.latent:
         raise InputError(f"latent is {latent}; model {model.name!r} makes codes of 1 to {c.latent} numbers.")
-    core = _core(x, model, dims)
+    core = _core_dims(x, model, dims)
     return Coding(tuple(map(str, x.dims)), x.shape, core, c.window, latent or c.latent, prefix)
 
 
@@ -122,24 +122,24 @@ def check_units(x: xr.DataArray, model: Model, force: bool = False) -> None:
     trained, found = contract_of(model, CodeContract).units, x.attrs.get("units")
     if not force and trained and found is not None and not same_units(trained, str(found)):
         raise InputError(
-            f"{_label(x)} has units {found}; model {model.name!r} was trained on {trained}. Take another model, or "
-            "ask for --force."
+            f"{display_name(x)} has units {found}; model {model.name!r} was trained on {trained}. Take another "
+            "model, or ask for --force."
         )
 
 
 def coordinates(x: xr.DataArray, where: Coding) -> dict[str, Any]:
-    """Coordinates of codes: where windows begin, and those of the array, but for a time axis of start and rate only."""
-    found: dict[str, Any] = {str(k): v.variable for k, v in x.coords.items() if not (k == "time" and _is_drawn(x))}
+    """Coordinates of codes: first samples of windows, and those of the array except a lazy time axis."""
+    found: dict[str, Any] = {str(k): v.variable for k, v in x.coords.items() if not (k == "time" and _has_lazy_time(x))}
     names = tuple(where.windows)[len(where.batch) :]
     for k, (dim, place, name) in enumerate(zip(where.core, where.places, names, strict=True)):
         starts = where.grid.starts(k)
-        about: dict[str, Any] = {}
+        units: dict[str, Any] = {}
         value: Any = starts
-        if dim == "time" and _is_drawn(x):
+        if dim == "time" and _has_lazy_time(x):
             value = np.datetime64(start_ns(x), "ns") + sample_offset_ns(starts, rate_hz(x)).astype("timedelta64[ns]")
         elif dim in x.coords and x.coords[dim].dims == (dim,):
-            value, about = x.coords[dim].values[starts], {k: v for k, v in x.coords[dim].attrs.items() if k == "units"}
-        found[where.prefix + place] = (name, value, {"long_name": f"{dim} of the window's first sample", **about})
+            value, units = x.coords[dim].values[starts], {k: v for k, v in x.coords[dim].attrs.items() if k == "units"}
+        found[where.prefix + place] = (name, value, {"long_name": f"{dim} of the window's first sample", **units})
         found[f"{where.prefix}{place}_index"] = (
             name, starts.astype(np.int64), {"long_name": f"number of the window's first sample along {dim}"}
         )  # fmt: skip
@@ -147,7 +147,7 @@ def coordinates(x: xr.DataArray, where: Coding) -> dict[str, Any]:
 
 
 def facts(x: xr.DataArray, where: Coding, model: Model) -> dict[str, Any]:
-    """Attributes of codes: what `decode` has to know of the array and of the model."""
+    """Attributes of codes: what `decode` needs to know about the array and the model."""
     dtype = x.dtype.newbyteorder("=") if x.dtype.kind == "f" else np.result_type(x.dtype, np.float32)
     own = {str(k): v.tolist() if isinstance(v, np.ndarray | np.generic) else v for k, v in x.attrs.items()}
     found: dict[str, Any] = {
@@ -156,13 +156,13 @@ def facts(x: xr.DataArray, where: Coding, model: Model) -> dict[str, Any]:
         "geoae_dims": list(where.dims), "geoae_core": list(where.core), "geoae_lengths": list(where.lengths),
         "geoae_dtype": str(np.dtype(dtype)), "geoae_attrs": json.dumps(own, default=str),
     }  # fmt: skip
-    if _is_drawn(x):
+    if _has_lazy_time(x):
         found |= {"geoae_start": str(np.datetime64(start_ns(x), "ns")), "geoae_rate_hz": rate_hz(x)}
     return found
 
 
 def coding_of(codes: xr.Dataset) -> Coding:
-    """Where the windows of codes lie, as they say themselves.
+    """Layout of the windows of codes, from their attributes.
 
     Raises
     ------
@@ -171,11 +171,11 @@ def coding_of(codes: xr.Dataset) -> Coding:
     """
     if not isinstance(codes, xr.Dataset) or {"code", "offset", "gain"} - set(codes.data_vars):
         raise InputError("These are no codes: code, offset and gain are needed, as geoae.encode gives them.")
-    about = codes["code"].attrs
+    attrs = codes["code"].attrs
     try:
-        dims, core = (tuple(np.atleast_1d(about[key]).tolist()) for key in ("geoae_dims", "geoae_core"))
-        lengths = dict(zip(core, np.atleast_1d(about["geoae_lengths"]).tolist(), strict=True))
-        window = tuple(int(w) for w in np.atleast_1d(about["geoae_window"]))
+        dims, core = (tuple(np.atleast_1d(attrs[key]).tolist()) for key in ("geoae_dims", "geoae_core"))
+        lengths = dict(zip(core, np.atleast_1d(attrs["geoae_lengths"]).tolist(), strict=True))
+        window = tuple(int(w) for w in np.atleast_1d(attrs["geoae_window"]))
     except KeyError as error:
         raise InputError(f"These codes do not say what they are of: the attribute {error} of code is gone.") from error
     there = [str(d) for d in codes["code"].dims]
@@ -193,30 +193,30 @@ def coding_of(codes: xr.Dataset) -> Coding:
 
 def check_model(codes: xr.Dataset, model: Model) -> None:
     """Raise InputError unless `model` made the codes."""
-    about, c = codes["code"].attrs, contract_of(model, CodeContract)
-    if (about.get("geoae_digest"), about.get("geoae_model")) != (model.digest, model.name):
+    attrs, c = codes["code"].attrs, contract_of(model, CodeContract)
+    if (attrs.get("geoae_digest"), attrs.get("geoae_model")) != (model.digest, model.name):
         raise InputError(
-            f"The codes were made by model {about.get('geoae_model')} {about.get('geoae_digest')}, and cannot be "
+            f"The codes were made by model {attrs.get('geoae_model')} {attrs.get('geoae_digest')}, and cannot be "
             f"decoded by {c.name} {model.digest}. Give the model that made them (its folder) with --model."
         )
 
 
 def template(codes: xr.Dataset, where: Coding) -> xr.DataArray:
-    """The array that codes stand for, without samples: NaN that take no memory."""
-    about = codes["code"].attrs
+    """The array that codes stand for, filled with NaN that take no memory."""
+    attrs = codes["code"].attrs
     own = {v for place in where.places for v in (place, f"{place}_index")}
     coords = {k: v.variable for k, v in codes.coords.items() if k not in own and set(v.dims) <= set(where.dims)}
-    empty = np.broadcast_to(np.dtype(about["geoae_dtype"]).type(np.nan), where.shape)
-    of = about.get("geoae_of")
-    out = xr.DataArray(empty, coords, where.dims, None if of == "array" else of, json.loads(about["geoae_attrs"]))
-    if "geoae_start" in about:
-        start = int(np.datetime64(about["geoae_start"], "ns").astype(np.int64))
-        axis = time_coordinates(start, float(about["geoae_rate_hz"]), where.shape[where.dims.index("time")])
+    empty = np.broadcast_to(np.dtype(attrs["geoae_dtype"]).type(np.nan), where.shape)
+    of = attrs.get("geoae_of")
+    out = xr.DataArray(empty, coords, where.dims, None if of == "array" else of, json.loads(attrs["geoae_attrs"]))
+    if "geoae_start" in attrs:
+        start = int(np.datetime64(attrs["geoae_start"], "ns").astype(np.int64))
+        axis = time_coordinates(start, float(attrs["geoae_rate_hz"]), where.shape[where.dims.index("time")])
         out = out.assign_coords(axis)
     return out
 
 
-def _core(x: xr.DataArray, model: Model, dims: Sequence[str] | None) -> tuple[str, ...]:
+def _core_dims(x: xr.DataArray, model: Model, dims: Sequence[str] | None) -> tuple[str, ...]:
     ndim = len(contract_of(model, CodeContract).window)
     if dims is not None and len(dims) != ndim:
         raise InputError(
@@ -228,23 +228,21 @@ def _core(x: xr.DataArray, model: Model, dims: Sequence[str] | None) -> tuple[st
         core = grid_layout(x, dims).horizontal
     elif dims is not None:
         if dims[0] not in x.dims:
-            raise InputError(f"{_label(x)} has no dimension {dims[0]}; it has {sizes(x) or 'none'}.")
+            raise InputError(f"{display_name(x)} has no dimension {dims[0]}; it has {sizes(x) or 'none'}.")
         core = tuple(dims)
     elif "time" in x.dims:
         core = ("time",)
     elif x.ndim == 1:
         core = (str(x.dims[0]),)
     else:
-        raise InputError(f"{_label(x)} has no dimension time ({sizes(x)}). Name the one to encode along: --dims NAME.")
+        raise InputError(
+            f"{display_name(x)} has no dimension time ({sizes(x)}). Name the one to encode along: --dims NAME."
+        )
     return core
 
 
-def _is_drawn(x: xr.DataArray) -> bool:
+def _has_lazy_time(x: xr.DataArray) -> bool:
     """Whether the time axis is start and rate only."""
     from xarray.indexes import CoordinateTransformIndex
 
     return "time" in x.dims and isinstance(x.xindexes.get("time"), CoordinateTransformIndex)
-
-
-def _label(x: xr.DataArray) -> str:
-    return str(x.name) if x.name is not None else "The array"

@@ -1,6 +1,6 @@
-"""What a denoiser of fields sees beside a slice: the means of its neighbours in time, and how well they are known.
+"""Input channels of a denoiser of fields: a slice, means of its neighbours in time, and weights of all of them.
 
-Noise differs from one slice to the next and most of the signal does not, so neighbours tell one from the other. A slice
+Noise differs from one slice to the next and most of the signal does not, so neighbours separate the two. A slice
 without neighbours may have an overview instead (see `geoae.overview`).
 """
 
@@ -23,9 +23,9 @@ coarse grids were still taken for noise."""
 
 
 def neighbours(index: int, n: int, far: int) -> tuple[int, int]:
-    """First and end of the slices that the far mean of one slice of n is taken of.
+    """Range (first, end) of the slices in the far mean of one slice of n.
 
-    Near the ends of a series they are not fewer: the range moves inwards, so that the mean is as well known there.
+    Near the ends of a series the range moves inwards and keeps its length, so the mean is as well known there.
 
     Examples
     --------
@@ -37,7 +37,7 @@ def neighbours(index: int, n: int, far: int) -> tuple[int, int]:
 
 
 def halo(start: int, stop: int, n: int, far: int) -> slice:
-    """Slices that the channels of slices start..stop of n depend on.
+    """Slices on which the channels of slices start..stop of n depend.
 
     Examples
     --------
@@ -52,8 +52,8 @@ def channels(
 ) -> NDArray[np.float64]:
     """Input of the net for one slice of a block of slices in their order in time.
 
-    The means leave the slice itself out, so that their noise is not its noise. They are sums of the same numbers in the
-    same order whatever block they are in.
+    The means leave the slice itself out, so that their noise is independent of its noise. They add the same numbers
+    in the same order in every block.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def channels(
 
 
 def with_overview(planes: Array, noise: Array) -> Array:
-    """Channels (..., 8, y, x), and what an overview showed of the noise of their slice (..., y, x), put in place."""
+    """Put the slice without the noise (..., y, x) of its overview into channels (..., 8, y, x), and return these."""
     planes[..., OVERVIEW, :, :] = planes[..., 0, :, :] - noise
     planes[..., VALUES + OVERVIEW, :, :] = np.isfinite(planes[..., OVERVIEW, :, :])
     return planes
@@ -115,7 +115,7 @@ def zoom(points: int, enough: int) -> int:
 def enlarged(planes: Array, by: int) -> Array:
     """Channels (..., 8, y, x) between the points, by cubic splines: (..., 8, y * by, x * by), the points every `by`.
 
-    What is not known has its nearest neighbour's value while splines are laid, and is unknown afterwards.
+    Missing values are filled with their nearest neighbours for the splines, and are missing again in the result.
     """
     from scipy.ndimage import distance_transform_edt
 

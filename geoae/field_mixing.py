@@ -19,7 +19,7 @@ Array = NDArray[np.floating[Any]]
 Generator = np.random.Generator
 Cut = Callable[[Array], Array]
 CUTS = 4
-"""Windows that are cut out of one wide field: drawing one takes longer than all else."""
+"""Windows that are cut out of one wide field, because drawing one takes longer than all else."""
 
 
 class FieldExample(NamedTuple):
@@ -61,8 +61,8 @@ class FieldMixer:
         rng = np.random.default_rng((self.seed, index))
         group = index // CUTS
         if self.mix.wide and np.random.default_rng((self.seed, group, 0)).random() < self.mix.wide:
-            return self._example(*self._cut(group, rng))
-        make = {"clean": self._clean, "members": self._members, "blind-spot": self._blind}[self.mix.target]
+            return self._example(*self._cut_wide_field(group, rng))
+        make = {"clean": self._clean, "members": self._members, "blind-spot": self._blind_spot}[self.mix.target]
         noisy, at, target, counts = make(rng)
         return self._example(context.channels(noisy, at, self.window.near, self.window.far), target, counts)
 
@@ -88,7 +88,7 @@ class FieldMixer:
         """Slices under noise, whose level is in terms of slice `at`, and with gaps."""
         mix, noisy = self.mix, signal.copy()
         if rng.random() >= (max(mix.noiseless, mix.small_noiseless) if small else mix.noiseless):
-            # who has so few points has mostly averaged others, and their noise
+            # small grids are mostly averages of finer ones, and so is their noise
             low, high = np.log10(
                 [min(level, mix.small_noise) for level in mix.noise_level] if small else mix.noise_level
             )
@@ -102,10 +102,10 @@ class FieldMixer:
             noisy[gone] = np.nan
         return noisy
 
-    def _cut(self, group: int, rng: Generator) -> tuple[Array, Array, NDArray[np.bool_]]:
+    def _cut_wide_field(self, group: int, rng: Generator) -> tuple[Array, Array, NDArray[np.bool_]]:
         """Channels of a window of a wide field beside its overview, what it should be, and where that counts."""
         if self._wide is None or self._wide[0] != group:
-            self._wide = (group, *self._widely(np.random.default_rng((self.seed, group, 1))))
+            self._wide = (group, *self._draw_wide_field(np.random.default_rng((self.seed, group, 1))))
         _, noisy, signal, shown = self._wide
         n = self.window.train_length
         # around a point that is there: windows hold something
@@ -116,8 +116,8 @@ class FieldMixer:
         planes = context.channels(noisy[None, *here], 0, self.window.near, self.window.far)
         return context.with_overview(planes, shown[here]), signal[here], np.isfinite(noisy[here])
 
-    def _widely(self, rng: Generator) -> tuple[Array, Array, Array]:
-        """A slice some windows wide under noise, without it, and the noise that its overview shows."""
+    def _draw_wide_field(self, rng: Generator) -> tuple[Array, Array, Array]:
+        """Draw a slice some windows wide, with and without noise, and the noise that a model finds in its overview."""
         assert self.noise_of is not None
         by, n, near, far = self.window.overview, self.window.train_length, self.window.near, self.window.far
         # most are as large as an overview's window, others fill a part of it
@@ -127,7 +127,7 @@ class FieldMixer:
             source = self.fields[int(rng.choice(len(self.fields), p=self._share))]
             one = source[int(rng.integers(len(source)))]
         if one is not None and np.isfinite(one).all():
-            signal = self._view(rng)(_stretched(one, by * rows, self.mix.largest_zoom, rng)[None])
+            signal = self._draw_orientation(rng)(_stretched(one, by * rows, self.mix.largest_zoom, rng)[None])
         else:
             signal = field_synthesis.sequence(1, (by * rows, by * int(rng.integers(-(-n // by), n + 1))), rng)
         noisy = self._noisy(signal, 0, rng, small=False)
@@ -154,10 +154,10 @@ class FieldMixer:
         return (out - out.mean()) / max(float(out.std()), 1e-30)
 
     def _members(self, rng: Generator) -> tuple[Array, int, Array, NDArray[np.bool_]]:
-        """One member is shown and another is the target: what they share is learnt, their own weather is noise."""
+        """One member is the input and another the target: what they share is signal, internal variability is noise."""
         one, two = rng.choice(len(self.fields), size=2, replace=False)
-        place, view = self._place(self.fields[one], rng), self._view(rng)
-        before, at, after = self._times(len(self.fields[one]), rng)
+        place, view = self._draw_cut(self.fields[one], rng), self._draw_orientation(rng)
+        before, at, after = self._draw_times(len(self.fields[one]), rng)
         shown, target = (view(place(self.fields[k][before:after])) for k in (one, two))
         differ = shown - target
         if np.isfinite(differ).any() and rng.random() < self.mix.added:  # a forcing that no member has seen
@@ -167,11 +167,11 @@ class FieldMixer:
         target = target[at - before]
         return shown, at - before, target, np.isfinite(shown[at - before]) & np.isfinite(target)
 
-    def _blind(self, rng: Generator) -> tuple[Array, int, Array, NDArray[np.bool_]]:
-        """Some points get the value of a point nearby, and have to be told from all others."""
+    def _blind_spot(self, rng: Generator) -> tuple[Array, int, Array, NDArray[np.bool_]]:
+        """Some points get the value of a point nearby; the target is their own value, predicted from all others."""
         x = self.fields[int(rng.choice(len(self.fields), p=self._share))]
-        before, at, after = self._times(len(x), rng)
-        noisy = self._view(rng)(self._place(x, rng)(x[before:after]))
+        before, at, after = self._draw_times(len(x), rng)
+        noisy = self._draw_orientation(rng)(self._draw_cut(x, rng)(x[before:after]))
         target = noisy[at - before]
         hidden = (rng.random(target.shape) < self.mix.hidden) & np.isfinite(target)
         y, x_ = np.nonzero(hidden)
@@ -187,22 +187,22 @@ class FieldMixer:
         n = self.window.train_length
         beyond = [(0, 0), *((0, n - length) for length in size)]
         if rng.random() < self.mix.drawn:
-            before, at, after = self._times(2 * self.window.far + 1, rng)
+            before, at, after = self._draw_times(2 * self.window.far + 1, rng)
             step = 1 if size == (n, n) else int(rng.integers(1, min(3, 2 * n // max(size)) + 1))
             fine = field_synthesis.sequence(after - before, (int(size[0]) * step, int(size[1]) * step), rng)
             return np.pad(_coarse(fine, step, rng), beyond, constant_values=np.nan), at - before
         x = self.fields[int(rng.choice(len(self.fields), p=self._share))]
-        before, at, after = self._times(len(x), rng)
-        place = self._place(x, rng) if size == (n, n) else _thinned(x, size, n, rng)
-        out = self._view(rng)(place(x[before:after]))
+        before, at, after = self._draw_times(len(x), rng)
+        place = self._draw_cut(x, rng) if size == (n, n) else _thinned(x, size, n, rng)
+        out = self._draw_orientation(rng)(place(x[before:after]))
         out = out * rng.choice([-1.0, 1.0])
         if rng.random() < self.mix.added:
             spread = np.nanstd(out[at - before])
             out = out + 10 ** rng.uniform(-1.3, 0.3) * spread * field_synthesis.sequence(len(out), (n, n), rng)
         return out, at - before
 
-    def _times(self, n: int, rng: Generator) -> tuple[int, int, int]:
-        """First slice, the one to be denoised, and the end of its neighbours."""
+    def _draw_times(self, n: int, rng: Generator) -> tuple[int, int, int]:
+        """Draw (first, index, end): the slice to be denoised, and the range of its neighbours."""
         at = int(rng.integers(0, n))
         if rng.random() < self.mix.alone:
             return at, at, at + 1
@@ -212,8 +212,8 @@ class FieldMixer:
         first, end = context.neighbours(at, n, self.window.far)
         return first, at, end
 
-    def _place(self, x: Array, rng: Generator) -> Cut:
-        """Cut of the training window out of slices, enlarged or thinned; beyond the grid is nothing."""
+    def _draw_cut(self, x: Array, rng: Generator) -> Cut:
+        """Draw how the training window is cut out of slices, enlarged or thinned; NaN beyond the grid."""
         n, mix = self.window.train_length, self.mix
         zoom = 1.0
         if rng.random() < mix.zoomed and np.isfinite(x[0]).all():
@@ -237,8 +237,8 @@ class FieldMixer:
 
         return cut
 
-    def _view(self, rng: Generator) -> Cut:
-        """Mirror, transpose: the laws of fields have few preferred directions."""
+    def _draw_orientation(self, rng: Generator) -> Cut:
+        """Draw reflections and a transpose: most fields have no preferred direction."""
         if rng.random() >= self.mix.turned:
             return lambda x: x
         up, right, turn = (rng.random() < 0.5 for _ in range(3))

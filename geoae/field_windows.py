@@ -27,7 +27,7 @@ FEWEST = 8
 
 @dataclass(frozen=True)
 class Frame:
-    """Where the windows of a whole field lie, and what a region of it needs.
+    """Layout of the windows of a whole field, and the samples that a region of it needs.
 
     Regions are slices along all axes of the array. Spans are what is read: along an axis that closes around the globe
     they may begin below 0 and end beyond the last sample, and are meant modulo its length.
@@ -50,7 +50,7 @@ class Frame:
 
     @property
     def overview(self) -> int:
-        """Points along a side of a block of the overview that slices get; 0: they have neighbours, or are small."""
+        """Points along a side of a block of the overview; 0 where slices have neighbours in time or are too small."""
         c, small = self.contract, min(self.shape[a] for a in self.horizontal)
         alone = self.time is None or self.shape[self.time] == 1
         return c.overview if alone and c.overview and small // c.overview >= max(c.enough, FEWEST) else 0
@@ -76,32 +76,32 @@ class Frame:
         return _Rings(shape, window, stride, self.periodic)
 
     def span(self, axis: int, region: slice) -> slice:
-        """What is needed along one axis for a region along it."""
-        touched = self.touched(axis, region)
+        """Samples that a region needs along one axis."""
+        near = self.window_span(axis, region)
         if axis not in self.horizontal or not self.overview:
-            return touched
-        wide = self.averaged(axis, region)
-        return slice(min(touched.start, wide.start), max(touched.stop, wide.stop))
+            return near
+        wide = self.overview_span(axis, region)
+        return slice(min(near.start, wide.start), max(near.stop, wide.stop))
 
-    def seen(self, axis: int, region: slice) -> slice:
-        """Blocks of the overview whose noise a region needs along one axis."""
+    def overview_blocks(self, axis: int, region: slice) -> slice:
+        """Blocks of the overview that are interpolated to a region, along one axis."""
         if axis not in self.horizontal:
             return region
         ring = self.periodic[self.horizontal.index(axis)]
-        return overview.span(self.touched(axis, region), self.shape[axis], self.overview, ring)
+        return overview.span(self.window_span(axis, region), self.shape[axis], self.overview, ring)
 
-    def averaged(self, axis: int, region: slice) -> slice:
-        """What an overview of these blocks is made of along one axis."""
+    def overview_span(self, axis: int, region: slice) -> slice:
+        """Samples that are averaged to `overview_blocks` along one axis, with the halo of the overview's windows."""
         if axis not in self.horizontal:
-            return self.touched(axis, region)
+            return self.window_span(axis, region)
         blocks, by, n = self.blocks, self.overview, self.shape[axis]
-        wide = blocks.span(axis, self.seen(axis, region))
+        wide = blocks.span(axis, self.overview_blocks(axis, region))
         # the last block may be smaller
         ring = blocks.periodic[self.horizontal.index(axis)]
         return slice(wide.start * by, wide.stop * by if ring else min(wide.stop * by, n))
 
-    def touched(self, axis: int, region: slice) -> slice:
-        """What the windows that touch a region cover along one axis, and the neighbours in time."""
+    def window_span(self, axis: int, region: slice) -> slice:
+        """Samples of all windows that touch a region along one axis; along time, of its neighbours."""
         if axis == self.time:
             return context.halo(region.start, region.stop, self.shape[axis], self.contract.far)
         if axis not in self.horizontal:
@@ -112,13 +112,13 @@ class Frame:
         return slice(int(starts[0]) - margin, min(int(starts[-1]) + grid.window[k], grid.shape[k]) - margin)
 
     def spans(self, region: Region) -> Region:
-        """What is needed for a region, along every axis."""
+        """Samples that a region needs along every axis."""
         return tuple(self.span(axis, r) for axis, r in enumerate(region))
 
 
 @dataclass(frozen=True)
 class _Rings(WindowGrid):
-    """Windows along axes that may close: there they are spread evenly around, so that no seam is anywhere."""
+    """Windows along axes of which some are periodic. Along these they are spaced evenly, so that there is no seam."""
 
     closed: tuple[bool, bool]
 
@@ -139,7 +139,7 @@ def _window(n: int, window: int, stride: int, multiple: int, ring: bool) -> int:
 
 
 def region_noise(block: Array, where: Frame, region: Region, model: Model, batch: int = BATCH) -> Array:
-    """What the model takes away from a region of a field.
+    """Noise that the model finds in a region of a field.
 
     Parameters
     ----------
@@ -157,18 +157,18 @@ def region_noise(block: Array, where: Frame, region: Region, model: Model, batch
     Returns
     -------
     Array
-        Shape of the region, float64, finite. Windows in which nothing varies have nothing to take away.
+        Shape of the region, float64, finite; zero in windows in which nothing varies.
     """
-    shown = _shown(block, where, region, model, batch) if where.overview else None
-    inner = _inside([where.touched(axis, r) for axis, r in enumerate(region)], where.spans(region))
+    overview_noise = _overview_noise(block, where, region, model, batch) if where.overview else None
+    inner = _inside([where.window_span(axis, r) for axis, r in enumerate(region)], where.spans(region))
     lead = [a for a in range(len(where.shape)) if a != where.time and a not in where.horizontal]
     order = (*lead, *([] if where.time is None else [where.time]), *where.horizontal)
     ordered = block[inner].transpose(order)
-    shown = None if shown is None else shown.transpose(order)
+    overview_noise = None if overview_noise is None else overview_noise.transpose(order)
     noise = np.empty([region[a].stop - region[a].start for a in order])
     if where.time is None:
         ordered, noise_view, first = ordered[..., None, :, :], noise[..., None, :, :], 0
-        shown = None if shown is None else shown[..., None, :, :]
+        overview_noise = None if overview_noise is None else overview_noise[..., None, :, :]
         series = {}
     else:
         origin = where.span(where.time, region[where.time]).start
@@ -186,24 +186,24 @@ def region_noise(block: Array, where: Frame, region: Region, model: Model, batch
                 context.channels(ordered[index], first + t, where.contract.near, where.contract.far, **series)
                 for t in range(start, stop)
             ])  # fmt: skip
-            if shown is not None:
-                planes = context.with_overview(planes, shown[index][start:stop])
+            if overview_noise is not None:
+                planes = context.with_overview(planes, overview_noise[index][start:stop])
             size = max(batch // (stop - start), 1)
             answer = join_region(lambda _, planes=planes: planes, _Windows(model, where.zoom), grid, part, size)  # type: ignore[misc]
             noise_view[index][start:stop] = answer[:, 0]
     return noise.transpose(np.argsort(order))
 
 
-def _shown(block: Array, where: Frame, region: Region, model: Model, batch: int) -> Array:
-    """Noise that an overview shows, of what the windows that touch a region cover."""
+def _overview_noise(block: Array, where: Frame, region: Region, model: Model, batch: int) -> Array:
+    """Noise of the overview, interpolated to the samples of the windows that touch a region."""
     spans, by = where.spans(region), where.overview
-    wide = block[_inside([where.averaged(axis, r) for axis, r in enumerate(region)], spans)]
+    wide = block[_inside([where.overview_span(axis, r) for axis, r in enumerate(region)], spans)]
     means = np.moveaxis(overview.means(np.moveaxis(wide, where.horizontal, (-2, -1)), by), (-2, -1), where.horizontal)
-    seen = tuple(where.seen(axis, r) for axis, r in enumerate(region))
-    found: Array = region_noise(means, where.blocks, seen, model, batch)
+    blocks_needed = tuple(where.overview_blocks(axis, r) for axis, r in enumerate(region))
+    found: Array = region_noise(means, where.blocks, blocks_needed, model, batch)
     for axis, ring in zip(where.horizontal, where.periodic, strict=True):
-        points = where.touched(axis, region[axis])
-        found = overview.between(found, axis, seen[axis].start, where.shape[axis], points, by, ring)
+        points = where.window_span(axis, region[axis])
+        found = overview.between(found, axis, blocks_needed[axis].start, where.shape[axis], points, by, ring)
     return found
 
 
@@ -213,7 +213,7 @@ def _inside(part: Sequence[slice], whole: Sequence[slice]) -> Region:
 
 
 class _Windows:
-    """Noise of windows (batch, slice, 8, y, x), those of several slices in one call of the net."""
+    """Noise of windows (batch, slice, 8, y, x). Windows of several slices go through the net in one call."""
 
     def __init__(self, model: Model, zoom: int) -> None:
         self.model, self.zoom = as_role(model, Denoiser), zoom

@@ -19,9 +19,9 @@ from geoae.windows import WindowGrid, join_region
 
 Array = NDArray[np.floating[Any]]
 BLOCK = 1 << 20
-"""Samples of a record worked on at once: some hundred windows, tens of MB."""
+"""Samples of a record in one block: some hundred windows, tens of MB."""
 BATCH = 16
-"""Windows a call of the net."""
+"""Windows in one call of the net."""
 ABOVE_BAND = ("pass", "remove")
 
 # 1 and 2 are the horizontals of sensors that are not aligned to north; R T (Q) and U V W take the places of E N Z
@@ -66,7 +66,7 @@ def noise_reader(
     batch: int = BATCH,
     above_band: str = "pass",
 ) -> ReadSpan:
-    """What the model takes away from a record, as a function of (start, stop).
+    """Noise that the model finds in a record, as a function of (start, stop).
 
     Parameters
     ----------
@@ -83,8 +83,8 @@ def noise_reader(
     batch
         Windows a call of the net.
     above_band
-        What becomes of frequencies above the model's Nyquist frequency: "pass" leaves them in the signal, "remove"
-        counts them as noise. Below, nothing changes.
+        "pass" keeps frequencies above the model's Nyquist frequency in the signal, "remove" counts them as noise.
+        Frequencies below are not affected.
     """
     c, work = contract_of(model, Contract), _skip_empty(as_role(model, Denoiser).noise)
     up, down = ratio(rate_hz, c.rate_hz)
@@ -150,8 +150,8 @@ def denoise(
 ) -> tuple[xr.DataArray, xr.DataArray]:
     """Denoise a labelled array along `time`; returns signal and removed noise with the dims, coords and dtype of `x`.
 
-    Dims: `time`, and at most a `channel` of one sensor; any others (record, station, ...) are worked through one by
-    one. Channels without names are taken as Z N E.
+    Dims: `time`, at most a `channel` of one sensor, and any others (record, station, ...), along which arrays are
+    denoised one by one. Channels without names are taken as Z N E.
 
     Raises
     ------
@@ -200,7 +200,7 @@ def processing(model: Model, dry: float = 0.0) -> str:
 
 
 def _skip_empty(noise: Callable[[Array], Array]) -> Callable[[Array], Array]:
-    """Windows without a sample, as in long gaps, need no net."""
+    """A function that calls `noise` only for windows with a sample; the others, in long gaps, are zero."""
 
     def apply(batch: Array) -> Array:
         some = np.isfinite(batch).any(axis=tuple(range(1, batch.ndim)))

@@ -20,9 +20,9 @@ from geoae.windows import Region
 
 Array = NDArray[Any]
 BATCH = 512
-"""Windows a call of the net; always so many, since their number may change last digits."""
-STATISTICS = {"offset": "float64", "gain": "float64", "recon_error": "float32", "n_valid": "int32"}
-"""What goes with the code of each window, in the order in which it is packed behind it."""
+"""Windows in one call of the net. Fixed, because their number may change the last digits."""
+STATISTIC_DTYPES = {"offset": "float64", "gain": "float64", "recon_error": "float32", "n_valid": "int32"}
+"""Dtypes of the statistics of each window, in the order in which they are packed after its code."""
 
 
 def encode(
@@ -79,13 +79,14 @@ def encode(
         tiled = tiled.rechunk((*lead, *core))
         chunks = (*lead, *(tuple(c // w for c in sizes_) for sizes_, w in zip(core, where.window, strict=True)))
         packed = da.map_blocks(  # type: ignore[no-untyped-call]
-            _encode_tiled, tiled, where, model, dtype=np.float64, chunks=(*chunks, (where.latent + len(STATISTICS),)),
-            new_axis=n_batch + n_core, meta=np.empty((0,) * (n_batch + n_core + 1)),
+            _encode_tiled, tiled, where, model, dtype=np.float64,
+            chunks=(*chunks, (where.latent + len(STATISTIC_DTYPES),)), new_axis=n_batch + n_core,
+            meta=np.empty((0,) * (n_batch + n_core + 1)),
         )  # fmt: skip
     assert packed.shape[:-1] == counts
     dims_ = tuple(where.windows)
     variables: dict[str, Any] = {"code": ((*dims_, "latent"), packed[..., : where.latent].astype(np.float32))}
-    for k, (name, dtype) in enumerate(STATISTICS.items(), start=where.latent):
+    for k, (name, dtype) in enumerate(STATISTIC_DTYPES.items(), start=where.latent):
         variables[name] = (dims_, packed[..., k].astype(dtype))
     out = xr.Dataset(variables, coordinates(x, where))
     units = x.attrs.get("units")
@@ -99,8 +100,8 @@ def decode(codes: xr.Dataset, model: Model) -> xr.DataArray:
     """The array that codes stand for, in its units; lazily where the codes are dask arrays.
 
     Dimensions, coordinates, attributes and dtype are those of the array that was encoded (integers come back as
-    floats). Samples that were missing get values: codes know how many, not where. NaN only where a window had no sample
-    at all; mask the answer by the array itself where that is at hand.
+    floats). Missing samples get values, because codes hold how many there are and not where. Only windows without any
+    sample are NaN. Mask the result with the array itself if you have it.
 
     Parameters
     ----------
@@ -145,7 +146,7 @@ def decode(codes: xr.Dataset, model: Model) -> xr.DataArray:
 
 
 def encode_region(read: Callable[[Region], Array], where: Coding, model: Model, region: Region) -> dict[str, Array]:
-    """What a block of a store of codes holds: the values of all its variables, named as they are stored.
+    """Values of one block of a store of codes, by the names of its variables.
 
     Parameters
     ----------
@@ -171,7 +172,7 @@ def encode_region(read: Callable[[Region], Array], where: Coding, model: Model, 
         block = block.take((starts[:, None] - span.start + np.arange(w)).ravel(), axis)
     packed = _encode_tiled(block, where, model)
     found = {where.prefix + "code": packed[..., : where.latent].astype(np.float32)}
-    for k, (name, dtype) in enumerate(STATISTICS.items(), start=where.latent):
+    for k, (name, dtype) in enumerate(STATISTIC_DTYPES.items(), start=where.latent):
         found[where.prefix + name] = packed[..., k].astype(dtype)
     return found
 
@@ -212,7 +213,7 @@ def _encode_tiled(tiled: Array, where: Coding, model: Model) -> Array:
         *(len(lead) + 2 * k + 1 for k in range(n_core)),
     ]
     windows = split.transpose(order).reshape(-1, 1, *where.window)
-    out = np.full((len(windows), where.latent + len(STATISTICS)), np.nan)
+    out = np.full((len(windows), where.latent + len(STATISTIC_DTYPES)), np.nan)
     for start in range(0, len(windows), BATCH):
         part = windows[start : start + BATCH]
         out[start : start + BATCH] = _packed(part, where.latent, model)
@@ -223,7 +224,7 @@ def _packed(windows: Array, latent: int, model: Model) -> Array:
     valid = np.isfinite(windows)
     axes = tuple(range(1, windows.ndim))
     n = valid.sum(axes)
-    out = np.full((len(windows), latent + len(STATISTICS)), np.nan)
+    out = np.full((len(windows), latent + len(STATISTIC_DTYPES)), np.nan)
     out[:, -1] = n
     if not (some := n > 0).any():
         return out
@@ -260,7 +261,7 @@ def _decode_tiled(packed: Array, window: tuple[int, ...], model: Model, dtype: s
 
 
 def _tiled(data: Any, where: Coding) -> Any:
-    """Samples (batch..., core...) -> windows side by side: of numpy as of dask arrays."""
+    """Samples (batch..., core...) -> windows side by side; for numpy and dask arrays."""
     for axis, (n, w) in enumerate(zip(where.lengths, where.window, strict=True), start=len(where.batch)):
         data = _padded(data, axis, w)
         if n > w and n % w:
@@ -271,7 +272,7 @@ def _tiled(data: Any, where: Coding) -> Any:
 
 
 def _padded(data: Any, axis: int, window: int) -> Any:
-    """NaN behind an array that is shorter than a window."""
+    """An array that is shorter than a window, padded with NaN at its end."""
     missing = window - data.shape[axis]
     if missing <= 0:
         return data

@@ -1,10 +1,8 @@
 """Denoise labelled fields: in memory, or lazily, with one task of dask for each chunk."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
-from itertools import product
-from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from geoae import weights_file
-from geoae.cf import GridLayout, grid_layout, same_units, sizes
+from geoae.arrays.dask_tasks import BlockFunction, map_blocks
+from geoae.cf import GridLayout, display_name, grid_layout, same_units, sizes
 from geoae.contracts import FieldContract
 from geoae.errors import InputError, ModelFileError
 from geoae.field_windows import Frame, out_dtype, pieces, region_signal, regions, take
@@ -39,7 +38,7 @@ def denoise(
 ) -> tuple[xr.DataArray, xr.DataArray]:
     """Denoise a labelled field; returns signal and removed noise with the dims, coords, attributes and name of `x`.
 
-    On dask it stays lazy, in the chunks of `x`: each chunk is one task, which sees what it needs of its neighbours.
+    A dask array stays lazy, in its chunks. Each chunk is one task, which also reads what it needs of its neighbours.
 
     Parameters
     ----------
@@ -86,15 +85,18 @@ def frame(x: xr.DataArray, model: Model, dims: Sequence[str] | None = None, forc
     Raises
     ------
     InputError
-        The field is none, or is too small; or the model is not for fields, or for others, unless `force`.
+        The array is no field or is too small; the model is not for fields, or was trained on other units or
+        dimensions and `force` is not set.
     """
     c = contract_of(model, FieldContract)
     if x.dtype.kind not in "fiu":
-        raise InputError(f"{_label(x)} holds {x.dtype}; a field of real numbers was expected: x.astype('float32').")
+        raise InputError(
+            f"{display_name(x)} holds {x.dtype}; a field of real numbers was expected: x.astype('float32')."
+        )
     layout = grid_layout(x, dims)
     if len(layout.horizontal) != 2:
         raise InputError(
-            f"{_label(x)}: {len(layout.horizontal)} horizontal dimensions were named "
+            f"{display_name(x)}: {len(layout.horizontal)} horizontal dimensions were named "
             f"({', '.join(layout.horizontal)}); model {model.name!r} works along two, such as --dims y,x."
         )
     _check_size(x, layout)
@@ -108,11 +110,11 @@ def frame(x: xr.DataArray, model: Model, dims: Sequence[str] | None = None, forc
 
 @dataclass(frozen=True)
 class _Chunks:
-    """What the task of a chunk knows: the chunks of the whole array, and what is done with them."""
+    """What the tasks of all chunks share: the chunks of the whole array, the model and its options."""
 
     where: Frame
     chunks: tuple[tuple[int, ...], ...]
-    model: "_Travelling"
+    model: "_PicklableModel"
     dry: float
     batch: int
 
@@ -136,8 +138,8 @@ class _Chunks:
         return found
 
 
-class _Travelling:
-    """A model that other processes load from its folder, once each; one without a folder goes there itself."""
+class _PicklableModel:
+    """A model that is pickled as its folder, from which each process loads it once; without a folder, as it is."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -145,94 +147,41 @@ class _Travelling:
     def __reduce__(self) -> Any:
         m = self.model
         if m.folder is None:
-            return _Travelling, (replace(m, pool=None, threads=1),)
-        return _arrived, (str(m.folder.resolve()), m.digest, m.device, m.precision)
+            return _PicklableModel, (replace(m, pool=None, threads=1),)
+        return _load_once, (str(m.folder.resolve()), m.digest, m.device, m.precision)
 
 
 @lru_cache(maxsize=4)
-def _arrived(folder: str, digest: str, device: str, precision: str) -> _Travelling:
+def _load_once(folder: str, digest: str, device: str, precision: str) -> _PicklableModel:
     model = load(Path(folder))
     if model.digest != digest:
         raise ModelFileError(f"{folder} holds model {model.digest}; {digest} was expected. Copy it there too.")
-    return _Travelling(model.to(device, precision))
+    return _PicklableModel(model.to(device, precision))
 
 
 def _lazy(x: xr.DataArray, where: Frame, model: Model, dry: float, batch: int) -> tuple[Any, Any]:
-    """Signal and removed, in the chunks of `x`."""
-    from dask.array import Array as DaskArray
+    """Signal and removed noise, in the chunks of `x`."""
     from dask.base import tokenize
-    from dask.highlevelgraph import HighLevelGraph
 
     source, chunks = x.data, x.data.chunks
     if any(np.isnan(n) for along in chunks for n in along):
-        raise InputError(f"{_label(x)} has chunks of unknown sizes. Find them out: x.data.compute_chunk_sizes().")
-    plan = _Chunks(where, chunks, _Travelling(model), dry, batch)
+        raise InputError(f"{display_name(x)} has chunks of unknown sizes. Find them out: x.data.compute_chunk_sizes().")
+    plan = _Chunks(where, chunks, _PicklableModel(model), dry, batch)
     token = tokenize(
         source.name, repr(where), weights_file.content(model.net)[1], model.device, model.precision, dry, batch
     )
-    found = []
-    for which, name in enumerate((f"signal-{token}", f"removed-{token}")):
-        graph = HighLevelGraph.from_collections(
-            name, _layer(plan, source.name, name, token, which), dependencies=[source]
-        )
-        found.append(DaskArray(graph, name, chunks, dtype=out_dtype(x.dtype)))  # type: ignore[no-untyped-call]
-    return found[0], found[1]
-
-
-def _layer(plan: _Chunks, source: str, name: str, token: str, which: int) -> Any:
-    """The tasks of a lazy result, made when they are asked for: a plan of 100,000 chunks takes no time."""
-    from dask._task_spec import DataNode, List, Task, TaskRef
-    from dask.highlevelgraph import Layer, MaterializedLayer
-
-    both, root = f"denoise-{token}", f"denoise-plan-{token}"
-    counts = [len(along) for along in plan.chunks]
 
     @cache
     def needed(axis: int, number: int) -> list[int]:
         return [k for k, _ in plan.parts(axis, number)]
 
-    def tasks(index: tuple[int, ...]) -> dict[Any, Any]:
-        blocks = (TaskRef((source, *key)) for key in product(*(needed(a, i) for a, i in enumerate(index))))
-        pair = Task((both, *index), _chunk, TaskRef(root), index, List(*blocks))
-        return {pair.key: pair, (name, *index): Task((name, *index), getitem, TaskRef(pair.key), which)}
-
-    def all_tasks(keys: Iterable[Any]) -> dict[Any, Any]:
-        found = {root: DataNode(root, plan)}
-        for key in keys:
-            found |= tasks(key[1:])
-        return found
-
-    class Tasks(Layer):
-        has_legacy_tasks = False
-
-        def is_materialized(self) -> bool:
-            return False
-
-        def get_output_keys(self) -> Any:
-            return {(name, *index) for index in product(*map(range, counts))}
-
-        @cached_property
-        def _all(self) -> dict[Any, Any]:
-            return all_tasks(self.get_output_keys())
-
-        def __getitem__(self, key: Any) -> Any:
-            return self._all[key]
-
-        def __iter__(self) -> Iterator[Any]:
-            return iter(self._all)
-
-        def __len__(self) -> int:
-            return len(self._all)
-
-        def cull(self, keys: Any, all_hlg_keys: Any) -> Any:
-            kept = all_tasks(key for key in keys if isinstance(key, tuple) and key[0] == name)
-            return MaterializedLayer(kept), {key: set(task.dependencies) for key, task in kept.items()}
-
-    return Tasks()
+    work = BlockFunction("denoise", _chunk, plan, needed)
+    signal, removed = map_blocks(source, work, ("signal", "removed"), token, out_dtype(x.dtype))
+    return signal, removed
 
 
 def _chunk(plan: _Chunks, index: tuple[int, ...], blocks: list[Array]) -> tuple[Array, Array]:
-    """Signal and removed of one chunk, from all chunks that it needs."""
+    """Signal and removed noise of one chunk, from all chunks that it needs."""
     region: Region = tuple(plan.region(axis, i) for axis, i in enumerate(index))
     parts = [plan.parts(axis, i) for axis, i in enumerate(index)]
     cut: Any = np.empty([len(p) for p in parts], object)
@@ -251,11 +200,11 @@ def _check_size(x: xr.DataArray, layout: GridLayout) -> None:
     if small := [d for d in layout.horizontal if x.sizes[d] < SMALLEST]:
         found = " and ".join(f"{d} {x.sizes[d]}" for d in small)
         raise InputError(
-            f"{_label(x)} has {found}, too few to tell noise from signal: a field has at least {SMALLEST} samples "
-            f"along each horizontal dimension ({', '.join(layout.horizontal)}). Others are chosen with --dims."
+            f"{display_name(x)} has {found}, too few to tell noise from signal: a field has at least {SMALLEST} "
+            f"samples along each horizontal dimension ({', '.join(layout.horizontal)}). Others are chosen with --dims."
         )
     if not x.size:
-        raise InputError(f"{_label(x)} has no samples ({sizes(x)}), so there is nothing to denoise.")
+        raise InputError(f"{display_name(x)} has no samples ({sizes(x)}), so there is nothing to denoise.")
 
 
 def _check_training(x: xr.DataArray, layout: GridLayout, model: Model) -> None:
@@ -266,10 +215,6 @@ def _check_training(x: xr.DataArray, layout: GridLayout, model: Model) -> None:
     ):
         if trained and not same:
             raise InputError(
-                f"{_label(x)} has {what} {found}; model {model.name!r} was trained on {trained}. "
+                f"{display_name(x)} has {what} {found}; model {model.name!r} was trained on {trained}. "
                 "Take another model, or ask for --force."
             )
-
-
-def _label(x: xr.DataArray) -> str:
-    return str(x.name) if x.name is not None else "The array"

@@ -147,7 +147,7 @@ def submit(queue: JobQueue, workers: int, failures: list[str]) -> Any:
         raise ClusterError(f"There is no {command} here: from this machine no job can be submitted to {queue.kind}.")
     kind = getattr(dask_jobqueue, name)
     cluster = kind(
-        **queue.options(), job_cls=_retried(kind.job_cls, failures), scheduler_options={"dashboard_address": ":0"}
+        **queue.options(), job_cls=_retrying_job(kind.job_cls, failures), scheduler_options={"dashboard_address": ":0"}
     )
     # not scale(), which does not submit again what was cancelled or has come to its walltime
     n = queue.jobs(workers)
@@ -155,8 +155,8 @@ def submit(queue: JobQueue, workers: int, failures: list[str]) -> Any:
     return cluster
 
 
-def _retried(job: type[Any], failures: list[str]) -> Any:
-    """A class of jobs of which one that cannot be submitted is told, and submitted again; dask would wait for it."""
+def _retrying_job(job: type[Any], failures: list[str]) -> Any:
+    """A class of jobs that records failed submissions and submits again; dask would wait for such a job for ever."""
     from distributed.core import Status
 
     class Job(job):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""What is done: the resumable work list of one output store.
+"""The resumable work list of one output store: which blocks are done.
 
 A store under way lies in a hidden folder beside its target, and gets its name when all of it is there::
 
@@ -9,12 +9,11 @@ A store under way lies in a hidden folder beside its target, and gets its name w
         tmp/                    blocks while they are written
 
 One task writes one block. It is done when the file of each of its variables has its name, which it gets by a rename
-after its bytes are on the disk: whoever is killed when, on whichever machine, there is no half block, no lock that
-stays behind, and no list that could say something else than the disk.
+after its bytes are on the disk. A process may be killed at any moment, on any machine: there is no half block, no lock
+that stays behind, and no list that could differ from the disk.
 """
 
 import json
-import os
 import time
 import uuid
 from collections.abc import Callable
@@ -29,9 +28,11 @@ from numpy.typing import NDArray
 from geoae import provenance, runs
 from geoae.blocks import Part, Task, Variable, task
 from geoae.errors import GeoAEError, MissingFileError, OutputError, OutputExistsError, StoreError, one_line
+from geoae.files.whole import output_errors, sync, whole_file
 from geoae.provenance import FINGERPRINT, Identity, differences, fingerprint, present
 
 FORMAT = 1
+_RESUME = " What is done is kept: the same command goes on from there."
 LayOut = Callable[[Path, str, Path | None], tuple[Part, ...]]
 
 
@@ -91,16 +92,12 @@ class Ledger:
             The disk is full or fails; nothing half-written is left behind.
         """
         # not beside the block: a store that gets its name meanwhile must not hold half a block
-        part = self.folder / runs.TMP / uuid.uuid4().hex
+        temporary = self.folder / runs.TMP
+        block = self._file(one, variable)
         try:
-            with runs.on_disk(self.target, " What is done is kept: the same command goes on from there."):
-                with part.open("wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                part.replace(self._file(one, variable))
+            with whole_file(block, temporary_folder=temporary, target=self.target, advice=_RESUME) as part:
+                part.write_bytes(content)
         except OutputError as error:
-            part.unlink(missing_ok=True)
             if not isinstance(error.__cause__, FileNotFoundError):  # all folders are made with the run
                 raise
             self._finished_elsewhere()
@@ -120,12 +117,12 @@ class Ledger:
         if self.finished:
             return self.target
         store, claim = self.folder / runs.STORE, self.folder / f"final-{uuid.uuid4().hex}"
-        with runs.on_disk(self.target, " What is done is kept: the same command goes on from there."):
+        with output_errors(self.target, _RESUME):
             try:
                 done = present(store, self.parts)
                 if not done.all():
                     raise StoreError(f"{self.target} is unfinished: {(~done).sum()} of {done.size} blocks are missing.")
-                runs.sync(*(store / v.name for part in self.parts for v in part.variables), store)
+                sync(*(store / v.name for part in self.parts for v in part.variables), store)
                 store.rename(claim)  # a rename is atomic: one process alone gets past this line
             except FileNotFoundError:
                 return self._finished_elsewhere()
@@ -138,7 +135,7 @@ class Ledger:
                 # for a moment there is no store: where this process dies here, `begin` puts the old one back
                 self.target.rename(self.folder / runs.REPLACED)
             claim.rename(self.target)
-            runs.sync(self.target.parent)
+            sync(self.target.parent)
             # and what processes that were killed while they laid out have left
             hidden = self.folder.parent
             runs.remove(hidden, self.folder, *hidden.glob("new-*"))
@@ -158,7 +155,7 @@ class Ledger:
             if provenance.is_result(self.target, self.identity):
                 return self.target
             time.sleep(0.05)
-        raise _gone(self.target)
+        raise _removed_error(self.target)
 
 
 class Status(NamedTuple):
@@ -234,7 +231,7 @@ def begin(
     identity = json.loads(json.dumps(identity))  # as it comes back from the disk
     if not target.parent.is_dir():
         raise OutputError(f"The folder {target.parent} for the output is not there; make it first.")
-    with runs.on_disk(target):
+    with output_errors(target):
         hidden, base = runs.hidden_folder(target), None
         runs.undo_half_swap(target, hidden)
         if target.exists():
@@ -284,7 +281,7 @@ def _read(folder: Path, replaces: bool = False) -> Ledger:
         parts = tuple(_part(part) for part in facts["parts"])
         return Ledger(target, folder, parts, facts["identity"], facts["started"], facts["base"], replaces)
     except FileNotFoundError:
-        raise _gone(target) from None
+        raise _removed_error(target) from None
     except (ValueError, KeyError, TypeError, IndexError) as error:
         if isinstance(error, GeoAEError):
             raise
@@ -314,13 +311,13 @@ def _new_run(run: Path, target: Path, identity: dict[str, Any], base: str | None
         facts = {"format": FORMAT, "identity": identity, "base": base, "started": started,
                  "parts": [asdict(part) for part in parts]}  # fmt: skip
         (fresh / runs.LEDGER).write_text(json.dumps(facts, indent=1))
-        runs.sync(fresh / runs.LEDGER, fresh)
+        sync(fresh / runs.LEDGER, fresh)
         try:
             fresh.rename(run)
         except OSError:
             if not runs.is_run(run):  # else another process was faster: what it has laid out is as good
                 raise
-        runs.sync(run.parent)
+        sync(run.parent)
     finally:
         runs.remove(run.parent, fresh)
 
@@ -350,5 +347,5 @@ def _check_store(target: Path) -> None:
         raise OutputError(f"{target} is there and is not a zarr store, so it is not touched; choose another output.")
 
 
-def _gone(target: Path) -> StoreError:
+def _removed_error(target: Path) -> StoreError:
     return StoreError(f"The unfinished {target} was removed while it was written. Run the command again.")

@@ -1,4 +1,4 @@
-"""An overview of a large slice: means of blocks of points, whose noise is what windows are too small to see.
+"""An overview of a large slice: means of blocks of points. Their noise is too wide for the windows of the net.
 
 Blocks count from the first point of the whole array, so every division of it gives the same overview.
 """
@@ -17,7 +17,7 @@ def length(n: int, by: int) -> int:
 
 
 def span(region: slice, n: int, by: int, closed: bool) -> slice:
-    """Blocks that points of an axis of n are told from: all of one that closes around the globe."""
+    """Blocks from which points of an axis of n are interpolated; all of them where the axis is periodic."""
     if closed:
         return slice(0, length(n, by))
     return slice(max((region.start - by) // by - 1, 0), min((region.stop + by) // by + 2, length(n, by)))
@@ -46,8 +46,8 @@ def means(x: Array, by: int) -> NDArray[np.float64]:
 def between(x: Array, axis: int, first: int, n: int, region: slice, by: int, closed: bool) -> NDArray[np.float64]:
     """Values of blocks along an axis, interpolated to its points.
 
-    By cubic convolution (Keys, 1981, doi:10.1109/TASSP.1981.1163711), which looks at four blocks. Beyond the ends of
-    an axis the last block goes on, unless the axis is closed and blocks divide it evenly.
+    By cubic convolution (Keys, 1981, doi:10.1109/TASSP.1981.1163711), which uses four blocks. Beyond the ends of an
+    axis the last block is repeated, unless the axis is closed and blocks divide it evenly.
 
     Parameters
     ----------

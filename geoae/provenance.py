@@ -1,6 +1,6 @@
-"""What a store says about itself: how it was made, how its arrays are divided, and which blocks are there.
+"""Provenance of a store: how it was made, how its arrays are divided, and which blocks are there.
 
-Read from JSON and file names alone: how far a store is can be told without zarr and xarray.
+All of it comes from JSON and file names, so the state of a store is found without zarr and xarray.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from geoae.blocks import Part, Variable
 from geoae.errors import GeoAEError, InputError, StoreError, one_line
 
 PREFIX = "geoae_"
-"""Of the attributes that geoae gives a store."""
+"""Of the names of attributes that geoae writes to a store."""
 FINGERPRINT, PARTS, STARTED = f"{PREFIX}fingerprint", f"{PREFIX}parts", f"{PREFIX}started"
 Identity = Mapping[str, Any]
 
@@ -38,7 +38,7 @@ def differences(old: Identity, new: Identity) -> str:
     'model: a -> b'
     """
     keys = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
-    return "; ".join(f"{key}: {_say(old.get(key))} -> {_say(new.get(key))}" for key in keys)
+    return "; ".join(f"{key}: {_as_text(old.get(key))} -> {_as_text(new.get(key))}" for key in keys)
 
 
 def now() -> str:
@@ -65,7 +65,7 @@ def attributes(store: Path) -> dict[str, Any]:
 
 
 def settings(store: Path) -> dict[str, Any]:
-    """What geoae says in the attributes of a finished store, without the prefix; see `attributes`."""
+    """Attributes that geoae wrote to a finished store, without the prefix; see `attributes`."""
     return {k.removeprefix(PREFIX): v for k, v in attributes(store).items() if k.startswith(PREFIX)}
 
 
@@ -151,5 +151,5 @@ def _metadata(store: Path, folder: Path) -> Any:
     return facts
 
 
-def _say(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return "none" if value is None else value if isinstance(value, str) else json.dumps(value)

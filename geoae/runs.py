@@ -1,16 +1,12 @@
 """Where unfinished outputs lie: a hidden folder beside the target, one folder in it for each run.
 
-See `geoae.ledger` for what is in a run's folder. All changes are renames, so each of them happens whole or not at all.
+See `geoae.ledger` for what is in a run's folder. All changes are renames, so each of them is atomic.
 """
 
-import os
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-
-from geoae.errors import GeoAEError, OutputError, one_line
 
 SUFFIX = ".zarr"
 """Of the name of a store."""
@@ -28,22 +24,22 @@ def hidden_folder(target: Path) -> Path:
 
 
 def subfolders(hidden: Path) -> list[Path]:
-    """Runs, and what is left of others."""
+    """Folders of runs, and remains of runs that were removed."""
     return [path for path in hidden.iterdir() if path.is_dir()] if hidden.is_dir() else []
 
 
 def runs_in(hidden: Path) -> list[Path]:
-    """Runs that can be gone on with: one, unless two were begun at the same moment."""
+    """Runs that can be resumed: one, unless two were begun at the same moment."""
     return sorted(path for path in subfolders(hidden) if is_run(path))
 
 
 def is_run(folder: Path) -> bool:
-    """Laid out, and not what is left of a run that is finished."""
+    """Whether a folder holds a run that is laid out and not yet finished."""
     return not folder.name.startswith(("new-", "old-")) and (folder / LEDGER).is_file() and (folder / STORE).is_dir()
 
 
 def remove(hidden: Path, *unwanted: Path) -> None:
-    """Remove folders of runs, what is left of others that were removed, and the hidden folder when it is empty."""
+    """Remove folders of runs, remains of earlier removals, and the hidden folder when it is empty."""
     for folder in unwanted:
         # nothing half-removed may be taken for a run, or for a store to bring back
         if not folder.name.startswith("old-"):
@@ -57,7 +53,7 @@ def remove(hidden: Path, *unwanted: Path) -> None:
 
 
 def undo_half_swap(target: Path, hidden: Path) -> None:
-    """Bring back what a process that died in `finish` had renamed."""
+    """Restore what a process renamed that died in `finish`."""
     for run in subfolders(hidden):
         if run.name.startswith("old-"):
             continue
@@ -66,26 +62,3 @@ def undo_half_swap(target: Path, hidden: Path) -> None:
         for claim in run.glob("final-*"):
             if not (run / STORE).exists():
                 claim.rename(run / STORE)
-
-
-@contextmanager
-def on_disk(target: Path, advice: str = "") -> Iterator[None]:
-    """Say in one line what the disk has against `target`."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, GeoAEError):
-            raise
-        raise OutputError(f"{target} cannot be written: {error.strerror or one_line(error)}.{advice}") from error
-
-
-def sync(*paths: Path) -> None:
-    """Have files, or the names in folders, on the disk."""
-    for path in paths:
-        if os.name == "nt" and path.is_dir():
-            continue  # cannot be asked for there
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -64,7 +64,7 @@ def choose(cluster: str | Path | None, workers: int) -> Where | None:
 
 
 @contextmanager
-def connect(where: Where, workers: int, threads: int, say: Say) -> Iterator["tuple[Client, Heard]"]:
+def connect(where: Where, workers: int, threads: int, say: Say) -> Iterator["tuple[Client, SchedulerLog]"]:
     """Start workers, or find those that are there, and stop in the end what was started.
 
     Parameters
@@ -86,15 +86,15 @@ def connect(where: Where, workers: int, threads: int, say: Say) -> Iterator["tup
     from distributed import Client
 
     with ExitStack() as stack:
-        heard = stack.enter_context(_listening(say))
+        log = stack.enter_context(_redirect_logs(say))
         try:
             if isinstance(where, JobQueue):
-                target: Any = stack.enter_context(_closing(jobqueue.submit(where, workers, heard.failures)))
+                target: Any = stack.enter_context(_closing(jobqueue.submit(where, workers, log.failures)))
                 say(f"asked {where.kind} for {where.jobs(workers)} jobs of {where.workers} workers each")
             elif where == LOCAL:
                 target = stack.enter_context(_closing(_local(workers, threads)))
             else:
-                target = _knocked(where)
+                target = _reachable_address(where)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of other versions: those that matter are refused below
                 client = stack.enter_context(_closing(Client(target, timeout=TIMEOUT_S, set_as_default=False)))
@@ -108,11 +108,11 @@ def connect(where: Where, workers: int, threads: int, say: Say) -> Iterator["tup
                 say(f"the scheduler at {where} has no workers yet; waiting for them")
         if find_spec("bokeh") and (link := client.dashboard_link):
             say(f"dashboard: {link}")
-        yield client, heard
+        yield client, log
 
 
-class Heard(logging.Handler):
-    """What the logs of dask say: nothing of it is printed, but what a person should know is said once."""
+class SchedulerLog(logging.Handler):
+    """Handler of dask's logs: prints nothing, and reports once what a user should know."""
 
     def __init__(self, say: Say) -> None:
         super().__init__(logging.WARNING)
@@ -124,27 +124,27 @@ class Heard(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Take one record; called in dask's thread."""
         if record.name == "distributed.nanny.memory":
-            self._tell(
+            self._report_once(
                 "a worker used more memory than it may and was restarted; what it had not finished is done again"
             )
 
-    def _tell(self, line: str) -> None:
+    def _report_once(self, line: str) -> None:
         if line not in self._said:
             self._said.add(line)
             self.say(line)
 
 
 @contextmanager
-def _listening(say: Say) -> Iterator[Heard]:
+def _redirect_logs(say: Say) -> Iterator[SchedulerLog]:
     import distributed  # noqa: F401 - sets its loggers up when it is imported
 
-    heard, before = Heard(say), []
+    log, before = SchedulerLog(say), []
     for name in _LOGGERS:
         logger = logging.getLogger(name)
         before.append((logger, logger.handlers, logger.propagate))
-        logger.handlers, logger.propagate = [heard], False
+        logger.handlers, logger.propagate = [log], False
     try:
-        yield heard
+        yield log
     finally:
         gc.collect()  # tasks that broke off tell so when they are collected: now, while nothing is printed
         for logger, handlers, propagate in before:
@@ -200,8 +200,8 @@ def _interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _knocked(address: str) -> str:
-    """The address, where a scheduler answers there; a client would wait for ever for whatever else listens."""
+def _reachable_address(address: str) -> str:
+    """The address, if a scheduler answers there. A client would wait for ever for any other server."""
 
     async def ask() -> dict[str, Any]:
         from distributed.core import rpc

@@ -1,4 +1,4 @@
-"""YAML files that people write (recipes, catalogs, jobqueue files): read, checked, and told in a line what is wrong."""
+"""YAML files that people write (recipes, catalogs, jobqueue files): read, checked, with errors of one line."""
 
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def read(path: Path, what: str) -> Any:
-    """What a YAML file holds; `what` it is, such as "jobqueue file", is for messages.
+    """The content of a YAML file. `what` is its kind in messages, such as "jobqueue file".
 
     Raises
     ------
@@ -40,12 +40,14 @@ def checked(model: type[M], data: Any, path: Path, what: str, inside: int = 0) -
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'][inside:])) or 'file'}: {_told(e)}" for e in error.errors())
+        faults = "; ".join(
+            f"{'.'.join(map(str, e['loc'][inside:])) or 'file'}: {_describe_fault(e)}" for e in error.errors()
+        )
         raise RecipeError(f"{path.name} is no {what}: {faults}.") from error
 
 
-def _told(fault: Any) -> str:
-    """One fault of pydantic in words, with what came where these do not say it."""
+def _describe_fault(fault: Any) -> str:
+    """One fault of pydantic in words, with the value that was given unless the words name it."""
     message = fault["msg"].removeprefix("Value error, ")
     came, kind = fault["input"], fault["type"]
     shown = isinstance(came, bool | int | float | str) and kind not in ("value_error", "missing", "extra_forbidden")

@@ -12,10 +12,10 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]  # comes with xarray; its stubs do not
 import xarray as xr
-from xarray.core.indexing import IndexSelResult
 from xarray.indexes import CoordinateTransform, CoordinateTransformIndex, Index, PandasIndex
 
 from geoae.errors import InputError
+from geoae.labels.lazy_indexing import IndexSelResult
 
 DIM = "time"
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geoae import jobqueue, schedulers
-from geoae.cluster import _fetched, each, on_workers
+from geoae.cluster import _wait_for_result, each, on_workers
 from geoae.errors import ClusterError, GeoAEError, InputError, RecipeError
 from tests.cluster_worker import alive, square, wait_until, worker_pids
 
@@ -130,11 +130,11 @@ def test_a_result_whose_worker_was_killed_is_waited_for():
         return answer
 
     looks: list[int] = []
-    watch = SimpleNamespace(look=lambda: looks.append(1), lost=lambda: ClusterError("gone"))
-    assert _fetched(SimpleNamespace(status="pending", result=result), watch) == ("", 9, "")
+    watch = SimpleNamespace(check=lambda: looks.append(1), connection_error=lambda: ClusterError("gone"))
+    assert _wait_for_result(SimpleNamespace(status="pending", result=result), watch) == ("", 9, "")
     assert len(looks) == 2
     with pytest.raises(ClusterError, match=r"^gone$"):
-        _fetched(SimpleNamespace(status="cancelled", result=result), watch)
+        _wait_for_result(SimpleNamespace(status="cancelled", result=result), watch)
 
 
 def test_a_task_that_kills_every_worker_is_named(tmp_path, monkeypatch, capfd):

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.errors import OutputError, StoreError, one_line
+from geoae.errors import StoreError, one_line
+from geoae.files.whole import output_errors, whole_file
 
 State = dict[str, NDArray[np.generic]]
 IDENTITY = "identity"
@@ -67,17 +67,10 @@ class Checkpoint:
         path = self.path
         if path is None:
             return
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
+        with output_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
-                np.savez(file, allow_pickle=False, **{**state, IDENTITY: np.array(self.identity)})
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise OutputError(f"The checkpoint {path} cannot be written: {error.strerror}.") from error
+        with whole_file(path) as part, part.open("wb") as file:
+            np.savez(file, allow_pickle=False, **{**state, IDENTITY: np.array(self.identity)})
 
 
 def identify(values: list[Any], *arrays: NDArray[np.generic]) -> str:

@@ -13,6 +13,7 @@ from geoae import infer
 from geoae.cluster import on_workers
 from geoae.devices import prepare
 from geoae.errors import InputError, OutputError
+from geoae.files.whole import whole_file
 from geoae.jobs.clean import Drawing, Options, Progress, clean
 from geoae.jobs.code_plan import CodesAsked
 from geoae.jobs.field_plan import FieldOptions, chunk_sizes, listed
@@ -205,14 +206,11 @@ def draw(drawing: Drawing, path: Path, model: Model) -> Path:
         drawing.before, drawing.after, drawing.before - drawing.after, record.rate_hz, record.start_ns, record.ids,
         title=f"geoae denoise, model {model.name} {model.digest}",
     )  # fmt: skip
-    part = path.with_name(f".{path.name}.part{path.suffix}")
     try:
-        figure.savefig(part)
-        part.replace(path)
-    except (OSError, ValueError, RuntimeError) as error:  # matplotlib's formats have kinds of their own
+        with whole_file(path, advice=" The recordings are complete.") as part:
+            figure.savefig(part)
+    except (ValueError, RuntimeError) as error:  # matplotlib's formats have kinds of their own
         raise OutputError(f"The figure {path} cannot be written: {error}. The recordings are complete.") from error
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

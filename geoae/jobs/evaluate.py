@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from geoae import catalog, infer
 from geoae.devices import prepare
-from geoae.errors import InputError, OutputError, OutputExistsError
+from geoae.errors import InputError, OutputExistsError
 from geoae.evaluation import Comparison, compare, table
+from geoae.files.whole import output_errors, whole_file, write_text
 from geoae.model import Model, load
 from geoae.validation import SEED
 
@@ -131,10 +132,9 @@ def validation_modulus(model: Model) -> int:
 def _write(out: Path, results: dict[str, Any], text: str) -> None:
     from geoae.plot import plot_evaluation
 
-    try:
+    with output_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-        (out / FILES[0]).write_text(json.dumps(results, indent=1) + "\n")
-        (out / FILES[1]).write_text(text)
-        plot_evaluation(results).savefig(out / FILES[2])
-    except OSError as error:
-        raise OutputError(f"The results cannot be written to {out}: {error.strerror}.") from error
+    write_text(out / FILES[0], json.dumps(results, indent=1) + "\n")
+    write_text(out / FILES[1], text)
+    with whole_file(out / FILES[2]) as part:
+        plot_evaluation(results).savefig(part)

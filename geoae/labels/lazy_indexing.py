@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
+from xarray.core.indexing import IndexSelResult as IndexSelResult
 
 
 def lazy_array(

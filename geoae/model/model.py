@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from geoae import weights_file
 from geoae._version import __version__
-from geoae.errors import InputError, OutputError
+from geoae.errors import InputError
+from geoae.files.whole import output_errors, write_bytes, write_text
 from geoae.model.card import CARD, COMPANIONS, FORMAT, README, WEIGHTS
 from geoae.model.contract import AnyContract
 from geoae.model.threads import PART, map_parts
@@ -112,15 +113,13 @@ class Model:
             "contract": asdict(self.contract),
             "weights_sha256": sha,
         }
-        try:
+        with output_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / WEIGHTS).write_bytes(raw)  # not save_file, whose files only their owner may read
-            (folder / CARD).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
-            (folder / README).write_text(card)
-            if companions:
-                (folder / COMPANIONS).write_bytes(companions)
-        except OSError as error:
-            raise OutputError(f"The model cannot be written to {folder}: {error.strerror}.") from error
+        write_bytes(folder / WEIGHTS, raw)  # not save_file, whose files only their owner may read
+        write_text(folder / CARD, json.dumps(facts, indent=2, sort_keys=True) + "\n")
+        write_text(folder / README, card)
+        if companions:
+            write_bytes(folder / COMPANIONS, companions)
 
     def _seal_companions(self) -> bytes:
         """Content of the file of companions; its digest goes into the contract."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from geoae.errors import DamagedFileError, one_line
-from geoae.libmseed import LIBMSEED_LOCK
+from geoae.files.libmseed import LIBMSEED_LOCK
 from geoae.readers.layout import Segment
 from geoae.readers.mseed_headers import HEADER_BYTES, field_at, parse, record_length, valid_day
 

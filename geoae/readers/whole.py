@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from geoae.errors import DamagedFileError, UnknownFormatError, one_line
-from geoae.libmseed import LIBMSEED_LOCK
+from geoae.files.libmseed import LIBMSEED_LOCK
+from geoae.files.obspy_formats import readable_formats
 from geoae.readers.mseed_headers import is_miniseed
 
 Stamp = tuple[int, int]
@@ -100,12 +101,10 @@ def _format_of(path: Path) -> str | None:
             return "MSEED"
     from importlib.metadata import entry_points
 
-    from obspy.core.util.base import ENTRY_POINTS
-
     installed = entry_points()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name in ENTRY_POINTS["waveform"]:
+        for name in readable_formats():
             for entry in installed.select(group=f"obspy.plugin.waveform.{name}", name="isFormat"):
                 try:
                     if name != "PICKLE" and entry.load()(str(path)):

@@ -1,4 +1,4 @@
-"""Formats that are written in one go: whole segments wait in memory, as each format holds them."""
+"""Formats that are written in one go: whole segments are collected in memory, in the samples of each format."""
 
 import warnings
 from collections import Counter
@@ -102,7 +102,7 @@ def _trace(segment: "Segment", header: Any, blocks: list[np.ndarray]) -> Any:
 
 
 def _prepare(trace: Any, format_name: str) -> None:
-    """Correct what ObsPy would write from the header of the input as it was, and refuse what it would write wrongly."""
+    """Correct headers that ObsPy copies unchanged from the input; refuse samples that it writes wrongly."""
     stats = trace.stats
     if format_name == "GSE2":
         if not fits_cm6(trace.data):
@@ -118,7 +118,7 @@ def _prepare(trace: Any, format_name: str) -> None:
 
 
 def _raise_disk_error(error: BaseException) -> None:
-    """Raise what lies at the root of an error if that is the disk: ObsPy's SAC errors are OSErrors of their own."""
+    """Raise the first cause of an error if it comes from the disk; ObsPy's SAC errors are OSErrors of their own."""
     while error.__context__ is not None:
         error = error.__context__
     if isinstance(error, OSError) and type(error).__module__ == "builtins":

@@ -16,8 +16,8 @@ from geoae import provenance
 from geoae._version import __version__
 from geoae.blocks import Part, Variable, choose_chunks
 from geoae.errors import StoreError, one_line
+from geoae.files.whole import sync
 from geoae.provenance import PREFIX, Identity, differences
-from geoae.runs import sync
 from geoae.writers.plain import plain_value, plain_variable
 from geoae.writers.plan import StorePlan, with_ancillary
 

@@ -9,9 +9,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from geoae import provenance, runs
+from geoae import provenance
 from geoae._version import __version__
 from geoae.errors import InputError, OutputError, OutputExistsError, one_line
+from geoae.files.whole import whole_file
 from geoae.provenance import PREFIX
 from geoae.writers.layout import CONVENTIONS
 from geoae.writers.plain import plain_attrs, plain_value
@@ -65,23 +66,20 @@ def write(
     own = {**settings, "version": __version__, "command": command, "source": source, "source_hash": source_hash}
     given |= {"Conventions": CONVENTIONS, "history": f"{given.get('history', '')}\n{line}".lstrip()}
     given |= {PREFIX + name: plain_value(value) for name, value in own.items()}
-    variables, about, encoding = {}, with_ancillary(plan), {}
+    variables, attributes, encoding = {}, with_ancillary(plan), {}
     for variable in (v for part in plan.parts for v in part.variables):
         x = samples[variable.name]
         if x.dtype.itemsize < 4:
             x = x.astype(np.float32)
             notes.append(f"{variable.name}: netCDF has no float16, so it is float32")
-        variables[variable.name] = xr.Variable(variable.dims, x, about[variable.name])
+        variables[variable.name] = xr.Variable(variable.dims, x, attributes[variable.name])
         encoding[variable.name] = {"zlib": True, "complevel": 1, "shuffle": True, "_FillValue": x.dtype.type(np.nan)}
-    part = target.with_name(f".{target.name}.part")
     try:
-        with runs.on_disk(target), warnings.catch_warnings():
+        dataset = plan.coords.assign(variables).assign_attrs(given)
+        with whole_file(target) as part, warnings.catch_warnings():
             # of bounds and their times that are stored in units of their own: both say which
             warnings.filterwarnings("ignore", "Variable .* has datetime type and a bounds variable")
-            plan.coords.assign(variables).assign_attrs(given).to_netcdf(part, engine="h5netcdf", encoding=encoding)
-            part.replace(target)
+            dataset.to_netcdf(part, engine="h5netcdf", encoding=encoding)
     except (ValueError, TypeError, RuntimeError) as error:  # what netCDF cannot hold has several kinds
         raise OutputError(f"{target} cannot be written: {one_line(error)}.") from error
-    finally:
-        part.unlink(missing_ok=True)
     return notes

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from geoae.errors import GeoAEError, InputError, OutputError, OutputExistsError
-from geoae.libmseed import LIBMSEED_LOCK
+from geoae.files import libmseed
+from geoae.files.obspy_formats import writable_formats
+from geoae.files.whole import sync
 from geoae.writers.collection import Collection
 from geoae.writers.encodings import DTYPES, RecordHead, check_codes
 from geoae.writers.records import Key, RecordFile
@@ -34,9 +36,7 @@ def supported_formats() -> list[str]:
     and times below a millisecond or second, survive as far as the format has room for them. WAV and PICKLE are left
     out: the first holds neither ids nor times, the second can run code when it is opened.
     """
-    from obspy.core.util.base import ENTRY_POINTS
-
-    return sorted(set(ENTRY_POINTS["waveform_write"]) - set(_REFUSED))
+    return [name for name in writable_formats() if name not in _REFUSED]
 
 
 def check_format(name: str, encoding: str | None = None, ids: Iterable[str] = ()) -> str:
@@ -284,9 +284,7 @@ class TraceWriter:
         parts = sorted(self._folder.iterdir())
         targets = [self._path.parent / part.name for part in parts]
         self._refuse_existing(targets)
-        for part in parts:
-            with part.open("rb") as file:
-                os.fsync(file.fileno())
+        sync(*parts)
         fresh = [target for target in targets if not target.exists()]
         try:
             for part, target in zip(parts, targets, strict=True):
@@ -302,9 +300,6 @@ def _steim(head: RecordHead, first: int, samples: np.ndarray) -> np.ndarray:
     """Compressed records, bytes of shape (record, length), of samples from position `first` of a segment."""
     from obspy import Trace, UTCDateTime
 
-    # what Stream.write ends up calling, which searches for it for longer than a short trace takes to compress
-    from obspy.io.mseed.core import _write_mseed
-
     header = {
         "network": head.network,
         "station": head.station,
@@ -315,8 +310,7 @@ def _steim(head: RecordHead, first: int, samples: np.ndarray) -> np.ndarray:
         "mseed": {"dataquality": head.quality},
     }
     buffer = BytesIO()
-    with LIBMSEED_LOCK:  # the next block may be decoded meanwhile
-        _write_mseed([Trace(samples, header)], buffer, encoding=head.encoding, reclen=head.length, byteorder=">")
+    libmseed.write_records(Trace(samples, header), buffer, head.encoding, head.length)
     return np.frombuffer(bytearray(buffer.getbuffer()), np.uint8).reshape(-1, head.length)
 
 

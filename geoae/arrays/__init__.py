@@ -1,0 +1,1 @@
+"""Arithmetic of arrays, and the tasks that dask does it in."""

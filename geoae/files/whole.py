@@ -1,0 +1,93 @@
+"""A file appears under its name only when all of it is there.
+
+Content goes to a hidden temporary file in the same folder, which is synchronised with the disk and then renamed. A
+process that is killed at any moment leaves the old file, or the new one, and never a part of it.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from geoae.errors import GeoAEError, OutputError, one_line
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole, in place of one of that name.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written; a file of that name is left as it was.
+    """
+    with whole_file(path) as part:
+        part.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write text whole in UTF-8, see `write_bytes`."""
+    write_bytes(path, content.encode())
+
+
+@contextmanager
+def whole_file(
+    path: Path, *, temporary_folder: Path | None = None, target: Path | None = None, advice: str = ""
+) -> Iterator[Path]:
+    """Give the path of a temporary file to write, which becomes `path` when the ``with`` block ends without an error.
+
+    Parameters
+    ----------
+    path
+        The file. What a symbolic link points to is replaced, and the link stays.
+    temporary_folder
+        Where the temporary file lies, on the same file system; by default the folder of `path`.
+    target
+        What the error names, where `path` is a part of it that the user does not know.
+    advice
+        What the error adds, beginning with a space.
+
+    Yields
+    ------
+    Path
+        A name that no other process uses, with the suffix of `path`, from which many libraries take the format.
+
+    Raises
+    ------
+    OutputError
+        The disk fails or is full, also inside the block; a file of that name is left as it was.
+    """
+    final = path.resolve() if path.is_symlink() else path
+    name = f".{path.stem[:40]}.{uuid.uuid4().hex}.part{path.suffix}"
+    part = (temporary_folder or final.parent) / name
+    try:
+        with output_errors(target or path, advice):
+            yield part
+            sync(part)
+            part.replace(final)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def output_errors(target: Path, advice: str = "") -> Iterator[None]:
+    """Turn what the operating system reports into an OutputError of one line that names `target`."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, GeoAEError):
+            raise
+        raise OutputError(f"{target} cannot be written: {error.strerror or one_line(error)}.{advice}") from error
+
+
+def sync(*paths: Path) -> None:
+    """Wait until the content of files, or the names in folders, are on the disk."""
+    for path in paths:
+        is_folder = path.is_dir()
+        if os.name == "nt" and is_folder:
+            continue  # Windows cannot synchronise folders
+        handle = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)  # Windows synchronises what may be written
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
