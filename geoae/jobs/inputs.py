@@ -6,9 +6,9 @@ from pathlib import Path
 
 from geoae import catalog
 from geoae.errors import GeoAEError, InputError
-from geoae.jobs.clean import Options
 from geoae.jobs.field_source import FieldSource, catalogued
 from geoae.jobs.inspect import unfinished
+from geoae.jobs.options import Options
 from geoae.model import Model
 from geoae.readers import cleaned, grids, traces
 from geoae.readers.layout import Segment
