@@ -3,7 +3,6 @@
 # ObsPy has no type hints, so mypy takes its Stream for anything and the overloads behind it for dead
 # mypy: disable-error-code="overload-cannot-match"
 
-import inspect
 import sys
 import warnings
 from collections.abc import Sequence
@@ -17,10 +16,9 @@ from geoae.cf import fields, grid_layout
 from geoae.devices import prepare
 from geoae.errors import InputError
 from geoae.jobs import inspect as look
-from geoae.jobs.clean import Options
 from geoae.jobs.denoise import denoise_files, denoise_stream
-from geoae.jobs.field_plan import listed
 from geoae.jobs.fields import MODEL
+from geoae.jobs.options import DenoiseOptions, Options, listed, no_progress
 from geoae.model import Model, load
 
 if TYPE_CHECKING:
@@ -86,7 +84,9 @@ def denoise(
     force
         Take a model that was trained on fields of other units or dimensions.
     **file_options
-        With a path only: those of `geoae.jobs.denoise.denoise_files`.
+        With a path only: the other options of ``geoae denoise``, by the same words, such as ``format="SAC"``,
+        ``ids=["*Z"]``, ``start_time``, ``noise_out``, ``overwrite``; see `geoae.jobs.options.DenoiseOptions`. And
+        ``progress``, called with (samples done, samples in all).
 
     Returns
     -------
@@ -103,7 +103,7 @@ def denoise(
     if isinstance(x, str | Path):
         if return_noise:
             raise InputError("return_noise is for data in memory; with a path, give noise_out=FILE.")
-        return _file(x, out, options, {**file_options, "dims": dims, "force": force})
+        return _denoise_file(x, out, options, {**file_options, "dims": dims, "force": force})
     if out is not None or file_options:
         named = ", ".join(["out"] * (out is not None) + sorted(file_options))
         raise InputError(f"{named} go with the path of a file; for data in memory, write the result yourself.")
@@ -215,16 +215,26 @@ def _check_known(x: xr.DataArray) -> None:
         raise InputError(f"{error} A record has samples along 'time'; this has dims {x.dims}.") from error
 
 
-def _file(path: str | Path, out: str | Path | None, options: Options, file_options: dict[str, Any]) -> Path:
-    known = inspect.signature(denoise_files).parameters
-    if unknown := sorted(file_options.keys() - known.keys()):
-        raise InputError(f"denoise has no option {', '.join(unknown)}; with the path of a file there are also "
-                         f"{', '.join(k for k, v in known.items() if v.kind is v.KEYWORD_ONLY)}.")  # fmt: skip
-    if file_options.get("plot") is not None:
-        file_options["plot"] = Path(file_options["plot"])
-    if isinstance(file_options.get("ids"), str):
-        file_options["ids"] = [file_options["ids"]]
-    summary = denoise_files([path], out, options, **file_options)
+def _denoise_file(path: str | Path, out: str | Path | None, options: Options, words: dict[str, Any]) -> Path:
+    """Denoise a file by the words of the command line; problems become warnings."""
+    words = _renamed(words)
+    progress = words.pop("progress", no_progress)
+    asked = DenoiseOptions.of(out=out, **vars(options), **words)
+    summary = denoise_files([path], asked, progress)
     for line in summary.problems:
         warnings.warn(line, stacklevel=3)
     return summary.outputs[0]
+
+
+def _renamed(words: dict[str, Any]) -> dict[str, Any]:
+    """Options by the words of `DenoiseOptions.of`, where others are accepted too."""
+    for accepted, word in (("id", "ids"), ("format_name", "format")):
+        if accepted not in words:
+            continue
+        if word in words:
+            raise InputError(f"{accepted} and {word} are the same option of denoise. Leave out {accepted}.")
+        words = {(word if name == accepted else name): value for name, value in words.items()}
+        if accepted == "format_name":
+            warnings.warn("format_name is called format; the old name goes in the next release.", DeprecationWarning,
+                          stacklevel=4)  # fmt: skip
+    return words

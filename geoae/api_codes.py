@@ -9,6 +9,7 @@ from geoae import coding, infer_codes
 from geoae.devices import prepare
 from geoae.errors import InputError
 from geoae.jobs.codes import model_of
+from geoae.jobs.options import listed
 from geoae.model import Model, load
 
 
@@ -54,7 +55,7 @@ def encode(
             f"encode was given a {type(x).__name__}; it takes an xarray DataArray. Of a Dataset choose a variable, "
             "encode(data['name']); files are read by geoae.read, or encoded by `geoae encode`."
         )
-    named = tuple(part for part in dims.replace(" ", "").split(",") if part) if isinstance(dims, str) else dims
+    named = listed(dims) if isinstance(dims, str) else dims
     loaded = prepare(load(model or coding.default_model(x, named)), device, threads)
     return infer_codes.encode(x, loaded, named, latent, force)
 

@@ -65,7 +65,9 @@ def denoise(
     ] = None,
     ids: Annotated[
         list[str] | None,
-        typer.Option("--id", metavar="PATTERN", help="Only ids NET.STA.LOC.CHA like this, with * and ?; repeatable."),
+        typer.Option(
+            "--id", "--ids", metavar="PATTERN", help="Only ids NET.STA.LOC.CHA like this, with * and ?; repeatable."
+        ),
     ] = None,
     start_time: Annotated[
         str | None, typer.Option(metavar="TIME", help="Only from this time (UTC), such as 2010-09-01T12:30.")
@@ -127,20 +129,19 @@ def denoise(
 ) -> None:
     """Take the noise out of recordings and fields. Ids, coordinates, times, gaps and units come back as they came."""
     with errors("what is done is kept: the same command goes on from there" if is_store(out) else NOTHING_LEFT):
-        from geoae.jobs.clean import Options
         from geoae.jobs.denoise import denoise_files
+        from geoae.jobs.options import DenoiseOptions
 
-        options = Options(model, device, batch_size, threads, dry, above_band)
+        options = DenoiseOptions.of(
+            out=out, format=format_name, encoding=encoding, ids=ids, start_time=start_time, end_time=end_time, var=var,
+            dims=dims, model=model, device=device, batch_size=batch_size, threads=threads, noise_out=noise_out, dry=dry,
+            above_band=above_band, plot=plot, cluster=cluster, workers=workers, chunks=chunks, shard=shard,
+            append=append, force=force, codes=codes, codes_model=codes_model, latent=latent, overwrite=overwrite,
+            dry_run=dry_run, command=shlex.join(["geoae", *sys.argv[1:]]),
+            say=lambda line: None if quiet else say(f"geoae: note: {line}", err=True),
+        )  # fmt: skip
         with warnings_in_one_line(quiet), progress_bar(quiet or dry_run, "denoise") as progress:
-            summary = denoise_files(
-                inputs, out, options, format_name=format_name.upper(), encoding=encoding.upper() if encoding else None,
-                ids=ids or (), start_time=start_time, end_time=end_time, noise_out=noise_out, plot=plot,
-                cluster=cluster, workers=workers, var=var or (), dims=dims, chunks=chunks,
-                shard=shard, append=append, force=force, codes=codes, codes_model=codes_model, latent=latent,
-                overwrite=overwrite, dry_run=dry_run, progress=progress,
-                command=shlex.join(["geoae", *sys.argv[1:]]),
-                say=lambda line: None if quiet else say(f"geoae: note: {line}", err=True),
-            )  # fmt: skip
+            summary = denoise_files(inputs, options, progress)
         _print_summary(summary, dry_run, quiet, verbose)
 
 

@@ -2,8 +2,8 @@
 
 import shlex
 import sys
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,7 @@ from geoae.console import errors, progress_bar, say, warnings_in_one_line
 
 if TYPE_CHECKING:
     from geoae.jobs.codes import CodeSummary
+    from geoae.jobs.options import RunOptions
 
 KEPT = "what is done is kept: the same command goes on from there"
 Out = Annotated[Path, typer.Option("-o", "--out", metavar="NAME.zarr", help="Store to be.", show_default=False)]
@@ -60,12 +61,13 @@ def encode(
 ) -> None:
     """Compress fields or a record to latent codes of windows, with what it takes to decode them and their errors."""
     with errors(KEPT):
-        from geoae.jobs import codes
+        from geoae.jobs.codes import encode_store
+        from geoae.jobs.options import CodeOptions, listed
 
-        named = tuple(part for part in dims.replace(" ", "").split(",") if part)
-        asked = codes.CodeOptions(model, tuple(var or ()), named, latent, device, threads, append, force)
-        work = partial(codes.encode_store, inputs, out, asked)
-        _tell(_done("encode", work, cluster, workers, overwrite, quiet), quiet)
+        options = CodeOptions(model, tuple(var or ()), listed(dims), latent, device, threads, append, force)
+        with _run_options(cluster, workers, overwrite, quiet) as run, progress_bar(quiet, "encode") as progress:
+            summary = encode_store(inputs, out, options, run, progress)
+        _print_summary(summary, quiet)
 
 
 def decode(
@@ -82,25 +84,30 @@ def decode(
 ) -> None:
     """Decode latent codes to a store of samples in their units, on the grid or time axis that they came from."""
     with errors(KEPT):
-        from geoae.jobs import codes
+        from geoae.jobs.codes import decode_store
+        from geoae.jobs.options import CodeOptions
 
-        asked = codes.CodeOptions(model, tuple(var or ()), device=device, threads=threads)
-        work = partial(codes.decode_store, store, out, asked)
-        _tell(_done("decode", work, cluster, workers, overwrite, quiet), quiet)
-
-
-def _done(
-    verb: str, work: Callable[..., "CodeSummary"], cluster: str | None, workers: int, overwrite: bool, quiet: bool
-) -> "CodeSummary":
-    from geoae.jobs.store import Workers as Who
-
-    who = Who(cluster, workers, lambda line: None if quiet else say(f"geoae: note: {line}", err=True))
-    command = shlex.join(["geoae", *sys.argv[1:]])
-    with warnings_in_one_line(quiet), progress_bar(quiet, verb) as progress:
-        return work(command=command, overwrite=overwrite, workers=who, progress=progress)
+        options = CodeOptions(model, tuple(var or ()), device=device, threads=threads)
+        with _run_options(cluster, workers, overwrite, quiet) as run, progress_bar(quiet, "decode") as progress:
+            summary = decode_store(store, out, options, run, progress)
+        _print_summary(summary, quiet)
 
 
-def _tell(summary: "CodeSummary", quiet: bool) -> None:
+@contextmanager
+def _run_options(cluster: str | None, n_workers: int, overwrite: bool, quiet: bool) -> "Iterator[RunOptions]":
+    """How the store is made; while it is, warnings are notes in one line."""
+    from geoae.jobs import options
+
+    def show(line: str) -> None:
+        if not quiet:
+            say(f"geoae: note: {line}", err=True)
+
+    workers = options.Workers(cluster, n_workers, show)
+    with warnings_in_one_line(quiet):
+        yield options.RunOptions(overwrite, workers=workers, command=shlex.join(["geoae", *sys.argv[1:]]))
+
+
+def _print_summary(summary: "CodeSummary", quiet: bool) -> None:
     if quiet:
         return
     for name, row in summary.rows.items():

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ import xarray as xr
 from geoae import ledger, provenance
 from geoae.blocks import Part, Variable
 from geoae.ledger import Ledger
-from geoae.writers.plan import StorePlan, plan_codes, plan_field
-from geoae.writers.store import begin, write_region
+from geoae.writers.plan import Chunking, CodeVariables, StorePlan, plan_codes, plan_field
+from geoae.writers.store import Origin, begin, write_region
 
 EPOCH = "1000000000"
 IDENTITY = {"model": "a", "window": [64, 64], "source": "in.nc"}
@@ -37,20 +38,24 @@ def field(start: int, n: int) -> xr.DataArray:
 
 def plan(x: xr.DataArray, codes: bool = True, shard_chunks: int = 1) -> StorePlan:
     """One time step a chunk and three a block of codes, in store that grows along time."""
-    cleaned = plan_field(x, ["y", "x"], chunks={"time": 2}, grows="time", shard_chunks=shard_chunks)
+    cleaned = plan_field(x, ["y", "x"], chunking=Chunking({"time": 2}, shard_chunks, "time"))
     if not codes:
         return cleaned
     windows = {"time": x.sizes["time"], "window_y": 2}
-    return cleaned + plan_codes(windows, 4, coords={"y0": ("window_y", [0, 2])}, of="t2m", units="K",
-                                chunks={"time": 3, "window_y": 2}, grows="time")  # fmt: skip
+    chunking = Chunking({"time": 3, "window_y": 2}, grows="time")
+    stored = CodeVariables("t2m", "K")
+    return cleaned + plan_codes(windows, 4, coords={"y0": ("window_y", [0, 2])}, stored=stored, chunking=chunking)
 
 
 def start(target: Path, x: xr.DataArray, codes: bool = True, shard_chunks: int = 1, **changes: Any) -> Ledger:
-    """Begin or resume; `changes` are arguments of `begin`."""
-    options: dict[str, Any] = {"settings": {"model": "m1", "window": (4, 4)}, "source": str(x.time.values[0]),
-                               "source_hash": str(x.sizes["time"]), "command": "geoae denoise"}  # fmt: skip
+    """Begin or resume; `changes` are arguments of `begin`, or fields of `Origin`."""
+    facts: dict[str, Any] = {"source": str(x.time.values[0]), "source_hash": str(x.sizes["time"]),
+                             "command": "geoae denoise"}  # fmt: skip
+    names = {f.name for f in fields(Origin)}
+    origin = Origin(**{**facts, **{name: changes.pop(name) for name in names & changes.keys()}})
     os.environ.setdefault("SOURCE_DATE_EPOCH", EPOCH)
-    return begin(target, plan(x, codes, shard_chunks), **{**options, **changes})
+    settings = changes.pop("settings", {"model": "m1", "window": (4, 4)})
+    return begin(target, plan(x, codes, shard_chunks), settings, origin, **changes)
 
 
 def values(ledger: Ledger, number: int, x: xr.DataArray) -> Mapping[str, np.ndarray]:

@@ -131,6 +131,22 @@ def test_a_path_gives_a_path(tmp_path):
         denoise(tmp_path / "missing")
 
 
+def test_the_words_are_those_of_the_command_line(tmp_path):
+    """`format` and `ids`; `id` is taken too, and `format_name` with a warning that points to the call."""
+    Stream([trace(walk()), trace(walk(seed=1), "HHE")]).write(str(tmp_path / "x"), format="MSEED")
+    found = denoise(tmp_path / "x", out=tmp_path / "a", format="sac", ids="*Z")
+    with pytest.warns(DeprecationWarning, match="format_name is called format") as caught:
+        old = denoise(tmp_path / "x", out=tmp_path / "b", format_name="SAC", id="*Z")
+    assert found.read_bytes() == old.read_bytes()
+    assert obspy.read(str(found))[0].stats._format == "SAC"
+    assert [warning.filename for warning in caught] == [__file__]
+    with pytest.raises(InputError, match="id and ids are the same option"):
+        denoise(tmp_path / "x", id="*Z", ids="*E")
+    seen = []
+    denoise(tmp_path / "x", out=tmp_path / "c", progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (4000, 4000)
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

@@ -9,7 +9,8 @@ import geoae
 from geoae import catalog
 from geoae.adapter import Adapter
 from geoae.errors import InputError, MissingFileError, RecipeError, UnknownNameError
-from geoae.jobs.denoise import denoise_files
+from geoae.jobs.options import Options
+from tests.denoising import denoise_files
 
 TEXT = """
 meta: {{version: v1, roots: {roots}}}
@@ -230,7 +231,7 @@ def test_recordings_have_names_too(tmp_path, model):
     assert x.attrs["units"] == "m/s"
     np.testing.assert_allclose(x.isel(time=slice(5, 9)).values, [[0.005, 0.006, 0.007, 0.008]])
     assert geoae.info("day").rows[0].samples == 1000
-    summary = denoise_files(["day"], tmp_path / "out.mseed", geoae.jobs.clean.Options(model))
+    summary = denoise_files(["day"], tmp_path / "out.mseed", Options(model))
     assert summary.outputs == [tmp_path / "out.mseed"]
 
 

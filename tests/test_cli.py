@@ -110,6 +110,13 @@ def test_summary_of_two_traces_and_numbers(tmp_path, model):
     )
 
 
+def test_ids_by_either_name(tmp_path, model):
+    """--id and --ids are one option, repeatable by both."""
+    path = recording(tmp_path / "x.mseed")
+    lines = invoke("denoise", path, "--model", model, "--id", "*E", "--ids", "*Z").stdout
+    assert ("HHE" in lines, "HHN" in lines, "HHZ" in lines) == (True, False, True)
+
+
 def test_info_and_models(tmp_path):
     """Both print a table; file names are no markup."""
     path = recording(tmp_path / "a[red]b.mseed")

@@ -17,7 +17,7 @@ from geoae import ledger, provenance
 from geoae.errors import InputError, MissingFileError, OutputError, OutputExistsError, StoreError
 from geoae.readers.codes import open_codes
 from geoae.writers.plain import plain_value
-from geoae.writers.plan import plan_codes, plan_field
+from geoae.writers.plan import Chunking, CodeVariables, plan_codes, plan_field
 from geoae.writers.store import begin, write_region
 from tests import store_worker as worker
 
@@ -140,7 +140,11 @@ def test_chunks_are_those_that_were_promised(tmp_path):
     """About a million samples, blosc with lz4 5 and bitshuffle, one file each; shards are whole chunks."""
     x = xr.DataArray(np.broadcast_to(np.float32(0), (100, 500, 600)), dims=("time", "y", "x"), name="u")
     for shard_chunks, block in ((1, (3, 500, 600)), (4, (12, 500, 600))):
-        run = begin(tmp_path / f"{shard_chunks}.zarr", plan_field(x, ["y", "x"], shard_chunks=shard_chunks), {})
+        run = begin(
+            tmp_path / f"{shard_chunks}.zarr",
+            plan_field(x, ["y", "x"], chunking=Chunking(shard_chunks=shard_chunks)),
+            {},
+        )
         array = zarr.open_array(run.folder / "store" / "u", mode="r")
         assert array.chunks == (3, 500, 600)
         assert run.parts[0].block == block
@@ -165,7 +169,7 @@ def test_any_shape_chunks_and_shards(shape, data, tmp_path_factory):
         values[:] = fill
     x = xr.DataArray(values, dims=tuple(dims), name="u")
     folder = tmp_path_factory.mktemp("any")
-    run = begin(folder / "out.zarr", plan_field(x, chunks=chunks, shard_chunks=data.draw(st.integers(1, 5))), {})
+    run = begin(folder / "out.zarr", plan_field(x, chunking=Chunking(chunks, data.draw(st.integers(1, 5)))), {})
     for number in data.draw(st.permutations(range(run.n_tasks))):
         assert not run.is_done(number)
         write_region(run.folder, number, {"u": values[run.task(number).region]})
@@ -392,9 +396,9 @@ def test_plans_that_cannot_be_are_one_line():
     x = worker.field(0, 4)
     for wrong in (
         lambda: plan_field(x, ["lat"]),
-        lambda: plan_field(x, chunks={"time": 0}),
-        lambda: plan_field(x, shard_chunks=0),
-        lambda: plan_field(x, grows="step"),
+        lambda: plan_field(x, chunking=Chunking({"time": 0})),
+        lambda: plan_field(x, chunking=Chunking(shard_chunks=0)),
+        lambda: plan_field(x, chunking=Chunking(grows="step")),
         lambda: plan_field(x, beside=xr.Dataset({"b": ("time", [1])})),
         lambda: plan_field(x) + plan_field(x),
         lambda: plan_field(x) + plan_field(x.rename("y2").isel(time=slice(2))),
@@ -402,7 +406,7 @@ def test_plans_that_cannot_be_are_one_line():
         lambda: plan_field(x) + plan_codes({"time": 3}, 4),
         lambda: plan_codes({"window": 0}, 4),
         lambda: plan_codes({}, 4),
-        lambda: plan_codes({"window": 3}, 4, statistics=["mean"]),
+        lambda: plan_codes({"window": 3}, 4, stored=CodeVariables(statistics=["mean"])),
         lambda: plan_codes({"window": 3}, 4, coords={"t0": ("window", [1, 2])}),
         lambda: plan_codes({"window": 3}, 4, coords={"t0": [1, 2, 3, 4], "y": ("t0", [1])}),
     ):
@@ -429,8 +433,8 @@ def test_codes_open_with_what_decodes_them(tmp_path):
     t0 = np.datetime64("2010-01-01", "ns") + np.arange(5) * np.timedelta64(1, "h")
     places = {"t0": ("window", t0), "source_id": ("window", ["XX.A"] * 3 + ["XX.B"] * 2)}
     x = xr.DataArray(np.zeros((2, 30)), dims=("channel", "time"), name="v")
-    plan = plan_field(x) + plan_codes({"window": 5}, 3, coords=places, of="v", units="m/s", components=["E", "N", "Z"],
-                                      statistics=("offset", "slope", "gain", "recon_error"), prefix="v_")  # fmt: skip
+    stored = CodeVariables("v", "m/s", "v_", ("offset", "slope", "gain", "recon_error"), ["E", "N", "Z"])
+    plan = plan_field(x) + plan_codes({"window": 5}, 3, coords=places, stored=stored)
     run = begin(tmp_path / "out.zarr", plan, {"model": "m"})
     with pytest.raises(StoreError, match=r"is not finished: 0 of 2 blocks are done\. Run the command"):
         open_codes(tmp_path / "out.zarr")

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,43 +13,16 @@ from numpy.typing import NDArray
 
 from geoae import infer
 from geoae.errors import DamagedFileError, GeoAEError, InputError, OutputError
+from geoae.jobs.options import Options, Progress, no_progress
 from geoae.jobs.outputs import Sink, pass_on_or_leave
-from geoae.jobs.summary import Ledger
+from geoae.jobs.summary import TraceCounts
 from geoae.model import Model
 from geoae.readers import layout, traces
 from geoae.readers.layout import Record, Segment
 from geoae.resample import ReadSpan
 
 Array = NDArray[np.floating[Any]]
-Progress = Callable[[int, int], None]
 Draw = Callable[["Drawing"], None]
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to denoise; the same words as on the command line."""
-
-    model: str | Path | Model | None = None
-    """Name of a shipped model, folder of a trained one, or a loaded Model; None: the default."""
-    device: str = "auto"
-    batch_size: int = infer.BATCH
-    """Windows a call of the net; changes nothing but speed."""
-    threads: int | None = None
-    """Of the CPU; None: as many as this process may use, at most 8."""
-    dry: float = 0.0
-    """Fraction of the noise that is kept."""
-    above_band: str = "pass"
-    """What lies above the model's band: "pass" or "remove"."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.dry <= 1:
-            raise InputError(f"dry is {self.dry:g}; it is a fraction of the original, from 0 to 1.")
-        if self.batch_size < 1:
-            raise InputError(f"batch size is {self.batch_size}; it must be at least 1.")
-        if self.threads is not None and self.threads < 1:
-            raise InputError(f"threads is {self.threads}; it must be at least 1.")
-        if self.above_band not in infer.ABOVE_BAND:
-            raise InputError(f"above_band is {self.above_band!r}; choose one of {', '.join(infer.ABOVE_BAND)}.")
 
 
 @dataclass
@@ -67,13 +39,13 @@ def clean(
     model: Model,
     options: Options,
     sink: Sink,
-    ledger: Ledger,
-    progress: Progress = lambda done, total: None,
+    counts: TraceCounts,
+    progress: Progress = no_progress,
     draw: Draw | None = None,
 ) -> None:
-    """Denoise segments into a sink, and tell the ledger.
+    """Denoise segments into a sink, and count what happens to each.
 
-    Of what cannot be decoded the rest is denoised; what cannot be denoised is passed on unchanged.
+    Where some of a segment cannot be decoded, the rest is denoised. What cannot be denoised is passed on unchanged.
 
     Raises
     ------
@@ -82,42 +54,44 @@ def clean(
     """
 
     def finish(segment: Segment) -> None:
-        sink.done(segment, lambda source: any(t.denoised for t in ledger.conclude_source(source)))
+        sink.done(segment, lambda source: any(t.denoised for t in counts.conclude_source(source)))
 
     total, done = sum(s.n for s in segments), 0
     for segment in (s for s in segments if s.n == 0 or s.text):
-        left_out = pass_on_or_leave(sink, segment, ledger.tell)
+        left_out = pass_on_or_leave(sink, segment, counts.tell)
         if segment.text:
             fate = f"left out, since {left_out}" if left_out else "passed through"
-            ledger[segment].notes.append(f"text channel, {fate}")
+            counts[segment].notes.append(f"text channel, {fate}")
         finish(segment)
     waiting = deque(layout.arrange(segments))
     while waiting:
         record = waiting.popleft()
-        own = [p.segment for p in record.placed]
-        remembered = ledger.remember(own)
+        worked_on = [p.segment for p in record.placed]
+        remembered = counts.remember(worked_on)
         try:
-            for n in _clean_record(record, model, options, sink, ledger, draw):
+            for n in _clean_record(record, model, options, sink, counts, draw):
                 done += n
                 progress(min(done, total), total)
         except OutputError:
             raise
         except GeoAEError as error:
-            ledger.restore(remembered)
-            sound = _sound(own, sink, ledger, error) if isinstance(error, DamagedFileError) else own
-            if sound == own:
-                for segment in own:
-                    _give_up(segment, error, sink, ledger)
+            counts.restore(remembered)
+            sound = (
+                _keep_decodable(worked_on, sink, counts, error) if isinstance(error, DamagedFileError) else worked_on
+            )
+            if sound == worked_on:
+                for segment in worked_on:
+                    _give_up(segment, error, sink, counts)
             else:
                 waiting.extendleft(reversed(layout.arrange(sound)))
                 kept = set(map(id, sound))
-                own = [s for s in own if id(s) not in kept]
-        ledger.lap(own)
-        for segment in own:
+                worked_on = [s for s in worked_on if id(s) not in kept]
+        counts.add_elapsed(worked_on)
+        for segment in worked_on:
             finish(segment)
 
 
-def _sound(segments: list[Segment], sink: Sink, ledger: Ledger, error: GeoAEError) -> list[Segment]:
+def _keep_decodable(segments: list[Segment], sink: Sink, counts: TraceCounts, error: GeoAEError) -> list[Segment]:
     """Replace the segments that cannot be decoded by the parts that can."""
     found: list[Segment] = []
     for segment in segments:
@@ -126,25 +100,25 @@ def _sound(segments: list[Segment], sink: Sink, ledger: Ledger, error: GeoAEErro
         if parts == [segment]:
             continue
         lost = segment.n - sum(part.n for part in parts)
-        ledger.tell(f"{segment.id}: {lost} samples are lost: {_reason(error, segment)}")
+        counts.tell(f"{segment.id}: {lost} samples are lost: {_reason(error, segment)}")
         sink.replace(segment, parts)
         if parts:
-            ledger.replace(segment, parts)
+            counts.replace(segment, parts)
         else:
-            ledger.fail(segment, "cannot be decoded", left_out=True)
+            counts.fail(segment, "cannot be decoded", left_out=True)
     return found
 
 
-def _give_up(segment: Segment, error: GeoAEError, sink: Sink, ledger: Ledger) -> None:
-    left_out = pass_on_or_leave(sink, segment, ledger.tell)
+def _give_up(segment: Segment, error: GeoAEError, sink: Sink, counts: TraceCounts) -> None:
+    left_out = pass_on_or_leave(sink, segment, counts.tell)
     reason = _reason(error, segment)
-    ledger.fail(segment, f"{reason}, and {left_out}" if left_out else reason, left_out=bool(left_out))
+    counts.fail(segment, f"{reason}, and {left_out}" if left_out else reason, left_out=bool(left_out))
 
 
-def spans(record: Record, model: Model, options: Options, ledger: Ledger) -> tuple[ReadSpan, ReadSpan]:
+def read_and_noise(record: Record, model: Model, options: Options, counts: TraceCounts) -> tuple[ReadSpan, ReadSpan]:
     """What a record holds, and what the model takes away from it, as functions of (start, stop)."""
     slots = infer.component_slots([i.rpartition(".")[2] for i in record.ids])
-    read = _remember(partial(traces.read_block, record, tell=ledger.tell))
+    read = _remember_block(partial(traces.read_block, record, tell=counts.tell))
     noise = infer.noise_reader(
         read, record.n, slots, record.rate_hz, model, batch=options.batch_size, above_band=options.above_band
     )
@@ -152,17 +126,17 @@ def spans(record: Record, model: Model, options: Options, ledger: Ledger) -> tup
 
 
 def _clean_record(
-    record: Record, model: Model, options: Options, sink: Sink, ledger: Ledger, draw: Draw | None
+    record: Record, model: Model, options: Options, sink: Sink, counts: TraceCounts, draw: Draw | None
 ) -> Iterator[int]:
     """Work through one record block by block; yields samples done. A segment that the sink cannot hold is passed on."""
     infer.check_rate(record.rate_hz, model, "it")
-    read, noise = spans(record, model, options, ledger)
+    read, noise = read_and_noise(record, model, options, counts)
     placed = sorted(record.placed, key=lambda p: p.first)
     firsts = [p.first for p in placed]
     longest = max(p.segment.n for p in placed)
     refused: dict[int, GeoAEError] = {}
     shown: list[tuple[Array, Array]] = []
-    for start, stop, x, removed in _ahead(read, noise, record.n):
+    for start, stop, x, removed in _blocks_ahead(read, noise, record.n):
         with np.errstate(over="ignore", invalid="ignore"):  # what a dtype cannot hold is refused below
             signal, removed = infer.denoise_block(x, removed, options.dry, sink.dtype, rounded=sink.rounded)
         for p in placed[bisect_left(firsts, start - longest) : bisect_left(firsts, stop)]:
@@ -181,19 +155,19 @@ def _clean_record(
             except GeoAEError as error:
                 refused[id(p)] = error
             else:
-                ledger[p.segment].add(x[part], signal[part])
+                counts[p.segment].add(x[part], signal[part])
         if draw is not None and start < 86400 * record.rate_hz:  # a figure shows one day at most
             limit = np.finfo(np.float32).max
             shown.append((x.clip(-limit, limit).astype(np.float32), signal.clip(-limit, limit).astype(np.float32)))
     for p in placed:
         if id(p) in refused:
-            _give_up(p.segment, refused[id(p)], sink, ledger)
+            _give_up(p.segment, refused[id(p)], sink, counts)
     if draw is not None:
         before, after = (np.concatenate(parts, axis=-1) for parts in zip(*shown, strict=True))
         draw(Drawing(record, before, after))
 
 
-def _ahead(read: ReadSpan, noise: ReadSpan, n: int) -> Iterator[tuple[int, int, Array, Array]]:
+def _blocks_ahead(read: ReadSpan, noise: ReadSpan, n: int) -> Iterator[tuple[int, int, Array, Array]]:
     """Blocks of samples and noise, (start, stop, x, removed); the next is computed while the last is written."""
 
     def work(start: int) -> tuple[int, int, Array, Array]:
@@ -221,7 +195,7 @@ def _check_range(x: Array, dtype: np.dtype[Any]) -> None:
         raise InputError(f"values of {peak:.3g}, beyond the range of float32; ask for --encoding FLOAT64")
 
 
-def _remember(read: ReadSpan) -> ReadSpan:
+def _remember_block(read: ReadSpan) -> ReadSpan:
     """Keep the last block: the net reads more than the region it answers for, and the region is read right after."""
     last: list[Any] = [0, 0, None]
 

@@ -14,29 +14,18 @@ from geoae import coding
 from geoae.blocks import Region, Task
 from geoae.coding import Coding
 from geoae.contracts import CodeContract
-from geoae.devices import prepare
-from geoae.errors import InputError, ModelFileError
+from geoae.errors import InputError
 from geoae.infer_codes import encode_region
+from geoae.jobs.options import CodesAsked, Options, Workers
+from geoae.jobs.run import load_model, model_spec, same_model
 from geoae.ledger import Ledger
-from geoae.model import Model, contract_of, load
+from geoae.model import Model, contract_of
 from geoae.readers.codes import open_codes
-from geoae.writers.plan import StorePlan, plan_codes
+from geoae.writers.plan import Chunking, CodeVariables, StorePlan, plan_codes
 from geoae.writers.store import read_region
 
 Array = NDArray[Any]
 _ENDLESS = 1 << 40
-
-
-@dataclass(frozen=True)
-class CodesAsked:
-    """What is asked of the codes beside cleaned samples; the same words as on the command line."""
-
-    model: str | Path | Model | None = None
-    """None: the shipped one that fits."""
-    latent: int | None = None
-    """Numbers of a code; None: all."""
-    force: bool = False
-    """Take a model that was trained on other units."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +54,13 @@ class Coder:
             "codes_latent": self.latent or c.latent, "codes_scaler": asdict(self.model.scaler),
         }  # fmt: skip
 
-    def spec(self) -> dict[str, Any]:
-        """All that a worker needs, in plain data."""
-        folder = str(self.model.folder.absolute()) if self.model.folder else None
-        return {"model": folder, "digest": self.model.digest, "latent": self.latent}
+    def spec(self, device: str, threads: int = 1) -> dict[str, Any]:
+        """All that a worker needs, in plain data for `same_coder`."""
+        return {**model_spec(self.model, device, threads), "latent": self.latent}
 
 
-def coder(
-    asked: CodesAsked | None, default: str, device: str = "auto", threads: int | None = None, remote: bool = False
-) -> Coder | None:
-    """What makes the codes that are asked for; None if there are to be none.
+def load_coder(asked: CodesAsked | None, default: str, how: Options, workers: Workers) -> Coder | None:
+    """The model of the codes that are asked for, and how much of a code is kept; None if there are to be no codes.
 
     Raises
     ------
@@ -85,31 +71,22 @@ def coder(
     """
     if asked is None:
         return None
-    model = load(asked.model or default)
+    model = load_model(asked.model or default, how.device, how.threads, workers)
     most = contract_of(model, CodeContract).latent
     if asked.latent is not None and not 0 < asked.latent <= most:
         raise InputError(f"latent is {asked.latent}; model {model.name!r} makes codes of 1 to {most} numbers.")
-    if remote and model.folder is None:
-        raise InputError(f"Model {model.name!r} comes from no folder, and workers load it from one. Save it first.")
-    return Coder(model if remote else prepare(model, device, threads), asked.latent, asked.force)
+    return Coder(model, asked.latent, asked.force)
 
 
-def coder_of(spec: dict[str, Any] | None, device: str, threads: int | None = 1) -> Coder | None:
-    """What `Coder.spec` tells a worker.
+def same_coder(spec: dict[str, Any] | None) -> Coder | None:
+    """What `Coder.spec` describes to a worker.
 
     Raises
     ------
     ModelFileError
         The model is not that which the run was begun with.
     """
-    if spec is None:
-        return None
-    model = load(spec["model"])
-    if model.digest != spec["digest"]:
-        raise ModelFileError(
-            f"{spec['model']} has changed: the run was begun with {spec['digest']}, a worker finds {model.digest}."
-        )
-    return Coder(prepare(model, device, threads), spec["latent"])
+    return None if spec is None else Coder(same_model(spec), spec["latent"])
 
 
 def plan_block(x: xr.DataArray, where: Coding, model: Model, grows: str | None = None) -> StorePlan:
@@ -119,18 +96,18 @@ def plan_block(x: xr.DataArray, where: Coding, model: Model, grows: str | None =
     shorter along `grows`, which will be appended to, because there is little now.
     """
     shape = tuple(_ENDLESS if d == grows else n for d, n in zip(where.dims, where.shape, strict=True))
-    plan = plan_codes(
-        where.windows, where.latent, coords=coding.coordinates(x, where), of=str(x.name), units=x.attrs.get("units"),
-        prefix=where.prefix, chunks=replace(where, shape=shape).blocks, grows=grows,
-    )  # fmt: skip
+    stored = CodeVariables(of=str(x.name), units=x.attrs.get("units"), prefix=where.prefix)
+    chunking = Chunking(replace(where, shape=shape).blocks, grows=grows)
+    coords = coding.coordinates(x, where)
+    plan = plan_codes(where.windows, where.latent, coords=coords, stored=stored, chunking=chunking)
     name = where.prefix + "code"
     return replace(plan, attrs={**plan.attrs, name: {**plan.attrs[name], **coding.facts(x, where, model)}})
 
 
-def encoder(
-    run: Ledger, variable: str, where: Coding, own: Coder, clean: Callable[[Task], Array]
+def block_encoder(
+    run: Ledger, variable: str, where: Coding, coder: Coder, clean: Callable[[Task], Array]
 ) -> Callable[[Task], dict[str, Array]]:
-    """Values of a block of the codes of a cleaned variable.
+    """Make the function that computes a block of the codes of a cleaned variable.
 
     Parameters
     ----------
@@ -138,25 +115,27 @@ def encoder(
         Of the store that holds both.
     variable
         Its name, and that of its part.
-    where, own
-        Of its codes.
+    where
+        Where the windows of its codes lie.
+    coder
+        Makes the codes.
     clean
-        Samples of a block of the variable, as they are stored.
+        Computes the samples of a block of the variable, as they are stored.
     """
     read = cleaned_reader(run, variable, clean)
 
     def finite(region: Region) -> Array:
         x = read(region)
-        x[np.isinf(x)] = np.nan  # which no code can stand for
+        x[np.isinf(x)] = np.nan  # no code can represent an infinite sample
         return x
 
-    return lambda one: encode_region(finite, where, own.model, one.region)
+    return lambda task: encode_region(finite, where, coder.model, task.region)
 
 
 def cleaned_reader(run: Ledger, variable: str, clean: Callable[[Task], Array]) -> Callable[[Region], Array]:
-    """Cleaned samples by region: those of the store, to the last bit, whether or not they are in it yet.
+    """Make the function that gives cleaned samples of a region, equal to those of the store in every bit.
 
-    A block that is there is read, another is computed as it will be: no task waits for one of another part.
+    A block that is in the store is read. Another is computed as it will be stored, so that no task waits for another.
     """
     names = [part.name for part in run.parts]
     part = run.parts[names.index(variable)]
@@ -170,19 +149,19 @@ def cleaned_reader(run: Ledger, variable: str, clean: Callable[[Task], Array]) -
                    for s, n, b in zip(region, old, part.block, strict=True))  # fmt: skip
         for index in product(*touched):
             number = before + int(np.ravel_multi_index(index, part.counts))
-            one = run.task(number)
-            there = read_region(run.folder, number)
-            block = clean(one) if there is None else there[variable]
-            both = [(max(s.start, r.start), min(s.stop, r.stop)) for s, r in zip(region, one.region, strict=True)]
-            inside, outside = (tuple(slice(a - s.start, b - s.start) for (a, b), s in zip(both, of, strict=True))
-                               for of in (one.region, region))  # fmt: skip
-            found[outside] = block[inside]
+            task = run.task(number)
+            stored = read_region(run.folder, number)
+            block = clean(task) if stored is None else stored[variable]
+            shared = [(max(s.start, r.start), min(s.stop, r.stop)) for s, r in zip(region, task.region, strict=True)]
+            in_block, in_region = (tuple(slice(a - s.start, b - s.start) for (a, b), s in zip(shared, of, strict=True))
+                                   for of in (task.region, region))  # fmt: skip
+            found[in_region] = block[in_block]
         return found
 
     return read
 
 
-def told(store: Path, names: Sequence[str]) -> list[str]:
+def describe_codes(store: Path, names: Sequence[str]) -> list[str]:
     """A line on the codes of each variable of a finished store."""
     lines = []
     for name in names:
@@ -190,10 +169,10 @@ def told(store: Path, names: Sequence[str]) -> list[str]:
         error, n = (codes[key].values.astype(np.float64) for key in ("recon_error", "n_valid"))
         largest = float(np.nanmax(error, initial=0.0)) or 1.0  # squares stay inside float64 in any units
         rms = largest * np.sqrt(np.nansum((error / largest) ** 2 * n) / max(n.sum(), 1))
-        about, units = codes["code"].attrs, codes["recon_error"].attrs.get("units", "1")
-        ratio = np.prod(about["geoae_window"]) / codes.sizes["latent"]
+        attrs, units = codes["code"].attrs, codes["recon_error"].attrs.get("units", "1")
+        ratio = np.prod(attrs["geoae_window"]) / codes.sizes["latent"]
         lines.append(
-            f"codes of {name} by {about['geoae_model']} {about['geoae_digest']}: {n.size} windows of "
+            f"codes of {name} by {attrs['geoae_model']} {attrs['geoae_digest']}: {n.size} windows of "
             f"{codes.sizes['latent']} numbers, 1:{ratio:.4g}, rms error {rms:.4g}{f' {units}' * (units != '1')}"
         )
     return lines

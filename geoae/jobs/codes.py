@@ -3,9 +3,8 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from functools import partial, reduce
+from functools import reduce
 from operator import add
 from pathlib import Path
 from typing import Any
@@ -13,43 +12,25 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from geoae import cluster, coding, ledger
+from geoae import coding, ledger
 from geoae.coding import Coding
 from geoae.contracts import CodeContract
-from geoae.devices import prepare
-from geoae.errors import InputError, ModelFileError, UnknownNameError
+from geoae.errors import InputError, UnknownNameError
 from geoae.infer_codes import decode_region, encode_region
-from geoae.jobs.clean import Progress
 from geoae.jobs.code_plan import plan_block
-from geoae.jobs.field_plan import FieldOptions, append_along, new_from, nothing_new
+from geoae.jobs.field_plan import append_along, first_new_time, note_nothing_new
 from geoae.jobs.field_source import FieldSource, Samples, digest, from_spec, read_companions
 from geoae.jobs.inputs import sort_inputs
-from geoae.jobs.store import Workers
+from geoae.jobs.options import CodeOptions, FieldOptions, Progress, RunOptions, no_progress
+from geoae.jobs.run import BlockJob, load_model, model_spec, run_blocks, same_model
 from geoae.model import Model, contract_of, load
 from geoae.readers import cleaned, seisbench
 from geoae.readers.codes import list_coded_variables, open_codes
 from geoae.writers.plan import StorePlan, plan_field
-from geoae.writers.store import begin, write_region
+from geoae.writers.store import Origin, write_region
 
 CODES = "codes"
 """Kind of a store that holds codes alone."""
-
-
-@dataclass(frozen=True)
-class CodeOptions:
-    """What is asked of codes; the same words as on the command line."""
-
-    model: str | Path | Model | None = None
-    """None: the shipped one that fits."""
-    var: Sequence[str] = ()
-    dims: Sequence[str] = ()
-    latent: int | None = None
-    device: str = "auto"
-    threads: int | None = None
-    append: bool = False
-    """Add the codes of what comes later in time to a store that is there."""
-    force: bool = False
-    """Take a model that was trained on other units."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +49,8 @@ def encode_store(
     inputs: Sequence[str | Path],
     target: Path,
     options: CodeOptions,
-    *,
-    command: str = "",
-    overwrite: bool = False,
-    workers: Workers | None = None,
-    progress: Progress = lambda done, total: None,
+    run: RunOptions | None = None,
+    progress: Progress = no_progress,
 ) -> CodeSummary:
     """Encode the fields, or the one record, of `inputs` into a store of codes; parameters as of the command line.
 
@@ -81,16 +59,17 @@ def encode_store(
     GeoAEError
         Nothing there can be encoded, the model has no codes, or the store is there or cannot be written.
     """
-    began, workers = time.perf_counter(), workers or Workers()
+    began, run = time.perf_counter(), run or RunOptions()
     source = _source(inputs)
     if options.append:
-        source = _growing(source, options.dims)
+        source = _appendable(source, options.dims)
     arrays, grows, first = _arrays(source, options.var, options.dims), None, 0
     if options.append:
         grows = append_along(arrays, FieldOptions(options.var, options.dims, append=True))
         assert grows is not None
-        first = 0 if overwrite else new_from(target, arrays, grows)
-    model = _model(options.model or coding.default_model(arrays[0], options.dims), options, workers)
+        first = 0 if run.overwrite else first_new_time(target, arrays, grows)
+    name = options.model or coding.default_model(arrays[0], options.dims)
+    model = load_model(name, options.device, options.threads, run.workers)
     for x in arrays:
         coding.check_units(x, model, options.force)
     by = f"{model.name} {model.digest}"
@@ -101,36 +80,38 @@ def encode_store(
         "overlap": [0] * len(window), "latent": codings[0].latent, "scaler": asdict(model.scaler),
         "dims": list(codings[0].core), "units": {str(x.name): str(x.attrs.get("units", "")) for x in arrays},
     }  # fmt: skip
-    if notes := nothing_new(target, arrays[0], grows, first, settings):
+    if notes := note_nothing_new(target, arrays[0], grows, first, settings):
         return CodeSummary(target, by, {}, notes, time.perf_counter() - began)
     if first:
         arrays = _from(arrays, grows, first)
         codings = _codings(arrays, model, options.dims, options.latent)
     plan = reduce(add, (plan_block(x, where, model, grows) for x, where in zip(arrays, codings, strict=True)))
     attrs = read_companions(source, arrays)[0] if source.has_fields else {}
-    run = begin(target, plan, settings, source=source.label(), source_hash=digest(source), command=command,
-                attrs=attrs, overwrite=overwrite, append=grows or ())  # fmt: skip
     spec = {
         "source": source.spec(), "var": list(options.var), "dims": list(options.dims), "latent": options.latent,
-        "grows": grows, "first": first,
-        **_about(model, run, options),
+        "grows": grows, "first": first, **model_spec(model, options.device),
     }  # fmt: skip
-    make = partial(encoder, arrays=arrays, model=model)
-    found, notes = _work_through(run, encoder, make, spec, workers, options, progress)
-    rows = {str(x.name): _row(x, where, found.get(where.prefix + "code"))
+    job = BlockJob(target, plan, settings, Origin(source.label(), digest(source), run.command, attrs), encoder, spec,
+                   {"arrays": arrays, "model": model}, append=grows, threads=options.threads)  # fmt: skip
+    errors: dict[str, tuple[float, int]] = {}
+
+    def add_error(number: int, result: tuple[str, float, int]) -> None:
+        part, squares, n = result
+        before = errors.get(part, (0.0, 0))
+        errors[part] = before[0] + squares, before[1] + n
+
+    outcome = run_blocks(job, run, add_error, progress)
+    rows = {str(x.name): _row(where, x.size, errors.get(where.prefix + "code"))
             for x, where in zip(arrays, codings, strict=True)}  # fmt: skip
-    return CodeSummary(run.finish(), by, rows, notes, time.perf_counter() - began)
+    return CodeSummary(outcome.store, by, rows, outcome.notes(), time.perf_counter() - began)
 
 
 def decode_store(
     store: Path,
     target: Path,
     options: CodeOptions,
-    *,
-    command: str = "",
-    overwrite: bool = False,
-    workers: Workers | None = None,
-    progress: Progress = lambda done, total: None,
+    run: RunOptions | None = None,
+    progress: Progress = no_progress,
 ) -> CodeSummary:
     """Decode codes in a store into a store of samples, in their units; parameters as of the command line.
 
@@ -139,62 +120,62 @@ def decode_store(
     GeoAEError
         There are no codes, or they were made by another model; or the store is there or cannot be written.
     """
-    began, workers = time.perf_counter(), workers or Workers()
+    began, run = time.perf_counter(), run or RunOptions()
     names = list(options.var) or list_coded_variables(store)
-    codes = [open_codes(store, name) for name in names]
-    model = _model(model_of(codes[0], options.model), options, workers)
-    for one in codes:
-        coding.check_model(one, model)
-    plan = reduce(add, (_plan_decoded(one) for one in codes))
-    record = "geoae_start" in codes[0]["code"].attrs
+    opened = [open_codes(store, name) for name in names]
+    model = load_model(model_of(opened[0], options.model), options.device, options.threads, run.workers)
+    for codes in opened:
+        coding.check_model(codes, model)
+    plan = reduce(add, map(_plan_decoded, opened))
+    record = "geoae_start" in opened[0]["code"].attrs
     settings = {
         cleaned.KIND: cleaned.RECORD if record else "decoded", "model": model.name, "digest": model.digest,
-        "window": list(contract_of(model, CodeContract).window), "latent": int(codes[0].sizes["latent"]),
+        "window": list(contract_of(model, CodeContract).window), "latent": int(opened[0].sizes["latent"]),
     }  # fmt: skip
     source = FieldSource((str(store),), (str(store.absolute()),))
-    run = begin(target, plan, settings, source=source.label(), source_hash=digest(source), command=command,
-                attrs=codes[0].attrs, overwrite=overwrite)  # fmt: skip
-    spec = {"store": str(store.absolute()), "var": names, **_about(model, run, options)}
-    make = partial(decoder, model=model)
-    notes = _work_through(run, decoder, make, spec, workers, options, progress)[1]
-    rows = {name: _row_of(one) for name, one in zip(names, codes, strict=True)}
-    return CodeSummary(run.finish(), f"{model.name} {model.digest}", rows, notes, time.perf_counter() - began)
+    origin = Origin(source.label(), digest(source), run.command, opened[0].attrs)
+    spec = {"store": str(store.absolute()), "var": names, **model_spec(model, options.device)}
+    job = BlockJob(target, plan, settings, origin, decoder, spec, {"model": model}, threads=options.threads)
+    outcome = run_blocks(job, run, progress=progress)
+    codings = [coding.coding_of(codes) for codes in opened]
+    rows = {name: _row(where, math.prod(where.shape)) for name, where in zip(names, codings, strict=True)}
+    by = f"{model.name} {model.digest}"
+    return CodeSummary(outcome.store, by, rows, outcome.notes(), time.perf_counter() - began)
 
 
 def encoder(
     spec: dict[str, Any], *, arrays: Sequence[xr.DataArray] | None = None, model: Model | None = None
 ) -> Callable[[int], tuple[str, float, int]]:
-    """What encodes and writes one block: gives back name, squared error and number of its samples; `cluster.each`."""
+    """Make the function that encodes and writes one block; it returns the name of its part, squared error, samples."""
     if arrays is None:
         arrays = _from(_arrays(from_spec(spec["source"]), spec["var"], spec["dims"]), spec["grows"], spec["first"])
-    model = model or _same_model(spec)
+    model = model or same_model(spec)
     run = ledger.load(Path(spec["folder"]))
     codings = _codings(arrays, model, spec["dims"], spec["latent"])
     parts = {where.prefix + "code": (where, Samples(x, None)) for x, where in zip(arrays, codings, strict=True)}
 
     def work(number: int) -> tuple[str, float, int]:
-        one = run.task(number)
-        where, read = parts[one.part.name]
-        values = encode_region(read, where, model, one.region)
+        task = run.task(number)
+        where, read = parts[task.part.name]
+        values = encode_region(read, where, model, task.region)
         write_region(run.folder, number, values)
         error, n = (values[where.prefix + name].astype(np.float64) for name in ("recon_error", "n_valid"))
-        return one.part.name, float(np.nansum(error**2 * n)), int(n.sum())
+        return task.part.name, float(np.nansum(error**2 * n)), int(n.sum())
 
     return work
 
 
-def decoder(spec: dict[str, Any], *, model: Model | None = None) -> Callable[[int], tuple[str, float, int]]:
-    """What decodes and writes one block; see `cluster.each`."""
-    model = model or _same_model(spec)
+def decoder(spec: dict[str, Any], *, model: Model | None = None) -> Callable[[int], None]:
+    """Make the function that decodes and writes one block."""
+    model = model or same_model(spec)
     run = ledger.load(Path(spec["folder"]))
     opened = {name: open_codes(spec["store"], name) for name in spec["var"]}
-    codes = {_name_of(one): (one, coding.coding_of(one)) for one in opened.values()}
+    by_variable = {_name_of(codes): (codes, coding.coding_of(codes)) for codes in opened.values()}
 
-    def work(number: int) -> tuple[str, float, int]:
-        one = run.task(number)
-        data, where = codes[one.part.name]
-        write_region(run.folder, number, {one.part.name: decode_region(data, where, model, one.region)})
-        return one.part.name, 0.0, 0
+    def work(number: int) -> None:
+        task = run.task(number)
+        codes, where = by_variable[task.part.name]
+        write_region(run.folder, number, {task.part.name: decode_region(codes, where, model, task.region)})
 
     return work
 
@@ -209,15 +190,15 @@ def model_of(codes: xr.Dataset, given: str | Path | Model | None) -> Model:
     """
     if given is not None:
         return load(given)
-    about = codes["code"].attrs if "code" in codes else {}
-    name = about.get("geoae_model")
+    attrs = codes["code"].attrs if "code" in codes else {}
+    name = attrs.get("geoae_model")
     if name is None:
         raise InputError("These codes do not say which model made them; they are not as geoae writes them.")
     try:
         return load(str(name))
     except UnknownNameError as error:
         raise UnknownNameError(
-            f"The codes were made by model {name} {about.get('geoae_digest')}, which is not shipped with geoae. Give "
+            f"The codes were made by model {name} {attrs.get('geoae_digest')}, which is not shipped with geoae. Give "
             "its folder with --model."
         ) from error
 
@@ -245,7 +226,7 @@ def _arrays(source: FieldSource, var: Sequence[str], dims: Sequence[str]) -> lis
     return arrays
 
 
-def _growing(source: FieldSource, dims: Sequence[str]) -> FieldSource:
+def _appendable(source: FieldSource, dims: Sequence[str]) -> FieldSource:
     """The same, whose fields of one moment have a time; InputError for a record, or windows along one dimension."""
     if len(dims) == 1:
         raise InputError(f"Windows along {dims[0]} are encoded as a whole; --append is for fields. Leave it out.")
@@ -276,62 +257,8 @@ def _name_of(codes: xr.Dataset) -> str:
     return str(codes["code"].attrs["geoae_of"])
 
 
-def _model(given: str | Path | Model, options: CodeOptions, workers: Workers) -> Model:
-    model = load(given)
-    if not cluster.on_workers(workers.cluster, workers.n):
-        return prepare(model, options.device, options.threads)
-    if model.folder is None:
-        raise InputError(f"Model {model.name!r} comes from no folder, and workers load it from one. Save it first.")
-    return model
-
-
-def _same_model(spec: dict[str, Any]) -> Model:
-    model = load(spec["model"])
-    if model.digest != spec["digest"]:
-        raise ModelFileError(f"{spec['model']} has changed: the run began with {spec['digest']}, not {model.digest}.")
-    return prepare(model, spec["device"], 1)
-
-
-def _about(model: Model, run: ledger.Ledger, options: CodeOptions) -> dict[str, Any]:
-    return {"model": str(model.folder.absolute()) if model.folder else None, "digest": model.digest,
-            "device": options.device, "folder": str(run.folder)}  # fmt: skip
-
-
-def _work_through(
-    run: ledger.Ledger,
-    far: Callable[..., Any],
-    near: Callable[..., Any],
-    spec: dict[str, Any],
-    workers: Workers,
-    options: CodeOptions,
-    progress: Progress,
-) -> tuple[dict[str, tuple[float, int]], list[str]]:
-    """Write the blocks that are pending; squared errors and samples of each part, and notes."""
-    if run.finished:
-        return {}, [f"{run.target.name} is finished already: there was nothing left to do"]
-    pending, found = [int(number) for number in run.pending()], dict[str, tuple[float, int]]()
-    done = run.n_tasks - len(pending)
-    notes = [f"{run.target.name}: {done} of {run.n_tasks} blocks were there already and were kept"] if done else []
-    progress(done, run.n_tasks)
-    make: Any = far if cluster.on_workers(workers.cluster, workers.n) else near
-    with closing(cluster.each(pending, make, spec, cluster=workers.cluster, workers=workers.n,
-                              threads=options.threads or 1, say=workers.say)) as results:  # fmt: skip
-        for _, (name, squares, n) in results:
-            before = found.get(name, (0.0, 0))
-            found[name] = before[0] + squares, before[1] + n
-            done += 1
-            progress(done, run.n_tasks)
-    return found, notes
-
-
-def _row(x: xr.DataArray, where: Coding, error: tuple[float, int] | None) -> dict[str, float]:
-    windows = math.prod(where.windows.values())
+def _row(where: Coding, samples: int, error: tuple[float, int] | None = None) -> dict[str, float]:
+    """What is said of a variable; `error`: sum of squared errors and number of samples."""
     squares, n = error or (math.nan, 1)
-    return {"windows": windows, "latent": where.latent, "ratio": math.prod(where.window) / where.latent,
-            "samples": x.size, "rms_error": math.sqrt(squares / max(n, 1))}  # fmt: skip
-
-
-def _row_of(codes: xr.Dataset) -> dict[str, float]:
-    where = coding.coding_of(codes)
-    return {"windows": math.prod(where.windows.values()), "latent": where.latent, "samples": math.prod(where.shape),
-            "ratio": math.prod(where.window) / where.latent, "rms_error": math.nan}  # fmt: skip
+    return {"windows": math.prod(where.windows.values()), "latent": where.latent, "samples": samples,
+            "ratio": math.prod(where.window) / where.latent, "rms_error": math.sqrt(squares / max(n, 1))}  # fmt: skip

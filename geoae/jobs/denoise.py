@@ -2,7 +2,8 @@
 
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,54 +11,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae import infer
-from geoae.cluster import on_workers
 from geoae.devices import prepare
 from geoae.errors import InputError, OutputError
 from geoae.files.whole import whole_file
-from geoae.jobs.clean import Drawing, Options, Progress, clean
-from geoae.jobs.code_plan import CodesAsked
-from geoae.jobs.field_plan import FieldOptions, chunk_sizes, listed
+from geoae.jobs.clean import Drawing, clean
 from geoae.jobs.field_source import FieldSource
 from geoae.jobs.field_summary import FieldSummary
 from geoae.jobs.fields import denoise_fields, target_for
 from geoae.jobs.inputs import drop_repeats, note_above_band, sort_inputs
-from geoae.jobs.outputs import Files, Memory, plan
-from geoae.jobs.store import Input, Workers, denoise_store, refuse_file_options
-from geoae.jobs.summary import Ledger, Summary, Trace
+from geoae.jobs.options import DenoiseOptions, Options, Progress, no_progress, refuse
+from geoae.jobs.outputs import Files, Memory, Plan, plan
+from geoae.jobs.store import RecordSource, denoise_store, refuse_file_options
+from geoae.jobs.summary import Summary, Trace, TraceCounts
 from geoae.model import Model, load
 from geoae.readers import traces
+from geoae.readers.layout import Segment
 from geoae.runs import is_store
 from geoae.writers.traces import check_format
 
 
 def denoise_files(
-    inputs: Sequence[str | Path],
-    out: str | Path | None = None,
-    options: Options | None = None,
-    *,
-    format_name: str = "MSEED",
-    encoding: str | None = None,
-    ids: Sequence[str] = (),
-    start_time: str | None = None,
-    end_time: str | None = None,
-    noise_out: str | Path | None = None,
-    plot: Path | None = None,
-    overwrite: bool = False,
-    dry_run: bool = False,
-    cluster: str | Path | None = None,
-    workers: int = 1,
-    var: str | Sequence[str] = (),
-    dims: str | Sequence[str] = (),
-    chunks: str | Mapping[str, int] = "",
-    shard: int = 1,
-    append: bool = False,
-    force: bool = False,
-    codes: bool = False,
-    codes_model: str | Path | Model | None = None,
-    latent: int | None = None,
-    command: str = "",
-    progress: Progress = lambda done, total: None,
-    say: Callable[[str], None] = lambda line: None,
+    inputs: Sequence[str | Path], options: DenoiseOptions | None = None, progress: Progress = no_progress
 ) -> Summary | FieldSummary:
     """Denoise files, all of them together: components and neighbouring hours in separate files are seen as one record.
 
@@ -66,38 +40,10 @@ def denoise_files(
     inputs
         Files that ObsPy reads; or fields: files, stores and URLs that xarray reads, joined along time. Patterns with
         wildcards and names in the data catalog stand for files.
-    out, noise_out
-        File (all inputs), folder (one file each; it must be there) or None (beside the input; no noise is written).
-        `out` may be a zarr store to be, a name that ends in .zarr, see `geoae.jobs.store`. Fields are written to a
-        store, or to a netCDF file by a name that ends in .nc.
     options
-        Model and how to run it; None: the default model, as fast as this machine is.
-    format_name, encoding
-        Of the outputs: a format that ObsPy writes, and of miniSEED FLOAT32 (None), FLOAT64, INT32, STEIM1 or STEIM2.
-    ids
-        Wildcards on NET.STA.LOC.CHA; what does not match is not in the output.
-    start_time, end_time
-        Anything that ObsPy's UTCDateTime takes.
-    plot
-        Figure of the first record, before and after: PNG, PDF, SVG or what else matplotlib writes.
-    overwrite
-        Replace outputs that are there.
-    dry_run
-        Read headers and say what would be done.
-    cluster, workers
-        Who computes the blocks of a store: processes of this machine ("local"), of a dask scheduler (its address) or of
-        a batch system (a jobqueue file), and how many of them; see `geoae.cluster.each`.
-    var, dims, chunks, shard, append, force
-        Of fields, see `geoae.jobs.field_plan.FieldOptions`.
-    codes, codes_model, latent
-        Write the latent codes of what was cleaned too, into the same store: by which model (None: the shipped one that
-        fits), and how many numbers each (None: all).
-    command
-        For the history of a store: what was typed.
+        What is asked for; `DenoiseOptions.of` makes it from the words of the command line. None: all defaults.
     progress
         Called with (samples done, samples in all); of a store, with blocks.
-    say
-        Called with a line for a person while workers are at it.
 
     Raises
     ------
@@ -105,70 +51,59 @@ def denoise_files(
         Nothing could be done: no input can be read, an output exists, the model is unknown. Trouble with single traces
         or files is told in the summary instead, and the others are done.
     """
-    began, options = time.perf_counter(), options or Options()
-    found, asked = (
-        sort_inputs(inputs),
-        FieldOptions(listed(var), listed(dims), chunk_sizes(chunks), shard, append, force),
-    )
-    coded = _codes_asked(codes, codes_model, latent, force)
+    began, options = time.perf_counter(), options or DenoiseOptions()
+    out = options.out
+    found = sort_inputs(inputs)
     if isinstance(found, FieldSource):
-        _refuse({
-            "--format": format_name != "MSEED", "--encoding": encoding is not None, "--id": bool(ids),
-            "--start-time": start_time is not None, "--end-time": end_time is not None,
-            "--noise-out": noise_out is not None, "--plot": plot is not None,
-            "--above-band": options.above_band != "pass",
-        }, "gridded fields")  # fmt: skip
-        return denoise_fields(
-            found, target_for(found, out), options, asked, command=command, overwrite=overwrite, dry_run=dry_run,
-            workers=Workers(cluster, workers, say), codes=coded, progress=progress,
-        )  # fmt: skip
-    _refuse({
-        "--var": bool(var), "--dims": bool(dims), "--chunks": bool(chunks), "--shard": shard != 1, "--append": append,
-        "--force": force and not codes,
-    }, "recordings")  # fmt: skip
+        _refuse_options_of_recordings(options)
+        return denoise_fields(found, target_for(found, out), options, progress)
+    _refuse_options_of_fields(options)
     recordings, notes = drop_repeats(found)
-    inputs = recordings.paths
-    if is_store(out) or is_store(noise_out):
-        refuse_file_options(format_name, encoding, noise_out, plot)
-        segments, problems, more = recordings.scan(ids, start_time, end_time)
-        selection = {"ids": list(ids), "start_time": start_time, "end_time": end_time, "read_by": recordings.read_by}
-        return denoise_store(
-            Input(inputs, segments, problems, notes + more, selection), Path(str(out)), options, command=command,
-            overwrite=overwrite, dry_run=dry_run, workers=Workers(cluster, workers, say), codes=coded,
-            progress=progress,
-        )  # fmt: skip
-    if coded:
+    select, files = options.select, options.files
+    if is_store(out) or is_store(files.noise_out):
+        refuse_file_options(files)
+        segments, problems, more = recordings.scan(select.ids, select.start_time, select.end_time)
+        source = RecordSource(recordings, segments, problems, notes + more)
+        return denoise_store(source, Path(str(out)), options, progress)
+    if options.codes:
         raise InputError("--codes: signal and codes are written into one zarr store. Ask for -o NAME.zarr.")
-    if on_workers(cluster, workers):
+    if options.run.workers.are_elsewhere:
         raise InputError(
             "Workers write the blocks of a zarr store; files are written by one process. Ask for -o NAME.zarr, or "
             "leave --cluster and --workers out: --threads makes use of several cores."
         )
-    names = plan(inputs, out, noise_out, format_name, encoding, overwrite, plot)
-    segments, problems, more = recordings.scan(ids, start_time, end_time)
-    notes += more
-    check_format(names.format, encoding, (s.id for s in segments if not s.text))
-    ledger = Ledger(segments)
-    if dry_run:
-        return Summary(ledger.traces, names.targets, problems, notes, "", 0.0)
-    model = prepare(load(options.model), options.device, options.threads)
+    names = plan(recordings.paths, out, files, options.run.overwrite)
+    segments, problems, more = recordings.scan(select.ids, select.start_time, select.end_time)
+    check_format(names.format, files.encoding, (s.id for s in segments if not s.text))
+    if options.run.dry_run:
+        return Summary(TraceCounts(segments).traces, names.targets, problems, notes + more, "", 0.0)
+    done = _write_files(segments, names, problems, options, progress)
+    return replace(done, notes=[*notes, *more, *done.notes], seconds=time.perf_counter() - began)
+
+
+def _write_files(
+    segments: list[Segment], names: Plan, problems: list[str], options: DenoiseOptions, progress: Progress
+) -> Summary:
+    """Denoise segments into the files of a plan; `problems` are those that are known already."""
+    how, figure, counts = options.how, options.files.plot, TraceCounts(segments)
+    model = prepare(load(how.model), how.device, how.threads)
     drawings: list[Drawing] = []
     with Files(names, segments) as sink:
-        clean(segments, model, options, sink, ledger, progress, drawings.append if plot else None)
-        rows = ledger.conclude()
-    failed, noted = _told(rows, sink)
-    problems += [*ledger.losses, *failed, *sink.problems]
-    notes += [*sink.notes, *noted, *note_above_band(segments, model, options)]
+        clean(segments, model, how, sink, counts, progress, drawings.append if figure else None)
+        rows = counts.conclude()
+    failed, noted = _problems_and_notes(rows, sink)
+    problems = [*problems, *counts.losses, *failed, *sink.problems]
+    notes = [*sink.notes, *noted, *note_above_band(segments, model, how)]
     outputs = sink.outputs
     if not outputs:
-        told = "; ".join(problems) or "there are only text channels, and nothing to denoise"
-        raise InputError(f"No output was written: {told}.")
-    if plot is not None and drawings:
+        reason = "; ".join(problems) or "there are only text channels, and nothing to denoise"
+        raise InputError(f"No output was written: {reason}.")
+    if figure is not None and drawings:
         try:
-            outputs = [*outputs, draw(drawings[0], plot, model)]
+            outputs = [*outputs, draw(drawings[0], figure, model)]
         except OutputError as error:
             problems.append(str(error))
-    return Summary(rows, outputs, problems, notes, f"{model.name} {model.digest}", time.perf_counter() - began)
+    return Summary(rows, outputs, problems, notes, f"{model.name} {model.digest}", 0.0)
 
 
 def denoise_stream(stream: Any, options: Options, noise: bool = False) -> Any:
@@ -182,9 +117,9 @@ def denoise_stream(stream: Any, options: Options, noise: bool = False) -> Any:
     if not source:
         raise InputError("The Stream is empty, so there is nothing to denoise. Check how it was read or selected.")
     segments = list(traces.segments_of(source).segments)
-    model, sink, ledger = prepare(load(options.model), options.device, options.threads), Memory(), Ledger(segments)
-    clean(segments, model, options, sink, ledger)
-    for trace in ledger.conclude():
+    model, sink, counts = prepare(load(options.model), options.device, options.threads), Memory(), TraceCounts(segments)
+    clean(segments, model, options, sink, counts)
+    for trace in counts.conclude():
         if trace.problem:
             warnings.warn(f"{trace.id}: {trace.problem}; it comes back unchanged", stacklevel=3)
     results = []
@@ -214,31 +149,39 @@ def draw(drawing: Drawing, path: Path, model: Model) -> Path:
     return path
 
 
-def _codes_asked(codes: bool, model: str | Path | Model | None, latent: int | None, force: bool) -> CodesAsked | None:
-    if codes:
-        return CodesAsked(model, latent, force)
-    if named := [name for name, value in {"--codes-model": model, "--latent": latent}.items() if value is not None]:
-        raise InputError(f"{', '.join(named)}: of codes, which are written with --codes only. Add it.")
-    return None
+def _refuse_options_of_recordings(options: DenoiseOptions) -> None:
+    """Raise InputError for options that make no sense for gridded fields."""
+    select, files = options.select, options.files
+    given = {
+        "--format": files.format != "MSEED", "--encoding": files.encoding is not None, "--id": bool(select.ids),
+        "--start-time": select.start_time is not None, "--end-time": select.end_time is not None,
+        "--noise-out": files.noise_out is not None, "--plot": files.plot is not None,
+        "--above-band": options.how.above_band != "pass",
+    }  # fmt: skip
+    refuse(given, "not for gridded fields")
 
 
-def _refuse(given: Mapping[str, bool], what: str) -> None:
-    """Raise InputError for options that make no sense for an input of this kind."""
-    if named := [name for name, is_given in given.items() if is_given]:
-        raise InputError(f"{', '.join(named)}: not for {what}. Leave {'it' if len(named) == 1 else 'them'} out.")
+def _refuse_options_of_fields(options: DenoiseOptions) -> None:
+    """Raise InputError for options that make no sense for recordings."""
+    asked = options.fields
+    given = {
+        "--var": bool(asked.var), "--dims": bool(asked.dims), "--chunks": bool(asked.chunks),
+        "--shard": asked.shard != 1, "--append": asked.append, "--force": asked.force and not options.codes,
+    }  # fmt: skip
+    refuse(given, "not for recordings")
 
 
-def _told(rows: list[Trace], sink: Files) -> tuple[list[str], list[str]]:
+def _problems_and_notes(rows: list[Trace], sink: Files) -> tuple[list[str], list[str]]:
     """Problems, of each trace that was not denoised and each input without an output, and notes."""
-    silent = {source: None for source, target in sink.names.signal.items() if target in sink.unwritten}
+    without_output = {source: None for source, target in sink.names.signal.items() if target in sink.unwritten}
     problems = [
-        f"{row.id}: {row.problem}" + (f"; {row.fate}" if row.source not in silent else "")
+        f"{row.id}: {row.problem}" + (f"; {row.fate}" if row.source not in without_output else "")
         for row in rows
         if row.problem
     ]
     if sink.outputs:
-        problems += [f"{source}: nothing in it to denoise; no output was written for it" for source in silent]
-    notes = [f"{row.id}: {note}" for row in rows for note in row.notes if row.source not in silent]
+        problems += [f"{source}: nothing in it to denoise; no output was written for it" for source in without_output]
+    notes = [f"{row.id}: {note}" for row in rows for note in row.notes if row.source not in without_output]
     return problems, notes
 
 

@@ -1,7 +1,7 @@
 """How a store of cleaned fields is laid out: its chunks, what it says of itself, and what of the input is new to it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -17,61 +17,14 @@ from geoae.errors import InputError, StoreError, one_line
 from geoae.field_windows import out_dtype
 from geoae.infer import processing
 from geoae.jobs.code_plan import Coder
+from geoae.jobs.options import FieldOptions
 from geoae.model import Model, contract_of
 from geoae.readers.cleaned import KIND
 from geoae.writers.layout import check_settings
-from geoae.writers.plan import StorePlan, plan_field
+from geoae.writers.plan import Chunking, StorePlan, plan_field
 
 FIELD = "field"
 """Kind of a store of cleaned fields."""
-
-
-@dataclass(frozen=True)
-class FieldOptions:
-    """What is asked of the fields and of their store; the same words as on the command line."""
-
-    var: Sequence[str] = ()
-    """Names of variables; none: all that lie on a grid."""
-    dims: Sequence[str] = ()
-    """Names of the horizontal dimensions; none: found by metadata."""
-    chunks: Mapping[str, int] = field(default_factory=dict)
-    """Samples of a chunk of the store along dimensions."""
-    shard: int = 1
-    """Chunks in a file of the store."""
-    append: bool = False
-    """Add what comes later in time to a store that is there."""
-    force: bool = False
-    """Take a model that was trained on other units or dimensions."""
-
-
-def chunk_sizes(given: str | Mapping[str, int]) -> dict[str, int]:
-    """Samples of a chunk along dimensions, from text.
-
-    Raises
-    ------
-    InputError
-        It is not names and numbers.
-
-    Examples
-    --------
-    >>> chunk_sizes("time=10, lat=90")
-    {'time': 10, 'lat': 90}
-    """
-    if not isinstance(given, str):
-        return {str(dim): int(n) for dim, n in given.items()}
-    found = {}
-    for part in given.replace(" ", "").split(",") if given.strip() else []:
-        dim, _, n = part.partition("=")
-        if not dim or not n.isdigit():
-            raise InputError(f"chunks {given!r}: expected dimensions and numbers, such as time=10,lat=90.")
-        found[dim] = int(n)
-    return found
-
-
-def listed(given: str | Sequence[str]) -> tuple[str, ...]:
-    """Names that are given one by one, or with commas between them."""
-    parts = [given] if isinstance(given, str) else given
-    return tuple(name for part in parts for name in part.replace(" ", "").split(",") if name)
 
 
 def layout(x: xr.DataArray, dims: Sequence[str]) -> GridLayout:
@@ -114,21 +67,20 @@ def store_plan(
         raise InputError(f"There is no dimension {', '.join(unknown)} to chunk; there are {', '.join(sorted(known))}.")
     plans, codes = [], []
     for i, x in enumerate(fields):
-        own = template(x, model, dry)
-        there = beside if i == 0 else None
+        cleaned = template(x, model, dry)
+        small = beside if i == 0 else None
         if first and time is not None:
-            own = own.isel({time: slice(first, None)})
-            there = there.isel({time: slice(first, None)}) if there is not None and time in there.dims else there
-        for coord in own.coords.values():  # bounds that are not there, such as those of the times of several files
+            cleaned = cleaned.isel({time: slice(first, None)})
+            small = small.isel({time: slice(first, None)}) if small is not None and time in small.dims else small
+        for coord in cleaned.coords.values():  # bounds that are not there, such as those of the times of several files
             if coord.attrs.get("bounds") not in (None, *beside.variables):
                 del coord.attrs["bounds"]
-        chunks = _chunks(own, layout(x, asked.dims), time) | {d: n for d, n in asked.chunks.items() if d in own.dims}
-        horizontal = layout(x, asked.dims).horizontal
-        plans.append(
-            plan_field(own, horizontal, beside=there, chunks=chunks, shard_chunks=asked.shard, grows=time)
-        )  # fmt: skip
+        found = layout(x, asked.dims)
+        chunks = _chunks(cleaned, found, time) | {d: n for d, n in asked.chunks.items() if d in cleaned.dims}
+        chunking = Chunking(chunks, asked.shard, time)
+        plans.append(plan_field(cleaned, found.horizontal, beside=small, chunking=chunking))
         if coder is not None:
-            codes.append(coder.plan(own, horizontal, code_prefix(x, fields), time))
+            codes.append(coder.plan(cleaned, found.horizontal, code_prefix(x, fields), time))
     try:
         return reduce(add, plans + codes)
     except InputError as error:
@@ -154,11 +106,13 @@ def append_along(fields: Sequence[xr.DataArray], asked: FieldOptions) -> str | N
     times = [layout(x, asked.dims).time for x in fields]
     if None in times or len(set(times)) > 1:
         lacking = next((x for x, time in zip(fields, times, strict=True) if time is None), fields[0])
-        raise InputError(f"{lacking.name} has no time like the others; --append adds what comes later in time.")
+        raise InputError(
+            f"{lacking.name} has no time, or another than the first; --append adds what comes later in time."
+        )
     return times[0]
 
 
-def new_from(target: Path, fields: Sequence[xr.DataArray], time: str) -> int:
+def first_new_time(target: Path, fields: Sequence[xr.DataArray], time: str) -> int:
     """Position of the first time that a finished store does not hold yet; 0 if there is no store.
 
     Raises
@@ -185,8 +139,10 @@ def new_from(target: Path, fields: Sequence[xr.DataArray], time: str) -> int:
     return first
 
 
-def nothing_new(target: Path, x: xr.DataArray, time: str | None, first: int, made_with: Mapping[str, Any]) -> list[str]:
-    """What is said where a store holds all times of `x` already; empty where it does not.
+def note_nothing_new(
+    target: Path, x: xr.DataArray, time: str | None, first: int, made_with: Mapping[str, Any]
+) -> list[str]:
+    """Note that a store holds all times of `x` already; empty where it does not.
 
     Raises
     ------

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -175,17 +175,32 @@ def digest(source: FieldSource) -> str:
         return f"metadata:{total.hexdigest()}"
     try:
         if all(p.is_file() for p in paths) and sum(p.stat().st_size for p in paths) <= MAX_HASHED_BYTES:
-            for path in paths:
-                with path.open("rb") as file:
-                    while part := file.read(1 << 20):
-                        total.update(part)
-            return f"sha256:{total.hexdigest()}"
+            return content_hash(paths)
         for path in paths:
             for name, stat in sorted(_files(path)):
                 total.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     except OSError as error:
         raise UnreadableFileError(f"{error.filename} cannot be read: {error.strerror}.") from error
     return f"sizes-and-times:{total.hexdigest()}"
+
+
+def content_hash(paths: Iterable[Path]) -> str:
+    """SHA-256 of the content of files one after the other, as ``cat FILES | sha256sum`` gives it.
+
+    Raises
+    ------
+    UnreadableFileError
+        A file cannot be read.
+    """
+    total = hashlib.sha256()
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                while part := file.read(1 << 20):
+                    total.update(part)
+        except OSError as error:
+            raise UnreadableFileError(f"{path} cannot be read: {error.strerror}.") from error
+    return f"sha256:{total.hexdigest()}"
 
 
 def _files(path: Path) -> list[tuple[str, os.stat_result]]:

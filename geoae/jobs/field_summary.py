@@ -10,7 +10,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from geoae.jobs.field_plan import FieldOptions, layout
+from geoae.jobs.field_plan import layout
+from geoae.jobs.options import FieldOptions
 
 Counts = dict[str, Any]
 """Of samples: how many, how many missing and infinite, and the moments of what was there and what was removed."""
@@ -60,13 +61,13 @@ def count(before: NDArray[Any], removed: NDArray[Any]) -> Counts:
     }  # fmt: skip
 
 
-def pooled(one: Counts | None, two: Counts) -> Counts:
+def pooled(first: Counts | None, second: Counts) -> Counts:
     """Counts of two parts together."""
-    if one is None:
-        return two
-    both: Counts = {key: one[key] + two[key] for key in ("samples", "missing", "infinite")}
+    if first is None:
+        return second
+    both: Counts = {key: first[key] + second[key] for key in ("samples", "missing", "infinite")}
     for key in ("before", "removed"):
-        (n, a, v), (m, b, w) = one[key], two[key]
+        (n, a, v), (m, b, w) = first[key], second[key]
         # after Chan et al. (1979): no digits are lost to a large mean
         both[key] = [n + m, a + (b - a) * m / max(n + m, 1), v + w + (b - a) ** 2 * n * m / max(n + m, 1)]
     return both
@@ -76,11 +77,12 @@ def rows_of(fields: Sequence[xr.DataArray], asked: FieldOptions, counts: Mapping
     """A row for each variable, with what was counted of it."""
     rows = []
     for x in fields:
-        one = counts.get(str(x.name))
+        counted = counts.get(str(x.name))
         slices = math.prod(n for d, n in x.sizes.items() if d not in layout(x, asked.dims).horizontal)
-        missing = one["missing"] / one["samples"] if one else math.nan
+        missing = counted["missing"] / counted["samples"] if counted else math.nan
         spread, removed = (
-            math.sqrt(one[key][2] / one[key][0]) if one and one[key][0] else math.nan for key in ("before", "removed")
+            math.sqrt(counted[key][2] / counted[key][0]) if counted and counted[key][0] else math.nan
+            for key in ("before", "removed")
         )
         sizes = ", ".join(f"{d} {n}" for d, n in x.sizes.items())
         rows.append(FieldRow(str(x.name), sizes, slices, missing, spread, removed, str(x.attrs.get("units", ""))))

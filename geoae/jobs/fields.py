@@ -2,9 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +10,19 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from geoae import cluster, coding, ledger
+from geoae import coding, ledger
 from geoae.blocks import Region, Task
-from geoae.devices import prepare
-from geoae.errors import InputError, ModelFileError
+from geoae.errors import InputError
 from geoae.field_windows import Frame, out_dtype, region_signal, regions
 from geoae.infer_fields import frame
 from geoae.jobs import code_plan
-from geoae.jobs.clean import Options, Progress
-from geoae.jobs.code_plan import Coder, CodesAsked
+from geoae.jobs.code_plan import Coder
 from geoae.jobs.field_plan import (
-    FieldOptions,
     append_along,
     code_prefix,
+    first_new_time,
     layout,
-    new_from,
-    nothing_new,
+    note_nothing_new,
     settings,
     store_plan,
     time_axis,
@@ -35,11 +30,12 @@ from geoae.jobs.field_plan import (
 from geoae.jobs.field_source import FieldSource, Samples, digest, from_spec, list_skipped_variables, read_companions
 from geoae.jobs.field_summary import Counts, FieldSummary, count, pooled, rows_of
 from geoae.jobs.inspect import describe_target
-from geoae.jobs.store import Workers
-from geoae.model import Model, load
+from geoae.jobs.options import DenoiseOptions, Options, Progress, no_progress
+from geoae.jobs.run import BlockJob, load_model, model_spec, run_blocks, same_model
+from geoae.model import Model
 from geoae.runs import is_store
 from geoae.writers import netcdf
-from geoae.writers.store import begin, write_region
+from geoae.writers.store import Origin, write_region
 
 MODEL = "grid"
 """Of the shipped models, the one for fields."""
@@ -48,17 +44,7 @@ Cleaner = Callable[[Task], tuple[NDArray[Any], Counts]]
 
 
 def denoise_fields(
-    source: FieldSource,
-    target: Path,
-    options: Options,
-    asked: FieldOptions,
-    *,
-    command: str = "",
-    overwrite: bool = False,
-    dry_run: bool = False,
-    workers: Workers | None = None,
-    codes: CodesAsked | None = None,
-    progress: Progress = lambda done, total: None,
+    source: FieldSource, target: Path, options: DenoiseOptions, progress: Progress = no_progress
 ) -> FieldSummary:
     """Denoise fields into `target`: a zarr store that survives kills, or a netCDF file, by its name.
 
@@ -69,11 +55,9 @@ def denoise_fields(
     target
         Ends in .zarr or .nc.
     options
-        Model and how to run it.
-    asked
-        What of the fields, and how the store is to be.
-    command, overwrite, dry_run, workers, codes, progress
-        As in `geoae.jobs.denoise.denoise_files`.
+        What of the fields is denoised, and how.
+    progress
+        Called with blocks done and blocks in all.
 
     Raises
     ------
@@ -81,29 +65,26 @@ def denoise_fields(
         The fields cannot be read, are none, or do not share a grid; the model is for something else; the output is
         there, or cannot be written.
     """
-    began, in_store, workers = time.perf_counter(), is_store(target), workers or Workers()
-    remote = cluster.on_workers(workers.cluster, workers.n)
+    began, in_store, asked, how = time.perf_counter(), is_store(target), options.fields, options.how
+    workers = options.run.workers
     source = replace(source, timed=asked.append)
     fields = source.open(asked.var, asked.dims)
     notes = [] if asked.var else list_skipped_variables(source, fields)
-    _check_target(source, target, fields, asked, remote, codes is not None, overwrite)
-    if dry_run:
-        _ = code_plan.coder(codes, coding.MODELS[2], "cpu", 1, remote)  # can make them, or says why not
-        more = describe_target(target, overwrite) if in_store else []
+    _check_target(source, target, fields, options)
+    if options.run.dry_run:
+        _ = code_plan.load_coder(options.codes, coding.MODELS[2], Options(device="cpu", threads=1), workers)
+        more = describe_target(target, options.run.overwrite) if in_store else []
         return FieldSummary(rows_of(fields, asked, {}), [target], [], notes + more, "", 0.0)
-    model = load(options.model or MODEL)
-    if remote:
-        _ = model.home  # is there, or is said
+    model = load_model(how.model or MODEL, how.device, how.threads, workers)
     for x in fields:
         frame(x, model, asked.dims or None, asked.force)
-    model = model if remote else prepare(model, options.device, options.threads)
-    coder = code_plan.coder(codes, coding.MODELS[2], options.device, options.threads, remote)
-    job = _Job(source, fields, model, options, asked, target, command, overwrite, coder)
-    counts, more = _to_store(job, workers, progress) if in_store else _to_netcdf(job, progress)
+    coder = code_plan.load_coder(options.codes, coding.MODELS[2], how, workers)
+    job = _Job(source, fields, model, coder, target, options)
+    counts, more = _to_store(job, progress) if in_store else _to_netcdf(job, progress)
     infinite = [
-        f"{name}: {one['infinite']} samples are infinite; they count as missing and stay as they are"
-        for name, one in counts.items()
-        if one["infinite"]
+        f"{name}: {counted['infinite']} samples are infinite; they count as missing and stay as they are"
+        for name, counted in counts.items()
+        if counted["infinite"]
     ]
     by = f"{model.name} {model.digest}"
     rows = rows_of(fields, asked, counts)
@@ -123,80 +104,55 @@ def target_for(source: FieldSource, out: str | Path | None) -> Path:
 
 @dataclass(frozen=True)
 class _Job:
-    """All that a run on fields knows."""
+    """What is denoised, by which models, and where it goes."""
 
     source: FieldSource
     fields: Sequence[xr.DataArray]
     model: Model
-    options: Options
-    asked: FieldOptions
-    target: Path
-    command: str
-    overwrite: bool
     coder: Coder | None
+    target: Path
+    options: DenoiseOptions
 
     def settings(self) -> dict[str, Any]:
-        return settings(self.model, self.fields, self.asked, self.options.dry, self.coder)
+        return settings(self.model, self.fields, self.options.fields, self.options.how.dry, self.coder)
 
-    def spec(self, folder: Path, first: int) -> dict[str, Any]:
-        """All that a worker needs, in plain data."""
-        model, options = self.model, self.options
+    def origin(self, attrs: Mapping[str, Any]) -> Origin:
+        return Origin(self.source.label(), digest(self.source), self.options.run.command, attrs)
+
+    def spec(self, first: int) -> dict[str, Any]:
+        """All that a worker needs, in plain data; `first` is the number of the first time that is computed."""
+        how = self.options.how
         return {
-            "source": self.source.spec(), "var": [str(x.name) for x in self.fields], "dims": list(self.asked.dims),
-            "shapes": [list(x.shape) for x in self.fields], "first": first, "folder": str(folder),
-            "model": str(model.folder.absolute()) if model.folder else None, "digest": model.digest,
-            "device": options.device, "batch": options.batch_size, "dry": options.dry,
-            "codes": self.coder.spec() if self.coder else None,
+            "source": self.source.spec(), "var": [str(x.name) for x in self.fields],
+            "dims": list(self.options.fields.dims), "shapes": [list(x.shape) for x in self.fields], "first": first,
+            "batch": how.batch_size, "dry": how.dry, **model_spec(self.model, how.device),
+            "codes": self.coder.spec(how.device) if self.coder else None,
         }  # fmt: skip
 
 
-def _to_store(job: _Job, workers: Workers, progress: Progress) -> tuple[dict[str, Counts], list[str]]:
-    time, first = append_along(job.fields, job.asked), 0
-    attrs, beside = read_companions(job.source, job.fields, job.asked.dims)
-    if time is not None and not job.overwrite:
-        first = new_from(job.target, job.fields, time)
-    if notes := nothing_new(job.target, job.fields[0], time, first, job.settings()):
+def _to_store(job: _Job, progress: Progress) -> tuple[dict[str, Counts], list[str]]:
+    """Have the blocks written that are not there; what was counted of them, by variable, and notes."""
+    asked, how, first = job.options.fields, job.options.how, 0
+    time = append_along(job.fields, asked)
+    attrs, beside = read_companions(job.source, job.fields, asked.dims)
+    if time is not None and not job.options.run.overwrite:
+        first = first_new_time(job.target, job.fields, time)
+    if notes := note_nothing_new(job.target, job.fields[0], time, first, job.settings()):
         return {}, notes
-    plan = store_plan(job.fields, beside, job.asked, first, job.model, job.options.dry, job.coder)
-    run = begin(
-        job.target, plan, job.settings(), source=job.source.label(), source_hash=digest(job.source),
-        command=job.command, attrs=attrs, overwrite=job.overwrite, append=time or (),
-    )  # fmt: skip
-    pending = [] if run.finished else [int(number) for number in run.pending()]
-    n_new = sum(part.n_blocks for part in plan.parts)
-    counts = _work_through(job, run, pending, first, workers, progress)
-    run.finish()
-    notes = code_plan.told(job.target, [str(x.name) for x in job.fields]) if job.coder else []
-    if run.finished:
-        return counts, [f"{job.target.name} is finished already: there was nothing left to do", *notes]
-    kept = max(n_new - len(pending), 0)
-    more = f"{job.target.name}: {kept} of {n_new} blocks were there already; the table is of the others"
-    return counts, [more, *notes] if kept else notes
-
-
-def _work_through(
-    job: _Job, run: ledger.Ledger, pending: list[int], first: int, workers: Workers, progress: Progress
-) -> dict[str, Counts]:
-    """Have the blocks written that are pending; returns what was counted, by variable."""
+    plan = store_plan(job.fields, beside, asked, first, job.model, how.dry, job.coder)
+    in_hand = {"fields": job.fields, "model": job.model, "coder": job.coder}
+    blocks = BlockJob(job.target, plan, job.settings(), job.origin(attrs), denoiser, job.spec(first), in_hand,
+                      append=time, threads=how.threads)  # fmt: skip
     counts: dict[str, Counts] = {}
-    total = run.n_tasks
-    done = total - len(pending)
-    progress(done, total)
-    make: Any = f"{__name__}:denoiser"
-    if not cluster.on_workers(workers.cluster, workers.n):
-        make = partial(denoiser, fields=job.fields, model=job.model, coder=job.coder)
-    results = cluster.each(
-        pending, make, job.spec(run.folder, first), cluster=workers.cluster, workers=workers.n,
-        threads=job.options.threads or 1, say=workers.say,
-    )  # fmt: skip
-    with closing(results) as finished:
-        # where nothing is pending, no worker is made: the run of a finished store is gone
-        for _, (name, one) in finished if pending else ():
-            if one is not None:
-                counts[name] = pooled(counts.get(name), one)
-            done += 1
-            progress(done, total)
-    return counts
+
+    def add(number: int, result: tuple[str, Counts | None]) -> None:
+        name, counted = result
+        if counted is not None:  # of codes, nothing is counted
+            counts[name] = pooled(counts.get(name), counted)
+
+    outcome = run_blocks(blocks, job.options.run, add, progress)
+    of_codes = code_plan.describe_codes(job.target, [str(x.name) for x in job.fields]) if job.coder else []
+    return counts, [*outcome.notes("; the table is of the others"), *of_codes]
 
 
 def denoiser(
@@ -206,9 +162,9 @@ def denoiser(
     model: Model | None = None,
     coder: Coder | None = None,
 ) -> Callable[[int], tuple[str, Counts | None]]:
-    """What denoises and writes one block of a store of fields, or writes one of their codes; see `cluster.each`.
+    """Make the function that writes one block, of denoised samples or of their codes.
 
-    It gives back what was counted of a block of samples, and its variable's name.
+    It returns the name of the block's part, and what was counted of a block of samples.
 
     Parameters
     ----------
@@ -223,21 +179,22 @@ def denoiser(
         Fields or model are not those that the run was begun with.
     """
     fields = _same_fields(spec) if fields is None else fields
-    model = model or _same_model(spec)
+    model = model or same_model(spec)
     run = ledger.load(Path(spec["folder"]))
     # the frame was checked when the run began
     cleaners = {str(x.name): _cleaner(x, model, spec) for x in fields}
-    coder = coder or code_plan.coder_of(spec["codes"], spec["device"])
+    coder = coder or code_plan.same_coder(spec["codes"])
     encoders = _encoders(run, fields, cleaners, coder, spec) if coder else {}
 
     def work(number: int) -> tuple[str, Counts | None]:
-        one = run.task(number)
-        if one.part.name in encoders:
-            write_region(run.folder, number, encoders[one.part.name](one))
-            return one.part.name, None
-        signal, counts = cleaners[one.part.name](one)
-        write_region(run.folder, number, {one.part.name: signal})
-        return one.part.name, counts
+        task = run.task(number)
+        name = task.part.name
+        if name in encoders:
+            write_region(run.folder, number, encoders[name](task))
+            return name, None
+        signal, counts = cleaners[name](task)
+        write_region(run.folder, number, {name: signal})
+        return name, counts
 
     return work
 
@@ -249,29 +206,29 @@ def _encoders(
     coder: Coder,
     spec: dict[str, Any],
 ) -> dict[str, Callable[[Task], dict[str, Any]]]:
-    """Values of a block of codes, by the name of their part."""
+    """What computes a block of codes, by the name of their part."""
     found = {}
     for x in fields:
         along, clean = time_axis(x, spec["dims"]), cleaners[str(x.name)]
-        own = x if along is None else x.isel({x.dims[along]: slice(spec["first"], None)})
-        where = coder.coding(own, layout(x, spec["dims"]).horizontal, code_prefix(x, fields))
+        new = x if along is None else x.isel({x.dims[along]: slice(spec["first"], None)})
+        where = coder.coding(new, layout(x, spec["dims"]).horizontal, code_prefix(x, fields))
 
-        def samples(one: Task, clean: Cleaner = clean) -> NDArray[Any]:
-            return clean(one)[0]
+        def samples(task: Task, clean: Cleaner = clean) -> NDArray[Any]:
+            return clean(task)[0]
 
-        found[where.prefix + "code"] = code_plan.encoder(run, str(x.name), where, coder, samples)
+        found[where.prefix + "code"] = code_plan.block_encoder(run, str(x.name), where, coder, samples)
     return found
 
 
 def _cleaner(x: xr.DataArray, model: Model, spec: dict[str, Any]) -> Cleaner:
-    """Samples of a block of one variable, and what was counted."""
+    """Make the function that denoises a block of one variable."""
     where = frame(x, model, spec["dims"] or None, force=True)
     along = time_axis(x, spec["dims"])
     read = Samples(x, along)
 
-    def clean(one: Task) -> tuple[NDArray[Any], Counts]:
+    def clean(task: Task) -> tuple[NDArray[Any], Counts]:
         shift = [spec["first"] if axis == along else 0 for axis in range(x.ndim)]
-        region = tuple(slice(s.start + n, s.stop + n) for s, n in zip(one.region, shift, strict=True))
+        region = tuple(slice(s.start + n, s.stop + n) for s, n in zip(task.region, shift, strict=True))
         return _clean(read, where, region, model, spec["dry"], spec["batch"])
 
     return clean
@@ -285,9 +242,10 @@ def _clean(
 
 
 def _to_netcdf(job: _Job, progress: Progress) -> tuple[dict[str, Counts], list[str]]:
-    attrs, beside = read_companions(job.source, job.fields, job.asked.dims)
-    plan = store_plan(job.fields, beside, job.asked, 0, job.model, job.options.dry)
-    frames = [frame(x, job.model, job.asked.dims or None, force=True) for x in job.fields]
+    asked, how = job.options.fields, job.options.how
+    attrs, beside = read_companions(job.source, job.fields, asked.dims)
+    plan = store_plan(job.fields, beside, asked, 0, job.model, how.dry)
+    frames = [frame(x, job.model, asked.dims or None, force=True) for x in job.fields]
     counts: dict[str, Counts] = {}
     samples, done = {}, 0
     total = sum(1 for where in frames for _ in regions(where))
@@ -295,27 +253,20 @@ def _to_netcdf(job: _Job, progress: Progress) -> tuple[dict[str, Counts], list[s
         read, found = Samples(x, where.time), np.empty(x.shape, out_dtype(x.dtype))
         for region in regions(where):
             progress(done, total)
-            found[region], one = _clean(read, where, region, job.model, job.options.dry, job.options.batch_size)
-            counts[str(x.name)] = pooled(counts.get(str(x.name)), one)
+            found[region], counted = _clean(read, where, region, job.model, how.dry, how.batch_size)
+            counts[str(x.name)] = pooled(counts.get(str(x.name)), counted)
             done += 1
         samples[str(x.name)] = found
+    origin = job.origin(attrs)
     notes = netcdf.write(
-        job.target, plan, samples, job.settings(), source=job.source.label(), source_hash=digest(job.source),
-        command=job.command, attrs=attrs,
+        job.target, plan, samples, job.settings(), source=origin.source, source_hash=origin.source_hash,
+        command=origin.command, attrs=attrs,
     )  # fmt: skip
     progress(total, total)
     return counts, notes
 
 
-def _check_target(
-    source: FieldSource,
-    target: Path,
-    fields: Sequence[xr.DataArray],
-    asked: FieldOptions,
-    remote: bool,
-    codes: bool,
-    overwrite: bool,
-) -> None:
+def _check_target(source: FieldSource, target: Path, fields: Sequence[xr.DataArray], options: DenoiseOptions) -> None:
     """Refuse what cannot be written, before anything is computed."""
     if any("://" not in place and Path(place).resolve() == target.resolve() for place in source.places):
         raise InputError(f"{target} is what is to be denoised. Choose another output.")
@@ -325,11 +276,12 @@ def _check_target(
         raise InputError(
             f"Fields are written to a zarr store or a netCDF file: -o NAME.zarr or -o NAME.nc, not {target}."
         )
-    named = {"--append": asked.append, "--shard": asked.shard > 1, "--chunks": bool(asked.chunks), "--workers": remote,
-             "--codes": codes}  # fmt: skip
+    asked = options.fields
+    named = {"--append": asked.append, "--shard": asked.shard > 1, "--chunks": bool(asked.chunks),
+             "--workers": options.run.workers.are_elsewhere, "--codes": options.codes is not None}  # fmt: skip
     if given := [name for name, is_given in named.items() if is_given]:
         raise InputError(f"{', '.join(given)}: only a zarr store is written in blocks. Ask for -o {target.stem}.zarr.")
-    netcdf.check(target, sum(x.size * out_dtype(x.dtype).itemsize for x in fields), overwrite)
+    netcdf.check(target, sum(x.size * out_dtype(x.dtype).itemsize for x in fields), options.run.overwrite)
 
 
 def _same_fields(spec: dict[str, Any]) -> list[xr.DataArray]:
@@ -341,12 +293,3 @@ def _same_fields(spec: dict[str, Any]) -> list[xr.DataArray]:
             "the same files by the same names, and they must not change."
         )
     return fields
-
-
-def _same_model(spec: dict[str, Any]) -> Model:
-    model = load(spec["model"])
-    if model.digest != spec["digest"]:
-        raise ModelFileError(
-            f"{spec['model']} has changed: the run was begun with {spec['digest']}, a worker finds {model.digest}."
-        )
-    return prepare(model, spec["device"], 1)

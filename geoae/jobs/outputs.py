@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.errors import GeoAEError, InputError, OutputError, OutputExistsError
+from geoae.jobs.options import FileOptions
 from geoae.readers import traces
 from geoae.readers.layout import Segment
 from geoae.writers.traces import TraceWriter, check_format, remove_unfinished
@@ -57,15 +58,7 @@ class Plan:
         return [*dict.fromkeys(self.signal.values()), *dict.fromkeys(self.noise.values())]
 
 
-def plan(
-    inputs: list[Path],
-    out: str | Path | None,
-    noise_out: str | Path | None,
-    format_name: str,
-    encoding: str | None,
-    overwrite: bool,
-    plot: Path | None = None,
-) -> Plan:
+def plan(inputs: list[Path], out: str | Path | None, files: FileOptions, overwrite: bool = False) -> Plan:
     """Decide the outputs' names, and refuse what cannot be written before anything is computed.
 
     `out` is a file (all inputs go into it), a folder (one file each; one that ends in a slash must be there), or None
@@ -80,16 +73,16 @@ def plan(
     InputError
         An output would replace an input, two outputs have one name, or there is no such format or encoding.
     """
-    format_name = check_format(format_name, encoding)
+    format_name = check_format(files.format, files.encoding)
     suffix = "." + format_name.lower()
     signal = _names(inputs, out, "denoised", suffix)
-    noise = _names(inputs, noise_out, "noise", suffix) if noise_out is not None else {}
-    names = Plan(signal, noise, format_name, encoding, overwrite)
-    if plot is not None:
+    noise = _names(inputs, files.noise_out, "noise", suffix) if files.noise_out is not None else {}
+    names = Plan(signal, noise, format_name, files.encoding, overwrite)
+    if files.plot is not None:
         from geoae.plot import check_figure_path
 
-        check_figure_path(plot)
-    _check_outputs([*names.targets, *([plot] if plot else [])], inputs, overwrite)
+        check_figure_path(files.plot)
+    _check_outputs([*names.targets, *([files.plot] if files.plot else [])], inputs, overwrite)
     return names
 
 

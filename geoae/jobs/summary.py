@@ -1,4 +1,4 @@
-"""What happened to each trace: counted block by block, so that nothing has to be kept."""
+"""What happened to each trace of a run: counted block by block, so that no samples have to be kept."""
 
 import copy
 import math
@@ -184,8 +184,8 @@ class Summary:
         return [_line(name, parts) for name, parts in groups.items()]
 
 
-class Ledger:
-    """The traces of a run, in the order of the sources, and what of them was lost."""
+class TraceCounts:
+    """What is counted of each trace of a run, in the order of the sources, and what of them was lost."""
 
     def __init__(self, segments: Iterable[Segment] = ()) -> None:
         self.losses: dict[str, None] = {}
@@ -194,8 +194,9 @@ class Ledger:
         parts: dict[tuple[Path | None, str], list[Segment]] = {}
         for segment in segments:
             parts.setdefault((segment.source, segment.id), []).append(segment)
-        for key, own in parts.items():
-            self._traces[key] = Trace(key[1], key[0], tuple(own), all(s.text for s in own))
+        for key, segments_of_id in parts.items():
+            text = all(s.text for s in segments_of_id)
+            self._traces[key] = Trace(key[1], key[0], tuple(segments_of_id), text)
 
     @property
     def traces(self) -> list[Trace]:
@@ -232,8 +233,8 @@ class Ledger:
         for trace, before in remembered:
             vars(trace).update(vars(before))
 
-    def lap(self, segments: list[Segment]) -> None:
-        """Share the time since the last lap among the traces that were worked on."""
+    def add_elapsed(self, segments: list[Segment]) -> None:
+        """Share the time since the last call among the traces of `segments`, which were worked on."""
         now = time.perf_counter()
         keys = {(s.source, s.id): s for s in segments}
         for segment in keys.values():
@@ -241,7 +242,7 @@ class Ledger:
         self._clock = now
 
     def conclude(self) -> list[Trace]:
-        """All traces, each with its last word."""
+        """All traces, each with its problem and notes."""
         return self._conclude(self.traces)
 
     def conclude_source(self, source: Path | None) -> list[Trace]:

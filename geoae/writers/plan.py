@@ -1,7 +1,7 @@
 """What a store is to hold: cleaned variables, codes and coordinates, with their chunks. No sample is looked at."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import xarray as xr
@@ -37,8 +37,8 @@ class StorePlan:
     """Attributes of each variable of the parts."""
 
     def __add__(self, other: "StorePlan") -> "StorePlan":
-        for one, two in ((self, other), (other, self)):
-            if twice := sorted(set(one.attrs) & {*two.attrs, *map(str, two.coords.variables)}):
+        for first, second in ((self, other), (other, self)):
+            if twice := sorted(set(first.attrs) & {*second.attrs, *map(str, second.coords.variables)}):
                 raise InputError(f"The store would hold {', '.join(twice)} twice; give the variables other names.")
         labels = {str(k): v for k, v in self.coords.variables.items()}
         for name, coord in other.coords.variables.items():
@@ -54,15 +54,47 @@ class StorePlan:
         return StorePlan((*self.parts, *other.parts), coords, {**self.attrs, **other.attrs})
 
 
+@dataclass(frozen=True)
+class Chunking:
+    """How arrays are divided into chunks and files."""
+
+    chunks: Mapping[str, int] = field(default_factory=dict)
+    """Samples of a chunk along each dim, where they are not to be chosen."""
+    shard_chunks: int = 1
+    """Chunks in one file, at most. A task is a whole file: it takes the memory of as many chunks."""
+    grows: str | None = None
+    """The dim that will be appended to: chunks along it are as long as if there were no end."""
+
+
+@dataclass(frozen=True)
+class CodeVariables:
+    """What is stored of codes, and under which names."""
+
+    of: str | None = None
+    """The cleaned variable in the same store that the codes belong to; it lists them as its ancillary variables."""
+    units: str | None = None
+    """Of the samples."""
+    prefix: str = ""
+    """Before each name, where a store holds the codes of several variables."""
+    statistics: Sequence[str] = ("offset", "gain", "recon_error", "n_valid")
+    """Variables of `STATISTICS`."""
+    components: Sequence[str] = ()
+    """Names of the components that scaling works on one by one; none if a window has one."""
+    dtype: str = "float32"
+    """Of the codes."""
+
+    def __post_init__(self) -> None:
+        if unknown := sorted(set(self.statistics) - set(STATISTICS)):
+            raise InputError(f"There is no statistic {', '.join(unknown)}; there are {', '.join(STATISTICS)}.")
+
+
 def plan_field(
     template: xr.DataArray,
     core_dims: str | Collection[str] = (),
     *,
     also: Mapping[str, Mapping[str, Any]] | None = None,
     beside: xr.Dataset | None = None,
-    chunks: Mapping[str, int] | None = None,
-    shard_chunks: int = 1,
-    grows: str | None = None,
+    chunking: Chunking = Chunking(),
 ) -> StorePlan:
     """Plan for one cleaned variable, under its own name, with its dims, coordinates, attributes and dtype.
 
@@ -78,12 +110,8 @@ def plan_field(
         Variables of the same dims that are written with it, such as what was removed: name to attributes.
     beside
         Small variables that are written as they are: bounds, grid mappings.
-    chunks
-        Samples of a chunk along each dim, where they are not to be chosen.
-    shard_chunks
-        Chunks in one file, at most. A task is a whole file: it takes the memory of as many chunks.
-    grows
-        The dim that will be appended to: chunks do not become short because there is little now.
+    chunking
+        Of all variables.
 
     Raises
     ------
@@ -99,7 +127,7 @@ def plan_field(
     dims = tuple(map(_checked_name, template.dims))
     names = {name: template.attrs, **{_checked_name(k): v for k, v in (also or {}).items()}}
     core = [core_dims] if isinstance(core_dims, str) else core_dims
-    blocks = _blocks(dims, template.shape, core, chunks, shard_chunks, grows)
+    blocks = _blocks(dims, template.shape, core, chunking)
     variables = tuple(Variable(n, dims, template.shape, template.dtype.name, *blocks) for n in names)
     false = _NO_LONGER_TRUE | (_TRUE_WHEN_PACKED if "scale_factor" in template.encoding else set())
     mapping = {k: template.encoding[k] for k in ("grid_mapping",) if k in template.encoding}
@@ -116,15 +144,8 @@ def plan_codes(
     n_latent: int,
     *,
     coords: Mapping[str, Any] | None = None,
-    of: str | None = None,
-    units: str | None = None,
-    statistics: Sequence[str] = ("offset", "gain", "recon_error", "n_valid"),
-    components: Sequence[str] = (),
-    prefix: str = "",
-    dtype: str = "float32",
-    chunks: Mapping[str, int] | None = None,
-    shard_chunks: int = 1,
-    grows: str | None = None,
+    stored: CodeVariables = CodeVariables(),
+    chunking: Chunking = Chunking(),
 ) -> StorePlan:
     """Plan for the codes of windows, with what scaling took from each window and how well its code gives it back.
 
@@ -139,44 +160,33 @@ def plan_codes(
         Numbers in one code.
     coords
         Where the windows lie, as `xarray.Dataset` takes coordinates: t0, or y0 and x0, source id.
-    of
-        The cleaned variable in the same store that the codes belong to; it lists them as its ancillary variables.
-    units
-        Of the samples.
-    statistics
-        Variables of `STATISTICS`.
-    components
-        Names of the components that scaling works on one by one; none if a window has one.
-    prefix
-        Before each name, where a store holds the codes of several variables.
-    dtype
-        Of the codes.
-    chunks, shard_chunks, grows
-        As in `plan_field`.
+    stored
+        Variables and their names.
+    chunking
+        Of the windows; a chunk holds whole codes.
 
     Raises
     ------
     InputError
-        No windows, unknown statistics, coordinates that cannot be written.
+        No windows, coordinates that cannot be written.
     """
-    if unknown := sorted(set(statistics) - set(STATISTICS)):
-        raise InputError(f"There is no statistic {', '.join(unknown)}; there are {', '.join(STATISTICS)}.")
+    prefix, components = stored.prefix, stored.components
     code, latent, component = (_checked_name(prefix + word) for word in ("code", "latent", "component"))
     sizes = {**{_checked_name(dim): n for dim, n in windows.items()}, latent: n_latent}
     if not windows or min(sizes.values()) < 1:
         raise InputError(f"Codes of windows {dict(windows)} with {n_latent} numbers each: there is nothing to store.")
-    blocks = _blocks(tuple(sizes), tuple(sizes.values()), [latent], {**(chunks or {}), latent: n_latent},
-                     shard_chunks, grows)  # fmt: skip
-    variables = [Variable(code, tuple(sizes), tuple(sizes.values()), dtype, *blocks)]
+    whole_codes = replace(chunking, chunks={**chunking.chunks, latent: n_latent})
+    blocks = _blocks(tuple(sizes), tuple(sizes.values()), [latent], whole_codes)
+    variables = [Variable(code, tuple(sizes), tuple(sizes.values()), stored.dtype, *blocks)]
     attrs: dict[str, dict[str, Any]] = {
-        code: {"long_name": "latent code of the window", "units": "1", **({OF: of} if of else {})}
+        code: {"long_name": "latent code of the window", "units": "1", **({OF: stored.of} if stored.of else {})}
     }
-    for word in statistics:
+    for word in stored.statistics:
         kind, meaning = STATISTICS[word]
-        own = {component: len(components)} if components and word in _SCALING else {}
-        dims, shape = (*windows, *own), (*windows.values(), *own.values())
-        variables.append(Variable(prefix + word, dims, shape, kind, (*variables[0].block[:-1], *own.values())))
-        attrs[prefix + word] = {"long_name": meaning, "units": "1" if word == "n_valid" else units or "1"}
+        more = {component: len(components)} if components and word in _SCALING else {}
+        dims, shape = (*windows, *more), (*windows.values(), *more.values())
+        variables.append(Variable(prefix + word, dims, shape, kind, (*variables[0].block[:-1], *more.values())))
+        attrs[prefix + word] = {"long_name": meaning, "units": "1" if word == "n_valid" else stored.units or "1"}
     labels: dict[str, Any] = {component: (component, list(components))} if components else {}
     try:
         places = xr.Dataset(coords={**labels, **(coords or {})}).variables
@@ -189,14 +199,14 @@ def plan_codes(
 def with_ancillary(plan: StorePlan) -> dict[str, dict[str, Any]]:
     """Attributes of the variables, where each lists what belongs to it and is in the store."""
     attrs = {name: dict(values) for name, values in plan.attrs.items()}
-    there = {*attrs, *map(str, plan.coords.variables)}
+    stored = {*attrs, *map(str, plan.coords.variables)}
     listed = {name: str(a.pop("ancillary_variables", "")).split() for name, a in attrs.items()}
     for part in plan.parts:
         names = [variable.name for variable in part.variables]
         listed[names[0]] += names[1:]
         listed.get(attrs[names[0]].get(OF, ""), []).extend(names)
-    for name, others in listed.items():
-        if kept := [other for other in dict.fromkeys(others) if other in there and other != name]:
+    for name, ancillary in listed.items():
+        if kept := [other for other in dict.fromkeys(ancillary) if other in stored and other != name]:
             attrs[name]["ancillary_variables"] = " ".join(kept)
     return attrs
 
@@ -205,12 +215,11 @@ def _blocks(
     dims: tuple[str, ...],
     shape: tuple[int, ...],
     core_dims: Collection[str],
-    chunks: Mapping[str, int] | None,
-    shard_chunks: int,
-    grows: str | None,
+    chunking: Chunking,
 ) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
     """Chunks, and shards if a file holds more than one chunk."""
-    asked = {**dict.fromkeys(core_dims, 1), **(chunks or {}), **({grows: 1} if grows else {})}
+    chunks, shard_chunks, grows = chunking.chunks, chunking.shard_chunks, chunking.grows
+    asked = {**dict.fromkeys(core_dims, 1), **chunks, **({grows: 1} if grows else {})}
     if unknown := [dim for dim in asked if dim not in dims]:
         raise InputError(f"There is no dim {', '.join(unknown)}; there are {', '.join(dims)}.")
     if wrong := [f"{dim}={n}" for dim, n in asked.items() if n < 1] + [f"{shard_chunks} a file"] * (shard_chunks < 1):
@@ -218,7 +227,7 @@ def _blocks(
     axis = dims.index(grows) if grows else None
     chosen = choose_chunks(shape, [dims.index(dim) for dim in core_dims], axis)
     limits = [max(n, c) for n, c in zip(shape, chosen, strict=True)]
-    chunk = tuple(min((chunks or {}).get(d, c), n) for d, c, n in zip(dims, chosen, limits, strict=True))
+    chunk = tuple(min(chunks.get(d, c), n) for d, c, n in zip(dims, chosen, limits, strict=True))
     endless = tuple(n * shard_chunks * c if a == axis else n for a, (n, c) in enumerate(zip(shape, chunk, strict=True)))
     shard = choose_shards(endless, chunk, shard_chunks)
     return chunk, shard if shard != chunk else None

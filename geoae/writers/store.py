@@ -6,6 +6,7 @@ of format 3 with CF attributes, and opens in plain xarray.
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,15 +24,26 @@ from geoae.writers.plain import digest, plain_attrs, plain_value
 from geoae.writers.plan import StorePlan
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where the samples of a store come from."""
+
+    source: str = ""
+    """The input, for a person."""
+    source_hash: str = ""
+    """A digest of it. A run is resumed with the same source and digest only."""
+    command: str = ""
+    """For ``history``; that of the first start stays, as does its time."""
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    """Attributes of the input's data set; its ``history`` gets one line more."""
+
+
 def begin(
     target: str | Path,
     plan: StorePlan,
     settings: Mapping[str, Any],
+    origin: Origin = Origin(),
     *,
-    source: str = "",
-    source_hash: str = "",
-    command: str = "",
-    attrs: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     append: str | Collection[str] = (),
 ) -> Ledger:
@@ -49,12 +61,8 @@ def begin(
     settings
         What decides the samples, by name: model, digest, window, overlap, scaling, units, ... They become attributes
         ``geoae_NAME``: numbers, text, lists of them. A run is resumed, or appended to, with the same only.
-    source, source_hash
-        The input and a digest of it. A run is resumed with the same only.
-    command
-        For ``history``; that of the first start stays, as does its time.
-    attrs
-        Attributes of the input's data set; its ``history`` gets one line more.
+    origin
+        Source, digest and command, for provenance.
     overwrite
         Replace a finished store when this one is finished, and drop an unfinished one that had other settings.
     append
@@ -73,17 +81,17 @@ def begin(
     if "://" in str(target):
         raise InputError(f"{target} is a URL; a store is written to a folder. Copy it there when it is finished.")
     given = {name: plain_value(value) for name, value in settings.items()}
-    about = Provenance(given, source, source_hash, command, plain_attrs(attrs or {}))
+    written = Provenance(given, origin.source, origin.source_hash, origin.command, plain_attrs(origin.attrs))
     identity = {
         **given,
         "version": __version__,
-        "source": source,
-        "source_hash": source_hash,
+        "source": origin.source,
+        "source_hash": origin.source_hash,
         **{f"variable {v.name}": _describe(v) for part in plan.parts for v in part.variables},
         "coordinates": digest(plan.coords),
     }
     dims = (append,) if isinstance(append, str) else tuple(append)
-    make = partial(lay_out, plan, about, identity, dims)
+    make = partial(lay_out, plan, written, identity, dims)
     return ledger.begin(Path(target), identity, make, overwrite=overwrite, append=bool(dims))
 
 
@@ -112,26 +120,26 @@ def write_region(folder: str | Path, number: int, values: Mapping[str, NDArray[A
         The run was removed, or the store that it appends to is damaged.
     """
     run = ledger.load(Path(folder))
-    one = run.task(number)
-    if set(values) != (names := {v.name for v in one.part.variables}):
+    task = run.task(number)
+    if set(values) != (names := {v.name for v in task.part.variables}):
         raise InputError(f"Task {number} writes {', '.join(sorted(names))}; it was given {', '.join(sorted(values))}.")
     contents = {}
-    for variable in one.part.variables:
+    for variable in task.part.variables:
         x = np.asarray(values[variable.name])
-        shape = tuple(s.stop - s.start for s in one.region) + variable.shape[one.part.n_axes :]
+        shape = tuple(s.stop - s.start for s in task.region) + variable.shape[task.part.n_axes :]
         if x.shape != shape or not np.can_cast(x.dtype, variable.dtype, "same_kind"):
             raise InputError(
                 f"Task {number} writes {variable.name} as {variable.dtype} of shape {shape}; "
                 f"it was given {x.dtype} of shape {x.shape}."
             )
         x = x.astype(variable.dtype, copy=False)
-        axis, n_old = one.part.grown or (0, 0)
-        if one.block[axis].start < n_old:
-            there = tuple(slice(s.start, n_old) if a == axis else s for a, s in enumerate(one.block))
-            x = np.concatenate([_samples(run.target, variable, there), x], axis)
+        axis, n_old = task.part.grown or (0, 0)
+        if task.block[axis].start < n_old:
+            old = tuple(slice(s.start, n_old) if a == axis else s for a, s in enumerate(task.block))
+            x = np.concatenate([_samples(run.target, variable, old), x], axis)
         contents[variable] = _encode(variable, x)
     for variable, content in contents.items():
-        run.write(one, variable, content)
+        run.write(task, variable, content)
 
 
 def read_region(folder: str | Path, number: int) -> dict[str, NDArray[Any]] | None:
@@ -139,11 +147,11 @@ def read_region(folder: str | Path, number: int) -> dict[str, NDArray[Any]] | No
     run = ledger.load(Path(folder))
     if not run.is_done(number):
         return None
-    one = run.task(number)
-    axis, n_old = one.part.grown or (0, 0)
-    own = tuple(slice(max(s.start, n_old), s.stop) if a == axis else s for a, s in enumerate(one.block))
+    task = run.task(number)
+    axis, n_old = task.part.grown or (0, 0)
+    fresh = tuple(slice(max(s.start, n_old), s.stop) if a == axis else s for a, s in enumerate(task.block))
     try:
-        return {v.name: _samples(run.folder / runs.STORE, v, own) for v in one.part.variables}
+        return {v.name: _samples(run.folder / runs.STORE, v, fresh) for v in task.part.variables}
     except StoreError:  # finished elsewhere meanwhile
         return None
 

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 import geoae
 from geoae import infer_fields
 from geoae.field_windows import Frame, region_noise, take
-from geoae.jobs.clean import Options
-from geoae.jobs.denoise import denoise_files
+from geoae.jobs.options import Options
 from tests import fields
+from tests.denoising import denoise_files
 from tests.store_worker import EPOCH, content
 
 few = settings(max_examples=12, suppress_health_check=list(HealthCheck))
@@ -246,8 +246,8 @@ def test_any_chunk_and_shard_of_the_store_gives_the_same_samples(saved, source, 
 VICTIM = """
 import os, signal, sys
 from geoae.jobs import fields
-from geoae.jobs.clean import Options
 from geoae.jobs.denoise import denoise_files
+from geoae.jobs.options import DenoiseOptions
 
 def deadly(folder, number, values, write=fields.write_region, left=[int(sys.argv[4])]):
     if not left[0]:
@@ -256,7 +256,7 @@ def deadly(folder, number, values, write=fields.write_region, left=[int(sys.argv
     write(folder, number, values)
 
 fields.write_region = deadly
-denoise_files([sys.argv[1]], sys.argv[2], Options(sys.argv[3], threads=1), chunks={"time": 2})
+denoise_files([sys.argv[1]], DenoiseOptions.of(out=sys.argv[2], model=sys.argv[3], threads=1, chunks={"time": 2}))
 """
 
 

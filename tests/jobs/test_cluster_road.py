@@ -17,10 +17,10 @@ from geoae.cli import app
 from geoae.cluster import each
 from geoae.errors import InputError, MissingFileError, ModelFileError
 from geoae.jobs import store
-from geoae.jobs.clean import Options
-from geoae.jobs.denoise import denoise_files
+from geoae.jobs.options import Options
 from tests.cluster_worker import alive, wait_until, worker_pids
 from tests.conftest import tiny_model
+from tests.denoising import denoise_files
 from tests.jobs.test_store_road import record
 from tests.store_worker import EPOCH, content
 
@@ -30,11 +30,12 @@ CLIENT = """
 import sys
 from pathlib import Path
 from geoae.jobs import store
-from geoae.jobs.clean import Options
 from geoae.jobs.denoise import denoise_files
+from geoae.jobs.options import DenoiseOptions
 if __name__ == "__main__":
     store.SAMPLES = 1200
-    denoise_files([Path(sys.argv[1])], sys.argv[2], Options(sys.argv[3]), cluster="local", workers=2)
+    options = DenoiseOptions.of(out=sys.argv[2], model=sys.argv[3], cluster="local", workers=2)
+    denoise_files([Path(sys.argv[1])], options)
 """
 
 
@@ -133,7 +134,7 @@ def test_workers_that_find_something_else_say_so(tmp_path, small, saved, monkeyp
         yield
 
     with monkeypatch.context() as patch:
-        patch.setattr(store.cluster, "each", stop)
+        patch.setattr("geoae.cluster.each", stop)
         with pytest.raises(KeyboardInterrupt):
             denoise_files([path], target, Options(saved), workers=2)
     (spec,) = specs

@@ -16,7 +16,7 @@ from geoae.cli import app
 from geoae.errors import GeoAEError
 from geoae.infer_codes import decode, encode
 from geoae.jobs import codes as jobs
-from geoae.jobs.store import Workers
+from geoae.jobs.options import CodeOptions, RunOptions, Workers
 from geoae.model import load
 from tests.coding import tiny_coder
 
@@ -112,7 +112,7 @@ def test_a_run_that_was_stopped_goes_on(folder, tmp_path, monkeypatch):
     """Blocks that are there stay, the others are made, and the store is the same byte by byte."""
     monkeypatch.setattr("geoae.coding._CHUNK", 8 * 8 * 12)
     whole, target = tmp_path / "whole.zarr", tmp_path / "c.zarr"
-    asked = jobs.CodeOptions(folder / "coder", threads=1)
+    asked = CodeOptions(folder / "coder", threads=1)
     jobs.encode_store([folder / "u.nc"], whole, asked)
     n_blocks = ledger.status(whole).n_tasks
     assert n_blocks > 3
@@ -135,7 +135,7 @@ def test_a_run_that_was_stopped_goes_on(folder, tmp_path, monkeypatch):
 def test_codes_grow_in_time(folder, tmp_path, monkeypatch):
     """--append adds what is new, through a stop and whatever the blocks, and the codes are those of one go."""
     monkeypatch.setattr("geoae.coding._CHUNK", 8 * 8 * 12)
-    asked = jobs.CodeOptions(folder / "coder", threads=1, append=True)
+    asked = CodeOptions(folder / "coder", threads=1, append=True)
     with xr.open_dataset(folder / "wind.nc") as data:
         for name, times in (("p0", slice(0, 2)), ("p1", slice(2, 5)), ("p2", slice(5, 6))):
             data.isel(time=times).to_netcdf(tmp_path / f"{name}.nc")
@@ -150,7 +150,7 @@ def test_codes_grow_in_time(folder, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         jobs.encode_store(parts[:2], target, asked, progress=stop)
     jobs.encode_store(parts[:2], target, asked)
-    made = jobs.encode_store(parts[2:], target, asked, workers=Workers(None, 2))
+    made = jobs.encode_store(parts[2:], target, asked, RunOptions(workers=Workers(None, 2)))
     assert made.rows["u"]["windows"] == 12
     assert "nothing was appended" in jobs.encode_store(parts, target, asked).notes[-1]
     with pytest.raises(GeoAEError, match="other settings: latent"):

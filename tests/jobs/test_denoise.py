@@ -10,10 +10,10 @@ import pytest
 from obspy import Stream, Trace, UTCDateTime
 
 from geoae.errors import InputError
-from geoae.jobs.clean import Options
-from geoae.jobs.denoise import denoise_files
+from geoae.jobs.options import FileOptions, Options
 from geoae.jobs.outputs import plan
 from tests.conftest import tiny_model
+from tests.denoising import denoise_files
 
 IO = Path(obspy.__file__).parent / "io"
 START = UTCDateTime(2024, 1, 1, 0, 0, 0, 123456)
@@ -82,7 +82,7 @@ def test_formats_come_back_as_they_came(tmp_path, format_name):
     """Start, rate and length to the format's resolution, and the same samples as in miniSEED to its digits."""
     path = write(tmp_path / "in.mseed", trace(walk(), start=START - 0.000456))
     denoise_files([path], tmp_path / "out.mseed", OPTIONS)
-    denoise_files([path], tmp_path / "out.x", OPTIONS, format_name=format_name)
+    denoise_files([path], tmp_path / "out.x", OPTIONS, format=format_name)
     (expected,), (found,) = read(tmp_path / "out.mseed"), read(tmp_path / "out.x")
     assert abs(found.stats.starttime - expected.stats.starttime) < (1 if format_name in ("SEGY", "SU") else 2e-3)
     assert (found.stats.npts, found.stats.sampling_rate) == (3000, pytest.approx(100.0))
@@ -93,7 +93,7 @@ def test_formats_come_back_as_they_came(tmp_path, format_name):
 def test_sac_headers_are_kept(tmp_path):
     """SAC in, SAC out: station coordinates, picks and all else of the header; only the data's own extremes change."""
     source = IO / "sac/tests/data/seism.sac"
-    denoise_files([source], tmp_path / "out.sac", OPTIONS, format_name="SAC")
+    denoise_files([source], tmp_path / "out.sac", OPTIONS, format="SAC")
     before, after = read(source)[0].stats, read(tmp_path / "out.sac")[0].stats
     changing = {"depmin", "depmax", "depmen"}
     assert {k: v for k, v in after.sac.items() if k not in changing} == {
@@ -105,7 +105,7 @@ def test_sac_headers_are_kept(tmp_path):
 def test_several_traces_in_a_format_of_one_trace_a_file(tmp_path):
     """SAC writes one file for each, named by id, signal and noise alike."""
     path = write(tmp_path / "in", *(trace(walk(2000, i), "HH" + c) for i, c in enumerate("ENZ")))
-    summary = denoise_files([path], tmp_path / "a.sac", OPTIONS, format_name="SAC", noise_out=tmp_path / "b.sac")
+    summary = denoise_files([path], tmp_path / "a.sac", OPTIONS, format="SAC", noise_out=tmp_path / "b.sac")
     assert sorted(p.name for p in summary.outputs) == [f"{n}.XX.ABC.00.HH{c}.sac" for n in "ab" for c in "ENZ"]
     for i, c in enumerate("ENZ"):
         both = [read(tmp_path / f"{n}.XX.ABC.00.HH{c}.sac")[0].data.astype(float) for n in "ab"]
@@ -116,7 +116,7 @@ def test_calibration_is_kept(tmp_path):
     """A format that holds a calibration factor gets it back, and samples are not multiplied by it."""
     one = trace(walk(dtype=np.int32), calib=2.5)
     one.write(str(tmp_path / "in"), format="GSE2")
-    denoise_files([tmp_path / "in"], tmp_path / "out", OPTIONS, format_name="GSE2")
+    denoise_files([tmp_path / "in"], tmp_path / "out", OPTIONS, format="GSE2")
     denoise_files([tmp_path / "in"], tmp_path / "out.mseed", OPTIONS)
     after = read(tmp_path / "out")[0]
     assert after.stats.calib == pytest.approx(2.5)
@@ -196,8 +196,8 @@ def test_a_link_stays_a_link(tmp_path):
 def test_names_of_outputs(tmp_path):
     """Known endings give way, others stay: the day of a year is no ending."""
     for name in ("x.mseed", "x.SAC", "XX.ABC.00.HHZ.D.2010.244"):
-        names = plan([tmp_path / name], None, None, "MSEED", None, False).targets
+        names = plan([tmp_path / name], None, FileOptions()).targets
         stem = "x" if name.startswith("x") else name
         assert names == [tmp_path / f"{stem}.denoised.mseed"]
     with pytest.raises(InputError, match="Unknown output format"):
-        plan([tmp_path / "x"], None, None, "MP3", None, False)
+        plan([tmp_path / "x"], None, FileOptions("MP3"))

@@ -15,12 +15,12 @@ from geoae.cli import app
 from geoae.errors import GeoAEError, InputError, ModelFileError, OutputExistsError, StoreError
 from geoae.jobs import fields as fields_store
 from geoae.jobs import store as record_store
-from geoae.jobs.clean import Options
-from geoae.jobs.denoise import denoise_files
+from geoae.jobs.options import Options
 from geoae.model import load
 from tests import fields
 from tests.coding import tiny_coder
 from tests.conftest import tiny_model
+from tests.denoising import denoise_files
 from tests.jobs.test_codes import files, refused, run
 from tests.jobs.test_store_road import record
 
@@ -137,7 +137,7 @@ def test_a_record_and_its_codes_share_a_store(folder, tmp_path, small):
                                 geoae.read(tmp_path / "b.zarr").drop_attrs().compute())  # fmt: skip
     ledger.load.cache_clear()  # as in a process of its own
     again = denoise(folder, "a.mseed", tmp_path / "a.zarr")
-    assert any("blocks were there already and were kept" in note for note in again.notes)
+    assert any("is finished already" in note for note in again.notes)
     assert [row.rms_out for row in again.lines] == [row.rms_out for row in done.lines]
 
 

@@ -9,10 +9,10 @@ import xarray as xr
 
 import geoae
 from geoae.errors import InputError, StoreError
-from geoae.jobs.clean import Options
-from geoae.jobs.denoise import denoise_files
 from geoae.jobs.field_source import FieldSource, Samples, digest
+from geoae.jobs.options import Options
 from tests import fields
+from tests.denoising import denoise_files
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,22 @@
+"""`denoise_files` by the words of the command line, as most tests call it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from geoae.jobs import denoise
+from geoae.jobs.field_summary import FieldSummary
+from geoae.jobs.options import DenoiseOptions, Options, Progress, no_progress
+from geoae.jobs.summary import Summary
+
+
+def denoise_files(
+    inputs: Sequence[str | Path],
+    out: str | Path | None = None,
+    options: Options | None = None,
+    progress: Progress = no_progress,
+    **words: Any,
+) -> Summary | FieldSummary:
+    """Denoise files; `options` says how the model is run, `words` all else."""
+    asked = DenoiseOptions.of(out=out, **vars(options or Options()), **words)
+    return denoise.denoise_files(inputs, asked, progress)
