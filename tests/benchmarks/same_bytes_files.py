@@ -1,6 +1,7 @@
 """Inputs of recordings and fields for same_bytes.py, and what is done with them: files, stores, arrays."""
 
 import io
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
@@ -61,11 +62,15 @@ def command(*words: str) -> str:
     (entry,) = entry_points(group="console_scripts", name="geoae")
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
     code: Any = 0
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with redirect_stdout(out), redirect_stderr(err), patch.object(sys, "argv", ["geoae", *words]):
         try:
             entry.load()()
         except SystemExit as done:
             code = done.code or 0
+        finally:  # the command has its own
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
     for stream in (out, err):
         stream.seek(0)
     return f"exit code {code}\n{out.read()}\n{err.read()}"
