@@ -141,7 +141,7 @@ def hours() -> Iterator[Item]:
     for i, part in enumerate(names):
         whole = recording(20, 4 * 1800, "EZ", seed=5)
         start = whole[0].stats.starttime + 1800 * i
-        whole.slice(start, start + 1800 - 0.05).write(part, "MSEED", encoding="FLOAT32")
+        whole.slice(start, start + 1800 - 0.05).write(part, "MSEED", encoding="STEIM2")
     Path("each").mkdir()
     yield "files", lambda: wrote("each", "denoise", *names, "-o", "each")
     yield "store", lambda: wrote("all.zarr", "denoise", *names, "-o", "all.zarr", "--codes", "--latent", "8")
