@@ -10,8 +10,8 @@ same; 1: something differs, is missing or is new. The last digits depend on the 
 and numpy: compare only runs on one machine and in one environment.
 
 Two runs of the same code differ in a few things, which are therefore not compared: the folder of the run (WORK stands
-for it), seconds in printed lines and in the information on an inversion, and the date of a training. Times in
-histories are fixed by SOURCE_DATE_EPOCH. Spaces in printed tables count as one.
+for it), seconds in printed lines and in the information on an inversion, CPU minutes and the date of a training. Times
+in histories are fixed by SOURCE_DATE_EPOCH. Spaces in printed tables count as one.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def neutral(text: str) -> str:
     """Text without what differs between two runs of the same code."""
     for folder in (str(Path.cwd()), str(Path.cwd().resolve())):
         text = text.replace(folder, "WORK")
-    text = re.sub(r'(\\?"seconds\\?": )[\d.e+-]+', r"\1S", text)
+    text = re.sub(r'(\\?"(?:seconds|cpu_minutes)\\?": )[\d.e+-]+', r"\1S", text)
     text = re.sub(r"\b\d+\.\d+ s\b", "S s", text)
     return re.sub(r'("date": |on )"?\d{4}-\d\d-\d\d"?', r"\1DATE", text)
 
