@@ -176,8 +176,8 @@ def denoiser(
     record = record or _same_record(spec)
     model = model or same_model(spec)
     coder = coder or code_plan.same_coder(spec["codes"])
-    run, told = ledger.load(Path(spec["folder"])), TraceCounts()
-    read, noise = read_and_noise(record, model, options, told)
+    run, lost = ledger.load(Path(spec["folder"])), TraceCounts()
+    read, noise = read_and_noise(record, model, options, lost)
     trace = run.parts[0].variables[0]
 
     def clean(task: blocks.Task) -> tuple[Array, Array]:
@@ -195,11 +195,11 @@ def denoiser(
         task = run.task(number)
         if encode and task.part.name != trace.name:
             write_region(run.folder, number, encode(task))
-            told.losses.clear()  # they are told with the block of samples
+            lost.losses.clear()  # the block of samples reports them
             return {}
         x, signal = clean(task)
         write_region(run.folder, number, {trace.name: signal})
-        return _count(record, task.region[1], x, signal, told)
+        return _count(record, task.region[1], x, signal, lost)
 
     return work
 
@@ -295,25 +295,25 @@ def _describe(record: Record) -> str:
 def _count_kept(record: Record, plan: StorePlan, store: Path, computed: frozenset[int]) -> dict[int, Counted]:
     """Count blocks that an earlier run has written, so that the summary is that of the whole store."""
     signal: xr.DataArray = cleaned.read(store)
-    found, told = {}, TraceCounts()
+    found, lost = {}, TraceCounts()
     for number in range(plan.parts[0].n_blocks):
         if number not in computed:
             span = blocks.task(plan.parts, number).region[1]
-            x = traces.read_block(record, span.start, span.stop, told.tell)
-            found[number] = _count(record, span, x, signal[:, span].values, told)
+            x = traces.read_block(record, span.start, span.stop, lost.tell)
+            found[number] = _count(record, span, x, signal[:, span].values, lost)
     return found
 
 
-def _count(record: Record, span: slice, x: Array, signal: NDArray[Any], told: TraceCounts) -> Counted:
-    """What is counted of a block: for each trace what `Trace.take` adds, and the losses told while it was read."""
+def _count(record: Record, span: slice, x: Array, signal: NDArray[Any], lost: TraceCounts) -> Counted:
+    """What is counted of a block: for each trace what `Trace.take` adds, and what was lost while it was read."""
     counts = TraceCounts(p.segment for p in record.placed)
     for p in record.placed:
         a, b = max(p.first, span.start), min(p.first + p.segment.n, span.stop)
         if a < b:
             part = np.s_[p.row, a - span.start : b - span.start]
             counts[p.segment].add(x[part], signal[part])
-    losses = list(told.losses)
-    told.losses.clear()
+    losses = list(lost.losses)
+    lost.losses.clear()
     return {"traces": [trace.counted() for trace in counts.traces], "losses": losses}
 
 
