@@ -154,11 +154,12 @@ def _choose_truths(inverse: Inversion, n: int, truths: Any, rng: np.random.Gener
 
 def _components(inverse: Inversion) -> dict[str, Any]:
     """The principal components that were saved with a prior, if there are any."""
-    if not hasattr(inverse.space, "model"):
+    space: Any = inverse.space
+    if not hasattr(space, "model"):
         return {}
     from geoae.latent.pca import components_of
 
-    found = components_of(inverse.space)
+    found = components_of(space)
     return {} if found is None else {found.name: found}
 
 
