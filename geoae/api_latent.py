@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from geoae import devices, prior_data
+from geoae.arrays.types import Array
 from geoae.errors import InputError
 from geoae.latent.pca import pca_model
 from geoae.model import as_role
@@ -21,7 +21,6 @@ from geoae.priors.prior import Prior
 from geoae.recipe_priors import PriorRecipe
 from geoae.transforms import Transform
 
-Array = NDArray[np.floating[Any]]
 N_HELD_OUT = 200
 Report = Callable[[dict[str, Any]], None]
 

@@ -4,25 +4,24 @@ Each takes traces (..., time) and returns the same shape, every trace on its own
 """
 
 import numpy as np
-import numpy.typing as npt
 from scipy.signal import ShortTimeFFT, butter, sosfilt
 from scipy.signal.windows import hann
 
-FloatArray = npt.NDArray[np.float64]
+from geoae.arrays.types import Float64Array
 
 _NOISE_QUANTILE = 0.3
 # the power of Gaussian noise in one STFT bin is exponentially distributed: its quantile q lies at -log(1 - q) means
 _QUANTILE_OVER_MEAN = 0.3567
 
 
-def do_nothing(traces: FloatArray) -> FloatArray:
+def do_nothing(traces: Float64Array) -> Float64Array:
     """Return the traces as they came: what any method has to beat."""
     return traces
 
 
 def band_pass(
-    traces: FloatArray, rate_hz: float = 100.0, low_hz: float = 1.0, high_hz: float = 20.0, corners: int = 4
-) -> FloatArray:
+    traces: Float64Array, rate_hz: float = 100.0, low_hz: float = 1.0, high_hz: float = 20.0, corners: int = 4
+) -> Float64Array:
     """Butterworth band-pass, run forwards and backwards: no phase shift, twice the corners.
 
     At rest before the first and after the last sample, without padding, so that it is the filter that ObsPy's
@@ -41,8 +40,8 @@ def band_pass(
 
 
 def stft_wiener(
-    traces: FloatArray, noise_n: int | None = None, window_n: int = 100, hop_n: int = 25, smoothing: float = 0.9
-) -> FloatArray:
+    traces: Float64Array, noise_n: int | None = None, window_n: int = 100, hop_n: int = 25, smoothing: float = 0.9
+) -> Float64Array:
     r"""Wiener filter in the time-frequency plane, with the decision-directed estimate of the signal's share.
 
     Frame by frame, with :math:`\gamma` the power in a bin over the noise power at its frequency and G the gain,
@@ -99,6 +98,6 @@ def stft_wiener(
     return np.asarray(filtered / ones, dtype=np.float64)
 
 
-def _zeros_after(traces: FloatArray, n: int) -> FloatArray:
+def _zeros_after(traces: Float64Array, n: int) -> Float64Array:
     """Traces that are followed by `n` zeros."""
     return np.concatenate([traces, np.zeros((*traces.shape[:-1], n))], axis=-1)

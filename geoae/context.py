@@ -4,12 +4,11 @@ Noise differs from one slice to the next and most of the signal does not, so nei
 without neighbours may have an overview instead (see `geoae.overview`).
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]
+from geoae.arrays.types import Array
+
 VALUES = 4
 """Channels that hold values: the slice, the mean of its near neighbours, that of all neighbours, and the slice without
 the noise that an overview of it shows."""

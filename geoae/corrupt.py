@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import oaconvolve
 
-Array = NDArray[np.floating[Any]]
-Generator = np.random.Generator
+from geoae.arrays.types import Array, Generator
 
 
 def noise_factor(signal: Array, noise: Array, snr_db: float | Array) -> Array:

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from geoae import metrics
+from geoae.arrays.types import Float64Array
 from geoae.baselines import band_pass, do_nothing, stft_wiener
 from geoae.errors import InputError
 from geoae.validation import AFTER_P_N, RATE_HZ, SEED, Mixtures, build_mixtures
 
-FloatArray = npt.NDArray[np.float64]
-Denoiser = Callable[[FloatArray], npt.NDArray[np.floating[Any]]]
+Denoiser = Callable[[Float64Array], npt.NDArray[np.floating[Any]]]
 """(n, 3, time) at 100 Hz, components E N Z, to the same shape."""
 
 SNRS_DB = (-10, -5, 0, 5, 10, 15)
@@ -184,7 +184,7 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _run(denoise: Denoiser, traces: FloatArray, batch: int) -> tuple[FloatArray, int]:
+def _run(denoise: Denoiser, traces: Float64Array, batch: int) -> tuple[Float64Array, int]:
     """Denoise in batches; samples that are not finite become zero, and the mixtures that hold any are counted."""
     parts = [denoise(traces[i : i + batch].copy()) for i in range(0, len(traces), batch)]
     result = np.concatenate(parts).astype(np.float64)
@@ -194,7 +194,7 @@ def _run(denoise: Denoiser, traces: FloatArray, batch: int) -> tuple[FloatArray,
     return np.nan_to_num(result, nan=0.0, posinf=0.0, neginf=0.0), n_nonfinite
 
 
-def _scores(clean: FloatArray, noisy: FloatArray, result: FloatArray, p: npt.NDArray[np.int64]) -> dict[str, Any]:
+def _scores(clean: Float64Array, noisy: Float64Array, result: Float64Array, p: npt.NDArray[np.int64]) -> dict[str, Any]:
     """Return each score of each mixture: the mean over the components, the onset on Z."""
     event_clean, event_noisy, event_result = (_windows(x, p, AFTER_P_N) for x in (clean, noisy, result))
     before = [
@@ -215,10 +215,10 @@ def _scores(clean: FloatArray, noisy: FloatArray, result: FloatArray, p: npt.NDA
     return {**scores, "onset_error_s": np.nan_to_num(onset_error_s, nan=2.5)}
 
 
-def _windows(traces: FloatArray, start: npt.NDArray[np.int64], n: int) -> FloatArray:
+def _windows(traces: Float64Array, start: npt.NDArray[np.int64], n: int) -> Float64Array:
     return np.stack([x[:, i : i + n] for x, i in zip(traces, start, strict=True)])
 
 
-def _quartiles(values: FloatArray) -> dict[str, float]:
+def _quartiles(values: Float64Array) -> dict[str, float]:
     lower, median, upper = (round(float(v), 3) for v in np.nanpercentile(values, [25, 50, 75]))
     return {"median": median, "q25": lower, "q75": upper}

@@ -5,18 +5,17 @@ A window depends on (seed, index) alone, so a resumed or distributed training se
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoae import context, field_noise, field_synthesis, overview
+from geoae.arrays.types import Array, Generator
 from geoae.errors import InputError
 from geoae.recipe_fields import FieldMix, FieldWindow
 from geoae.scaling import FieldScaler
 
-Array = NDArray[np.floating[Any]]
-Generator = np.random.Generator
 Cut = Callable[[Array], Array]
 CUTS = 4
 """Windows that are cut out of one wide field, because drawing one takes longer than all else."""

@@ -5,16 +5,13 @@ could not be told from signal.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from geoae.arrays.types import Array, Generator
 from geoae.field_synthesis import many, normalised, power_law
-
-Array = NDArray[np.floating[Any]]
-Generator = np.random.Generator
 
 
 def white(x: Array, rng: Generator) -> Array:

@@ -5,15 +5,13 @@ takes its random generator; fields have zero mean and unit variance unless they 
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft
 from scipy.ndimage import map_coordinates
 
-Array = NDArray[np.floating[Any]]
-Generator = np.random.Generator
+from geoae.arrays.types import Array, Generator
+
 Shape = tuple[int, int]
 
 

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae import context, infer, overview
+from geoae.arrays.types import Array
 from geoae.blocks import choose_chunks
 from geoae.contracts import FieldContract
 from geoae.infer import BATCH
 from geoae.model import Denoiser, Model, as_role
 from geoae.windows import Region, WindowGrid, join_region
 
-Array = NDArray[np.floating[Any]]
 FEWEST = 8
 """Blocks along a side that an overview has at least."""
 

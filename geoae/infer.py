@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from geoae import nets
+from geoae.arrays.types import Array
 from geoae.contracts import Contract
 from geoae.errors import InputError, SamplingRateError
 from geoae.model import Denoiser, Model, as_role, contract_of
@@ -17,7 +17,6 @@ from geoae.scaling import Scaler
 from geoae.timeaxis import rate_hz as rate_of
 from geoae.windows import WindowGrid, join_region
 
-Array = NDArray[np.floating[Any]]
 BLOCK = 1 << 20
 """Samples of a record in one block: some hundred windows, tens of MB."""
 BATCH = 16

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
+from geoae.arrays.types import AnyArray
 from geoae.codes.model import Coder
 from geoae.coding import Coding, check_model, check_units, coding, coding_of, coordinates, facts, template
 from geoae.errors import InputError
@@ -18,7 +18,6 @@ from geoae.model import Model, as_role
 from geoae.scaling import Stats
 from geoae.windows import Region
 
-Array = NDArray[Any]
 BATCH = 512
 """Windows in one call of the net. Fixed, because their number may change the last digits."""
 STATISTIC_DTYPES = {"offset": "float64", "gain": "float64", "recon_error": "float32", "n_valid": "int32"}
@@ -145,7 +144,9 @@ def decode(codes: xr.Dataset, model: Model) -> xr.DataArray:
     return template(codes, where).copy(data=out.data)
 
 
-def encode_region(read: Callable[[Region], Array], where: Coding, model: Model, region: Region) -> dict[str, Array]:
+def encode_region(
+    read: Callable[[Region], AnyArray], where: Coding, model: Model, region: Region
+) -> dict[str, AnyArray]:
     """Values of one block of a store of codes, by the names of its variables.
 
     Parameters
@@ -177,7 +178,7 @@ def encode_region(read: Callable[[Region], Array], where: Coding, model: Model, 
     return found
 
 
-def decode_region(codes: xr.Dataset, where: Coding, model: Model, region: Region) -> Array:
+def decode_region(codes: xr.Dataset, where: Coding, model: Model, region: Region) -> AnyArray:
     """Samples of a region of the array that codes stand for, in the order of its dimensions."""
     wanted = dict(zip(where.dims, region, strict=True))
     names = tuple(where.windows)
@@ -197,7 +198,7 @@ def decode_region(codes: xr.Dataset, where: Coding, model: Model, region: Region
     return block.transpose([(*where.batch, *where.core).index(d) for d in where.dims])
 
 
-def _encode_tiled(tiled: Array, where: Coding, model: Model) -> Array:
+def _encode_tiled(tiled: AnyArray, where: Coding, model: Model) -> AnyArray:
     """Windows side by side (batch..., samples...) -> (batch..., windows..., code and statistics), float64."""
     if np.isinf(tiled).any():
         raise InputError(
@@ -220,7 +221,7 @@ def _encode_tiled(tiled: Array, where: Coding, model: Model) -> Array:
     return out.reshape(*lead, *counts, -1)
 
 
-def _packed(windows: Array, latent: int, model: Model) -> Array:
+def _packed(windows: AnyArray, latent: int, model: Model) -> AnyArray:
     valid = np.isfinite(windows)
     axes = tuple(range(1, windows.ndim))
     n = valid.sum(axes)
@@ -242,7 +243,7 @@ def _packed(windows: Array, latent: int, model: Model) -> Array:
     return out
 
 
-def _decode_tiled(packed: Array, window: tuple[int, ...], model: Model, dtype: str) -> Array:
+def _decode_tiled(packed: AnyArray, window: tuple[int, ...], model: Model, dtype: str) -> AnyArray:
     """(batch..., windows..., code, offset, gain) -> windows side by side (batch..., samples...)."""
     n_core = len(window)
     lead, counts = packed.shape[: packed.ndim - 1 - n_core], packed.shape[packed.ndim - 1 - n_core : -1]

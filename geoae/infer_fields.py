@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from geoae import weights_file
 from geoae.arrays.dask_tasks import BlockFunction, map_blocks
+from geoae.arrays.types import Array
 from geoae.cf import GridLayout, display_name, grid_layout, same_units, sizes
 from geoae.contracts import FieldContract
 from geoae.errors import InputError, ModelFileError
@@ -20,7 +21,6 @@ from geoae.infer import BATCH, processing
 from geoae.model import Model, contract_of, load
 from geoae.windows import Region
 
-Array = NDArray[np.floating[Any]]
 SMALLEST = 8
 """Points along each horizontal dimension that a grid has at least."""
 # what the samples are packed into: cleaned ones are not whole multiples of a step, and may lie beyond its range

@@ -4,15 +4,14 @@ Nothing here warns or fails on silence: each function says what a flat (constant
 """
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from geoae.arrays.types import Float64Array
 
 FLOOR_DB, CEILING_DB = -50.0, 60.0
 """SI-SDR and SNR are clipped here, so that silence and a perfect answer stay countable."""
 
 
-def si_sdr_db(clean: FloatArray, estimate: FloatArray) -> FloatArray:
+def si_sdr_db(clean: Float64Array, estimate: Float64Array) -> Float64Array:
     r"""Scale-invariant signal-to-distortion ratio in dB, clipped to [-50, 60].
 
     .. math:: 10 \log_{10} \frac{|a s|^2}{|y - a s|^2}, \qquad a = \frac{y \cdot s}{s \cdot s}
@@ -37,7 +36,7 @@ def si_sdr_db(clean: FloatArray, estimate: FloatArray) -> FloatArray:
     return np.clip(value, FLOOR_DB, CEILING_DB)
 
 
-def snr_db(clean: FloatArray, estimate: FloatArray) -> FloatArray:
+def snr_db(clean: Float64Array, estimate: Float64Array) -> Float64Array:
     r"""Signal-to-noise ratio in dB, :math:`10 \log_{10} (\mathrm{var}\,s / \mathrm{var}(y - s))`, clipped to [-50, 60].
 
     Unlike `si_sdr_db` it counts a wrong amplitude as noise. An offset does not count. A flat clean trace gives -50.
@@ -55,12 +54,12 @@ def snr_db(clean: FloatArray, estimate: FloatArray) -> FloatArray:
     return np.clip(_ratio_db(clean.var(axis=-1), (estimate - clean).var(axis=-1)), FLOOR_DB, CEILING_DB)
 
 
-def snr_gain_db(clean: FloatArray, noisy: FloatArray, estimate: FloatArray) -> FloatArray:
+def snr_gain_db(clean: Float64Array, noisy: Float64Array, estimate: Float64Array) -> Float64Array:
     """How much `snr_db` rose from the noisy trace to the estimate, in dB. Shapes (..., time), same units."""
     return snr_db(clean, estimate) - snr_db(clean, noisy)
 
 
-def sdr_db(clean: FloatArray, estimate: FloatArray, ceiling_db: float = 80.0) -> FloatArray:
+def sdr_db(clean: Float64Array, estimate: Float64Array, ceiling_db: float = 80.0) -> Float64Array:
     """Signal-to-distortion ratio in dB, offsets and amplitudes counted: how much of a clean trace survives.
 
     Parameters
@@ -74,22 +73,22 @@ def sdr_db(clean: FloatArray, estimate: FloatArray, ceiling_db: float = 80.0) ->
     return np.clip(value, FLOOR_DB, ceiling_db)
 
 
-def power_reduction_db(before: FloatArray, after: FloatArray, limit_db: float = 80.0) -> FloatArray:
+def power_reduction_db(before: Float64Array, after: Float64Array, limit_db: float = 80.0) -> Float64Array:
     """By how many dB the variance fell, within ±`limit_db`. Shapes (..., time). Flat before and after gives 0."""
     power_before, power_after = before.var(axis=-1), after.var(axis=-1)
     value = np.clip(_ratio_db(power_before, power_after), -limit_db, limit_db)
     return np.where((power_before == 0) & (power_after == 0), 0.0, value)
 
 
-def correlation(clean: FloatArray, estimate: FloatArray) -> FloatArray:
+def correlation(clean: Float64Array, estimate: Float64Array) -> Float64Array:
     """Pearson's correlation coefficient; 0 where either trace is flat. Shapes (..., time)."""
     reference, test = _centred(clean), _centred(estimate)
     norm = np.sqrt((reference**2).sum(axis=-1) * (test**2).sum(axis=-1))
-    value: FloatArray = (reference * test).sum(axis=-1) / np.where(norm > 0, norm, 1.0)
+    value: Float64Array = (reference * test).sum(axis=-1) / np.where(norm > 0, norm, 1.0)
     return value
 
 
-def peak_ratio(clean: FloatArray, estimate: FloatArray) -> FloatArray:
+def peak_ratio(clean: Float64Array, estimate: Float64Array) -> Float64Array:
     """Largest deviation from the mean, estimate over clean: 1 keeps the peak. NaN where the clean trace is flat.
 
     Parameters
@@ -98,11 +97,11 @@ def peak_ratio(clean: FloatArray, estimate: FloatArray) -> FloatArray:
         Shape (..., time), same units.
     """
     peak, kept = (np.abs(_centred(x)).max(axis=-1) for x in (clean, estimate))
-    value: FloatArray = kept / np.where(peak > 0, peak, np.nan)
+    value: Float64Array = kept / np.where(peak > 0, peak, np.nan)
     return value
 
 
-def aic_onset(trace: FloatArray, margin: int = 5) -> FloatArray:
+def aic_onset(trace: Float64Array, margin: int = 5) -> Float64Array:
     r"""Sample at which a trace changes most from one level of variance to another: Maeda's AIC picker.
 
     The onset is the k that minimises
@@ -142,7 +141,7 @@ def aic_onset(trace: FloatArray, margin: int = 5) -> FloatArray:
     return np.where(usable[..., 0], k[np.argmin(aic, axis=-1)], np.nan)
 
 
-def spectral_misfit_db(clean: FloatArray, estimate: FloatArray, n_bands: int = 32) -> FloatArray:
+def spectral_misfit_db(clean: Float64Array, estimate: Float64Array, n_bands: int = 32) -> Float64Array:
     r"""Root mean square over frequency of the difference of two log power spectra, in dB (log-spectral distance).
 
     .. math:: \sqrt{\frac{1}{B} \sum_b \left( 10 \log_{10} \frac{P_y(b)}{P_s(b)} \right)^2}
@@ -165,23 +164,23 @@ def spectral_misfit_db(clean: FloatArray, estimate: FloatArray, n_bands: int = 3
     strongest = power_clean.max(axis=-1, keepdims=True)
     floor = 1e-10 * np.where(strongest > 0, strongest, np.nan)
     difference = 10 * np.log10(np.maximum(power_estimate, floor) / np.maximum(power_clean, floor))
-    value: FloatArray = np.sqrt((difference**2).mean(axis=-1))
+    value: Float64Array = np.sqrt((difference**2).mean(axis=-1))
     return value
 
 
-def _centred(trace: FloatArray) -> FloatArray:
-    centred: FloatArray = trace - trace.mean(axis=-1, keepdims=True)
+def _centred(trace: Float64Array) -> Float64Array:
+    centred: Float64Array = trace - trace.mean(axis=-1, keepdims=True)
     return centred
 
 
-def _ratio_db(signal: FloatArray, noise: FloatArray) -> FloatArray:
+def _ratio_db(signal: Float64Array, noise: Float64Array) -> Float64Array:
     """10 log10 of a ratio of powers: -inf without signal, even where there is no noise either; +inf without noise."""
     some = (signal > 0) & (noise > 0)
     ratio = np.log10(np.where(some, signal, 1.0)) - np.log10(np.where(some, noise, 1.0))
     return np.where(some, 10 * ratio, np.where(signal > 0, np.inf, -np.inf))
 
 
-def _band_power(trace: FloatArray, n_bands: int) -> FloatArray:
+def _band_power(trace: Float64Array, n_bands: int) -> Float64Array:
     n = trace.shape[-1]
     power = np.abs(np.fft.rfft(_centred(trace) * np.hanning(n), axis=-1)) ** 2
     edges = np.linspace(0, power.shape[-1], min(n_bands, power.shape[-1]) + 1).astype(int)

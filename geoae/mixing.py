@@ -7,13 +7,14 @@ import re
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import detrend, resample_poly
 
 from geoae import corrupt, synthetic
+from geoae.arrays.types import Array
 from geoae.errors import InputError
 from geoae.metrics import aic_onset
 from geoae.readers.seisbench import SeisBenchSet
@@ -21,7 +22,6 @@ from geoae.recipe import MixSection, SplitSection
 from geoae.resample import ratio
 from geoae.scaling import Scaler
 
-Array = NDArray[np.floating[Any]]
 SNR_WINDOW_S = 20.0
 _MARGIN = 1024  # samples either side of a window, so that filters do not wrap around into it
 

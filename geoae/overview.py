@@ -3,12 +3,10 @@
 Blocks count from the first point of the whole array, so every division of it gives the same overview.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]
+from geoae.arrays.types import Array
 
 
 def length(n: int, by: int) -> int:

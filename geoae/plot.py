@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from geoae.arrays.types import Array
 from geoae.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-FloatArray = npt.NDArray[np.floating[Any]]
 
 MAX_TRACES = 6
 _COLUMNS_WAVEFORM, _COLUMNS_SPECTROGRAM = 1500, 500
@@ -32,9 +32,9 @@ _MARKERS = ("o", "", "s", "^", "v", "D")
 
 
 def plot_denoised(
-    before: FloatArray,
-    after: FloatArray,
-    removed: FloatArray,
+    before: Array,
+    after: Array,
+    removed: Array,
     rate_hz: float,
     start: np.datetime64 | str | int,
     ids: Sequence[str],
@@ -182,12 +182,12 @@ def _figure(width: float, height: float) -> Figure:
     return figure
 
 
-def _gaps_as_nan(trace: FloatArray) -> FloatArray:
+def _gaps_as_nan(trace: Array) -> Array:
     finite = np.isfinite(trace)
     return trace if finite.all() else np.where(finite, trace, np.nan)
 
 
-def _draw_waveform(axis: Axes, trace: FloatArray, rate_hz: float, first_day: float, colour: str) -> float:
+def _draw_waveform(axis: Axes, trace: Array, rate_hz: float, first_day: float, colour: str) -> float:
     """Draw a trace about its mean and return its largest deviation from that."""
     sample, value = _envelope(trace, _COLUMNS_WAVEFORM)
     some = np.isfinite(value).any()
@@ -202,7 +202,7 @@ def _draw_waveform(axis: Axes, trace: FloatArray, rate_hz: float, first_day: flo
     return peak
 
 
-def _envelope(trace: FloatArray, columns: int) -> tuple[FloatArray, FloatArray]:
+def _envelope(trace: Array, columns: int) -> tuple[Array, Array]:
     """Return positions and values to draw: every sample, or minimum and maximum of each column of a long trace."""
     n = len(trace)
     if n <= 4 * columns:
@@ -213,7 +213,7 @@ def _envelope(trace: FloatArray, columns: int) -> tuple[FloatArray, FloatArray]:
     return np.repeat(edges, 2) + np.tile([0.0, n / columns / 2], columns), np.column_stack([low, high]).ravel()
 
 
-def _draw_spectrogram(axis: Axes, trace: FloatArray, rate_hz: float, first_day: float) -> AxesImage | None:
+def _draw_spectrogram(axis: Axes, trace: Array, rate_hz: float, first_day: float) -> AxesImage | None:
     window_n = min(256 if len(trace) > 60_000 else 128, len(trace) // 4 * 2)
     if window_n < 16:
         axis.set_ylim(0.0, rate_hz / 2)
@@ -230,7 +230,7 @@ def _draw_spectrogram(axis: Axes, trace: FloatArray, rate_hz: float, first_day: 
     return axis.imshow(density.T, aspect="auto", origin="lower", extent=extent, interpolation="nearest", cmap="magma")
 
 
-def _density_db(frames: FloatArray, rate_hz: float, columns: int) -> FloatArray:
+def _density_db(frames: Array, rate_hz: float, columns: int) -> Array:
     """Return power spectral density in dB, (column, frequency): means over frames, NaN where each has a gap."""
     from scipy.fft import rfft
 
@@ -298,7 +298,7 @@ def _draw_score(axis: Axes, snrs: Sequence[float], values: list[Any], method: st
         axis.plot(snrs, [100 * v for v in values], **style)
 
 
-def _series(history: Sequence[dict[str, Any]], key: str) -> tuple[FloatArray, FloatArray]:
+def _series(history: Sequence[dict[str, Any]], key: str) -> tuple[Array, Array]:
     pairs = [(row["step"], row[key]) for row in history if row.get(key) is not None]
     step, value = np.array(pairs, dtype=float).reshape(-1, 2).T
     some = np.isfinite(value)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
+
+from geoae.arrays.types import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FloatArray = npt.NDArray[np.floating[Any]]
 _TITLES = {"held_out": "held out", "reconstructed": "reconstructed", "drawn": "drawn from the prior",
            "worst": "worst held out", "worst_reconstructed": "reconstructed"}  # fmt: skip
 
 
-def plot_prior(examples: dict[str, FloatArray], name: str, units: str) -> Figure:
+def plot_prior(examples: dict[str, Array], name: str, units: str) -> Figure:
     """Rows of models: images side by side, or profiles over each other with the first axis downward."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -53,7 +53,7 @@ def plot_prior(examples: dict[str, FloatArray], name: str, units: str) -> Figure
     return figure
 
 
-def _profiles(axis: Axes, models: FloatArray, limits: tuple[float, float]) -> None:
+def _profiles(axis: Axes, models: Array, limits: tuple[float, float]) -> None:
     for model in models:
         axis.plot(model, np.arange(len(model)), lw=1.2)
     axis.set_xlim(*limits)

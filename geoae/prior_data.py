@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.arrays.types import Array
 from geoae.errors import InputError, MissingFileError, one_line
 
-Array = NDArray[np.floating[Any]]
 _TRIES = 1000
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]
+from geoae.arrays.types import Array
+
 ReadSpan = Callable[[int, int], Array]
 """(start, stop) -> block (..., stop - start) of an array; never asked for samples before 0 or behind the end."""
 

@@ -4,12 +4,12 @@ A window loses its straight line and is divided by its noise level, component by
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]
+from geoae.arrays.types import Array
 
 
 class Stats(NamedTuple):

@@ -5,14 +5,10 @@ doi:10.1007/PL00012553, section 2; coda after Aki & Chouet, 1975, doi:10.1029/JB
 have in common (sharp onsets, polarised first arrivals, decaying coda), not how the Earth is built.
 """
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 
-Array = NDArray[np.floating[Any]]
-Generator = np.random.Generator
+from geoae.arrays.types import Array, Generator
 
 
 def earthquake(n: int, rate_hz: float, rng: Generator) -> Array:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from geoae import field_synthesis, nets
+from geoae.arrays.types import Array, Generator
 from geoae.contracts import CodeContract
 from geoae.errors import InputError
 from geoae.field_data import load_slices
@@ -23,8 +24,6 @@ from geoae.scaling import FieldScaler
 from geoae.training import Example, Lesson, Predict
 from geoae.windows import window_starts
 
-Array = NDArray[np.floating[Any]]
-Generator = np.random.Generator
 _SHIFT = 7919  # a prime: each time around, other windows share a batch
 
 

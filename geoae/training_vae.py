@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from geoae import losses_vae as elbo
 from geoae import nets, prior_data, transforms
+from geoae.arrays.types import Array
 from geoae.contracts import PriorContract
 from geoae.errors import InputError
 from geoae.latent.space import LatentSpace
@@ -25,7 +26,6 @@ from geoae.recipe_priors import PriorRecipe
 from geoae.training import Example, Lesson, Predict
 from geoae.transforms import Transform
 
-Array = NDArray[np.floating[Any]]
 GREY = (0.1, 0.9)
 """Decoded values between these are neither one facies nor the other."""
 N_MAPPED = 48000

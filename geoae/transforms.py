@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.arrays.types import Array
 from geoae.errors import InputError, UnknownNameError
 
-Array = NDArray[np.floating[Any]]
 KINDS = ("affine", "log", "logit", "normal-score")
 MAX_KNOTS = 257
 

@@ -15,12 +15,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import butter, detrend, resample_poly, sosfiltfilt
 
+from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
 from geoae.mixing import is_validation
 from geoae.readers.seisbench import SeisBenchSet, open_set
 from geoae.recipe import SplitSection
-
-FloatArray = npt.NDArray[np.float64]
 
 RATE_HZ = 100
 WINDOW_N = 6000
@@ -36,9 +35,9 @@ _EVENTS_A_STATION, _NOISES_A_STATION = 8, 40
 class Mixtures:
     """Clean events and the noise to add to them, E N Z at 100 Hz."""
 
-    clean: FloatArray
+    clean: Float64Array
     """(n, 3, 6000), mean before P removed."""
-    noise: FloatArray
+    noise: Float64Array
     """(n, 3, 6000), scaled to 0 dB on each component."""
     p: npt.NDArray[np.int64]
     """(n,) sample of the P arrival; at least 8 s of noise precede it."""
@@ -50,7 +49,7 @@ class Mixtures:
     def __len__(self) -> int:
         return len(self.p)
 
-    def noisy(self, snr_db: float) -> FloatArray:
+    def noisy(self, snr_db: float) -> Float64Array:
         """Return the mixtures at one signal-to-noise ratio, (n, 3, 6000)."""
         return self.clean + self.noise * 10 ** (-snr_db / 20)
 
@@ -125,7 +124,7 @@ class _Take:
 
     name: str
     station: str
-    data: FloatArray
+    data: Float64Array
     p: int
 
 
@@ -193,7 +192,7 @@ def _load_noise(records: Iterator[tuple[str, Callable[[], _Take | None]]]) -> It
         yield _Take(take.name, station, x, -1)
 
 
-def _place(event: _Take, rng: np.random.Generator) -> tuple[FloatArray, int]:
+def _place(event: _Take, rng: np.random.Generator) -> tuple[Float64Array, int]:
     """Cut a window from an event so that P falls on a random sample between 8 and 25 s."""
     latest = min(2500, event.p - 20)
     earliest = max(800, event.p - (event.data.shape[1] - WINDOW_N - 20))
@@ -204,7 +203,7 @@ def _place(event: _Take, rng: np.random.Generator) -> tuple[FloatArray, int]:
     return clean - clean[:, : p - 50].mean(axis=1, keepdims=True), p
 
 
-def _match(clean: FloatArray, p: int, donor: _Take, rng: np.random.Generator) -> FloatArray:
+def _match(clean: Float64Array, p: int, donor: _Take, rng: np.random.Generator) -> Float64Array:
     """Cut a random window of noise and scale each component to 0 dB over the 20 s from P."""
     start = int(rng.integers(0, donor.data.shape[1] - WINDOW_N + 1))
     noise = donor.data[:, start : start + WINDOW_N]

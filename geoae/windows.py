@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]
+from geoae.arrays.types import Array
+
 Region = tuple[slice, ...]
 Read = Callable[[Region], Array]
 Apply = Callable[[Array], Array]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from geoae.arrays.types import Float64Array
 from geoae.errors import GeoAEError, InputError
 from geoae.invert.chains.convergence import r_hat
 from geoae.invert.misfit.held_out import HeldOut
@@ -16,7 +16,6 @@ from geoae.invert.posterior.diagnose import R_HAT
 from geoae.invert.posterior.draws import Draws
 from geoae.invert.protocols import LatentPrior
 
-Array = NDArray[np.float64]
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 GAUSSIAN = "Gaussian, all cells"
 N_DRAWS = 200
@@ -39,7 +38,7 @@ class Inversion(Protocol):
     def run_truths(self, models: Any, n: int) -> HeldOut:
         """Run the forward model on at most `n` models (k, *shape)."""
 
-    def with_data(self, data: Array, held: HeldOut | None, representation: Representation | None) -> "Inversion":
+    def with_data(self, data: Float64Array, held: HeldOut | None, representation: Representation | None) -> "Inversion":
         """Return the inversion of other data (data,), with these held-out models and representation error."""
 
     def with_prior(self, latent: Any) -> "Inversion":
@@ -172,7 +171,7 @@ def _divide_anew(other: Inversion, truths: HeldOut) -> tuple[HeldOut, HeldOut]:
     return encoded, held.select(apart)
 
 
-def shares(truth: Array, draws: Array, rng: np.random.Generator) -> Array:
+def shares(truth: Float64Array, draws: Float64Array, rng: np.random.Generator) -> Float64Array:
     """Share (...) of draws (n, ...) below the truth (...), ties broken at random; uniform for calibrated draws."""
     below, equal = (draws < truth).sum(0), (draws == truth).sum(0)
     return (below + rng.uniform(size=truth.shape) * (equal + 1)) / (len(draws) + 1)
@@ -182,7 +181,7 @@ def _coverage(
     inverse: Inversion,
     truths: HeldOut,
     others: HeldOut,
-    noisy: Array,
+    noisy: Float64Array,
     method: str,
     seed: int,
     options: dict[str, Any],
@@ -213,7 +212,9 @@ def _coverage(
     return models.coverage(codes, data, failed, largest_r_hat)
 
 
-def _gaussian(inverse: Inversion, truths: HeldOut, others: HeldOut, noisy: Array, rng: np.random.Generator) -> Coverage:
+def _gaussian(
+    inverse: Inversion, truths: HeldOut, others: HeldOut, noisy: Float64Array, rng: np.random.Generator
+) -> Coverage:
     """Coverage of the Gaussian with mean and covariance of the held-out models, conditioned on the data."""
     prior, models, data = others.gaussian(inverse.noise), _ModelScores(inverse), []
     for truth, clean, measured in zip(truths.models, truths.data, noisy, strict=True):
@@ -228,18 +229,22 @@ class _ModelScores:
 
     def __init__(self, inverse: Inversion):
         self.mask, self.facies = np.asarray(inverse.space.mask), inverse.held_out.values.facies
-        self.shares: list[Array] = []
-        self.errors: list[Array] = []
+        self.shares: list[Float64Array] = []
+        self.errors: list[Float64Array] = []
         self.widths: list[float] = []
 
-    def add(self, truth: Array, draws: Array, rng: np.random.Generator) -> None:
+    def add(self, truth: Float64Array, draws: Float64Array, rng: np.random.Generator) -> None:
         draws, truth = draws[:, self.mask], truth[self.mask]
         self.shares.append(shares(truth, draws, rng))
         self.errors.append(draws.mean(0) - truth)
         self.widths.append(float(np.ptp(np.quantile(draws, [0.05, 0.95], axis=0), axis=0).mean()))
 
     def coverage(
-        self, codes: list[Array] | None, data: list[Array], failed: Sequence[str], r_hats: Sequence[float] = ()
+        self,
+        codes: list[Float64Array] | None,
+        data: list[Float64Array],
+        failed: Sequence[str],
+        r_hats: Sequence[float] = (),
     ) -> Coverage:
         rmse = float(np.sqrt(np.mean(np.square(self.errors))))
         right = brier = None
@@ -254,11 +259,11 @@ class _ModelScores:
         )  # fmt: skip
 
 
-def _at_levels(found: list[Array]) -> tuple[float, ...]:
+def _at_levels(found: list[Float64Array]) -> tuple[float, ...]:
     away = np.abs(np.stack(found) - 0.5)
     return tuple(float((away <= level / 2).mean()) for level in LEVELS)
 
 
-def _fingerprints(models: Array) -> list[bytes]:
+def _fingerprints(models: Float64Array) -> list[bytes]:
     """Bytes of each model, to find equal ones."""
     return [model.astype(np.float32).tobytes() for model in models]

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
 from geoae.invert.calibrate import Calibration, calibrate
 from geoae.invert.chains.samplers import COUNTS, choose_sampler
@@ -35,8 +36,7 @@ from geoae.invert.search.modes import N_STEPS, Mode, Modes, find_mode
 from geoae.invert.search.searches import FEW_CODES, SearchPlan, find_modes
 from geoae.invert.solvers import esmda, laplace, rml
 
-Array = NDArray[np.float64]
-Solution = tuple[Array, Array, Array | None, dict[str, Any]]
+Solution = tuple[Float64Array, Float64Array, Float64Array | None, dict[str, Any]]
 """Codes (n, d), their data (n, data), chains (chain, draw, d) or None, and what is reported."""
 N_PRIOR_RUNS = 200
 """Runs of draws of the prior from which starting points are estimated, where there are none of held-out models."""
@@ -244,7 +244,7 @@ class Inverse:
                 renamed[old] = options.pop(old)
         return calibrate(self, n, method, truths, renamed["beside"], bool(renamed["naive"]), seed, options)
 
-    def with_data(self, data: Array, held: HeldOut | None, representation: Representation | None) -> "Inverse":
+    def with_data(self, data: Float64Array, held: HeldOut | None, representation: Representation | None) -> "Inverse":
         """Return the same inversion of other data (data,), with these held-out models and representation error.
 
         No run is made.
@@ -276,7 +276,7 @@ class Inverse:
         return self._run_models(models, n)
 
     def search(
-        self, start: Array, n_steps: int = N_STEPS, noise_factor: float = 1.0, *, soft: float | None = None
+        self, start: Float64Array, n_steps: int = N_STEPS, noise_factor: float = 1.0, *, soft: float | None = None
     ) -> Mode:
         """Search for a mode from the best of codes (n, d); see `find_mode`. `soft` was the name of `noise_factor`."""
         if soft is not None:
@@ -331,7 +331,7 @@ class Inverse:
             self.problem, self._finished_runs(seed), self._likely_cost(), plan, seed, clock, self._predicted_code()
         )
 
-    def _predicted_code(self) -> Array | None:
+    def _predicted_code(self) -> Float64Array | None:
         """The code (d,) that a net predicts from the data; None where runs are not cheap, or codes are few.
 
         The runs that the net is trained on are made when this is first asked for.

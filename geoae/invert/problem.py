@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
 from geoae.invert.forward.forward import Forward
 from geoae.invert.misfit.noise import Noise
 from geoae.invert.protocols import LatentPrior
 
-Array = NDArray[np.float64]
 STEP = 0.02
 """Step of finite differences, in codes, whose standard deviation under the prior is one."""
 MAX_EXCESS = 500.0
@@ -25,27 +25,27 @@ class Problem:
 
     space: LatentPrior
     forward: Forward
-    data: Array
+    data: Float64Array
     """(data,) those that were measured."""
     used: NDArray[np.bool_]
     """Which of the forward model's data these are."""
     noise: Noise
     """By which misfits are weighted; with the representation error where that is counted."""
 
-    def predict(self, z: Array, some_must_work: bool = True) -> Array:
+    def predict(self, z: Float64Array, some_must_work: bool = True) -> Float64Array:
         """Data (n, data) of codes (n, d); NaN where a run failed."""
         return self.forward.run(self.space.decode(z), some_must_work)[:, self.used]
 
-    def misfit(self, predicted: Array) -> Array:
+    def misfit(self, predicted: Float64Array) -> Float64Array:
         """Data less predictions (..., data), whitened."""
         return self.noise.whiten(self.data - predicted - self.noise.offset)
 
-    def cost(self, z: Array, predicted: Array) -> Array:
+    def cost(self, z: Float64Array, predicted: Float64Array) -> Float64Array:
         """Half the squared misfit and half the squared code (n,), -log posterior; inf where a run failed."""
         value = 0.5 * (self.misfit(predicted) ** 2).sum(-1) + 0.5 * (z**2).sum(-1)
         return np.where(np.isfinite(value), value, np.inf)
 
-    def run_likely(self, z: Array, lowest: float) -> tuple[Array, Array]:
+    def run_likely(self, z: Float64Array, lowest: float) -> tuple[Float64Array, Float64Array]:
         """Cost (n,) and data (n, data) of codes (n, d); infinite and NaN where a run fails or is left out.
 
         No run is made for codes whose prior alone makes them `MAX_EXCESS` more costly than `lowest`, the cost of the
@@ -57,18 +57,18 @@ class Problem:
         with np.errstate(over="ignore"):
             return self.cost(z, predicted), predicted
 
-    def gradient_likely(self, z: Array, lowest: float) -> tuple[Array, Array, Array]:
+    def gradient_likely(self, z: Float64Array, lowest: float) -> tuple[Float64Array, Float64Array, Float64Array]:
         """As `gradient`, where `run_likely` makes runs; elsewhere infinite cost, zero gradient and NaN data."""
         cost, slope, predicted = np.full(len(z), np.inf), np.zeros_like(z), np.full((len(z), len(self.data)), np.nan)
         if (likely := _likely(z, lowest)).any():
             cost[likely], slope[likely], predicted[likely] = self.gradient(z[likely])
         return cost, slope, predicted
 
-    def jacobian(self, z: Array, predicted: Array) -> Array:
+    def jacobian(self, z: Float64Array, predicted: Float64Array) -> Float64Array:
         """Derivative (data, d) of whitened predictions at one code (d,) whose data are `predicted`."""
         return self.jacobians(z[None], predicted[None])[0]
 
-    def jacobians(self, z: Array, predicted: Array) -> Array:
+    def jacobians(self, z: Float64Array, predicted: Float64Array) -> Float64Array:
         """Derivatives (n, data, d) of whitened predictions at codes (n, d) whose data are `predicted`."""
         forward = self.forward
         if forward.torch:
@@ -82,7 +82,7 @@ class Problem:
             slopes = np.stack([self._differences(*each) for each in zip(z, predicted, strict=True)])
         return self.noise.whiten(slopes.swapaxes(1, 2)).swapaxes(1, 2)
 
-    def gradient(self, z: Array) -> tuple[Array, Array, Array]:
+    def gradient(self, z: Float64Array) -> tuple[Float64Array, Float64Array, Float64Array]:
         """Cost (n,), its gradient (n, d) and predictions (n, data) at codes (n, d).
 
         Raises
@@ -103,14 +103,14 @@ class Problem:
             slope = self.space.vjp(z, self.forward.adjoint(models, self._weights(predicted)))
         return self.cost(z, predicted), slope + z, predicted
 
-    def _weights(self, predicted: Array) -> Array:
+    def _weights(self, predicted: Float64Array) -> Float64Array:
         """Gradient of half the squared misfit by all data of the forward model; 0 where data are not used."""
         white = np.nan_to_num(self.misfit(predicted))
         full = np.zeros((len(predicted), self.used.size))
         full[:, self.used] = -self.noise.whiten_adjoint(white)
         return full
 
-    def _differences(self, z: Array, predicted: Array) -> Array:
+    def _differences(self, z: Float64Array, predicted: Float64Array) -> Float64Array:
         there = self.predict(z + STEP * np.eye(len(z)))
         slope = (there - predicted).T / STEP
         failed = ~np.isfinite(slope).all(0)
@@ -127,7 +127,7 @@ class Problem:
             return self.forward.function(models).reshape(len(z), -1)
         return torch.stack([self.forward.function(m).reshape(-1) for m in models])
 
-    def _torch_jacobian(self, z: Array) -> Array:
+    def _torch_jacobian(self, z: Float64Array) -> Float64Array:
         import torch
 
         self.forward.n_jacobians += 1
@@ -142,7 +142,7 @@ class Problem:
             found = torch.autograd.functional.jacobian(data, at)
         return found.detach().cpu().numpy().astype(np.float64)
 
-    def _torch_gradient(self, z: Array) -> tuple[Array, Array]:
+    def _torch_gradient(self, z: Float64Array) -> tuple[Float64Array, Float64Array]:
         import torch
 
         self.forward.n_runs += len(z)
@@ -155,7 +155,7 @@ class Problem:
         return predicted, codes.grad.numpy().astype(np.float64)
 
 
-def _likely(z: Array, lowest: float) -> NDArray[np.bool_]:
+def _likely(z: Float64Array, lowest: float) -> NDArray[np.bool_]:
     with np.errstate(over="ignore", invalid="ignore"):
         found: NDArray[np.bool_] = 0.5 * (z**2).sum(1) < lowest + MAX_EXCESS
     return found

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from geoae import infer
+from geoae.arrays.types import Array
 from geoae.errors import DamagedFileError, GeoAEError, InputError, OutputError
 from geoae.jobs.options import Options, Progress, no_progress
 from geoae.jobs.outputs import Sink, pass_on_or_leave
@@ -21,7 +21,6 @@ from geoae.readers import layout, traces
 from geoae.readers.layout import Record, Segment
 from geoae.resample import ReadSpan
 
-Array = NDArray[np.floating[Any]]
 Draw = Callable[["Drawing"], None]
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from geoae import coding
+from geoae.arrays.types import AnyArray
 from geoae.blocks import Region, Task
 from geoae.coding import Coding
 from geoae.contracts import CodeContract
@@ -24,7 +24,6 @@ from geoae.readers.codes import open_codes
 from geoae.writers.plan import Chunking, CodeVariables, StorePlan, plan_codes
 from geoae.writers.store import read_region
 
-Array = NDArray[Any]
 _ENDLESS = 1 << 40
 
 
@@ -105,8 +104,8 @@ def plan_block(x: xr.DataArray, where: Coding, model: Model, grows: str | None =
 
 
 def block_encoder(
-    run: Ledger, variable: str, where: Coding, coder: Coder, clean: Callable[[Task], Array]
-) -> Callable[[Task], dict[str, Array]]:
+    run: Ledger, variable: str, where: Coding, coder: Coder, clean: Callable[[Task], AnyArray]
+) -> Callable[[Task], dict[str, AnyArray]]:
     """Make the function that computes a block of the codes of a cleaned variable.
 
     Parameters
@@ -124,7 +123,7 @@ def block_encoder(
     """
     read = cleaned_reader(run, variable, clean)
 
-    def finite(region: Region) -> Array:
+    def finite(region: Region) -> AnyArray:
         x = read(region)
         x[np.isinf(x)] = np.nan  # no code can represent an infinite sample
         return x
@@ -132,7 +131,7 @@ def block_encoder(
     return lambda task: encode_region(finite, where, coder.model, task.region)
 
 
-def cleaned_reader(run: Ledger, variable: str, clean: Callable[[Task], Array]) -> Callable[[Region], Array]:
+def cleaned_reader(run: Ledger, variable: str, clean: Callable[[Task], AnyArray]) -> Callable[[Region], AnyArray]:
     """Make the function that gives cleaned samples of a region, equal to those of the store in every bit.
 
     A block that is in the store is read. Another is computed as it will be stored, so that no task waits for another.
@@ -143,7 +142,7 @@ def cleaned_reader(run: Ledger, variable: str, clean: Callable[[Task], Array]) -
     axis, n_old = part.grown or (0, 0)
     old = [n_old if a == axis else 0 for a in range(part.n_axes)]
 
-    def read(region: Region) -> Array:
+    def read(region: Region) -> AnyArray:
         found = np.empty([s.stop - s.start for s in region], part.variables[0].dtype)
         touched = (range((s.start + n) // b, -(-(s.stop + n) // b))
                    for s, n, b in zip(region, old, part.block, strict=True))  # fmt: skip

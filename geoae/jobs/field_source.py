@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from geoae import catalog, readers
 from geoae.adapter import Adapter
+from geoae.arrays.types import AnyArray
 from geoae.cf import fields, grid_layout, promote, time_coordinate
 from geoae.errors import DamagedFileError, InputError, UnreadableFileError
 from geoae.field_windows import pieces
@@ -23,7 +23,6 @@ from geoae.windows import Region
 
 MAX_HASHED_BYTES = 1 << 34
 """Bytes of files up to which their content makes the digest; of more, their sizes and times do."""
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -90,9 +89,9 @@ class Samples:
 
     def __init__(self, x: xr.DataArray, time: int | None) -> None:
         self.x, self.time = x, time
-        self._last: tuple[Region, Array] | None = None
+        self._last: tuple[Region, AnyArray] | None = None
 
-    def __call__(self, spans: Region) -> Array:
+    def __call__(self, spans: Region) -> AnyArray:
         """Samples of spans, which count modulo the length of an axis; see `geoae.field_windows`."""
         t = self.time
         if t is None:
@@ -110,7 +109,7 @@ class Samples:
         self._last = spans, block
         return block
 
-    def _read(self, spans: Region, axis: int = 0, index: Region = ()) -> Array:
+    def _read(self, spans: Region, axis: int = 0, index: Region = ()) -> AnyArray:
         if axis < len(spans):
             parts = [self._read(spans, axis + 1, (*index, p)) for p in pieces(spans[axis], self.x.shape[axis])]
             return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)

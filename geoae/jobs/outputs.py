@@ -10,13 +10,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.arrays.types import Array
 from geoae.errors import GeoAEError, InputError, OutputError, OutputExistsError
 from geoae.jobs.options import FileOptions
 from geoae.readers import traces
 from geoae.readers.layout import Segment
 from geoae.writers.traces import TraceWriter, check_format, remove_unfinished
 
-Array = NDArray[np.floating[Any]]
 Tell = Callable[[str], None]
 _INTEGERS = ("INT16", "INT32", "STEIM1", "STEIM2")
 _SUFFIXES = {f".{name}" for name in ("mseed", "miniseed", "msd", "ms", "seed", "sac", "gse2", "gse", "segy", "sgy")}

@@ -7,14 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from geoae.arrays.types import Array
 from geoae.readers.layout import Segment, gaps_and_overlaps
-
-Array = NDArray[np.floating[Any]]
 
 
 @dataclass

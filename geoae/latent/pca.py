@@ -3,17 +3,15 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from geoae import nets, weights_file
+from geoae.arrays.types import Array
 from geoae.contracts import PriorContract
 from geoae.errors import InputError
 from geoae.latent.space import LatentSpace
 from geoae.priors.linear import principal_components, stored_components
 from geoae.priors.prior import Prior
 from geoae.transforms import Transform, fit
-
-Array = NDArray[np.floating[Any]]
 
 
 def pca_space(

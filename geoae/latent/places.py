@@ -5,12 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
 
-Array = NDArray[np.float64]
 
-
-def interpolate(a: Array, b: Array, n: int, how: str) -> Array:
+def interpolate(a: Float64Array, b: Float64Array, n: int, how: str) -> Float64Array:
     """Codes (n, d) from `a` to `b`, both included.
 
     "spherical" turns from one direction to the other while the length goes evenly from |a| to |b|: codes of N(0, I)
@@ -34,7 +33,7 @@ def interpolate(a: Array, b: Array, n: int, how: str) -> Array:
     return turn * ((1 - t) * length_a + t * length_b)
 
 
-def neighbours(z: Array, among: Array, n: int) -> tuple[NDArray[np.int64], Array]:
+def neighbours(z: Float64Array, among: Float64Array, n: int) -> tuple[NDArray[np.int64], Float64Array]:
     """Indices and Euclidean distances (..., n) of the codes among (k, d) that are nearest to each of (..., d)."""
     from scipy.spatial import cKDTree
 
@@ -44,7 +43,7 @@ def neighbours(z: Array, among: Array, n: int) -> tuple[NDArray[np.int64], Array
     return indices.astype(np.int64), distances
 
 
-def atlas(start: Array, n: int, axes: tuple[int, int]) -> Array:
+def atlas(start: Float64Array, n: int, axes: tuple[int, int]) -> Float64Array:
     """Codes (n, n, d): `start`, but for two axes that take the normal quantiles of n even steps of probability."""
     from scipy.special import ndtri
 

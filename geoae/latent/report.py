@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from geoae.arrays.types import Array
 from geoae.latent import statistics as stats
 from geoae.latent.space import LatentSpace
 from geoae.model import Model
@@ -14,7 +14,6 @@ from geoae.priors.linear import components, decode_components, linear_codes
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Array = NDArray[np.floating[Any]]
 PRIOR, PCA, MODELS = "prior", "PCA", "held-out models"
 ACTIVE = 0.01
 """Variance of a code's posterior mean above which it says something (Burda et al., 2016, arXiv:1509.00519)."""

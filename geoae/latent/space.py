@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from geoae.arrays.types import Array
 from geoae.contracts import PriorContract
 from geoae.errors import InputError
 from geoae.latent import places
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
     from torch import Tensor
 
-Array = NDArray[np.floating[Any]]
 PART = 256
 """Models decoded in one call of the net."""
 DIGEST, MODEL_NAME = "geoae_digest", "geoae_model"

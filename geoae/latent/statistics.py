@@ -1,11 +1,9 @@
 """Scores of reconstructed and of drawn models, on plain arrays."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]
+from geoae.arrays.types import Array
 
 
 def rmse(m: Array, estimate: Array) -> NDArray[np.float64]:

@@ -1,16 +1,14 @@
 """Principal components of models: computed in one place, and those that a prior brings along for comparison."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from geoae.arrays.types import Array
 from geoae.latent.space import LatentSpace
 
 if TYPE_CHECKING:
     from geoae.nets.linear_ae import LinearAE
-
-Array = NDArray[np.floating[Any]]
 
 
 def principal_components(scaled: Array, latent: int) -> "LinearAE":

@@ -6,12 +6,11 @@ Vehtari et al. (2021), Rank-normalization, folding, and localization: an improve
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from geoae.arrays.types import Float64Array
 
 
-def r_hat(draws: Array) -> Array:
+def r_hat(draws: Float64Array) -> Float64Array:
     """Split, rank-normalised R-hat of each parameter; 1 where chains agree, 1.05 at most where they can be used.
 
     Parameters
@@ -21,7 +20,7 @@ def r_hat(draws: Array) -> Array:
 
     Returns
     -------
-    Array
+    Float64Array
         (d,), the larger of those of the values and of their distances from the median; NaN where all draws are equal.
     """
     from arviz_stats.base import array_stats
@@ -33,7 +32,7 @@ def r_hat(draws: Array) -> Array:
         return np.asarray(array_stats.rhat(draws, chain_axis=0, draw_axis=1), dtype=np.float64)
 
 
-def effective_draws(draws: Array) -> Array:
+def effective_draws(draws: Float64Array) -> Float64Array:
     """Effective sample size (d,) of draws (chain, draw, d): so many independent ones are worth the same."""
     from arviz_stats.base import array_stats
 

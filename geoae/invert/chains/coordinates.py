@@ -10,12 +10,11 @@ Seyboldt, Carlson and Carpenter (2026), Preconditioning Hamiltonian Monte Carlo 
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg
 
+from geoae.arrays.types import Float64Array
 from geoae.invert.search.modes import Modes
 
-Array = NDArray[np.float64]
 CORRELATED = 5
 """Successive draws of a chain that count as one independent draw."""
 SPREAD = 1.3
@@ -30,15 +29,15 @@ class Coordinates:
         self.modes, mode = modes, modes.modes[0]
         self.middle, self.root, self.cost = mode.z, mode.spread(), mode.cost
 
-    def to_codes(self, x: Array) -> Array:
+    def to_codes(self, x: Float64Array) -> Float64Array:
         """Codes (n, d) of coordinates (n, d)."""
         return self.middle + x @ self.root.T
 
-    def from_codes(self, z: Array) -> Array:
+    def from_codes(self, z: Float64Array) -> Float64Array:
         """Coordinates (n, d) of codes (n, d)."""
         return np.asarray(linalg.solve(self.root, (z - self.middle).T).T)
 
-    def adapt(self, z: Array, gradients: Array) -> None:
+    def adapt(self, z: Float64Array, gradients: Float64Array) -> None:
         """Choose new coordinates from draws (draw, chain, d) and gradients of the cost by the old coordinates there.
 
         The covariance of the draws is too small where chains are slow, that from the gradients too large; their
@@ -54,7 +53,7 @@ class Coordinates:
         covariance = inverse_root @ _root(root @ wide @ root) @ inverse_root
         self.root = self.root @ linalg.cholesky(covariance, lower=True)
 
-    def draw_starts(self, n: int, seed: int, cost: Callable[[Array], Array]) -> Array:
+    def draw_starts(self, n: int, seed: int, cost: Callable[[Float64Array], Float64Array]) -> Float64Array:
         """Starting points (n, d) of chains around all modes; closer to these where the forward model fails."""
         which, shift, _ = self.modes.draw(n, np.random.default_rng([seed, 0]))
         middles = np.stack([m.z for m in self.modes.modes])[which]
@@ -68,8 +67,8 @@ class Coordinates:
         return x
 
 
-def _root(matrix: Array) -> Array:
+def _root(matrix: Float64Array) -> Float64Array:
     """The symmetric root of a symmetric positive matrix."""
     size, axes = linalg.eigh(matrix)
-    found: Array = (axes * np.sqrt(np.maximum(size, 1e-12))) @ axes.T
+    found: Float64Array = (axes * np.sqrt(np.maximum(size, 1e-12))) @ axes.T
     return found

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from geoae.arrays.types import Float64Array
 from geoae.invert.chains.emulator import Emulator
 from geoae.invert.chains.learning import GROWTH, Learning, count_leaps, start_walkers
 from geoae.invert.chains.settings import CHECKPOINT_EVERY, MIN_DRAWS, ChainSettings
@@ -24,7 +24,6 @@ from geoae.invert.chains.trajectories import LENGTH, STEP_FACTORS, DualAveraging
 from geoae.invert.problem import Problem
 from geoae.invert.search.modes import Modes
 
-Array = NDArray[np.float64]
 REFIT_AT = (1 / 3, 2 / 3, 1.0)
 """Shares of the warm-up at which the emulator is fitted to the runs of the chains, too."""
 N_TUNING, N_TRAJECTORIES = 40, 2
@@ -34,7 +33,9 @@ FORWARD_EVERY, FORWARD_LEAPS = 10, (4, 13)
 a code whose probability the emulator underestimates could not leave it otherwise."""
 
 
-def sample_emulated(problem: Problem, modes: Modes, settings: ChainSettings) -> tuple[Array, Array, dict[str, Any]]:
+def sample_emulated(
+    problem: Problem, modes: Modes, settings: ChainSettings
+) -> tuple[Float64Array, Float64Array, dict[str, Any]]:
     """Draw codes (chain, draw, d), with their data (chain, draw, data) and what is to be reported.
 
     Draw number and seed alone decide the random numbers: a resumed run is the same run.
@@ -93,7 +94,7 @@ class _Chains:
             self.settings.seed,
         )
 
-    def draw(self) -> tuple[Array, Array, dict[str, Any]]:
+    def draw(self) -> tuple[Float64Array, Float64Array, dict[str, Any]]:
         """Make all draws, as far as time allows."""
         state, settings = self.learning.state, self.settings
         total = settings.n_steps
@@ -147,7 +148,7 @@ class _Chains:
         """Move all chains by a short trajectory of the forward model itself."""
         state, emulator = self.learning.state, self.emulator
 
-        def energy(x: Array) -> tuple[Array, ...]:
+        def energy(x: Float64Array) -> tuple[Float64Array, ...]:
             z = emulator.to_codes(x)
             cost, gradient, predicted = self.problem.gradient_likely(z, self.lowest)
             self.remember_runs(at, z, cost, predicted)
@@ -160,13 +161,13 @@ class _Chains:
             moved, (emulator.to_codes(y), there[0], there[2]), (state["z"], state["cost"], state["seen"])
         )
 
-    def remember_runs(self, at: int, z: Array, cost: Array, predicted: Array) -> None:
+    def remember_runs(self, at: int, z: Float64Array, cost: Float64Array, predicted: Float64Array) -> None:
         """Keep runs of the warm-up, to which the emulator is fitted later."""
         if at < self.settings.n_warmup:
             self.learning.add(z, cost, predicted)
 
 
-def _tune_step(emulator: Emulator, x: Array, step: float, seed: int) -> float:
+def _tune_step(emulator: Emulator, x: Float64Array, step: float, seed: int) -> float:
     """Choose the step length for trajectories on the emulator; no run is made."""
     averaging, here, rng = DualAveraging.near(step), emulator.energy(x), np.random.default_rng([seed, 10])
     for _ in range(N_TUNING):

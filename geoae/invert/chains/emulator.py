@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg
 
+from geoae.arrays.types import Float64Array
 from geoae.invert.misfit.noise import thin_svd
 
-Array = NDArray[np.float64]
 NOT_EMULATED = 0.005
 """Share of the variance of the data that is not emulated."""
 METRIC_POWER = 0.5
@@ -36,27 +35,29 @@ ROOT = 5**0.5  # of the Matern kernel 5/2
 class Emulator:
     """Cost of codes z = middle + x @ root^T, with x approximately N(0, I), and its gradient, from emulated data."""
 
-    middle: Array
-    root: Array
+    middle: Float64Array
+    root: Float64Array
     """(d, d)"""
-    inverse_root: Array
+    inverse_root: Float64Array
     """(d, d), the inverse of `root`, transposed."""
-    stretch: Array
+    stretch: Float64Array
     """(d,) factors of x by which distances are measured."""
-    linear: Array
+    linear: Float64Array
     """(1 + d, k) the linear fit from x to data along the axes; the first row holds the data in the middle."""
-    points: Array
+    points: Float64Array
     """(n, d) stretched x of the runs."""
-    weights: Array
+    weights: Float64Array
     """(n, k) of the kernel at these points."""
     length: float
-    measured: Array
+    measured: Float64Array
     """(k,) measured data along the axes, whitened."""
     outside_cost: float
     """Half the squared misfit of the mean of the runs along all other axes."""
 
     @classmethod
-    def fit(cls, codes: Array, white: Array, measured: Array, covariance: Array) -> "Emulator":
+    def fit(
+        cls, codes: Float64Array, white: Float64Array, measured: Float64Array, covariance: Float64Array
+    ) -> "Emulator":
         """Fit an emulator to runs.
 
         Parameters
@@ -90,15 +91,15 @@ class Emulator:
             measured_scores, 0.5 * float(((measured - centre) ** 2).sum() - (measured_scores**2).sum()),
         )  # fmt: skip
 
-    def from_codes(self, z: Array) -> Array:
+    def from_codes(self, z: Float64Array) -> Float64Array:
         """Coordinates x (n, d) of codes (n, d)."""
         return (z - self.middle) @ self.inverse_root
 
-    def to_codes(self, x: Array) -> Array:
+    def to_codes(self, x: Float64Array) -> Float64Array:
         """Codes (n, d) of coordinates x (n, d)."""
         return self.middle + x @ self.root.T
 
-    def energy(self, x: Array) -> tuple[Array, ...]:
+    def energy(self, x: Float64Array) -> tuple[Float64Array, ...]:
         """Cost (n,) of coordinates x (n, d), and its gradient (n, d): as `Problem.cost`, from emulated data."""
         # a trajectory that diverges overflows; its end is not finite, and is rejected
         with np.errstate(over="ignore", invalid="ignore"):
@@ -112,17 +113,17 @@ class Emulator:
             return 0.5 * (misfit**2).sum(1) + 0.5 * (z**2).sum(1) + self.outside_cost, gradient
 
     @cached_property
-    def _squares(self) -> Array:
+    def _squares(self) -> Float64Array:
         return np.asarray((self.points**2).sum(1))
 
 
-def _distances(a: Array, b: Array, squares: Array) -> Array:
+def _distances(a: Float64Array, b: Float64Array, squares: Float64Array) -> Float64Array:
     """Distances (n, m) between points (n, d) and (m, d); `squares` are the squared lengths of the latter."""
-    found: Array = np.sqrt(np.maximum((a**2).sum(1)[:, None] + squares - 2 * a @ b.T, 0))
+    found: Float64Array = np.sqrt(np.maximum((a**2).sum(1)[:, None] + squares - 2 * a @ b.T, 0))
     return found
 
 
-def _matern(q: Array) -> Array:
+def _matern(q: Float64Array) -> Float64Array:
     """Matern covariance at distances q = sqrt(5) times the distance in correlation lengths."""
-    found: Array = (1 + q + q * q / 3) * np.exp(-q)
+    found: Float64Array = (1 + q + q * q / 3) * np.exp(-q)
     return found

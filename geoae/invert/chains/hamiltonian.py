@@ -13,22 +13,23 @@ minimizing Fisher divergence.
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from geoae.arrays.types import Float64Array
 from geoae.invert.chains.coordinates import Coordinates
 from geoae.invert.chains.settings import CHECKPOINT_EVERY, MIN_DRAWS, ChainSettings
 from geoae.invert.chains.trajectories import LENGTH, STEP_FACTORS, DualAveraging, trajectory
 from geoae.invert.problem import Problem
 from geoae.invert.search.modes import Modes
 
-Array = NDArray[np.float64]
 MAX_LEAPS = 24
 """Leapfrog steps of a trajectory, at most."""
 ADAPT = (0.15, 0.4, 0.7)
 """Shares of the warm-up at which coordinates are chosen anew, from the draws since the one before."""
 
 
-def sample_hamiltonian(problem: Problem, modes: Modes, settings: ChainSettings) -> tuple[Array, Array, dict[str, Any]]:
+def sample_hamiltonian(
+    problem: Problem, modes: Modes, settings: ChainSettings
+) -> tuple[Float64Array, Float64Array, dict[str, Any]]:
     """Draw codes (chain, draw, d), with their data (chain, draw, data) and what is to be reported.
 
     All chains take each step together, so a batched decoder and forward model see `n_chains` models at once. Draw
@@ -41,7 +42,7 @@ def sample_hamiltonian(problem: Problem, modes: Modes, settings: ChainSettings) 
     """
     coordinates = Coordinates(modes)
 
-    def energy(x: Array) -> tuple[Array, Array, Array]:
+    def energy(x: Float64Array) -> tuple[Float64Array, Float64Array, Float64Array]:
         cost, slope, predicted = problem.gradient_likely(coordinates.to_codes(x), coordinates.cost)
         return cost, slope @ coordinates.root, predicted
 
@@ -58,7 +59,7 @@ def sample_hamiltonian(problem: Problem, modes: Modes, settings: ChainSettings) 
     x, at = state["x"], int(state["at"])
     draws, data = list(state["draws"]), list(state["data"])
     averaging, accepted = DualAveraging(state["averaging"]), state["accepted"].copy()
-    here: tuple[Array, ...] = energy(x)
+    here: tuple[Float64Array, ...] = energy(x)
     while at < settings.n_steps and not settings.clock.over:
         rng = np.random.default_rng([settings.seed, 1 + at])
         step = averaging.step if at < settings.n_warmup else averaging.mean_step

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from geoae.arrays.types import Float64Array
 from geoae.invert.chains.emulator import Emulator
 from geoae.invert.chains.trajectories import LENGTH, STEP_FACTORS, acceptance, trajectory
 from geoae.invert.problem import Clock, Problem
 from geoae.invert.search.modes import Modes
 
-Array = NDArray[np.float64]
 N_WALKERS, MAX_TEMPERATURE = 80, 2.5
 """Walkers, at least, and the temperature of the hottest; that of the coldest is one."""
 SCALES = (1.0, 0.5, 0.25)
@@ -70,7 +69,7 @@ class Learning:
         return len(self.state["codes"])
 
     @property
-    def temperatures(self) -> Array:
+    def temperatures(self) -> Float64Array:
         """(walker,) from 1 to `MAX_TEMPERATURE`."""
         return np.geomspace(1, MAX_TEMPERATURE, len(self.state["at"]))
 
@@ -86,7 +85,7 @@ class Learning:
         white = problem.noise.whiten(state["predicted"][near] + problem.noise.offset)
         return Emulator.fit(state["codes"][near], white, problem.noise.whiten(problem.data), self._covariance())
 
-    def add(self, codes: Array, costs: Array, predicted: Array) -> None:
+    def add(self, codes: Float64Array, costs: Float64Array, predicted: Float64Array) -> None:
         """Append runs."""
         for name, more in (("codes", codes), ("costs", costs), ("predicted", predicted)):
             self.state[name] = np.concatenate([self.state[name], more])
@@ -97,7 +96,7 @@ class Learning:
         acceptances: list[float] = []
         emulator = self.emulator()
 
-        def energy(x: Array) -> tuple[Array, ...]:
+        def energy(x: Float64Array) -> tuple[Float64Array, ...]:
             cost, slope = emulator.energy(x)
             return cost / temperatures, slope / temperatures[:, None]
 
@@ -120,7 +119,7 @@ class Learning:
             acceptances.append(float(acceptance(gain * temperatures).mean()))
         state["agreed"], state["rounds"] = np.mean(acceptances), state["rounds"] + 1
 
-    def _covariance(self) -> Array:
+    def _covariance(self) -> Float64Array:
         """Covariance (d, d) of codes around the modes, from past walkers and the Gaussian of the most likely mode."""
         mode, d = self.modes.modes[0], self.problem.space.d
         root = mode.spread()
@@ -133,7 +132,7 @@ class Learning:
                 away = codes - codes[members].mean(0)
                 away = (away / np.sqrt(self.temperatures)[:, None])[members]
                 total = total + away.T @ away / CORRELATED
-        found: Array = total / (past.size / CORRELATED + d)
+        found: Float64Array = total / (past.size / CORRELATED + d)
         return found
 
 

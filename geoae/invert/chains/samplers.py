@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
 from geoae.invert.chains.emulated import sample_emulated
 from geoae.invert.chains.hamiltonian import sample_hamiltonian
@@ -14,13 +12,11 @@ from geoae.invert.chains.walkers import sample_walkers
 from geoae.invert.problem import Problem
 from geoae.invert.search.modes import Modes
 
-Array = NDArray[np.float64]
-
 
 class Sampler(NamedTuple):
     """One kind of Markov chains and its defaults."""
 
-    sample: Callable[[Problem, Modes, ChainSettings], tuple[Array, Array, dict[str, Any]]]
+    sample: Callable[[Problem, Modes, ChainSettings], tuple[Float64Array, Float64Array, dict[str, Any]]]
     n_chains: int
     n_warmup: int
     n_draws: int

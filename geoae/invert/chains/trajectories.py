@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from geoae.arrays.types import Float64Array
+
 ACCEPT = 0.8
 """Share of trajectories to be accepted: the step length is adapted to it."""
 LENGTH = 3.2
@@ -22,8 +23,8 @@ STEP_FACTORS = (0.6, 1.2)
 
 
 def trajectory(
-    energy: Any, x: Array, here: tuple[Array, ...], step: float, n_leaps: int, rng: np.random.Generator
-) -> tuple[Array, tuple[Array, ...], Array]:
+    energy: Any, x: Float64Array, here: tuple[Float64Array, ...], step: float, n_leaps: int, rng: np.random.Generator
+) -> tuple[Float64Array, tuple[Float64Array, ...], Float64Array]:
     """Move all chains by a trajectory of leapfrog steps, where it is accepted; also its probability of acceptance."""
     momentum = rng.normal(size=x.shape)
     before = here[0] + 0.5 * (momentum**2).sum(1)
@@ -39,13 +40,15 @@ def trajectory(
     return np.where(accepted[:, None], y, x), pick(accepted, there, here), probability
 
 
-def acceptance(gain: Array) -> Array:
+def acceptance(gain: Float64Array) -> Float64Array:
     """Metropolis probability of acceptance for a gain in log density; 0 for a failed run, whose cost is infinite."""
-    found: Array = np.exp(np.minimum(np.where(np.isnan(gain), -np.inf, gain), 0.0))
+    found: Float64Array = np.exp(np.minimum(np.where(np.isnan(gain), -np.inf, gain), 0.0))
     return found
 
 
-def pick(accepted: NDArray[np.bool_], one: tuple[Array, ...], other: tuple[Array, ...]) -> tuple[Array, ...]:
+def pick(
+    accepted: NDArray[np.bool_], one: tuple[Float64Array, ...], other: tuple[Float64Array, ...]
+) -> tuple[Float64Array, ...]:
     """Take one state for the accepted chains, the other elsewhere."""
     return tuple(
         np.where(accepted if a.ndim == 1 else accepted[:, None], a, b) for a, b in zip(one, other, strict=True)
@@ -55,7 +58,7 @@ def pick(accepted: NDArray[np.bool_], one: tuple[Array, ...], other: tuple[Array
 class DualAveraging:
     """Step length at which a given share of trajectories is accepted (Hoffman and Gelman, 2014, section 3.2)."""
 
-    def __init__(self, state: Array):
+    def __init__(self, state: Float64Array):
         # centre, log step, its weighted mean, summed error, count
         self.state = state
 

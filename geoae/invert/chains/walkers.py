@@ -8,18 +8,18 @@ Foreman-Mackey et al. (2013), emcee: the MCMC hammer, doi:10.1086/670067.
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
 from geoae.invert.chains.coordinates import Coordinates
 from geoae.invert.chains.settings import CHECKPOINT_EVERY, MIN_DRAWS, ChainSettings
 from geoae.invert.problem import Problem
 from geoae.invert.search.modes import Modes
 
-Array = NDArray[np.float64]
 
-
-def sample_walkers(problem: Problem, modes: Modes, settings: ChainSettings) -> tuple[Array, Array, dict[str, Any]]:
+def sample_walkers(
+    problem: Problem, modes: Modes, settings: ChainSettings
+) -> tuple[Float64Array, Float64Array, dict[str, Any]]:
     """Draw codes as `sample_hamiltonian` does, without gradients: for few codes; each walker is a chain.
 
     Raises
@@ -34,7 +34,7 @@ def sample_walkers(problem: Problem, modes: Modes, settings: ChainSettings) -> t
     coordinates, d = Coordinates(modes), len(modes.modes[0].z)
     n_walkers, total = max(settings.n_chains, 2 * d + 2), settings.n_steps
 
-    def log_density(x: Array) -> list[tuple[float, Array]]:
+    def log_density(x: Float64Array) -> list[tuple[float, Float64Array]]:
         cost, predicted = problem.run_likely(coordinates.to_codes(x), coordinates.cost)
         return list(zip(-cost, predicted, strict=True))
 

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
 from geoae.invert.forward.members import Member, close_pool, open_pool, run_many, run_one
 
-Array = NDArray[np.float64]
 RUN_LIMIT_S = 600.0
 WORKER_LOST = ("its worker was lost", "it ran longer")
 
@@ -105,7 +104,7 @@ class Forward:
         """Whether gradients cost about as much as runs."""
         return self.torch or any(x is not None for x in (self.matrix, self.jacobian_of, self.adjoint_of))
 
-    def check(self, model: Array, shape: tuple[int, ...]) -> None:
+    def check(self, model: Float64Array, shape: tuple[int, ...]) -> None:
         """Run the model in the middle of the prior, before many others.
 
         Raises
@@ -132,7 +131,7 @@ class Forward:
                 "prior has in its middle, so it will do so for most. Does it take models in the prior's units?"
             )
 
-    def run(self, models: Array, some_must_work: bool = True) -> Array:
+    def run(self, models: Float64Array, some_must_work: bool = True) -> Float64Array:
         """Data (n, data) of models (n, *shape); a row of NaN for each run that failed.
 
         Raises
@@ -157,7 +156,7 @@ class Forward:
             )
         return data
 
-    def jacobian(self, model: Array) -> Any:
+    def jacobian(self, model: Float64Array) -> Any:
         """Derivative (data, cells) at one model, as a matrix of some kind, from `jacobian` or of the matrix."""
         self.n_jacobians += 1
         if self.matrix is not None:
@@ -173,7 +172,7 @@ class Forward:
             )
         return found
 
-    def adjoint(self, models: Array, weights: Array) -> Array:
+    def adjoint(self, models: Float64Array, weights: Float64Array) -> Float64Array:
         """The transposed derivative at models (n, *shape) times weights (n, data): (n, *shape). Not for torch."""
         self.n_gradients += len(models)
         if self.matrix is not None:
@@ -188,7 +187,7 @@ class Forward:
         """Numbers of runs, Jacobians, gradients and failed runs so far."""
         return {k: getattr(self, k) for k in ("n_runs", "n_jacobians", "n_gradients", "n_failed")}
 
-    def _members(self, models: Array) -> Sequence[Member]:
+    def _members(self, models: Float64Array) -> Sequence[Member]:
         self.n_runs += len(models)
         if self.matrix is not None:
             # cells that are always missing do not contribute
@@ -212,7 +211,7 @@ class Forward:
                 self._close = weakref.finalize(self, close_pool, self._pool)
         return self._pool
 
-    def _batch(self, call: Callable[[Any], Any], models: Array) -> Sequence[Member]:
+    def _batch(self, call: Callable[[Any], Any], models: Float64Array) -> Sequence[Member]:
         whole = run_one(call, models, self.run_limit_s)
         if whole.data is not None and len(whole.data) == len(models):
             return [Member(row) for row in whole.data]
@@ -231,7 +230,7 @@ class Forward:
             return member
         return Member(None, f"it gave data of shape {member.data.shape}, and the data have {shape}")
 
-    def _called_with(self, model: Array) -> str:
+    def _called_with(self, model: Float64Array) -> str:
         kind = "a tensor" if self.torch else "an array"
         return f"{kind} of shape {(1, *model.shape) if self.batched else model.shape}"
 
@@ -242,7 +241,7 @@ class _TorchCall:
     def __init__(self, function: Any):
         self.function = function
 
-    def __call__(self, model: Array) -> Array:
+    def __call__(self, model: Float64Array) -> Float64Array:
         import torch
 
         with torch.no_grad():

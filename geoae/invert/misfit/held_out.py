@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
 from geoae.invert.forward.forward import Forward
 from geoae.invert.misfit.noise import Noise, thin_svd
@@ -19,7 +20,6 @@ from geoae.invert.misfit.runs import Runs
 from geoae.invert.misfit.values import Values
 from geoae.invert.protocols import LatentPrior
 
-Array = NDArray[np.float64]
 Z_SCORE = 4.0
 """Standard deviations beyond which no model of the prior explains a datum."""
 REFINE = 3
@@ -32,15 +32,15 @@ MAX_OUTLIERS = 50
 class HeldOut:
     """Models that the decoder was not trained on, and their data."""
 
-    models: Array
+    models: Float64Array
     """(k, *shape); missing cells hold the decoder's values."""
-    codes: Array
+    codes: Float64Array
     """(k, d) their best codes."""
-    decoded: Array
+    decoded: Float64Array
     """(k, *shape) models of the codes."""
-    data: Array
+    data: Float64Array
     """(k, data) of the models."""
-    decoded_data: Array
+    decoded_data: Float64Array
     """(k, data) of the decoded codes."""
     values: Values = field(default_factory=Values)
     """The values that models may have."""
@@ -57,7 +57,7 @@ class HeldOut:
         return replace(self, data=self.data[:, used], decoded_data=self.decoded_data[:, used])
 
     @property
-    def residuals(self) -> Array:
+    def residuals(self) -> Float64Array:
         """(k, cells) models less their decoded codes, as `values` adds them; 0 where cells are missing."""
         residuals = self.values.numbers(self.models) - self.values.numbers(self.decoded)
         return np.nan_to_num(residuals).reshape(len(self.models), -1)
@@ -76,14 +76,14 @@ class HeldOut:
         """Codes and the data of their decoded models, from which starting points are estimated."""
         return Runs(self.codes, self.decoded_data)
 
-    def costs(self, total: Noise, noise: Noise) -> Array:
+    def costs(self, total: Noise, noise: Noise) -> Float64Array:
         """Compute the cost (k,) of each model's own code for its noisy data: -log posterior up to a constant.
 
         `total` is noise and representation error together.
         """
         return _costs(self, total, noise)
 
-    def z_scores(self, data: Array, noise: Noise) -> Array:
+    def z_scores(self, data: Float64Array, noise: Noise) -> Float64Array:
         """Compare each datum with its prediction from the models and all other data, in standard deviations: (data,).
 
         The worst outlier is removed before the others are compared, because it would distort their predictions.
@@ -102,7 +102,7 @@ class HeldOut:
             others = np.delete(np.arange(len(kept)), worst)
             precision, kept = precision[np.ix_(others, others)], kept[others]
 
-    def distances(self, data: Array, noise: Noise, seed: int) -> tuple[float, Array]:
+    def distances(self, data: Float64Array, noise: Noise, seed: int) -> tuple[float, Float64Array]:
         """Compute how far data lie from those of the models, and how far noisy data of the models themselves do: (k,).
 
         Squared Mahalanobis distances in the leading directions of whitened data. Mean and covariance are fitted to one
@@ -116,13 +116,13 @@ class HeldOut:
 class _DataDistribution(NamedTuple):
     """Mean and covariance of whitened data of half of the models."""
 
-    centre: Array
-    axes: Array
-    variance: Array
+    centre: Float64Array
+    axes: Float64Array
+    variance: Float64Array
     floor: float
     """Variance in each direction outside of the axes."""
 
-    def squared_distance(self, x: Array) -> Array:
+    def squared_distance(self, x: Float64Array) -> Float64Array:
         """Squared Mahalanobis distance of whitened data (..., data)."""
         scores = (x - self.centre) @ self.axes.T
         outside = ((x - self.centre) ** 2).sum(-1) - (scores**2).sum(-1)
@@ -130,15 +130,15 @@ class _DataDistribution(NamedTuple):
 
 
 @lru_cache(maxsize=2)
-def _costs(held: HeldOut, total: Noise, noise: Noise) -> Array:
+def _costs(held: HeldOut, total: Noise, noise: Noise) -> Float64Array:
     noisy = held.data + noise.sample(len(held.data), np.random.default_rng(0))
     white = total.whiten(noisy - held.decoded_data - total.offset)
-    found: Array = 0.5 * (white**2).sum(1) + 0.5 * (held.codes**2).sum(1)
+    found: Float64Array = 0.5 * (white**2).sum(1) + 0.5 * (held.codes**2).sum(1)
     return found
 
 
 @lru_cache(maxsize=2)
-def _data_distributions(held: HeldOut, noise: Noise, seed: int) -> tuple[Array, list[_DataDistribution]]:
+def _data_distributions(held: HeldOut, noise: Noise, seed: int) -> tuple[Float64Array, list[_DataDistribution]]:
     """Squared distances (k,) of the models' own data, and the two distributions they come from."""
     white = noise.whiten(held.data + noise.sample(len(held.data), np.random.default_rng([seed, 4])))
     even = np.arange(len(white)) % 2 == 0
@@ -156,7 +156,7 @@ def _data_distributions(held: HeldOut, noise: Noise, seed: int) -> tuple[Array, 
 
 
 @lru_cache(maxsize=2)
-def _predicted_data(held: HeldOut, noise: Noise) -> tuple[Array, Array, Array]:
+def _predicted_data(held: HeldOut, noise: Noise) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Mean and inverse covariance (data, data) of noisy data of the models, and factors of their standard deviations.
 
     The factors (data,) are the RMS z-scores of one half of the models under the Gaussian of the other, at least 1: data

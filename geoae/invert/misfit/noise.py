@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
 
+from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,13 +20,13 @@ class Noise:
     these axes, never with a dense matrix (data, data). What `whiten` gives has unit variance and no correlation.
     """
 
-    covariance: Array
+    covariance: Float64Array
     """(data, data), positive definite; or (data,) variances where the errors are independent."""
-    offset: Array
+    offset: Float64Array
     """(data,) mean of the errors."""
-    axes: Array | None = None
+    axes: Float64Array | None = None
     """(data, p) orthonormal, in data whitened by `covariance`; None where that is the whole covariance."""
-    sizes: Array | None = None
+    sizes: Float64Array | None = None
     """(p,) variances added along the axes."""
     floor: float = 0.0
     """Variance added in all other directions."""
@@ -38,13 +37,13 @@ class Noise:
         return len(self.offset)
 
     @cached_property
-    def _factor(self) -> Array:
+    def _factor(self) -> Float64Array:
         if self.covariance.ndim == 1:
             return np.sqrt(self.covariance)
         return np.asarray(np.linalg.cholesky(self.covariance), dtype=np.float64)
 
     @cached_property
-    def dense(self) -> Array:
+    def dense(self) -> Float64Array:
         """The covariance as a matrix, (data, data)."""
         if self.axes is None:
             return np.diag(self.covariance) if self.covariance.ndim == 1 else self.covariance
@@ -52,51 +51,51 @@ class Noise:
         return root.T @ root
 
     @cached_property
-    def precision(self) -> Array:
+    def precision(self) -> Float64Array:
         """The inverse of `dense`."""
         white = self.whiten(np.eye(self.n))
         return white @ white.T
 
     @cached_property
-    def variance(self) -> Array:
+    def variance(self) -> Float64Array:
         """Variance of each datum, (data,)."""
         known = self.covariance if self.covariance.ndim == 1 else np.diagonal(self.covariance)
         if self.axes is None or self.sizes is None:
             return known
         return known * (1 + self.floor) + (self._base_colour(self.axes.T) ** 2).T @ (self.sizes - self.floor)
 
-    def whiten(self, x: Array) -> Array:
+    def whiten(self, x: Float64Array) -> Float64Array:
         """Whiten differences of data (..., data): unit variance and no correlation."""
         return self._scale_axes(self._base_whiten(x), -0.5)
 
-    def colour(self, x: Array) -> Array:
+    def colour(self, x: Float64Array) -> Float64Array:
         """Undo `whiten` for (..., data)."""
         return self._base_colour(self._scale_axes(x, 0.5))
 
-    def whiten_adjoint(self, x: Array) -> Array:
+    def whiten_adjoint(self, x: Float64Array) -> Float64Array:
         """The transpose of `whiten`, for (..., data): turns a gradient by whitened data into one by the data."""
         x = self._scale_axes(x, -0.5)
         if self.covariance.ndim == 1:
             return x / self._factor
         return linalg.solve_triangular(self._factor, x.reshape(-1, self.n).T, lower=True, trans="T").T.reshape(x.shape)
 
-    def sample(self, n: int, rng: np.random.Generator) -> Array:
+    def sample(self, n: int, rng: np.random.Generator) -> Float64Array:
         """`n` draws of the errors, offset included, (n, data)."""
         return self.offset + self.colour(rng.normal(size=(n, self.n)))
 
-    def plus(self, offset: Array, axes: Array, sizes: Array, floor: float) -> "Noise":
+    def plus(self, offset: Float64Array, axes: Float64Array, sizes: Float64Array, floor: float) -> "Noise":
         """Add independent errors, whose covariance is given by axes in data whitened by these."""
         return Noise(self.covariance, self.offset + offset, axes, sizes, floor)
 
-    def _base_whiten(self, x: Array) -> Array:
+    def _base_whiten(self, x: Float64Array) -> Float64Array:
         if self.covariance.ndim == 1:
             return x / self._factor
         return linalg.solve_triangular(self._factor, x.reshape(-1, self.n).T, lower=True).T.reshape(x.shape)
 
-    def _base_colour(self, x: Array) -> Array:
+    def _base_colour(self, x: Float64Array) -> Float64Array:
         return x * self._factor if self.covariance.ndim == 1 else x @ self._factor.T
 
-    def _scale_axes(self, x: Array, power: float) -> Array:
+    def _scale_axes(self, x: Float64Array, power: float) -> Float64Array:
         """Multiply by a power of the symmetric matrix I + floor I + U diag(sizes - floor) U^T."""
         if self.axes is None or self.sizes is None:
             return x
@@ -104,7 +103,7 @@ class Noise:
         return outside * x + ((x @ self.axes) * ((1 + self.sizes) ** power - outside)) @ self.axes.T
 
 
-def thin_svd(x: Array) -> tuple[Array, Array, Array]:
+def thin_svd(x: Float64Array) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Left singular vectors (n, p), falling singular values (p,) and right vectors (data, p) of x (n, data).
 
     From the eigenvectors of the smaller Gram matrix: several times as fast as a singular value decomposition, and less
@@ -160,7 +159,7 @@ def read_noise(noise: ArrayLike, shape: tuple[int, ...], used: NDArray[np.bool_]
     return Noise(_checked(covariance), np.zeros(len(covariance)))
 
 
-def _checked(covariance: Array) -> Array:
+def _checked(covariance: Float64Array) -> Float64Array:
     if not np.isfinite(covariance).all():
         raise InputError("The covariance of the noise holds values that are not finite.")
     scale = np.abs(covariance).max()

@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 from scipy import linalg
 from scipy.optimize import isotonic_regression
 
+from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
 from geoae.invert.misfit.noise import Noise, thin_svd
 
-Array = NDArray[np.float64]
 FEWEST = 8
 FOLDS = 5
 CELLS = 1000
@@ -42,12 +42,12 @@ class _Axes(NamedTuple):
     """Singular vectors of centred whitened errors."""
 
     rows: NDArray[np.intp]
-    mean: Array
-    left: Array
+    mean: Float64Array
+    left: Float64Array
     """(rows, p)"""
-    size: Array
+    size: Float64Array
     """(p,)"""
-    right: Array
+    right: Float64Array
     """(data, p)"""
 
 
@@ -55,15 +55,15 @@ class _Axes(NamedTuple):
 class Representation:
     """The representation error, estimated from held-out models and their decoded codes."""
 
-    residuals: Array
+    residuals: Float64Array
     """(k, cells) held-out models less their decoded codes; 0 where cells are missing."""
-    errors: Array
+    errors: Float64Array
     """(k, data) data of the held-out models less those of their decoded codes."""
     noise: Noise
     """Of the data alone."""
-    codes: Array | None = None
+    codes: Float64Array | None = None
     """(k, d) of the held-out models; None where nothing is decoded."""
-    decoded_data: Array | None = None
+    decoded_data: Float64Array | None = None
     """(k, data) of the decoded codes."""
 
     def __post_init__(self) -> None:
@@ -83,7 +83,7 @@ class Representation:
             self.errors.mean(0), axes, self.inflation * _resize(sizes, floor, axes.shape[1]), self.inflation * floor
         )
 
-    def draw_residuals(self, misfit: Array, rng: np.random.Generator) -> Array:
+    def draw_residuals(self, misfit: Float64Array, rng: np.random.Generator) -> Float64Array:
         """Draw a residual r for each code of a sample, given the misfit of its data.
 
         Matheron's rule: the residual of a random held-out model, with its error and a draw of the noise, is corrected
@@ -97,12 +97,12 @@ class Representation:
 
         Returns
         -------
-        Array
+        Float64Array
             (n, cells).
         """
         return self._draw_weights(misfit, rng, self._weight_of_residuals) @ self.residuals
 
-    def draw_errors(self, misfit: Array, rng: np.random.Generator) -> Array:
+    def draw_errors(self, misfit: Float64Array, rng: np.random.Generator) -> Float64Array:
         """Draw the representation error (n, data) in the same way as `draw_residuals`."""
         return self._draw_weights(misfit, rng, self._weight_of_errors) @ self.errors
 
@@ -117,7 +117,7 @@ class Representation:
             return 1.0
         white = self.noise.whiten(self.decoded_data)
         known = np.c_[np.ones(len(self.codes)), self.codes]
-        slope: Array = np.linalg.lstsq(known, white, rcond=None)[0][1:].astype(np.float64)
+        slope: Float64Array = np.linalg.lstsq(known, white, rcond=None)[0][1:].astype(np.float64)
         rng, scores = np.random.default_rng(0), []
         for fold, axes in enumerate(self._folds):
             rows = self._left_out(fold)
@@ -134,7 +134,7 @@ class Representation:
         return float(np.sqrt(np.mean(self.errors**2 / self.noise.variance)))
 
     @cached_property
-    def _white(self) -> Array:
+    def _white(self) -> Float64Array:
         return self.noise.whiten(self.errors)
 
     @cached_property
@@ -154,7 +154,7 @@ class Representation:
         return np.arange(fold, len(self.errors), FOLDS)
 
     @cached_property
-    def _sizes(self) -> tuple[Array, float]:
+    def _sizes(self) -> tuple[Float64Array, float]:
         """Variance of left-out samples along each axis, in falling order, and in each direction outside of the axes."""
         along, outside_axes = [], []
         for fold, axes in enumerate(self._folds):
@@ -167,22 +167,22 @@ class Representation:
         sizes = isotonic_regression(np.mean([a[:n] for a in along], axis=0), increasing=False).x
         return sizes, float(max(min(np.mean(outside_axes), sizes[-1]), 0.0))
 
-    def _sizes_of(self, axes: _Axes) -> Array:
+    def _sizes_of(self, axes: _Axes) -> Float64Array:
         return _resize(*self._sizes, len(axes.size))
 
-    def _gains(self, axes: _Axes) -> Array:
+    def _gains(self, axes: _Axes) -> Float64Array:
         """(p,) factors that turn scores along the axes, times left singular vectors, into weights of the samples."""
         return axes.size / (len(axes.rows) - 1) / (self._sizes_of(axes) + 1)
 
     @cached_property
-    def _weight_of_residuals(self) -> Array:
+    def _weight_of_residuals(self) -> Float64Array:
         return self._weight(self.residuals[:, :: max(self.residuals.shape[1] // CELLS, 1)])
 
     @cached_property
-    def _weight_of_errors(self) -> Array:
+    def _weight_of_errors(self) -> Float64Array:
         return self._weight(self._white)
 
-    def _weight(self, target: Array) -> Array:
+    def _weight(self, target: Float64Array) -> Float64Array:
         """Shrinkage (p,) of the regression along each axis, in falling order: least squares over left-out samples."""
         n = len(self._sizes[0])
         said, size = np.zeros(n), np.zeros(n)
@@ -196,7 +196,7 @@ class Representation:
         found = isotonic_regression(said / size, weights=size, increasing=False).x
         return np.clip(found, 0.0, None)
 
-    def _draw_weights(self, misfit: Array, rng: np.random.Generator, weight: Array) -> Array:
+    def _draw_weights(self, misfit: Float64Array, rng: np.random.Generator, weight: Float64Array) -> Float64Array:
         """Draw weights (n, k): the weighted sum of the samples is a draw."""
         chosen = rng.integers(0, len(self.errors), len(misfit))
         moved = self.noise.whiten(
@@ -212,6 +212,6 @@ class Representation:
         return shares
 
 
-def _resize(sizes: Array, floor: float, n: int) -> Array:
+def _resize(sizes: Float64Array, floor: float, n: int) -> Float64Array:
     """The first n of sizes, filled up with the floor."""
     return np.r_[sizes[:n], np.full(max(n - len(sizes), 0), floor)]

@@ -2,21 +2,17 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from geoae.arrays.types import Float64Array
 from geoae.invert.misfit.noise import Noise
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Runs:
     """Codes (n, d) and data (n, data) of their decoded models."""
 
-    codes: Array
-    data: Array
+    codes: Float64Array
+    data: Float64Array
 
-    def white(self, noise: Noise) -> Array:
+    def white(self, noise: Noise) -> Float64Array:
         """Whitened data (n, data), with the mean of the noise added as in measured data."""
         return noise.whiten(self.data + noise.offset)

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from geoae.arrays.types import Float64Array
 from geoae.invert.protocols import LatentPrior
 
-Array = NDArray[np.float64]
 EDGE = 1e-9
 """Share of the range of a logit: values that a decoder rounds to its end are moved inside by this much."""
 
@@ -33,7 +32,7 @@ class Values:
         linear = transform is None or transform.kind == "affine"
         return cls(None if linear else transform, getattr(space, "facies", None))
 
-    def numbers(self, models: Array) -> Array:
+    def numbers(self, models: Float64Array) -> Float64Array:
         """Transform models to numbers that can be added."""
         if self.transform is None:
             return models
@@ -45,7 +44,7 @@ class Values:
             models = np.clip(models, t.low + edge, t.high - edge)
         return np.asarray(t.apply(models))
 
-    def models(self, numbers: Array) -> Array:
+    def models(self, numbers: Float64Array) -> Float64Array:
         """Undo `numbers`; facies models get the nearer of the two values in each cell."""
         found = numbers if self.transform is None else np.asarray(self.transform.undo(numbers))
         if self.facies is None:

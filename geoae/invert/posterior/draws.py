@@ -7,15 +7,14 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
 from geoae.invert.misfit.noise import Noise
 from geoae.invert.misfit.representation import Representation
 from geoae.invert.misfit.values import Values
 from geoae.invert.protocols import LatentPrior
 
-Array = NDArray[np.float64]
 N_MODELS = 400
 """Models that mean, spread, intervals and probabilities are computed from."""
 
@@ -29,11 +28,11 @@ class Draws:
 
     space: LatentPrior
     method: str
-    codes: Array
+    codes: Float64Array
     """(draw, d); a single one where only the most likely code was searched for."""
-    predicted: Array
+    predicted: Float64Array
     """(draw, data) data of the decoded codes."""
-    data: Array
+    data: Float64Array
     """(data,) that were measured."""
     noise: Noise
     """What misfits were weighted by: the noise of the data, and the representation error where it was counted."""
@@ -41,18 +40,18 @@ class Draws:
     """The representation error; None where it was left out, and intervals are too narrow."""
     info: dict[str, Any] = field(default_factory=dict)
     """Runs, acceptance, convergence and the like."""
-    chains: Array | None = None
+    chains: Float64Array | None = None
     """(chain, draw, d) of Markov chains."""
     reference: dict[str, Any] = field(default_factory=dict)
     """How data of held-out models are distributed; see `diagnose`."""
     seed: int = 0
 
     @property
-    def code(self) -> Array:
+    def code(self) -> Float64Array:
         """(d,) the mean code, or the most likely one."""
         return self.codes.mean(0)
 
-    def sample(self, n: int = 1, seed: int = 0, residual: bool = True, *, rest: bool | None = None) -> Array:
+    def sample(self, n: int = 1, seed: int = 0, residual: bool = True, *, rest: bool | None = None) -> Float64Array:
         """Draw `n` models (n, *shape); the same seed gives the same models.
 
         Parameters
@@ -91,17 +90,17 @@ class Draws:
         return models
 
     @cached_property
-    def _models(self) -> Array:
+    def _models(self) -> Float64Array:
         return self.sample(1 if self.is_single and self.representation is None else N_MODELS)
 
-    def mean(self) -> Array:
+    def mean(self) -> Float64Array:
         """Mean model, (*shape); of a single code: its model, and what the data say of the residual.
 
         Of models with two values 0 and 1, it is the probability of 1.
         """
         return self._models.mean(0)
 
-    def std(self) -> Array:
+    def std(self) -> Float64Array:
         """Standard deviation of each cell, (*shape).
 
         Raises
@@ -112,7 +111,7 @@ class Draws:
         self._require_spread()
         return self._models.std(0, ddof=1)
 
-    def interval(self, level: float = 0.9) -> tuple[Array, Array]:
+    def interval(self, level: float = 0.9) -> tuple[Float64Array, Float64Array]:
         """Lower and upper ends, (*shape) each, between which each cell lies with a probability of `level`.
 
         Raises
@@ -126,7 +125,7 @@ class Draws:
         low, high = np.quantile(self._models, [(1 - level) / 2, (1 + level) / 2], axis=0)
         return low, high
 
-    def prob(self, condition: Callable[[Array], Any]) -> Any:
+    def prob(self, condition: Callable[[Float64Array], Any]) -> Any:
         """Probability of what `condition` says of models (n, *shape).
 
         Parameters
@@ -136,7 +135,7 @@ class Draws:
 
         Returns
         -------
-        Array or float
+        Float64Array or float
             (*shape), or a number.
 
         Raises

@@ -16,8 +16,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from geoae.arrays.types import Float64Array
 from geoae.invert.misfit.noise import Noise, thin_svd
 from geoae.invert.misfit.runs import Runs
 from geoae.invert.problem import Problem
@@ -26,7 +26,6 @@ from geoae.model import one_thread
 if TYPE_CHECKING:
     import torch
 
-Array = NDArray[np.float64]
 N_RUNS, N_FIRST, N_AT_ONCE = 20_000, 1000, 500
 """Runs to train on; those from which it is decided whether a net is of use; and those made in one batch."""
 N_AXES, N_SAMPLES = 200, 4000
@@ -39,18 +38,18 @@ class CodePredictor:
     """A net that predicts codes, and the axes its input is projected on."""
 
     net: Any
-    mean: Array
+    mean: Float64Array
     """(data,) of whitened data."""
-    axes: Array
+    axes: Float64Array
     """(data, axes), scaled so that noisy data have variance one along each."""
 
-    def code(self, measured: Array) -> Array:
+    def code(self, measured: Float64Array) -> Float64Array:
         """Predict the code (d,) of whitened data (data,)."""
         import torch
 
         x = torch.from_numpy(((measured - self.mean) @ self.axes).astype(np.float32))
         with torch.no_grad():
-            found: Array = self.net(x[None])[0].double().numpy()
+            found: Float64Array = self.net(x[None])[0].double().numpy()
         return found
 
 
@@ -64,7 +63,7 @@ def run_prior(problem: Problem, seed: int) -> Runs | None:
     return Runs(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
-def _run_codes(problem: Problem, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
+def _run_codes(problem: Problem, n: int, rng: np.random.Generator) -> tuple[Float64Array, Float64Array]:
     codes = rng.normal(size=(n, problem.space.d))
     data = problem.predict(codes, some_must_work=False)
     there = np.isfinite(data).all(1)

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
+from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
 from geoae.invert.problem import Clock, Problem
 
-Array = NDArray[np.float64]
 N_STEPS = 14
 """Steps of a search, at most. It takes one Jacobian more, for the curvature where it ends."""
 N_TRIALS, DAMPING_FACTOR = 2, 12.0
@@ -30,20 +30,20 @@ TOLERANCE = 1e-3
 class Mode:
     """A most likely code, and the curvature of the cost there."""
 
-    z: Array
-    predicted: Array
+    z: Float64Array
+    predicted: Float64Array
     cost: float
-    jacobian: Array
+    jacobian: Float64Array
     """(data, d), whitened."""
     converged: bool
     n_steps: int
 
     @property
-    def precision(self) -> Array:
+    def precision(self) -> Float64Array:
         """Inverse covariance (d, d) of the Gaussian around the mode: J^T J + I."""
         return self.jacobian.T @ self.jacobian + np.eye(len(self.z))
 
-    def spread(self) -> Array:
+    def spread(self) -> Float64Array:
         """A root (d, d) of the covariance: codes are z + root @ N(0, I)."""
         factor = linalg.cholesky(self.precision, lower=True)
         return linalg.solve_triangular(factor, np.eye(len(self.z)), lower=True).T
@@ -65,13 +65,13 @@ class Modes:
         return cls(tuple(kept))
 
     @property
-    def weights(self) -> Array:
+    def weights(self) -> Float64Array:
         """Weight of each Gaussian, from its height and its volume (Laplace's method)."""
         logs = np.array([-m.cost - 0.5 * np.linalg.slogdet(m.precision)[1] for m in self.modes])
-        shares: Array = np.exp(logs - logs.max())
+        shares: Float64Array = np.exp(logs - logs.max())
         return shares / shares.sum()
 
-    def draw(self, n: int, rng: np.random.Generator) -> tuple[NDArray[np.intp], Array, Array]:
+    def draw(self, n: int, rng: np.random.Generator) -> tuple[NDArray[np.intp], Float64Array, Float64Array]:
         """Draw from the mixture: mode of each draw (n,), and its steps in codes (n, d) and whitened data."""
         shift = rng.normal(size=(n, len(self.modes[0].z)))
         which = (
@@ -86,7 +86,9 @@ class Modes:
         return which, shift, white
 
 
-def find_mode(problem: Problem, starts: Array, clock: Clock, n_steps: int = N_STEPS, noise_factor: float = 1.0) -> Mode:
+def find_mode(
+    problem: Problem, starts: Float64Array, clock: Clock, n_steps: int = N_STEPS, noise_factor: float = 1.0
+) -> Mode:
     """Search for a mode by Levenberg-Marquardt steps from the best of some starting points.
 
     Parameters
@@ -130,9 +132,9 @@ class _Search:
 
     problem: Problem
     clock: Clock
-    z: Array
-    predicted: Array
-    jacobian: Array
+    z: Float64Array
+    predicted: Float64Array
+    jacobian: Float64Array
     n_steps: int = 0
 
     def descend(self, n_steps: int, share: float) -> bool:
@@ -177,12 +179,12 @@ class _Search:
         return converged
 
 
-def _cost(problem: Problem, z: Array, predicted: Array, share: float) -> Array:
+def _cost(problem: Problem, z: Float64Array, predicted: Float64Array, share: float) -> Float64Array:
     """-log posterior (n,) of codes (n, d), with the squared misfit multiplied by `share`."""
     prior = 0.5 * (z**2).sum(-1)
     return share * (problem.cost(z, predicted) - prior) + prior
 
 
-def solve_damped(curvature: Array, slope: Array, damping: float) -> Array:
+def solve_damped(curvature: Float64Array, slope: Float64Array, damping: float) -> Float64Array:
     """The step (d,) of Levenberg and Marquardt, with the damping relative to each diagonal element."""
     return linalg.solve(curvature + damping * np.diag(np.diagonal(curvature)), slope, assume_a="pos")

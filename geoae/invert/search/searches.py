@@ -3,16 +3,13 @@
 from contextlib import suppress
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
 from geoae.invert.misfit.runs import Runs
 from geoae.invert.problem import Clock, Problem
 from geoae.invert.search.modes import N_STEPS, Modes, find_mode
 from geoae.invert.search.starts import starting_points
 
-Array = NDArray[np.float64]
 FEW_CODES, N_SEARCHES = 10, 6
 """With up to `FEW_CODES` codes, posteriors often have several modes and runs are cheap: so many searches are made."""
 NOISE_FACTOR = 5.0
@@ -42,7 +39,7 @@ def find_modes(
     plan: SearchPlan,
     seed: int,
     clock: Clock,
-    predicted_code: Array | None = None,
+    predicted_code: Float64Array | None = None,
 ) -> tuple[Modes, int]:
     """Search from the best starting point and from random ones; returns the modes and the number of searches.
 

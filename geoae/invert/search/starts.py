@@ -4,13 +4,12 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from geoae.arrays.types import Float64Array
 from geoae.invert.misfit.noise import Noise, thin_svd
 from geoae.invert.misfit.runs import Runs
 from geoae.invert.problem import Problem
 
-Array = NDArray[np.float64]
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Strengths of the ridge, relative to the mean squared singular value, of which leave-one-out chooses one."""
 NEAREST = 4
@@ -18,8 +17,8 @@ NEAREST = 4
 
 
 def starting_points(
-    problem: Problem, runs: Runs | None, seed: int, n_random: int = 0, predicted_code: Array | None = None
-) -> Array:
+    problem: Problem, runs: Runs | None, seed: int, n_random: int = 0, predicted_code: Float64Array | None = None
+) -> Float64Array:
     """Choose codes (n, d) to start searches from, those that are likely to be best first.
 
     The code that a net predicts from the data, where there is one; the estimate of a ridge regression from whitened
@@ -41,14 +40,14 @@ def starting_points(
 class Ridge(NamedTuple):
     """A linear estimate of codes from whitened data."""
 
-    data_mean: Array
+    data_mean: Float64Array
     """(data,)"""
-    code_mean: Array
+    code_mean: Float64Array
     """(d,)"""
-    slope: Array
+    slope: Float64Array
     """(data, d)"""
 
-    def code(self, measured: Array) -> Array:
+    def code(self, measured: Float64Array) -> Float64Array:
         """Estimate the code (d,) of whitened data (data,)."""
         return self.code_mean + (measured - self.data_mean) @ self.slope
 
@@ -75,5 +74,5 @@ def fit_ridge(runs: Runs, noise: Noise) -> Ridge:
 
 
 @lru_cache(maxsize=4)
-def _white(runs: Runs, noise: Noise) -> Array:
+def _white(runs: Runs, noise: Noise) -> Float64Array:
     return runs.white(noise)

@@ -14,22 +14,21 @@ import warnings
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import chi2
 
+from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
 from geoae.invert.checkpoints import Checkpoint
 from geoae.invert.options import FEWEST_MEMBERS
 from geoae.invert.problem import Clock, Problem
 
-Array = NDArray[np.float64]
 BEYOND = 1e-9
 """Share of draws of the prior that lie farther from its middle than members may."""
 
 
 def update_ensemble(
-    problem: Problem, start: Array, n_steps: int, seed: int, clock: Clock, checkpoint: Checkpoint
-) -> tuple[Array, Array, dict[str, Any]]:
+    problem: Problem, start: Float64Array, n_steps: int, seed: int, clock: Clock, checkpoint: Checkpoint
+) -> tuple[Float64Array, Float64Array, dict[str, Any]]:
     """Update an ensemble to codes (n, d) of the posterior; also their data (n, data) and what is to be reported.
 
     Parameters
@@ -52,7 +51,7 @@ def update_ensemble(
     """
     fresh = {"z": start, "step": np.array(0), "n_lost": np.array(0)}
     state: dict[str, Any] = dict(checkpoint.read() or fresh)
-    z: Array = state["z"]
+    z: Float64Array = state["z"]
     lost = int(state["n_lost"])
     for step in range(int(state["step"]), n_steps):
         if clock.over:
@@ -68,7 +67,7 @@ def update_ensemble(
     return z, predicted, {"n_members": len(start), "n_lost": lost, "n_steps": n_steps}
 
 
-def _drop_failed(z: Array, predicted: Array, n_failed: int) -> tuple[Array, Array, int]:
+def _drop_failed(z: Float64Array, predicted: Float64Array, n_failed: int) -> tuple[Float64Array, Float64Array, int]:
     there = np.isfinite(predicted).all(1)
     if there.sum() < FEWEST_MEMBERS:
         raise InputError(
@@ -78,7 +77,7 @@ def _drop_failed(z: Array, predicted: Array, n_failed: int) -> tuple[Array, Arra
     return z[there], predicted[there], n_failed + int((~there).sum())
 
 
-def _clip_to_prior(z: Array) -> Array:
+def _clip_to_prior(z: Float64Array) -> Float64Array:
     """Shorten codes (n, d) that lie farther from the middle of the prior than its draws do.
 
     A step assumes that the forward model is linear; where it is not, some members are moved so far that their models
@@ -88,7 +87,9 @@ def _clip_to_prior(z: Array) -> Array:
     return z * np.minimum(1, chi2.isf(BEYOND, z.shape[1]) ** 0.5 / np.maximum(length, 1e-300))
 
 
-def _update(problem: Problem, z: Array, predicted: Array, n_steps: int, rng: np.random.Generator) -> Array:
+def _update(
+    problem: Problem, z: Float64Array, predicted: Float64Array, n_steps: int, rng: np.random.Generator
+) -> Float64Array:
     from dageo import esmda
 
     white = -problem.misfit(predicted)  # the measured data are the origin, and their noise is N(0, I)

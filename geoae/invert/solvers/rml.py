@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
 from geoae.invert.checkpoints import Checkpoint
 from geoae.invert.problem import Clock, Problem
 from geoae.invert.search.modes import DAMPING_FACTOR, N_TRIALS, Modes, solve_damped
 
-Array = NDArray[np.float64]
 N_DRAWS, MIN_DRAWS = 100, 10
 """Draws, where the caller leaves that open, and the fewest that make a posterior."""
 GROUP, JACOBIANS = 10, 5
@@ -44,7 +44,7 @@ def draw_perturbed(
     seed: int,
     clock: Clock,
     checkpoint: Checkpoint,
-) -> tuple[Array, Array, dict[str, Any]]:
+) -> tuple[Float64Array, Float64Array, dict[str, Any]]:
     """Draw codes (n, d), with their data (n, data) and what is to be reported.
 
     Parameters
@@ -88,14 +88,14 @@ class _Group:
     """Draws that take their steps together."""
 
     problem: Problem
-    errors: Array
+    errors: Float64Array
     """(n, data) perturbations of the whitened data."""
-    centres: Array
+    centres: Float64Array
     """(n, d) perturbed centres of the prior."""
-    z: Array
-    predicted: Array
-    cost: Array
-    steps: Array
+    z: Float64Array
+    predicted: Float64Array
+    cost: Float64Array
+    steps: Float64Array
 
     @classmethod
     def start(cls, problem: Problem, modes: Modes, numbers: range, seed: int) -> "_Group":
@@ -117,13 +117,13 @@ class _Group:
             group.move_to_best(np.arange(len(z)), (z + share * away)[None])
         return group
 
-    def costs(self, rows: Any, z: Array, predicted: Array) -> Array:
+    def costs(self, rows: Any, z: Float64Array, predicted: Float64Array) -> Float64Array:
         """The costs (..., n) that the draws of these rows minimise, at codes (..., n, d); inf where a run failed."""
         misfit = self.problem.misfit(predicted) + self.errors[rows]
         cost = 0.5 * (misfit**2).sum(-1) + 0.5 * ((z - self.centres[rows]) ** 2).sum(-1)
         return np.where(np.isfinite(cost), cost, np.inf)
 
-    def move_to_best(self, rows: NDArray[np.intp], tried: Array) -> NDArray[np.intp]:
+    def move_to_best(self, rows: NDArray[np.intp], tried: Float64Array) -> NDArray[np.intp]:
         """Move to the best of codes (trial, n, d) where that lowers the cost; the number of the trial, or -1."""
         predicted = self.problem.predict(tried.reshape(-1, tried.shape[-1]), some_must_work=False)
         predicted = predicted.reshape(*tried.shape[:2], -1)
