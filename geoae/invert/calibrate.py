@@ -129,7 +129,8 @@ def calibrate(
         results[name] = _coverage(inverse.without_representation(), chosen, others, noisy, *solver)
     for name, space in (_components(inverse) if other_priors is None else other_priors).items():
         other = inverse.with_prior(space)
-        results[f"{name}, {method}"] = _coverage(other, *_divide_anew(other, chosen), noisy, *solver)
+        encoded, apart = _divide_anew(other, chosen)
+        results[f"{name}, {method}"] = _coverage(other, encoded, apart, noisy, *solver)
     results[GAUSSIAN] = _gaussian(inverse, chosen, others, noisy, rng)
     return Calibration(n, results)
 

@@ -237,7 +237,7 @@ class Inverse:
         InputError
             Too few held-out models are left apart from the truths.
         """
-        renamed = {"beside": other_priors, "naive": without_representation}
+        renamed: dict[str, Any] = {"beside": other_priors, "naive": without_representation}
         for old, new in (("beside", "other_priors"), ("naive", "without_representation")):
             if old in options:
                 warnings.warn(f"calibrate({old}=...) is calibrate({new}=...).", DeprecationWarning, stacklevel=2)
