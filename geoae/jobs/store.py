@@ -11,10 +11,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from geoae import blocks, cluster, coding, infer, ledger
+from geoae.arrays.types import Array
 from geoae.contracts import Contract
 from geoae.errors import InputError
 from geoae.jobs import code_plan
-from geoae.jobs.clean import Array, read_and_noise
+from geoae.jobs.clean import read_and_noise
 from geoae.jobs.code_plan import Coder
 from geoae.jobs.field_source import FieldSource, content_hash, digest
 from geoae.jobs.inputs import Recordings, note_above_band

@@ -4,14 +4,15 @@ from typing import Any
 
 import numpy as np
 
+from geoae.arrays.types import Float64Array
 from geoae.invert.problem import Problem
-from geoae.invert.search.modes import Array, Modes
+from geoae.invert.search.modes import Modes
 
 N_DRAWS = 400
 """Draws, where the caller leaves that open."""
 
 
-def draw_mixture(problem: Problem, modes: Modes, n_draws: int, seed: int) -> tuple[Array, Array]:
+def draw_mixture(problem: Problem, modes: Modes, n_draws: int, seed: int) -> tuple[Float64Array, Float64Array]:
     """Draw codes (n, d) from the mixture of the modes' Gaussians, with their data (n, data).
 
     The data are computed by the forward model where it is a matrix, and from the modes' Jacobians elsewhere.
