@@ -8,10 +8,9 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from xarray.backends import BackendArray
 
 from geoae.adapter import Adapter, lazy
-from geoae.labels.lazy_indexing import ExplicitIndexer, IndexingSupport, LazilyIndexedArray, explicit_indexing_adapter
+from geoae.labels.lazy_indexing import lazy_array
 
 RAW = np.array([[250, 260, -999], [270, 280, 290]], "i2")
 
@@ -22,22 +21,9 @@ def field(data=RAW, name="t2m", **encoding) -> xr.DataArray:
     return x
 
 
-class _File(BackendArray):
-    """Values that are read when they are indexed."""
-
-    def __init__(self, values: np.ndarray):
-        self.values, self.shape, self.dtype = values, values.shape, values.dtype
-
-    def __getitem__(self, key: ExplicitIndexer) -> np.ndarray:
-        return explicit_indexing_adapter(key, self.shape, IndexingSupport.BASIC, self._get)
-
-    def _get(self, key: tuple) -> np.ndarray:
-        return self.values[key]
-
-
 def on_disk(x: xr.DataArray) -> xr.DataArray:
     """As a file gives it: an array that is read when it is used."""
-    return x.copy(data=LazilyIndexedArray(_File(x.values)))
+    return x.copy(data=lazy_array(x.shape, x.dtype, x.values.__getitem__, slices_only=True))
 
 
 @pytest.mark.parametrize("store", [lambda x: x, on_disk, lambda x: x.chunk(x=2)], ids=["memory", "file", "dask"])

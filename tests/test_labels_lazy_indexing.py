@@ -1,30 +1,32 @@
 """What geoae needs of xarray's lazy arrays."""
 
 import numpy as np
+import pytest
 import xarray as xr
-from xarray.backends import BackendArray
 
-from geoae.labels.lazy_indexing import ExplicitIndexer, IndexingSupport, LazilyIndexedArray, explicit_indexing_adapter
-
-
-class Counting(BackendArray):
-    """Whole numbers, and which of them were read."""
-
-    def __init__(self, n: int):
-        self.shape, self.dtype, self.read = (n,), np.dtype("i8"), []
-
-    def __getitem__(self, key: ExplicitIndexer):
-        return explicit_indexing_adapter(key, self.shape, IndexingSupport.BASIC, self._get)
-
-    def _get(self, key):
-        self.read.append(key)
-        return np.arange(self.shape[0])[key]
+from geoae.labels.lazy_indexing import is_in_memory, lazy_array
 
 
-def test_a_lazy_array_reads_what_is_asked_for_and_nothing_before():
+@pytest.mark.parametrize("slices_only", [True, False])
+def test_a_lazy_array_reads_what_is_asked_for_and_nothing_before(slices_only):
     """Slices of slices stay lazy, and one read follows from them."""
-    source = Counting(1000)
-    x = xr.DataArray(xr.Variable("x", LazilyIndexedArray(source)))[100:900][10:20:3]
-    assert source.read == []
+    asked = []
+
+    def read(key):
+        asked.append(key)
+        return np.arange(1000)[key]
+
+    whole = xr.DataArray(xr.Variable("x", lazy_array((1000,), np.dtype("i8"), read, slices_only=slices_only)))
+    x = whole[100:900][10:20:3]
+    assert asked == []
+    assert not is_in_memory(x)
     np.testing.assert_array_equal(x.values, [110, 113, 116, 119])
-    assert source.read == [(slice(110, 120, 3),)]
+    assert asked == [(slice(110, 120, 3),)]
+
+
+def test_an_array_of_numpy_is_in_memory():
+    """So is one that was loaded; one of dask is not."""
+    x = xr.DataArray(np.arange(4.0))
+    assert is_in_memory(x)
+    assert not is_in_memory(x.chunk())
+    assert is_in_memory(x.chunk().load())
