@@ -158,7 +158,7 @@ def _train(
     out: str | Path | None,
     report: Report,
 ) -> Prior:
-    from geoae.training import Job, train
+    from geoae.training.loop import Job, train
     from geoae.training_vae import lesson_of
 
     device = devices.resolve(options.device)

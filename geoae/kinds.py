@@ -50,7 +50,7 @@ _ALL = (
     Kind(
         "record", "records", "a denoiser of records (seismic traces)",
         contract="geoae.contracts:Contract", role="geoae.model.denoiser:Denoiser", scaler="geoae.scaling:Scaler",
-        recipe="geoae.recipe:Recipe", lesson="geoae.training_records:lesson", score="SI-SDR improvement",
+        recipe="geoae.training.recipe:Recipe", lesson="geoae.training_records:lesson", score="SI-SDR improvement",
         card="geoae.jobs.cards:card_of_records", sources="geoae.jobs.cards:sources_of_records",
         row="geoae.tables:rates", defaults=("seismic",),
     ),

@@ -6,23 +6,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from geoae.nets.protocols import Loss
+from geoae.training.losses import Batch, log_error_db
 
-Batch = Float[Tensor, "batch channel time"]
 FRAMES = (8, 32, 128)
-
-
-def log_error_db(
-    estimate: Batch, target: Batch, noisy: Batch, ceiling_db: float = 30.0
-) -> Float[Tensor, "batch channel"]:
-    """Error energy of each trace in dB, so that loud and quiet, easy and hard windows weigh the same.
-
-    10 log10(|estimate - target|^2 + a |target|^2 + a |noisy|^2 / 10), a = 10^(-ceiling/10): below the ceiling a better
-    estimate gains nothing (after Wisdom et al., 2020, arXiv:2006.12701, equation 2). Where the target is silence, the
-    last term says how quiet is quiet enough.
-    """
-    a = 10 ** (-ceiling_db / 10)
-    error = (estimate - target).square().sum(-1)
-    return 10 * torch.log10(error + a * target.square().sum(-1) + 0.1 * a * noisy.square().sum(-1) + 1e-9)
 
 
 def squared_error(estimate: Tensor, target: Tensor, counts: Tensor) -> Float[Tensor, ""]:

@@ -4,7 +4,6 @@ A window depends on (seed, index) alone, so a resumed or distributed training se
 """
 
 import re
-import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -18,9 +17,10 @@ from geoae.arrays.types import Array
 from geoae.errors import InputError
 from geoae.metrics import aic_onset
 from geoae.readers.seisbench import SeisBenchSet
-from geoae.recipe import MixSection, SplitSection
 from geoae.resample import ratio
 from geoae.scaling import Scaler
+from geoae.training.recipe import MixSection, SplitSection
+from geoae.training.split import is_validation
 
 SNR_WINDOW_S = 20.0
 _MARGIN = 1024  # samples either side of a window, so that filters do not wrap around into it
@@ -40,11 +40,6 @@ class Example(NamedTuple):
     noisy: NDArray[np.float32]
     target: NDArray[np.float32]
     valid: NDArray[np.bool_]
-
-
-def is_validation(station: str, split: SplitSection) -> bool:
-    """Whether NET.STA is kept for validation; depends on the name alone, so a larger set moves no station."""
-    return zlib.crc32(station.encode()) % split.modulus == split.remainder
 
 
 @dataclass

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from geoae.recipe import AnyRecipe, LoopSection, Section, SplitSection
+from geoae.training.recipe import AnyRecipe, LoopSection, Section, SplitSection
 
 
 class CodeData(Section):

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from geoae.context import FINER
 from geoae.nets import has_one_window_size
-from geoae.recipe import AnyRecipe, Section
+from geoae.training.recipe import AnyRecipe, Section
 
 
 class FieldData(Section):

@@ -4,7 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from geoae.recipe import AnyRecipe, LoopSection, Section
+from geoae.training.recipe import AnyRecipe, LoopSection, Section
 
 
 class PriorData(Section):

@@ -15,13 +15,13 @@ from geoae.arrays.types import Array, Generator
 from geoae.contracts import CodeContract
 from geoae.errors import InputError
 from geoae.field_data import load_slices
-from geoae.mixing import is_validation
 from geoae.nets.protocols import EncodesWindows, Loss
 from geoae.readers.seisbench import open_set
-from geoae.recipe import SplitSection
 from geoae.recipe_codes import CodeRecipe, DrawSection
 from geoae.scaling import FieldScaler
-from geoae.training import Example, Lesson, Predict
+from geoae.training.loop import Example, Lesson, Predict
+from geoae.training.recipe import SplitSection
+from geoae.training.split import is_validation
 from geoae.windows import window_starts
 
 _SHIFT = 7919  # a prime: each time around, other windows share a batch

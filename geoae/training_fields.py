@@ -11,12 +11,13 @@ from geoae.contracts import FieldContract
 from geoae.errors import InputError
 from geoae.field_data import load_slices
 from geoae.field_mixing import FieldMixer
-from geoae.losses import log_error_db, squared_error
+from geoae.losses import squared_error
 from geoae.model import Denoiser, Model, as_role, contract_of, load
 from geoae.nets.protocols import Loss
 from geoae.recipe_fields import FieldRecipe
 from geoae.scaling import FieldScaler
-from geoae.training import Lesson, Predict, start_from
+from geoae.training.loop import Lesson, Predict, start_from
+from geoae.training.losses import log_error_db
 
 CEILING_DB = 50.0
 """Below a thousandth of the field's variance, and far below, an estimate is good enough."""

@@ -12,9 +12,9 @@ from geoae.metrics import si_sdr_db
 from geoae.mixing import Mixer, open_pools
 from geoae.nets.protocols import Loss
 from geoae.readers.seisbench import open_set
-from geoae.recipe import MixSection, Recipe
 from geoae.scaling import Scaler
-from geoae.training import Lesson, Predict, start_from
+from geoae.training.loop import Lesson, Predict, start_from
+from geoae.training.recipe import MixSection, Recipe
 
 METRIC = "si_sdr_improvement_db"
 

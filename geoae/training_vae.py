@@ -23,7 +23,7 @@ from geoae.nets.protocols import Loss, Variational
 from geoae.prior_data import Cuts, Pool, PriorModels
 from geoae.priors.linear import principal_components
 from geoae.recipe_priors import PriorRecipe
-from geoae.training import Example, Lesson, Predict
+from geoae.training.loop import Example, Lesson, Predict
 from geoae.transforms import Transform
 
 GREY = (0.1, 0.9)

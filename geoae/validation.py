@@ -17,9 +17,9 @@ from scipy.signal import butter, detrend, resample_poly, sosfiltfilt
 
 from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
-from geoae.mixing import is_validation
 from geoae.readers.seisbench import SeisBenchSet, open_set
-from geoae.recipe import SplitSection
+from geoae.training.recipe import SplitSection
+from geoae.training.split import is_validation
 
 RATE_HZ = 100
 WINDOW_N = 6000
@@ -75,7 +75,7 @@ def build_mixtures(
     seed
         Of the draw of pairs, shifts and noise windows.
     stations
-        "validation" (see `geoae.mixing.is_validation`), "train" (the others) or "all".
+        "validation" (see `geoae.training.split.is_validation`), "train" (the others) or "all".
     validation_modulus
         One of this many stations is a validation station; as in the training of what is scored.
 

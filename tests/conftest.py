@@ -11,8 +11,8 @@ from hypothesis import settings
 from geoae import nets
 from geoae.contracts import Contract
 from geoae.model import Denoiser
-from geoae.recipe import Recipe
 from geoae.scaling import Scaler
+from geoae.training.recipe import Recipe
 
 torch.set_num_threads(1)
 # how long an example takes is the machine's affair; the same examples every time, or new ones:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from geoae import checkpoint
 from geoae.errors import ModelFileError
+from geoae.training import checkpoint
 
 
 def state(seed: int, steps: int = 3) -> tuple[checkpoint.Modules, checkpoint.Optimizers]:

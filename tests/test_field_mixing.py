@@ -9,9 +9,9 @@ import xarray as xr
 from geoae import context
 from geoae.errors import InputError, RecipeError
 from geoae.field_mixing import FieldMixer, _thinned
-from geoae.recipe import load_recipe
 from geoae.recipe_fields import FieldMix, FieldRecipe, FieldWindow
-from geoae.training import Job, train
+from geoae.training.loop import Job, train
+from geoae.training.recipe import load_recipe
 from geoae.training_fields import lesson
 from tests import fields
 

@@ -16,8 +16,8 @@ from geoae import model as models
 from geoae.errors import InputError, RecipeError, UnknownNameError
 from geoae.jobs import cards
 from geoae.model import Denoiser, Model, as_role, contract_of, make_model
-from geoae.recipe import AnyRecipe, kind_of, load_recipe
 from geoae.scaling import Scaler
+from geoae.training.recipe import AnyRecipe, kind_of, load_recipe
 from tests.test_contracts import MADE, made
 
 NAMES = [f.name for f in fields(kinds.Kind) if ":" in str(getattr(kinds.KINDS["record"], f.name))]

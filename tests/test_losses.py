@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from geoae.losses import (
-    FRAMES,
-    compressed_magnitude,
-    denoising_loss,
-    log_error_db,
-    onset_weight,
-    relative_error,
-)
+from geoae.losses import FRAMES, compressed_magnitude, denoising_loss, onset_weight, relative_error
+from geoae.training.losses import log_error_db
 
 ALL = torch.ones(4, 3, dtype=torch.bool)
 WEIGHTS = [(5.0, 0.0), (5.0, 15.0), (0.0, 15.0)]  # of the spectral term and of onsets

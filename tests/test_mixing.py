@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geoae.errors import InputError
-from geoae.mixing import Mixer, Pool, is_validation, open_pools
+from geoae.mixing import Mixer, Pool, open_pools
 from geoae.readers.seisbench import SeisBenchSet, open_set
-from geoae.recipe import MixSection, SplitSection
 from geoae.scaling import Scaler
+from geoae.training.recipe import MixSection, SplitSection
+from geoae.training.split import is_validation
 from tests.conftest import write_seisbench
 
 PLAIN = {k: 0.0 for k in MixSection.model_fields if k not in ("snr_db", "min_event_snr_db")}

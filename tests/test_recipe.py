@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from geoae.errors import RecipeError
-from geoae.recipe import Recipe, load_recipe
+from geoae.training.recipe import Recipe, load_recipe
 from tests.conftest import tiny_recipe
 
 

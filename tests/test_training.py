@@ -15,12 +15,14 @@ import yaml
 from safetensors.torch import load_file
 
 from geoae import model as models
-from geoae import nets, training
+from geoae import nets
 from geoae.errors import InputError
-from geoae.mixing import is_validation
 from geoae.model import load
-from geoae.recipe import MixSection, Recipe
-from geoae.training import AVERAGED_EVERY, Job, _optimizers, learning_rate
+from geoae.training import loop as training
+from geoae.training.loop import AVERAGED_EVERY, Job
+from geoae.training.optimizers import _optimizers, learning_rate
+from geoae.training.recipe import MixSection, Recipe
+from geoae.training.split import is_validation
 from geoae.training_records import lesson, mixers
 from tests.conftest import tiny_recipe
 
@@ -204,7 +206,7 @@ def test_a_killed_training_goes_on_as_if_it_had_not(whole, data, tmp_path):
 import os, signal, torch
 from pathlib import Path
 from geoae import training
-from geoae.recipe import load_recipe
+from geoae.training.recipe import load_recipe
 from geoae.training_records import lesson
 torch.set_num_threads(1)
 schedule = training.learning_rate

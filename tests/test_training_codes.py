@@ -10,7 +10,7 @@ import xarray as xr
 import geoae
 from geoae.errors import InputError, RecipeError
 from geoae.model import load
-from geoae.recipe import load_recipe
+from geoae.training.recipe import load_recipe
 from geoae.training_codes import draw, lesson
 
 TEXT = """

@@ -4,23 +4,18 @@ Each kind of model has two functions here, which `geoae.kinds` names: one descri
 provenance, the other turns recipe and provenance into the sections of the card.
 """
 
-import hashlib
-from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from geoae import kinds
 from geoae.field_data import find_files
 from geoae.model import Model
-from geoae.readers.seisbench import SeisBenchSet, open_set
-from geoae.recipe import AnyRecipe, Recipe, SplitSection, kind_of
+from geoae.readers.seisbench import open_set
 from geoae.recipe_codes import CodeRecipe
 from geoae.recipe_fields import FieldRecipe
 from geoae.recipe_priors import PriorRecipe
-
-Sections = tuple[list[str], list[str], str]
-"""Lines about the training data, lines about what was held out, and the line about the score."""
+from geoae.training.card import Sections, _digest, _files, _held_out_stations, _list_files, _of_sets, describe
+from geoae.training.recipe import AnyRecipe, Recipe, kind_of
 
 
 def sources(recipe: AnyRecipe, folder: Path) -> dict[str, Any]:
@@ -119,44 +114,3 @@ def card_of_priors(recipe: PriorRecipe, p: dict[str, Any]) -> Sections:
     score = f"Error of held-out models below their variance: {p.get('validation_reconstruction_db')} dB "
     score += f"(step {p['step']}). `geoae.load_model(FOLDER).report()` says more."
     return [*_list_files(p), ""], [held_out], score
-
-
-def describe(data: SeisBenchSet) -> dict[str, Any]:
-    """Digest, size, sources and licences of a data set in the SeisBench form."""
-    table = b"".join(p.read_bytes() for p in sorted(data.folder.glob("metadata*.csv")))
-    licences = Counter(row.get("licence") or row.get("license") or "not stated" for row in data.rows)
-    return {
-        "metadata_sha256": hashlib.sha256(table).hexdigest(),
-        "records": len(data),
-        "stations": len({data.station(i) for i in range(len(data))}),
-        "licences": dict(licences.most_common()),
-    }
-
-
-def _of_sets(sets: dict[str, Any]) -> list[str]:
-    lines = []
-    for side, facts in sets.items():
-        lines += [f"{facts['records']} {side} records from {facts['stations']} stations "
-                  f"(metadata SHA-256 {facts['metadata_sha256'][:12]}). Licences and sources:", ""]  # fmt: skip
-        lines += [f"- {n} records: {licence}" for licence, n in facts["licences"].items()]
-        lines += [""]
-    return lines
-
-
-def _held_out_stations(split: SplitSection) -> str:
-    return f"Stations with crc32(NET.STA) % {split.modulus} == {split.remainder} were not trained on"
-
-
-def _files(paths: Iterable[Path]) -> dict[str, Any]:
-    return {"files": {p.name: _digest(p) for p in paths}}
-
-
-def _list_files(p: dict[str, Any]) -> list[str]:
-    return [f"- {name} (SHA-256 {sha[:12]})" for name, sha in p.get("data", {}).get("files", {}).items()]
-
-
-def _digest(path: Path) -> str:
-    if path.is_dir():  # a zarr store: the names and sizes of its files
-        listed = sorted((str(f.relative_to(path)), f.stat().st_size) for f in path.rglob("*") if f.is_file())
-        return hashlib.sha256(repr(listed).encode()).hexdigest()
-    return hashlib.sha256(path.read_bytes()).hexdigest()

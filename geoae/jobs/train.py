@@ -12,10 +12,10 @@ from geoae import catalog, devices, kinds
 from geoae.errors import InputError, OutputError
 from geoae.jobs import cards
 from geoae.model import Model
-from geoae.recipe import AnyRecipe, kind_of, load_recipe
+from geoae.training.recipe import AnyRecipe, kind_of, load_recipe
 
 if TYPE_CHECKING:
-    from geoae.training import Lesson
+    from geoae.training.loop import Lesson
 
 Report = Callable[[dict[str, Any]], None]
 Tick = Callable[[int, int], None]
@@ -99,8 +99,8 @@ def train(
 
 def run(recipe: Path, data: str | Path, out: Path, options: TrainOptions, report: Report, tick: Tick) -> str:
     """As `train`, with options that are already checked."""
-    from geoae.training import Job
-    from geoae.training import train as run_loop
+    from geoae.training.loop import Job
+    from geoae.training.loop import train as run_loop
 
     plan = load_recipe(recipe)
     folder = catalog.locate(data)

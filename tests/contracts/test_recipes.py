@@ -9,7 +9,7 @@ import torch
 from geoae import nets
 from geoae.context import CHANNELS
 from geoae.errors import InputError, UnknownNameError
-from geoae.recipe import load_recipe
+from geoae.training.recipe import load_recipe
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*.yml"))

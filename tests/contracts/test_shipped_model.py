@@ -31,7 +31,7 @@ def test_a_shipped_model_is_small_and_says_where_it_comes_from(name):
 @pytest.mark.parametrize("name", model.shipped())
 def test_the_recipe_of_a_shipped_model_is_the_one_in_the_repository(name):
     """model.json repeats the recipe that the card names, word for word."""
-    from geoae.recipe import load_recipe
+    from geoae.training.recipe import load_recipe
 
     provenance = model.describe(name)["contract"]["provenance"]
     (file,) = (word for word in provenance["command"].split() if word.startswith("recipes/"))

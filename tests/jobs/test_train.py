@@ -13,9 +13,9 @@ from geoae import devices
 from geoae import model as models
 from geoae.cli import app
 from geoae.errors import InputError, OutputError
-from geoae.jobs.cards import describe
 from geoae.jobs.train import TrainOptions, train
 from geoae.readers.seisbench import open_set
+from geoae.training.card import describe
 from tests.conftest import tiny_recipe, write_seisbench
 
 

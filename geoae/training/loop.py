@@ -18,13 +18,15 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from geoae import checkpoint, nets, weights_file
+from geoae import nets, weights_file
 from geoae.devices import has_fast_bfloat16, memory_kept
 from geoae.errors import InputError
 from geoae.model import AnyContract, Model, load, make_model
 from geoae.nets.protocols import Loss
-from geoae.recipe import AnyRecipe
 from geoae.scaling import FieldScaler, Scaler
+from geoae.training import checkpoint
+from geoae.training.optimizers import _clip, _optimizers, learning_rate
+from geoae.training.recipe import AnyRecipe
 from geoae.transforms import Transform
 
 Report = Callable[[dict[str, Any]], None]
@@ -252,31 +254,6 @@ def _score(net: nn.Module, lesson: Lesson, device: str, precision: str) -> float
     return score
 
 
-def _optimizers(net: nn.Module, recipe: AnyRecipe) -> checkpoint.Optimizers:
-    """AdamW and, if the recipe says so, Muon for the matrices of the blocks: each weight belongs to one of them."""
-    o, named = recipe.optimize, dict(net.named_parameters())
-    if not named:
-        raise InputError(f"Net {recipe.net.name!r} has no weights, and nothing to train. Choose another in the recipe.")
-    matrices = {k: p for k, p in named.items() if o.optimizer == "muon" and k.startswith("blocks.") and p.ndim == 2}
-    rest = [p for k, p in named.items() if k not in matrices]
-    # one kernel for all weights: on processors, torch's choice costs more than the rest of a step where layers are wide
-    adamw = torch.optim.AdamW(rest, lr=o.learning_rate, weight_decay=o.weight_decay, fused=True)
-    made: checkpoint.Optimizers = {"adamw": adamw}
-    if matrices:  # steps of the size of AdamW's, so that one learning rate does for both
-        made["muon"] = torch.optim.Muon(
-            matrices.values(), lr=o.learning_rate, weight_decay=o.weight_decay, adjust_lr_fn="match_rms_adamw"
-        )
-    return made
-
-
-def _clip(net: nn.Module, most: float) -> None:
-    """As `clip_grad_norm_`; on a CPU, gradients that are small enough are not written again."""
-    gradients = [p.grad for p in net.parameters() if p.grad is not None]
-    norm = nn.utils.get_total_norm(gradients)
-    if norm.device.type != "cpu" or not norm <= most:  # on a GPU, comparing would wait for the norm
-        nn.utils.clip_grads_with_norm_(net.parameters(), most, norm)
-
-
 def start_from(start: str) -> Callable[[nn.Module], None]:
     """A function that gives a net the weights of model `start` (a name or a folder); of "", one that does nothing.
 
@@ -299,15 +276,6 @@ def start_from(start: str) -> Callable[[nn.Module], None]:
         net.load_state_dict(model.net.state_dict())
 
     return fill
-
-
-def learning_rate(step: int, recipe: AnyRecipe) -> float:
-    """Linear warm-up, then half a cosine down to the final rate (Loshchilov & Hutter, 2017, arXiv:1608.03983)."""
-    o = recipe.optimize
-    if step < o.warmup_steps:
-        return o.learning_rate * (step + 1) / o.warmup_steps
-    done = (step - o.warmup_steps) / max(o.steps - o.warmup_steps, 1)
-    return o.final_learning_rate + (o.learning_rate - o.final_learning_rate) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 class _Share(Dataset[Example]):

@@ -1,0 +1,1 @@
+"""Training: the loop, its recipe, checkpoint and shared losses."""
