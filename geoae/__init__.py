@@ -8,11 +8,11 @@ from geoae._version import __version__
 
 if TYPE_CHECKING:
     from geoae.api import denoise as denoise
-    from geoae.api import info as info
-    from geoae.api import models as models
-    from geoae.api_codes import decode as decode
-    from geoae.api_codes import encode as encode
-    from geoae.api_latent import fit as fit
+    from geoae.api.codes import decode as decode
+    from geoae.api.codes import encode as encode
+    from geoae.api.denoise import info as info
+    from geoae.api.denoise import models as models
+    from geoae.api.fit import fit as fit
     from geoae.invert.inverse import Inverse as Inverse
     from geoae.jobs.evaluate import evaluate as evaluate
     from geoae.jobs.train import train as train
@@ -27,14 +27,14 @@ _PUBLIC = {
     "Inverse": "geoae.invert.inverse:Inverse",
     "LatentSpace": "geoae.latent.space:LatentSpace",
     "Model": "geoae.model:Model",
-    "decode": "geoae.api_codes:decode",
-    "denoise": "geoae.api:denoise",
-    "encode": "geoae.api_codes:encode",
+    "decode": "geoae.api.codes:decode",
+    "denoise": "geoae.api.denoise:denoise",
+    "encode": "geoae.api.codes:encode",
     "evaluate": "geoae.jobs.evaluate:evaluate",
-    "fit": "geoae.api_latent:fit",
-    "info": "geoae.api:info",
+    "fit": "geoae.api.fit:fit",
+    "info": "geoae.api.denoise:info",
     "load_model": "geoae.model:load",
-    "models": "geoae.api:models",
+    "models": "geoae.api.denoise:models",
     "open_codes": "geoae.readers.codes:open_codes",
     "read": "geoae.readers:read",
     "read_records": "geoae.readers:read_records",
