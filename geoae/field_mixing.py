@@ -10,11 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae import context, field_noise, field_synthesis, overview
+from geoae import field_noise, field_synthesis
+from geoae.arrays import neighbours as context
+from geoae.arrays import overview
+from geoae.arrays.scaling import FieldScaler
 from geoae.arrays.types import Array, Generator
 from geoae.errors import InputError
 from geoae.recipe_fields import FieldMix, FieldWindow
-from geoae.scaling import FieldScaler
 
 Cut = Callable[[Array], Array]
 CUTS = 4

@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae import context, infer, overview
+from geoae import infer
+from geoae.arrays import neighbours as context
+from geoae.arrays import overview
 from geoae.arrays.types import Array
+from geoae.arrays.windows import Region, WindowGrid, join_region
 from geoae.blocks import choose_chunks
 from geoae.contracts import FieldContract
 from geoae.infer import BATCH
 from geoae.model import Denoiser, Model, as_role
-from geoae.windows import Region, WindowGrid, join_region
 
 FEWEST = 8
 """Blocks along a side that an overview has at least."""

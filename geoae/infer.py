@@ -8,14 +8,14 @@ import numpy as np
 import xarray as xr
 
 from geoae import nets
+from geoae.arrays.scaling import Scaler
 from geoae.arrays.types import Array
+from geoae.arrays.windows import WindowGrid, join_region
 from geoae.contracts import Contract
 from geoae.errors import InputError, SamplingRateError
 from geoae.model import Denoiser, Model, as_role, contract_of
 from geoae.resample import ReadSpan, ratio, resample_region, resampled_length
-from geoae.scaling import Scaler
 from geoae.timeaxis import rate_hz as rate_of
-from geoae.windows import WindowGrid, join_region
 
 BLOCK = 1 << 20
 """Samples of a record in one block: some hundred windows, tens of MB."""

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from geoae.arrays.scaling import Stats
 from geoae.arrays.types import AnyArray
+from geoae.arrays.windows import Region
 from geoae.codes.model import Coder
 from geoae.coding import Coding, check_model, check_units, coding, coding_of, coordinates, facts, template
 from geoae.errors import InputError
 from geoae.model import Model, as_role
-from geoae.scaling import Stats
-from geoae.windows import Region
 
 BATCH = 512
 """Windows in one call of the net. Fixed, because their number may change the last digits."""

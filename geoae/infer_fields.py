@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from geoae import weights_file
 from geoae.arrays.dask_tasks import BlockFunction, map_blocks
 from geoae.arrays.types import Array
+from geoae.arrays.windows import Region
 from geoae.cf import GridLayout, display_name, grid_layout, same_units, sizes
 from geoae.contracts import FieldContract
 from geoae.errors import InputError, ModelFileError
 from geoae.field_windows import Frame, out_dtype, pieces, region_signal, regions, take
 from geoae.infer import BATCH, processing
 from geoae.model import Model, contract_of, load
-from geoae.windows import Region
 
 SMALLEST = 8
 """Points along each horizontal dimension that a grid has at least."""

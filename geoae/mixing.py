@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from scipy.signal import detrend, resample_poly
 
 from geoae import corrupt, synthetic
+from geoae.arrays.scaling import Scaler
 from geoae.arrays.types import Array
 from geoae.errors import InputError
 from geoae.metrics import aic_onset
 from geoae.readers.seisbench import SeisBenchSet
 from geoae.resample import ratio
-from geoae.scaling import Scaler
 from geoae.training.recipe import MixSection, SplitSection
 from geoae.training.split import is_validation
 

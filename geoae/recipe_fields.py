@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from geoae.context import FINER
+from geoae.arrays.neighbours import FINER
 from geoae.nets import has_one_window_size
 from geoae.training.recipe import AnyRecipe, Section
 

@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from geoae import field_synthesis, nets
+from geoae.arrays.scaling import FieldScaler
 from geoae.arrays.types import Array, Generator
+from geoae.arrays.windows import window_starts
 from geoae.contracts import CodeContract
 from geoae.errors import InputError
 from geoae.field_data import load_slices
 from geoae.nets.protocols import EncodesWindows, Loss
 from geoae.readers.seisbench import open_set
 from geoae.recipe_codes import CodeRecipe, DrawSection
-from geoae.scaling import FieldScaler
 from geoae.training.loop import Example, Lesson, Predict
 from geoae.training.recipe import SplitSection
 from geoae.training.split import is_validation
-from geoae.windows import window_starts
 
 _SHIFT = 7919  # a prime: each time around, other windows share a batch
 

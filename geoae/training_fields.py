@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from geoae import context
+from geoae.arrays import neighbours as context
+from geoae.arrays.scaling import FieldScaler
 from geoae.contracts import FieldContract
 from geoae.errors import InputError
 from geoae.field_data import load_slices
@@ -15,7 +16,6 @@ from geoae.losses import squared_error
 from geoae.model import Denoiser, Model, as_role, contract_of, load
 from geoae.nets.protocols import Loss
 from geoae.recipe_fields import FieldRecipe
-from geoae.scaling import FieldScaler
 from geoae.training.loop import Lesson, Predict, start_from
 from geoae.training.losses import log_error_db
 

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from geoae.arrays.scaling import Scaler
 from geoae.contracts import Contract
 from geoae.losses import denoising_loss
 from geoae.metrics import si_sdr_db
 from geoae.mixing import Mixer, open_pools
 from geoae.nets.protocols import Loss
 from geoae.readers.seisbench import open_set
-from geoae.scaling import Scaler
 from geoae.training.loop import Lesson, Predict, start_from
 from geoae.training.recipe import MixSection, Recipe
 

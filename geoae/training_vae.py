@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from geoae import losses_vae as elbo
-from geoae import nets, prior_data, transforms
+from geoae import nets, prior_data
+from geoae.arrays import transforms
+from geoae.arrays.transforms import Transform
 from geoae.arrays.types import Array
 from geoae.contracts import PriorContract
 from geoae.errors import InputError
@@ -24,7 +26,6 @@ from geoae.prior_data import Cuts, Pool, PriorModels
 from geoae.priors.linear import principal_components
 from geoae.recipe_priors import PriorRecipe
 from geoae.training.loop import Example, Lesson, Predict
-from geoae.transforms import Transform
 
 GREY = (0.1, 0.9)
 """Decoded values between these are neither one facies nor the other."""

@@ -9,9 +9,9 @@ import torch
 from hypothesis import settings
 
 from geoae import nets
+from geoae.arrays.scaling import Scaler
 from geoae.contracts import Contract
 from geoae.model import Denoiser
-from geoae.scaling import Scaler
 from geoae.training.recipe import Recipe
 
 torch.set_num_threads(1)

@@ -6,10 +6,11 @@ import numpy as np
 import torch
 import xarray as xr
 
-from geoae import context, nets
+from geoae import nets
+from geoae.arrays import neighbours as context
+from geoae.arrays.scaling import FieldScaler
 from geoae.contracts import FieldContract
 from geoae.model import Denoiser
-from geoae.scaling import FieldScaler
 
 
 def contract(**changes) -> FieldContract:

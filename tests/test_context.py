@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geoae import context
-from geoae.context import VALUES
+from geoae.arrays import neighbours as context
+from geoae.arrays.neighbours import VALUES
 
 
 def field(n: int, seed: int = 0) -> np.ndarray:

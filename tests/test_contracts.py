@@ -7,15 +7,16 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from geoae import context, kinds, nets
+from geoae import kinds, nets
 from geoae import model as models
-from geoae.context import VALUES
+from geoae.arrays import neighbours as context
+from geoae.arrays.neighbours import VALUES
+from geoae.arrays.scaling import FieldScaler, Scaler
+from geoae.arrays.transforms import Transform
 from geoae.contracts import CodeContract, Contract, FieldContract, PriorContract
 from geoae.errors import InputError, ModelFileError
 from geoae.model import Model, contract_of, make_model
 from geoae.model.contract import json_types
-from geoae.scaling import FieldScaler, Scaler
-from geoae.transforms import Transform
 
 FIELD = FieldContract("f", "for tests", (32, 32), (24, 24), 8, 1, 3, 20, 4, "K", ("lat", "lon"))
 RECORD = Contract("r", "for tests", 100.0, (8.0, 1000.0), 256, 192, 8)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from geoae import nets
-from geoae.context import CHANNELS, OVERVIEW, VALUES
+from geoae.arrays.neighbours import CHANNELS, OVERVIEW, VALUES
 from geoae.field_synthesis import power_law
 from geoae.nets.field_dae import BANDS, MASKS, _parts
 from geoae.nets.spectral import NODES, Agreement, SpectralFilter, _basis, cosines, planes

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from geoae import context
+from geoae.arrays import neighbours as context
 from geoae.errors import InputError, RecipeError
 from geoae.field_mixing import FieldMixer, _thinned
 from geoae.recipe_fields import FieldMix, FieldRecipe, FieldWindow

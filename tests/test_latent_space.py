@@ -7,8 +7,9 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geoae import infer, nets, transforms
+from geoae import infer, nets
 from geoae import model as models
+from geoae.arrays import transforms
 from geoae.contracts import PriorContract
 from geoae.errors import InputError, MissingFileError, ModelFileError, OutputExistsError, StoreError
 from geoae.latent.pca import pca_model, pca_space

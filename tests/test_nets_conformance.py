@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from geoae import nets
-from geoae.context import CHANNELS
+from geoae.arrays.neighbours import CHANNELS
 from geoae.errors import InputError, UnknownNameError
 from geoae.nets.couplings import Couplings
 from geoae.nets.protocols import Encodes, EncodesWindows, HasLogProb, Samples, Variational

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from geoae import nets
+from geoae.arrays.scaling import FieldScaler
 from geoae.errors import InputError
-from geoae.scaling import FieldScaler
 
 
 def mixed(n: int, seed: int, size: int = 16) -> torch.Tensor:

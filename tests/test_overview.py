@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoae import overview
+from geoae.arrays import overview
 
 
 @given(n=st.integers(1, 40), by=st.integers(1, 5), seed=st.integers(0, 99))

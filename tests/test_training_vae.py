@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from geoae import nets, prior_data, training_vae
+from geoae.arrays.transforms import Transform
 from geoae.contracts import PriorContract
 from geoae.priors.prior import Prior
 from geoae.recipe_priors import PriorRecipe
 from geoae.training_vae import lesson_of, net_input
-from geoae.transforms import Transform
 
 SHAPE = (6, 5)
 

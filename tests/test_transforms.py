@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoae import transforms
+from geoae.arrays import transforms
 from geoae.errors import InputError, UnknownNameError
 
 LOGIT = {"kind": "logit", "low": -1.0, "high": 3.0}

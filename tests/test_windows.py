@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoae.windows import WindowGrid, join_region, window_starts
+from geoae.arrays.windows import WindowGrid, join_region, window_starts
 
 
 @given(length=st.integers(1, 400), window=st.integers(1, 64), stride=st.integers(1, 64))

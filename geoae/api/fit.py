@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from geoae import devices, prior_data
+from geoae.arrays.transforms import Transform
 from geoae.arrays.types import Array
 from geoae.errors import InputError
 from geoae.latent.pca import pca_model
@@ -19,7 +20,6 @@ from geoae.prior_data import PriorModels
 from geoae.priors.options import FitOptions
 from geoae.priors.prior import Prior
 from geoae.recipe_priors import PriorRecipe
-from geoae.transforms import Transform
 
 N_HELD_OUT = 200
 Report = Callable[[dict[str, Any]], None]
@@ -66,7 +66,7 @@ def fit(
     latent
         Numbers of a code.
     transform
-        "affine", "log", "logit", "normal-score", or a dict with settings: see `geoae.transforms.fit`.
+        "affine", "log", "logit", "normal-score", or a dict with settings: see `geoae.arrays.transforms.fit`.
     likelihood
         "gaussian", with a standard deviation of `noise` in units of the models' own; "learned", with one for each cell;
         "bernoulli", for two facies. "auto": bernoulli where there are two values only.

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.arrays.scaling import Stats
 from geoae.model.model import Model
-from geoae.scaling import Stats
 
 
 class Coder(Model):

@@ -15,11 +15,11 @@ import xarray as xr
 from geoae import catalog, readers
 from geoae.adapter import Adapter
 from geoae.arrays.types import AnyArray
+from geoae.arrays.windows import Region
 from geoae.cf import fields, grid_layout, promote, time_coordinate
 from geoae.errors import DamagedFileError, InputError, UnreadableFileError
 from geoae.field_windows import pieces
 from geoae.readers import stores
-from geoae.windows import Region
 
 MAX_HASHED_BYTES = 1 << 34
 """Bytes of files up to which their content makes the digest; of more, their sizes and times do."""

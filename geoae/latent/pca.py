@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 
 from geoae import nets, weights_file
+from geoae.arrays.transforms import Transform, fit
 from geoae.arrays.types import Array
 from geoae.contracts import PriorContract
 from geoae.errors import InputError
 from geoae.latent.space import LatentSpace
 from geoae.priors.linear import principal_components, stored_components
 from geoae.priors.prior import Prior
-from geoae.transforms import Transform, fit
 
 
 def pca_space(
@@ -31,7 +31,7 @@ def pca_space(
     latent
         Numbers of a code, at most n - 1 and the cells of a model.
     transform
-        Of values, before the components; see `geoae.transforms.fit`.
+        Of values, before the components; see `geoae.arrays.transforms.fit`.
     held_out
         Models (k, *shape) that tell what `latent` components cannot represent; None: every tenth of `models`, which
         are then not used for the components.

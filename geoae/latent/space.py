@@ -14,12 +14,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from geoae.arrays.transforms import Transform
 from geoae.arrays.types import Array
 from geoae.contracts import PriorContract
 from geoae.errors import InputError
 from geoae.latent import places
 from geoae.model import Model, contract_of, load
-from geoae.transforms import Transform
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator

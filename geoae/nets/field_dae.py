@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812 - the name every torch user knows
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from geoae.context import CHANNELS, OVERVIEW, VALUES
+from geoae.arrays.neighbours import CHANNELS, OVERVIEW, VALUES
 from geoae.nets.spectral import NODES, Agreement, SpectralFilter, by_row
 from geoae.nets.starlet import WHITE, Planes, filled, lines, spread, starlet
 
@@ -37,7 +37,7 @@ class FieldDAEConfig:
 
 
 class FieldDAE(nn.Module):
-    """(batch, 8, y, x) as `geoae.context.channels` makes them, scaled -> (batch, 1, y, x); y and x multiples of 8."""
+    """(batch, 8, y, x) as `geoae.arrays.neighbours.channels` makes them, scaled -> (batch, 1, y, x); y and x multiples of 8."""
 
     Config = FieldDAEConfig
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from geoae.arrays.transforms import Transform
 from geoae.errors import InputError
 from geoae.prior_data import PriorModels
 from geoae.recipe_priors import PriorRecipe
-from geoae.transforms import Transform
 
 NETS = ("vae", "pca")
 LIKELIHOODS = ("auto", "gaussian", "learned", "bernoulli")
@@ -23,7 +23,7 @@ class FitOptions:
     latent: int = 20
     """Numbers of a code."""
     transform: str | dict[str, Any] | Transform = "affine"
-    """Of values before the net: see `geoae.transforms.fit`."""
+    """Of values before the net: see `geoae.arrays.transforms.fit`."""
     likelihood: str = "auto"
     """gaussian, learned, bernoulli; auto: bernoulli where models have two values only, else gaussian."""
     net: str = "vae"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from geoae import nets
-from geoae.context import CHANNELS
+from geoae.arrays.neighbours import CHANNELS
 from geoae.errors import InputError, UnknownNameError
 from geoae.training.recipe import load_recipe
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
+from geoae.arrays.transforms import Transform
 from geoae.errors import InputError
 from geoae.invert import Inverse
 from geoae.invert.misfit.noise import Noise
 from geoae.invert.misfit.representation import Representation
 from geoae.invert.misfit.values import Values
 from geoae.latent.pca import components_of, pca_space
-from geoae.transforms import Transform
 from tests.invert.linear_space import LinearSpace
 
 CELLS, N = 24, 15

@@ -1,7 +1,7 @@
 """Input channels of a denoiser of fields: a slice, means of its neighbours in time, and weights of all of them.
 
 Noise differs from one slice to the next and most of the signal does not, so neighbours separate the two. A slice
-without neighbours may have an overview instead (see `geoae.overview`).
+without neighbours may have an overview instead (see `geoae.arrays.overview`).
 """
 
 import numpy as np
