@@ -52,28 +52,28 @@ _ALL = (
         contract="geoae.contracts:Contract", role="geoae.model.denoiser:Denoiser", scaler="geoae.arrays.scaling:Scaler",
         recipe="geoae.training.recipe:Recipe", lesson="geoae.training_records:lesson", score="SI-SDR improvement",
         card="geoae.jobs.cards:card_of_records", sources="geoae.jobs.cards:sources_of_records",
-        row="geoae.tables:rates", defaults=("seismic",),
+        row="geoae.cli.tables:rates", defaults=("seismic",),
     ),
     Kind(
         "field", "fields", "a denoiser of gridded fields",
         contract="geoae.contracts:FieldContract", role="geoae.model.denoiser:Denoiser",
         scaler="geoae.arrays.scaling:FieldScaler", recipe="geoae.recipe_fields:FieldRecipe",
         lesson="geoae.training_fields:lesson", score="error reduction", card="geoae.jobs.cards:card_of_fields",
-        sources="geoae.jobs.cards:sources_of_fields", row="geoae.tables:no_rates", defaults=("grid",),
+        sources="geoae.jobs.cards:sources_of_fields", row="geoae.cli.tables:no_rates", defaults=("grid",),
     ),
     Kind(
         "codes", "codes", "a model with codes",
         contract="geoae.contracts:CodeContract", role="geoae.codes.model:Coder", scaler="geoae.arrays.scaling:FieldScaler",
         recipe="geoae.recipe_codes:CodeRecipe", lesson="geoae.training_codes:lesson", score="reconstruction",
         card="geoae.jobs.cards:card_of_codes", sources="geoae.jobs.cards:sources_of_codes",
-        row="geoae.tables:no_rates", defaults=("seismic-codes", "grid-codes"),
+        row="geoae.cli.tables:no_rates", defaults=("seismic-codes", "grid-codes"),
     ),
     Kind(
         "prior", "priors", "a prior of models (made by geoae.fit)",
         contract="geoae.contracts:PriorContract", role="geoae.priors.prior:Prior",
         scaler="geoae.arrays.transforms:Transform", recipe="geoae.recipe_priors:PriorRecipe",
         lesson="geoae.training_vae:lesson", score="reconstruction", card="geoae.jobs.cards:card_of_priors",
-        sources="geoae.jobs.cards:sources_of_priors", row="geoae.tables:no_rates",
+        sources="geoae.jobs.cards:sources_of_priors", row="geoae.cli.tables:no_rates",
     ),
 )  # fmt: skip
 KINDS: dict[str, Kind] = {kind.name: kind for kind in _ALL}

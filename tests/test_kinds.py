@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import yaml
 
-from geoae import kinds, nets, tables
+from geoae import kinds, nets
 from geoae import model as models
 from geoae.arrays.scaling import Scaler
+from geoae.cli import tables
 from geoae.errors import InputError, RecipeError, UnknownNameError
 from geoae.jobs import cards
 from geoae.model import Denoiser, Model, as_role, contract_of, make_model

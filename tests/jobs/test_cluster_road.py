@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from geoae import ledger
-from geoae.cli import app
+from geoae.cli.app import app
 from geoae.cluster import each
 from geoae.errors import InputError, MissingFileError, ModelFileError
 from geoae.jobs import store

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import geoae
 from geoae import ledger
-from geoae.cli import app
+from geoae.cli.app import app
 from geoae.errors import GeoAEError
 from geoae.infer_codes import decode, encode
 from geoae.jobs import codes as jobs

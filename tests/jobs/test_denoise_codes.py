@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import geoae
 from geoae import cluster, ledger
-from geoae.cli import app
+from geoae.cli.app import app
 from geoae.errors import GeoAEError, InputError, ModelFileError, OutputExistsError, StoreError
 from geoae.jobs import fields as fields_store
 from geoae.jobs import store as record_store

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from geoae.cli import app
+from geoae.cli.app import app
 from geoae.errors import InputError, OutputExistsError, UnknownNameError
 from geoae.evaluation import Comparison
 from geoae.infer import identity

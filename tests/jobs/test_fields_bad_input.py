@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
-from geoae.cli import app
+from geoae.cli.app import app
 from geoae.jobs import fields as job
 from tests import fields
 

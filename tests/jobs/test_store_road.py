@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 import geoae
 from geoae import ledger
-from geoae.cli import app
+from geoae.cli.app import app
 from geoae.errors import DamagedFileError, InputError, OutputError, OutputExistsError, SamplingRateError, StoreError
 from geoae.jobs import store
 from geoae.jobs.options import Options

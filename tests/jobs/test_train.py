@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from geoae import devices
 from geoae import model as models
-from geoae.cli import app
+from geoae.cli.app import app
 from geoae.errors import InputError, OutputError
 from geoae.jobs.train import TrainOptions, train
 from geoae.readers.seisbench import open_set

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geoae.console import errors, progress_bar, say, warnings_in_one_line
+from geoae.cli.console import errors, progress_bar, say, warnings_in_one_line
 
 if TYPE_CHECKING:
     from geoae.jobs.codes import CodeSummary
