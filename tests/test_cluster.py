@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from geoae import jobqueue, schedulers
-from geoae.cluster import _wait_for_result, each, on_workers
+from geoae.cluster import jobqueue, schedulers
+from geoae.cluster.work import _wait_for_result, each, on_workers
 from geoae.errors import ClusterError, GeoAEError, InputError, RecipeError
 from tests.cluster_worker import alive, square, wait_until, worker_pids
 
@@ -25,7 +25,7 @@ ONE_LINE = r"[^\n]+"
 # a client that is still at it when it is stopped
 CLIENT = """
 import sys
-from geoae.cluster import each
+from geoae.cluster.work import each
 if __name__ == "__main__":
     spec = {"log": sys.argv[1], "sleep_s": 0.2}
     try:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from geoae import cluster, infer
+from geoae import infer
+from geoae.cluster import work as cluster
 from geoae.errors import InputError
 from geoae.model import Model
 
@@ -54,7 +55,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Workers:
-    """Which processes compute the blocks of a store; see `geoae.cluster.each`."""
+    """Which processes compute the blocks of a store; see `geoae.cluster.work.each`."""
 
     cluster: str | Path | None = None
     """None or "local": of this machine; else the address of a dask scheduler, or a jobqueue file."""
@@ -67,7 +68,7 @@ class Workers:
 
     @property
     def are_elsewhere(self) -> bool:
-        """Whether other processes than this one compute; errors are those of `geoae.cluster.on_workers`."""
+        """Whether other processes than this one compute; errors are those of `geoae.cluster.work.on_workers`."""
         return cluster.on_workers(self.cluster, self.n)
 
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from geoae import ledger
 from geoae.cli.app import app
-from geoae.cluster import each
+from geoae.cluster.work import each
 from geoae.errors import InputError, MissingFileError, ModelFileError
 from geoae.jobs import store
 from geoae.jobs.options import Options
@@ -134,7 +134,7 @@ def test_workers_that_find_something_else_say_so(tmp_path, small, saved, monkeyp
         yield
 
     with monkeypatch.context() as patch:
-        patch.setattr("geoae.cluster.each", stop)
+        patch.setattr("geoae.cluster.work.each", stop)
         with pytest.raises(KeyboardInterrupt):
             denoise_files([path], target, Options(saved), workers=2)
     (spec,) = specs

@@ -10,8 +10,9 @@ import xarray as xr
 from typer.testing import CliRunner
 
 import geoae
-from geoae import cluster, ledger
+from geoae import ledger
 from geoae.cli.app import app
+from geoae.cluster import work as cluster
 from geoae.errors import GeoAEError, InputError, ModelFileError, OutputExistsError, StoreError
 from geoae.jobs import fields as fields_store
 from geoae.jobs import store as record_store

@@ -16,10 +16,11 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geoae import errors, schedulers
+from geoae import errors
 from geoae._version import __version__
+from geoae.cluster import schedulers
+from geoae.cluster.schedulers import Say, SchedulerLog
 from geoae.errors import ClusterError, GeoAEError, InputError, one_line
-from geoae.schedulers import Say, SchedulerLog
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -38,7 +39,7 @@ PATIENCE = 3
 
 
 def on_workers(cluster: str | Path | None, workers: int = 1) -> bool:
-    """Whether work is done on dask workers, and not in this process; errors are those of `geoae.schedulers.choose`."""
+    """Whether work is done on dask workers, and not in this process; errors are those of `geoae.cluster.schedulers.choose`."""
     return schedulers.choose(cluster, workers) is not None
 
 
@@ -83,7 +84,7 @@ def each(
     ClusterError
         Workers cannot be had or are lost, one task has cost several of them, or a task raised something else.
     InputError, RecipeError
-        See `geoae.schedulers.choose`.
+        See `geoae.cluster.schedulers.choose`.
     """
     where = schedulers.choose(cluster, workers)
     if where is None:

@@ -13,10 +13,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geoae import jobqueue
 from geoae._version import __version__
+from geoae.cluster import jobqueue
+from geoae.cluster.jobqueue import JobQueue
 from geoae.errors import ClusterError, InputError, one_line
-from geoae.jobqueue import JobQueue
 
 if TYPE_CHECKING:
     from distributed import Client
