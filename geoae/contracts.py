@@ -53,23 +53,6 @@ class FieldContract:
 
 
 @dataclass(frozen=True)
-class CodeContract:
-    """What a model with codes takes: windows along one dimension (traces) or two (fields), of any scale."""
-
-    kind: ClassVar[str] = "codes"
-    name: str
-    summary: str
-    window: tuple[int, ...]
-    """Samples of a window along each dimension; the number of dimensions is that of the model."""
-    stride: tuple[int, ...]
-    latent: int
-    """Numbers in the code of a window."""
-    units: str = ""
-    dims: tuple[str, ...] = ()
-    provenance: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class PriorContract:
     """What a prior is of: models of one shape, each drawn from codes that are N(0, I); its transform is the scaler."""
 

@@ -63,9 +63,9 @@ _ALL = (
     ),
     Kind(
         "codes", "codes", "a model with codes",
-        contract="geoae.contracts:CodeContract", role="geoae.codes.model:Coder", scaler="geoae.arrays.scaling:FieldScaler",
-        recipe="geoae.recipe_codes:CodeRecipe", lesson="geoae.training_codes:lesson", score="reconstruction",
-        card="geoae.jobs.cards:card_of_codes", sources="geoae.jobs.cards:sources_of_codes",
+        contract="geoae.codes.contract:CodeContract", role="geoae.codes.model:Coder", scaler="geoae.arrays.scaling:FieldScaler",
+        recipe="geoae.codes.recipe:CodeRecipe", lesson="geoae.codes.task:lesson", score="reconstruction",
+        card="geoae.codes.card:card_of_codes", sources="geoae.codes.card:sources_of_codes",
         row="geoae.cli.tables:no_rates", defaults=("seismic-codes", "grid-codes"),
     ),
     Kind(

@@ -5,8 +5,8 @@ import torch
 
 from geoae import nets, weights_file
 from geoae.arrays.scaling import FieldScaler
+from geoae.codes.contract import CodeContract
 from geoae.codes.model import Coder
-from geoae.contracts import CodeContract
 
 
 def tiny_coder(ndim: int = 2, window: int = 8, sizes: tuple[int, ...] = (2, 4, 8), seed: int = 0) -> Coder:

@@ -13,7 +13,8 @@ from geoae.arrays import neighbours as context
 from geoae.arrays.neighbours import VALUES
 from geoae.arrays.scaling import FieldScaler, Scaler
 from geoae.arrays.transforms import Transform
-from geoae.contracts import CodeContract, Contract, FieldContract, PriorContract
+from geoae.codes.contract import CodeContract
+from geoae.contracts import Contract, FieldContract, PriorContract
 from geoae.errors import InputError, ModelFileError
 from geoae.model import Model, contract_of, make_model
 from geoae.model.contract import json_types

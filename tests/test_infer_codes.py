@@ -7,10 +7,10 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geoae.coding import coding, coding_of, default_model
+from geoae.codes.coding import coding, coding_of, default_model
+from geoae.codes.infer import decode, decode_region, encode, encode_region
 from geoae.errors import InputError
 from geoae.infer import identity
-from geoae.infer_codes import decode, decode_region, encode, encode_region
 from geoae.timeaxis import time_coordinates
 from tests.coding import tiny_coder
 

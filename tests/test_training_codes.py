@@ -8,10 +8,11 @@ import torch
 import xarray as xr
 
 import geoae
+from geoae.codes.mixing import draw
+from geoae.codes.task import lesson
 from geoae.errors import InputError, RecipeError
 from geoae.model import load
 from geoae.training.recipe import load_recipe
-from geoae.training_codes import draw, lesson
 
 TEXT = """
 kind: codes

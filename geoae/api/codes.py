@@ -5,7 +5,8 @@ from pathlib import Path
 
 import xarray as xr
 
-from geoae import coding, infer_codes
+from geoae.codes import coding
+from geoae.codes import infer as infer_codes
 from geoae.devices import prepare
 from geoae.errors import InputError
 from geoae.jobs.codes import model_of

@@ -11,7 +11,6 @@ from geoae import kinds
 from geoae.field_data import find_files
 from geoae.model import Model
 from geoae.readers.seisbench import open_set
-from geoae.recipe_codes import CodeRecipe
 from geoae.recipe_fields import FieldRecipe
 from geoae.recipe_priors import PriorRecipe
 from geoae.training.card import Sections, _digest, _files, _held_out_stations, _list_files, _of_sets, describe
@@ -76,25 +75,6 @@ def card_of_fields(recipe: FieldRecipe, p: dict[str, Any]) -> Sections:
     metric = next((k for k in p if k.startswith("validation_")), "")
     words = metric.removeprefix("validation_").removesuffix("_db").replace("_", " ")
     return [*lines, ""], [held_out], f"Median over validation windows, {words}: {p.get(metric)} dB (step {p['step']})."
-
-
-def sources_of_codes(recipe: CodeRecipe, folder: Path) -> dict[str, Any]:
-    """For a model with codes: its sets of records, or its files with their digests."""
-    if recipe.data.records:
-        return {name: describe(open_set(folder / name)) for name in recipe.data.records}
-    return _files(find_files(folder, recipe.data.files, recipe.data.exclude))
-
-
-def card_of_codes(recipe: CodeRecipe, p: dict[str, Any]) -> Sections:
-    """For a model with codes."""
-    score = f"Mean over {recipe.draw.n_validation} windows of signal over error, whole codes: "
-    score += f"{p.get('validation_reconstruction_db')} dB (step {p['step']})."
-    if recipe.data.records:
-        return _of_sets(p.get("data", {})), [f"{_held_out_stations(recipe.split)}."], score
-    lines = _list_files(p)
-    lines += [f"- drawn fields: {100 * recipe.draw.drawn:g} % of the windows"] if recipe.draw.drawn else []
-    excluded = "".join(f", {e}" for e in recipe.data.exclude)
-    return [*lines, ""], [f"Not trained on: one slice in time of {recipe.split.modulus}{excluded}."], score
 
 
 def sources_of_priors(recipe: PriorRecipe, folder: Path) -> dict[str, Any]:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from geoae import coding
 from geoae.arrays.types import AnyArray
 from geoae.blocks import Region, Task
-from geoae.coding import Coding
-from geoae.contracts import CodeContract
+from geoae.codes import coding
+from geoae.codes.coding import Coding
+from geoae.codes.contract import CodeContract
+from geoae.codes.infer import encode_region
 from geoae.errors import InputError
-from geoae.infer_codes import encode_region
 from geoae.jobs.options import CodesAsked, Options, Workers
 from geoae.jobs.run import load_model, model_spec, same_model
 from geoae.ledger import Ledger
@@ -37,7 +37,7 @@ class Coder:
     """Whatever units the model was trained on."""
 
     def coding(self, x: xr.DataArray, dims: Sequence[str], prefix: str = "") -> Coding:
-        """Where the windows of an array lie; errors are those of `geoae.coding.coding`."""
+        """Where the windows of an array lie; errors are those of `geoae.codes.coding.coding`."""
         return coding.coding(x, self.model, dims, self.latent, prefix)
 
     def plan(self, x: xr.DataArray, dims: Sequence[str], prefix: str = "", grows: str | None = None) -> StorePlan:
@@ -91,7 +91,7 @@ def same_coder(spec: dict[str, Any] | None) -> Coder | None:
 def plan_block(x: xr.DataArray, where: Coding, model: Model, grows: str | None = None) -> StorePlan:
     """A store, or the part of one, for the codes of an array; add it to `plan_field` of the array.
 
-    The blocks of its part are those of `geoae.infer_codes.encode_region`, whatever else the store holds. They are no
+    The blocks of its part are those of `geoae.codes.infer.encode_region`, whatever else the store holds. They are no
     shorter along `grows`, which will be appended to, because there is little now.
     """
     shape = tuple(_ENDLESS if d == grows else n for d, n in zip(where.dims, where.shape, strict=True))

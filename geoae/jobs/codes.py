@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from geoae import coding, ledger
-from geoae.coding import Coding
-from geoae.contracts import CodeContract
+from geoae import ledger
+from geoae.codes import coding
+from geoae.codes.coding import Coding
+from geoae.codes.contract import CodeContract
+from geoae.codes.infer import decode_region, encode_region
 from geoae.errors import InputError, UnknownNameError
-from geoae.infer_codes import decode_region, encode_region
 from geoae.jobs.code_plan import plan_block
 from geoae.jobs.field_plan import append_along, first_new_time, note_nothing_new
 from geoae.jobs.field_source import FieldSource, Samples, digest, from_spec, read_companions

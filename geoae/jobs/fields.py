@@ -10,8 +10,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from geoae import coding, ledger
+from geoae import ledger
 from geoae.blocks import Region, Task
+from geoae.codes import coding
 from geoae.errors import InputError
 from geoae.field_windows import Frame, out_dtype, region_signal, regions
 from geoae.infer_fields import frame

@@ -10,9 +10,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from geoae import blocks, coding, infer, ledger
+from geoae import blocks, infer, ledger
 from geoae.arrays.types import Array
 from geoae.cluster import work as cluster
+from geoae.codes import coding
 from geoae.contracts import Contract
 from geoae.errors import InputError
 from geoae.jobs import code_plan

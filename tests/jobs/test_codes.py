@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 import geoae
 from geoae import ledger
 from geoae.cli.app import app
+from geoae.codes.infer import decode, encode
 from geoae.errors import GeoAEError
-from geoae.infer_codes import decode, encode
 from geoae.jobs import codes as jobs
 from geoae.jobs.options import CodeOptions, RunOptions, Workers
 from geoae.model import load
@@ -110,7 +110,7 @@ def test_a_record_goes_to_codes_and_back(folder, tmp_path):
 
 def test_a_run_that_was_stopped_goes_on(folder, tmp_path, monkeypatch):
     """Blocks that are there stay, the others are made, and the store is the same byte by byte."""
-    monkeypatch.setattr("geoae.coding._CHUNK", 8 * 8 * 12)
+    monkeypatch.setattr("geoae.codes.coding._CHUNK", 8 * 8 * 12)
     whole, target = tmp_path / "whole.zarr", tmp_path / "c.zarr"
     asked = CodeOptions(folder / "coder", threads=1)
     jobs.encode_store([folder / "u.nc"], whole, asked)
@@ -134,7 +134,7 @@ def test_a_run_that_was_stopped_goes_on(folder, tmp_path, monkeypatch):
 
 def test_codes_grow_in_time(folder, tmp_path, monkeypatch):
     """--append adds what is new, through a stop and whatever the blocks, and the codes are those of one go."""
-    monkeypatch.setattr("geoae.coding._CHUNK", 8 * 8 * 12)
+    monkeypatch.setattr("geoae.codes.coding._CHUNK", 8 * 8 * 12)
     asked = CodeOptions(folder / "coder", threads=1, append=True)
     with xr.open_dataset(folder / "wind.nc") as data:
         for name, times in (("p0", slice(0, 2)), ("p1", slice(2, 5)), ("p2", slice(5, 6))):

@@ -47,7 +47,7 @@ def folder(tmp_path_factory) -> Path:
 def small(monkeypatch):
     """Many blocks: of samples, and of codes that do not end where those do."""
     monkeypatch.setattr(record_store, "SAMPLES", 2400)
-    monkeypatch.setattr("geoae.coding._CHUNK", 64 * 36)
+    monkeypatch.setattr("geoae.codes.coding._CHUNK", 64 * 36)
 
 
 def denoise(folder: Path, name: str, target: Path, **more):

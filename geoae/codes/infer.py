@@ -13,8 +13,8 @@ import xarray as xr
 from geoae.arrays.scaling import Stats
 from geoae.arrays.types import AnyArray
 from geoae.arrays.windows import Region
+from geoae.codes.coding import Coding, check_model, check_units, coding, coding_of, coordinates, facts, template
 from geoae.codes.model import Coder
-from geoae.coding import Coding, check_model, check_units, coding, coding_of, coordinates, facts, template
 from geoae.errors import InputError
 from geoae.model import Model, as_role
 

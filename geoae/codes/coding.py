@@ -12,7 +12,7 @@ import xarray as xr
 from geoae import kinds
 from geoae.arrays.windows import WindowGrid
 from geoae.cf import display_name, grid_layout, same_units, sizes
-from geoae.contracts import CodeContract
+from geoae.codes.contract import CodeContract
 from geoae.errors import InputError
 from geoae.model import Model, contract_of
 from geoae.timeaxis import rate_hz, sample_offset_ns, start_ns, time_coordinates

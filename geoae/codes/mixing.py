@@ -1,61 +1,25 @@
-"""How a model with codes is trained: windows of fields or records, the loss on them, their score."""
+"""Windows of fields and records that a model with codes is trained on."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from geoae import field_synthesis, nets
+from geoae import field_synthesis
 from geoae.arrays.scaling import FieldScaler
 from geoae.arrays.types import Array, Generator
 from geoae.arrays.windows import window_starts
-from geoae.contracts import CodeContract
+from geoae.codes.recipe import CodeRecipe, DrawSection
 from geoae.errors import InputError
 from geoae.field_data import load_slices
-from geoae.nets.protocols import EncodesWindows, Loss
 from geoae.readers.seisbench import open_set
-from geoae.recipe_codes import CodeRecipe, DrawSection
-from geoae.training.loop import Example, Lesson, Predict
+from geoae.training.loop import Example
 from geoae.training.recipe import SplitSection
 from geoae.training.split import is_validation
 
 _SHIFT = 7919  # a prime: each time around, other windows share a batch
-
-
-def lesson(recipe: CodeRecipe, data: Path) -> Lesson:
-    """Windows of the fields or records that the recipe names, below the folder `data`.
-
-    Raises
-    ------
-    InputError
-        There are no such data, they are too small for a window, or the net has no codes.
-    """
-    window, latent = _sizes(recipe)
-    train, validation = (_scaled(x) for x in draw(recipe, data, window))
-    floor = recipe.optimize.floor**2
-
-    def loss(estimate: Tensor, parts: tuple[Tensor, ...]) -> Loss:
-        error = (estimate - parts[0]).square().flatten(1).mean(1).add(floor).log().mean()
-        return Loss(error, {"error": error.detach()})
-
-    def score(net: Predict) -> float:
-        left = [np.square(net(part) - part).reshape(len(part), -1).mean(1)
-                for part in np.array_split(validation, -(-len(validation) // 256))]  # fmt: skip
-        return float(-10 * np.log10(np.concatenate(left) + floor).mean())
-
-    def contract(provenance: dict[str, Any]) -> CodeContract:
-        return CodeContract(recipe.name, recipe.summary, window, window, latent, recipe.units, (), provenance)
-
-    def prepare(net: nn.Module) -> None:
-        assert isinstance(net, EncodesWindows)
-        net.fit(torch.from_numpy(train))
-
-    return Lesson(_Pool(train), loss, score, contract, FieldScaler(len(window), 1), "reconstruction_db", prepare)
 
 
 @dataclass
@@ -161,17 +125,3 @@ def _scaled(windows: Array) -> NDArray[np.float32]:
 def _each(scaler: FieldScaler, windows: Array) -> Iterator[NDArray[np.float32]]:
     for start in range(0, len(windows), 1024):  # scaling works in float64
         yield scaler.apply(windows[start : start + 1024, None])[0]
-
-
-def _sizes(recipe: CodeRecipe) -> tuple[tuple[int, ...], int]:
-    """Shape of a window, and numbers of a code, as the net of the recipe has them."""
-    net = nets.build(recipe.net.name, recipe.net.config)
-    if not isinstance(net, EncodesWindows):
-        raise InputError(f"Net {recipe.net.name!r} makes no codes of windows. Choose one that does, such as window-ae.")
-    ndim = 1 if recipe.data.records else 2
-    if len(net.window) != ndim:
-        raise InputError(
-            f"Net {recipe.net.name!r} encodes windows of {len(net.window)} dimensions; these data have {ndim}. "
-            "Set net.config.ndim in the recipe."
-        )
-    return net.window, net.latent
