@@ -56,10 +56,10 @@ _ALL = (
     ),
     Kind(
         "field", "fields", "a denoiser of gridded fields",
-        contract="geoae.contracts:FieldContract", role="geoae.model.denoiser:Denoiser",
-        scaler="geoae.arrays.scaling:FieldScaler", recipe="geoae.recipe_fields:FieldRecipe",
-        lesson="geoae.training_fields:lesson", score="error reduction", card="geoae.jobs.cards:card_of_fields",
-        sources="geoae.jobs.cards:sources_of_fields", row="geoae.cli.tables:no_rates", defaults=("grid",),
+        contract="geoae.fields.contract:FieldContract", role="geoae.model.denoiser:Denoiser",
+        scaler="geoae.arrays.scaling:FieldScaler", recipe="geoae.fields.recipe:FieldRecipe",
+        lesson="geoae.fields.task:lesson", score="error reduction", card="geoae.fields.card:card_of_fields",
+        sources="geoae.fields.card:sources_of_fields", row="geoae.cli.tables:no_rates", defaults=("grid",),
     ),
     Kind(
         "codes", "codes", "a model with codes",

@@ -11,13 +11,6 @@ from geoae.training.losses import Batch, log_error_db
 FRAMES = (8, 32, 128)
 
 
-def squared_error(estimate: Tensor, target: Tensor, counts: Tensor) -> Float[Tensor, ""]:
-    """Mean square of estimate - target over what counts; all windows weigh alike."""
-    axes = tuple(range(1, estimate.ndim))
-    error = ((estimate - target) * counts).square().sum(axes) / counts.sum(axes).clamp(min=1)
-    return error.mean()
-
-
 def compressed_magnitude(x: Batch, frame: int, power: float = 0.3) -> Float[Tensor, "batch channel frame bin"]:
     """|X|^power on Hann frames of `frame` samples at 50 % overlap: quiet parts count beside loud ones."""
     frames = x.unfold(-1, frame, frame // 2) * torch.hann_window(frame, device=x.device)

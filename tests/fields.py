@@ -9,7 +9,7 @@ import xarray as xr
 from geoae import nets
 from geoae.arrays import neighbours as context
 from geoae.arrays.scaling import FieldScaler
-from geoae.contracts import FieldContract
+from geoae.fields.contract import FieldContract
 from geoae.model import Denoiser
 
 

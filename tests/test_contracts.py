@@ -14,8 +14,9 @@ from geoae.arrays.neighbours import VALUES
 from geoae.arrays.scaling import FieldScaler, Scaler
 from geoae.arrays.transforms import Transform
 from geoae.codes.contract import CodeContract
-from geoae.contracts import Contract, FieldContract, PriorContract
+from geoae.contracts import Contract, PriorContract
 from geoae.errors import InputError, ModelFileError
+from geoae.fields.contract import FieldContract
 from geoae.model import Model, contract_of, make_model
 from geoae.model.contract import json_types
 

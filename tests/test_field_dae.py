@@ -7,7 +7,7 @@ from torch import nn
 
 from geoae import nets
 from geoae.arrays.neighbours import CHANNELS, OVERVIEW, VALUES
-from geoae.field_synthesis import power_law
+from geoae.fields.synthesis import power_law
 from geoae.nets.field_dae import BANDS, MASKS, _parts
 from geoae.nets.spectral import NODES, Agreement, SpectralFilter, _basis, cosines, planes
 from geoae.nets.starlet import WHITE, filled, lines, starlet

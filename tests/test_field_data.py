@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from geoae.errors import InputError, UnknownNameError
-from geoae.field_data import SOURCE, load_slices
+from geoae.fields.data import SOURCE, load_slices
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import xarray as xr
 
 from geoae.arrays import neighbours as context
 from geoae.errors import InputError, RecipeError
-from geoae.field_mixing import FieldMixer, _thinned
-from geoae.recipe_fields import FieldMix, FieldRecipe, FieldWindow
+from geoae.fields.mixing import FieldMixer, _thinned
+from geoae.fields.recipe import FieldMix, FieldRecipe, FieldWindow
+from geoae.fields.task import lesson
 from geoae.training.loop import Job, train
 from geoae.training.recipe import load_recipe
-from geoae.training_fields import lesson
 from tests import fields
 
 WINDOW = FieldWindow(length=32, stride=24, train_length=32, multiple=32, near=1, far=3)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from geoae import field_noise
+from geoae.fields import damage as field_noise
 
 KINDS = ["white", "red", "blurred", "striped", "speckle", "outliers", "noise"]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from geoae import field_synthesis as drawn
+from geoae.fields import synthesis as drawn
 
 
 @pytest.mark.parametrize("slope", [1.0, 3.0, 5.0])

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, overload
 
 import xarray as xr
 
-from geoae import infer, infer_fields
+from geoae import infer
 from geoae.cf import fields, grid_layout
 from geoae.devices import prepare
 from geoae.errors import InputError
+from geoae.fields import infer as infer_fields
 from geoae.jobs import inspect as look
 from geoae.jobs.denoise import denoise_files, denoise_stream
 from geoae.jobs.fields import MODEL

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae import field_synthesis
 from geoae.arrays.scaling import FieldScaler
 from geoae.arrays.types import Array, Generator
 from geoae.arrays.windows import window_starts
 from geoae.codes.recipe import CodeRecipe, DrawSection
 from geoae.errors import InputError
-from geoae.field_data import load_slices
+from geoae.fields import synthesis as field_synthesis
+from geoae.fields.data import load_slices
 from geoae.readers.seisbench import open_set
 from geoae.training.loop import Example
 from geoae.training.recipe import SplitSection

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from geoae import kinds
-from geoae.field_data import find_files
 from geoae.model import Model
 from geoae.readers.seisbench import open_set
-from geoae.recipe_fields import FieldRecipe
 from geoae.recipe_priors import PriorRecipe
-from geoae.training.card import Sections, _digest, _files, _held_out_stations, _list_files, _of_sets, describe
+from geoae.training.card import Sections, _digest, _held_out_stations, _list_files, _of_sets, describe
 from geoae.training.recipe import AnyRecipe, Recipe, kind_of
 
 
@@ -49,32 +47,6 @@ def card_of_records(recipe: Recipe, p: dict[str, Any]) -> Sections:
         f"Median SI-SDR improvement on {split.n_windows} validation mixtures at -10 to 15 dB: "
         f"{p['validation_si_sdr_improvement_db']} dB (step {p['step']})."
     )  # fmt: skip
-
-
-def sources_of_fields(recipe: FieldRecipe, folder: Path) -> dict[str, Any]:
-    """For a denoiser of fields: its files with their digests; none where all fields are drawn."""
-    data = recipe.data
-    if not data.files:
-        return {}
-    found = [*find_files(folder, data.files, (*data.exclude, *data.validation, *data.noise))]
-    found += find_files(folder, data.noise) if data.noise else []
-    return _files(found)
-
-
-def card_of_fields(recipe: FieldRecipe, p: dict[str, Any]) -> Sections:
-    """For a denoiser of fields."""
-    lines = _list_files(p)
-    if recipe.mix.drawn:
-        lines.append(f"- drawn fields: {100 * recipe.mix.drawn:g} % of the training windows")
-    named = recipe.data.validation
-    held_out = (
-        f"Not trained on, and what the score is of: {', '.join(named)}."
-        if named
-        else "The score is of other draws of the same data."
-    )
-    metric = next((k for k in p if k.startswith("validation_")), "")
-    words = metric.removeprefix("validation_").removesuffix("_db").replace("_", " ")
-    return [*lines, ""], [held_out], f"Median over validation windows, {words}: {p.get(metric)} dB (step {p['step']})."
 
 
 def sources_of_priors(recipe: PriorRecipe, folder: Path) -> dict[str, Any]:

@@ -12,9 +12,9 @@ import xarray as xr
 
 from geoae.blocks import choose_chunks
 from geoae.cf import GridLayout, grid_layout
-from geoae.contracts import FieldContract
 from geoae.errors import InputError, StoreError, one_line
-from geoae.field_windows import out_dtype
+from geoae.fields.contract import FieldContract
+from geoae.fields.frame import out_dtype
 from geoae.infer import processing
 from geoae.jobs.code_plan import Coder
 from geoae.jobs.options import FieldOptions

@@ -18,7 +18,7 @@ from geoae.arrays.types import AnyArray
 from geoae.arrays.windows import Region
 from geoae.cf import fields, grid_layout, promote, time_coordinate
 from geoae.errors import DamagedFileError, InputError, UnreadableFileError
-from geoae.field_windows import pieces
+from geoae.fields.frame import pieces
 from geoae.readers import stores
 
 MAX_HASHED_BYTES = 1 << 34
@@ -92,7 +92,7 @@ class Samples:
         self._last: tuple[Region, AnyArray] | None = None
 
     def __call__(self, spans: Region) -> AnyArray:
-        """Samples of spans, which count modulo the length of an axis; see `geoae.field_windows`."""
+        """Samples of spans, which count modulo the length of an axis; see `geoae.fields.frame`."""
         t = self.time
         if t is None:
             return self._read(spans)

@@ -14,8 +14,8 @@ from geoae import ledger
 from geoae.blocks import Region, Task
 from geoae.codes import coding
 from geoae.errors import InputError
-from geoae.field_windows import Frame, out_dtype, region_signal, regions
-from geoae.infer_fields import frame
+from geoae.fields.frame import Frame, out_dtype, region_signal, regions
+from geoae.fields.infer import frame
 from geoae.jobs import code_plan
 from geoae.jobs.code_plan import Coder
 from geoae.jobs.field_plan import (

@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import geoae
-from geoae import infer_fields
-from geoae.field_windows import Frame, region_noise, take
+from geoae.fields import infer as infer_fields
+from geoae.fields.frame import Frame, region_noise, take
+from geoae.fields.lazy import _PicklableModel
 from geoae.jobs.options import Options
 from tests import fields
 from tests.denoising import denoise_files
@@ -291,9 +292,9 @@ def test_a_lazy_plan_travels_by_the_models_folder(saved):
     import pickle
 
     loaded = geoae.load_model(saved)
-    small, large = (len(pickle.dumps(infer_fields._PicklableModel(m))) for m in (loaded, replace(loaded, folder=None)))
+    small, large = (len(pickle.dumps(_PicklableModel(m))) for m in (loaded, replace(loaded, folder=None)))
     assert small < 1000 < large
-    assert pickle.loads(pickle.dumps(infer_fields._PicklableModel(loaded))).model.digest == loaded.digest
+    assert pickle.loads(pickle.dumps(_PicklableModel(loaded))).model.digest == loaded.digest
     lazy = denoise(fields.field(4).chunk({"time": 2}), loaded)
     with dask.config.set(scheduler="processes", num_workers=1) if os.environ.get("GEOAE_SLOW") else dask.config.set({}):
         close(lazy.values, denoise(fields.field(4), loaded).values)

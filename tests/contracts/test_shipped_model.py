@@ -10,7 +10,7 @@ import xarray as xr
 import geoae
 from geoae import corrupt, model
 from geoae.baselines import band_pass
-from geoae.field_synthesis import power_law
+from geoae.fields.synthesis import power_law
 from geoae.metrics import si_sdr_db
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from geoae.arrays.types import Array, Generator
-from geoae.field_synthesis import many, normalised, power_law
+from geoae.fields.synthesis import many, normalised, power_law
 
 
 def white(x: Array, rng: Generator) -> Array:

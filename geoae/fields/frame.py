@@ -1,7 +1,7 @@
 """Denoise any region of a whole field: windows over two of its axes, neighbours in time beside each slice.
 
 Everything follows from where a region lies in the whole array, so memory, dask and stores give one answer. Plain
-arrays; labels are in `geoae.infer_fields`.
+arrays; labels are in `geoae.fields.infer`.
 """
 
 import math
@@ -19,7 +19,7 @@ from geoae.arrays import overview
 from geoae.arrays.types import Array
 from geoae.arrays.windows import Region, WindowGrid, join_region
 from geoae.blocks import choose_chunks
-from geoae.contracts import FieldContract
+from geoae.fields.contract import FieldContract
 from geoae.infer import BATCH
 from geoae.model import Denoiser, Model, as_role
 

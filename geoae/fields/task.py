@@ -8,14 +8,14 @@ from torch import Tensor
 
 from geoae.arrays import neighbours as context
 from geoae.arrays.scaling import FieldScaler
-from geoae.contracts import FieldContract
 from geoae.errors import InputError
-from geoae.field_data import load_slices
-from geoae.field_mixing import FieldMixer
-from geoae.losses import squared_error
+from geoae.fields.contract import FieldContract
+from geoae.fields.data import load_slices
+from geoae.fields.losses import squared_error
+from geoae.fields.mixing import FieldMixer
+from geoae.fields.recipe import FieldRecipe
 from geoae.model import Denoiser, Model, as_role, contract_of, load
 from geoae.nets.protocols import Loss
-from geoae.recipe_fields import FieldRecipe
 from geoae.training.loop import Lesson, Predict, start_from
 from geoae.training.losses import log_error_db
 

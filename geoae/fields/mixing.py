@@ -10,13 +10,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae import field_noise, field_synthesis
 from geoae.arrays import neighbours as context
 from geoae.arrays import overview
 from geoae.arrays.scaling import FieldScaler
 from geoae.arrays.types import Array, Generator
 from geoae.errors import InputError
-from geoae.recipe_fields import FieldMix, FieldWindow
+from geoae.fields import damage as field_noise
+from geoae.fields import synthesis as field_synthesis
+from geoae.fields.recipe import FieldMix, FieldWindow
 
 Cut = Callable[[Array], Array]
 CUTS = 4

@@ -1,0 +1,1 @@
+"""Gridded fields: denoising, training and its data."""
