@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from geoae import settings
 from geoae.errors import ClusterError, RecipeError, one_line
+from geoae.files import yaml_files as settings
 
 INTERVAL = "1s"
 """Between looks at whether as many jobs run as should."""

@@ -5,8 +5,9 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from geoae import kinds, settings
+from geoae import kinds
 from geoae.errors import RecipeError
+from geoae.files import yaml_files as settings
 
 
 class Section(BaseModel):
