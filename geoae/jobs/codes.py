@@ -18,12 +18,12 @@ from geoae.codes.coding import Coding
 from geoae.codes.contract import CodeContract
 from geoae.codes.infer import decode_region, encode_region
 from geoae.errors import InputError, UnknownNameError
+from geoae.jobs.append import append_along, first_new_time, note_nothing_new
 from geoae.jobs.code_plan import plan_block
-from geoae.jobs.field_plan import append_along, first_new_time, note_nothing_new
-from geoae.jobs.field_source import FieldSource, Samples, digest, from_spec, read_companions
 from geoae.jobs.inputs import sort_inputs
 from geoae.jobs.options import CodeOptions, FieldOptions, Progress, RunOptions, no_progress
 from geoae.jobs.run import BlockJob, load_model, model_spec, run_blocks, same_model
+from geoae.jobs.source import FieldSource, Samples, digest, from_spec, read_companions
 from geoae.model import Model, contract_of, load
 from geoae.readers import cleaned, seisbench
 from geoae.readers.codes import list_coded_variables, open_codes

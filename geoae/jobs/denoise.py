@@ -15,12 +15,12 @@ from geoae.devices import prepare
 from geoae.errors import InputError, OutputError
 from geoae.files.whole import whole_file
 from geoae.jobs.clean import Drawing, clean
-from geoae.jobs.field_source import FieldSource
 from geoae.jobs.field_summary import FieldSummary
 from geoae.jobs.fields import denoise_fields, target_for
 from geoae.jobs.inputs import drop_repeats, note_above_band, sort_inputs
 from geoae.jobs.options import DenoiseOptions, Options, Progress, no_progress, refuse
 from geoae.jobs.outputs import Files, Memory, Plan, plan
+from geoae.jobs.source import FieldSource
 from geoae.jobs.store import RecordSource, denoise_store, refuse_file_options
 from geoae.jobs.summary import Summary, Trace, TraceCounts
 from geoae.model import Model, load

@@ -1,35 +1,29 @@
 """How a store of cleaned fields is laid out: its chunks, what it says of itself, and what of the input is new to it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import reduce
 from operator import add
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from geoae.blocks import choose_chunks
-from geoae.cf import GridLayout, grid_layout
-from geoae.errors import InputError, StoreError, one_line
+from geoae.cf import GridLayout
+from geoae.errors import InputError
 from geoae.fields.contract import FieldContract
 from geoae.fields.frame import out_dtype
 from geoae.infer import processing
+from geoae.jobs.append import append_along, layout
 from geoae.jobs.code_plan import Coder
 from geoae.jobs.options import FieldOptions
 from geoae.model import Model, contract_of
 from geoae.readers.cleaned import KIND
-from geoae.writers.layout import check_settings
 from geoae.writers.plan import Chunking, StorePlan, plan_field
 
 FIELD = "field"
 """Kind of a store of cleaned fields."""
-
-
-def layout(x: xr.DataArray, dims: Sequence[str]) -> GridLayout:
-    """What the dimensions of a field are."""
-    return grid_layout(x, dims or None)
 
 
 def time_axis(x: xr.DataArray, dims: Sequence[str]) -> int | None:
@@ -91,68 +85,6 @@ def store_plan(
 def code_prefix(x: xr.DataArray, fields: Sequence[xr.DataArray]) -> str:
     """Before the names of the codes of one of several fields in a store."""
     return f"{x.name}_" if len(fields) > 1 else ""
-
-
-def append_along(fields: Sequence[xr.DataArray], asked: FieldOptions) -> str | None:
-    """The dimension that is appended along; None if nothing is to be appended.
-
-    Raises
-    ------
-    InputError
-        A field has no time.
-    """
-    if not asked.append:
-        return None
-    times = [layout(x, asked.dims).time for x in fields]
-    if None in times or len(set(times)) > 1:
-        lacking = next((x for x, time in zip(fields, times, strict=True) if time is None), fields[0])
-        raise InputError(
-            f"{lacking.name} has no time, or another than the first; --append adds what comes later in time."
-        )
-    return times[0]
-
-
-def first_new_time(target: Path, fields: Sequence[xr.DataArray], time: str) -> int:
-    """Position of the first time that a finished store does not hold yet; 0 if there is no store.
-
-    Raises
-    ------
-    StoreError
-        The store cannot be read, or times are missing in it that lie before its end.
-    """
-    if not target.exists():
-        return 0
-    try:
-        old = xr.open_zarr(target, chunks=None, decode_timedelta=False)[time].values
-        new = fields[0][time].values
-        falling = old.size > 1 and old[-1] < old[0]
-        behind = np.asarray(new >= old[-1] if falling else new <= old[-1])
-    except Exception as error:  # what a damaged store does to zarr and xarray has many kinds
-        raise StoreError(f"{target} cannot be appended to along {time}: {one_line(error)}.") from error
-    first = int(np.count_nonzero(behind))
-    if not behind[:first].all() or not np.isin(new[:first], old).all():
-        missing = next((t for t in new[behind] if t not in old), new[0])
-        raise StoreError(
-            f"{target} ends at {time} {old[-1]} and does not hold {missing}, which lies before. Append only what comes "
-            "after, or make the store anew with --overwrite."
-        )
-    return first
-
-
-def note_nothing_new(
-    target: Path, x: xr.DataArray, time: str | None, first: int, made_with: Mapping[str, Any]
-) -> list[str]:
-    """Note that a store holds all times of `x` already; empty where it does not.
-
-    Raises
-    ------
-    StoreError
-        It holds them, made with other settings.
-    """
-    if time is None or first < x.sizes[time]:
-        return []
-    check_settings(target, made_with)
-    return [f"{target.name} holds all of these times already; nothing was appended"]
 
 
 def settings(

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from geoae.jobs.field_plan import layout
+from geoae.jobs.append import layout
 from geoae.jobs.options import FieldOptions
 
 Counts = dict[str, Any]

@@ -17,22 +17,14 @@ from geoae.errors import InputError
 from geoae.fields.frame import Frame, out_dtype, region_signal, regions
 from geoae.fields.infer import frame
 from geoae.jobs import code_plan
+from geoae.jobs.append import append_along, first_new_time, layout, note_nothing_new
 from geoae.jobs.code_plan import Coder
-from geoae.jobs.field_plan import (
-    append_along,
-    code_prefix,
-    first_new_time,
-    layout,
-    note_nothing_new,
-    settings,
-    store_plan,
-    time_axis,
-)  # fmt: skip
-from geoae.jobs.field_source import FieldSource, Samples, digest, from_spec, list_skipped_variables, read_companions
+from geoae.jobs.field_plan import code_prefix, settings, store_plan, time_axis  # fmt: skip
 from geoae.jobs.field_summary import Counts, FieldSummary, count, pooled, rows_of
 from geoae.jobs.inspect import describe_target
 from geoae.jobs.options import DenoiseOptions, Options, Progress, no_progress
 from geoae.jobs.run import BlockJob, load_model, model_spec, run_blocks, same_model
+from geoae.jobs.source import FieldSource, Samples, digest, from_spec, list_skipped_variables, read_companions
 from geoae.model import Model
 from geoae.runs import is_store
 from geoae.writers import netcdf

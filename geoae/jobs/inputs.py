@@ -9,9 +9,9 @@ from typing import Any
 from geoae import catalog, readers
 from geoae.contracts import Contract
 from geoae.errors import GeoAEError, InputError
-from geoae.jobs.field_source import FieldSource, catalogued
 from geoae.jobs.inspect import refuse_unfinished
 from geoae.jobs.options import Options
+from geoae.jobs.source import FieldSource, catalogued
 from geoae.model import Model, contract_of
 from geoae.readers import grids
 from geoae.readers.layout import Segment

@@ -19,11 +19,11 @@ from geoae.errors import InputError
 from geoae.jobs import code_plan
 from geoae.jobs.clean import read_and_noise
 from geoae.jobs.code_plan import Coder
-from geoae.jobs.field_source import FieldSource, content_hash, digest
 from geoae.jobs.inputs import Recordings, note_above_band
 from geoae.jobs.inspect import describe_target
 from geoae.jobs.options import DenoiseOptions, FileOptions, Options, Progress, Selection, no_progress
 from geoae.jobs.run import BlockJob, load_model, model_spec, run_blocks, same_model
+from geoae.jobs.source import FieldSource, content_hash, digest
 from geoae.jobs.summary import Summary, TraceCounts
 from geoae.model import Model, contract_of
 from geoae.readers import cleaned, layout, traces

@@ -9,8 +9,8 @@ import xarray as xr
 
 import geoae
 from geoae.errors import InputError, StoreError
-from geoae.jobs.field_source import FieldSource, Samples, digest
 from geoae.jobs.options import Options
+from geoae.jobs.source import FieldSource, Samples, digest
 from tests import fields
 from tests.denoising import denoise_files
 

@@ -1,0 +1,1 @@
+"""Stores of latent codes, and back."""

@@ -1,0 +1,1 @@
+"""Gridded fields, file to file."""
