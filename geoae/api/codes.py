@@ -9,7 +9,7 @@ from geoae.codes import coding
 from geoae.codes import infer as infer_codes
 from geoae.devices import prepare
 from geoae.errors import InputError
-from geoae.jobs.codes import model_of
+from geoae.jobs.codes.store import model_of
 from geoae.jobs.options import listed
 from geoae.model import Model, load
 

@@ -12,7 +12,7 @@ import typer
 from geoae.cli.console import errors, progress_bar, say, warnings_in_one_line
 
 if TYPE_CHECKING:
-    from geoae.jobs.codes import CodeSummary
+    from geoae.jobs.codes.store import CodeSummary
     from geoae.jobs.options import RunOptions
 
 KEPT = "what is done is kept: the same command goes on from there"
@@ -61,7 +61,7 @@ def encode(
 ) -> None:
     """Compress fields or a record to latent codes of windows, with what it takes to decode them and their errors."""
     with errors(KEPT):
-        from geoae.jobs.codes import encode_store
+        from geoae.jobs.codes.store import encode_store
         from geoae.jobs.options import CodeOptions, listed
 
         options = CodeOptions(model, tuple(var or ()), listed(dims), latent, device, threads, append, force)
@@ -84,7 +84,7 @@ def decode(
 ) -> None:
     """Decode latent codes to a store of samples in their units, on the grid or time axis that they came from."""
     with errors(KEPT):
-        from geoae.jobs.codes import decode_store
+        from geoae.jobs.codes.store import decode_store
         from geoae.jobs.options import CodeOptions
 
         options = CodeOptions(model, tuple(var or ()), device=device, threads=threads)

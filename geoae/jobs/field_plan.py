@@ -16,7 +16,7 @@ from geoae.fields.contract import FieldContract
 from geoae.fields.frame import out_dtype
 from geoae.infer import processing
 from geoae.jobs.append import append_along, layout
-from geoae.jobs.code_plan import Coder
+from geoae.jobs.codes.plan import Coder
 from geoae.jobs.options import FieldOptions
 from geoae.model import Model, contract_of
 from geoae.readers.cleaned import KIND

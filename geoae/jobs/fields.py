@@ -16,9 +16,9 @@ from geoae.codes import coding
 from geoae.errors import InputError
 from geoae.fields.frame import Frame, out_dtype, region_signal, regions
 from geoae.fields.infer import frame
-from geoae.jobs import code_plan
 from geoae.jobs.append import append_along, first_new_time, layout, note_nothing_new
-from geoae.jobs.code_plan import Coder
+from geoae.jobs.codes import plan as code_plan
+from geoae.jobs.codes.plan import Coder
 from geoae.jobs.field_plan import code_prefix, settings, store_plan, time_axis  # fmt: skip
 from geoae.jobs.field_summary import Counts, FieldSummary, count, pooled, rows_of
 from geoae.jobs.inspect import describe_target

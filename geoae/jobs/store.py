@@ -16,9 +16,9 @@ from geoae.cluster import work as cluster
 from geoae.codes import coding
 from geoae.contracts import Contract
 from geoae.errors import InputError
-from geoae.jobs import code_plan
 from geoae.jobs.clean import read_and_noise
-from geoae.jobs.code_plan import Coder
+from geoae.jobs.codes import plan as code_plan
+from geoae.jobs.codes.plan import Coder
 from geoae.jobs.inputs import Recordings, note_above_band
 from geoae.jobs.inspect import describe_target
 from geoae.jobs.options import DenoiseOptions, FileOptions, Options, Progress, Selection, no_progress

@@ -15,7 +15,7 @@ from geoae import ledger
 from geoae.cli.app import app
 from geoae.codes.infer import decode, encode
 from geoae.errors import GeoAEError
-from geoae.jobs import codes as jobs
+from geoae.jobs.codes import store as jobs
 from geoae.jobs.options import CodeOptions, RunOptions, Workers
 from geoae.model import load
 from tests.coding import tiny_coder

@@ -19,7 +19,7 @@ from geoae.codes.contract import CodeContract
 from geoae.codes.infer import decode_region, encode_region
 from geoae.errors import InputError, UnknownNameError
 from geoae.jobs.append import append_along, first_new_time, note_nothing_new
-from geoae.jobs.code_plan import plan_block
+from geoae.jobs.codes.plan import plan_block
 from geoae.jobs.inputs import sort_inputs
 from geoae.jobs.options import CodeOptions, FieldOptions, Progress, RunOptions, no_progress
 from geoae.jobs.run import BlockJob, load_model, model_spec, run_blocks, same_model
