@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from geoae.jobs import denoise
-from geoae.jobs.field_summary import FieldSummary
+from geoae.jobs.fields.counts import FieldSummary
 from geoae.jobs.options import DenoiseOptions, Options, Progress, no_progress
 from geoae.jobs.summary import Summary
 

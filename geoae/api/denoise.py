@@ -18,7 +18,7 @@ from geoae.errors import InputError
 from geoae.fields import infer as infer_fields
 from geoae.jobs import inspect as look
 from geoae.jobs.denoise import denoise_files, denoise_stream
-from geoae.jobs.fields import MODEL
+from geoae.jobs.fields.store import MODEL
 from geoae.jobs.options import DenoiseOptions, Options, listed, no_progress
 from geoae.model import Model, load
 

@@ -12,7 +12,7 @@ from geoae.cli.console import NOTHING_LEFT, errors, fail, progress_bar, say, war
 from geoae.runs import is_store
 
 if TYPE_CHECKING:
-    from geoae.jobs.field_summary import FieldSummary
+    from geoae.jobs.fields.counts import FieldSummary
     from geoae.jobs.summary import Summary
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from geoae import kinds
 
 if TYPE_CHECKING:
-    from geoae.jobs.field_summary import FieldSummary
+    from geoae.jobs.fields.counts import FieldSummary
     from geoae.jobs.inspect import Content
     from geoae.jobs.summary import Summary
     from geoae.ledger import Status

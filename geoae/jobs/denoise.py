@@ -15,8 +15,8 @@ from geoae.devices import prepare
 from geoae.errors import InputError, OutputError
 from geoae.files.whole import whole_file
 from geoae.jobs.clean import Drawing, clean
-from geoae.jobs.field_summary import FieldSummary
-from geoae.jobs.fields import denoise_fields, target_for
+from geoae.jobs.fields.counts import FieldSummary
+from geoae.jobs.fields.store import denoise_fields, target_for
 from geoae.jobs.inputs import drop_repeats, note_above_band, sort_inputs
 from geoae.jobs.options import DenoiseOptions, Options, Progress, no_progress, refuse
 from geoae.jobs.outputs import Files, Memory, Plan, plan

@@ -11,7 +11,7 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from geoae.cli.app import app
-from geoae.jobs import fields as job
+from geoae.jobs.fields import store as job
 from tests import fields
 
 

@@ -19,8 +19,8 @@ from geoae.fields.infer import frame
 from geoae.jobs.append import append_along, first_new_time, layout, note_nothing_new
 from geoae.jobs.codes import plan as code_plan
 from geoae.jobs.codes.plan import Coder
-from geoae.jobs.field_plan import code_prefix, settings, store_plan, time_axis  # fmt: skip
-from geoae.jobs.field_summary import Counts, FieldSummary, count, pooled, rows_of
+from geoae.jobs.fields.counts import Counts, FieldSummary, count, pooled, rows_of
+from geoae.jobs.fields.plan import code_prefix, settings, store_plan, time_axis  # fmt: skip
 from geoae.jobs.inspect import describe_target
 from geoae.jobs.options import DenoiseOptions, Options, Progress, no_progress
 from geoae.jobs.run import BlockJob, load_model, model_spec, run_blocks, same_model
