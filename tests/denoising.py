@@ -7,7 +7,7 @@ from typing import Any
 from geoae.jobs import denoise
 from geoae.jobs.fields.counts import FieldSummary
 from geoae.jobs.options import DenoiseOptions, Options, Progress, no_progress
-from geoae.jobs.summary import Summary
+from geoae.jobs.records.counts import Summary
 
 
 def denoise_files(

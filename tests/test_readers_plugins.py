@@ -16,9 +16,9 @@ import geoae
 from geoae import readers
 from geoae.cli.app import app
 from geoae.errors import GeoAEError, InputError, UnknownFormatError, UnknownNameError
-from geoae.jobs.clean import Options
 from geoae.jobs.denoise import denoise_files
 from geoae.jobs.inspect import info
+from geoae.jobs.records.clean import Options
 from geoae.readers.layout import Segment
 from geoae.readers.protocols import Scan
 from geoae.testing.readers import check_fields_reader, check_records_reader

@@ -17,9 +17,10 @@ from geoae.devices import prepare
 from geoae.errors import InputError
 from geoae.fields import infer as infer_fields
 from geoae.jobs import inspect as look
-from geoae.jobs.denoise import denoise_files, denoise_stream
+from geoae.jobs.denoise import denoise_files
 from geoae.jobs.fields.store import MODEL
 from geoae.jobs.options import DenoiseOptions, Options, listed, no_progress
+from geoae.jobs.records.stream import denoise_stream
 from geoae.model import Model, load
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from geoae.runs import is_store
 
 if TYPE_CHECKING:
     from geoae.jobs.fields.counts import FieldSummary
-    from geoae.jobs.summary import Summary
+    from geoae.jobs.records.counts import Summary
 
 
 @app.command()

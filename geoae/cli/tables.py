@@ -11,13 +11,13 @@ from geoae import kinds
 if TYPE_CHECKING:
     from geoae.jobs.fields.counts import FieldSummary
     from geoae.jobs.inspect import Content
-    from geoae.jobs.summary import Summary
+    from geoae.jobs.records.counts import Summary
     from geoae.ledger import Status
 
 
 def summary(done: "Summary | FieldSummary", dry_run: bool) -> str:
     """One line for each trace, or variable, of a run."""
-    from geoae.jobs.summary import Summary
+    from geoae.jobs.records.counts import Summary
 
     return _traces(done, dry_run) if isinstance(done, Summary) else _variables(done, dry_run)
 

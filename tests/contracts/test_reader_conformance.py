@@ -11,8 +11,8 @@ import xarray as xr
 from obspy import Stream, Trace, UTCDateTime
 
 from geoae import readers
-from geoae.jobs.clean import Options
 from geoae.jobs.denoise import denoise_files
+from geoae.jobs.records.clean import Options
 from geoae.readers import cleaned, grids, seisbench, traces
 from geoae.testing.readers import check_fields_reader, check_reader, check_records_reader
 from tests import fields

@@ -11,7 +11,7 @@ from obspy import Stream, Trace, UTCDateTime
 
 from geoae.errors import InputError
 from geoae.jobs.options import FileOptions, Options
-from geoae.jobs.outputs import plan
+from geoae.jobs.records.sinks import plan
 from tests.conftest import tiny_model
 from tests.denoising import denoise_files
 

@@ -14,9 +14,9 @@ from geoae import ledger
 from geoae.cli.app import app
 from geoae.cluster import work as cluster
 from geoae.errors import GeoAEError, InputError, ModelFileError, OutputExistsError, StoreError
-from geoae.jobs import store as record_store
 from geoae.jobs.fields import store as fields_store
 from geoae.jobs.options import Options
+from geoae.jobs.records import store as record_store
 from geoae.model import load
 from tests import fields
 from tests.coding import tiny_coder

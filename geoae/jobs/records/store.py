@@ -16,15 +16,15 @@ from geoae.cluster import work as cluster
 from geoae.codes import coding
 from geoae.contracts import Contract
 from geoae.errors import InputError
-from geoae.jobs.clean import read_and_noise
 from geoae.jobs.codes import plan as code_plan
 from geoae.jobs.codes.plan import Coder
 from geoae.jobs.inputs import Recordings, note_above_band
 from geoae.jobs.inspect import describe_target
 from geoae.jobs.options import DenoiseOptions, FileOptions, Options, Progress, Selection, no_progress
+from geoae.jobs.records.clean import read_and_noise
+from geoae.jobs.records.counts import Summary, TraceCounts
 from geoae.jobs.run import BlockJob, load_model, model_spec, run_blocks, same_model
 from geoae.jobs.source import FieldSource, content_hash, digest
-from geoae.jobs.summary import Summary, TraceCounts
 from geoae.model import Model, contract_of
 from geoae.readers import cleaned, layout, traces
 from geoae.readers.layout import Record, Segment

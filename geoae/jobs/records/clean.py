@@ -14,8 +14,8 @@ from geoae import infer
 from geoae.arrays.types import Array
 from geoae.errors import DamagedFileError, GeoAEError, InputError, OutputError
 from geoae.jobs.options import Options, Progress, no_progress
-from geoae.jobs.outputs import Sink, pass_on_or_leave
-from geoae.jobs.summary import TraceCounts
+from geoae.jobs.records.counts import TraceCounts
+from geoae.jobs.records.sinks import Sink, pass_on_or_leave
 from geoae.model import Model
 from geoae.readers import layout, traces
 from geoae.readers.layout import Record, Segment

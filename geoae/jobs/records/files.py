@@ -1,0 +1,70 @@
+"""Denoise recordings, files to files."""
+
+from pathlib import Path
+
+from geoae.devices import prepare
+from geoae.errors import InputError, OutputError
+from geoae.files.whole import whole_file
+from geoae.jobs.inputs import note_above_band
+from geoae.jobs.options import DenoiseOptions, Progress
+from geoae.jobs.records.clean import Drawing, clean
+from geoae.jobs.records.counts import Summary, Trace, TraceCounts
+from geoae.jobs.records.sinks import Files, Plan
+from geoae.model import Model, load
+from geoae.readers.layout import Segment
+
+
+def _write_files(
+    segments: list[Segment], names: Plan, problems: list[str], options: DenoiseOptions, progress: Progress
+) -> Summary:
+    """Denoise segments into the files of a plan; `problems` are those that are known already."""
+    how, figure, counts = options.how, options.files.plot, TraceCounts(segments)
+    model = prepare(load(how.model), how.device, how.threads)
+    drawings: list[Drawing] = []
+    with Files(names, segments) as sink:
+        clean(segments, model, how, sink, counts, progress, drawings.append if figure else None)
+        rows = counts.conclude()
+    failed, noted = _problems_and_notes(rows, sink)
+    problems = [*problems, *counts.losses, *failed, *sink.problems]
+    notes = [*sink.notes, *noted, *note_above_band(segments, model, how)]
+    outputs = sink.outputs
+    if not outputs:
+        reason = "; ".join(problems) or "there are only text channels, and nothing to denoise"
+        raise InputError(f"No output was written: {reason}.")
+    if figure is not None and drawings:
+        try:
+            outputs = [*outputs, draw(drawings[0], figure, model)]
+        except OutputError as error:
+            problems.append(str(error))
+    return Summary(rows, outputs, problems, notes, f"{model.name} {model.digest}", 0.0)
+
+
+def draw(drawing: Drawing, path: Path, model: Model) -> Path:
+    """Write the figure of a record, before, after and removed."""
+    from geoae.plot import plot_denoised
+
+    record = drawing.record
+    figure = plot_denoised(
+        drawing.before, drawing.after, drawing.before - drawing.after, record.rate_hz, record.start_ns, record.ids,
+        title=f"geoae denoise, model {model.name} {model.digest}",
+    )  # fmt: skip
+    try:
+        with whole_file(path, advice=" The recordings are complete.") as part:
+            figure.savefig(part)
+    except (ValueError, RuntimeError) as error:  # matplotlib's formats have kinds of their own
+        raise OutputError(f"The figure {path} cannot be written: {error}. The recordings are complete.") from error
+    return path
+
+
+def _problems_and_notes(rows: list[Trace], sink: Files) -> tuple[list[str], list[str]]:
+    """Problems, of each trace that was not denoised and each input without an output, and notes."""
+    without_output = {source: None for source, target in sink.names.signal.items() if target in sink.unwritten}
+    problems = [
+        f"{row.id}: {row.problem}" + (f"; {row.fate}" if row.source not in without_output else "")
+        for row in rows
+        if row.problem
+    ]
+    if sink.outputs:
+        problems += [f"{source}: nothing in it to denoise; no output was written for it" for source in without_output]
+    notes = [f"{row.id}: {note}" for row in rows for note in row.notes if row.source not in without_output]
+    return problems, notes

@@ -1,0 +1,51 @@
+"""Denoise an ObsPy Stream to a Stream."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae import infer
+from geoae.devices import prepare
+from geoae.errors import InputError
+from geoae.jobs.options import Options
+from geoae.jobs.records.clean import clean
+from geoae.jobs.records.counts import TraceCounts
+from geoae.jobs.records.sinks import Memory
+from geoae.model import load
+from geoae.readers import traces
+
+
+def denoise_stream(stream: Any, options: Options, noise: bool = False) -> Any:
+    """Denoise an ObsPy Stream or Trace; returns the same kind, new, and the removed noise too if `noise`.
+
+    Traces that cannot be denoised come back unchanged, with a warning that says why.
+    """
+    from obspy import Stream, Trace
+
+    source = Stream([stream]) if isinstance(stream, Trace) else stream
+    if not source:
+        raise InputError("The Stream is empty, so there is nothing to denoise. Check how it was read or selected.")
+    segments = list(traces.segments_of(source).segments)
+    model, sink, counts = prepare(load(options.model), options.device, options.threads), Memory(), TraceCounts(segments)
+    clean(segments, model, options, sink, counts)
+    for trace in counts.conclude():
+        if trace.problem:
+            warnings.warn(f"{trace.id}: {trace.problem}; it comes back unchanged", stacklevel=3)
+    results = []
+    for kept in (sink.signal, sink.removed):
+        copies = Stream([_rebuild(trace, kept.get(i)) for i, trace in enumerate(source)])
+        for i, copy in enumerate(copies):
+            if i in sink.signal:
+                copy.stats.processing = [*copy.stats.get("processing", []), infer.processing(model, options.dry)]
+        results.append(copies[0] if isinstance(stream, Trace) else copies)
+    return tuple(results) if noise else results[0]
+
+
+def _rebuild(trace: Any, data: NDArray[Any] | None) -> Any:
+    copy = trace.copy()
+    if data is not None:
+        mask = getattr(trace.data, "mask", None)
+        copy.data = data if mask is None else np.ma.array(data, mask=mask)
+    return copy
