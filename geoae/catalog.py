@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from geoae.adapter import Adapter
 from geoae.errors import InputError, MissingFileError, RecipeError, UnknownNameError
 from geoae.files import yaml_files as settings
+from geoae.labels.adapter import Adapter
 
 FILE = "data_catalog.yml"
 ENVIRONMENT = "GEOAE_CATALOG"

@@ -13,9 +13,9 @@ from geoae.arrays.types import Array
 from geoae.arrays.windows import WindowGrid, join_region
 from geoae.contracts import Contract
 from geoae.errors import InputError, SamplingRateError
+from geoae.labels.timeaxis import rate_hz as rate_of
 from geoae.model import Denoiser, Model, as_role, contract_of
 from geoae.resample import ReadSpan, ratio, resample_region, resampled_length
-from geoae.timeaxis import rate_hz as rate_of
 
 BLOCK = 1 << 20
 """Samples of a record in one block: some hundred windows, tens of MB."""

@@ -9,7 +9,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geoae.adapter import Adapter, lazy
+from geoae.labels.adapter import Adapter, lazy
 from geoae.labels.lazy_indexing import lazy_array
 
 RAW = np.array([[250, 260, -999], [270, 280, 290]], "i2")

@@ -12,7 +12,7 @@ from obspy import Stream, Trace, UTCDateTime
 
 import geoae
 from geoae.errors import GeoAEError, InputError, MissingFileError, SamplingRateError, UnknownNameError
-from geoae.timeaxis import time_coordinates
+from geoae.labels.timeaxis import time_coordinates
 from tests.conftest import tiny_model
 
 START = UTCDateTime(2024, 1, 1)

@@ -7,9 +7,9 @@ import xarray as xr
 
 import geoae
 from geoae import catalog
-from geoae.adapter import Adapter
 from geoae.errors import InputError, MissingFileError, RecipeError, UnknownNameError
 from geoae.jobs.options import Options
+from geoae.labels.adapter import Adapter
 from tests.denoising import denoise_files
 
 TEXT = """

@@ -7,8 +7,8 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geoae.cf import GridLayout, fields, grid_layout, promote, time_coordinate
 from geoae.errors import InputError
+from geoae.labels.cf import GridLayout, fields, grid_layout, promote, time_coordinate
 
 SIZES = {"time": 3, "level": 2, "lat": 8, "lon": 12}
 DAYS = np.arange("2020-01-01", "2020-01-04", dtype="datetime64[D]").astype("datetime64[ns]")

@@ -7,7 +7,7 @@ import xarray as xr
 from geoae import infer
 from geoae.errors import InputError, SamplingRateError
 from geoae.infer import identity
-from geoae.timeaxis import time_coordinates
+from geoae.labels.timeaxis import time_coordinates
 
 
 def record(n: int = 900, rate: float = 100.0, dtype=np.float32, channels=("HHE", "HHN", "HHZ")) -> xr.DataArray:

@@ -11,7 +11,7 @@ from geoae.codes.coding import coding, coding_of, default_model
 from geoae.codes.infer import decode, decode_region, encode, encode_region
 from geoae.errors import InputError
 from geoae.infer import identity
-from geoae.timeaxis import time_coordinates
+from geoae.labels.timeaxis import time_coordinates
 from tests.coding import tiny_coder
 
 MODEL, LINE = tiny_coder(), tiny_coder(ndim=1)

@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoae.readers.layout import Segment, arrange, assemble
+from geoae.labels.segments import Segment
+from geoae.readers.layout import arrange, assemble
 
 SECOND = 10**9
 

@@ -16,9 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import geoae
-from geoae import adapter, readers
-from geoae.cf import grid_layout
+from geoae import readers
 from geoae.errors import DamagedFileError, GeoAEError, InputError, MissingFileError, UnknownNameError
+from geoae.labels import adapter
+from geoae.labels.cf import grid_layout
 from geoae.readers import grids
 
 DAYS = np.arange("2020-01-01", "2020-01-07", dtype="datetime64[D]").astype("datetime64[ns]")

@@ -19,7 +19,7 @@ from geoae.errors import GeoAEError, InputError, UnknownFormatError, UnknownName
 from geoae.jobs.denoise import denoise_files
 from geoae.jobs.inspect import info
 from geoae.jobs.records.clean import Options
-from geoae.readers.layout import Segment
+from geoae.labels.segments import Segment
 from geoae.readers.protocols import Scan
 from geoae.testing.readers import check_fields_reader, check_records_reader
 from tests import fields

@@ -19,9 +19,9 @@ from obspy import Stream, Trace, UTCDateTime
 
 import geoae.readers as readers
 from geoae.errors import DamagedFileError, InputError, UnknownFormatError, UnknownNameError
+from geoae.labels.timeaxis import TimeIndex
 from geoae.readers import mseed, mseed_headers, traces, whole
 from geoae.readers.layout import arrange
-from geoae.timeaxis import TimeIndex
 
 SHIPPED = sorted(
     path

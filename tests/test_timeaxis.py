@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geoae.errors import InputError
-from geoae.timeaxis import TimeIndex, first_position, rate_hz, sample_offset_ns, start_ns, time_coordinates
+from geoae.labels.timeaxis import TimeIndex, first_position, rate_hz, sample_offset_ns, start_ns, time_coordinates
 
 START = 1_283_299_200_000_000_000  # 2010-09-01
 RATES = st.sampled_from([100.0, 99.9999, 1 / 3, 3.0, 75.19, 3072.0, 1e-5, 50_000.0]) | st.floats(1e-3, 1e5)

@@ -20,7 +20,7 @@ from obspy import Stream, Trace, UTCDateTime
 from obspy.core import Stats
 
 from geoae.errors import InputError, OutputError, OutputExistsError
-from geoae.readers.layout import Segment
+from geoae.labels.segments import Segment
 from geoae.writers import records
 from geoae.writers.encodings import RecordHead, pack, rate_fields
 from geoae.writers.traces import TraceWriter, supported_formats

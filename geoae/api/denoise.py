@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, overload
 import xarray as xr
 
 from geoae import infer
-from geoae.cf import fields, grid_layout
 from geoae.devices import prepare
 from geoae.errors import InputError
 from geoae.fields import infer as infer_fields
@@ -21,6 +20,7 @@ from geoae.jobs.denoise import denoise_files
 from geoae.jobs.fields.store import MODEL
 from geoae.jobs.options import DenoiseOptions, Options, listed, no_progress
 from geoae.jobs.records.stream import denoise_stream
+from geoae.labels.cf import fields, grid_layout
 from geoae.model import Model, load
 
 if TYPE_CHECKING:

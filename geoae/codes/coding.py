@@ -11,11 +11,11 @@ import xarray as xr
 
 from geoae import kinds
 from geoae.arrays.windows import WindowGrid
-from geoae.cf import display_name, grid_layout, same_units, sizes
 from geoae.codes.contract import CodeContract
 from geoae.errors import InputError
+from geoae.labels.cf import display_name, grid_layout, same_units, sizes
+from geoae.labels.timeaxis import rate_hz, sample_offset_ns, start_ns, time_coordinates
 from geoae.model import Model, contract_of
-from geoae.timeaxis import rate_hz, sample_offset_ns, start_ns, time_coordinates
 
 MODELS = dict(enumerate(kinds.find(CodeContract.kind).defaults, start=1))
 """Shipped models for windows of one and of two dimensions."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from geoae.cf import grid_layout
 from geoae.errors import InputError
+from geoae.labels.cf import grid_layout
 from geoae.readers import grids
 
 SOURCE = "source"

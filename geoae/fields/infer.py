@@ -6,12 +6,12 @@ import numpy as np
 import xarray as xr
 
 from geoae.arrays.types import Array
-from geoae.cf import GridLayout, display_name, grid_layout, same_units, sizes
 from geoae.errors import InputError
 from geoae.fields.contract import FieldContract
 from geoae.fields.frame import Frame, out_dtype, region_signal, regions, take
 from geoae.fields.lazy import _lazy
 from geoae.infer import BATCH, processing
+from geoae.labels.cf import GridLayout, display_name, grid_layout, same_units, sizes
 from geoae.model import Model, contract_of
 
 SMALLEST = 8

@@ -13,9 +13,9 @@ from geoae import weights_file
 from geoae.arrays.dask_tasks import BlockFunction, map_blocks
 from geoae.arrays.types import Array
 from geoae.arrays.windows import Region
-from geoae.cf import display_name
 from geoae.errors import InputError, ModelFileError
 from geoae.fields.frame import Frame, out_dtype, pieces, region_signal
+from geoae.labels.cf import display_name
 from geoae.model import Model, load
 
 

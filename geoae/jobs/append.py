@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from geoae.cf import GridLayout, grid_layout
 from geoae.errors import InputError, StoreError, one_line
 from geoae.jobs.options import FieldOptions
+from geoae.labels.cf import GridLayout, grid_layout
 from geoae.writers.layout import check_settings
 
 

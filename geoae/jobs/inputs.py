@@ -12,9 +12,9 @@ from geoae.errors import GeoAEError, InputError
 from geoae.jobs.inspect import refuse_unfinished
 from geoae.jobs.options import Options
 from geoae.jobs.source import FieldSource, catalogued
+from geoae.labels.segments import Segment
 from geoae.model import Model, contract_of
 from geoae.readers import grids
-from geoae.readers.layout import Segment
 from geoae.readers.plugins import PluginRecords
 
 RECORDS = "traces"

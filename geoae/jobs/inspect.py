@@ -9,16 +9,16 @@ import numpy as np
 import xarray as xr
 
 from geoae import catalog, ledger, model, provenance, readers
-from geoae.adapter import Adapter
-from geoae.axes import evidence
-from geoae.cf import grid_layout, sizes
 from geoae.errors import GeoAEError, InputError, MissingFileError, OutputError, StoreError, UnknownFormatError
+from geoae.labels.adapter import Adapter
+from geoae.labels.axes import evidence
+from geoae.labels.cf import grid_layout, sizes
+from geoae.labels.segments import Segment
+from geoae.labels.timeaxis import rate_hz as rate_of
+from geoae.labels.timeaxis import sample_offset_ns
+from geoae.labels.timeaxis import start_ns as start_of
 from geoae.readers import cleaned, grids, layout, seisbench
-from geoae.readers.layout import Segment
 from geoae.readers.plugins import PluginRecords
-from geoae.timeaxis import rate_hz as rate_of
-from geoae.timeaxis import sample_offset_ns
-from geoae.timeaxis import start_ns as start_of
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ import numpy as np
 import xarray as xr
 
 from geoae import catalog, readers
-from geoae.adapter import Adapter
 from geoae.arrays.types import AnyArray
 from geoae.arrays.windows import Region
-from geoae.cf import fields, grid_layout, promote, time_coordinate
 from geoae.errors import DamagedFileError, InputError, UnreadableFileError
 from geoae.fields.frame import pieces
+from geoae.labels.adapter import Adapter
+from geoae.labels.cf import fields, grid_layout, promote, time_coordinate
 from geoae.readers import stores
 
 MAX_HASHED_BYTES = 1 << 34

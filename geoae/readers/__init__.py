@@ -17,9 +17,9 @@ import xarray as xr
 
 from geoae import catalog
 from geoae.errors import InputError, UnknownFormatError, UnknownNameError
+from geoae.labels.timeaxis import start_ns
 from geoae.readers.layout import FAMILIES
 from geoae.readers.plugins import PluginFields, PluginRecords, load_plugin, plugin_names
-from geoae.timeaxis import start_ns
 
 READERS = {
     "seisbench": "geoae.readers.seisbench",

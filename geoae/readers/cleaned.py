@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from geoae import provenance
 from geoae.errors import DamagedFileError, StoreError, one_line
+from geoae.labels.timeaxis import time_coordinates
 from geoae.readers.protocols import Kind
-from geoae.timeaxis import time_coordinates
 
 kind: Kind = "records"
 """Of what it reads; see `geoae.readers.protocols`."""

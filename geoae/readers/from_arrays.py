@@ -10,10 +10,10 @@ import numpy as np
 import xarray as xr
 
 from geoae.errors import DamagedFileError, GeoAEError, InputError, one_line
-from geoae.readers.layout import Segment
+from geoae.labels.segments import Segment
+from geoae.labels.timeaxis import first_position, rate_hz, sample_offset_ns, start_ns
 from geoae.readers.protocols import Scan
 from geoae.readers.traces import select, time_limits
-from geoae.timeaxis import first_position, rate_hz, sample_offset_ns, start_ns
 
 _BLOCK = 1 << 20
 """Samples along time that are looked at together for gaps."""

@@ -11,9 +11,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import geoae.readers.stores as stores
-from geoae.adapter import Adapter, lazy
-from geoae.cf import GridLayout, fields, grid_layout, promote, sizes
 from geoae.errors import DamagedFileError, GeoAEError, InputError, UnknownNameError
+from geoae.labels.adapter import Adapter, lazy
+from geoae.labels.cf import GridLayout, fields, grid_layout, promote, sizes
 from geoae.readers.joining import join
 from geoae.readers.protocols import Kind, Place
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd  # type: ignore[import-untyped]  # comes with xarray; its stubs do not
 import xarray as xr
 
-from geoae.cf import time_coordinate
 from geoae.errors import InputError
+from geoae.labels.cf import time_coordinate
 from geoae.readers.protocols import Place
 
 Part = tuple[Place, xr.DataArray]

@@ -5,12 +5,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from geoae.timeaxis import first_position
+from geoae.labels.segments import Placed, Record, Segment
+from geoae.labels.timeaxis import first_position
 
 MAX_GAP_S = 3600.0
 """A longer gap in all components ends a record: a dense array would hold years of nothing for a few events."""
@@ -27,50 +27,7 @@ _LETTERS = frozenset("".join(FAMILIES))
 Key = TypeVar("Key", bound=Hashable)
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """One gap-free stretch of one channel, as found in a file or a Stream."""
-
-    id: str
-    """NET.STA.LOC.CHA; parts may be empty."""
-    start_ns: int
-    """Time of the first sample, ns since 1970-01-01 UTC."""
-    rate_hz: float
-    n: int
-    """Number of samples; 0 for text and log channels."""
-    order: int
-    """Position among the segments of its source: output keeps this order."""
-    source: Path | None
-    """The file, or None for data in memory."""
-    locator: object
-    """Where the samples are; understood only by the reader that made the segment."""
-    text: bool = False
-    """True for text and log channels, which are passed through."""
-
-
 Fetch = Callable[[list[tuple[Segment, int, int]]], list[np.ndarray]]
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A segment and where it lies in its record."""
-
-    segment: Segment
-    row: int
-    first: int
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One sensor over one stretch of time: rows of samples at one rate, with NaN where no segment lies."""
-
-    ids: tuple[str, ...]
-    """One per row, in the order E N Z, 1 2 Z, ..."""
-    start_ns: int
-    rate_hz: float
-    n: int
-    placed: tuple[Placed, ...]
-    """Never two of one row over the same sample: overlaps lie in another record."""
 
 
 def arrange(segments: Sequence[Segment]) -> list[Record]:

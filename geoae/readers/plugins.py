@@ -14,9 +14,9 @@ from typing import Any
 
 import xarray as xr
 
-from geoae.adapter import Adapter
-from geoae.cf import grid_layout
 from geoae.errors import DamagedFileError, GeoAEError, InputError, UnknownNameError, one_line
+from geoae.labels.adapter import Adapter
+from geoae.labels.cf import grid_layout
 from geoae.readers.from_arrays import check_field, check_record, scan_arrays, select_record
 from geoae.readers.joining import join
 from geoae.readers.protocols import Kind, Place, Scan, Segment

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 import xarray as xr
 
-from geoae.readers.layout import Segment
+from geoae.labels.segments import Segment
 
 __all__ = ["FieldsReader", "Kind", "Locator", "Place", "Reader", "RecordsReader", "Scan", "Segment"]
 

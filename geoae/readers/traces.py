@@ -19,9 +19,10 @@ import geoae.readers.mseed as mseed
 import geoae.readers.whole as whole
 from geoae.errors import GeoAEError, InputError, MissingFileError, UnknownFormatError, UnreadableFileError
 from geoae.labels.lazy_indexing import lazy_array
-from geoae.readers.layout import Record, RecordArray, Segment, arrange, assemble, first_of, within
+from geoae.labels.segments import Record, Segment
+from geoae.labels.timeaxis import sample_offset_ns, time_coordinates
+from geoae.readers.layout import RecordArray, arrange, assemble, first_of, within
 from geoae.readers.protocols import Kind, Locator, Scan
-from geoae.timeaxis import sample_offset_ns, time_coordinates
 
 if TYPE_CHECKING:
     import obspy

@@ -15,11 +15,11 @@ import numpy as np
 import xarray as xr
 
 from geoae import readers
-from geoae.cf import grid_layout
 from geoae.errors import InputError
+from geoae.labels.cf import grid_layout
 from geoae.labels.lazy_indexing import is_in_memory
+from geoae.labels.timeaxis import rate_hz, start_ns
 from geoae.readers import plugins, traces
-from geoae.timeaxis import rate_hz, start_ns
 
 _FOREIGN = {
     "empty": b"",

@@ -14,7 +14,7 @@ from geoae.writers.encodings import encode, encoding_of, fits_cm6, to_integers
 from geoae.writers.records import Key
 
 if TYPE_CHECKING:
-    from geoae.readers.layout import Segment
+    from geoae.labels.segments import Segment
 
 _ONE_TRACE_A_FILE = {"SAC", "SACXY"}
 _INTEGERS_ONLY = {"GCF", "GSE2"}

@@ -10,7 +10,7 @@ import numpy as np
 from geoae.writers.encodings import RecordHead, encode, encoding_of, number, pack
 
 if TYPE_CHECKING:
-    from geoae.readers.layout import Segment
+    from geoae.labels.segments import Segment
 
 _SHORT, _LONG = 512, 4096
 """Bytes a record, for segments of a few hundred samples and for others."""

@@ -24,7 +24,7 @@ from geoae.writers.encodings import DTYPES, RecordHead, check_codes
 from geoae.writers.records import Key, RecordFile
 
 if TYPE_CHECKING:
-    from geoae.readers.layout import Segment
+    from geoae.labels.segments import Segment
 
 _REFUSED = {"PICKLE": "it can run code when it is opened", "WAV": "it holds neither ids nor times"}
 

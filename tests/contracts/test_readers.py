@@ -8,8 +8,8 @@ import obspy
 import pytest
 
 import geoae.readers as readers
+from geoae.labels.timeaxis import rate_hz, start_ns
 from geoae.readers import traces
-from geoae.timeaxis import rate_hz, start_ns
 
 ROOT = Path(obspy.__file__).parent
 RECORDINGS = [

@@ -10,7 +10,6 @@ import numpy as np
 import xarray as xr
 
 from geoae.blocks import choose_chunks
-from geoae.cf import GridLayout
 from geoae.errors import InputError
 from geoae.fields.contract import FieldContract
 from geoae.fields.frame import out_dtype
@@ -18,6 +17,7 @@ from geoae.infer import processing
 from geoae.jobs.append import append_along, layout
 from geoae.jobs.codes.plan import Coder
 from geoae.jobs.options import FieldOptions
+from geoae.labels.cf import GridLayout
 from geoae.model import Model, contract_of
 from geoae.readers.cleaned import KIND
 from geoae.writers.plan import Chunking, StorePlan, plan_field

@@ -16,9 +16,9 @@ from geoae.errors import DamagedFileError, GeoAEError, InputError, OutputError
 from geoae.jobs.options import Options, Progress, no_progress
 from geoae.jobs.records.counts import TraceCounts
 from geoae.jobs.records.sinks import Sink, pass_on_or_leave
+from geoae.labels.segments import Record, Segment
 from geoae.model import Model
 from geoae.readers import layout, traces
-from geoae.readers.layout import Record, Segment
 from geoae.resample import ReadSpan
 
 Draw = Callable[["Drawing"], None]

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from geoae.arrays.types import Array
-from geoae.readers.layout import Segment, gaps_and_overlaps
+from geoae.labels.segments import Segment
+from geoae.readers.layout import gaps_and_overlaps
 
 
 @dataclass

@@ -10,8 +10,8 @@ from geoae.jobs.options import DenoiseOptions, Progress
 from geoae.jobs.records.clean import Drawing, clean
 from geoae.jobs.records.counts import Summary, Trace, TraceCounts
 from geoae.jobs.records.sinks import Files, Plan
+from geoae.labels.segments import Segment
 from geoae.model import Model, load
-from geoae.readers.layout import Segment
 
 
 def _write_files(

@@ -25,9 +25,9 @@ from geoae.jobs.records.clean import read_and_noise
 from geoae.jobs.records.counts import Summary, TraceCounts
 from geoae.jobs.run import BlockJob, load_model, model_spec, run_blocks, same_model
 from geoae.jobs.source import FieldSource, content_hash, digest
+from geoae.labels.segments import Record, Segment
 from geoae.model import Model, contract_of
 from geoae.readers import cleaned, layout, traces
-from geoae.readers.layout import Record, Segment
 from geoae.writers.plan import Chunking, StorePlan, plan_field
 from geoae.writers.store import Origin, write_region
 

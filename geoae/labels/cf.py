@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd  # type: ignore[import-untyped]  # comes with xarray; its stubs do not
 import xarray as xr
 
-from geoae.axes import BY_NAME, evidence, is_longitude, named_axis, position
 from geoae.errors import InputError
+from geoae.labels.axes import BY_NAME, evidence, is_longitude, named_axis, position
 
 
 @dataclass(frozen=True)
