@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -15,12 +14,11 @@ from geoae.contracts import Contract
 from geoae.errors import InputError, SamplingRateError
 from geoae.labels.timeaxis import rate_hz as rate_of
 from geoae.model import Denoiser, Model, as_role, contract_of
+from geoae.model.denoising import BATCH, denoise_block, processing
 from geoae.resample import ReadSpan, ratio, resample_region, resampled_length
 
 BLOCK = 1 << 20
 """Samples of a record in one block: some hundred windows, tens of MB."""
-BATCH = 16
-"""Windows in one call of the net."""
 ABOVE_BAND = ("pass", "remove")
 
 # 1 and 2 are the horizontals of sensors that are not aligned to north; R T (Q) and U V W take the places of E N Z
@@ -112,32 +110,6 @@ def noise_reader(
     return model_noise if same_rate else native_noise
 
 
-def denoise_block(
-    x: Array, noise: Array, dry: float, dtype: np.dtype[Any], rounded: bool = False
-) -> tuple[Array, Array]:
-    """Signal and what was removed, such that their sum is `x` to the rounding of `dtype`.
-
-    Samples that are not finite come back as they came, with nothing removed. `dry` is the fraction of the noise kept;
-    `rounded` gives a signal of whole numbers, for integer encodings.
-    """
-    finite = np.isfinite(x)
-    whole = bool(finite.all())
-    limit = np.finfo(dtype).max
-    signal = x - (1 - dry) * noise if whole else np.where(finite, x - (1 - dry) * noise, x)
-    if rounded:
-        np.rint(signal, out=signal)
-    # what the dtype cannot hold (float64 recordings beyond 3e38) is held at its limit, not turned into infinity
-    signal = (
-        np.where(finite, np.clip(signal, -limit, limit), signal).astype(dtype)
-        if np.abs(x).max(initial=0, where=finite) > limit / 8
-        else signal.astype(dtype)
-    )
-    removed = (
-        (x - signal).astype(dtype) if whole else np.where(finite, x - np.where(finite, signal, 0), 0.0).astype(dtype)
-    )
-    return signal, removed
-
-
 def denoise(
     x: xr.DataArray,
     model: Model,
@@ -189,13 +161,6 @@ def denoise(
     attrs = {**x.attrs, "processing": processing(model, dry)}
     parts = (ordered.copy(data=part).transpose(*x.dims).assign_attrs(attrs) for part in (signal, removed))
     return next(parts), next(parts)
-
-
-def processing(model: Model, dry: float = 0.0) -> str:
-    """One line of provenance: version, model and digest, as ObsPy's `stats.processing` has it."""
-    from geoae._version import __version__
-
-    return f"geoae {__version__}: denoise(model={model.name!r}, digest={model.digest!r}, dry={dry:g})"
 
 
 def _skip_empty(noise: Callable[[Array], Array]) -> Callable[[Array], Array]:

@@ -3,10 +3,11 @@
 import numpy as np
 import torch
 
-from geoae import nets, weights_file
+from geoae import nets
 from geoae.arrays.scaling import FieldScaler
 from geoae.codes.contract import CodeContract
 from geoae.codes.model import Coder
+from geoae.model import weights_file
 
 
 def tiny_coder(ndim: int = 2, window: int = 8, sizes: tuple[int, ...] = (2, 4, 8), seed: int = 0) -> Coder:

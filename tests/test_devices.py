@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from geoae import devices
 from geoae.errors import InputError
-from geoae.model import load
+from geoae.model import devices, load
 from tests.conftest import tiny_model
 
 

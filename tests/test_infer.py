@@ -8,6 +8,7 @@ from geoae import infer
 from geoae.errors import InputError, SamplingRateError
 from geoae.infer import identity
 from geoae.labels.timeaxis import time_coordinates
+from geoae.model.denoising import denoise_block
 
 
 def record(n: int = 900, rate: float = 100.0, dtype=np.float32, channels=("HHE", "HHN", "HHZ")) -> xr.DataArray:
@@ -157,6 +158,6 @@ def test_what_the_dtype_cannot_hold_is_held_at_its_limit(gap):
     x = np.array([[1.0, gap, 1e39, -1e39]])
     noise = np.array([[0.25, 0.0, 1.0, 1.0]])
     with np.errstate(over="ignore"):  # what was removed does not fit either
-        signal, _ = infer.denoise_block(x, noise, 0.0, np.dtype(np.float32))
+        signal, _ = denoise_block(x, noise, 0.0, np.dtype(np.float32))
     limit = np.finfo(np.float32).max
     np.testing.assert_array_equal(signal, np.array([[0.75, gap, limit, -limit]], np.float32))

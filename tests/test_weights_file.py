@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load
 from torch import nn
 
-from geoae import weights_file
 from geoae.errors import ModelFileError
 from geoae.model import load as load_model
+from geoae.model import weights_file
 from tests.conftest import tiny_model
 
 PATH = Path("weights.safetensors")

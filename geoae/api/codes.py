@@ -7,11 +7,11 @@ import xarray as xr
 
 from geoae.codes import coding
 from geoae.codes import infer as infer_codes
-from geoae.devices import prepare
 from geoae.errors import InputError
 from geoae.jobs.codes.store import model_of
 from geoae.jobs.options import listed
 from geoae.model import Model, load
+from geoae.model.devices import prepare
 
 
 def encode(

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, overload
 import xarray as xr
 
 from geoae import infer
-from geoae.devices import prepare
 from geoae.errors import InputError
 from geoae.fields import infer as infer_fields
 from geoae.jobs import inspect as look
@@ -22,6 +21,8 @@ from geoae.jobs.options import DenoiseOptions, Options, listed, no_progress
 from geoae.jobs.records.stream import denoise_stream
 from geoae.labels.cf import fields, grid_layout
 from geoae.model import Model, load
+from geoae.model.denoising import BATCH
+from geoae.model.devices import prepare
 
 if TYPE_CHECKING:
     from obspy import Stream, Trace
@@ -47,7 +48,7 @@ def denoise(
     *,
     model: str | Path | Model | None = None,
     device: str = "auto",
-    batch_size: int = infer.BATCH,
+    batch_size: int = BATCH,
     threads: int | None = None,
     dry: float = 0.0,
     above_band: str = "pass",

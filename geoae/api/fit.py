@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from geoae import devices, prior_data
+from geoae import prior_data
 from geoae.arrays.transforms import Transform
 from geoae.arrays.types import Array
 from geoae.errors import InputError
 from geoae.latent.pca import pca_model
-from geoae.model import as_role
+from geoae.model import as_role, devices
 from geoae.prior_data import PriorModels
 from geoae.priors.options import FitOptions
 from geoae.priors.prior import Prior

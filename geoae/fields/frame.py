@@ -13,15 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae import infer
 from geoae.arrays import neighbours as context
 from geoae.arrays import overview
 from geoae.arrays.types import Array
 from geoae.arrays.windows import Region, WindowGrid, join_region
 from geoae.blocks import choose_chunks
 from geoae.fields.contract import FieldContract
-from geoae.infer import BATCH
 from geoae.model import Denoiser, Model, as_role
+from geoae.model.denoising import BATCH, denoise_block
 
 FEWEST = 8
 """Blocks along a side that an overview has at least."""
@@ -253,7 +252,7 @@ def region_signal(
     if dtype.itemsize < 4:  # half precision ends at 65504, and recordings come near it
         with np.errstate(invalid="ignore"):
             noise = np.clip(noise, x - limit, x + limit, where=np.isfinite(x), out=noise)
-    return x, *infer.denoise_block(x, noise, dry, dtype)
+    return x, *denoise_block(x, noise, dry, dtype)
 
 
 def out_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -10,9 +10,9 @@ from geoae.errors import InputError
 from geoae.fields.contract import FieldContract
 from geoae.fields.frame import Frame, out_dtype, region_signal, regions, take
 from geoae.fields.lazy import _lazy
-from geoae.infer import BATCH, processing
 from geoae.labels.cf import GridLayout, display_name, grid_layout, same_units, sizes
 from geoae.model import Model, contract_of
+from geoae.model.denoising import BATCH, processing
 
 SMALLEST = 8
 """Points along each horizontal dimension that a grid has at least."""

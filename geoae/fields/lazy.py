@@ -9,14 +9,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from geoae import weights_file
 from geoae.arrays.dask_tasks import BlockFunction, map_blocks
 from geoae.arrays.types import Array
 from geoae.arrays.windows import Region
 from geoae.errors import InputError, ModelFileError
 from geoae.fields.frame import Frame, out_dtype, pieces, region_signal
 from geoae.labels.cf import display_name
-from geoae.model import Model, load
+from geoae.model import Model, load, weights_file
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from geoae import infer
 from geoae.cluster import work as cluster
 from geoae.errors import InputError
 from geoae.model import Model
+from geoae.model.denoising import BATCH
 
 Progress = Callable[[int, int], None]
 """Called with how many samples, or blocks of a store, are done, and how many there are."""
@@ -33,7 +34,7 @@ class Options:
     model: str | Path | Model | None = None
     """Name of a shipped model, folder of a trained one, or a loaded Model; None: the default."""
     device: str = "auto"
-    batch_size: int = infer.BATCH
+    batch_size: int = BATCH
     """Windows a call of the net; changes nothing but speed."""
     threads: int | None = None
     """Of the CPU; None: as many as this process may use, at most 8."""

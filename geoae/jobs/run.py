@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from geoae.cluster import work as cluster
-from geoae.devices import prepare
 from geoae.errors import ModelFileError
 from geoae.jobs.options import Progress, RunOptions, Workers, no_progress
 from geoae.model import Model, load
+from geoae.model.devices import prepare
 from geoae.writers.plan import StorePlan
 from geoae.writers.store import Origin, begin
 

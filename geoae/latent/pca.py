@@ -4,12 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from geoae import nets, weights_file
+from geoae import nets
 from geoae.arrays.transforms import Transform, fit
 from geoae.arrays.types import Array
 from geoae.contracts import PriorContract
 from geoae.errors import InputError
 from geoae.latent.space import LatentSpace
+from geoae.model import weights_file
 from geoae.priors.linear import principal_components, stored_components
 from geoae.priors.prior import Prior
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from geoae import kinds, nets, weights_file
+from geoae import kinds, nets
 from geoae.errors import GeoAEError, ModelFileError
+from geoae.model import weights_file
 from geoae.model.card import CARD, COMPANIONS, DEFAULT, WEIGHTS, find, read_bytes, read_card
 from geoae.model.contract import from_json
 from geoae.model.model import Model

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae import weights_file
 from geoae._version import __version__
 from geoae.errors import InputError
 from geoae.files.whole import output_errors, write_bytes, write_text
+from geoae.model import weights_file
 from geoae.model.card import CARD, COMPANIONS, FORMAT, README, WEIGHTS
 from geoae.model.contract import AnyContract
 from geoae.model.threads import PART, map_parts

@@ -13,12 +13,12 @@ from geoae.blocks import choose_chunks
 from geoae.errors import InputError
 from geoae.fields.contract import FieldContract
 from geoae.fields.frame import out_dtype
-from geoae.infer import processing
 from geoae.jobs.append import append_along, layout
 from geoae.jobs.codes.plan import Coder
 from geoae.jobs.options import FieldOptions
 from geoae.labels.cf import GridLayout
 from geoae.model import Model, contract_of
+from geoae.model.denoising import processing
 from geoae.readers.cleaned import KIND
 from geoae.writers.plan import Chunking, StorePlan, plan_field
 

@@ -18,6 +18,7 @@ from geoae.jobs.records.counts import TraceCounts
 from geoae.jobs.records.sinks import Sink, pass_on_or_leave
 from geoae.labels.segments import Record, Segment
 from geoae.model import Model
+from geoae.model.denoising import denoise_block
 from geoae.readers import layout, traces
 from geoae.resample import ReadSpan
 
@@ -137,7 +138,7 @@ def _clean_record(
     shown: list[tuple[Array, Array]] = []
     for start, stop, x, removed in _blocks_ahead(read, noise, record.n):
         with np.errstate(over="ignore", invalid="ignore"):  # what a dtype cannot hold is refused below
-            signal, removed = infer.denoise_block(x, removed, options.dry, sink.dtype, rounded=sink.rounded)
+            signal, removed = denoise_block(x, removed, options.dry, sink.dtype, rounded=sink.rounded)
         for p in placed[bisect_left(firsts, start - longest) : bisect_left(firsts, stop)]:
             a, b = max(p.first, start), min(p.first + p.segment.n, stop)
             if a >= b:

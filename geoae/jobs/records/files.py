@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from geoae.devices import prepare
 from geoae.errors import InputError, OutputError
 from geoae.files.whole import whole_file
 from geoae.jobs.inputs import note_above_band
@@ -12,6 +11,7 @@ from geoae.jobs.records.counts import Summary, Trace, TraceCounts
 from geoae.jobs.records.sinks import Files, Plan
 from geoae.labels.segments import Segment
 from geoae.model import Model, load
+from geoae.model.devices import prepare
 
 
 def _write_files(

@@ -27,6 +27,7 @@ from geoae.jobs.run import BlockJob, load_model, model_spec, run_blocks, same_mo
 from geoae.jobs.source import FieldSource, content_hash, digest
 from geoae.labels.segments import Record, Segment
 from geoae.model import Model, contract_of
+from geoae.model.denoising import denoise_block, processing
 from geoae.readers import cleaned, layout, traces
 from geoae.writers.plan import Chunking, StorePlan, plan_field
 from geoae.writers.store import Origin, write_region
@@ -136,7 +137,7 @@ def plan_record(record: Record, model: Model, options: Options, coder: Coder | N
     template["id"].attrs = {"long_name": "network.station.location.channel"}
     start = str(np.datetime64(record.start_ns, "ns"))
     template.attrs |= {
-        "long_name": "denoised recording", cleaned.START: start, "processing": infer.processing(model, options.dry)
+        "long_name": "denoised recording", cleaned.START: start, "processing": processing(model, options.dry)
     }  # fmt: skip
     rows = len(record.ids)
     chunks = {"channel": rows, "time": max(SAMPLES // rows, 1)}
@@ -187,7 +188,7 @@ def denoiser(
         span = task.region[1]
         removed = noise(span.start, span.stop)  # reads more than the block, and `read` remembers it
         x = read(span.start, span.stop)
-        return x, infer.denoise_block(x, removed, options.dry, np.dtype(trace.dtype))[0]
+        return x, denoise_block(x, removed, options.dry, np.dtype(trace.dtype))[0]
 
     encode = None
     if coder:

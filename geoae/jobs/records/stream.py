@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae import infer
-from geoae.devices import prepare
 from geoae.errors import InputError
 from geoae.jobs.options import Options
 from geoae.jobs.records.clean import clean
 from geoae.jobs.records.counts import TraceCounts
 from geoae.jobs.records.sinks import Memory
 from geoae.model import load
+from geoae.model.denoising import processing
+from geoae.model.devices import prepare
 from geoae.readers import traces
 
 
@@ -38,7 +38,7 @@ def denoise_stream(stream: Any, options: Options, noise: bool = False) -> Any:
         copies = Stream([_rebuild(trace, kept.get(i)) for i, trace in enumerate(source)])
         for i, copy in enumerate(copies):
             if i in sink.signal:
-                copy.stats.processing = [*copy.stats.get("processing", []), infer.processing(model, options.dry)]
+                copy.stats.processing = [*copy.stats.get("processing", []), processing(model, options.dry)]
         results.append(copies[0] if isinstance(stream, Trace) else copies)
     return tuple(results) if noise else results[0]
 
