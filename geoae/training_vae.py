@@ -20,7 +20,7 @@ from geoae.contracts import PriorContract
 from geoae.errors import InputError
 from geoae.latent.space import LatentSpace
 from geoae.model import Model, contract_of
-from geoae.nets.couplings import Couplings
+from geoae.nets.parts.couplings import Couplings
 from geoae.nets.protocols import Loss, Variational
 from geoae.prior_data import Cuts, Pool, PriorModels
 from geoae.priors.linear import principal_components

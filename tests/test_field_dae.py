@@ -9,8 +9,8 @@ from geoae import nets
 from geoae.arrays.neighbours import CHANNELS, OVERVIEW, VALUES
 from geoae.fields.synthesis import power_law
 from geoae.nets.field_dae import BANDS, MASKS, _parts
-from geoae.nets.spectral import NODES, Agreement, SpectralFilter, _basis, cosines, planes
-from geoae.nets.starlet import WHITE, filled, lines, starlet
+from geoae.nets.parts.spectral import NODES, Agreement, SpectralFilter, _basis, cosines, planes
+from geoae.nets.parts.starlet import WHITE, filled, lines, starlet
 
 SMALL = {"width": 8, "middle": 8, "deep": 8, "blocks": 1}
 

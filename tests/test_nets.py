@@ -11,7 +11,7 @@ from torch import nn
 
 from geoae import nets
 from geoae.errors import InputError, UnknownNameError
-from geoae.nets.frames import Frames
+from geoae.nets.parts.frames import Frames
 
 # name -> samples of one position of the convolutions, and how far a position with dilations 1 and 2 sees beside them
 DENOISERS = {

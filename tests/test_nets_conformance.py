@@ -11,7 +11,7 @@ from torch import nn
 from geoae import nets
 from geoae.arrays.neighbours import CHANNELS
 from geoae.errors import InputError, UnknownNameError
-from geoae.nets.couplings import Couplings
+from geoae.nets.parts.couplings import Couplings
 from geoae.nets.protocols import Encodes, EncodesWindows, HasLogProb, Samples, Variational
 from geoae.testing.nets import check_denoises, check_encodes, check_log_prob, check_net, check_samples
 

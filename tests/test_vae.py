@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from geoae import nets
 from geoae.errors import InputError
-from geoae.nets.couplings import Couplings
 from geoae.nets.linear_ae import LinearAE, LinearAEConfig
+from geoae.nets.parts.couplings import Couplings
 from geoae.nets.vae import VAE, VAEConfig, _fold, _unfold
 
 

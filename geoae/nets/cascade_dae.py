@@ -9,7 +9,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from geoae.errors import InputError
-from geoae.nets.frames import Frames
+from geoae.nets.parts.frames import Frames
 
 
 @dataclass(frozen=True)

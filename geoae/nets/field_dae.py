@@ -16,8 +16,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from geoae.arrays.neighbours import CHANNELS, OVERVIEW, VALUES
-from geoae.nets.spectral import NODES, Agreement, SpectralFilter, by_row
-from geoae.nets.starlet import WHITE, Planes, filled, lines, spread, starlet
+from geoae.nets.parts.spectral import NODES, Agreement, SpectralFilter, by_row
+from geoae.nets.parts.starlet import WHITE, Planes, filled, lines, spread, starlet
 
 BANDS = len(WHITE)
 MASKS = 2 * BANDS + 5

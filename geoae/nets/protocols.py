@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
-from geoae.nets.couplings import Couplings
+from geoae.nets.parts.couplings import Couplings
 
 Windows = Float[Tensor, "batch channel *window"]
 Codes = Float[Tensor, "batch latent"]

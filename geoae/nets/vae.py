@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from geoae.errors import InputError
-from geoae.nets.couplings import Couplings
+from geoae.nets.parts.couplings import Couplings
 
 LIKELIHOODS = ("gaussian", "learned", "bernoulli")
 LAYERS = ("convolutions", "dense")

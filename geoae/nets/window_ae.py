@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from geoae.errors import InputError
-from geoae.nets.spectral import cosine_basis
+from geoae.nets.parts.spectral import cosine_basis
 
 _FLOOR = 1e-5  # of squared errors, as parts of a window's variance: a window below it is as good as perfect
 

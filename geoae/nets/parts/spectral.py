@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.fft import dct
 from torch import Tensor, nn
 
-from geoae.nets.starlet import Planes
+from geoae.nets.parts.starlet import Planes
 
 RADII = np.geomspace(1 / 128, 0.5**0.5, 14)
 """Wavenumbers, cycles per point, at which gains are guessed; between them they are interpolated."""
