@@ -1,4 +1,4 @@
-"""Promises of geoae.plot: figures hold what they were given, and nothing given makes them fail."""
+"""Promises of geoae.plot.records: figures hold what they were given, and nothing given makes them fail."""
 
 import io
 import subprocess
@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geoae.plot import MAX_TRACES, _density_db, _envelope, plot_denoised, plot_evaluation, plot_training
+from geoae.plot.records import MAX_TRACES, _density_db, _envelope, plot_denoised
+from geoae.plot.scores import plot_evaluation
+from geoae.plot.training import plot_training
 
 START = np.datetime64("2010-09-01T00:00:00")
 
@@ -157,7 +159,7 @@ def test_training_draws_short_histories(history):
 def test_importing_plot_is_light_and_drawing_leaves_pyplot_alone():
     """Importing the module loads no matplotlib, and making a figure loads no pyplot."""
     code = (
-        "import sys, geoae.plot as p; light = 'matplotlib' not in sys.modules; "
+        "import sys, geoae.plot.records as p; light = 'matplotlib' not in sys.modules; "
         "p.plot_training([]); print(light, 'matplotlib.pyplot' in sys.modules)"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["True", "False"]

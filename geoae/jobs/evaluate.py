@@ -130,7 +130,7 @@ def validation_modulus(model: Model) -> int:
 
 
 def _write(out: Path, results: dict[str, Any], text: str) -> None:
-    from geoae.plot import plot_evaluation
+    from geoae.plot.scores import plot_evaluation
 
     with output_errors(out):
         out.mkdir(parents=True, exist_ok=True)

@@ -129,7 +129,7 @@ def run(recipe: Path, data: str | Path, out: Path, options: TrainOptions, report
 
 def draw(out: Path) -> None:
     """Draw curves.png beside history.csv."""
-    from geoae.plot import plot_training
+    from geoae.plot.training import plot_training
 
     with (out / "history.csv").open(newline="") as file:
         rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]

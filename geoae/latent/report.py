@@ -49,7 +49,7 @@ class Report:
 
     def figure(self) -> "Figure":
         """Held-out models and their reconstructions, drawn models, the worst cases."""
-        from geoae.plot_latent import plot_prior
+        from geoae.plot.priors import plot_prior
 
         return plot_prior(self.examples, self.name, self.units)
 

@@ -10,7 +10,7 @@ import pytest
 import geoae
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
-PUBLIC_MODULES = {"geoae", "geoae.plot"}
+PUBLIC_MODULES = {"geoae", "geoae.plot.records"}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)

@@ -41,7 +41,7 @@ def _write_files(
 
 def draw(drawing: Drawing, path: Path, model: Model) -> Path:
     """Write the figure of a record, before, after and removed."""
-    from geoae.plot import plot_denoised
+    from geoae.plot.records import plot_denoised
 
     record = drawing.record
     figure = plot_denoised(

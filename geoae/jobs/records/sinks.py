@@ -79,7 +79,7 @@ def plan(inputs: list[Path], out: str | Path | None, files: FileOptions, overwri
     noise = _names(inputs, files.noise_out, "noise", suffix) if files.noise_out is not None else {}
     names = Plan(signal, noise, format_name, files.encoding, overwrite)
     if files.plot is not None:
-        from geoae.plot import check_figure_path
+        from geoae.plot.canvas import check_figure_path
 
         check_figure_path(files.plot)
     _check_outputs([*names.targets, *([files.plot] if files.plot else [])], inputs, overwrite)

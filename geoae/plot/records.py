@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from geoae.arrays.types import Array
-from geoae.errors import InputError
+from geoae.plot.canvas import _figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,97 +87,6 @@ def plot_denoised(
     _time_axis(axes, first_day, n, rate_hz)
     _common_colours(figure, axes, [image for image in images if image is not None], units)
     figure.suptitle(title, fontsize=12)
-    return figure
-
-
-def check_figure_path(path: Path) -> None:
-    """Raise InputError for a name whose ending tells no format that matplotlib writes."""
-    from matplotlib.backend_bases import FigureCanvasBase
-
-    known = sorted(FigureCanvasBase.filetypes)
-    if path.suffix.lower().removeprefix(".") not in known:
-        raise InputError(f"{path} cannot be drawn: its ending must be one of {', '.join(known)}.")
-
-
-def plot_evaluation(results: dict[str, Any]) -> Figure:
-    """Draw what `geoae.evaluation.compare` returned: one row of panels a band, scores against SNR by method.
-
-    Lines are medians over the mixtures; the first method, the model, has its quartiles shaded.
-    """
-    snrs = results["snrs_db"]
-    panels = {
-        "si_sdr_gain_db": "SI-SDR improvement (dB)",
-        "onset_within_0.1s": "onsets within 0.1 s (%)",
-        "peak_ratio": "peak, after / clean",
-    }
-    figure = _figure(14, 0.8 + 3.7 * len(results["bands"]))
-    axes = figure.subplots(len(results["bands"]), len(panels), sharex="all", sharey="col", squeeze=False)
-    for row, (band, scored) in zip(axes, results["bands"].items(), strict=True):
-        for axis, (score, label) in zip(row, panels.items(), strict=True):
-            for i, (method, scores) in enumerate(scored["methods"].items()):
-                values = [scores["snr"][f"{snr:g}"][score] for snr in snrs]
-                _draw_score(axis, snrs, values, method, i)
-            axis.set_ylabel(label)
-            axis.set_title(band, fontsize=10, loc="left")
-            axis.grid(alpha=0.25)
-        row[2].axhline(1, color="black", linewidth=0.8, linestyle=":")
-    for axis in axes[-1]:
-        axis.set_xlabel("SNR of the mixture (dB)")
-        axis.set_xticks(snrs)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
-    counts = "; ".join(
-        f"{band}: {scored['n_events']} events, {scored['n_stations']} stations"
-        for band, scored in results["bands"].items()
-    )
-    figure.suptitle(f"{results['n']} mixtures per SNR, {results['stations']} stations ({counts}); medians", fontsize=11)
-    return figure
-
-
-def plot_training(history: Sequence[dict[str, Any]]) -> Figure:
-    """Draw the curves of a training: loss, validation SI-SDR and learning rate against steps.
-
-    Parameters
-    ----------
-    history
-        One dict a log entry, with ``step`` and any of ``loss``, ``val_db`` and ``lr``; what is missing, None or
-        NaN is not drawn.
-    """
-    figure = _figure(9, 7.5)
-    axes = figure.subplots(3, 1, sharex=True, gridspec_kw={"height_ratios": [2, 2, 1]})
-    step, loss = _series(history, "loss")
-    smooth = max(1, len(loss) // 50)
-    axes[0].plot(step, loss, color=_COLOURS[0], linewidth=0.8, alpha=0.35 if smooth > 1 else 1)
-    if smooth > 1:
-        mean = np.convolve(loss, np.ones(smooth) / smooth, mode="valid")
-        axes[0].plot(step[smooth - 1 :], mean, color=_COLOURS[0], label=f"mean of {smooth} entries")
-        axes[0].legend(frameon=False)
-    if loss.size and loss.min() > 0:
-        axes[0].set_yscale("log")
-    step, score = _series(history, "val_db")
-    axes[1].plot(step, score, color=_COLOURS[4], marker="o", markersize=3)
-    if score.size:
-        best = int(np.argmax(score))
-        axes[1].axvline(step[best], color="black", linewidth=0.8, linestyle=":")
-        axes[1].set_title(f"best {score[best]:.2f} dB at step {step[best]:.0f}", fontsize=10, loc="right")
-    axes[2].plot(*_series(history, "lr"), color=_COLOURS[1])
-    for axis, label in zip(axes, ("loss", "validation SI-SDR\nimprovement (dB)", "learning rate"), strict=True):
-        axis.set_ylabel(label)
-        axis.grid(alpha=0.25)
-    axes[2].set_xlabel("step")
-    figure.align_ylabels()
-    return figure
-
-
-def _figure(width: float, height: float) -> Figure:
-    """Return a figure drawn by Agg, without pyplot and its global list of figures."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    # the extra space keeps the last time label of a panel off the first of its neighbour
-    figure = Figure(figsize=(width, height), dpi=100, layout=ConstrainedLayoutEngine(wspace=0.04))
-    FigureCanvasAgg(figure)
     return figure
 
 
@@ -281,25 +189,3 @@ def _common_colours(figure: Figure, axes: npt.NDArray[Any], images: list[AxesIma
     figure.colorbar(
         images[0], ax=axes[1::2].ravel().tolist(), label=label, pad=0.01, aspect=40, extend="both", extendfrac=0.02
     )
-
-
-def _draw_score(axis: Axes, snrs: Sequence[float], values: list[Any], method: str, i: int) -> None:
-    colour, marker = _COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)]
-    style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 4, "label": method, "linewidth": 1.3}
-    if i == 0:
-        style |= {"linewidth": 2.2, "zorder": 3}
-    elif i == 1:  # doing nothing: a reference, to be seen even where a method equals it
-        style |= {"linestyle": "--", "zorder": 4}
-    if isinstance(values[0], dict):
-        if i == 0:
-            axis.fill_between(snrs, [v["q25"] for v in values], [v["q75"] for v in values], color=colour, alpha=0.15)
-        axis.plot(snrs, [v["median"] for v in values], **style)
-    else:
-        axis.plot(snrs, [100 * v for v in values], **style)
-
-
-def _series(history: Sequence[dict[str, Any]], key: str) -> tuple[Array, Array]:
-    pairs = [(row["step"], row[key]) for row in history if row.get(key) is not None]
-    step, value = np.array(pairs, dtype=float).reshape(-1, 2).T
-    some = np.isfinite(value)
-    return step[some], value[some]

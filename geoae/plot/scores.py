@@ -1,0 +1,63 @@
+"""Scores of a model beside its baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from geoae.plot.canvas import _figure
+from geoae.plot.records import _COLOURS, _MARKERS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def plot_evaluation(results: dict[str, Any]) -> Figure:
+    """Draw what `geoae.evaluation.compare` returned: one row of panels a band, scores against SNR by method.
+
+    Lines are medians over the mixtures; the first method, the model, has its quartiles shaded.
+    """
+    snrs = results["snrs_db"]
+    panels = {
+        "si_sdr_gain_db": "SI-SDR improvement (dB)",
+        "onset_within_0.1s": "onsets within 0.1 s (%)",
+        "peak_ratio": "peak, after / clean",
+    }
+    figure = _figure(14, 0.8 + 3.7 * len(results["bands"]))
+    axes = figure.subplots(len(results["bands"]), len(panels), sharex="all", sharey="col", squeeze=False)
+    for row, (band, scored) in zip(axes, results["bands"].items(), strict=True):
+        for axis, (score, label) in zip(row, panels.items(), strict=True):
+            for i, (method, scores) in enumerate(scored["methods"].items()):
+                values = [scores["snr"][f"{snr:g}"][score] for snr in snrs]
+                _draw_score(axis, snrs, values, method, i)
+            axis.set_ylabel(label)
+            axis.set_title(band, fontsize=10, loc="left")
+            axis.grid(alpha=0.25)
+        row[2].axhline(1, color="black", linewidth=0.8, linestyle=":")
+    for axis in axes[-1]:
+        axis.set_xlabel("SNR of the mixture (dB)")
+        axis.set_xticks(snrs)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    counts = "; ".join(
+        f"{band}: {scored['n_events']} events, {scored['n_stations']} stations"
+        for band, scored in results["bands"].items()
+    )
+    figure.suptitle(f"{results['n']} mixtures per SNR, {results['stations']} stations ({counts}); medians", fontsize=11)
+    return figure
+
+
+def _draw_score(axis: Axes, snrs: Sequence[float], values: list[Any], method: str, i: int) -> None:
+    colour, marker = _COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)]
+    style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 4, "label": method, "linewidth": 1.3}
+    if i == 0:
+        style |= {"linewidth": 2.2, "zorder": 3}
+    elif i == 1:  # doing nothing: a reference, to be seen even where a method equals it
+        style |= {"linestyle": "--", "zorder": 4}
+    if isinstance(values[0], dict):
+        if i == 0:
+            axis.fill_between(snrs, [v["q25"] for v in values], [v["q75"] for v in values], color=colour, alpha=0.15)
+        axis.plot(snrs, [v["median"] for v in values], **style)
+    else:
+        axis.plot(snrs, [100 * v for v in values], **style)
