@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from geoae.invert.inverse import Inverse as Inverse
     from geoae.jobs.evaluate import evaluate as evaluate
     from geoae.jobs.train import train as train
-    from geoae.latent.space import LatentSpace as LatentSpace
     from geoae.model import Model as Model
     from geoae.model import load as load_model
+    from geoae.priors.space import LatentSpace as LatentSpace
     from geoae.readers import read as read
     from geoae.readers import read_records as read_records
     from geoae.readers.codes import open_codes as open_codes
 
 _PUBLIC = {
     "Inverse": "geoae.invert.inverse:Inverse",
-    "LatentSpace": "geoae.latent.space:LatentSpace",
+    "LatentSpace": "geoae.priors.space:LatentSpace",
     "Model": "geoae.model:Model",
     "decode": "geoae.api.codes:decode",
     "denoise": "geoae.api.denoise:denoise",

@@ -70,10 +70,10 @@ _ALL = (
     ),
     Kind(
         "prior", "priors", "a prior of models (made by geoae.fit)",
-        contract="geoae.contracts:PriorContract", role="geoae.priors.prior:Prior",
-        scaler="geoae.arrays.transforms:Transform", recipe="geoae.recipe_priors:PriorRecipe",
-        lesson="geoae.training_vae:lesson", score="reconstruction", card="geoae.jobs.cards:card_of_priors",
-        sources="geoae.jobs.cards:sources_of_priors", row="geoae.cli.tables:no_rates",
+        contract="geoae.priors.contract:PriorContract", role="geoae.priors.prior:Prior",
+        scaler="geoae.arrays.transforms:Transform", recipe="geoae.priors.recipe:PriorRecipe",
+        lesson="geoae.priors.task:lesson", score="reconstruction", card="geoae.priors.card:card_of_priors",
+        sources="geoae.priors.card:sources_of_priors", row="geoae.cli.tables:no_rates",
     ),
 )  # fmt: skip
 KINDS: dict[str, Kind] = {kind.name: kind for kind in _ALL}

@@ -12,9 +12,9 @@ import geoae
 from geoae import model as models
 from geoae.errors import InputError, UnknownNameError
 from geoae.jobs.train import train
-from geoae.latent.report import MODELS, PCA, PRIOR
 from geoae.priors.options import FitOptions
 from geoae.priors.prior import Prior
+from geoae.priors.report import MODELS, PCA, PRIOR
 
 SMALL = {"hidden": 32, "depth": 1, "widths": [8], "patch": 1}
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from geoae import infer, nets
 from geoae import model as models
 from geoae.arrays import transforms
-from geoae.contracts import PriorContract
 from geoae.errors import InputError, MissingFileError, ModelFileError, OutputExistsError, StoreError
-from geoae.latent.pca import pca_model, pca_space
-from geoae.latent.space import LatentSpace
-from geoae.latent.stores import read_codes, write_codes
+from geoae.priors.contract import PriorContract
+from geoae.priors.pca import pca_model, pca_space
 from geoae.priors.prior import Prior
+from geoae.priors.saved import read_codes, write_codes
+from geoae.priors.space import LatentSpace
 
 D, SHAPE = 3, (6, 5)
 

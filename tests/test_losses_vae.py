@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from geoae import losses_vae as terms
+from geoae.priors import losses as terms
 
 
 def test_kl_of_one_and_one_is_half_a_nat():

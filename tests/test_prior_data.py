@@ -6,8 +6,8 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geoae import prior_data
 from geoae.errors import InputError, MissingFileError
+from geoae.priors import data as prior_data
 
 
 @settings(max_examples=10)

@@ -10,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from geoae import nets, prior_data, training_vae
+from geoae import nets
 from geoae.arrays.transforms import Transform
-from geoae.contracts import PriorContract
+from geoae.priors import data as prior_data
+from geoae.priors.contract import PriorContract
+from geoae.priors.finish import N_AGGREGATE, add_companions, complete, net_input
 from geoae.priors.prior import Prior
-from geoae.recipe_priors import PriorRecipe
-from geoae.training_vae import lesson_of, net_input
+from geoae.priors.recipe import PriorRecipe
+from geoae.priors.task import lesson_of
 
 SHAPE = (6, 5)
 
@@ -93,9 +95,9 @@ def test_codes_of_other_cuts_have_variance_one():
     net = nets.build("vae", config).eval()
     made = Prior(PriorContract("p", "", (8, 8), 12, training={}, provenance={}), "vae", config, net,
                  Transform("affine", 0.0, 1.0))  # fmt: skip
-    training_vae.complete(made, models, SimpleNamespace(optimize=SimpleNamespace(seed=0), max_grey=0.5))
-    training_vae.add_companions(made, models)
+    complete(made, models, SimpleNamespace(optimize=SimpleNamespace(seed=0), max_grey=0.5))
+    add_companions(made, models)
     codes = made.companions["aggregate_codes"]
-    assert codes.shape == (training_vae.N_AGGREGATE, 12)
+    assert codes.shape == (N_AGGREGATE, 12)
     np.testing.assert_allclose(codes.mean(0), 0, atol=0.06)
     np.testing.assert_allclose(codes.var(0), 1, atol=0.06)

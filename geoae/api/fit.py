@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from geoae import prior_data
 from geoae.arrays.transforms import Transform
 from geoae.arrays.types import Array
 from geoae.errors import InputError
-from geoae.latent.pca import pca_model
 from geoae.model import as_role, devices
-from geoae.prior_data import PriorModels
+from geoae.priors import data as prior_data
+from geoae.priors.data import PriorModels
 from geoae.priors.options import FitOptions
+from geoae.priors.pca import pca_model
 from geoae.priors.prior import Prior
-from geoae.recipe_priors import PriorRecipe
+from geoae.priors.recipe import PriorRecipe
 
 N_HELD_OUT = 200
 Report = Callable[[dict[str, Any]], None]
@@ -158,8 +158,8 @@ def _train(
     out: str | Path | None,
     report: Report,
 ) -> Prior:
+    from geoae.priors.task import lesson_of
     from geoae.training.loop import Job, train
-    from geoae.training_vae import lesson_of
 
     device = devices.resolve(options.device)
     ready = options.transform if isinstance(options.transform, Transform) else None

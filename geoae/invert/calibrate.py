@@ -157,7 +157,7 @@ def _components(inverse: Inversion) -> dict[str, Any]:
     space: Any = inverse.space
     if not hasattr(space, "model"):
         return {}
-    from geoae.latent.pca import components_of
+    from geoae.priors.pca import components_of
 
     found = components_of(space)
     return {} if found is None else {found.name: found}

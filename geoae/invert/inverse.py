@@ -224,7 +224,7 @@ class Inverse:
             Models (k, *shape) of which `n` are taken; neither the prior nor `held_out` may contain them. None:
             held-out models, which are then left out of the estimate of the representation error.
         other_priors
-            Name -> another prior to be measured on the same truths, such as `geoae.latent.pca.pca_space(...)`. None:
+            Name -> another prior to be measured on the same truths, such as `geoae.priors.pca.pca_space(...)`. None:
             the principal components that a prior of `geoae.fit` was saved with. A Gaussian with the mean and
             covariance of the models themselves is always included. Its former name `beside` still works.
         without_representation
@@ -381,6 +381,6 @@ class Inverse:
 def _space(latent: Any) -> Any:
     if hasattr(latent, "decode") and hasattr(latent, "held_out_codes"):
         return latent
-    from geoae.latent.space import LatentSpace
+    from geoae.priors.space import LatentSpace
 
     return LatentSpace(latent)

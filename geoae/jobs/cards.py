@@ -10,8 +10,7 @@ from typing import Any
 from geoae import kinds
 from geoae.model import Model
 from geoae.readers.seisbench import open_set
-from geoae.recipe_priors import PriorRecipe
-from geoae.training.card import Sections, _digest, _held_out_stations, _list_files, _of_sets, describe
+from geoae.training.card import Sections, _held_out_stations, _of_sets, describe
 from geoae.training.recipe import AnyRecipe, Recipe, kind_of
 
 
@@ -47,22 +46,3 @@ def card_of_records(recipe: Recipe, p: dict[str, Any]) -> Sections:
         f"Median SI-SDR improvement on {split.n_windows} validation mixtures at -10 to 15 dB: "
         f"{p['validation_si_sdr_improvement_db']} dB (step {p['step']})."
     )  # fmt: skip
-
-
-def sources_of_priors(recipe: PriorRecipe, folder: Path) -> dict[str, Any]:
-    """For a prior: the file of its models or image, with its digest."""
-    file = (recipe.data.models or recipe.data.image).partition(":")[0]
-    return {"files": {file: _digest(folder / file)}}
-
-
-def card_of_priors(recipe: PriorRecipe, p: dict[str, Any]) -> Sections:
-    """For a prior."""
-    by = recipe.hold_out.by
-    where = (
-        f"blocks of {recipe.hold_out.block:g} along {' and '.join(by)}" if by
-        else "the last columns of the image" if recipe.data.image else "runs of neighbouring models"
-    )  # fmt: skip
-    held_out = f"Not trained on, and what the score is of: {100 * recipe.hold_out.share:g} %, {where}."
-    score = f"Error of held-out models below their variance: {p.get('validation_reconstruction_db')} dB "
-    score += f"(step {p['step']}). `geoae.load_model(FOLDER).report()` says more."
-    return [*_list_files(p), ""], [held_out], score

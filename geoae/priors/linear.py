@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geoae.arrays.types import Array
-from geoae.latent.space import LatentSpace
+from geoae.priors.space import LatentSpace
 
 if TYPE_CHECKING:
     from geoae.nets.linear_ae import LinearAE

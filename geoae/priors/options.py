@@ -7,8 +7,8 @@ import numpy as np
 
 from geoae.arrays.transforms import Transform
 from geoae.errors import InputError
-from geoae.prior_data import PriorModels
-from geoae.recipe_priors import PriorRecipe
+from geoae.priors.data import PriorModels
+from geoae.priors.recipe import PriorRecipe
 
 NETS = ("vae", "pca")
 LIKELIHOODS = ("auto", "gaussian", "learned", "bernoulli")

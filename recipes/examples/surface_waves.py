@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae import prior_data
+from geoae.priors import data as prior_data
 
 Array = NDArray[np.float64]
 PERIODS_S = np.geomspace(10, 100, 16)

@@ -23,8 +23,8 @@ import surface_waves
 
 from geoae.invert import Inverse
 from geoae.invert.search.searches import N_STEPS_LONG
-from geoae.latent.pca import pca_space
-from geoae.latent.space import LatentSpace
+from geoae.priors.pca import pca_space
+from geoae.priors.space import LatentSpace
 
 IMAGE, TRUTHS, PROFILES = "channels2500_laloy.npz", "lopezalvis2021_test.npz", "litho1_vs_profiles.npz"
 STRIP, ROWS = 2250, 2000

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 import geoae
-from geoae.latent.report import MODELS, PCA, PRIOR
-from geoae.latent.space import LatentSpace
+from geoae.priors.report import MODELS, PCA, PRIOR
+from geoae.priors.space import LatentSpace
 
 CODES = (
     ("variance of codes of training models, least", ">=", 0.9),

@@ -28,7 +28,7 @@ def test_any_form_of_a_forward_model_gives_the_same_mode(known, kind):
     function, options = forwards(matrix())[kind]
     inverse, mean, _ = known
     if kind == "torch":
-        from geoae.latent.pca import pca_space
+        from geoae.priors.pca import pca_space
 
         space = pca_space(inverse.space.decode(inverse.space.sample(60)), D)
         other = Inverse(space, function, inverse.data, np.linspace(0.2, 0.6, N), representation=False, **options)

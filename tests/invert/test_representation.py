@@ -9,7 +9,7 @@ from geoae.invert import Inverse
 from geoae.invert.misfit.noise import Noise
 from geoae.invert.misfit.representation import Representation
 from geoae.invert.misfit.values import Values
-from geoae.latent.pca import components_of, pca_space
+from geoae.priors.pca import components_of, pca_space
 from tests.invert.linear_space import LinearSpace
 
 CELLS, N = 24, 15

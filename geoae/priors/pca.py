@@ -7,12 +7,12 @@ import numpy as np
 from geoae import nets
 from geoae.arrays.transforms import Transform, fit
 from geoae.arrays.types import Array
-from geoae.contracts import PriorContract
 from geoae.errors import InputError
-from geoae.latent.space import LatentSpace
 from geoae.model import weights_file
+from geoae.priors.contract import PriorContract
 from geoae.priors.linear import principal_components, stored_components
 from geoae.priors.prior import Prior
+from geoae.priors.space import LatentSpace
 
 
 def pca_space(

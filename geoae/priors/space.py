@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from geoae.arrays.transforms import Transform
 from geoae.arrays.types import Array
-from geoae.contracts import PriorContract
 from geoae.errors import InputError
-from geoae.latent import places
 from geoae.model import Model, contract_of, load
+from geoae.priors import places
+from geoae.priors.contract import PriorContract
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
@@ -256,7 +256,7 @@ class LatentSpace:
         return self._from_scaled(self.transform.apply(m.to(self.device, self._type)), refine)
 
     def _from_scaled(self, x: "Tensor", refine: int) -> "Tensor":
-        from geoae.latent.refine import gauss_newton
+        from geoae.priors.refine import gauss_newton
 
         there = (~x.isnan()).to(x.dtype)
         if self._holes is not None:

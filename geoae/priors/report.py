@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geoae.arrays.types import Array
-from geoae.latent import statistics as stats
-from geoae.latent.space import LatentSpace
 from geoae.model import Model
+from geoae.priors import statistics as stats
 from geoae.priors.linear import components, decode_components, linear_codes
+from geoae.priors.space import LatentSpace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

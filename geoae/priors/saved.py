@@ -6,7 +6,7 @@ from typing import Any
 import xarray as xr
 
 from geoae.errors import InputError, MissingFileError, OutputError, OutputExistsError, StoreError, one_line
-from geoae.latent.space import DIGEST, MODEL_NAME, LatentSpace
+from geoae.priors.space import DIGEST, MODEL_NAME, LatentSpace
 
 CODE = "code"
 
@@ -60,7 +60,7 @@ def read_codes(space: LatentSpace, path: str | Path) -> xr.DataArray:
         raise StoreError(f"{folder} is no zarr store that can be read: {one_line(error)}.") from error
     if CODE not in data:
         there = ", ".join(map(str, data.data_vars)) or "nothing"
-        raise StoreError(f"{folder} holds no codes, only {there}. Write them with geoae.latent.stores.write_codes.")
+        raise StoreError(f"{folder} holds no codes, only {there}. Write them with geoae.priors.saved.write_codes.")
     found = data[CODE]
     if (digest := found.attrs.get(DIGEST)) != space.digest:
         raise InputError(
