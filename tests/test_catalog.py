@@ -6,10 +6,10 @@ import pytest
 import xarray as xr
 
 import geoae
-from geoae import catalog
 from geoae.errors import InputError, MissingFileError, RecipeError, UnknownNameError
 from geoae.jobs.options import Options
 from geoae.labels.adapter import Adapter
+from geoae.readers import catalog
 from tests.denoising import denoise_files
 
 TEXT = """

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from geoae import catalog, readers
+from geoae import readers
 from geoae.contracts import Contract
 from geoae.errors import GeoAEError, InputError
 from geoae.jobs.inspect import refuse_unfinished
@@ -14,7 +14,7 @@ from geoae.jobs.options import Options
 from geoae.jobs.source import FieldSource, catalogued
 from geoae.labels.segments import Segment
 from geoae.model import Model, contract_of
-from geoae.readers import grids
+from geoae.readers import catalog, grids
 from geoae.readers.plugins import PluginRecords
 
 RECORDS = "traces"

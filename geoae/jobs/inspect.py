@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from geoae import catalog, ledger, model, provenance, readers
+from geoae import ledger, model, provenance, readers
 from geoae.errors import GeoAEError, InputError, MissingFileError, OutputError, StoreError, UnknownFormatError
 from geoae.labels.adapter import Adapter
 from geoae.labels.axes import evidence
@@ -17,7 +17,7 @@ from geoae.labels.segments import Segment
 from geoae.labels.timeaxis import rate_hz as rate_of
 from geoae.labels.timeaxis import sample_offset_ns
 from geoae.labels.timeaxis import start_ns as start_of
-from geoae.readers import cleaned, grids, layout, seisbench
+from geoae.readers import catalog, cleaned, grids, layout, seisbench
 from geoae.readers.plugins import PluginRecords
 
 

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from geoae import catalog, readers
+from geoae import readers
 from geoae.arrays.types import AnyArray
 from geoae.arrays.windows import Region
 from geoae.errors import DamagedFileError, InputError, UnreadableFileError
 from geoae.fields.frame import pieces
 from geoae.labels.adapter import Adapter
 from geoae.labels.cf import fields, grid_layout, promote, time_coordinate
-from geoae.readers import stores
+from geoae.readers import catalog, stores
 
 MAX_HASHED_BYTES = 1 << 34
 """Bytes of files up to which their content makes the digest; of more, their sizes and times do."""

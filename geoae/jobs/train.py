@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geoae import catalog, kinds
+from geoae import kinds
 from geoae.errors import InputError, OutputError
 from geoae.jobs import cards
 from geoae.model import Model, devices
+from geoae.readers import catalog
 from geoae.training.recipe import AnyRecipe, kind_of, load_recipe
 
 if TYPE_CHECKING:

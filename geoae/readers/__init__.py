@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from geoae import catalog
 from geoae.errors import InputError, UnknownFormatError, UnknownNameError
 from geoae.labels.timeaxis import start_ns
+from geoae.readers import catalog
 from geoae.readers.layout import FAMILIES
 from geoae.readers.plugins import PluginFields, PluginRecords, load_plugin, plugin_names
 
