@@ -20,7 +20,7 @@ from geoae import readers
 from geoae.errors import DamagedFileError, GeoAEError, InputError, MissingFileError, UnknownNameError
 from geoae.labels import adapter
 from geoae.labels.cf import grid_layout
-from geoae.readers import grids
+from geoae.readers.fields import grids
 
 DAYS = np.arange("2020-01-01", "2020-01-07", dtype="datetime64[D]").astype("datetime64[ns]")
 

@@ -10,7 +10,7 @@ import xarray as xr
 
 from geoae.errors import InputError
 from geoae.labels.cf import grid_layout
-from geoae.readers import grids
+from geoae.readers.fields import grids
 
 SOURCE = "source"
 """Attribute of a slice: the file that it comes from, relative to the folder."""

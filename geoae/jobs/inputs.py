@@ -14,7 +14,8 @@ from geoae.jobs.options import Options
 from geoae.jobs.source import FieldSource, catalogued
 from geoae.labels.segments import Segment
 from geoae.model import Model, contract_of
-from geoae.readers import catalog, grids
+from geoae.readers import catalog
+from geoae.readers.fields import grids
 from geoae.readers.plugins import PluginRecords
 
 RECORDS = "traces"

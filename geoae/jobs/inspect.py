@@ -17,7 +17,8 @@ from geoae.labels.segments import Segment
 from geoae.labels.timeaxis import rate_hz as rate_of
 from geoae.labels.timeaxis import sample_offset_ns
 from geoae.labels.timeaxis import start_ns as start_of
-from geoae.readers import catalog, cleaned, grids, layout, seisbench
+from geoae.readers import catalog, cleaned, layout, seisbench
+from geoae.readers.fields import grids
 from geoae.readers.plugins import PluginRecords
 
 

@@ -19,7 +19,8 @@ from geoae.errors import DamagedFileError, InputError, UnreadableFileError
 from geoae.fields.frame import pieces
 from geoae.labels.adapter import Adapter
 from geoae.labels.cf import fields, grid_layout, promote, time_coordinate
-from geoae.readers import catalog, stores
+from geoae.readers import catalog
+from geoae.readers.fields import opening as stores
 
 MAX_HASHED_BYTES = 1 << 34
 """Bytes of files up to which their content makes the digest; of more, their sizes and times do."""

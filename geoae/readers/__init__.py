@@ -24,7 +24,7 @@ from geoae.readers.plugins import PluginFields, PluginRecords, load_plugin, plug
 READERS = {
     "seisbench": "geoae.readers.seisbench",
     "cleaned": "geoae.readers.cleaned",
-    "grids": "geoae.readers.grids",
+    "grids": "geoae.readers.fields.grids",
     "traces": "geoae.readers.traces",
 }
 """The built-in ones, in the order in which they are asked: the cheapest to ask comes first."""

@@ -17,8 +17,8 @@ import xarray as xr
 from geoae.errors import DamagedFileError, GeoAEError, InputError, UnknownNameError, one_line
 from geoae.labels.adapter import Adapter
 from geoae.labels.cf import grid_layout
+from geoae.readers.fields.joining import join
 from geoae.readers.from_arrays import check_field, check_record, scan_arrays, select_record
-from geoae.readers.joining import join
 from geoae.readers.protocols import Kind, Place, Scan, Segment
 
 GROUP = "geoae.readers"
@@ -184,7 +184,7 @@ class PluginFields:
         adapter: Adapter | None = None,
         **options: Any,
     ) -> list[xr.DataArray]:
-        """Fields of one place, or of several that are joined; parameters are those of `geoae.readers.grids.read`."""
+        """Fields of one place, or of several that are joined; parameters are those of `geoae.readers.fields.grids.read`."""
         places = _places(path)
         chosen = tuple(dims.replace(" ", "").split(",")) if isinstance(dims, str) else dims
         change = adapter or Adapter()

@@ -10,11 +10,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-import geoae.readers.stores as stores
+import geoae.readers.fields.opening as stores
 from geoae.errors import DamagedFileError, GeoAEError, InputError, UnknownNameError
 from geoae.labels.adapter import Adapter, lazy
 from geoae.labels.cf import GridLayout, fields, grid_layout, promote, sizes
-from geoae.readers.joining import join
+from geoae.readers.fields.joining import join
 from geoae.readers.protocols import Kind, Place
 
 kind: Kind = "fields"
