@@ -17,7 +17,7 @@ from geoae.arrays.scaling import Scaler
 from geoae.arrays.types import Array
 from geoae.errors import InputError
 from geoae.metrics import aic_onset
-from geoae.readers.seisbench import SeisBenchSet
+from geoae.readers.records.seisbench import SeisBenchSet
 from geoae.resample import ratio
 from geoae.training.recipe import MixSection, SplitSection
 from geoae.training.split import is_validation

@@ -12,7 +12,7 @@ from geoae.losses import denoising_loss
 from geoae.metrics import si_sdr_db
 from geoae.mixing import Mixer, open_pools
 from geoae.nets.protocols import Loss
-from geoae.readers.seisbench import open_set
+from geoae.readers.records.seisbench import open_set
 from geoae.training.loop import Lesson, Predict, start_from
 from geoae.training.recipe import MixSection, Recipe
 

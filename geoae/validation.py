@@ -17,7 +17,7 @@ from scipy.signal import butter, detrend, resample_poly, sosfiltfilt
 
 from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
-from geoae.readers.seisbench import SeisBenchSet, open_set
+from geoae.readers.records.seisbench import SeisBenchSet, open_set
 from geoae.training.recipe import SplitSection
 from geoae.training.split import is_validation
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geoae.labels.segments import Segment
-from geoae.readers.layout import arrange, assemble
+from geoae.readers.records.arrange import arrange, assemble
 
 SECOND = 10**9
 

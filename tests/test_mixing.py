@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from geoae.arrays.scaling import Scaler
 from geoae.errors import InputError
 from geoae.mixing import Mixer, Pool, open_pools
-from geoae.readers.seisbench import SeisBenchSet, open_set
+from geoae.readers.records.seisbench import SeisBenchSet, open_set
 from geoae.training.recipe import MixSection, SplitSection
 from geoae.training.split import is_validation
 from tests.conftest import write_seisbench

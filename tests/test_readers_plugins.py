@@ -283,7 +283,7 @@ def test_a_plugin_with_the_name_of_a_built_in_reader_is_refused(site, tmp_path):
     (tmp_path / "a.bin").write_bytes(b"BADR{}\n")
     with pytest.raises(UnknownFormatError, match=r"'traces' of package bad_one has the name of a built-in reader"):
         geoae.read(tmp_path / "a.bin")
-    assert readers.open_reader("traces").__name__ == "geoae.readers.traces"
+    assert readers.open_reader("traces").__name__ == "geoae.readers.records.traces"
 
 
 def test_a_plugin_that_brings_its_own_scan(site, tmp_path):

@@ -20,8 +20,8 @@ from obspy import Stream, Trace, UTCDateTime
 import geoae.readers as readers
 from geoae.errors import DamagedFileError, InputError, UnknownFormatError, UnknownNameError
 from geoae.labels.timeaxis import TimeIndex
-from geoae.readers import mseed, mseed_headers, traces, whole
-from geoae.readers.layout import arrange
+from geoae.readers.records import mseed, mseed_headers, traces, whole
+from geoae.readers.records.arrange import arrange
 
 SHIPPED = sorted(
     path

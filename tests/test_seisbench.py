@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from geoae.errors import DamagedFileError, GeoAEError, InputError
-from geoae.readers import seisbench
+from geoae.readers.records import seisbench
 from tests.conftest import write_seisbench
 
 ENZ = np.arange(3)[:, None] * 100.0 + np.sin(np.arange(60.0))

@@ -482,7 +482,7 @@ FULL_DISK = """
     from obspy import UTCDateTime
     from obspy.core import Stats
     from geoae.errors import OutputError
-    from geoae.readers.layout import Segment
+    from geoae.readers.records.arrange import Segment
     from geoae.writers.traces import TraceWriter
 
     path, format_name = Path(sys.argv[1]), sys.argv[2]

@@ -5,7 +5,7 @@ from typing import Any
 
 from geoae.codes.recipe import CodeRecipe
 from geoae.fields.data import find_files
-from geoae.readers.seisbench import open_set
+from geoae.readers.records.seisbench import open_set
 from geoae.training.card import Sections, _files, _held_out_stations, _list_files, _of_sets, describe
 
 

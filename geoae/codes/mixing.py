@@ -14,7 +14,7 @@ from geoae.codes.recipe import CodeRecipe, DrawSection
 from geoae.errors import InputError
 from geoae.fields import synthesis as field_synthesis
 from geoae.fields.data import load_slices
-from geoae.readers.seisbench import open_set
+from geoae.readers.records.seisbench import open_set
 from geoae.training.loop import Example
 from geoae.training.recipe import SplitSection
 from geoae.training.split import is_validation

@@ -9,7 +9,7 @@ from typing import Any
 
 from geoae import kinds
 from geoae.model import Model
-from geoae.readers.seisbench import open_set
+from geoae.readers.records.seisbench import open_set
 from geoae.training.card import Sections, _held_out_stations, _of_sets, describe
 from geoae.training.recipe import AnyRecipe, Recipe, kind_of
 

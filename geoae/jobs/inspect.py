@@ -17,9 +17,11 @@ from geoae.labels.segments import Segment
 from geoae.labels.timeaxis import rate_hz as rate_of
 from geoae.labels.timeaxis import sample_offset_ns
 from geoae.labels.timeaxis import start_ns as start_of
-from geoae.readers import catalog, cleaned, layout, seisbench
+from geoae.readers import catalog, cleaned
 from geoae.readers.fields import grids
 from geoae.readers.plugins import PluginRecords
+from geoae.readers.records import arrange as layout
+from geoae.readers.records import seisbench
 
 
 @dataclass(frozen=True)

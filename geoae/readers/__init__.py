@@ -18,14 +18,14 @@ import xarray as xr
 from geoae.errors import InputError, UnknownFormatError, UnknownNameError
 from geoae.labels.timeaxis import start_ns
 from geoae.readers import catalog
-from geoae.readers.layout import FAMILIES
 from geoae.readers.plugins import PluginFields, PluginRecords, load_plugin, plugin_names
+from geoae.readers.records.arrange import FAMILIES
 
 READERS = {
-    "seisbench": "geoae.readers.seisbench",
+    "seisbench": "geoae.readers.records.seisbench",
     "cleaned": "geoae.readers.cleaned",
     "grids": "geoae.readers.fields.grids",
-    "traces": "geoae.readers.traces",
+    "traces": "geoae.readers.records.traces",
 }
 """The built-in ones, in the order in which they are asked: the cheapest to ask comes first."""
 

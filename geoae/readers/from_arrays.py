@@ -13,7 +13,7 @@ from geoae.errors import DamagedFileError, GeoAEError, InputError, one_line
 from geoae.labels.segments import Segment
 from geoae.labels.timeaxis import first_position, rate_hz, sample_offset_ns, start_ns
 from geoae.readers.protocols import Scan
-from geoae.readers.traces import select, time_limits
+from geoae.readers.records.traces import select, time_limits
 
 _BLOCK = 1 << 20
 """Samples along time that are looked at together for gaps."""
@@ -86,7 +86,7 @@ def scan_arrays(
     reader
         Its reader's name, for the note.
     ids, start_time, end_time
-        As for `geoae.readers.traces.scan`.
+        As for `geoae.readers.records.traces.scan`.
     """
     segments: list[Segment] = []
     for x in arrays:

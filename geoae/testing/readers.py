@@ -19,7 +19,8 @@ from geoae.errors import InputError
 from geoae.labels.cf import grid_layout
 from geoae.labels.lazy_indexing import is_in_memory
 from geoae.labels.timeaxis import rate_hz, start_ns
-from geoae.readers import plugins, traces
+from geoae.readers import plugins
+from geoae.readers.records import traces
 
 _FOREIGN = {
     "empty": b"",

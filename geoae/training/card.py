@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from geoae.readers.seisbench import SeisBenchSet
+from geoae.readers.records.seisbench import SeisBenchSet
 from geoae.training.recipe import SplitSection
 
 Sections = tuple[list[str], list[str], str]

@@ -9,7 +9,7 @@ import pytest
 
 import geoae.readers as readers
 from geoae.labels.timeaxis import rate_hz, start_ns
-from geoae.readers import traces
+from geoae.readers.records import traces
 
 ROOT = Path(obspy.__file__).parent
 RECORDINGS = [

@@ -14,7 +14,7 @@ from geoae.cli.app import app
 from geoae.errors import InputError, OutputError
 from geoae.jobs.train import TrainOptions, train
 from geoae.model import devices
-from geoae.readers.seisbench import open_set
+from geoae.readers.records.seisbench import open_set
 from geoae.training.card import describe
 from tests.conftest import tiny_recipe, write_seisbench
 

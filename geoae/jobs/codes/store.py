@@ -25,8 +25,9 @@ from geoae.jobs.options import CodeOptions, FieldOptions, Progress, RunOptions, 
 from geoae.jobs.run import BlockJob, load_model, model_spec, run_blocks, same_model
 from geoae.jobs.source import FieldSource, Samples, digest, from_spec, read_companions
 from geoae.model import Model, contract_of, load
-from geoae.readers import cleaned, seisbench
+from geoae.readers import cleaned
 from geoae.readers.codes import list_coded_variables, open_codes
+from geoae.readers.records import seisbench
 from geoae.writers.plan import StorePlan, plan_field
 from geoae.writers.store import Origin, write_region
 

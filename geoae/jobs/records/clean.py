@@ -19,7 +19,8 @@ from geoae.jobs.records.sinks import Sink, pass_on_or_leave
 from geoae.labels.segments import Record, Segment
 from geoae.model import Model
 from geoae.model.denoising import denoise_block
-from geoae.readers import layout, traces
+from geoae.readers.records import arrange as layout
+from geoae.readers.records import traces
 from geoae.resample import ReadSpan
 
 Draw = Callable[["Drawing"], None]

@@ -12,7 +12,7 @@ import numpy as np
 
 from geoae.arrays.types import Array
 from geoae.labels.segments import Segment
-from geoae.readers.layout import gaps_and_overlaps
+from geoae.readers.records.arrange import gaps_and_overlaps
 
 
 @dataclass

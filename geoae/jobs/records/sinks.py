@@ -14,7 +14,7 @@ from geoae.arrays.types import Array
 from geoae.errors import GeoAEError, InputError, OutputError, OutputExistsError
 from geoae.jobs.options import FileOptions
 from geoae.labels.segments import Segment
-from geoae.readers import traces
+from geoae.readers.records import traces
 from geoae.writers.traces import TraceWriter, check_format, remove_unfinished
 
 Tell = Callable[[str], None]

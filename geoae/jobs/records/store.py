@@ -28,7 +28,9 @@ from geoae.jobs.source import FieldSource, content_hash, digest
 from geoae.labels.segments import Record, Segment
 from geoae.model import Model, contract_of
 from geoae.model.denoising import denoise_block, processing
-from geoae.readers import cleaned, layout, traces
+from geoae.readers import cleaned
+from geoae.readers.records import arrange as layout
+from geoae.readers.records import traces
 from geoae.writers.plan import Chunking, StorePlan, plan_field
 from geoae.writers.store import Origin, write_region
 

@@ -14,7 +14,7 @@ from geoae.jobs.records.sinks import Memory
 from geoae.model import load
 from geoae.model.denoising import processing
 from geoae.model.devices import prepare
-from geoae.readers import traces
+from geoae.readers.records import traces
 
 
 def denoise_stream(stream: Any, options: Options, noise: bool = False) -> Any:

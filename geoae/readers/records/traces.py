@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-import geoae.readers.mseed as mseed
-import geoae.readers.whole as whole
+import geoae.readers.records.mseed as mseed
+import geoae.readers.records.whole as whole
 from geoae.errors import GeoAEError, InputError, MissingFileError, UnknownFormatError, UnreadableFileError
 from geoae.labels.lazy_indexing import lazy_array
 from geoae.labels.segments import Record, Segment
 from geoae.labels.timeaxis import sample_offset_ns, time_coordinates
-from geoae.readers.layout import RecordArray, arrange, assemble, first_of, within
 from geoae.readers.protocols import Kind, Locator, Scan
+from geoae.readers.records.arrange import RecordArray, arrange, assemble, first_of, within
 
 if TYPE_CHECKING:
     import obspy

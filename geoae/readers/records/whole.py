@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from geoae.errors import DamagedFileError, UnknownFormatError, one_line
 from geoae.files.libmseed import LIBMSEED_LOCK
 from geoae.files.obspy_formats import readable_formats
-from geoae.readers.mseed_headers import is_miniseed
+from geoae.readers.records.mseed_headers import is_miniseed
 
 Stamp = tuple[int, int]
 """Time of the last change in ns and size in bytes: tells a new file of the same name."""

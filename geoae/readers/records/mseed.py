@@ -16,7 +16,7 @@ import numpy as np
 from geoae.errors import DamagedFileError, one_line
 from geoae.files.libmseed import LIBMSEED_LOCK
 from geoae.labels.segments import Segment
-from geoae.readers.mseed_headers import HEADER_BYTES, field_at, parse, record_length, valid_day
+from geoae.readers.records.mseed_headers import HEADER_BYTES, field_at, parse, record_length, valid_day
 
 _DTYPES = {0: "S1", 4: "f4", 5: "f8", 12: "f4", 13: "f4", 14: "f4"} | dict.fromkeys((1, 3, 10, 11, 16, 30, 32), "i4")
 _CHUNK_BYTES = 2**24  # files are read in such pieces, so that memory does not grow with the file
