@@ -49,9 +49,9 @@ class Kind:
 _ALL = (
     Kind(
         "record", "records", "a denoiser of records (seismic traces)",
-        contract="geoae.contracts:Contract", role="geoae.model.denoiser:Denoiser", scaler="geoae.arrays.scaling:Scaler",
-        recipe="geoae.training.recipe:Recipe", lesson="geoae.training_records:lesson", score="SI-SDR improvement",
-        card="geoae.jobs.cards:card_of_records", sources="geoae.jobs.cards:sources_of_records",
+        contract="geoae.records.contract:Contract", role="geoae.model.denoiser:Denoiser", scaler="geoae.records.scaling:Scaler",
+        recipe="geoae.records.recipe:Recipe", lesson="geoae.records.task:lesson", score="SI-SDR improvement",
+        card="geoae.records.card:card_of_records", sources="geoae.records.card:sources_of_records",
         row="geoae.cli.tables:rates", defaults=("seismic",),
     ),
     Kind(

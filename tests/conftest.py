@@ -9,10 +9,10 @@ import torch
 from hypothesis import settings
 
 from geoae import nets
-from geoae.arrays.scaling import Scaler
-from geoae.contracts import Contract
 from geoae.model import Denoiser
-from geoae.training.recipe import Recipe
+from geoae.records.contract import Contract
+from geoae.records.recipe import Recipe
+from geoae.records.scaling import Scaler
 
 torch.set_num_threads(1)
 # how long an example takes is the machine's affair; the same examples every time, or new ones:

@@ -1,12 +1,12 @@
-"""Promises of geoae.baselines."""
+"""Promises of geoae.records.baselines."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoae.baselines import band_pass, do_nothing, stft_wiener
-from geoae.metrics import si_sdr_db
+from geoae.records.baselines import band_pass, do_nothing, stft_wiener
+from geoae.records.metrics import si_sdr_db
 
 
 def _event(seed: int, snr_db: float, n: int = 6000) -> tuple[np.ndarray, np.ndarray]:

@@ -11,15 +11,16 @@ from geoae import kinds, nets
 from geoae import model as models
 from geoae.arrays import neighbours as context
 from geoae.arrays.neighbours import VALUES
-from geoae.arrays.scaling import FieldScaler, Scaler
+from geoae.arrays.scaling import FieldScaler
 from geoae.arrays.transforms import Transform
 from geoae.codes.contract import CodeContract
-from geoae.contracts import Contract
 from geoae.errors import InputError, ModelFileError
 from geoae.fields.contract import FieldContract
 from geoae.model import Model, contract_of, make_model
 from geoae.model.contract import json_types
 from geoae.priors.contract import PriorContract
+from geoae.records.contract import Contract
+from geoae.records.scaling import Scaler
 
 FIELD = FieldContract("f", "for tests", (32, 32), (24, 24), 8, 1, 3, 20, 4, "K", ("lat", "lon"))
 RECORD = Contract("r", "for tests", 100.0, (8.0, 1000.0), 256, 192, 8)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import butter, hilbert, sosfreqz
 
-from geoae import corrupt
+from geoae.records import damage as corrupt
 
 SEEDS = st.integers(0, 2**32 - 1)
 

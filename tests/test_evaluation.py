@@ -1,4 +1,4 @@
-"""Promises of geoae.evaluation and geoae.validation, on a small data set in the SeisBench form."""
+"""Promises of geoae.records.scores and geoae.records.mixtures, on a small data set in the SeisBench form."""
 
 import csv
 import json
@@ -8,10 +8,10 @@ import h5py
 import numpy as np
 import pytest
 
-from geoae.baselines import band_pass
 from geoae.errors import InputError
-from geoae.evaluation import DEFINITIONS, Comparison, compare, evaluate, table, table_rows
-from geoae.validation import BANDS, Mixtures, build_mixtures
+from geoae.records.baselines import band_pass
+from geoae.records.mixtures import BANDS, Mixtures, build_mixtures
+from geoae.records.scores import DEFINITIONS, Comparison, compare, evaluate, table, table_rows
 
 STATIONS = [f"XX.S{i:02d}" for i in range(24)]
 P_S = 30.0

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from geoae import infer
 from geoae.errors import InputError, SamplingRateError
-from geoae.infer import identity
 from geoae.labels.timeaxis import time_coordinates
 from geoae.model.denoising import denoise_block
+from geoae.records import infer
+from geoae.records.infer import identity
 
 
 def record(n: int = 900, rate: float = 100.0, dtype=np.float32, channels=("HHE", "HHN", "HHZ")) -> xr.DataArray:

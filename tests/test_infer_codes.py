@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from geoae.codes.coding import coding, coding_of, default_model
 from geoae.codes.infer import decode, decode_region, encode, encode_region
 from geoae.errors import InputError
-from geoae.infer import identity
 from geoae.labels.timeaxis import time_coordinates
+from geoae.records.infer import identity
 from tests.coding import tiny_coder
 
 MODEL, LINE = tiny_coder(), tiny_coder(ndim=1)

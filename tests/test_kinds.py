@@ -13,11 +13,11 @@ import yaml
 
 from geoae import kinds, nets
 from geoae import model as models
-from geoae.arrays.scaling import Scaler
 from geoae.cli import tables
 from geoae.errors import InputError, RecipeError, UnknownNameError
 from geoae.jobs import cards
 from geoae.model import Denoiser, Model, as_role, contract_of, make_model
+from geoae.records.scaling import Scaler
 from geoae.training.recipe import AnyRecipe, kind_of, load_recipe
 from tests.test_contracts import MADE, made
 

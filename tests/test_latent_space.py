@@ -7,8 +7,8 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geoae import infer, nets
 from geoae import model as models
+from geoae import nets
 from geoae.arrays import transforms
 from geoae.errors import InputError, MissingFileError, ModelFileError, OutputExistsError, StoreError
 from geoae.priors.contract import PriorContract
@@ -16,6 +16,7 @@ from geoae.priors.pca import pca_model, pca_space
 from geoae.priors.prior import Prior
 from geoae.priors.saved import read_codes, write_codes
 from geoae.priors.space import LatentSpace
+from geoae.records import infer
 
 D, SHAPE = 3, (6, 5)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from geoae.losses import FRAMES, compressed_magnitude, denoising_loss, onset_weight, relative_error
+from geoae.records.losses import FRAMES, compressed_magnitude, denoising_loss, onset_weight, relative_error
 from geoae.training.losses import log_error_db
 
 ALL = torch.ones(4, 3, dtype=torch.bool)

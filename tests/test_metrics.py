@@ -1,11 +1,11 @@
-"""Promises of geoae.metrics."""
+"""Promises of geoae.records.metrics."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoae import metrics
+from geoae.records import metrics
 
 
 def _pair(seed: int, n: int = 400) -> tuple[np.ndarray, np.ndarray]:

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoae.arrays.scaling import Scaler
 from geoae.errors import InputError
-from geoae.mixing import Mixer, Pool, open_pools
 from geoae.readers.records.seisbench import SeisBenchSet, open_set
-from geoae.training.recipe import MixSection, SplitSection
+from geoae.records.mixing import Mixer, Pool, open_pools
+from geoae.records.recipe import MixSection
+from geoae.records.scaling import Scaler
+from geoae.training.recipe import SplitSection
 from geoae.training.split import is_validation
 from tests.conftest import write_seisbench
 

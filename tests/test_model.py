@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from geoae.errors import InputError
-from geoae.infer import identity
+from geoae.records.infer import identity
 from tests.conftest import tiny_model
 
 

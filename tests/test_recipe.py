@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from geoae.errors import RecipeError
-from geoae.training.recipe import Recipe, load_recipe
+from geoae.records.recipe import Recipe
+from geoae.training.recipe import load_recipe
 from tests.conftest import tiny_recipe
 
 

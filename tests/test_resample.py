@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geoae.resample import ratio, resample_region, resampled_length
+from geoae.records.resample import ratio, resample_region, resampled_length
 
 RATIOS = [(1, 2), (2, 1), (8, 5), (5, 8), (5, 1), (1, 5), (1, 1)]
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoae.arrays.scaling import Scaler
+from geoae.records.scaling import Scaler
 
 
 @given(seed=st.integers(0, 99), length=st.integers(1, 700), exponent=st.floats(-25, 25), offset=st.floats(-1e6, 1e6))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoae.synthetic import earthquake
+from geoae.records.synthesis import earthquake
 
 SEEDS = st.integers(0, 2**32 - 1)
 RATES = st.floats(20, 200)

@@ -18,12 +18,12 @@ from geoae import model as models
 from geoae import nets
 from geoae.errors import InputError
 from geoae.model import load
+from geoae.records.recipe import MixSection, Recipe
+from geoae.records.task import lesson, mixers
 from geoae.training import loop as training
 from geoae.training.loop import AVERAGED_EVERY, Job
 from geoae.training.optimizers import _optimizers, learning_rate
-from geoae.training.recipe import MixSection, Recipe
 from geoae.training.split import is_validation
-from geoae.training_records import lesson, mixers
 from tests.conftest import tiny_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -207,7 +207,7 @@ import os, signal, torch
 from pathlib import Path
 from geoae import training
 from geoae.training.recipe import load_recipe
-from geoae.training_records import lesson
+from geoae.records.task import lesson
 torch.set_num_threads(1)
 schedule = training.learning_rate
 def kill_at_6(step, recipe):

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, overload
 
 import xarray as xr
 
-from geoae import infer
 from geoae.errors import InputError
 from geoae.fields import infer as infer_fields
 from geoae.jobs import inspect as look
@@ -23,6 +22,7 @@ from geoae.labels.cf import fields, grid_layout
 from geoae.model import Model, load
 from geoae.model.denoising import BATCH
 from geoae.model.devices import prepare
+from geoae.records import infer
 
 if TYPE_CHECKING:
     from obspy import Stream, Trace

@@ -9,9 +9,8 @@ from typing import Any
 
 from geoae import kinds
 from geoae.model import Model
-from geoae.readers.records.seisbench import open_set
-from geoae.training.card import Sections, _held_out_stations, _of_sets, describe
-from geoae.training.recipe import AnyRecipe, Recipe, kind_of
+from geoae.training.card import Sections
+from geoae.training.recipe import AnyRecipe, kind_of
 
 
 def sources(recipe: AnyRecipe, folder: Path) -> dict[str, Any]:
@@ -32,17 +31,3 @@ def card(trained: Model, recipe: AnyRecipe, scores: str = "") -> str:
         f"weights {trained.digest}.", "",
     ]  # fmt: skip
     return "\n".join(lines)
-
-
-def sources_of_records(recipe: Recipe, folder: Path) -> dict[str, Any]:
-    """For a denoiser of records: what is to be said of its events and its noise."""
-    return {side: describe(open_set(folder / side)) for side in ("events", "noise")}
-
-
-def card_of_records(recipe: Recipe, p: dict[str, Any]) -> Sections:
-    """For a denoiser of records."""
-    split = recipe.split
-    return _of_sets(p.get("data", {})), [f"{_held_out_stations(split)}; scores are theirs."], (
-        f"Median SI-SDR improvement on {split.n_windows} validation mixtures at -10 to 15 dB: "
-        f"{p['validation_si_sdr_improvement_db']} dB (step {p['step']})."
-    )  # fmt: skip

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae import infer
 from geoae.errors import InputError, OutputExistsError
-from geoae.evaluation import Comparison, compare, table
 from geoae.files.whole import output_errors, whole_file, write_text
 from geoae.model import Model, load
 from geoae.model.devices import prepare
 from geoae.readers import catalog
-from geoae.validation import SEED
+from geoae.records import infer
+from geoae.records.mixtures import SEED
+from geoae.records.scores import Comparison, compare, table
 
 Report = Callable[[str], None]
 FILES = ("results.json", "results.md", "results.png")

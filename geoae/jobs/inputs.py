@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from geoae import readers
-from geoae.contracts import Contract
 from geoae.errors import GeoAEError, InputError
 from geoae.jobs.inspect import refuse_unfinished
 from geoae.jobs.options import Options
@@ -17,6 +16,7 @@ from geoae.model import Model, contract_of
 from geoae.readers import catalog
 from geoae.readers.fields import grids
 from geoae.readers.plugins import PluginRecords
+from geoae.records.contract import Contract
 
 RECORDS = "traces"
 """The reader of a recording for which none is named."""

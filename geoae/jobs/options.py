@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from geoae import infer
 from geoae.cluster import work as cluster
 from geoae.errors import InputError
 from geoae.model import Model
 from geoae.model.denoising import BATCH
+from geoae.records import infer
 
 Progress = Callable[[int, int], None]
 """Called with how many samples, or blocks of a store, are done, and how many there are."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def plot_evaluation(results: dict[str, Any]) -> Figure:
-    """Draw what `geoae.evaluation.compare` returned: one row of panels a band, scores against SNR by method.
+    """Draw what `geoae.records.scores.compare` returned: one row of panels a band, scores against SNR by method.
 
     Lines are medians over the mixtures; the first method, the model, has its quartiles shaded.
     """

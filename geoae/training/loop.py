@@ -19,12 +19,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from geoae import nets
-from geoae.arrays.scaling import FieldScaler, Scaler
+from geoae.arrays.scaling import FieldScaler
 from geoae.arrays.transforms import Transform
 from geoae.errors import InputError
 from geoae.model import AnyContract, Model, load, make_model, weights_file
 from geoae.model.devices import has_fast_bfloat16, memory_kept
 from geoae.nets.protocols import Loss
+from geoae.records.scaling import Scaler
 from geoae.training import checkpoint
 from geoae.training.optimizers import _clip, _optimizers, learning_rate
 from geoae.training.recipe import AnyRecipe

@@ -20,11 +20,11 @@ import xarray as xr
 from scipy.signal import cheby2, firwin, resample_poly, sosfiltfilt
 
 import geoae
-from geoae import infer, metrics
 from geoae.errors import GeoAEError
 from geoae.jobs.evaluate import validation_modulus
 from geoae.model import Model, load
-from geoae.validation import AFTER_P_N, RATE_HZ, WINDOW_N, Mixtures, build_mixtures
+from geoae.records import infer, metrics
+from geoae.records.mixtures import AFTER_P_N, RATE_HZ, WINDOW_N, Mixtures, build_mixtures
 
 Array = np.ndarray
 Row = dict[str, Any]

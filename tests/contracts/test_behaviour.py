@@ -12,8 +12,8 @@ import xarray as xr
 from scipy.signal import resample_poly
 
 import geoae
-from geoae import corrupt
-from geoae.metrics import sdr_db, si_sdr_db
+from geoae.records import damage as corrupt
+from geoae.records.metrics import sdr_db, si_sdr_db
 
 RATE, P, N = 100, 2000, 6000
 CODES = ("HHE", "HHN", "HHZ")

@@ -172,7 +172,7 @@ print("LOADED", sorted(heavy & set(sys.modules)))
 
 def test_a_model_needs_no_training(tmp_path):
     """geoae.model loads neither the training loop nor torch."""
-    code = "import sys, geoae.model; print({'geoae.training.loop', 'geoae.mixing', 'torch'} & set(sys.modules))"
+    code = "import sys, geoae.model; print({'geoae.training.loop', 'geoae.records.mixing', 'torch'} & set(sys.modules))"
     assert fresh(code, tmp_path).strip() == "set()"
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from obspy import Stream, Trace, UTCDateTime
 
 import geoae
-from geoae.infer import identity, noise_reader
+from geoae.records.infer import identity, noise_reader
 from tests.conftest import tiny_model
 
 few = settings(max_examples=40, suppress_health_check=list(HealthCheck))

@@ -8,10 +8,11 @@ import pytest
 import xarray as xr
 
 import geoae
-from geoae import corrupt, model
-from geoae.baselines import band_pass
+from geoae import model
 from geoae.fields.synthesis import power_law
-from geoae.metrics import si_sdr_db
+from geoae.records import damage as corrupt
+from geoae.records.baselines import band_pass
+from geoae.records.metrics import si_sdr_db
 
 
 @pytest.mark.parametrize("name", model.shipped())

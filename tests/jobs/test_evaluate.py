@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from geoae.cli.app import app
 from geoae.errors import InputError, OutputExistsError, UnknownNameError
-from geoae.evaluation import Comparison
-from geoae.infer import identity
 from geoae.jobs.evaluate import FILES, EvaluateOptions, denoiser, evaluate
+from geoae.records.infer import identity
+from geoae.records.scores import Comparison
 from tests.conftest import tiny_model
 
 

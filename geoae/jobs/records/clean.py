@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from geoae import infer
 from geoae.arrays.types import Array
 from geoae.errors import DamagedFileError, GeoAEError, InputError, OutputError
 from geoae.jobs.options import Options, Progress, no_progress
@@ -21,7 +20,8 @@ from geoae.model import Model
 from geoae.model.denoising import denoise_block
 from geoae.readers.records import arrange as layout
 from geoae.readers.records import traces
-from geoae.resample import ReadSpan
+from geoae.records import infer
+from geoae.records.resample import ReadSpan
 
 Draw = Callable[["Drawing"], None]
 

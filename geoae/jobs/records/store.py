@@ -10,11 +10,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from geoae import blocks, infer, ledger
+from geoae import blocks, ledger
 from geoae.arrays.types import Array
 from geoae.cluster import work as cluster
 from geoae.codes import coding
-from geoae.contracts import Contract
 from geoae.errors import InputError
 from geoae.jobs.codes import plan as code_plan
 from geoae.jobs.codes.plan import Coder
@@ -31,6 +30,8 @@ from geoae.model.denoising import denoise_block, processing
 from geoae.readers import cleaned
 from geoae.readers.records import arrange as layout
 from geoae.readers.records import traces
+from geoae.records import infer
+from geoae.records.contract import Contract
 from geoae.writers.plan import Chunking, StorePlan, plan_field
 from geoae.writers.store import Origin, write_region
 

@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from geoae.arrays.scaling import Scaler
-from geoae.contracts import Contract
-from geoae.losses import denoising_loss
-from geoae.metrics import si_sdr_db
-from geoae.mixing import Mixer, open_pools
 from geoae.nets.protocols import Loss
 from geoae.readers.records.seisbench import open_set
+from geoae.records.contract import Contract
+from geoae.records.losses import denoising_loss
+from geoae.records.metrics import si_sdr_db
+from geoae.records.mixing import Mixer, open_pools
+from geoae.records.recipe import MixSection, Recipe
+from geoae.records.scaling import Scaler
 from geoae.training.loop import Lesson, Predict, start_from
-from geoae.training.recipe import MixSection, Recipe
 
 METRIC = "si_sdr_improvement_db"
 

@@ -12,14 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import detrend, resample_poly
 
-from geoae import corrupt, synthetic
-from geoae.arrays.scaling import Scaler
 from geoae.arrays.types import Array
 from geoae.errors import InputError
-from geoae.metrics import aic_onset
 from geoae.readers.records.seisbench import SeisBenchSet
-from geoae.resample import ratio
-from geoae.training.recipe import MixSection, SplitSection
+from geoae.records import damage as corrupt
+from geoae.records import synthesis as synthetic
+from geoae.records.metrics import aic_onset
+from geoae.records.recipe import MixSection
+from geoae.records.resample import ratio
+from geoae.records.scaling import Scaler
+from geoae.training.recipe import SplitSection
 from geoae.training.split import is_validation
 
 SNR_WINDOW_S = 20.0

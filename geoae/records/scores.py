@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from geoae import metrics
 from geoae.arrays.types import Float64Array
-from geoae.baselines import band_pass, do_nothing, stft_wiener
 from geoae.errors import InputError
-from geoae.validation import AFTER_P_N, RATE_HZ, SEED, Mixtures, build_mixtures
+from geoae.records import metrics
+from geoae.records.baselines import band_pass, do_nothing, stft_wiener
+from geoae.records.mixtures import AFTER_P_N, RATE_HZ, SEED, Mixtures, build_mixtures
 
 Denoiser = Callable[[Float64Array], npt.NDArray[np.floating[Any]]]
 """(n, 3, time) at 100 Hz, components E N Z, to the same shape."""
@@ -91,7 +91,7 @@ class Comparison:
     validation_modulus: int = 4
     """One of this many stations is a validation station."""
     bands: tuple[str, ...] = ("bp1-45", "raw")
-    """Names in `geoae.validation.BANDS`, or raw."""
+    """Names in `geoae.records.mixtures.BANDS`, or raw."""
     snrs_db: tuple[float, ...] = SNRS_DB
     """Signal-to-noise ratios, dB."""
 

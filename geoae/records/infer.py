@@ -7,15 +7,15 @@ import numpy as np
 import xarray as xr
 
 from geoae import nets
-from geoae.arrays.scaling import Scaler
 from geoae.arrays.types import Array
 from geoae.arrays.windows import WindowGrid, join_region
-from geoae.contracts import Contract
 from geoae.errors import InputError, SamplingRateError
 from geoae.labels.timeaxis import rate_hz as rate_of
 from geoae.model import Denoiser, Model, as_role, contract_of
 from geoae.model.denoising import BATCH, denoise_block, processing
-from geoae.resample import ReadSpan, ratio, resample_region, resampled_length
+from geoae.records.contract import Contract
+from geoae.records.resample import ReadSpan, ratio, resample_region, resampled_length
+from geoae.records.scaling import Scaler
 
 BLOCK = 1 << 20
 """Samples of a record in one block: some hundred windows, tens of MB."""

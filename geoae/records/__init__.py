@@ -1,0 +1,1 @@
+"""Seismic records: denoising, training and its data."""
