@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from geoae.priors.space import LatentSpace as LatentSpace
     from geoae.readers import read as read
     from geoae.readers import read_records as read_records
-    from geoae.readers.codes import open_codes as open_codes
+    from geoae.stores.codes import open_codes as open_codes
 
 _PUBLIC = {
     "Inverse": "geoae.invert.inverse:Inverse",
@@ -35,7 +35,7 @@ _PUBLIC = {
     "info": "geoae.api.denoise:info",
     "load_model": "geoae.model:load",
     "models": "geoae.api.denoise:models",
-    "open_codes": "geoae.readers.codes:open_codes",
+    "open_codes": "geoae.stores.codes:open_codes",
     "read": "geoae.readers:read",
     "read_records": "geoae.readers:read_records",
     "train": "geoae.jobs.train:train",

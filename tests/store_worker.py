@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from geoae import ledger, provenance
-from geoae.blocks import Part, Variable
-from geoae.ledger import Ledger
-from geoae.writers.plan import Chunking, CodeVariables, StorePlan, plan_codes, plan_field
-from geoae.writers.store import Origin, begin, write_region
+from geoae.stores import ledger, provenance
+from geoae.stores.blocks import Part, Variable
+from geoae.stores.ledger import Ledger
+from geoae.stores.plan import Chunking, CodeVariables, StorePlan, plan_codes, plan_field
+from geoae.stores.schema import FINGERPRINT, PARTS, STARTED
+from geoae.stores.write import Origin, begin, write_region
 
 EPOCH = "1000000000"
 IDENTITY = {"model": "a", "window": [64, 64], "source": "in.nc"}
@@ -155,8 +156,8 @@ def bare_layout(identity: dict[str, Any], n: int) -> Any:
             facts = {"attributes": {}, "shape": v.shape, "chunk_grid": grid, "codecs": [{"name": "bytes"}],
                      "dimension_names": v.dims, "data_type": v.dtype}  # fmt: skip
             (folder / v.name / "zarr.json").write_text(json.dumps(facts))
-        attrs = {provenance.FINGERPRINT: provenance.fingerprint(identity), provenance.STARTED: started,
-                 provenance.PARTS: provenance.parts_attribute(parts), "geoae_model": identity["model"]}  # fmt: skip
+        attrs = {FINGERPRINT: provenance.fingerprint(identity), STARTED: started,
+                 PARTS: provenance.parts_attribute(parts), "geoae_model": identity["model"]}  # fmt: skip
         (folder / "zarr.json").write_text(json.dumps({"attributes": attrs}))
         return parts
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoae.blocks import FEWEST, MOST, Part, Variable, choose_chunks, choose_shards, task
+from geoae.stores.blocks import FEWEST, MOST, Part, Variable, choose_chunks, choose_shards, task
 
 SHAPES = st.lists(st.integers(1, 5000), min_size=1, max_size=4).map(tuple)
 

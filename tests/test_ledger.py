@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geoae import ledger, provenance, runs
-from geoae.blocks import Part, Variable
 from geoae.errors import InputError, MissingFileError, OutputError, OutputExistsError, StoreError
+from geoae.stores import ledger, provenance, runs
+from geoae.stores.blocks import Part, Variable
 from tests.store_worker import EPOCH, IDENTITY, content, ready_processes, run_bare_and_die
 from tests.store_worker import begin_bare as begin
 from tests.store_worker import finished_bare as finished

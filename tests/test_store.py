@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from geoae import ledger, provenance
 from geoae.errors import InputError, MissingFileError, OutputError, OutputExistsError, StoreError
-from geoae.readers.codes import open_codes
-from geoae.writers.plain import plain_value
-from geoae.writers.plan import Chunking, CodeVariables, plan_codes, plan_field
-from geoae.writers.store import begin, write_region
+from geoae.stores import ledger, provenance
+from geoae.stores.codes import open_codes
+from geoae.stores.plain import plain_value
+from geoae.stores.plan import Chunking, CodeVariables, plan_codes, plan_field
+from geoae.stores.write import begin, write_region
 from tests import store_worker as worker
 
 ONE_LINE = r"^[^\n]+$"

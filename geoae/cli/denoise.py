@@ -9,7 +9,7 @@ import typer
 
 from geoae.cli.app import Inputs, Quiet, Verbose, app
 from geoae.cli.console import NOTHING_LEFT, errors, fail, progress_bar, say, warnings_in_one_line
-from geoae.runs import is_store
+from geoae.stores.runs import is_store
 
 if TYPE_CHECKING:
     from geoae.jobs.fields.counts import FieldSummary

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from geoae.jobs.fields.counts import FieldSummary
     from geoae.jobs.inspect import Content
     from geoae.jobs.records.counts import Summary
-    from geoae.ledger import Status
+    from geoae.stores.ledger import Status
 
 
 def summary(done: "Summary | FieldSummary", dry_run: bool) -> str:

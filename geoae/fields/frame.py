@@ -17,10 +17,10 @@ from geoae.arrays import neighbours as context
 from geoae.arrays import overview
 from geoae.arrays.types import Array
 from geoae.arrays.windows import Region, WindowGrid, join_region
-from geoae.blocks import choose_chunks
 from geoae.fields.contract import FieldContract
 from geoae.model import Denoiser, Model, as_role
 from geoae.model.denoising import BATCH, denoise_block
+from geoae.stores.blocks import choose_chunks
 
 FEWEST = 8
 """Blocks along a side that an overview has at least."""

@@ -10,7 +10,7 @@ import xarray as xr
 from geoae.errors import InputError, StoreError, one_line
 from geoae.jobs.options import FieldOptions
 from geoae.labels.cf import GridLayout, grid_layout
-from geoae.writers.layout import check_settings
+from geoae.stores.lay_out import check_settings
 
 
 def layout(x: xr.DataArray, dims: Sequence[str]) -> GridLayout:

@@ -15,7 +15,7 @@ from geoae.jobs.records.files import _write_files
 from geoae.jobs.records.sinks import plan
 from geoae.jobs.records.store import RecordSource, denoise_store, refuse_file_options
 from geoae.jobs.source import FieldSource
-from geoae.runs import is_store
+from geoae.stores.runs import is_store
 from geoae.writers.traces import check_format
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from geoae import ledger, model, provenance, readers
+from geoae import model, readers
 from geoae.errors import GeoAEError, InputError, MissingFileError, OutputError, StoreError, UnknownFormatError
 from geoae.labels.adapter import Adapter
 from geoae.labels.axes import evidence
@@ -17,11 +17,13 @@ from geoae.labels.segments import Segment
 from geoae.labels.timeaxis import rate_hz as rate_of
 from geoae.labels.timeaxis import sample_offset_ns
 from geoae.labels.timeaxis import start_ns as start_of
-from geoae.readers import catalog, cleaned
+from geoae.readers import catalog
 from geoae.readers.fields import grids
 from geoae.readers.plugins import PluginRecords
 from geoae.readers.records import arrange as layout
 from geoae.readers.records import seisbench
+from geoae.stores import ledger, provenance
+from geoae.stores import records as cleaned
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def models() -> list[dict[str, Any]]:
 
 
 def status(store: str | Path) -> ledger.Status:
-    """How far a store is that geoae writes; errors are those of `geoae.ledger.status`."""
+    """How far a store is that geoae writes; errors are those of `geoae.stores.ledger.status`."""
     return ledger.status(Path(store))
 
 

@@ -16,8 +16,8 @@ from geoae.errors import ModelFileError
 from geoae.jobs.options import Progress, RunOptions, Workers, no_progress
 from geoae.model import Model, load
 from geoae.model.devices import prepare
-from geoae.writers.plan import StorePlan
-from geoae.writers.store import Origin, begin
+from geoae.stores.plan import StorePlan
+from geoae.stores.write import Origin, begin
 
 Count = Callable[[int, Any], None]
 """Called with the number of a block that is done, and what the work on it returned."""
@@ -99,7 +99,7 @@ def run_blocks(
     Raises
     ------
     StoreError, OutputExistsError, OutputError
-        As `geoae.writers.store.begin`: other settings, a store that is there, a place that cannot be written to.
+        As `geoae.stores.write.begin`: other settings, a store that is there, a place that cannot be written to.
     ClusterError
         There are no workers, or they are lost.
     GeoAEError

@@ -23,7 +23,7 @@ from geoae.readers.records.arrange import FAMILIES
 
 READERS = {
     "seisbench": "geoae.readers.records.seisbench",
-    "cleaned": "geoae.readers.cleaned",
+    "cleaned": "geoae.stores.records",
     "grids": "geoae.readers.fields.grids",
     "traces": "geoae.readers.records.traces",
 }

@@ -9,14 +9,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from geoae import provenance
 from geoae._version import __version__
 from geoae.errors import InputError, OutputError, OutputExistsError, one_line
 from geoae.files.whole import whole_file
-from geoae.provenance import PREFIX
-from geoae.writers.layout import CONVENTIONS
-from geoae.writers.plain import plain_attrs, plain_value
-from geoae.writers.plan import StorePlan, with_ancillary
+from geoae.stores import provenance
+from geoae.stores.lay_out import CONVENTIONS
+from geoae.stores.plain import plain_attrs, plain_value
+from geoae.stores.plan import StorePlan, with_ancillary
+from geoae.stores.schema import PREFIX
 
 MOST = 1 << 32
 """Bytes of samples."""

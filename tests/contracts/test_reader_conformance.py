@@ -13,9 +13,9 @@ from obspy import Stream, Trace, UTCDateTime
 from geoae import readers
 from geoae.jobs.denoise import denoise_files
 from geoae.jobs.records.clean import Options
-from geoae.readers import cleaned
 from geoae.readers.fields import grids
 from geoae.readers.records import seisbench, traces
+from geoae.stores import records as cleaned
 from geoae.testing.readers import check_fields_reader, check_reader, check_records_reader
 from tests import fields
 from tests.conftest import tiny_model, write_seisbench

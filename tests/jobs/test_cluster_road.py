@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from geoae import ledger
 from geoae.cli.app import app
 from geoae.cluster.work import each
 from geoae.errors import InputError, MissingFileError, ModelFileError
 from geoae.jobs.options import Options
 from geoae.jobs.records import store
+from geoae.stores import ledger
 from tests.cluster_worker import alive, wait_until, worker_pids
 from tests.conftest import tiny_model
 from tests.denoising import denoise_files

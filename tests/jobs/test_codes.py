@@ -11,13 +11,13 @@ import xarray as xr
 from typer.testing import CliRunner
 
 import geoae
-from geoae import ledger
 from geoae.cli.app import app
 from geoae.codes.infer import decode, encode
 from geoae.errors import GeoAEError
 from geoae.jobs.codes import store as jobs
 from geoae.jobs.options import CodeOptions, RunOptions, Workers
 from geoae.model import load
+from geoae.stores import ledger
 from tests.coding import tiny_coder
 
 

@@ -10,7 +10,6 @@ import xarray as xr
 from typer.testing import CliRunner
 
 import geoae
-from geoae import ledger
 from geoae.cli.app import app
 from geoae.cluster import work as cluster
 from geoae.errors import GeoAEError, InputError, ModelFileError, OutputExistsError, StoreError
@@ -18,6 +17,7 @@ from geoae.jobs.fields import store as fields_store
 from geoae.jobs.options import Options
 from geoae.jobs.records import store as record_store
 from geoae.model import load
+from geoae.stores import ledger
 from tests import fields
 from tests.coding import tiny_coder
 from tests.conftest import tiny_model

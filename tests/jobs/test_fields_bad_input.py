@@ -195,7 +195,7 @@ def test_a_store_that_is_not_finished(denoise, monkeypatch):
 
     x = small()
     with monkeypatch.context() as broken:
-        broken.setattr("geoae.ledger.os.fsync", full)
+        broken.setattr("geoae.stores.ledger.os.fsync", full)
         result = denoise(x)
     assert result.exit_code == 1
     assert "No space left on device" in result.output

@@ -12,13 +12,13 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geoae import ledger
 from geoae.errors import InputError, ModelFileError, OutputExistsError, StoreError
 from geoae.jobs.options import RunOptions, Workers
 from geoae.jobs.run import BlockJob, Outcome, load_model, model_spec, run_blocks, same_model
 from geoae.model import load
-from geoae.writers.plan import Chunking, plan_field
-from geoae.writers.store import Origin, write_region
+from geoae.stores import ledger
+from geoae.stores.plan import Chunking, plan_field
+from geoae.stores.write import Origin, write_region
 from tests.conftest import tiny_model
 from tests.store_worker import EPOCH, content
 

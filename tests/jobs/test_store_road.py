@@ -18,12 +18,12 @@ from obspy import Stream, Trace, UTCDateTime
 from typer.testing import CliRunner
 
 import geoae
-from geoae import ledger
 from geoae.cli.app import app
 from geoae.errors import DamagedFileError, InputError, OutputError, OutputExistsError, SamplingRateError, StoreError
 from geoae.jobs.options import Options
 from geoae.jobs.records import store
 from geoae.labels.timeaxis import rate_hz, start_ns
+from geoae.stores import ledger
 from tests.conftest import tiny_model
 from tests.denoising import denoise_files
 from tests.store_worker import EPOCH, content

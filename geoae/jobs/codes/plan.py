@@ -10,7 +10,6 @@ import numpy as np
 import xarray as xr
 
 from geoae.arrays.types import AnyArray
-from geoae.blocks import Region, Task
 from geoae.codes import coding
 from geoae.codes.coding import Coding
 from geoae.codes.contract import CodeContract
@@ -18,11 +17,12 @@ from geoae.codes.infer import encode_region
 from geoae.errors import InputError
 from geoae.jobs.options import CodesAsked, Options, Workers
 from geoae.jobs.run import load_model, model_spec, same_model
-from geoae.ledger import Ledger
 from geoae.model import Model, contract_of
-from geoae.readers.codes import open_codes
-from geoae.writers.plan import Chunking, CodeVariables, StorePlan, plan_codes
-from geoae.writers.store import read_region
+from geoae.stores.blocks import Region, Task
+from geoae.stores.codes import open_codes
+from geoae.stores.ledger import Ledger
+from geoae.stores.plan import Chunking, CodeVariables, StorePlan, plan_codes
+from geoae.stores.write import read_region
 
 _ENDLESS = 1 << 40
 

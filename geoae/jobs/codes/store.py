@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from geoae import ledger
 from geoae.codes import coding
 from geoae.codes.coding import Coding
 from geoae.codes.contract import CodeContract
@@ -25,11 +24,13 @@ from geoae.jobs.options import CodeOptions, FieldOptions, Progress, RunOptions, 
 from geoae.jobs.run import BlockJob, load_model, model_spec, run_blocks, same_model
 from geoae.jobs.source import FieldSource, Samples, digest, from_spec, read_companions
 from geoae.model import Model, contract_of, load
-from geoae.readers import cleaned
-from geoae.readers.codes import list_coded_variables, open_codes
 from geoae.readers.records import seisbench
-from geoae.writers.plan import StorePlan, plan_field
-from geoae.writers.store import Origin, write_region
+from geoae.stores import ledger
+from geoae.stores import records as cleaned
+from geoae.stores.codes import list_coded_variables, open_codes
+from geoae.stores.plan import StorePlan, plan_field
+from geoae.stores.schema import KIND, RECORD, START
+from geoae.stores.write import Origin, write_region
 
 CODES = "codes"
 """Kind of a store that holds codes alone."""
@@ -78,7 +79,7 @@ def encode_store(
     codings = _codings(arrays, model, options.dims, options.latent)
     window = contract_of(model, CodeContract).window
     settings = {
-        cleaned.KIND: CODES, "model": model.name, "digest": model.digest, "window": list(window),
+        KIND: CODES, "model": model.name, "digest": model.digest, "window": list(window),
         "overlap": [0] * len(window), "latent": codings[0].latent, "scaler": asdict(model.scaler),
         "dims": list(codings[0].core), "units": {str(x.name): str(x.attrs.get("units", "")) for x in arrays},
     }  # fmt: skip
@@ -131,7 +132,7 @@ def decode_store(
     plan = reduce(add, map(_plan_decoded, opened))
     record = "geoae_start" in opened[0]["code"].attrs
     settings = {
-        cleaned.KIND: cleaned.RECORD if record else "decoded", "model": model.name, "digest": model.digest,
+        KIND: RECORD if record else "decoded", "model": model.name, "digest": model.digest,
         "window": list(contract_of(model, CodeContract).window), "latent": int(opened[0].sizes["latent"]),
     }  # fmt: skip
     source = FieldSource((str(store),), (str(store.absolute()),))
@@ -250,7 +251,7 @@ def _plan_decoded(codes: xr.Dataset) -> StorePlan:
     where = coding.coding_of(codes)
     x = coding.template(codes, where).rename(_name_of(codes))
     if "geoae_start" in codes["code"].attrs:
-        x.attrs[cleaned.START] = codes["code"].attrs["geoae_start"]
+        x.attrs[START] = codes["code"].attrs["geoae_start"]
     x.attrs["processing"] = f"decoded from codes of {codes['code'].attrs['geoae_model']}"
     return plan_field(x, where.core)
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from geoae.blocks import choose_chunks
 from geoae.errors import InputError
 from geoae.fields.contract import FieldContract
 from geoae.fields.frame import out_dtype
@@ -19,8 +18,9 @@ from geoae.jobs.options import FieldOptions
 from geoae.labels.cf import GridLayout
 from geoae.model import Model, contract_of
 from geoae.model.denoising import processing
-from geoae.readers.cleaned import KIND
-from geoae.writers.plan import Chunking, StorePlan, plan_field
+from geoae.stores.blocks import choose_chunks
+from geoae.stores.plan import Chunking, StorePlan, plan_field
+from geoae.stores.schema import KIND
 
 FIELD = "field"
 """Kind of a store of cleaned fields."""

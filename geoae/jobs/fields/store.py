@@ -10,8 +10,6 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from geoae import ledger
-from geoae.blocks import Region, Task
 from geoae.codes import coding
 from geoae.errors import InputError
 from geoae.fields.frame import Frame, out_dtype, region_signal, regions
@@ -26,9 +24,11 @@ from geoae.jobs.options import DenoiseOptions, Options, Progress, no_progress
 from geoae.jobs.run import BlockJob, load_model, model_spec, run_blocks, same_model
 from geoae.jobs.source import FieldSource, Samples, digest, from_spec, list_skipped_variables, read_companions
 from geoae.model import Model
-from geoae.runs import is_store
+from geoae.stores import ledger
+from geoae.stores.blocks import Region, Task
+from geoae.stores.runs import is_store
+from geoae.stores.write import Origin, write_region
 from geoae.writers import netcdf
-from geoae.writers.store import Origin, write_region
 
 MODEL = "grid"
 """Of the shipped models, the one for fields."""

@@ -10,7 +10,6 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from geoae import blocks, ledger
 from geoae.arrays.types import Array
 from geoae.cluster import work as cluster
 from geoae.codes import coding
@@ -27,13 +26,15 @@ from geoae.jobs.source import FieldSource, content_hash, digest
 from geoae.labels.segments import Record, Segment
 from geoae.model import Model, contract_of
 from geoae.model.denoising import denoise_block, processing
-from geoae.readers import cleaned
 from geoae.readers.records import arrange as layout
 from geoae.readers.records import traces
 from geoae.records import infer
 from geoae.records.contract import Contract
-from geoae.writers.plan import Chunking, StorePlan, plan_field
-from geoae.writers.store import Origin, write_region
+from geoae.stores import blocks, ledger
+from geoae.stores import records as cleaned
+from geoae.stores.plan import Chunking, StorePlan, plan_field
+from geoae.stores.schema import KIND, RECORD, START
+from geoae.stores.write import Origin, write_region
 
 Counted = dict[str, list[Any]]
 """What the work on one block counts: numbers of each trace, and lines on what was lost."""
@@ -140,7 +141,7 @@ def plan_record(record: Record, model: Model, options: Options, coder: Coder | N
     template["id"].attrs = {"long_name": "network.station.location.channel"}
     start = str(np.datetime64(record.start_ns, "ns"))
     template.attrs |= {
-        "long_name": "denoised recording", cleaned.START: start, "processing": processing(model, options.dry)
+        "long_name": "denoised recording", START: start, "processing": processing(model, options.dry)
     }  # fmt: skip
     rows = len(record.ids)
     chunks = {"channel": rows, "time": max(SAMPLES // rows, 1)}
@@ -152,7 +153,7 @@ def settings(record: Record, model: Model, options: Options, coder: Coder | None
     """What decides the samples: named in the store, and in the message when a run is resumed with others."""
     c = contract_of(model, Contract)
     return {
-        cleaned.KIND: cleaned.RECORD, "model": model.name, "digest": model.digest, "model_rate_hz": c.rate_hz,
+        KIND: RECORD, "model": model.name, "digest": model.digest, "model_rate_hz": c.rate_hz,
         "window": c.window, "stride": c.stride, "scaler": asdict(model.scaler), "dry": options.dry,
         "above_band": options.above_band, "ids": list(record.ids),
         "start": str(np.datetime64(record.start_ns, "ns")), "samples": record.n, "rate_hz": record.rate_hz,

@@ -25,11 +25,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae import provenance, runs
-from geoae.blocks import Part, Task, Variable, task
 from geoae.errors import GeoAEError, MissingFileError, OutputError, OutputExistsError, StoreError, one_line
 from geoae.files.whole import output_errors, sync, whole_file
-from geoae.provenance import FINGERPRINT, Identity, differences, fingerprint, present
+from geoae.stores import provenance, runs
+from geoae.stores.blocks import Part, Task, Variable, task
+from geoae.stores.provenance import Identity, differences, fingerprint, present
+from geoae.stores.schema import FINGERPRINT
 
 FORMAT = 1
 _RESUME = " What is done is kept: the same command goes on from there."

@@ -15,12 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.blocks import Part, Variable
 from geoae.errors import GeoAEError, InputError, StoreError, one_line
+from geoae.stores.blocks import Part, Variable
+from geoae.stores.schema import FINGERPRINT, PARTS, PREFIX
 
-PREFIX = "geoae_"
-"""Of the names of attributes that geoae writes to a store."""
-FINGERPRINT, PARTS, STARTED = f"{PREFIX}fingerprint", f"{PREFIX}parts", f"{PREFIX}started"
 Identity = Mapping[str, Any]
 
 

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from geoae import provenance
 from geoae._version import __version__
-from geoae.blocks import Part, Variable, choose_chunks
 from geoae.errors import StoreError, one_line
 from geoae.files.whole import sync
-from geoae.provenance import PREFIX, Identity, differences
-from geoae.writers.plain import plain_value, plain_variable
-from geoae.writers.plan import StorePlan, with_ancillary
+from geoae.stores import provenance
+from geoae.stores.blocks import Part, Variable, choose_chunks
+from geoae.stores.plain import plain_value, plain_variable
+from geoae.stores.plan import StorePlan, with_ancillary
+from geoae.stores.provenance import Identity, differences
+from geoae.stores.schema import FINGERPRINT, PARTS, PREFIX, STARTED
 
 CONVENTIONS = "CF-1.11"
 
@@ -54,7 +55,7 @@ def lay_out(
     attrs = _attributes(about, identity, started)
     if base is not None:
         plan, attrs = _grown(plan, attrs, about, base, append)
-    attrs[provenance.PARTS] = provenance.parts_attribute(plan.parts)
+    attrs[PARTS] = provenance.parts_attribute(plan.parts)
     _write_metadata(plan, attrs, folder)
     sync(*(path for path in folder.rglob("*") if path.is_file()))
     if base is not None:
@@ -87,8 +88,8 @@ def _attributes(about: Provenance, identity: Identity, started: str) -> dict[str
         f"{PREFIX}command": about.command,
         f"{PREFIX}source": about.source,
         f"{PREFIX}source_hash": about.source_hash,
-        provenance.STARTED: started,
-        provenance.FINGERPRINT: provenance.fingerprint(identity),
+        STARTED: started,
+        FINGERPRINT: provenance.fingerprint(identity),
     }
 
 

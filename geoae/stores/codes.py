@@ -4,9 +4,9 @@ from pathlib import Path
 
 import xarray as xr
 
-from geoae import ledger, provenance
-from geoae.blocks import Part
 from geoae.errors import InputError, StoreError, one_line
+from geoae.stores import ledger, provenance
+from geoae.stores.blocks import Part
 
 OF = "geoae_of"
 """Attribute of codes: the cleaned variable that they belong to."""

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae import ledger, runs
 from geoae._version import __version__
-from geoae.blocks import Variable
 from geoae.errors import InputError, StoreError, one_line
-from geoae.ledger import Ledger
-from geoae.writers.layout import Provenance, compressors, fill_value, lay_out
-from geoae.writers.plain import digest, plain_attrs, plain_value
-from geoae.writers.plan import StorePlan
+from geoae.stores import ledger, runs
+from geoae.stores.blocks import Variable
+from geoae.stores.lay_out import Provenance, compressors, fill_value, lay_out
+from geoae.stores.ledger import Ledger
+from geoae.stores.plain import digest, plain_attrs, plain_value
+from geoae.stores.plan import StorePlan
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,15 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from geoae import provenance
 from geoae.errors import DamagedFileError, StoreError, one_line
 from geoae.labels.timeaxis import time_coordinates
 from geoae.readers.protocols import Kind
+from geoae.stores import provenance
+from geoae.stores.schema import KIND, RECORD, START
 
 kind: Kind = "records"
 """Of what it reads; see `geoae.readers.protocols`."""
 
-KIND, RECORD = "kind", "record"
-"""Setting of a store that holds one record."""
-START = "start_time"
-"""Attribute of its variable: time of the first sample to the ns, so that the time axis need not be read."""
 _BLOCK = 1 << 20
 
 

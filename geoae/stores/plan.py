@@ -6,21 +6,11 @@ from typing import Any
 
 import xarray as xr
 
-from geoae.blocks import Part, Variable, choose_chunks, choose_shards
 from geoae.errors import InputError, one_line
-from geoae.writers.plain import plain_attrs, plain_variable
+from geoae.stores.blocks import Part, Variable, choose_chunks, choose_shards
+from geoae.stores.plain import plain_attrs, plain_variable
+from geoae.stores.schema import _SCALING, OF, STATISTICS
 
-STATISTICS: dict[str, tuple[str, str]] = {
-    "offset": ("float64", "what scaling took away from the window, added again when its code is decoded"),
-    "slope": ("float64", "rise over the window of the line that scaling took away"),
-    "gain": ("float64", "what scaling divided the window by, multiplied again when its code is decoded"),
-    "recon_error": ("float32", "root-mean-square difference of the window and its decoded code"),
-    "n_valid": ("int32", "samples of the window that are not missing"),
-}
-"""What is stored for each window beside its code: dtype and meaning."""
-_SCALING = ("offset", "slope", "gain")
-OF = "geoae_of"
-"""Attribute of codes: the cleaned variable that they belong to."""
 # what an attribute says of the samples as they were packed, or as they were before
 _NO_LONGER_TRUE = {"_FillValue", "missing_value", "scale_factor", "add_offset", "dtype", "coordinates", "actual_range"}
 _TRUE_WHEN_PACKED = {"valid_range", "valid_min", "valid_max", "_Unsigned"}

@@ -1,6 +1,6 @@
 """Where unfinished outputs lie: a hidden folder beside the target, one folder in it for each run.
 
-See `geoae.ledger` for what is in a run's folder. All changes are renames, so each of them is atomic.
+See `geoae.stores.ledger` for what is in a run's folder. All changes are renames, so each of them is atomic.
 """
 
 import shutil
