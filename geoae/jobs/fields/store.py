@@ -28,7 +28,7 @@ from geoae.stores import ledger
 from geoae.stores.blocks import Region, Task
 from geoae.stores.runs import is_store
 from geoae.stores.write import Origin, write_region
-from geoae.writers import netcdf
+from geoae.writers.fields import netcdf
 
 MODEL = "grid"
 """Of the shipped models, the one for fields."""
