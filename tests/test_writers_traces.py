@@ -21,9 +21,9 @@ from obspy.core import Stats
 
 from geoae.errors import InputError, OutputError, OutputExistsError
 from geoae.labels.segments import Segment
-from geoae.writers import records
-from geoae.writers.encodings import RecordHead, pack, rate_fields
-from geoae.writers.traces import TraceWriter, supported_formats
+from geoae.writers.records import mseed as records
+from geoae.writers.records.encodings import RecordHead, pack, rate_fields
+from geoae.writers.records.traces import TraceWriter, supported_formats
 
 START_NS = 1_583_020_799_123_456_000  # 2020-02-29T23:59:59.123456Z
 SOURCE = Path("source.mseed")
@@ -483,7 +483,7 @@ FULL_DISK = """
     from obspy.core import Stats
     from geoae.errors import OutputError
     from geoae.readers.records.arrange import Segment
-    from geoae.writers.traces import TraceWriter
+    from geoae.writers.records.traces import TraceWriter
 
     path, format_name = Path(sys.argv[1]), sys.argv[2]
     piece = Segment("XX.ABC..HHZ", 0, 100.0, 2_000_000, 0, None, None)

@@ -16,7 +16,7 @@ from geoae.jobs.records.sinks import plan
 from geoae.jobs.records.store import RecordSource, denoise_store, refuse_file_options
 from geoae.jobs.source import FieldSource
 from geoae.stores.runs import is_store
-from geoae.writers.traces import check_format
+from geoae.writers.records.traces import check_format
 
 
 def denoise_files(

@@ -21,7 +21,7 @@ from obspy import Stream, Trace, UTCDateTime
 from typer.testing import CliRunner
 
 from geoae.cli.app import app
-from geoae.writers import records
+from geoae.writers.records import mseed as records
 from tests.conftest import tiny_model
 
 START = UTCDateTime(2024, 1, 1)

@@ -15,7 +15,7 @@ from geoae.errors import GeoAEError, InputError, OutputError, OutputExistsError
 from geoae.jobs.options import FileOptions
 from geoae.labels.segments import Segment
 from geoae.readers.records import traces
-from geoae.writers.traces import TraceWriter, check_format, remove_unfinished
+from geoae.writers.records.traces import TraceWriter, check_format, remove_unfinished
 
 Tell = Callable[[str], None]
 _INTEGERS = ("INT16", "INT32", "STEIM1", "STEIM2")

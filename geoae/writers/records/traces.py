@@ -19,9 +19,9 @@ from geoae.errors import GeoAEError, InputError, OutputError, OutputExistsError
 from geoae.files import libmseed
 from geoae.files.obspy_formats import writable_formats
 from geoae.files.whole import sync
-from geoae.writers.collection import Collection
-from geoae.writers.encodings import DTYPES, RecordHead, check_codes
-from geoae.writers.records import Key, RecordFile
+from geoae.writers.records.collection import Collection
+from geoae.writers.records.encodings import DTYPES, RecordHead, check_codes
+from geoae.writers.records.mseed import Key, RecordFile
 
 if TYPE_CHECKING:
     from geoae.labels.segments import Segment

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geoae.writers.encodings import RecordHead, encode, encoding_of, number, pack
+from geoae.writers.records.encodings import RecordHead, encode, encoding_of, number, pack
 
 if TYPE_CHECKING:
     from geoae.labels.segments import Segment
@@ -52,7 +52,7 @@ class RecordFile:
     path
         A file that is not there yet.
     encoding
-        As in `geoae.writers.encodings.encode`.
+        As in `geoae.writers.records.encodings.encode`.
     compress
         Makes STEIM records, shape (record, bytes), of a head, the position of the first sample, and samples.
     """

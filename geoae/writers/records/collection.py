@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geoae.errors import InputError, one_line
-from geoae.writers.encodings import encode, encoding_of, fits_cm6, to_integers
-from geoae.writers.records import Key
+from geoae.writers.records.encodings import encode, encoding_of, fits_cm6, to_integers
+from geoae.writers.records.mseed import Key
 
 if TYPE_CHECKING:
     from geoae.labels.segments import Segment
