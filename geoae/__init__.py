@@ -3,19 +3,19 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from geoae import _moved
 from geoae._version import __version__
+from geoae.deprecated import paths
 
 if TYPE_CHECKING:
-    from geoae.api import denoise as denoise
     from geoae.api.codes import decode as decode
     from geoae.api.codes import encode as encode
+    from geoae.api.denoise import denoise as denoise
     from geoae.api.denoise import info as info
     from geoae.api.denoise import models as models
     from geoae.api.fit import fit as fit
+    from geoae.api.train import evaluate as evaluate
+    from geoae.api.train import train as train
     from geoae.invert.inverse import Inverse as Inverse
-    from geoae.jobs.evaluate import evaluate as evaluate
-    from geoae.jobs.train import train as train
     from geoae.model import Model as Model
     from geoae.model import load as load_model
     from geoae.priors.space import LatentSpace as LatentSpace
@@ -30,7 +30,7 @@ _PUBLIC = {
     "decode": "geoae.api.codes:decode",
     "denoise": "geoae.api.denoise:denoise",
     "encode": "geoae.api.codes:encode",
-    "evaluate": "geoae.jobs.evaluate:evaluate",
+    "evaluate": "geoae.api.train:evaluate",
     "fit": "geoae.api.fit:fit",
     "info": "geoae.api.denoise:info",
     "load_model": "geoae.model:load",
@@ -38,7 +38,7 @@ _PUBLIC = {
     "open_codes": "geoae.stores.codes:open_codes",
     "read": "geoae.readers:read",
     "read_records": "geoae.readers:read_records",
-    "train": "geoae.jobs.train:train",
+    "train": "geoae.api.train:train",
 }
 __all__ = [
     "Inverse",
@@ -71,4 +71,4 @@ def __dir__() -> list[str]:
     return __all__
 
 
-_moved.install()
+paths.install()

@@ -32,8 +32,8 @@ class Kind:
     """Frozen dataclass that scales what the net sees."""
     recipe: str
     """Class of its recipes."""
-    lesson: str
-    """Function (recipe, data folder) -> Lesson. Its module loads torch."""
+    task: str
+    """Function (recipe, data folder) -> TrainingTask. Its module loads torch."""
     score: str
     """What the validation score in dB measures, for messages."""
     card: str
@@ -50,7 +50,7 @@ _ALL = (
     Kind(
         "record", "records", "a denoiser of records (seismic traces)",
         contract="geoae.records.contract:Contract", role="geoae.model.denoiser:Denoiser", scaler="geoae.records.scaling:Scaler",
-        recipe="geoae.records.recipe:Recipe", lesson="geoae.records.task:lesson", score="SI-SDR improvement",
+        recipe="geoae.records.recipe:Recipe", task="geoae.records.task:training_task", score="SI-SDR improvement",
         card="geoae.records.card:card_of_records", sources="geoae.records.card:sources_of_records",
         row="geoae.cli.tables:rates", defaults=("seismic",),
     ),
@@ -58,13 +58,13 @@ _ALL = (
         "field", "fields", "a denoiser of gridded fields",
         contract="geoae.fields.contract:FieldContract", role="geoae.model.denoiser:Denoiser",
         scaler="geoae.arrays.scaling:FieldScaler", recipe="geoae.fields.recipe:FieldRecipe",
-        lesson="geoae.fields.task:lesson", score="error reduction", card="geoae.fields.card:card_of_fields",
+        task="geoae.fields.task:training_task", score="error reduction", card="geoae.fields.card:card_of_fields",
         sources="geoae.fields.card:sources_of_fields", row="geoae.cli.tables:no_rates", defaults=("grid",),
     ),
     Kind(
         "codes", "codes", "a model with codes",
         contract="geoae.codes.contract:CodeContract", role="geoae.codes.model:Coder", scaler="geoae.arrays.scaling:FieldScaler",
-        recipe="geoae.codes.recipe:CodeRecipe", lesson="geoae.codes.task:lesson", score="reconstruction",
+        recipe="geoae.codes.recipe:CodeRecipe", task="geoae.codes.task:training_task", score="reconstruction",
         card="geoae.codes.card:card_of_codes", sources="geoae.codes.card:sources_of_codes",
         row="geoae.cli.tables:no_rates", defaults=("seismic-codes", "grid-codes"),
     ),
@@ -72,7 +72,7 @@ _ALL = (
         "prior", "priors", "a prior of models (made by geoae.fit)",
         contract="geoae.priors.contract:PriorContract", role="geoae.priors.prior:Prior",
         scaler="geoae.arrays.transforms:Transform", recipe="geoae.priors.recipe:PriorRecipe",
-        lesson="geoae.priors.task:lesson", score="reconstruction", card="geoae.priors.card:card_of_priors",
+        task="geoae.priors.task:training_task", score="reconstruction", card="geoae.priors.card:card_of_priors",
         sources="geoae.priors.card:sources_of_priors", row="geoae.cli.tables:no_rates",
     ),
 )  # fmt: skip

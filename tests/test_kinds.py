@@ -19,7 +19,7 @@ from geoae.jobs import cards
 from geoae.model import Denoiser, Model, as_role, contract_of, make_model
 from geoae.records.scaling import Scaler
 from geoae.training.recipe import AnyRecipe, kind_of, load_recipe
-from tests.test_contracts import MADE, made
+from tests.model.test_contract import MADE, made
 
 NAMES = [f.name for f in fields(kinds.Kind) if ":" in str(getattr(kinds.KINDS["record"], f.name))]
 
@@ -75,7 +75,7 @@ def volume(monkeypatch):
     here = __name__
     kind = kinds.Kind(
         "volume", "volumes", "a denoiser of volumes", contract=f"{here}:VolumeContract", role=f"{here}:VolumeModel",
-        scaler=f"{here}:VolumeScaler", recipe=f"{here}:VolumeRecipe", lesson=f"{here}:volume_row", score="gain",
+        scaler=f"{here}:VolumeScaler", recipe=f"{here}:VolumeRecipe", task=f"{here}:volume_row", score="gain",
         card=f"{here}:volume_card", sources=f"{here}:volume_sources", row=f"{here}:volume_row",
     )  # fmt: skip
     monkeypatch.setitem(kinds.KINDS, "volume", kind)
@@ -89,7 +89,7 @@ def volume_model() -> Model:
 
 def test_the_list_of_names_is_that_of_the_table():
     """Each field of a kind that is "module:name" is tested below."""
-    assert set(NAMES) == {"contract", "role", "scaler", "recipe", "lesson", "card", "sources", "row"}
+    assert set(NAMES) == {"contract", "role", "scaler", "recipe", "task", "card", "sources", "row"}
 
 
 @pytest.mark.parametrize("kind", kinds.KINDS)
@@ -106,7 +106,7 @@ def test_every_name_of_a_kind_resolves(kind):
     assert issubclass(found["role"], Model)
     assert found["role"] is not Model
     assert issubclass(found["recipe"], AnyRecipe)
-    for name, n in (("lesson", 2), ("card", 2), ("sources", 2), ("row", 1)):
+    for name, n in (("task", 2), ("card", 2), ("sources", 2), ("row", 1)):
         assert len(inspect.signature(found[name]).parameters) == n
     assert row.data
     assert row.words
@@ -122,7 +122,7 @@ def test_default_models_are_shipped_and_of_their_kind(kind):
 
 def test_no_two_kinds_share_a_contract_or_recipe():
     """The kind follows from either."""
-    for name in ("contract", "recipe", "lesson", "data", "words"):
+    for name in ("contract", "recipe", "task", "data", "words"):
         assert len({getattr(kind, name) for kind in kinds.KINDS.values()}) == len(kinds.KINDS)
 
 

@@ -158,17 +158,17 @@ def _train(
     out: str | Path | None,
     report: Report,
 ) -> Prior:
-    from geoae.priors.task import lesson_of
+    from geoae.priors.task import task_of_models
     from geoae.training.loop import Job, train
 
     device = devices.resolve(options.device)
     ready = options.transform if isinstance(options.transform, Transform) else None
-    lesson = lesson_of(recipe, data, sensitivity, ready)
+    task = task_of_models(recipe, data, sensitivity, ready)
     threads = options.threads or min(devices.available_cores(), devices.MAX_THREADS)
     with ExitStack() as stack:
         folder = Path(out) if out is not None else Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        return as_role(train(recipe, lesson, Job(folder, device, threads, report=report)), Prior)
+        return as_role(train(recipe, task, Job(folder, device, threads, report=report)), Prior)
 
 
 def _values(models: Any, units: str | None) -> tuple[Array, str]:

@@ -30,12 +30,6 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a store th
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verbs to the command line."""
-    app.command()(encode)
-    app.command()(decode)
-
-
 def encode(
     inputs: Annotated[
         list[str],

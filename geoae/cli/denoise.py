@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geoae.cli.app import Inputs, Quiet, Verbose, app
+from geoae.cli.app import Inputs, Quiet, Verbose
 from geoae.cli.console import NOTHING_LEFT, errors, fail, progress_bar, say, warnings_in_one_line
 from geoae.stores.runs import is_store
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from geoae.jobs.records.counts import Summary
 
 
-@app.command()
 def denoise(
     inputs: Inputs,
     out: Annotated[

@@ -5,12 +5,10 @@ from typing import Annotated
 
 import typer
 
-from geoae.cli.app import app
 from geoae.cli.console import errors, fail, say, warnings_in_one_line
 from geoae.errors import GeoAEError
 
 
-@app.command()
 def info(
     inputs: Annotated[
         list[str],
@@ -42,7 +40,6 @@ def info(
         fail(problems)
 
 
-@app.command()
 def models() -> None:
     """List the models that come with geoae."""
     with errors():
@@ -52,7 +49,6 @@ def models() -> None:
         say(tables.models(shipped()))
 
 
-@app.command()
 def status(
     stores: Annotated[
         list[Path], typer.Argument(help="Zarr stores, finished or not, that geoae writes.", show_default=False)

@@ -3,17 +3,16 @@
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
 
-from geoae.cli import codes as cli_codes
+from geoae.cli import codes, denoise, inspect, train
 from geoae.cli.app import app
 from geoae.cli.console import stop
 
-if TYPE_CHECKING:
-    pass
-
-
-cli_codes.register(app)
+# in the order of `geoae --help`
+for command in (
+    denoise.denoise, inspect.info, inspect.models, inspect.status, train.train, train.evaluate, codes.encode, codes.decode
+):  # fmt: skip
+    app.command()(command)
 
 
 def main() -> None:

@@ -6,11 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from geoae.cli.app import Quiet, app
+from geoae.cli.app import Quiet
 from geoae.cli.console import errors, progress_bar, say
 
 
-@app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="Recipe, such as recipes/seismic-dae.yml.", show_default=False)],
     data: Annotated[
@@ -29,19 +28,16 @@ def train(
 ) -> None:
     """Train a model; a run that was interrupted goes on where it was when started again."""
     with errors():
-        from geoae.jobs.train import train as run
+        from geoae.jobs.train import TrainOptions, train_model
 
         rank = int(os.environ.get("RANK", "0"))
         with progress_bar(quiet or rank > 0, "train") as tick:
-            result = run(
-                recipe, data, out, device=device, threads=threads, workers=workers, stop=steps, tick=tick,
-                report=_quiet if quiet or rank > 0 else _say_row,
-            )  # fmt: skip
+            report = _ignore_row if quiet or rank > 0 else _say_row
+            result = train_model(recipe, data, out, TrainOptions(device, threads, workers, steps), report, tick)
         if rank == 0 and not quiet:
             say(result)
 
 
-@app.command()
 def evaluate(
     data: Annotated[
         Path, typer.Option(help="Folder with events/ and noise/ in the SeisBench form, or a catalog name.")
@@ -62,16 +58,13 @@ def evaluate(
 ) -> None:
     """Score a model on recorded events in recorded noise, beside doing nothing, a band-pass and STFT Wiener filters."""
     with errors():
-        from geoae.jobs.evaluate import evaluate as run
+        from geoae.jobs.evaluate import EvaluateOptions, evaluate_model
 
-        text = run(
-            data, model, out, n=n, stations=stations, seed=seed, device=device, threads=threads, overwrite=overwrite,
-            report=(lambda line: None) if quiet else (lambda line: say(line, err=True)),
-        )  # fmt: skip
-        say(text)
+        options = EvaluateOptions(n, stations, seed, device, threads, overwrite)
+        say(evaluate_model(data, model, out, options, lambda line: None if quiet else say(line, err=True)))
 
 
-def _quiet(row: dict[str, Any]) -> None:
+def _ignore_row(row: dict[str, Any]) -> None:
     pass
 
 

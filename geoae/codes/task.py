@@ -14,10 +14,10 @@ from geoae.codes.mixing import _Pool, _scaled, draw
 from geoae.codes.recipe import CodeRecipe
 from geoae.errors import InputError
 from geoae.nets.protocols import EncodesWindows, Loss
-from geoae.training.loop import Lesson, Predict
+from geoae.training.loop import Predict, TrainingTask
 
 
-def lesson(recipe: CodeRecipe, data: Path) -> Lesson:
+def training_task(recipe: CodeRecipe, data: Path) -> TrainingTask:
     """Windows of the fields or records that the recipe names, below the folder `data`.
 
     Raises
@@ -45,7 +45,7 @@ def lesson(recipe: CodeRecipe, data: Path) -> Lesson:
         assert isinstance(net, EncodesWindows)
         net.fit(torch.from_numpy(train))
 
-    return Lesson(_Pool(train), loss, score, contract, FieldScaler(len(window), 1), "reconstruction_db", prepare)
+    return TrainingTask(_Pool(train), loss, score, contract, FieldScaler(len(window), 1), "reconstruction_db", prepare)
 
 
 def _sizes(recipe: CodeRecipe) -> tuple[tuple[int, ...], int]:

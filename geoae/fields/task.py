@@ -16,14 +16,14 @@ from geoae.fields.mixing import FieldMixer
 from geoae.fields.recipe import FieldRecipe
 from geoae.model import Denoiser, Model, as_role, contract_of, load
 from geoae.nets.protocols import Loss
-from geoae.training.loop import Lesson, Predict, start_from
+from geoae.training.loop import Predict, TrainingTask, start_from
 from geoae.training.losses import log_error_db
 
 CEILING_DB = 50.0
 """Below a thousandth of the field's variance, and far below, an estimate is good enough."""
 
 
-def lesson(recipe: FieldRecipe, data: Path) -> Lesson:
+def training_task(recipe: FieldRecipe, data: Path) -> TrainingTask:
     """Windows of the fields that the recipe names, below the folder `data`.
 
     Raises
@@ -50,7 +50,7 @@ def lesson(recipe: FieldRecipe, data: Path) -> Lesson:
                              w.near, w.far, w.enough, w.overview, recipe.units, recipe.dims, provenance)  # fmt: skip
 
     scaler = FieldScaler(axes=2, channels=context.VALUES)
-    return Lesson(
+    return TrainingTask(
         training, loss, lambda net: validate(net, validation, recipe.n_validation), contract, scaler, "error_less_db",
         start_from(recipe.start),
     )  # fmt: skip

@@ -47,49 +47,10 @@ class EvaluateOptions:
         return Comparison(self.n, self.stations, self.seed, validation_modulus)
 
 
-def evaluate(
-    data: str | Path,
-    model: str | Path | Model = "seismic",
-    out: Path | None = None,
-    *,
-    n: int = 160,
-    stations: str = "validation",
-    seed: int = SEED,
-    device: str = "auto",
-    threads: int | None = None,
-    overwrite: bool = False,
-    report: Report = lambda line: None,
+def evaluate_model(
+    data: str | Path, model: str | Path | Model, out: Path | None, options: EvaluateOptions, report: Report
 ) -> str:
-    """Mix recorded events and noise, denoise, and compare the model with what a user would pick instead.
-
-    Parameters
-    ----------
-    data
-        Folder with events/ and noise/ in the SeisBench form, or a name in the data catalog.
-    model
-        Name of a shipped model, folder of a model, or a loaded one.
-    out
-        Folder for results.json, results.md and results.png; None: none are written.
-    n, stations, seed, device, threads, overwrite
-        See `EvaluateOptions`.
-    report
-        Called with band and method, in one line, before each is scored.
-
-    Returns
-    -------
-    str
-        A table in Markdown.
-
-    Raises
-    ------
-    GeoAEError
-        The data or the model cannot be used, or results are there already.
-    """
-    return run(data, model, out, EvaluateOptions(n, stations, seed, device, threads, overwrite), report)
-
-
-def run(data: str | Path, model: str | Path | Model, out: Path | None, options: EvaluateOptions, report: Report) -> str:
-    """As `evaluate`, with options that are already checked."""
+    """As `geoae.evaluate`, which says more, with its options in one object."""
     if out is not None and not options.overwrite:
         for name in FILES:
             if (out / name).exists():

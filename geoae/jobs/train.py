@@ -16,7 +16,7 @@ from geoae.readers import catalog
 from geoae.training.recipe import AnyRecipe, kind_of, load_recipe
 
 if TYPE_CHECKING:
-    from geoae.training.loop import Lesson
+    from geoae.training.loop import TrainingTask
 
 Report = Callable[[dict[str, Any]], None]
 Tick = Callable[[int, int], None]
@@ -51,55 +51,8 @@ class TrainOptions:
         return self.threads or min(max(share, 1), devices.MAX_THREADS)
 
 
-def train(
-    recipe: Path,
-    data: str | Path,
-    out: Path,
-    *,
-    device: str = "auto",
-    threads: int | None = None,
-    workers: int = 1,
-    stop: int | None = None,
-    report: Report = lambda row: None,
-    tick: Tick = lambda step, steps: None,
-) -> str:
-    """Train the net of `recipe` on the data below the folder `data` and write the model folder `out`.
-
-    Denoisers of records need DATA/events and DATA/noise in the SeisBench form; recipes of fields name their files.
-
-    Started again after an interruption, it goes on from the last validation. Under ``torchrun`` the processes share
-    each batch.
-
-    Parameters
-    ----------
-    recipe
-        YAML file.
-    data
-        Folder, or a name in the data catalog.
-    out
-        Model folder to write.
-    device, threads, workers, stop
-        See `TrainOptions`.
-    report
-        Called with each row of the history; curves.png is already drawn with it.
-    tick
-        Called with (step, steps) after each step.
-
-    Returns
-    -------
-    str
-        One line that says what came out.
-
-    Raises
-    ------
-    GeoAEError
-        The recipe, the data or the folder cannot be used.
-    """
-    return run(recipe, data, out, TrainOptions(device, threads, workers, stop), report, tick)
-
-
-def run(recipe: Path, data: str | Path, out: Path, options: TrainOptions, report: Report, tick: Tick) -> str:
-    """As `train`, with options that are already checked."""
+def train_model(recipe: Path, data: str | Path, out: Path, options: TrainOptions, report: Report, tick: Tick) -> str:
+    """As `geoae.train`, which says more, with its options in one object."""
     from geoae.training.loop import Job
     from geoae.training.loop import train as run_loop
 
@@ -115,16 +68,16 @@ def run(recipe: Path, data: str | Path, out: Path, options: TrainOptions, report
         report(row)
 
     kind = kind_of(plan)
-    lesson: Lesson = kinds.resolve(kind.lesson)(plan, folder)
+    task: TrainingTask = kinds.resolve(kind.task)(plan, folder)
     job = Job(out, options.resolve_device(), options.count_threads(), options.workers, options.stop, draw_and_report,
               tick)  # fmt: skip
-    trained = run_loop(plan, lesson, job)
+    trained = run_loop(plan, task, job)
     if int(os.environ.get("RANK", "0")):
         return ""
     shown = recipe.name if recipe.is_absolute() else str(recipe)  # a card goes to others: no paths of this machine
     command = f"geoae train {shlex.quote(shown)} --data DIR -o MODELDIR"
     _save(trained, plan, out, {"data": cards.sources(plan, folder), "command": command})
-    score = trained.contract.provenance[f"validation_{lesson.metric}"]
+    score = trained.contract.provenance[f"validation_{task.metric}"]
     return f"{out}: model {trained.name} {trained.digest}, validation {kind.score} {score} dB"
 
 

@@ -25,10 +25,10 @@ from geoae.priors.data import Cuts, Pool, PriorModels
 from geoae.priors.finish import add_companions, complete, net_input
 from geoae.priors.linear import principal_components
 from geoae.priors.recipe import PriorRecipe
-from geoae.training.loop import Example, Lesson, Predict
+from geoae.training.loop import Example, Predict, TrainingTask
 
 
-def lesson(recipe: PriorRecipe, data: Path) -> Lesson:
+def training_task(recipe: PriorRecipe, data: Path) -> TrainingTask:
     """Models of the files that the recipe names, below the folder `data`.
 
     Raises
@@ -47,13 +47,13 @@ def lesson(recipe: PriorRecipe, data: Path) -> Lesson:
         groups = prior_data.blocks(coordinates, out.block) if coordinates else None
         array = prior_data.read_array(data, d.models)
         models = prior_data.from_models(array, groups, out.share, out.n, seed, d.mirror)
-    return lesson_of(recipe, models, prior_data.read_array(data, d.sensitivity) if d.sensitivity else None)
+    return task_of_models(recipe, models, prior_data.read_array(data, d.sensitivity) if d.sensitivity else None)
 
 
-def lesson_of(
+def task_of_models(
     recipe: PriorRecipe, models: PriorModels, sensitivity: Array | None = None, transform: Transform | None = None
-) -> Lesson:
-    """As `lesson`, of models in memory.
+) -> TrainingTask:
+    """As `training_task`, of models in memory.
 
     `sensitivity` (data, cells) is what data see of a model, in units of their noise: the derivative of a forward
     calculation divided by sigma, row by row. `transform` stands in for that of the recipe.
@@ -84,7 +84,7 @@ def lesson_of(
 
     windows = _Windows(models.training, rule, net.latent, recipe, 2 * math.log(net.noise))
     held_out = rule.apply(models.held_out.astype(np.float64))
-    return Lesson(windows, bound, lambda predict: score(predict, held_out, bernoulli), contract, rule,
+    return TrainingTask(windows, bound, lambda predict: score(predict, held_out, bernoulli), contract, rule,
                   "reconstruction_db", prepare, finish)  # fmt: skip
 
 

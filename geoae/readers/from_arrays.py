@@ -49,7 +49,7 @@ class ArrayLocator:
 
     def headers(self) -> Any:
         """Id, rate, units and calib; an array holds no other header of a format."""
-        from obspy.core.trace import Stats
+        from obspy.core import Stats
 
         names = ("network", "station", "location", "channel")
         stats = Stats(dict(zip(names, self.id.split(".", 3), strict=True)))

@@ -14,12 +14,12 @@ from geoae.records.metrics import si_sdr_db
 from geoae.records.mixing import Mixer, open_pools
 from geoae.records.recipe import MixSection, Recipe
 from geoae.records.scaling import Scaler
-from geoae.training.loop import Lesson, Predict, start_from
+from geoae.training.loop import Predict, TrainingTask, start_from
 
 METRIC = "si_sdr_improvement_db"
 
 
-def lesson(recipe: Recipe, data: Path) -> Lesson:
+def training_task(recipe: Recipe, data: Path) -> TrainingTask:
     """Windows of DATA/events in DATA/noise.
 
     Raises
@@ -39,7 +39,7 @@ def lesson(recipe: Recipe, data: Path) -> Lesson:
         return Contract(recipe.name, recipe.summary, recipe.rate_hz, recipe.rate_range_hz, w.length, w.stride,
                         w.multiple, provenance=provenance)  # fmt: skip
 
-    return Lesson(
+    return TrainingTask(
         training, loss, lambda net: validate(net, validation, recipe.split.n_windows), contract, Scaler(), METRIC,
         start_from(recipe.start),
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """Records in zarr stores that geoae wrote: lazy (channel, time) arrays, as their recordings were."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -8,11 +9,10 @@ from numpy.typing import NDArray
 
 from geoae.errors import DamagedFileError, StoreError, one_line
 from geoae.labels.timeaxis import time_coordinates
-from geoae.readers.protocols import Kind
 from geoae.stores import provenance
 from geoae.stores.schema import KIND, RECORD, START
 
-kind: Kind = "records"
+kind: Literal["records"] = "records"
 """Of what it reads; see `geoae.readers.protocols`."""
 
 _BLOCK = 1 << 20

@@ -19,13 +19,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from geoae import nets
-from geoae.arrays.scaling import FieldScaler
-from geoae.arrays.transforms import Transform
 from geoae.errors import InputError
 from geoae.model import AnyContract, Model, load, make_model, weights_file
 from geoae.model.devices import has_fast_bfloat16, memory_kept
 from geoae.nets.protocols import Loss
-from geoae.records.scaling import Scaler
 from geoae.training import checkpoint
 from geoae.training.optimizers import _clip, _optimizers, learning_rate
 from geoae.training.recipe import AnyRecipe
@@ -58,7 +55,7 @@ class BatchedWindows(Windows, Protocol):
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingTask:
     """What differs between kinds of models: windows, loss, score, and the contract of the trained model."""
 
     windows: Windows
@@ -67,7 +64,8 @@ class Lesson:
     score: Callable[[Predict], float]
     contract: Callable[[dict[str, Any]], AnyContract]
     """Provenance -> contract."""
-    scaler: Scaler | FieldScaler | Transform
+    scaler: Any
+    """Frozen dataclass that scales what the net sees, as `geoae.kinds` names it."""
     metric: str
     """Name of the score, which is in dB and better if larger."""
     prepare: Callable[[nn.Module], None] = lambda net: None
@@ -113,8 +111,8 @@ class _State:
         return {"net": self.net, "ema": self.average, "best": self.best}
 
 
-def train(recipe: AnyRecipe, lesson: Lesson, job: Job) -> Model:
-    """Train the net of `recipe` on the windows of `lesson`; resumes from a checkpoint in `job.out`.
+def train(recipe: AnyRecipe, task: TrainingTask, job: Job) -> Model:
+    """Train the net of `recipe` on the windows of `task`; resumes from a checkpoint in `job.out`.
 
     Returns
     -------
@@ -134,19 +132,19 @@ def train(recipe: AnyRecipe, lesson: Lesson, job: Job) -> Model:
     with memory_kept(), _processes(job.device) as (rank, world):
         if o.batch % world:
             raise InputError(f"optimize.batch is {o.batch}; it must be a multiple of the {world} processes.")
-        state = _begin_or_resume(recipe, lesson, job)
+        state = _begin_or_resume(recipe, task, job)
         facts = state.facts
         parallel = DistributedDataParallel(state.net) if world > 1 else state.net
         last = min(o.steps, job.stop_after_steps or o.steps)
         if _is_out_of_patience(facts, recipe):  # the training ended before it was started again
             last = facts["step"]
         losses: list[Loss] = []
-        for step, parts in _batches(lesson.windows, facts["step"], last, o.batch, rank, world, job):
-            losses.append(_take_step(step, parts, parallel, state, recipe, lesson, job.device))
+        for step, parts in _batches(task.windows, facts["step"], last, o.batch, rank, world, job):
+            losses.append(_take_step(step, parts, parallel, state, recipe, task, job.device))
             job.tick(step + 1, o.steps)
             if (step + 1) % o.validate_every and step + 1 != last:
                 continue
-            score = _of_first_rank(_score(state.average.module, lesson, job.device, o.precision), world, job.device)
+            score = _of_first_rank(_score(state.average.module, task, job.device, o.precision), world, job.device)
             row = _record_validation(state, step, losses, score, recipe)
             losses.clear()
             if rank == 0:
@@ -155,15 +153,15 @@ def train(recipe: AnyRecipe, lesson: Lesson, job: Job) -> Model:
                 job.report(row)
             if _is_out_of_patience(facts, recipe):
                 break
-    return _make_model(state, recipe, lesson)
+    return _make_model(state, recipe, task)
 
 
-def _begin_or_resume(recipe: AnyRecipe, lesson: Lesson, job: Job) -> _State:
+def _begin_or_resume(recipe: AnyRecipe, task: TrainingTask, job: Job) -> _State:
     """The state of a new training, or that of the checkpoint in `job.out`, if there is one."""
     o, wanted, folder = recipe.optimize, recipe.model_dump(mode="json"), job.out / "checkpoint"
     torch.manual_seed(o.seed)
     net = nets.build(recipe.net.name, recipe.net.config)
-    lesson.prepare(net)
+    task.prepare(net)
     net = net.to(job.device)
     average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(o.ema_decay**AVERAGED_EVERY), use_buffers=True)
     facts = {"step": 0, "history": [], "best_db": -math.inf, "best_step": 0, "recipe": wanted}
@@ -187,7 +185,7 @@ def _take_step(
     parallel: nn.Module,
     state: _State,
     recipe: AnyRecipe,
-    lesson: Lesson,
+    task: TrainingTask,
     device: str,
 ) -> Loss:
     """Move the weights once; returns the loss before that, without gradient."""
@@ -196,7 +194,7 @@ def _take_step(
         group["lr"] = learning_rate(step, recipe)
     with _autocast(device, o.precision):
         estimate = parallel(parts[0])
-    loss = lesson.loss(estimate.float(), parts)
+    loss = task.loss(estimate.float(), parts)
     state.net.zero_grad(set_to_none=True)
     loss.total.backward()
     _clip(state.net, o.clip_norm)
@@ -227,14 +225,14 @@ def _mean(values: list[Tensor]) -> float:
     return float(torch.stack(values).mean())
 
 
-def _make_model(state: _State, recipe: AnyRecipe, lesson: Lesson) -> Model:
+def _make_model(state: _State, recipe: AnyRecipe, task: TrainingTask) -> Model:
     """The model of the weights that the recipe keeps, on the CPU."""
     o, facts = recipe.optimize, state.facts
     kept = (state.average if o.keep == "last" else state.best).module if facts["history"] else state.net
     chosen = kept.cpu().eval()
-    contract = lesson.contract(_provenance(recipe, facts, lesson.metric))
-    made = make_model(contract, recipe.net.name, recipe.net.config, chosen, lesson.scaler)
-    lesson.finish(made)
+    contract = task.contract(_provenance(recipe, facts, task.metric))
+    made = make_model(contract, recipe.net.name, recipe.net.config, chosen, task.scaler)
+    task.finish(made)
     if o.weights == "float16":
         weights_file.halve(chosen)
     made.digest = weights_file.content(chosen)[1][:12]
@@ -242,7 +240,7 @@ def _make_model(state: _State, recipe: AnyRecipe, lesson: Lesson) -> Model:
 
 
 @torch.no_grad()
-def _score(net: nn.Module, lesson: Lesson, device: str, precision: str) -> float:
+def _score(net: nn.Module, task: TrainingTask, device: str, precision: str) -> float:
     net.eval()
 
     def predict(x: NDArray[Any]) -> NDArray[Any]:
@@ -250,7 +248,7 @@ def _score(net: nn.Module, lesson: Lesson, device: str, precision: str) -> float
             out: NDArray[Any] = net(torch.from_numpy(x).to(device)).float().cpu().numpy()
         return out
 
-    score = lesson.score(predict)
+    score = task.score(predict)
     net.train()
     return score
 

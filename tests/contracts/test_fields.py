@@ -19,9 +19,9 @@ from geoae.fields import infer as infer_fields
 from geoae.fields.frame import Frame, region_noise, take
 from geoae.fields.lazy import _PicklableModel
 from geoae.jobs.options import Options
-from tests import fields
-from tests.denoising import denoise_files
-from tests.store_worker import EPOCH, content
+from tests.support import fields
+from tests.support.denoising import denoise_files
+from tests.support.store_worker import EPOCH, content
 
 few = settings(max_examples=12, suppress_health_check=list(HealthCheck))
 MODEL = fields.tiny_model()

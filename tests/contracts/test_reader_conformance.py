@@ -17,8 +17,8 @@ from geoae.readers.fields import grids
 from geoae.readers.records import seisbench, traces
 from geoae.stores import records as cleaned
 from geoae.testing.readers import check_fields_reader, check_reader, check_records_reader
-from tests import fields
 from tests.conftest import tiny_model, write_seisbench
+from tests.support import fields
 
 ROOT = Path(obspy.__file__).parent / "io"
 RECORDINGS = [

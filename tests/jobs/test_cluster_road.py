@@ -18,11 +18,11 @@ from geoae.errors import InputError, MissingFileError, ModelFileError
 from geoae.jobs.options import Options
 from geoae.jobs.records import store
 from geoae.stores import ledger
-from tests.cluster_worker import alive, wait_until, worker_pids
 from tests.conftest import tiny_model
-from tests.denoising import denoise_files
-from tests.jobs.test_store_road import record
-from tests.store_worker import EPOCH, content
+from tests.jobs.records.test_store import record
+from tests.support.cluster_worker import alive, wait_until, worker_pids
+from tests.support.denoising import denoise_files
+from tests.support.store_worker import EPOCH, content
 
 ROOT = Path(__file__).parents[2]
 # what is killed: the command, with blocks that are small enough for something to be under way at any moment

@@ -13,7 +13,7 @@ from geoae.errors import InputError
 from geoae.jobs.options import FileOptions, Options
 from geoae.jobs.records.sinks import plan
 from tests.conftest import tiny_model
-from tests.denoising import denoise_files
+from tests.support.denoising import denoise_files
 
 IO = Path(obspy.__file__).parent / "io"
 START = UTCDateTime(2024, 1, 1, 0, 0, 0, 123456)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from geoae.api.train import evaluate
 from geoae.cli.app import app
 from geoae.errors import InputError, OutputExistsError, UnknownNameError
-from geoae.jobs.evaluate import FILES, EvaluateOptions, denoiser, evaluate
+from geoae.jobs.evaluate import FILES, EvaluateOptions, denoiser
 from geoae.records.infer import identity
 from geoae.records.scores import Comparison
 from tests.conftest import tiny_model

@@ -20,7 +20,7 @@ from geoae.stores import ledger
 from geoae.stores.plan import Chunking, plan_field
 from geoae.stores.write import Origin, write_region
 from tests.conftest import tiny_model
-from tests.store_worker import EPOCH, content
+from tests.support.store_worker import EPOCH, content
 
 few = settings(max_examples=6)  # each makes several stores
 N = 7

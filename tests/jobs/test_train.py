@@ -10,9 +10,10 @@ import yaml
 from typer.testing import CliRunner
 
 from geoae import model as models
+from geoae.api.train import train
 from geoae.cli.app import app
 from geoae.errors import InputError, OutputError
-from geoae.jobs.train import TrainOptions, train
+from geoae.jobs.train import TrainOptions
 from geoae.model import devices
 from geoae.readers.records.seisbench import open_set
 from geoae.training.card import describe

@@ -170,7 +170,7 @@ def text_records(trace: Any) -> bytes | None:
 
 def headers_of(records: Records) -> Any:
     """Return the ObsPy header that these records make, without id, rate, start and length."""
-    from obspy.core.trace import Stats
+    from obspy.core import Stats
     from obspy.io.mseed.headers import ENCODINGS
 
     details = {

@@ -205,7 +205,7 @@ def raw_bytes(segment: Segment) -> bytes | None:
     return _locator(segment).raw_bytes()
 
 
-def headers_of(segment: Segment) -> "obspy.core.trace.Stats":
+def headers_of(segment: Segment) -> "obspy.core.Stats":
     """Return a copy of the ObsPy header with the segment's own start and number of samples."""
     from obspy import UTCDateTime
 

@@ -1,0 +1,97 @@
+"""`geoae.train` and `geoae.evaluate`: keyword arguments for a notebook, one options object inside."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from geoae.jobs.evaluate import EvaluateOptions, evaluate_model
+from geoae.jobs.train import Report, Tick, TrainOptions, train_model
+from geoae.model import Model
+from geoae.records.mixtures import SEED
+
+
+def train(
+    recipe: Path,
+    data: str | Path,
+    out: Path,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    workers: int = 1,
+    stop: int | None = None,
+    report: Report = lambda row: None,
+    tick: Tick = lambda step, steps: None,
+) -> str:
+    """Train the net of `recipe` on the data below the folder `data` and write the model folder `out`.
+
+    Denoisers of records need DATA/events and DATA/noise in the SeisBench form; recipes of fields name their files.
+
+    Started again after an interruption, it goes on from the last validation. Under ``torchrun`` the processes share
+    each batch.
+
+    Parameters
+    ----------
+    recipe
+        YAML file.
+    data
+        Folder, or a name in the data catalog.
+    out
+        Model folder to write.
+    device, threads, workers, stop
+        See `geoae.jobs.train.TrainOptions`.
+    report
+        Called with each row of the history; curves.png is already drawn with it.
+    tick
+        Called with (step, steps) after each step.
+
+    Returns
+    -------
+    str
+        One line that says what came out.
+
+    Raises
+    ------
+    GeoAEError
+        The recipe, the data or the folder cannot be used.
+    """
+    return train_model(recipe, data, out, TrainOptions(device, threads, workers, stop), report, tick)
+
+
+def evaluate(
+    data: str | Path,
+    model: str | Path | Model = "seismic",
+    out: Path | None = None,
+    *,
+    n: int = 160,
+    stations: str = "validation",
+    seed: int = SEED,
+    device: str = "auto",
+    threads: int | None = None,
+    overwrite: bool = False,
+    report: Callable[[str], None] = lambda line: None,
+) -> str:
+    """Mix recorded events and noise, denoise, and compare the model with what a user would pick instead.
+
+    Parameters
+    ----------
+    data
+        Folder with events/ and noise/ in the SeisBench form, or a name in the data catalog.
+    model
+        Name of a shipped model, folder of a model, or a loaded one.
+    out
+        Folder for results.json, results.md and results.png; None: none are written.
+    n, stations, seed, device, threads, overwrite
+        See `geoae.jobs.evaluate.EvaluateOptions`.
+    report
+        Called with band and method, in one line, before each is scored.
+
+    Returns
+    -------
+    str
+        A table in Markdown.
+
+    Raises
+    ------
+    GeoAEError
+        The data or the model cannot be used, or results are there already.
+    """
+    return evaluate_model(data, model, out, EvaluateOptions(n, stations, seed, device, threads, overwrite), report)

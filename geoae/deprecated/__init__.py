@@ -1,0 +1,1 @@
+"""Old names and paths, which work for one release and warn."""

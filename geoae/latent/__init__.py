@@ -1,1 +1,0 @@
-"""Latent spaces of priors: decode with derivatives, sample, compare, report."""

@@ -1,0 +1,185 @@
+"""Codes of windows: the same however the array is divided, and decoded with the error that is stored."""
+
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geoae.codes.coding import coding, coding_of, default_model
+from geoae.codes.infer import decode, decode_region, encode, encode_region
+from geoae.errors import InputError
+from geoae.labels.timeaxis import time_coordinates
+from geoae.records.infer import identity
+from tests.support.coding import tiny_coder
+
+MODEL, LINE = tiny_coder(), tiny_coder(ndim=1)
+
+
+def field(shape=(5, 21, 30), seed=0, dtype="f4", **gaps) -> xr.DataArray:
+    """Smooth, of a level far from zero, (time, lat, lon)."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=shape).cumsum(-1).cumsum(-2) + 280
+    coords = {
+        "time": np.arange("2000-01", np.datetime64("2000-01") + shape[0]).astype("datetime64[ns]"),
+        "lat": ("lat", np.linspace(-50, 50, shape[1]), {"units": "degrees_north"}),
+        "lon": ("lon", np.arange(shape[2]) * 3.0, {"units": "degrees_east"}),
+    }
+    return xr.DataArray(x.astype(dtype), coords, ("time", "lat", "lon"), "t2m", {"units": "K", "cells": [1, 2]})
+
+
+def record(n=1000, channels=3) -> xr.DataArray:
+    x = np.random.default_rng(1).normal(size=(channels, n)).cumsum(-1).astype("f4")
+    out = xr.DataArray(x, {"channel": list("ENZ")[:channels]}, ("channel", "time"), "trace", {"sampling_rate_hz": 50.0})
+    return out.assign_coords(time_coordinates(1_000_000_007, 50.0, n))
+
+
+@settings(max_examples=15)
+@given(
+    ny=st.integers(3, 30), nx=st.integers(3, 30), cuts=st.tuples(*[st.integers(1, 30)] * 3), swap=st.booleans()
+)  # fmt: skip
+def test_any_chunking_gives_the_codes_of_memory(ny, nx, cuts, swap):
+    """Lazy in, lazy out, and the numbers of the array in memory; dimensions in any order."""
+    x = field((3, ny, nx))
+    x[1, 0, 0] = np.nan
+    x = x.transpose("lon", "time", "lat") if swap else x
+    expected, lazy = encode(x, MODEL), encode(x.chunk(dict(zip(("time", "lat", "lon"), cuts, strict=True))), MODEL)
+    assert isinstance(lazy["code"].data, da.Array)
+    xr.testing.assert_allclose(lazy.compute(), expected, rtol=1e-5, atol=1e-5)
+    assert lazy["code"].attrs == expected["code"].attrs
+    back = decode(lazy, MODEL)
+    assert isinstance(back.data, da.Array)
+    xr.testing.assert_allclose(back.compute(), decode(expected, MODEL), rtol=1e-5)
+
+
+@pytest.mark.parametrize("units", [1e-9, 1.0, 1e12])
+def test_the_error_that_is_stored_is_that_of_decoding(units):
+    """Over the samples of each window that are not missing, in the units of the data."""
+    x = field() * units
+    x[1, 2, 3] = np.nan
+    codes = encode(x, MODEL)
+    back = decode(codes, MODEL)
+    for at, (y, z) in {(0, 0): (0, 0), (1, 2): (8, 16)}.items():
+        left = (back - x)[:, y : y + 8, z : z + 8]
+        np.testing.assert_allclose(codes["recon_error"][:, *at], np.sqrt((left**2).mean(("lat", "lon"))), rtol=1e-4)
+    assert codes["n_valid"][1, 0, 0] == 63
+    assert codes["recon_error"].attrs["units"] == "K" if units == 1 else True
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "f2", "i2"])
+def test_units_coordinates_and_dtype_come_back(dtype):
+    """All that makes the array but its samples is as it was; whole numbers come back as floats."""
+    x = field(dtype=dtype).assign_coords(height=2.0, area=("lat", np.arange(21.0)))
+    x.attrs["units"] = "K"
+    back = decode(encode(x, MODEL), MODEL)
+    assert back.dtype == ("f4" if dtype == "i2" else dtype)
+    xr.testing.assert_equal(back.drop_attrs() * 0, (x.drop_attrs() * 0).astype(back.dtype))
+    assert back.attrs["units"] == "K"
+    assert back.name == "t2m"
+    assert float(abs(back - x).max()) < 200
+
+
+def test_windows_say_where_they_are():
+    """Number and coordinate of the first sample; the last window is flush with the end."""
+    codes = encode(field(), MODEL)
+    assert codes["y0_index"].values.tolist() == [0, 8, 13]
+    assert codes["x0_index"].values.tolist() == [0, 8, 16, 22]
+    assert codes["x0"].values.tolist() == [0, 24, 48, 66]
+    assert codes["code"].dims == ("time", "window_y", "window_x", "latent")
+
+
+def test_records_keep_their_time_axis():
+    """Along time, to the nanosecond; channels are a batch."""
+    x = record()
+    codes = encode(x, LINE)
+    assert codes["code"].sizes == {"channel": 3, "window": 125, "latent": 8}
+    assert codes["t0"].values[1] - codes["t0"].values[0] == np.timedelta64(160, "ms")
+    back = decode(codes, LINE)
+    np.testing.assert_array_equal(back["time"].values, x["time"].values)
+    assert back.attrs["sampling_rate_hz"] == 50.0
+    np.testing.assert_allclose(
+        codes["recon_error"], np.sqrt(((back - x) ** 2).values.reshape(3, 125, 8).mean(-1)), rtol=1e-4
+    )
+
+
+def test_a_beginning_of_a_code_is_a_code():
+    """`latent` keeps the first numbers, and selecting them later is the same."""
+    x = field()
+    short, whole = encode(x, MODEL, latent=4), encode(x, MODEL)
+    np.testing.assert_array_equal(short["code"], whole["code"][..., :4])
+    xr.testing.assert_equal(decode(short, MODEL), decode(whole.isel(latent=slice(4)), MODEL))
+    assert float(short["recon_error"].mean()) > float(whole["recon_error"].mean())
+    np.testing.assert_array_equal(decode(whole.isel(time=2), MODEL), decode(whole, MODEL)[2])
+
+
+def test_missing_and_constant_windows():
+    """NaN where nothing is there, exactly the constant where nothing varies, however small the units."""
+    x = field(dtype="f8") * 1e-9
+    x[0, :8, :8] = np.nan
+    x[1, :8, :8] = 3e-9
+    codes = encode(x, MODEL)
+    assert codes["n_valid"][0, 0, 0] == 0
+    assert np.isnan(codes["code"][0, 0, 0]).all()
+    assert codes["recon_error"][1, 0, 0] == 0
+    back = decode(codes, MODEL)
+    assert np.isnan(back[0, :8, :8]).all()
+    assert np.isfinite(back[0, 8:]).all()
+    np.testing.assert_allclose(back[1, :8, :8], 3e-9, rtol=1e-12)
+
+
+@settings(max_examples=25)
+@given(data=st.data())
+def test_a_block_is_a_part_of_the_whole(data):
+    """Blocks of codes read what they need, and blocks of samples decode from the windows that hold them."""
+    x = field((3, data.draw(st.integers(3, 25)), data.draw(st.integers(3, 25)))).transpose("lat", "time", "lon")
+    where, codes = coding(x, MODEL), encode(x, MODEL)
+
+    def region(sizes):
+        cuts = [sorted(data.draw(st.lists(st.integers(0, n), min_size=2, max_size=2, unique=True))) for n in sizes]
+        return tuple(slice(a, b) for a, b in cuts)
+
+    part = region(where.windows.values())
+    for name, values in encode_region(lambda r: x.values[r], where, MODEL, part).items():
+        np.testing.assert_allclose(values, codes[name].values[part], rtol=1e-5, atol=1e-5)
+    part = region(x.shape)
+    found = decode_region(codes, coding_of(codes), MODEL, part)
+    np.testing.assert_allclose(found, decode(codes, MODEL).values[part], rtol=1e-5)
+
+
+def test_what_cannot_be_encoded_is_said():
+    """Models without codes, dimensions that do not fit, infinity, numbers that are none, codes that are too long."""
+    x = field()
+    with pytest.raises(InputError, match="is not a model with codes"):
+        encode(x, identity())
+    with pytest.raises(InputError, match=r"windows along 2 dimensions; time is 1.*seismic-codes"):
+        encode(x, MODEL, dims=("time",))
+    with pytest.raises(InputError, match="no dimension depth"):
+        encode(x, LINE, dims=("depth",))
+    with pytest.raises(InputError, match="infinite samples"):
+        encode(x.where(x.lat < 40, np.inf), MODEL)
+    with pytest.raises(InputError, match="real numbers"):
+        encode(x > 280, MODEL)
+    with pytest.raises(InputError, match="codes of 1 to 8 numbers"):
+        encode(x, MODEL, latent=9)
+    with pytest.raises(InputError, match="no samples"):
+        encode(x[:0], MODEL)
+
+
+def test_what_cannot_be_decoded_is_said():
+    """Codes of another model, some of the windows, and what are no codes."""
+    codes = encode(field(), MODEL)
+    other = tiny_coder(seed=1)
+    with pytest.raises(InputError, match=f"{MODEL.digest}.*{other.digest}"):
+        decode(codes, other)
+    with pytest.raises(InputError, match="all 4 windows along window_x; there are 2"):
+        decode(codes.isel(window_x=slice(2)), MODEL)
+    with pytest.raises(InputError, match="no codes"):
+        decode(codes.drop_vars("gain"), MODEL)
+
+
+def test_the_shipped_model_that_fits():
+    """Records have one for their time, fields one for their grid."""
+    assert default_model(record()) == "seismic-codes"
+    assert default_model(field()) == "grid-codes"
+    assert default_model(field(), ("time",)) == "seismic-codes"

@@ -1,0 +1,301 @@
+"""Training windows of fields: seeded, scaled, true to what they were made of; members and hidden points."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from geoae.arrays import neighbours as context
+from geoae.errors import InputError, RecipeError
+from geoae.fields.mixing import FieldMixer, _thinned
+from geoae.fields.recipe import FieldMix, FieldRecipe, FieldWindow
+from geoae.fields.task import training_task
+from geoae.training.loop import Job, train
+from geoae.training.recipe import load_recipe
+from tests.support import fields
+
+WINDOW = FieldWindow(length=32, stride=24, train_length=32, multiple=32, near=1, far=3)
+
+
+def archive(seed: int = 0, n: int = 9) -> list[np.ndarray]:
+    """Two fields that change little in time, one of them with land."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:40, 0:70]
+    one = 280 + 10 * np.sin(y / 6) * np.cos(x / 9) + rng.normal(0, 0.5, (n, 40, 70))
+    land = (one + 100).copy()
+    land[:, :10, :30] = np.nan
+    return [one, land]
+
+
+def mixer(seed: int = 0, **mix: object) -> FieldMixer:
+    return FieldMixer(archive(), FieldMix(**mix), WINDOW, seed)
+
+
+@pytest.mark.parametrize("target", ["clean", "members", "blind-spot"])
+def test_windows_follow_from_their_number(target):
+    """The same in any order, another for another seed; finite, float32, counted where the target is."""
+    one, again, other = mixer(target=target), mixer(target=target), mixer(1, target=target)
+    for index in (17, 3, 0):
+        window = one[index]
+        for a, b in zip(window, again[index], strict=True):
+            np.testing.assert_array_equal(a, b)
+        assert not np.array_equal(window.shown, other[index].shown)
+        assert window.shown.shape == (context.CHANNELS, 32, 32)
+        assert window.target.shape == window.counts.shape == (1, 32, 32)
+        assert window.shown.dtype == window.target.dtype == np.float32
+        assert np.isfinite(window.shown).all()
+        assert np.isfinite(window.target).all()
+        assert (window.target[~window.counts] == 0).all()
+
+
+def test_without_noise_the_target_is_what_is_shown():
+    """Scaled alike, at every point that counts."""
+    plain = mixer(noiseless=1.0, missing=0.3)
+    for index in range(20):
+        shown, target, counts = plain[index]
+        np.testing.assert_allclose(shown[:1][counts], target[counts], atol=1e-6)
+
+
+def test_noise_has_the_level_that_was_asked_for():
+    """In units of the clean window, to the accuracy of one draw."""
+    loud = mixer(noise_level=(0.5, 0.5), missing=0, small=0, noiseless=0)
+    ratio = []
+    for index in range(60):
+        shown, target, counts = loud[index]
+        ratio.append((shown[:1] - target)[counts].std() / target[counts].std())
+    assert np.median(ratio) == pytest.approx(0.5, rel=0.15)
+
+
+def wide_mixer(seed: int = 0, drawn: float = 1.0, **mix: object) -> FieldMixer:
+    """Windows of wide fields whose overviews show a tenth of what these hold."""
+    window = FieldWindow(length=32, stride=24, train_length=32, near=1, far=3, overview=2)
+    settings = FieldMix(wide=1.0, overview="grid", drawn=drawn, **mix)
+    return FieldMixer(archive(), settings, window, seed, noise_of=lambda x: 0.1 * np.nan_to_num(x[:, :1]))
+
+
+@pytest.mark.parametrize("drawn", [0.0, 1.0])
+def test_windows_of_wide_fields_follow_from_their_number(drawn):
+    """Whatever was asked for before; they have an overview where the slice is, and no neighbours."""
+    one, again = wide_mixer(drawn=drawn), wide_mixer(drawn=drawn)
+    for index in (9, 0, 3, 1):
+        window = one[index]
+        for a, b in zip(window, again[index], strict=True):
+            np.testing.assert_array_equal(a, b)
+        assert np.isfinite(window.shown).all()
+        own, near, far, overview = window.shown[context.VALUES :]
+        np.testing.assert_array_equal(own, overview)
+        assert own.any()
+        assert not near.any()
+        assert not far.any()
+
+
+def test_an_overview_shows_what_its_model_found():
+    """Of a field without noise and gaps, a tenth of the means of its blocks."""
+    shown = [wide_mixer(missing=0, noiseless=1)[k].shown for k in range(8)]
+    for own, _, _, seen, *_ in shown:
+        taken = (own - seen).reshape(16, 2, 16, 2).mean((1, 3))[2:-2, 2:-2]
+        means = own.reshape(16, 2, 16, 2).mean((1, 3))[2:-2, 2:-2]
+        # the mean of a window, a constant, was removed from `own` alone
+        assert np.corrcoef(taken.ravel(), means.ravel())[0, 1] > 0.9
+
+
+def test_wide_fields_get_recorded_noise_too():
+    """Of files that are smaller than they are."""
+    made = wide_mixer(recorded_noise=1, noise_level=(0.5, 0.5), missing=0, noiseless=0)
+    made.noise = [np.random.default_rng(1).normal(size=(3, 20, 24))]
+    shown, target, counts = made[0]
+    assert counts.all()
+    assert (shown[:1] - target).std() > 0.05
+
+
+def test_small_grids_are_parts_of_a_window():
+    """A rectangle of 8 points or more a side, nothing beyond it; a fifth is clean, and no noise exceeds the field."""
+    small = mixer(small=1.0, missing=0, noise_level=(0.1, 5.0), drawn=1.0)
+    sizes, ratio = set(), []
+    for index in range(60):
+        shown, target, counts = small[index]
+        rows, columns = (np.flatnonzero(counts[0].any(axis)) for axis in (1, 0))
+        assert counts[0, : len(rows), : len(columns)].all()
+        assert counts.sum() == len(rows) * len(columns) < 32 * 32
+        assert min(len(rows), len(columns)) >= 8
+        sizes.add((len(rows), len(columns)))
+        ratio.append((shown[:1] - target)[counts].std() / target[counts].std())
+    assert len(sizes) > 40
+    assert 5 <= sum(r < 1e-6 for r in ratio) <= 27  # stripes and single points miss some windows, too
+    assert max(ratio) < 1.5
+
+
+def test_small_grids_are_often_coarse():
+    """Of a plane that rises evenly they see steps of one to several points; means where others see single points."""
+    plane = np.tile(np.arange(80.0)[:, None] * 10 + np.arange(80.0), (3, 1, 1))
+    steps = set()
+    for index in range(60):
+        rng = np.random.default_rng(index)
+        cut = _thinned(plane, (10, 12), 16, rng)(plane)
+        assert cut.shape == (3, 16, 16)
+        assert np.isfinite(cut).sum() == 3 * 10 * 12
+        across = np.diff(cut[:, :10, :12], axis=2)
+        np.testing.assert_allclose(across, across[0, 0, 0])
+        steps.add(round(float(across[0, 0, 0])))
+    assert steps == set(range(1, 7))
+
+
+def test_gaps_and_land_do_not_count():
+    """Where nothing is, the shown field is 0 and its weight is 0."""
+    gappy = mixer(missing=1.0, drawn=0.0)
+    lost = 0
+    for index in range(20):
+        shown, _, counts = gappy[index]
+        np.testing.assert_array_equal(counts[0], shown[context.VALUES] == 1)
+        assert (shown[0][~counts[0]] == 0).all()
+        lost += (~counts).sum()
+    assert lost > 1000
+
+
+def test_members_show_one_and_ask_for_another():
+    """Both lie at the same place and time; the member asked for is 100 K warmer in this archive, or colder."""
+    pairs = mixer(target="members", alone=0, turned=0, zoomed=0)
+    for index in range(20):
+        shown, target, counts = pairs[index]
+        if counts.sum() < 200:
+            continue
+        step = np.median((target - shown[:1])[counts])
+        np.testing.assert_allclose((target - shown[:1])[counts] / step, 1, atol=0.2)
+
+
+def test_members_may_share_a_change_in_time():
+    """The same is added to what is shown and what is asked for; it differs from slice to slice."""
+    one, other = archive()[0], archive(seed=1)[0]
+    still, moving = (
+        FieldMixer([one, other], FieldMix(target="members", alone=0, added=added), WINDOW, 0) for added in (0, 1)
+    )
+    changes = []
+    for seed in range(20):
+        (a, at, wanted, _), (b, _, moved, _) = (m._members(np.random.default_rng(seed)) for m in (still, moving))
+        more = b - a
+        np.testing.assert_allclose(moved - wanted, more[at], atol=1e-4)
+        assert np.isfinite(more).all()
+        changes.append(more.std(0).max() if len(more) > 1 else np.nan)
+    assert np.nanmin(changes) > 0
+    assert 0.03 < np.nanmedian(changes) < 2  # weather of this archive: 0.5
+
+
+def test_hidden_points_hold_another_value():
+    """Only they count, about as many as asked for, and what is shown there is not what is asked for."""
+    hidden = mixer(target="blind-spot", hidden=0.1, zoomed=0)
+    share = []
+    for index in range(20):
+        shown, target, counts = hidden[index]
+        share.append(counts.mean())
+        if counts.any():
+            assert (shown[:1][counts] != target[counts]).mean() > 0.9
+    assert np.mean(share) == pytest.approx(0.1, rel=0.3)
+
+
+def test_recorded_noise_is_used():
+    """Of a file that holds two values, windows have those two beside the clean field, each slice its own."""
+    rng = np.random.default_rng(0)
+    step = np.where(np.arange(40) < 20, 0.0, 100.0)
+    clean, noise = [np.broadcast_to(step, (5, 40, 40)).copy()], [(rng.random((6, 20, 50)) < 0.5).astype(float)]
+    mix = FieldMix(
+        drawn=0, added=0, missing=0, small=0, zoomed=0, recorded_noise=1, noiseless=0, noise_level=(0.1, 0.1)
+    )
+    made = FieldMixer(clean, mix, WINDOW, 0, noise)
+    for index in range(10):
+        shown, target, _ = made[index]
+        removed = (shown[0] - target[0]).round(3)
+        assert len(np.unique(removed)) == 2
+        assert not np.array_equal(removed, removed.T)
+    simulated = FieldMixer(clean, mix.model_copy(update={"recorded_noise": 0.0}), WINDOW, 0, noise)
+    assert len(np.unique((simulated[0].shown[0] - simulated[0].target[0]).round(3))) > 10
+
+
+def test_members_must_be_alike():
+    """Named with their shapes."""
+    with pytest.raises(InputError, match=r"at least two members of one shape.*\(9, 40, 70\)"):
+        FieldMixer(archive()[:1], FieldMix(target="members"), WINDOW, 0)
+
+
+def write(folder: Path) -> Path:
+    for k, x in enumerate(archive()):
+        coords = {"time": np.arange(len(x)), "lat": np.linspace(-60, 60, 40), "lon": np.arange(70.0)}
+        xr.DataArray(x, coords, ("time", "lat", "lon"), name="t").to_netcdf(folder / f"member{k}.nc")
+    return folder
+
+
+def recipe(target: str, **changes: object) -> FieldRecipe:
+    facts = {
+        "kind": "field", "name": "t", "summary": "for tests",
+        "net": {"name": "field-dae", "config": {"width": 8, "middle": 8, "deep": 8, "blocks": 1}},
+        "data": {"files": ["member*.nc"]}, "window": WINDOW.model_dump(), "mix": {"target": target, "small": 0},
+        "optimize": {"steps": 60, "batch": 8, "validate_every": 30, "warmup_steps": 5, "learning_rate": 3e-3,
+                     "ema_decay": 0.9, "precision": "float32"},
+        "n_validation": 24,
+    }  # fmt: skip
+    return FieldRecipe.model_validate(facts | changes)
+
+
+def test_sixty_steps_make_noise_smaller(tmp_path):
+    """The score of held-out draws rises above doing nothing, and the contract says what was trained."""
+    plan = recipe("clean", mix={"noise_level": [0.5, 0.5], "missing": 0.2})
+    model = train(plan, training_task(plan, write(tmp_path)), Job(tmp_path / "out"))
+    assert model.contract.provenance["validation_error_less_db"] > 1
+    assert (model.contract.window, model.contract.near, model.contract.far) == ((32, 32), 1, 3)
+
+
+@pytest.mark.parametrize("target", ["members", "blind-spot"])
+def test_noisy_targets_train_too(target, tmp_path):
+    """The loss falls."""
+    plan, rows = recipe(target), []
+    train(plan, training_task(plan, write(tmp_path)), Job(tmp_path / "out", report=rows.append))
+    assert rows[-1]["loss"] < rows[0]["loss"]
+
+
+def test_validation_files_are_not_trained_on(tmp_path):
+    """They are taken out of what the patterns match."""
+    plan = recipe("clean", data={"files": ["member*.nc"], "validation": ["member1.nc"]})
+    made = training_task(plan, write(tmp_path))
+    assert len(made.windows.fields) == 1
+
+
+WIDE = {**WINDOW.model_dump(), "overview": 2}
+
+
+def test_training_beside_overviews_writes_them_into_the_contract(tmp_path):
+    """The model that looks at them is loaded from its folder; what comes out looks at overviews, too."""
+    fields.saved(tmp_path / "looks", window=(32, 32))
+    mix = {"wide": 1.0, "overview": str(tmp_path / "looks"), "noise_level": [0.5, 0.5], "drawn": 1.0}
+    plan, rows = recipe("clean", mix=mix, window=WIDE), []
+    model = train(plan, training_task(plan, write(tmp_path)), Job(tmp_path / "out", report=rows.append))
+    assert model.contract.overview == 2
+    assert rows[-1]["loss"] < rows[0]["loss"]
+
+
+def test_who_looks_at_overviews_has_the_windows_of_the_recipe(tmp_path):
+    """A model of other windows, and one that is not of fields, are refused."""
+    for name, words in (
+        ("grid", "64 x 64 points; those of the recipe have 32 x 32"),
+        ("seismic", "not a denoiser of grid"),
+    ):
+        plan = recipe("clean", mix={"wide": 0.5, "overview": name}, window=WIDE)
+        with pytest.raises(InputError, match=words):
+            training_task(plan, write(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"data": {}}, "name files, or draw"), ({"window": {"length": 32, "stride": 40}}, "stride 40"),
+     ({"mix": {"noise_level": [2, 1]}}, "low to high"), ({"window": {"length": 30, "stride": 8}}, "multiples of 8"),
+     ({"window": {"length": 64, "stride": 32, "train_length": 32}}, "windows of one size"),
+     ({"mix": {"wide": 0.5}}, "mix.wide needs window.overview"), ({"window": {**WIDE, "overview": -1}}, "overview"),
+     ({"mix": {"target": "what"}}, "members"), ({"kind": "grid"}, "kind is 'grid'")],
+)  # fmt: skip
+def test_recipes_that_cannot_be_are_refused(change, words, tmp_path):
+    """One line that names the key."""
+    import yaml
+
+    facts = {**recipe("clean").model_dump(mode="json"), **change}
+    (tmp_path / "r.yml").write_text(yaml.safe_dump(facts))
+    with pytest.raises(RecipeError, match=words):
+        load_recipe(tmp_path / "r.yml")

@@ -1,0 +1,225 @@
+"""`geoae encode` and `geoae decode`: fields and records to stores of codes and back, through kills, and bad input."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+import obspy
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+import geoae
+from geoae.cli.app import app
+from geoae.codes.infer import decode, encode
+from geoae.errors import GeoAEError
+from geoae.jobs.codes import store as jobs
+from geoae.jobs.options import CodeOptions, RunOptions, Workers
+from geoae.model import load
+from geoae.stores import ledger
+from tests.support.coding import tiny_coder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Two models, and u and v on a grid with a gap."""
+    path = tmp_path_factory.mktemp("codes")
+    for name, ndim, window in (("coder", 2, 8), ("line", 1, 64)):
+        tiny_coder(ndim, window).save(path / name, "# a card\n")
+    rng = np.random.default_rng(0)
+    coords = {
+        "time": np.arange("2000-01", "2000-07", dtype="datetime64[M]").astype("datetime64[ns]"),
+        "lat": ("lat", np.linspace(-40, 40, 19), {"units": "degrees_north"}),
+        "lon": ("lon", np.arange(27) * 2.0, {"units": "degrees_east"}),
+    }
+    dims = ("time", "lat", "lon")
+    u = rng.normal(size=(6, 19, 27)).cumsum(-1).astype("f4")
+    u[0, :3, :3] = np.nan
+    data = xr.Dataset({"u": (dims, u, {"units": "m s-1"}), "v": (dims, 2 * u[::-1], {"units": "m s-1"})}, coords)
+    data.to_netcdf(path / "wind.nc")
+    data[["u"]].to_netcdf(path / "u.nc")
+    return path
+
+
+def run(*words: object) -> str:
+    """What the command prints; it must end well."""
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def refused(*words: object) -> str:
+    """The one line of a command that fails."""
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == 1
+    lines = done.output.strip().splitlines()
+    assert len(lines) == 1
+    return lines[0]
+
+
+def files(store: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(store)): p.read_bytes() for p in store.rglob("c.*") if p.is_file()}
+
+
+def test_a_field_goes_to_codes_and_back(folder, tmp_path):
+    """The store holds what `encode` gives, and decodes to the field: lazily in Python, block by block in a store."""
+    told = run("encode", folder / "u.nc", "-o", tmp_path / "c.zarr", "--model", folder / "coder")
+    assert "u: 72 windows of 8 numbers, 1:8, rms error" in told
+    model, x = load(folder / "coder"), geoae.read(folder / "u.nc")
+    expected, codes = encode(x.compute(), model), geoae.open_codes(tmp_path / "c.zarr")
+    assert isinstance(codes["code"].data, da.Array)
+    for name in expected.variables:
+        np.testing.assert_allclose(codes[name].values.astype(float), expected[name].values.astype(float), rtol=1e-5)
+    back = geoae.decode(codes, model=folder / "coder")
+    assert isinstance(back.data, da.Array)
+    xr.testing.assert_allclose(back.compute(), decode(expected, model), rtol=1e-5)
+    run("decode", tmp_path / "c.zarr", "-o", tmp_path / "d.zarr", "--model", folder / "coder")
+    with xr.open_zarr(tmp_path / "d.zarr") as data:
+        xr.testing.assert_allclose(data["u"].compute(), decode(expected, model), rtol=1e-5)
+        assert data["u"].attrs["units"] == "m s-1"
+
+
+def test_several_variables_share_a_store(folder, tmp_path):
+    """Each is opened and decoded by its name."""
+    store = tmp_path / "c.zarr"
+    run("encode", folder / "wind.nc", "-o", store, "--model", folder / "coder", "--latent", 4)
+    model = load(folder / "coder")
+    for name in ("u", "v"):
+        x = geoae.read(folder / "wind.nc", var=name).compute()
+        codes = geoae.open_codes(store, name)
+        assert codes.sizes["latent"] == 4
+        xr.testing.assert_allclose(
+            geoae.decode(codes, model=model).compute(), decode(encode(x, model, latent=4), model), rtol=1e-5
+        )
+    run("decode", store, "-o", tmp_path / "d.zarr", "--model", folder / "coder", "--var", "v")
+    with xr.open_zarr(tmp_path / "d.zarr") as data:
+        assert list(data.data_vars) == ["v"]
+
+
+def test_a_record_goes_to_codes_and_back(folder, tmp_path):
+    """Ids, times and units as they were; the store that comes out reads as a record."""
+    obspy.read().write(str(tmp_path / "x.mseed"), format="MSEED")
+    run("encode", tmp_path / "x.mseed", "-o", tmp_path / "c.zarr", "--model", folder / "line")
+    run("decode", tmp_path / "c.zarr", "-o", tmp_path / "d.zarr", "--model", folder / "line")
+    x, back = geoae.read(tmp_path / "x.mseed"), geoae.read(tmp_path / "d.zarr")
+    np.testing.assert_array_equal(back["time"].values, x["time"].values)
+    assert back["id"].values.tolist() == x["id"].values.tolist()
+    assert back.sizes == x.sizes
+
+
+def test_a_run_that_was_stopped_goes_on(folder, tmp_path, monkeypatch):
+    """Blocks that are there stay, the others are made, and the store is the same byte by byte."""
+    monkeypatch.setattr("geoae.codes.coding._CHUNK", 8 * 8 * 12)
+    whole, target = tmp_path / "whole.zarr", tmp_path / "c.zarr"
+    asked = CodeOptions(folder / "coder", threads=1)
+    jobs.encode_store([folder / "u.nc"], whole, asked)
+    n_blocks = ledger.status(whole).n_tasks
+    assert n_blocks > 3
+    calls = []
+
+    def stop(done: int, total: int) -> None:
+        calls.append(done)
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        jobs.encode_store([folder / "u.nc"], target, asked, progress=stop)
+    with pytest.raises(Exception, match="not finished"):
+        geoae.open_codes(target)
+    found = jobs.encode_store([folder / "u.nc"], target, asked)
+    assert any("2 of" in note for note in found.notes)
+    assert files(target) == files(whole)
+
+
+def test_codes_grow_in_time(folder, tmp_path, monkeypatch):
+    """--append adds what is new, through a stop and whatever the blocks, and the codes are those of one go."""
+    monkeypatch.setattr("geoae.codes.coding._CHUNK", 8 * 8 * 12)
+    asked = CodeOptions(folder / "coder", threads=1, append=True)
+    with xr.open_dataset(folder / "wind.nc") as data:
+        for name, times in (("p0", slice(0, 2)), ("p1", slice(2, 5)), ("p2", slice(5, 6))):
+            data.isel(time=times).to_netcdf(tmp_path / f"{name}.nc")
+    parts, whole, target = [tmp_path / f"p{i}.nc" for i in range(3)], tmp_path / "whole.zarr", tmp_path / "c.zarr"
+    jobs.encode_store([folder / "wind.nc"], whole, replace(asked, append=False))
+    jobs.encode_store(parts[:1], target, asked)
+
+    def stop(done: int, total: int) -> None:
+        if done == 6:  # of 4 that were there and 6 that are new
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        jobs.encode_store(parts[:2], target, asked, progress=stop)
+    jobs.encode_store(parts[:2], target, asked)
+    made = jobs.encode_store(parts[2:], target, asked, RunOptions(workers=Workers(None, 2)))
+    assert made.rows["u"]["windows"] == 12
+    assert "nothing was appended" in jobs.encode_store(parts, target, asked).notes[-1]
+    with pytest.raises(GeoAEError, match="other settings: latent"):
+        jobs.encode_store(parts, target, replace(asked, latent=1))
+    for name in ("u", "v"):
+        found, expected = (geoae.open_codes(store, name).compute() for store in (target, whole))
+        xr.testing.assert_allclose(found, expected, rtol=1e-6)
+        back = geoae.decode(found, model=folder / "coder")
+        assert back.sizes == {"time": 6, "lat": 19, "lon": 27}
+    with xr.open_dataset(folder / "wind.nc") as data:
+        moved = data.isel(time=slice(0, 1)).assign_coords(time=data["time"][:1] + np.timedelta64(5, "D"))
+        moved.to_netcdf(tmp_path / "between.nc")
+    with pytest.raises(GeoAEError, match="ends at time"):
+        jobs.encode_store([tmp_path / "between.nc"], target, asked)
+
+
+def test_what_cannot_grow_is_said(folder, tmp_path):
+    """A record is encoded as a whole, and a field without time has nothing that comes later."""
+    obspy.read().write(str(tmp_path / "x.mseed"), format="MSEED")
+    told = refused("encode", tmp_path / "x.mseed", "-o", tmp_path / "c.zarr", "--model", folder / "line", "--append")
+    assert "is a record" in told
+    assert "along time" in refused("encode", folder / "u.nc", "-o", tmp_path / "c.zarr", "--dims", "time", "--append")
+    assert "--append" in told
+    with xr.open_dataset(folder / "u.nc") as data:
+        data.isel(time=0, drop=True).to_netcdf(tmp_path / "still.nc")
+    told = refused("encode", tmp_path / "still.nc", "-o", tmp_path / "c.zarr", "--model", folder / "coder", "--append")
+    assert "no time" in told
+
+
+def test_other_units_are_refused_unless_forced(folder, tmp_path):
+    """By `encode`, by `denoise --codes` and in Python; how units are written does not count."""
+    coder = load(folder / "coder")
+    for name, units in (("pa", "Pa"), ("ms", "m s**-1")):
+        replace(coder, contract=replace(coder.contract, units=units), folder=None).save(tmp_path / name, "# a card\n")
+    asked = ("encode", folder / "u.nc", "-o", tmp_path / "c.zarr", "--model", tmp_path / "pa")
+    told = refused(*asked)
+    assert "u has units m s-1" in told
+    assert "was trained on Pa" in told
+    assert "--force" in told
+    run(*asked, "--force")
+    run("encode", folder / "u.nc", "-o", tmp_path / "d.zarr", "--model", tmp_path / "ms")
+    x = geoae.read(folder / "u.nc").compute()
+    with pytest.raises(GeoAEError, match="trained on Pa"):
+        geoae.encode(x, model=tmp_path / "pa")
+    xr.testing.assert_equal(
+        geoae.encode(x, model=tmp_path / "pa", force=True)["code"], geoae.encode(x, model=folder / "coder")["code"]
+    )
+    beside = ("denoise", folder / "u.nc", "-o", tmp_path / "e.zarr", "--codes", "--codes-model", tmp_path / "pa")
+    assert "trained on Pa" in refused(*beside)
+    run(*beside, "--force")
+    obspy.read().write(str(tmp_path / "x.mseed"), format="MSEED")
+    assert "--force" in refused("denoise", tmp_path / "x.mseed", "-o", tmp_path / "f.zarr", "--force")
+
+
+def test_bad_input_is_one_line(folder, tmp_path):
+    """Nothing to encode or decode, or not by this model: said in one line."""
+    out = ("-o", tmp_path / "c.zarr")
+    assert "is not a model with codes" in refused("encode", folder / "u.nc", *out, "--model", "seismic")
+    assert "no variable" in refused("encode", folder / "u.nc", *out, "--model", folder / "coder", "--var", "w").lower()
+    assert "codes of 1 to 8" in refused("encode", folder / "u.nc", *out, "--model", folder / "coder", "--latent", 9)
+    assert "2 dimensions" in refused("encode", folder / "u.nc", *out, "--model", folder / "coder", "--dims", "lat")
+    with xr.open_dataset(folder / "u.nc") as data:
+        data["u"].where(data.lat < 30, np.inf).to_netcdf(tmp_path / "inf.nc")
+    assert "infinite samples" in refused(
+        "encode", tmp_path / "inf.nc", *out, "--model", folder / "coder", "--overwrite"
+    )
+    run("encode", folder / "u.nc", "-o", tmp_path / "e.zarr", "--model", folder / "coder")
+    told = refused("decode", tmp_path / "e.zarr", "-o", tmp_path / "d.zarr")
+    assert "tiny-codes" in told
+    assert "--model" in told
+    run("decode", tmp_path / "e.zarr", "-o", tmp_path / "d.zarr", "--model", folder / "coder")
+    assert "holds no codes" in refused("decode", tmp_path / "d.zarr", "-o", tmp_path / "f.zarr")

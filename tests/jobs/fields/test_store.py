@@ -1,0 +1,203 @@
+"""Fields end to end: several variables and files, catalogs and addresses, appending, files and stores."""
+
+import warnings
+
+import dask
+import numpy as np
+import pytest
+import xarray as xr
+
+import geoae
+from geoae.errors import InputError, StoreError
+from geoae.jobs.options import Options
+from geoae.jobs.source import FieldSource, Samples, digest
+from tests.support import fields
+from tests.support.denoising import denoise_files
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return fields.saved(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture
+def run(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return lambda inputs, out, **more: denoise_files(inputs, out, Options(model, threads=1), **more)
+
+
+def series(n=8):
+    """A field with bounds of its times, a grid mapping, a history, and a profile that is no field."""
+    x = fields.field(n, 16, 20)
+    x.attrs["grid_mapping"] = "crs"
+    data = x.to_dataset()
+    data["time"].attrs["bounds"] = "time_bnds"
+    data["time"].encoding["units"] = "hours since 1990-01-01"
+    data["time_bnds"] = ("time", "bnds"), np.stack([x.time.values, x.time.values + np.timedelta64(6, "h")], 1)
+    data["crs"] = (), 0, {"grid_mapping_name": "latitude_longitude"}
+    data["profile"] = ("time",), np.arange(float(n))
+    return data.assign_attrs(title="T", history="made")
+
+
+def test_a_store_says_what_it_holds_and_how_it_was_made(run, model):
+    """CF attributes, bounds and grid mapping come along; settings, source and its hash are named."""
+    series().to_netcdf("a.nc")
+    done = run(["a.nc"], "a.zarr", command="geoae denoise a.nc")
+    assert [row.name for row in done.rows] == ["t2m"]
+    assert (done.rows[0].slices, done.rows[0].units) == (8, "K")
+    assert done.rows[0].removed > 0
+    assert "profile (time) is no field on a grid, and is left out" in done.notes
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = xr.open_zarr("a.zarr")
+    assert set(found.variables) == {"t2m", "time", "lat", "lon", "time_bnds", "crs"}
+    assert found.t2m.attrs["units"] == "K"
+    assert found.attrs["title"] == "T"
+    assert found.attrs["history"].splitlines()[0] == "made"
+    about = {k.removeprefix("geoae_"): v for k, v in found.attrs.items()}
+    assert about["digest"] == geoae.load_model(model).digest
+    assert (about["window"], about["overlap"], about["dims"]) == ([32, 32], [8, 8], ["lat", "lon"])
+    assert about["source_hash"].startswith("sha256:")
+    assert about["command"] == "geoae denoise a.nc"
+    expected = geoae.denoise(xr.open_dataset("a.nc").t2m, model=model)
+    np.testing.assert_array_equal(found.t2m.values, expected.values)
+
+
+def test_netcdf_holds_the_same(run):
+    """-o NAME.nc: the samples and attributes of the store."""
+    series().to_netcdf("a.nc")
+    run(["a.nc"], "a.zarr")
+    run(["a.nc"], "b.nc")
+    store, file = xr.open_zarr("a.zarr").load(), xr.open_dataset("b.nc").load()
+    np.testing.assert_array_equal(file.t2m.values, store.t2m.values)
+    assert file.attrs["geoae_digest"] == store.attrs["geoae_digest"]
+    assert {"time_bnds", "crs"} <= set(file.variables)
+
+
+def test_several_variables(run):
+    """All fields on the grid, or those that are chosen."""
+    x = fields.field(4, 16, 20)
+    xr.Dataset({"u": x, "v": 2 * x, "w": 3 * x}).to_netcdf("a.nc")
+    assert [row.name for row in run(["a.nc"], "a.zarr").rows] == ["u", "v", "w"]
+    assert set(xr.open_zarr("a.zarr").data_vars) == {"u", "v", "w"}
+    assert [row.name for row in run(["a.nc"], "b.zarr", var="w,u").rows] == ["w", "u"]
+
+
+def test_appending_goes_on_in_time(run):
+    """New files, or all files again: only what comes later is added; once it is there nothing happens."""
+    data = series(12)
+    for i in range(3):
+        data.isel(time=slice(4 * i, 4 * i + 4)).to_netcdf(f"p{i}.nc")
+    run(["p0.nc"], "a.zarr", append=True)
+    first = xr.open_zarr("a.zarr").t2m.values
+    run(["p0.nc", "p1.nc"], "a.zarr", append=True)
+    run(["p2.nc"], "a.zarr", append=True)
+    found = xr.open_zarr("a.zarr")
+    np.testing.assert_array_equal(found.time.values, data.time.values)
+    np.testing.assert_array_equal(found.t2m.values[:4], first)
+    assert np.isfinite(found.t2m.values).sum() == np.isfinite(data.t2m.values).sum()
+    assert "nothing was appended" in run(["p?.nc"], "a.zarr", append=True).notes[-1]
+    data.assign(t2m=data.t2m.assign_attrs(units="degC")).to_netcdf("c.nc")
+    with pytest.raises(StoreError, match="other settings: units"):
+        run(["c.nc"], "a.zarr", append=True)
+    between = data.t2m[1:3].assign_coords(time=data.time.values[1:3] - np.timedelta64(3, "h"))
+    between.to_netcdf("q.nc")
+    with pytest.raises(StoreError, match="does not hold"):
+        run(["q.nc"], "a.zarr", append=True)
+    fields.field(3, 16, 20).isel(time=0, drop=True).to_netcdf("still.nc")
+    with pytest.raises(InputError, match="no time"):
+        run(["still.nc"], "b.zarr", append=True)
+
+
+def test_fields_of_one_moment_are_appended_too(run):
+    """Files with a scalar time get the dimension."""
+    data = fields.field(3, 16, 20)
+    for i in range(3):
+        data[i].to_dataset().to_netcdf(f"m{i}.nc")
+        run([f"m{i}.nc"], "a.zarr", append=True)
+    found = xr.open_zarr("a.zarr").t2m
+    assert found.dims == ("time", "lat", "lon")
+    np.testing.assert_array_equal(found.time.values, data.time.values)
+
+
+def test_names_of_the_catalog_patterns_and_addresses(run, tmp_path):
+    """A catalog name, with its change of units; a pattern; a URL."""
+    x = fields.field(4, 16, 20)
+    x[:2].to_dataset().to_netcdf("a0.nc")
+    x[2:].to_dataset().to_netcdf("a1.nc")
+    (tmp_path / "data_catalog.yml").write_text(
+        "temp:\n  data_type: RasterDataset\n  uri: a*.nc\n  driver: raster_xarray\n"
+        "  data_adapter: {unit_add: {t2m: -273.15}}\n  metadata: {unit: degC}\n"
+    )
+    run(["temp"], "c.zarr")
+    run(["a*.nc"], "g.zarr")
+    found, kelvin = xr.open_zarr("c.zarr").t2m, xr.open_zarr("g.zarr").t2m
+    assert found.attrs["units"] == "degC"
+    np.testing.assert_allclose(found.values, kelvin.values - 273.15, atol=2e-3)
+    x.to_dataset().to_zarr(tmp_path / "in.zarr", zarr_format=2, consolidated=True)
+    run([f"file://{tmp_path}/in.zarr"], "u.zarr")
+    np.testing.assert_array_equal(xr.open_zarr("u.zarr").t2m.values, kelvin.values)
+    assert xr.open_zarr("u.zarr").attrs["geoae_source_hash"].startswith("metadata:")
+    with pytest.raises(InputError, match="-o NAME"):
+        run(["temp"], None)
+    assert [p.name for p in run(["in.zarr"], None).outputs] == ["in.denoised.zarr"]
+
+
+def save(x, path):
+    if path.suffix == ".nc":
+        x.to_netcdf(path)
+    else:
+        x.to_dataset(name="t2m").to_zarr(path, mode="w", consolidated=False)
+
+
+def test_the_digest_changes_with_the_input(tmp_path):
+    """Of files their content; of stores names, sizes and times."""
+    x = fields.field(2, 16, 20)
+    for name, kind in (("a.nc", "sha256:"), ("a.zarr", "sizes-and-times:")):
+        path = tmp_path / name
+        save(x, path)
+        source = FieldSource((name,), (str(path),))
+        before = digest(source)
+        assert before.startswith(kind)
+        assert digest(source) == before
+        save(2 * x, path)
+        assert digest(source) != before
+
+
+def test_neighbouring_blocks_are_not_read_twice():
+    """Along time a block keeps what it shares with the one before; spans may wrap around."""
+    x = fields.field(12, 9, 10, gaps=0)
+    read = Samples(x.chunk({"time": 5}), 0)
+    asked = []
+    plain = read._read
+
+    def told(spans, axis=0, index=()):
+        if not axis:
+            asked.append(spans[0])
+        return plain(spans, axis, index)
+
+    read._read = told
+    for span, fresh in [((0, 6), (0, 6)), ((3, 9), (6, 9)), ((3, 9), None), ((0, 2), (0, 2)), ((5, 12), (5, 12))]:
+        asked.clear()
+        got = read((slice(*span), slice(0, 9), slice(-3, 4)))
+        np.testing.assert_array_equal(got, np.roll(x.values, 3, axis=2)[slice(*span), :, :7])
+        assert asked == ([slice(*fresh)] if fresh else [])
+
+
+def test_kinds_of_data_in_memory(model):
+    """DataArrays, Datasets and trees; what is no field comes back as it is; records are told from fields."""
+    data = series(3)
+    found = geoae.denoise(data, model=model)
+    xr.testing.assert_identical(found.drop_vars("t2m"), data.drop_vars("t2m"))
+    tree = geoae.denoise(xr.DataTree.from_dict({"/a": data}), model=model)
+    np.testing.assert_array_equal(tree["/a/t2m"].values, found.t2m.values)
+    bare = xr.DataArray(data.t2m.values, dims=("k", "a", "b"))
+    with pytest.raises(InputError, match=r"dims=\('a', 'b'\)"):
+        geoae.denoise(bare, model=model)
+    signal = geoae.denoise(bare, model=model, dims="a,b")
+    assert signal.dims == ("k", "a", "b")
+    with pytest.raises(InputError, match="not a denoiser of gridded fields"):
+        geoae.denoise(data.t2m, model="seismic")
+    lazy = geoae.denoise(data.chunk({"time": 1}), model=model)
+    with dask.config.set(scheduler="synchronous"):
+        np.testing.assert_allclose(lazy.t2m.values, found.t2m.values, rtol=1e-6)

@@ -1,0 +1,386 @@
+"""What is done stays done, nothing half-done counts, and a run goes on with its own settings or not at all."""
+
+import errno
+import os
+import pickle
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geoae.errors import InputError, MissingFileError, OutputError, OutputExistsError, StoreError
+from geoae.stores import ledger, provenance, runs
+from geoae.stores.blocks import Part, Variable
+from tests.support.store_worker import EPOCH, IDENTITY, content, ready_processes, run_bare_and_die
+from tests.support.store_worker import begin_bare as begin
+from tests.support.store_worker import finished_bare as finished
+from tests.support.store_worker import write_bare as write
+
+ONE_LINE = r"^[^\n]+$"
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_run_goes_on_where_it_stopped(tmp_path):
+    """What was written is not pending; the store has its name when all of it is there, and nothing else is left."""
+    target = tmp_path / "out.zarr"
+    run = begin(target)
+    assert run.pending().tolist() == [0, 1, 2, 3, 4]
+    write(run, 3, 0)
+    again = begin(target)
+    assert again == run
+    assert again.pending().tolist() == [1, 2, 4]
+    assert [again.is_done(i) for i in range(5)] == [True, False, False, True, False]
+    assert not target.exists()
+    with pytest.raises(StoreError, match=r"unfinished: 3 of 5 blocks are missing\.$"):
+        again.finish()
+    write(again, 1, 2, 4)
+    assert again.finish() == target.resolve()
+    assert names(tmp_path) == ["out.zarr"]
+    assert sorted(p.name for p in (target / "u").iterdir()) == [f"c.{i}.0" for i in range(5)] + ["zarr.json"]
+
+
+def test_the_same_command_once_more_has_nothing_to_do(tmp_path):
+    """Also where the last one was killed after its last rename."""
+    target = finished(tmp_path / "out.zarr")
+    run = begin(target)
+    assert run.finished
+    assert run.pending().size == run.n_tasks == 0
+    assert run.finish() == target
+    left = tmp_path / ".out.zarr.part" / provenance.fingerprint(IDENTITY)
+    left.mkdir(parents=True)
+    (left / "ledger.json").write_text("{}")
+    assert begin(target, overwrite=True).finished  # what is left behind says that it was this command
+    assert names(tmp_path) == ["out.zarr"]
+    assert begin(target, overwrite=True).pending().size == 5  # asked for on purpose
+
+
+def test_a_block_counts_when_all_of_its_variables_are_there(tmp_path):
+    """One of two files is not enough, and a file that is being written does not count."""
+    run = begin(tmp_path / "out.zarr")
+    one = run.task(2)
+    run.write(one, one.part.variables[0], b"u")
+    (run.folder / "tmp" / "half").write_bytes(b"v")
+    assert run.pending().tolist() == [0, 1, 2, 3, 4]
+    run.write(one, one.part.variables[1], b"v")
+    assert run.pending().tolist() == [0, 1, 3, 4]
+
+
+def test_other_settings_are_named(tmp_path):
+    """An unfinished store goes on with its own settings only, unless it is to be begun anew."""
+    target = tmp_path / "out.zarr"
+    write(begin(target), 0, 1)
+    with pytest.raises(StoreError, match=r"^The unfinished \S+out.zarr was begun with other settings: model: a -> b; "
+                                         r"window: \[64, 64\] -> \[32, 64\]\. [^\n]+--overwrite\.$"):  # fmt: skip
+        begin(target, model="b", window=(32, 64))
+    with pytest.raises(StoreError, match=r"source: in\.nc -> none"):
+        begin(target, source=None)
+    assert begin(target).pending().tolist() == [2, 3, 4]
+    assert begin(target, model="b", overwrite=True).pending().size == 5
+    with pytest.raises(StoreError, match="model: b -> a"):
+        begin(target)
+
+
+def test_what_is_finished_is_not_overwritten_unasked(tmp_path):
+    """It stays until what replaces it is finished."""
+    target = finished(tmp_path / "out.zarr")
+    with pytest.raises(OutputExistsError, match=r"there already, with other settings \(model: a -> b\); [^\n]+$"):
+        begin(target, model="b")
+    run = begin(target, model="b", overwrite=True)
+    write(run, 0)
+    assert provenance.is_result(target, IDENTITY)
+    assert ledger.status(target)[1:4] == (False, 1, 5)
+    run = begin(target, model="b", overwrite=True)
+    write(run, *run.pending())
+    run.finish()
+    assert provenance.settings(target)["model"] == "b"
+    assert names(tmp_path) == ["out.zarr"]
+
+
+def test_what_is_no_store_is_not_touched(tmp_path):
+    """A folder or file of that name stays, even where overwriting is asked for."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "thesis.tex").write_text("all of it")
+    (tmp_path / "file").write_text("x")
+    for name in ("folder", "file"):
+        with pytest.raises(OutputError, match="is not a zarr store, so it is not touched"):
+            begin(tmp_path / name, overwrite=True)
+    with pytest.raises(OutputError, match=r"folder \S+nowhere for the output is not there"):
+        begin(tmp_path / "nowhere" / "out.zarr")
+    assert names(tmp_path) == ["file", "folder"]
+
+
+def test_links_stay_links(tmp_path):
+    """What a link points to is replaced."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out.zarr").symlink_to(tmp_path / "disk" / "real.zarr")
+    finished(tmp_path / "out.zarr")
+    assert (tmp_path / "out.zarr").is_symlink()
+    assert (tmp_path / "disk" / "real.zarr" / "zarr.json").is_file()
+
+
+def test_start_is_that_of_the_first_start(tmp_path, monkeypatch):
+    """A run that is resumed on another day is the run that was begun."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    target = tmp_path / "out.zarr"
+    write(begin(target), 0, 1, 2, 3)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    run = begin(target)
+    assert run.started == ledger.status(target).started == "1970-01-01T00:00:00Z"
+    write(run, 4)
+    run.finish()
+    assert ledger.status(target).started == "1970-01-01T00:00:00Z"
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "tomorrow")
+    with pytest.raises(InputError, match=ONE_LINE):
+        begin(target, overwrite=True)
+
+
+def test_status_of_a_store(tmp_path):
+    """Unfinished, finished and damaged ones, and what is none."""
+    target = tmp_path / "out.zarr"
+    with pytest.raises(MissingFileError, match=ONE_LINE):
+        ledger.status(target)
+    run = begin(target)
+    write(run, 1, 3)
+    assert ledger.status(target) == (target.resolve(), False, 2, 5, run.started, IDENTITY)
+    write(run, 0, 2, 4)
+    run.finish()
+    assert ledger.status(target)[1:5] == (True, 5, 5, run.started)
+    assert ledger.status(target).settings["model"] == "a"
+    (target / "v" / "c.2").unlink()
+    assert ledger.status(target)[1:4] == (True, 4, 5)
+    (target / "v" / "zarr.json").write_text('{"shape"')
+    with pytest.raises(StoreError, match=r"^\S+out.zarr is damaged \([^\n]+\)\.$"):
+        ledger.status(target)
+    (target / "v" / "zarr.json").unlink()
+    with pytest.raises(StoreError, match=r"^\S+out.zarr is damaged: it lacks 'v'\.$"):
+        ledger.status(target)
+    (target / "zarr.json").write_text('{"attributes": {}}')
+    with pytest.raises(StoreError, match="was not written by geoae"):
+        ledger.status(target)
+    (target / "zarr.json").unlink()
+    with pytest.raises(StoreError, match="is not a zarr store of format 3"):
+        ledger.status(target)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"format": 1}', '{"format": 99}', '{"format": 1, "parts": [{"x": 1}]}']
+)
+def test_a_damaged_ledger_is_one_line(tmp_path, text):
+    """It says where, and --overwrite begins anew."""
+    target = tmp_path / "out.zarr"
+    run = begin(target)
+    (run.folder / "ledger.json").write_text(text)
+    for call in (lambda: begin(target), lambda: begin(target, model="b"), lambda: ledger.status(target)):
+        with pytest.raises(StoreError, match=r"^The unfinished \S+out.zarr [^\n]+\.$"):
+            call()
+    assert begin(target, model="b", overwrite=True).pending().size == 5
+
+
+def test_a_lost_folder_is_one_line(tmp_path):
+    """Parts of an unfinished store that someone removed."""
+    target = tmp_path / "out.zarr"
+    run = begin(target)
+    (run.folder / "store" / "v" / "zarr.json").unlink()
+    (run.folder / "store" / "v").rmdir()
+    with pytest.raises(StoreError, match=ONE_LINE):
+        ledger.status(target)
+    with pytest.raises(StoreError, match=ONE_LINE):
+        run.pending()
+
+
+def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
+    """One line; no half block, no litter; what was done is done, and the run goes on when there is room."""
+    target = tmp_path / "out.zarr"
+    run = begin(target)
+    write(run, 0)
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OutputError, match=r"^\S+out.zarr cannot be written: No space left on device\. "
+                                              r"What is done is kept[^\n]+$"):  # fmt: skip
+            write(run, 1)
+        with pytest.raises(OutputError, match=r"^\S+new.zarr cannot be written: No space left on device\.$"):
+            begin(tmp_path / "new.zarr")
+    assert names(tmp_path) == [".out.zarr.part"]
+    assert names(run.folder / "tmp") == []
+    assert run.pending().tolist() == [1, 2, 3, 4]
+    write(run, 1, 2, 3, 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OutputError, match=ONE_LINE):
+            run.finish()
+    assert begin(target).finish() == target.resolve()
+
+
+def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path, monkeypatch):
+    """Read-only file systems and folders."""
+
+    def refuse(*args, **kwargs):
+        raise PermissionError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    with pytest.raises(OutputError, match=r"^\S+out.zarr cannot be written: Read-only file system\.$"):
+        begin(tmp_path / "out.zarr")
+    assert names(tmp_path) == []
+
+
+def test_writers_of_a_run_that_is_finished_or_gone_harm_nothing(tmp_path):
+    """A worker that outlives its run leaves nothing in the store or beside it; if its work is lost, it says so."""
+    target = tmp_path / "out.zarr"
+    run = begin(target)
+    write(run, *run.pending())
+    run.finish()
+    there = content(target)
+    write(run, 0)
+    assert run.pending().size == 0
+    assert run.finish() == target.resolve()  # a second client of the same command
+    assert content(target) == there
+    assert names(tmp_path) == ["out.zarr"]
+    other = begin(target, model="b", overwrite=True)
+    begin(target, model="c", overwrite=True)
+    for call in (lambda: write(other, 0), other.pending, other.finish):
+        with pytest.raises(StoreError, match=r"^The unfinished \S+out.zarr was removed while it was written\. [^\n]+$"):
+            call()
+
+
+def test_two_clients_may_begin_and_finish_the_same_run(tmp_path):
+    """There is no lock: the second finds what the first has done."""
+    target = tmp_path / "out.zarr"
+    one, two = begin(target), begin(target)
+    write(one, 0, 1, 2)
+    write(two, 2, 3, 4)
+    assert one.finish() == two.finish() == target.resolve()
+    assert names(tmp_path) == ["out.zarr"]
+
+
+def test_a_store_that_appears_meanwhile_is_kept(tmp_path):
+    """Nothing is replaced that was not there when replacing was asked for, or that grew by other means."""
+    target = tmp_path / "out.zarr"
+    run = begin(target)
+    write(run, *run.pending())
+    finished(tmp_path / "other.zarr", model="b").rename(target)
+    with pytest.raises(OutputExistsError, match="has appeared meanwhile"):
+        run.finish()
+    assert provenance.settings(target)["model"] == "b"
+    assert run.pending().size == 0  # and what was done is still there
+    grow = begin(tmp_path / "g.zarr", source="1", append=True)
+    write(grow, *grow.pending())
+    grow.finish()
+    one = begin(tmp_path / "g.zarr", source="2", append=True)
+    write(one, *one.pending())
+    finished(tmp_path / "g2.zarr", source="3").rename(tmp_path / "moved.zarr")
+    (tmp_path / "g.zarr").rename(tmp_path / "old.zarr")
+    (tmp_path / "moved.zarr").rename(tmp_path / "g.zarr")
+    with pytest.raises(StoreError, match="has changed since this run began to append to it"):
+        one.finish()
+    with pytest.raises(StoreError, match="the finished store that it appends to has changed"):
+        begin(tmp_path / "g.zarr", source="2", append=True)
+
+
+def test_a_kill_between_the_last_renames_loses_no_store(tmp_path):
+    """The one that is replaced comes back, and what replaces it is still complete."""
+    target = finished(tmp_path / "out.zarr")
+    run = begin(target, model="b", overwrite=True)
+    write(run, *run.pending())
+    (run.folder / "store").rename(run.folder / "final-x")
+    target.rename(run.folder / "replaced")
+    again = begin(target, model="b", overwrite=True)
+    assert provenance.is_result(target, IDENTITY)
+    assert again.pending().size == 0
+    again.finish()
+    assert provenance.settings(target)["model"] == "b"
+    assert names(tmp_path) == ["out.zarr"]
+
+
+@pytest.mark.parametrize("way", ["new", "overwrite", "append"])
+def test_a_kill_at_any_step_loses_nothing(tmp_path, monkeypatch, way):
+    """Between any two renames, syncs or removals: what was there is there until what comes is whole, and that comes."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", EPOCH)
+    processes = ready_processes()
+    options = {"n": 2, "model": "b", "overwrite": way == "overwrite", "append": way == "append"}
+
+    def store(name: str) -> Path:
+        return tmp_path / name if way == "new" else finished(tmp_path / name, n=1)
+
+    old = None if way == "new" else content(store("old.zarr"))
+    new, step, exitcode = content(finished(store("new.zarr"), **options)), 1, None
+    while exitcode != 0:
+        target = store(f"{step}.zarr")
+        process = processes.Process(target=run_bare_and_die, args=(target, options, step))
+        process.start()
+        process.join()
+        exitcode = process.exitcode
+        assert exitcode in (0, -signal.SIGKILL)
+        there = content(target) if target.exists() else None
+        # between the last two renames there is neither, and the next start brings one back
+        assert there in (old, new, None)
+        begin(target, **options)
+        assert there is not None or old is None or target.exists()
+        assert content(finished(target, **options)) == new
+        assert not list(tmp_path.glob(".*"))
+        step += 1
+    assert step > 30
+
+
+def test_what_killed_layouts_leave_is_removed_in_the_end(tmp_path):
+    """A run is whole when it has its name; what never got one is litter."""
+    target = tmp_path / "out.zarr"
+    (tmp_path / ".out.zarr.part" / "new-x" / "store").mkdir(parents=True)
+    (tmp_path / ".out.zarr.part" / "new-x" / "ledger.json").write_text("{")
+    finished(target)
+    assert names(tmp_path) == ["out.zarr"]
+
+
+def test_a_ledger_is_small_however_much_there_is_to_do(tmp_path):
+    """It can be sent to workers; they need no more than its folder and a number."""
+    small, large = begin(tmp_path / "a.zarr", n=2), begin(tmp_path / "b.zarr", n=100_000)
+    assert abs(len(pickle.dumps(large)) - len(pickle.dumps(small))) < 100
+    assert pickle.loads(pickle.dumps(large)) == large
+    assert ledger.load(large.folder) == large
+    assert large.pending().size == large.n_tasks == 100_000
+    assert large.task(99_999).block == (slice(199_998, 200_000),)
+
+
+SETTINGS = st.dictionaries(
+    st.sampled_from("abcde"), st.none() | st.integers() | st.sampled_from(["", "1", "none", "x"]), max_size=5
+)
+
+
+@settings(max_examples=200)
+@given(old=SETTINGS, new=SETTINGS)
+def test_the_fingerprint_changes_with_what_differs(old, new):
+    """And with nothing else: not with the order of names."""
+    same = {k: v for k, v in old.items() if v is not None} == {k: v for k, v in new.items() if v is not None}
+    assert (provenance.differences(old, new) == "") == same
+    if old == new:
+        assert provenance.fingerprint(old) == provenance.fingerprint(dict(reversed(new.items())))
+    else:
+        assert provenance.fingerprint(old) != provenance.fingerprint(new)
+
+
+def test_present_ignores_what_is_no_block(tmp_path):
+    """Metadata, litter of other programs, blocks outside the array."""
+    (tmp_path / "u").mkdir()
+    part = Part("u", 2, (Variable("u", ("time", "x"), (4, 4), "float32", (2, 4)),))
+    for name in ("zarr.json", ".nfs0001", "c.0.0.partial", "c", "c.x.0", "c.9.0", "c.0", "c.1.0"):
+        (tmp_path / "u" / name).touch()
+    np.testing.assert_array_equal(provenance.present(tmp_path, [part]), [False, True])
+
+
+def test_runs_are_told_from_what_is_left_of_them(tmp_path):
+    """A folder is a run from its one rename until another."""
+    assert runs.runs_in(tmp_path / "none") == []
+    for name in ("new-1", "old-1", "abc", "def"):
+        (tmp_path / name / "store").mkdir(parents=True)
+    for name in ("new-1", "old-1", "abc"):
+        (tmp_path / name / "ledger.json").touch()
+    assert [path.name for path in runs.runs_in(tmp_path)] == ["abc"]
