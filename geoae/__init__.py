@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from geoae.api.train import train as train
     from geoae.invert.inverse import Inverse as Inverse
     from geoae.model import Model as Model
-    from geoae.model import load as load_model
+    from geoae.model import load_model
     from geoae.priors.space import LatentSpace as LatentSpace
     from geoae.readers import read as read
     from geoae.readers import read_records as read_records
@@ -33,7 +33,7 @@ _PUBLIC = {
     "evaluate": "geoae.api.train:evaluate",
     "fit": "geoae.api.fit:fit",
     "info": "geoae.api.denoise:info",
-    "load_model": "geoae.model:load",
+    "load_model": "geoae.model:load_model",
     "models": "geoae.api.denoise:models",
     "open_codes": "geoae.stores.codes:open_codes",
     "read": "geoae.readers:read",

@@ -16,7 +16,7 @@ DEFAULT = "record"
 
 @dataclass(frozen=True)
 class Kind:
-    """What belongs to one kind of model. Fields whose value is "module:name" are read with `resolve`."""
+    """What belongs to one kind of model. Fields whose value is "module:name" are read with `load_name`."""
 
     name: str
     """Value of `kind` in model.json and in recipes."""
@@ -49,8 +49,9 @@ class Kind:
 _ALL = (
     Kind(
         "record", "records", "a denoiser of records (seismic traces)",
-        contract="geoae.records.contract:Contract", role="geoae.model.denoiser:Denoiser", scaler="geoae.records.scaling:Scaler",
-        recipe="geoae.records.recipe:Recipe", task="geoae.records.task:training_task", score="SI-SDR improvement",
+        contract="geoae.records.contract:Contract", role="geoae.model.denoiser:Denoiser",
+        scaler="geoae.records.scaling:Scaler", recipe="geoae.records.recipe:Recipe",
+        task="geoae.records.task:training_task", score="SI-SDR improvement",
         card="geoae.records.card:card_of_records", sources="geoae.records.card:sources_of_records",
         row="geoae.cli.tables:rates", defaults=("seismic",),
     ),
@@ -63,7 +64,8 @@ _ALL = (
     ),
     Kind(
         "codes", "codes", "a model with codes",
-        contract="geoae.codes.contract:CodeContract", role="geoae.codes.model:Coder", scaler="geoae.arrays.scaling:FieldScaler",
+        contract="geoae.codes.contract:CodeContract", role="geoae.codes.model:Coder",
+        scaler="geoae.arrays.scaling:FieldScaler",
         recipe="geoae.codes.recipe:CodeRecipe", task="geoae.codes.task:training_task", score="reconstruction",
         card="geoae.codes.card:card_of_codes", sources="geoae.codes.card:sources_of_codes",
         row="geoae.cli.tables:no_rates", defaults=("seismic-codes", "grid-codes"),
@@ -80,7 +82,7 @@ KINDS: dict[str, Kind] = {kind.name: kind for kind in _ALL}
 """Name of a kind -> what belongs to it."""
 
 
-def find(name: str) -> Kind:
+def find_kind(name: str) -> Kind:
     """The kind of that name.
 
     Raises
@@ -93,7 +95,7 @@ def find(name: str) -> Kind:
     return KINDS[name]
 
 
-def resolve(name: str) -> Any:
+def load_name(name: str) -> Any:
     """What "module:name" names; its module is imported."""
     module, _, attribute = name.partition(":")
     return getattr(import_module(module), attribute)

@@ -18,7 +18,7 @@ from geoae.errors import InputError, RecipeError, UnknownNameError
 from geoae.jobs import cards
 from geoae.model import Denoiser, Model, as_role, contract_of, make_model
 from geoae.records.scaling import Scaler
-from geoae.training.recipe import AnyRecipe, kind_of, load_recipe
+from geoae.training.recipe import AnyRecipe, load_recipe, recipe_kind
 from tests.model.test_contract import MADE, made
 
 NAMES = [f.name for f in fields(kinds.Kind) if ":" in str(getattr(kinds.KINDS["record"], f.name))]
@@ -97,7 +97,7 @@ def test_every_name_of_a_kind_resolves(kind):
     """To dataclasses, classes and functions of the right number of arguments."""
     row = kinds.KINDS[kind]
     assert row.name == kind
-    found = {name: kinds.resolve(getattr(row, name)) for name in NAMES}
+    found = {name: kinds.load_name(getattr(row, name)) for name in NAMES}
     for name in ("contract", "scaler"):
         assert is_dataclass(found[name])
         assert found[name].__dataclass_params__.frozen
@@ -117,7 +117,7 @@ def test_every_name_of_a_kind_resolves(kind):
 def test_default_models_are_shipped_and_of_their_kind(kind):
     """A default that is not there would fail only when it is needed."""
     for name in kinds.KINDS[kind].defaults:
-        assert models.describe(name)["kind"] == kind
+        assert models.describe_model(name)["kind"] == kind
 
 
 def test_no_two_kinds_share_a_contract_or_recipe():
@@ -138,19 +138,19 @@ def test_importing_the_table_imports_no_kind(tmp_path):
 def test_an_unknown_kind_is_named():
     """With those that there are."""
     with pytest.raises(UnknownNameError, match="'volume'; choose one of record, field, codes, prior"):
-        kinds.find("volume")
+        kinds.find_kind("volume")
 
 
 def test_a_new_kind_is_saved_and_loaded(volume, tmp_path):
     """With its own class, contract and scaler; its methods work on the loaded model."""
     before = volume_model()
     before.save(tmp_path / "m", "# card\n")
-    after = models.load(tmp_path / "m")
+    after = models.load_model(tmp_path / "m")
     assert type(after) is VolumeModel
     assert (after.contract, after.scaler) == (before.contract, VolumeScaler(0.5))
     x = np.arange(120.0).reshape(5, 4, 6)
     np.testing.assert_array_equal(after.double(x), x)
-    facts = models.describe(tmp_path / "m")
+    facts = models.describe_model(tmp_path / "m")
     assert facts["kind"] == "volume"
     assert facts["contract"]["window"] == [4, 5, 6]
 
@@ -160,7 +160,7 @@ def test_a_new_kind_has_its_line_in_the_table_of_models(volume, tmp_path):
     volume_model().save(tmp_path / "v", "")
     for kind in MADE:
         made(kind).save(tmp_path / kind, "")
-    text = tables.models(models.describe(tmp_path / name) for name in (*MADE, "v"))
+    text = tables.models_table(models.describe_model(tmp_path / name) for name in (*MADE, "v"))
     lines = {line.split()[0]: line.split() for line in text.splitlines()}
     assert lines["v"][1:] == ["volumes", volume_model_digest(tmp_path), "-", "12.5", "m", "for", "tests"]
     assert [lines[name][1] for name in "rfcp"] == ["records", "fields", "codes", "priors"]
@@ -169,7 +169,7 @@ def test_a_new_kind_has_its_line_in_the_table_of_models(volume, tmp_path):
 
 
 def volume_model_digest(folder):
-    return models.load(folder / "v").digest
+    return models.load_model(folder / "v").digest
 
 
 def test_a_new_kind_has_recipes_and_cards(volume, tmp_path):
@@ -179,7 +179,7 @@ def test_a_new_kind_has_recipes_and_cards(volume, tmp_path):
     (tmp_path / "r.yml").write_text(yaml.safe_dump(plan))
     recipe = load_recipe(tmp_path / "r.yml")
     assert isinstance(recipe, VolumeRecipe)
-    assert kind_of(recipe) is volume
+    assert recipe_kind(recipe) is volume
     trained = volume_model()
     facts = {"data": cards.sources(recipe, tmp_path), "date": "2026-01-01", "torch": "2.9", "step": 1}
     trained.contract = replace(trained.contract, provenance=facts)
@@ -200,7 +200,7 @@ def test_a_contract_is_that_of_the_kind_that_is_asked_for(volume):
     model = volume_model()
     assert contract_of(model, VolumeContract) is model.contract
     with pytest.raises(InputError, match=r"^Model 'v' \(for tests\) is not a denoiser of records"):
-        contract_of(model, kinds.resolve(kinds.KINDS["record"].contract))
+        contract_of(model, kinds.load_name(kinds.KINDS["record"].contract))
     with pytest.raises(InputError, match=r"^Model 'r' \(for tests\) is not a denoiser of volumes\. Train one"):
         contract_of(made("record"), VolumeContract)
 

@@ -10,7 +10,7 @@ from geoae.codes import infer as infer_codes
 from geoae.errors import InputError
 from geoae.jobs.codes.store import model_of
 from geoae.jobs.options import listed
-from geoae.model import Model, load
+from geoae.model import Model, load_model
 from geoae.model.devices import prepare
 
 
@@ -57,8 +57,8 @@ def encode(
             "encode(data['name']); files are read by geoae.read, or encoded by `geoae encode`."
         )
     named = listed(dims) if isinstance(dims, str) else dims
-    loaded = prepare(load(model or coding.default_model(x, named)), device, threads)
-    return infer_codes.encode(x, loaded, named, latent, force)
+    loaded = prepare(load_model(model or coding.default_model(x, named)), device, threads)
+    return infer_codes.encode_array(x, loaded, named, latent, force)
 
 
 def decode(
@@ -87,4 +87,4 @@ def decode(
         The model is not shipped; give its folder.
     """
     coding.coding_of(codes)
-    return infer_codes.decode(codes, prepare(model_of(codes, model), device, threads))
+    return infer_codes.decode_codes(codes, prepare(model_of(codes, model), device, threads))

@@ -18,8 +18,8 @@ from geoae.jobs.denoise import denoise_files
 from geoae.jobs.fields.store import MODEL
 from geoae.jobs.options import DenoiseOptions, Options, listed, no_progress
 from geoae.jobs.records.stream import denoise_stream
-from geoae.labels.cf import fields, grid_layout
-from geoae.model import Model, load
+from geoae.labels.cf import grid_layout, list_fields
+from geoae.model import Model, load_model
 from geoae.model.denoising import BATCH
 from geoae.model.devices import prepare
 from geoae.records import infer
@@ -129,7 +129,7 @@ def denoise(
     )
 
 
-def info(source: str | Path) -> look.Content:
+def info(source: str | Path) -> look.SourceContent:
     """List what a recording holds (ids, times, rates, gaps, overlaps) or a gridded data set (variables, dimensions).
 
     `source` is a path, a URL, or the name of a data set in data_catalog.yml.
@@ -153,15 +153,19 @@ class _Cleaner:
         """Signal and noise of a record or field."""
         o = self.options
         if _is_record(x, self.dims):
-            return infer.denoise(x, self._model("record"), dry=o.dry, batch=o.batch_size, above_band=o.above_band)
+            return infer.denoise_record(
+                x, self._model("record"), dry=o.dry, batch=o.batch_size, above_band=o.above_band
+            )
         if "time" not in x.dims and not self.dims:
             _check_known(x)
         dims = self.dims or None
-        return infer_fields.denoise(x, self._model("field"), dims=dims, dry=o.dry, batch=o.batch_size, force=self.force)
+        return infer_fields.denoise_field(
+            x, self._model("field"), dims=dims, dry=o.dry, batch=o.batch_size, force=self.force
+        )
 
     def data(self, data: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
         """All records and fields of a data set; what else it holds comes back as it is."""
-        found = [name for name in fields(data) if _has_channels(data[name]) or self._is_field(data[name])]
+        found = [name for name in list_fields(data) if _has_channels(data[name]) or self._is_field(data[name])]
         if not found:
             raise InputError(
                 f"There is no record and no field on a grid, only {', '.join(map(str, data.variables)) or 'nothing'}. "
@@ -181,7 +185,7 @@ class _Cleaner:
     def _model(self, kind: str) -> Model:
         if kind not in self._models:
             name = self.options.model or (MODEL if kind == "field" else None)
-            self._models[kind] = prepare(load(name), self.options.device, self.options.threads)
+            self._models[kind] = prepare(load_model(name), self.options.device, self.options.threads)
         return self._models[kind]
 
     def _is_field(self, x: xr.DataArray) -> bool:

@@ -66,7 +66,7 @@ def fit(
     latent
         Numbers of a code.
     transform
-        "affine", "log", "logit", "normal-score", or a dict with settings: see `geoae.arrays.transforms.fit`.
+        "affine", "log", "logit", "normal-score", or a dict with settings: see `geoae.arrays.transforms.fit_transform`.
     likelihood
         "gaussian", with a standard deviation of `noise` in units of the models' own; "learned", with one for each cell;
         "bernoulli", for two facies. "auto": bernoulli where there are two values only.
@@ -159,16 +159,16 @@ def _train(
     report: Report,
 ) -> Prior:
     from geoae.priors.task import task_of_models
-    from geoae.training.loop import Job, train
+    from geoae.training.loop import Job
 
-    device = devices.resolve(options.device)
+    device = devices.choose_device(options.device)
     ready = options.transform if isinstance(options.transform, Transform) else None
     task = task_of_models(recipe, data, sensitivity, ready)
     threads = options.threads or min(devices.available_cores(), devices.MAX_THREADS)
     with ExitStack() as stack:
         folder = Path(out) if out is not None else Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        return as_role(train(recipe, task, Job(folder, device, threads, report=report)), Prior)
+        return as_role(train_net(recipe, task, Job(folder, device, threads, report=report)), Prior)
 
 
 def _values(models: Any, units: str | None) -> tuple[Array, str]:

@@ -21,7 +21,7 @@ FINER = 4
 coarse grids were still taken for noise."""
 
 
-def neighbours(index: int, n: int, far: int) -> tuple[int, int]:
+def time_neighbours(index: int, n: int, far: int) -> tuple[int, int]:
     """Range (first, end) of the slices in the far mean of one slice of n.
 
     Near the ends of a series the range moves inwards and keeps its length, so the mean is as well known there.
@@ -43,7 +43,7 @@ def halo(start: int, stop: int, n: int, far: int) -> slice:
     >>> halo(10, 12, 100, 4), halo(0, 1, 2, 16)
     (slice(6, 16, None), slice(0, 2, None))
     """
-    return slice(neighbours(start, n, far)[0], neighbours(stop - 1, n, far)[1])
+    return slice(time_neighbours(start, n, far)[0], time_neighbours(stop - 1, n, far)[1])
 
 
 def channels(
@@ -74,7 +74,7 @@ def channels(
     """
     own, length, at = np.asarray(block[index], dtype=np.float64), len(block) if n is None else n, origin + index
     values, weights = [own], [np.isfinite(own).astype(np.float64)]
-    spans = ((max(at - near, 0), min(at + near + 1, length)), neighbours(at, length, far))
+    spans = ((max(at - near, 0), min(at + near + 1, length)), time_neighbours(at, length, far))
     for (first, end), most in zip(spans, (2 * near, 2 * far), strict=True):
         total, count = np.zeros(own.shape), np.zeros(own.shape)
         for other in range(first - origin, end - origin):

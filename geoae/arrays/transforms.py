@@ -112,7 +112,7 @@ class Transform:
         return a, b, (library.searchsorted(a, x.detach().contiguous(), right=True) - 1).clamp(0, len(a) - 2)
 
 
-def fit(kind: str | dict[str, Any] | Transform, models: Array) -> Transform:
+def fit_transform(kind: str | dict[str, Any] | Transform, models: Array) -> Transform:
     """A transform of the kind wanted whose numbers have mean 0 and standard deviation 1 over `models`.
 
     Parameters

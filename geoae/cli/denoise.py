@@ -120,7 +120,7 @@ def _print_summary(summary: "Summary | FieldSummary", dry_run: bool, quiet: bool
     if not quiet:
         from geoae.cli import tables
 
-        say(tables.summary(summary, dry_run))
+        say(tables.summary_table(summary, dry_run))
         for note in summary.notes if verbose else [n for n in summary.notes if "unknown header" not in n]:
             say(f"geoae: note: {' '.join(note.split())}", err=True)
         say(tables.outputs(summary, dry_run))

@@ -30,9 +30,9 @@ def info(
                 problems.append(str(error))
                 continue
             if content.rows:
-                say(tables.recording(source, content))
+                say(tables.recording_table(source, content))
             if content.fields:
-                say(tables.fields(source, content))
+                say(tables.fields_table(source, content))
             name = Path(source).name
             for note in content.notes:
                 say(note if note.startswith(name) else f"{name}: {note}")
@@ -46,7 +46,7 @@ def models() -> None:
         from geoae.cli import tables
         from geoae.jobs.inspect import models as shipped
 
-        say(tables.models(shipped()))
+        say(tables.models_table(shipped()))
 
 
 def status(
@@ -66,7 +66,7 @@ def status(
             except GeoAEError as error:
                 problems.append(str(error))
                 continue
-            say(tables.status(store, found))
+            say(tables.status_table(store, found))
             if found.finished and found.n_done < found.n_tasks:
                 missing = found.n_tasks - found.n_done
                 problems.append(

@@ -10,7 +10,8 @@ from geoae.cli.console import stop
 
 # in the order of `geoae --help`
 for command in (
-    denoise.denoise, inspect.info, inspect.models, inspect.status, train.train, train.evaluate, codes.encode, codes.decode
+    denoise.denoise, inspect.info, inspect.models, inspect.status,
+    train.train, train.evaluate, codes.encode, codes.decode,
 ):  # fmt: skip
     app.command()(command)
 

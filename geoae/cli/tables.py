@@ -10,12 +10,12 @@ from geoae import kinds
 
 if TYPE_CHECKING:
     from geoae.jobs.fields.counts import FieldSummary
-    from geoae.jobs.inspect import Content
+    from geoae.jobs.inspect import SourceContent
     from geoae.jobs.records.counts import Summary
     from geoae.stores.ledger import Status
 
 
-def summary(done: "Summary | FieldSummary", dry_run: bool) -> str:
+def summary_table(done: "Summary | FieldSummary", dry_run: bool) -> str:
     """One line for each trace, or variable, of a run."""
     from geoae.jobs.records.counts import Summary
 
@@ -52,7 +52,7 @@ def outputs(done: "Summary | FieldSummary", dry_run: bool) -> str:
     return f"{did} {', '.join(shown)}{' and ' if more else ''}{''.join(more)}{how}"
 
 
-def recording(source: str, content: "Content") -> str:
+def recording_table(source: str, content: "SourceContent") -> str:
     """The traces of a recording."""
     table = _table("id", "start (UTC)", "end (UTC)", "rate (Hz)", "samples", "gaps", "overlaps")
     for row in content.rows:
@@ -65,7 +65,7 @@ def recording(source: str, content: "Content") -> str:
     return f"{source}\n{_text(table)}\n{last}"
 
 
-def fields(source: str, content: "Content") -> str:
+def fields_table(source: str, content: "SourceContent") -> str:
     """The variables of a gridded data set."""
     table = _table("variable", "dimensions", "type", "units", "horizontal", "periodic", "time")
     for row in content.fields:
@@ -74,13 +74,13 @@ def fields(source: str, content: "Content") -> str:
     return f"{source}\n{_text(table)}\n{last}"
 
 
-def models(cards: Iterable[Mapping[str, Any]]) -> str:
-    """One line for each model, of what `geoae.model.describe` gives."""
+def models_table(cards: Iterable[Mapping[str, Any]]) -> str:
+    """One line for each model, of what `geoae.model.describe_model` gives."""
     table = _table("model", "for", "digest", "rate Hz", "takes Hz", "what for")
     for facts in cards:
         c = facts["contract"]
-        kind = kinds.find(facts["kind"])
-        row = kinds.resolve(kind.row)(c)
+        kind = kinds.find_kind(facts["kind"])
+        row = kinds.load_name(kind.row)(c)
         table.add_row(c["name"], kind.data, facts["weights_sha256"][:12], *row, c["summary"])
     return _text(table)
 
@@ -95,7 +95,7 @@ def no_rates(contract: Mapping[str, Any]) -> tuple[str, str]:
     return "-", "-"
 
 
-def status(store: Path, found: "Status") -> str:
+def status_table(store: Path, found: "Status") -> str:
     """How far a store is, and how it is made."""
     n, by = found.n_tasks, found.settings
     how_far = f"finished, {_count(n, 'block')}" if found.finished else f"{found.n_done} of {_count(n, 'block')} done"

@@ -99,7 +99,7 @@ class JobQueue(BaseModel):
         return {**given, **account, "processes": self.workers, "job_script_prologue": prologue}
 
 
-def load(path: Path) -> JobQueue:
+def load_jobqueue(path: Path) -> JobQueue:
     """Read a jobqueue file.
 
     Raises
@@ -107,7 +107,7 @@ def load(path: Path) -> JobQueue:
     RecipeError
         The file is missing, is no YAML, or holds an unknown key or a value that cannot be: all of them are named.
     """
-    found = settings.checked(JobQueue, settings.read(path, "jobqueue file"), path, "jobqueue file")
+    found = settings.checked(JobQueue, settings.read_yaml(path, "jobqueue file"), path, "jobqueue file")
     if found.resource_spec and not _QUEUES[found.kind][3]:
         raise RecipeError(f"{path.name} is no jobqueue file: resource_spec: {found.kind} has none; leave it out.")
     return found

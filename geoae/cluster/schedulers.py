@@ -56,7 +56,7 @@ def choose(cluster: str | Path | None, workers: int) -> Where | None:
             raise InputError(f"{text!r} is no address of a dask scheduler; one looks like tcp://host:8786.")
         return text
     if Path(cluster).suffix.lower() in (".yml", ".yaml") or Path(cluster).is_file():
-        return jobqueue.load(Path(cluster))
+        return jobqueue.load_jobqueue(Path(cluster))
     raise InputError(
         f"There is no cluster {text!r}; choose local, the address of a dask scheduler (tcp://host:8786), or a jobqueue "
         "file (.yml) that says how jobs are submitted."

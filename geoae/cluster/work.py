@@ -39,7 +39,7 @@ PATIENCE = 3
 
 
 def on_workers(cluster: str | Path | None, workers: int = 1) -> bool:
-    """Whether work is done on dask workers, and not in this process; errors are those of `geoae.cluster.schedulers.choose`."""
+    """Whether dask workers do the work, and not this process; errors are those of `geoae.cluster.schedulers.choose`."""
     return schedulers.choose(cluster, workers) is not None
 
 

@@ -6,14 +6,14 @@ from typing import Any
 from geoae.codes.recipe import CodeRecipe
 from geoae.fields.data import find_files
 from geoae.readers.records.seisbench import open_set
-from geoae.training.card import Sections, _files, _held_out_stations, _list_files, _of_sets, describe
+from geoae.training.card import Sections, describe_data_set, describe_split, file_digests, list_data_sets, list_files
 
 
 def sources_of_codes(recipe: CodeRecipe, folder: Path) -> dict[str, Any]:
     """For a model with codes: its sets of records, or its files with their digests."""
     if recipe.data.records:
-        return {name: describe(open_set(folder / name)) for name in recipe.data.records}
-    return _files(find_files(folder, recipe.data.files, recipe.data.exclude))
+        return {name: describe_data_set(open_set(folder / name)) for name in recipe.data.records}
+    return file_digests(find_files(folder, recipe.data.files, recipe.data.exclude))
 
 
 def card_of_codes(recipe: CodeRecipe, p: dict[str, Any]) -> Sections:
@@ -21,8 +21,8 @@ def card_of_codes(recipe: CodeRecipe, p: dict[str, Any]) -> Sections:
     score = f"Mean over {recipe.draw.n_validation} windows of signal over error, whole codes: "
     score += f"{p.get('validation_reconstruction_db')} dB (step {p['step']})."
     if recipe.data.records:
-        return _of_sets(p.get("data", {})), [f"{_held_out_stations(recipe.split)}."], score
-    lines = _list_files(p)
+        return list_data_sets(p.get("data", {})), [f"{describe_split(recipe.split)}."], score
+    lines = list_files(p)
     lines += [f"- drawn fields: {100 * recipe.draw.drawn:g} % of the windows"] if recipe.draw.drawn else []
     excluded = "".join(f", {e}" for e in recipe.data.exclude)
     return [*lines, ""], [f"Not trained on: one slice in time of {recipe.split.modulus}{excluded}."], score

@@ -17,7 +17,7 @@ from geoae.labels.cf import display_name, grid_layout, same_units, sizes
 from geoae.labels.timeaxis import rate_hz, sample_offset_ns, start_ns, time_coordinates
 from geoae.model import Model, contract_of
 
-MODELS = dict(enumerate(kinds.find(CodeContract.kind).defaults, start=1))
+MODELS = dict(enumerate(kinds.find_kind(CodeContract.kind).defaults, start=1))
 """Shipped models for windows of one and of two dimensions."""
 _CHUNK = 1 << 24  # samples behind one block of codes, at most: 64 MB of float32
 
@@ -201,7 +201,7 @@ def check_model(codes: xr.Dataset, model: Model) -> None:
         )
 
 
-def template(codes: xr.Dataset, where: Coding) -> xr.DataArray:
+def decoded_template(codes: xr.Dataset, where: Coding) -> xr.DataArray:
     """The array that codes stand for, filled with NaN that take no memory."""
     attrs = codes["code"].attrs
     own = {v for place in where.places for v in (place, f"{place}_index")}

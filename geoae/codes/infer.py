@@ -13,7 +13,7 @@ import xarray as xr
 from geoae.arrays.scaling import Stats
 from geoae.arrays.types import AnyArray
 from geoae.arrays.windows import Region
-from geoae.codes.coding import Coding, check_model, check_units, coding, coding_of, coordinates, facts, template
+from geoae.codes.coding import Coding, check_model, check_units, coding, coding_of, coordinates, decoded_template, facts
 from geoae.codes.model import Coder
 from geoae.errors import InputError
 from geoae.model import Model, as_role
@@ -24,7 +24,7 @@ STATISTIC_DTYPES = {"offset": "float64", "gain": "float64", "recon_error": "floa
 """Dtypes of the statistics of each window, in the order in which they are packed after its code."""
 
 
-def encode(
+def encode_array(
     x: xr.DataArray,
     model: Model,
     dims: Sequence[str] | None = None,
@@ -49,7 +49,7 @@ def encode(
         (gain 0: it is constant), ``recon_error`` (root-mean-square over what is not missing, in the units of `x`) and
         ``n_valid``; NaN codes where a window has no sample. Windows are along ``window``, or ``window_y`` and
         ``window_x``; ``t0`` or ``y0``, ``x0`` tell the coordinate of their first sample, ``t0_index``, ... its number.
-        Coordinates of `x` are kept for `decode`.
+        Coordinates of `x` are kept for `decode_codes`.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def encode(
     return out
 
 
-def decode(codes: xr.Dataset, model: Model) -> xr.DataArray:
+def decode_codes(codes: xr.Dataset, model: Model) -> xr.DataArray:
     """The array that codes stand for, in its units; lazily where the codes are dask arrays.
 
     Dimensions, coordinates, attributes and dtype are those of the array that was encoded (integers come back as
@@ -105,7 +105,7 @@ def decode(codes: xr.Dataset, model: Model) -> xr.DataArray:
     Parameters
     ----------
     codes
-        From `encode`, or `geoae.open_codes`; all their windows, any selection of batch dimensions, or the first
+        From `encode_array`, or `geoae.open_codes`; all their windows, any selection of batch dimensions, or the first
         numbers of the codes.
     model
         The one that made them.
@@ -141,7 +141,7 @@ def decode(codes: xr.Dataset, model: Model) -> xr.DataArray:
     for axis, (n, w) in enumerate(zip(where.lengths, where.window, strict=True), start=n_batch):
         tiled = _untiled(tiled, axis, n, w, lazy)
     out = xr.DataArray(tiled, dims=(*where.batch, *where.core)).transpose(*where.dims)
-    return template(codes, where).copy(data=out.data)
+    return decoded_template(codes, where).copy(data=out.data)
 
 
 def encode_region(

@@ -33,7 +33,7 @@ class _Pool:
         return (self.windows[(index + index // n * _SHIFT) % n],)
 
 
-def draw(recipe: CodeRecipe, data: Path, window: tuple[int, ...]) -> tuple[Array, Array]:
+def draw_windows(recipe: CodeRecipe, data: Path, window: tuple[int, ...]) -> tuple[Array, Array]:
     """Training and validation windows (batch, *window), as they are in the data; they follow from the recipe."""
     rng = np.random.default_rng(recipe.optimize.seed)
     if recipe.data.records:

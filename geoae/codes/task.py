@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from geoae import nets
 from geoae.arrays.scaling import FieldScaler
 from geoae.codes.contract import CodeContract
-from geoae.codes.mixing import _Pool, _scaled, draw
+from geoae.codes.mixing import _Pool, _scaled, draw_windows
 from geoae.codes.recipe import CodeRecipe
 from geoae.errors import InputError
 from geoae.nets.protocols import EncodesWindows, Loss
@@ -26,7 +26,7 @@ def training_task(recipe: CodeRecipe, data: Path) -> TrainingTask:
         There are no such data, they are too small for a window, or the net has no codes.
     """
     window, latent = _sizes(recipe)
-    train, validation = (_scaled(x) for x in draw(recipe, data, window))
+    train, validation = (_scaled(x) for x in draw_windows(recipe, data, window))
     floor = recipe.optimize.floor**2
 
     def loss(estimate: Tensor, parts: tuple[Tensor, ...]) -> Loss:

@@ -18,7 +18,7 @@ from typing import Any
 MOVED = {
     "geoae.invert.amortised": "geoae.invert.search.amortised",
     "geoae.invert.amortised:Amortised": "geoae.invert.search.amortised:CodePredictor",
-    "geoae.invert.amortised:learn": "geoae.invert.search.amortised:train",
+    "geoae.invert.amortised:learn": "geoae.invert.search.amortised:train_predictor",
     "geoae.invert.amortised:prior_runs": "geoae.invert.search.amortised:run_prior",
     "geoae.invert.chains:effective_draws": "geoae.invert.chains.convergence:effective_draws",
     "geoae.invert.chains:r_hat": "geoae.invert.chains.convergence:r_hat",

@@ -5,7 +5,7 @@ from typing import Any
 
 from geoae.fields.data import find_files
 from geoae.fields.recipe import FieldRecipe
-from geoae.training.card import Sections, _files, _list_files
+from geoae.training.card import Sections, file_digests, list_files
 
 
 def sources_of_fields(recipe: FieldRecipe, folder: Path) -> dict[str, Any]:
@@ -15,12 +15,12 @@ def sources_of_fields(recipe: FieldRecipe, folder: Path) -> dict[str, Any]:
         return {}
     found = [*find_files(folder, data.files, (*data.exclude, *data.validation, *data.noise))]
     found += find_files(folder, data.noise) if data.noise else []
-    return _files(found)
+    return file_digests(found)
 
 
 def card_of_fields(recipe: FieldRecipe, p: dict[str, Any]) -> Sections:
     """For a denoiser of fields."""
-    lines = _list_files(p)
+    lines = list_files(p)
     if recipe.mix.drawn:
         lines.append(f"- drawn fields: {100 * recipe.mix.drawn:g} % of the training windows")
     named = recipe.data.validation

@@ -20,7 +20,7 @@ SMALLEST = 8
 _KEPT_ENCODING = ("grid_mapping", "coordinates")
 
 
-def denoise(
+def denoise_field(
     x: xr.DataArray,
     model: Model,
     *,

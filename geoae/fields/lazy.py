@@ -15,7 +15,7 @@ from geoae.arrays.windows import Region
 from geoae.errors import InputError, ModelFileError
 from geoae.fields.frame import Frame, out_dtype, pieces, region_signal
 from geoae.labels.cf import display_name
-from geoae.model import Model, load, weights_file
+from geoae.model import Model, load_model, weights_file
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class _PicklableModel:
 
 @lru_cache(maxsize=4)
 def _load_once(folder: str, digest: str, device: str, precision: str) -> _PicklableModel:
-    model = load(Path(folder))
+    model = load_model(Path(folder))
     if model.digest != digest:
         raise ModelFileError(f"{folder} holds model {model.digest}; {digest} was expected. Copy it there too.")
     return _PicklableModel(model.to(device, precision))

@@ -211,7 +211,7 @@ class FieldMixer:
         if rng.random() < 0.3:  # short series
             before, after = (int(rng.integers(0, self.window.far // 2 + 1)) for _ in range(2))
             return max(at - before, 0), at, min(at + after + 1, n)
-        first, end = context.neighbours(at, n, self.window.far)
+        first, end = context.time_neighbours(at, n, self.window.far)
         return first, at, end
 
     def _draw_cut(self, x: Array, rng: Generator) -> Cut:

@@ -14,7 +14,7 @@ from geoae.fields.data import load_slices
 from geoae.fields.losses import squared_error
 from geoae.fields.mixing import FieldMixer
 from geoae.fields.recipe import FieldRecipe
-from geoae.model import Denoiser, Model, as_role, contract_of, load
+from geoae.model import Denoiser, Model, as_role, contract_of, load_model
 from geoae.nets.protocols import Loss
 from geoae.training.loop import Predict, TrainingTask, start_from
 from geoae.training.losses import log_error_db
@@ -31,7 +31,7 @@ def training_task(recipe: FieldRecipe, data: Path) -> TrainingTask:
     InputError
         A pattern matches nothing, a file holds no field, members differ in shape.
     """
-    training, validation = mixers(recipe, data)
+    training, validation = field_mixers(recipe, data)
     clean = recipe.mix.target == "clean"
 
     def loss(estimate: Tensor, parts: tuple[Tensor, ...]) -> Loss:
@@ -51,18 +51,19 @@ def training_task(recipe: FieldRecipe, data: Path) -> TrainingTask:
 
     scaler = FieldScaler(axes=2, channels=context.VALUES)
     return TrainingTask(
-        training, loss, lambda net: validate(net, validation, recipe.n_validation), contract, scaler, "error_less_db",
+        training, loss, lambda net: validate_fields(net, validation, recipe.n_validation), contract, scaler,
+        "error_less_db",
         start_from(recipe.start),
     )  # fmt: skip
 
 
-def mixers(recipe: FieldRecipe, data: Path) -> tuple[FieldMixer, FieldMixer]:
+def field_mixers(recipe: FieldRecipe, data: Path) -> tuple[FieldMixer, FieldMixer]:
     """Training windows, and validation windows: of other files if the recipe names some, of other draws if not."""
     named, seed = recipe.data, recipe.optimize.seed
     held_out = (*named.exclude, *named.validation, *named.noise)
     fields = [x.values for x in load_slices(data, named.files, held_out)] if named.files else []
     noise = [x.values for x in load_slices(data, named.noise)] if named.noise else []
-    viewer = _noise_of(load(recipe.mix.overview), recipe.window.train_length) if recipe.mix.wide else None
+    viewer = _noise_of(load_model(recipe.mix.overview), recipe.window.train_length) if recipe.mix.wide else None
     training = FieldMixer(fields, recipe.mix, recipe.window, seed, noise, viewer)
     others = [x.values for x in load_slices(data, named.validation)] if named.validation else fields
     if recipe.mix.target == "members" and named.validation and len(others) < 2:
@@ -80,7 +81,7 @@ def _noise_of(model: Model, window: int) -> Predict:
     return as_role(model, Denoiser).noise
 
 
-def validate(net: Predict, mixer: FieldMixer, n: int, batch: int = 16) -> float:
+def validate_fields(net: Predict, mixer: FieldMixer, n: int, batch: int = 16) -> float:
     """Median over windows of how much smaller the error is than that of doing nothing, dB."""
     gains: list[float] = []
     for start in range(0, n, batch):

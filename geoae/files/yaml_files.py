@@ -11,7 +11,7 @@ from geoae.errors import RecipeError, one_line
 M = TypeVar("M", bound=BaseModel)
 
 
-def read(path: Path, what: str) -> Any:
+def read_yaml(path: Path, what: str) -> Any:
     """The content of a YAML file. `what` is its kind in messages, such as "jobqueue file".
 
     Raises

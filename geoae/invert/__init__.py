@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from geoae.invert.inverse import Inverse as Inverse
     from geoae.invert.posterior.diagnose import Diagnosis as Diagnosis
     from geoae.invert.posterior.posterior import Posterior as Posterior
-    from geoae.invert.posterior.posterior import load as load
+    from geoae.invert.posterior.posterior import load_posterior as load
 
 _PUBLIC = {
     "Calibration": "calibrate",

@@ -25,7 +25,7 @@ from geoae.invert.options import (
     McmcOptions,
     RmlOptions,
     SolverOptions,
-    describe,
+    describe_options,
     read_options,
 )
 from geoae.invert.posterior.posterior import Posterior
@@ -294,7 +294,7 @@ class Inverse:
 
     def _solve(self, method: str, options: SolverOptions, seed: int, clock: Clock, path: Path | None) -> Solution:
         if isinstance(options, EsmdaOptions):
-            checkpoint = self._checkpoint(path, method, describe(options), seed)
+            checkpoint = self._checkpoint(path, method, describe_options(options), seed)
             start = np.random.default_rng([seed, 2]).normal(size=(options.n_members, self.space.d))
             z, predicted, info = esmda.update_ensemble(self.problem, start, options.n_steps, seed, clock, checkpoint)
             return z, predicted, None, info
@@ -304,7 +304,7 @@ class Inverse:
         modes, n_searches = self._search_modes(plan, seed, clock)
         info = laplace.describe_search(modes, n_searches)
         if isinstance(options, RmlOptions):
-            checkpoint = self._checkpoint(path, method, describe(options), seed)
+            checkpoint = self._checkpoint(path, method, describe_options(options), seed)
             n = rml.N_DRAWS if options.n_draws is None else options.n_draws
             z, predicted, more = rml.draw_perturbed(self.problem, modes, n, options.n_refine, seed, clock, checkpoint)
             return z, predicted, None, {**info, **more}
@@ -315,11 +315,11 @@ class Inverse:
 
     def _sample_chains(self, options: McmcOptions, seed: int, clock: Clock, path: Path | None) -> Solution:
         sampler = choose_sampler(options.sampler, self.space.d, self.forward.differentiable)
-        given = describe(options)
+        given = describe_options(options)
         counts = {k: getattr(sampler, k) if given[k] is None else given[k] for k in COUNTS}
         plan = SearchPlan(options.n_starts, options.n_steps, all_modes=True, for_sampling=sampler.stays_at_mode)
         modes, n_searches = self._search_modes(plan, seed, clock)
-        checkpoint = self._checkpoint(path, "mcmc", describe(options, **counts), seed)
+        checkpoint = self._checkpoint(path, "mcmc", describe_options(options, **counts), seed)
         settings = ChainSettings(**counts, seed=seed, clock=clock, checkpoint=checkpoint)
         draws, data, info = sampler.sample(self.problem, modes, settings)
         info = {**info, "n_modes": len(modes.modes), "n_searches": n_searches}
@@ -342,7 +342,11 @@ class Inverse:
         if not self._training_runs:
             self._training_runs.append(amortised.run_prior(problem, self.seed))
         (runs,) = self._training_runs
-        return None if runs is None else amortised.train(runs, problem.noise).code(problem.noise.whiten(problem.data))
+        return (
+            None
+            if runs is None
+            else amortised.train_predictor(runs, problem.noise).code(problem.noise.whiten(problem.data))
+        )
 
     def _likely_cost(self) -> float:
         """The cost below which the codes of nearly all held-out models lie; infinite where that is unknown."""

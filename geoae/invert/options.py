@@ -121,7 +121,7 @@ def read_options(method: str, given: dict[str, Any]) -> SolverOptions:
     return OPTIONS[method](**given)
 
 
-def describe(options: SolverOptions, **chosen: Any) -> dict[str, Any]:
+def describe_options(options: SolverOptions, **chosen: Any) -> dict[str, Any]:
     """All options by name, with the values that a method has chosen for those left open."""
     return {**asdict(options), **chosen}
 

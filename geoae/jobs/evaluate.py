@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from geoae.errors import InputError, OutputExistsError
 from geoae.files.whole import output_errors, whole_file, write_text
-from geoae.model import Model, load
+from geoae.model import Model, load_model
 from geoae.model.devices import prepare
 from geoae.readers import catalog
 from geoae.records import infer
@@ -58,8 +58,8 @@ def evaluate_model(
                     f"{out / name} is there already; choose another folder, or ask for --overwrite."
                 )
     folder = catalog.locate(data)
-    loaded = prepare(load(model), options.device, options.threads)
-    results = compare(denoiser(loaded), folder, options.comparison(validation_modulus(loaded)), report=report)
+    loaded = prepare(load_model(model), options.device, options.threads)
+    results = compare(window_denoiser(loaded), folder, options.comparison(validation_modulus(loaded)), report=report)
     results["model"] = {"name": loaded.name, "digest": loaded.digest}
     text = table(results)
     if out is not None:
@@ -67,7 +67,7 @@ def evaluate_model(
     return text
 
 
-def denoiser(model: Model) -> Callable[[NDArray[np.floating[Any]]], NDArray[np.floating[Any]]]:
+def window_denoiser(model: Model) -> Callable[[NDArray[np.floating[Any]]], NDArray[np.floating[Any]]]:
     """(n, 3, samples) at 100 Hz -> the same, denoised: what `compare` asks of every method."""
 
     def run(x: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:

@@ -135,7 +135,7 @@ def sort_inputs(inputs: Sequence[str | Path]) -> Recordings | FieldSource:
 
 
 def _entry(name: str) -> catalog.Source | None:
-    return catalog.find(name) if catalog.is_name(name) and not Path(name).exists() else None
+    return catalog.find_entry(name) if catalog.is_name(name) and not Path(name).exists() else None
 
 
 def _expanded(one: str) -> list[Path]:
@@ -153,7 +153,7 @@ def _reader_of(place: Path | str) -> str:
     if isinstance(place, Path) and not place.exists():
         refuse_unfinished(place)
         return "grids" if place.suffix.lower() in grids.SUFFIXES else RECORDS
-    name = readers.find(place, otherwise=RECORDS)
+    name = readers.find_reader(place, otherwise=RECORDS)
     if name == "cleaned":
         raise InputError(
             f"{place} holds a recording that geoae has denoised. Give the recording that it was made from."

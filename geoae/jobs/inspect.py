@@ -59,7 +59,7 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Content:
+class SourceContent:
     """What `geoae info` prints."""
 
     rows: list[Row]
@@ -70,7 +70,7 @@ class Content:
     fields: list[Field] = field(default_factory=list)
 
 
-def info(source: str | Path) -> Content:
+def info(source: str | Path) -> SourceContent:
     """List the traces of a recording, the records of a data set by station, or the variables of a gridded data set.
 
     `source` is a path, a URL, or a name in the data catalog.
@@ -80,13 +80,13 @@ def info(source: str | Path) -> Content:
     GeoAEError
         The file cannot be read.
     """
-    found = None if Path(source).exists() else catalog.find(str(source))
+    found = None if Path(source).exists() else catalog.find_entry(str(source))
     places = found.places if found else (source if "://" in str(source) else Path(source),)
     place = places[0]
     if isinstance(place, Path) and not place.exists():
         refuse_unfinished(place)
         raise catalog.missing_file_error(source)
-    name = found.reader if found else readers.find(place, otherwise="traces")
+    name = found.reader if found else readers.find_reader(place, otherwise="traces")
     reader = readers.open_reader(name)
     if reader.kind == "fields":
         content = _fields(place, reader, found)
@@ -102,23 +102,23 @@ def info(source: str | Path) -> Content:
     return replace(content, notes=[*more, *content.notes])
 
 
-def _recording(path: Path, reader: Any, options: Mapping[str, Any]) -> Content:
+def _recording(path: Path, reader: Any, options: Mapping[str, Any]) -> SourceContent:
     scan = reader.scan(path, **options)
     groups: dict[tuple[str, float, bool], list[Segment]] = {}
     for segment in scan.segments:
         groups.setdefault((segment.id, segment.rate_hz, segment.text), []).append(segment)
     rows = [_row(parts) for parts in groups.values()]
-    return Content(rows, list(scan.notes), list(scan.losses), len(layout.arrange(scan.segments)))
+    return SourceContent(rows, list(scan.notes), list(scan.losses), len(layout.arrange(scan.segments)))
 
 
 def models() -> list[dict[str, Any]]:
     """What each shipped model says of itself."""
-    return [model.describe(name) for name in model.shipped()]
+    return [model.describe_model(name) for name in model.shipped()]
 
 
 def status(store: str | Path) -> ledger.Status:
-    """How far a store is that geoae writes; errors are those of `geoae.stores.ledger.status`."""
-    return ledger.status(Path(store))
+    """How far a store is that geoae writes; errors are those of `geoae.stores.ledger.store_status`."""
+    return ledger.store_status(Path(store))
 
 
 def refuse_unfinished(path: Path) -> None:
@@ -130,7 +130,7 @@ def refuse_unfinished(path: Path) -> None:
         It is not finished.
     """
     try:
-        found = ledger.status(path)
+        found = ledger.store_status(path)
     except GeoAEError:
         return
     if found.finished:
@@ -152,7 +152,7 @@ def describe_target(target: Path, overwrite: bool) -> list[str]:
     if not target.absolute().parent.is_dir():
         raise OutputError(f"The folder {target.absolute().parent} for the output is not there; make it first.")
     try:
-        found = ledger.status(target)
+        found = ledger.store_status(target)
     except MissingFileError:
         return []
     if not found.finished:
@@ -162,7 +162,7 @@ def describe_target(target: Path, overwrite: bool) -> list[str]:
     return [f"{target.name} is finished: the same command changes nothing, another is refused without --overwrite"]
 
 
-def _fields(place: Path | str, reader: Any, source: catalog.Source | None) -> Content:
+def _fields(place: Path | str, reader: Any, source: catalog.Source | None) -> SourceContent:
     adapter = source.adapter if source else Adapter()
     options = source.options if source else {}
     if reader is grids:
@@ -183,7 +183,7 @@ def _fields(place: Path | str, reader: Any, source: catalog.Source | None) -> Co
             periodic = ", ".join(dim for dim, closes in pairs if closes)
         rows.append(Field(name, shape, _dtype(x), units, horizontal, periodic, _span(x, time)))
     grids.close([found])
-    return Content([], notes, [], 0, rows)
+    return SourceContent([], notes, [], 0, rows)
 
 
 def _dtype(x: xr.DataArray) -> str:
@@ -216,7 +216,7 @@ def _row(parts: list[Segment]) -> Row:
     )  # fmt: skip
 
 
-def _cleaned(path: Path) -> Content:
+def _cleaned(path: Path) -> SourceContent:
     x = cleaned.read(path)
     there, rows, rate = cleaned.finite(x), [], rate_of(x)
     for name, samples in zip(x["id"].values, there, strict=True):
@@ -224,12 +224,12 @@ def _cleaned(path: Path) -> Content:
         first, last = (int(at[0]), int(at[-1])) if at.size else (0, 0)
         start, end = (start_of(x) + int(sample_offset_ns(i, rate)) for i in (first, last))
         rows.append(Row(str(name), start, end, rate, at.size, int(np.count_nonzero(np.diff(at) > 1)), 0))
-    by = provenance.settings(path)
+    by = provenance.read_settings(path)
     notes = [f"denoised by model {by.get('model')} {by.get('digest')} from {by.get('source')}"]
-    return Content(rows, notes, [], 1)
+    return SourceContent(rows, notes, [], 1)
 
 
-def _data_set(data: seisbench.SeisBenchSet) -> Content:
+def _data_set(data: seisbench.SeisBenchSet) -> SourceContent:
     counts: dict[str, int] = {}
     for i in range(len(data)):
         counts[data.station(i)] = counts.get(data.station(i), 0) + 1
@@ -238,4 +238,4 @@ def _data_set(data: seisbench.SeisBenchSet) -> Content:
     notes = [f"a data set of {len(data)} records from {len(counts)} stations: {stations}{more}"]
     if not counts:
         raise UnknownFormatError(f"{data.folder} holds no records.")
-    return Content([], notes, [], len(data))
+    return SourceContent([], notes, [], len(data))

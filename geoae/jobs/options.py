@@ -186,7 +186,7 @@ class DenoiseOptions:
         ----------
         **words
             ``out``; the fields of `Options`, `Selection`, `FileOptions`, `FieldOptions` and `RunOptions`, where
-            ``var`` and ``dims`` may be text with commas, ``chunks`` text as `chunk_sizes` takes it, and ``workers`` is
+            ``var`` and ``dims`` may be text with commas, ``chunks`` text as `parse_chunks` takes it, and ``workers`` is
             a number beside ``cluster``; ``codes`` (bool), ``codes_model``, ``latent``; ``say``, see `Workers`. What is
             left out or None has its default.
 
@@ -205,7 +205,7 @@ class DenoiseOptions:
         if "plot" in given:
             given["plot"] = Path(given["plot"])
         if "chunks" in given:
-            given["chunks"] = chunk_sizes(given["chunks"])
+            given["chunks"] = parse_chunks(given["chunks"])
         workers = Workers(given.get("cluster"), given.pop("workers", 1), given.get("say", say_nothing))
         codes = _codes_asked(given)
         parts = {name: part(**_chosen(part, given)) for name, part in _PARTS.items()}
@@ -222,7 +222,7 @@ class DenoiseOptions:
 _PARTS: dict[str, type[Any]] = {"how": Options, "select": Selection, "files": FileOptions, "fields": FieldOptions}
 
 
-def chunk_sizes(given: str | Mapping[str, int]) -> dict[str, int]:
+def parse_chunks(given: str | Mapping[str, int]) -> dict[str, int]:
     """Samples of a chunk along dimensions, from text.
 
     Raises

@@ -14,10 +14,10 @@ from typing import Any
 from geoae.cluster import work as cluster
 from geoae.errors import ModelFileError
 from geoae.jobs.options import Progress, RunOptions, Workers, no_progress
-from geoae.model import Model, load
+from geoae.model import Model, load_model
 from geoae.model.devices import prepare
 from geoae.stores.plan import StorePlan
-from geoae.stores.write import Origin, begin
+from geoae.stores.write import Origin, begin_store
 
 Count = Callable[[int, Any], None]
 """Called with the number of a block that is done, and what the work on it returned."""
@@ -99,13 +99,15 @@ def run_blocks(
     Raises
     ------
     StoreError, OutputExistsError, OutputError
-        As `geoae.stores.write.begin`: other settings, a store that is there, a place that cannot be written to.
+        As `geoae.stores.write.begin_store`: other settings, a store that is there, a place that cannot be written to.
     ClusterError
         There are no workers, or they are lost.
     GeoAEError
         What the work on a block raised.
     """
-    run = begin(job.target, job.plan, job.settings, job.origin, overwrite=options.overwrite, append=job.append or ())
+    run = begin_store(
+        job.target, job.plan, job.settings, job.origin, overwrite=options.overwrite, append=job.append or ()
+    )
     n_blocks = sum(part.n_blocks for part in job.plan.parts)
     # the folder of a run is gone when its store is finished: nothing is pending, and no worker is to look for it
     pending = [] if run.finished else [int(number) for number in run.pending()]
@@ -126,7 +128,7 @@ def run_blocks(
     return Outcome(run.finish(), n_blocks, frozenset(pending), run.finished)
 
 
-def load_model(name: str | Path | Model | None, device: str, threads: int | None, workers: Workers) -> Model:
+def load_for_run(name: str | Path | Model | None, device: str, threads: int | None, workers: Workers) -> Model:
     """The model of a run: ready to compute, or, for workers, known to come from a folder that they can load it from.
 
     Raises
@@ -136,7 +138,7 @@ def load_model(name: str | Path | Model | None, device: str, threads: int | None
     UnknownNameError, ModelFileError
         There is no such model, or it cannot be read.
     """
-    model = load(name)
+    model = load_model(name)
     if not workers.are_elsewhere:
         return prepare(model, device, threads)
     _ = model.home  # raises where there is none
@@ -157,7 +159,7 @@ def same_model(spec: Mapping[str, Any]) -> Model:
     ModelFileError
         The folder holds another model than when the run was begun.
     """
-    model = load(spec["model"])
+    model = load_model(spec["model"])
     if model.digest != spec["digest"]:
         raise ModelFileError(
             f"{spec['model']} has changed: the run was begun with {spec['digest']}, a worker finds {model.digest}."

@@ -18,7 +18,7 @@ from geoae.arrays.windows import Region
 from geoae.errors import DamagedFileError, InputError, UnreadableFileError
 from geoae.fields.frame import pieces
 from geoae.labels.adapter import Adapter
-from geoae.labels.cf import fields, grid_layout, promote, time_coordinate
+from geoae.labels.cf import grid_layout, list_fields, promote, time_coordinate
 from geoae.readers import catalog
 from geoae.readers.fields import opening as stores
 
@@ -85,7 +85,7 @@ def catalogued(found: catalog.Source) -> FieldSource:
     return FieldSource((found.name,), places, found.reader, found.options, asdict(found.adapter))
 
 
-class Samples:
+class FieldSamples:
     """Samples of a field by region; with a time, the last block is kept: the next one shares slices with it."""
 
     def __init__(self, x: xr.DataArray, time: int | None) -> None:
@@ -123,7 +123,7 @@ def list_skipped_variables(source: FieldSource, chosen: Sequence[xr.DataArray]) 
     """A line for each variable of the first place that is no field on a grid."""
     lines, names = [], {str(x.name) for x in chosen}
     with _datasets(source, source.places[0]) as datasets:
-        for x in (data[name] for data in datasets for name in fields(data) if name not in names):
+        for x in (data[name] for data in datasets for name in list_fields(data) if name not in names):
             try:
                 grid_layout(x)
             except InputError:
@@ -161,7 +161,7 @@ def read_companions(
     return attrs, xr.Dataset({name: v for name, v in found.items() if _fits(v, chosen)})
 
 
-def digest(source: FieldSource) -> str:
+def source_digest(source: FieldSource) -> str:
     """What changes when the input does; its first word says of what it is made.
 
     "sha256" is of the files' content one after the other, as ``cat FILES | sha256sum`` gives it. Of zarr stores, and

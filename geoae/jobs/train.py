@@ -13,7 +13,7 @@ from geoae.errors import InputError, OutputError
 from geoae.jobs import cards
 from geoae.model import Model, devices
 from geoae.readers import catalog
-from geoae.training.recipe import AnyRecipe, kind_of, load_recipe
+from geoae.training.recipe import AnyRecipe, load_recipe, recipe_kind
 
 if TYPE_CHECKING:
     from geoae.training.loop import TrainingTask
@@ -42,7 +42,7 @@ class TrainOptions:
 
     def resolve_device(self) -> str:
         """Name of a device that is there; under ``torchrun`` each process has its own GPU."""
-        device = devices.resolve(self.device)
+        device = devices.choose_device(self.device)
         return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and "LOCAL_RANK" in os.environ else device
 
     def count_threads(self) -> int:
@@ -54,7 +54,7 @@ class TrainOptions:
 def train_model(recipe: Path, data: str | Path, out: Path, options: TrainOptions, report: Report, tick: Tick) -> str:
     """As `geoae.train`, which says more, with its options in one object."""
     from geoae.training.loop import Job
-    from geoae.training.loop import train as run_loop
+    from geoae.training.loop import train_net as run_loop
 
     plan = load_recipe(recipe)
     folder = catalog.locate(data)
@@ -64,11 +64,11 @@ def train_model(recipe: Path, data: str | Path, out: Path, options: TrainOptions
         raise OutputError(f"The model folder {out} cannot be made: {error.strerror}.") from error
 
     def draw_and_report(row: dict[str, Any]) -> None:
-        draw(out)
+        draw_curves(out)
         report(row)
 
-    kind = kind_of(plan)
-    task: TrainingTask = kinds.resolve(kind.task)(plan, folder)
+    kind = recipe_kind(plan)
+    task: TrainingTask = kinds.load_name(kind.task)(plan, folder)
     job = Job(out, options.resolve_device(), options.count_threads(), options.workers, options.stop, draw_and_report,
               tick)  # fmt: skip
     trained = run_loop(plan, task, job)
@@ -81,7 +81,7 @@ def train_model(recipe: Path, data: str | Path, out: Path, options: TrainOptions
     return f"{out}: model {trained.name} {trained.digest}, validation {kind.score} {score} dB"
 
 
-def draw(out: Path) -> None:
+def draw_curves(out: Path) -> None:
     """Draw curves.png beside history.csv."""
     from geoae.plot.training import plot_training
 
@@ -95,4 +95,4 @@ def _save(trained: Model, plan: AnyRecipe, out: Path, facts: dict[str, Any]) -> 
     provenance: Any = {"provenance": {**trained.contract.provenance, **facts}}
     trained.contract = replace(trained.contract, **provenance)
     trained.save(out, cards.card(trained, plan))
-    draw(out)
+    draw_curves(out)

@@ -74,7 +74,7 @@ def grid_layout(field: xr.DataArray, dims: Sequence[str] | None = None) -> GridL
     )
 
 
-def fields(data: xr.Dataset) -> list[str]:
+def list_fields(data: xr.Dataset) -> list[str]:
     """Names of the variables that may be fields: real numbers on dimensions, in the service of no other variable."""
     servants: set[str] = set()
     for variable in data.variables.values():

@@ -21,7 +21,7 @@ _KEYS = {
 }  # fmt: skip
 
 
-def find(name_or_folder: str | Path) -> Path:
+def find_model(name_or_folder: str | Path) -> Path:
     """Folder of a shipped model or of one on disk.
 
     Raises
@@ -44,9 +44,9 @@ def shipped() -> list[str]:
     return sorted(p.parent.name for p in _SHIPPED.glob(f"*/{CARD}"))
 
 
-def describe(name_or_folder: str | Path) -> dict[str, Any]:
+def describe_model(name_or_folder: str | Path) -> dict[str, Any]:
     """What model.json says, without loading weights or torch; the kind is always in it."""
-    return read_card(find(name_or_folder))
+    return read_card(find_model(name_or_folder))
 
 
 def read_card(folder: Path) -> dict[str, Any]:
@@ -73,8 +73,8 @@ def read_card(folder: Path) -> dict[str, Any]:
         if (kind := kinds.KINDS.get(facts["kind"])) is None:
             faults = [f"kind is {facts['kind']!r} instead of one of {', '.join(kinds.KINDS)}"]
         else:
-            faults = _faults(facts["scaler"], json_types(kinds.resolve(kind.scaler)), "scaler.")
-            faults += _faults(facts["contract"], json_types(kinds.resolve(kind.contract)), "contract.")
+            faults = _faults(facts["scaler"], json_types(kinds.load_name(kind.scaler)), "scaler.")
+            faults += _faults(facts["contract"], json_types(kinds.load_name(kind.contract)), "contract.")
     if faults:
         raise ModelFileError(f"{folder / CARD} does not describe a model of format {FORMAT}: {'; '.join(faults)}.")
     return facts

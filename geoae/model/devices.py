@@ -37,7 +37,7 @@ def prepare(model: Model, device: str = "auto", threads: int | None = None) -> M
 
     if threads is not None and threads < 1:
         raise InputError(f"threads is {threads}; it must be at least 1.")
-    model.to(resolve(device))
+    model.to(choose_device(device))
     model.threads = (threads or default_threads()) if model.device == "cpu" else 1
     model.pool = None
     if model.threads > 1:
@@ -45,7 +45,7 @@ def prepare(model: Model, device: str = "auto", threads: int | None = None) -> M
     return model
 
 
-def resolve(device: str) -> str:
+def choose_device(device: str) -> str:
     """Name of a device that is there."""
     import torch
 

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from geoae import kinds, nets
 from geoae.errors import GeoAEError, ModelFileError
 from geoae.model import weights_file
-from geoae.model.card import CARD, COMPANIONS, DEFAULT, WEIGHTS, find, read_bytes, read_card
+from geoae.model.card import CARD, COMPANIONS, DEFAULT, WEIGHTS, find_model, read_bytes, read_card
 from geoae.model.contract import from_json
 from geoae.model.model import Model
 from geoae.model.roles import make_model
 
 
-def load(name_or_folder: str | Path | Model | None = None) -> Model:
+def load_model(name_or_folder: str | Path | Model | None = None) -> Model:
     """Load a model by name (see `shipped`) or from its folder, checking everything it says of itself.
 
     Returns
@@ -33,7 +33,7 @@ def load(name_or_folder: str | Path | Model | None = None) -> Model:
     """
     if isinstance(name_or_folder, Model):
         return name_or_folder
-    folder = find(name_or_folder or DEFAULT)
+    folder = find_model(name_or_folder or DEFAULT)
     facts = read_card(folder)
     raw = _checked_bytes(folder / WEIGHTS, facts["weights_sha256"])
     try:
@@ -41,9 +41,9 @@ def load(name_or_folder: str | Path | Model | None = None) -> Model:
     except GeoAEError as error:
         raise ModelFileError(f"{folder / CARD} does not describe a net: {error} A newer geoae may read it.") from error
     weights_file.fill(net, raw, folder / WEIGHTS, facts["net"])
-    kind = kinds.find(facts["kind"])
-    contract = from_json(kinds.resolve(kind.contract), facts["contract"])
-    scaler = from_json(kinds.resolve(kind.scaler), facts["scaler"])
+    kind = kinds.find_kind(facts["kind"])
+    contract = from_json(kinds.load_name(kind.contract), facts["contract"])
+    scaler = from_json(kinds.load_name(kind.scaler), facts["scaler"])
     companions = _read_companions(folder, facts["contract"].get("companions_sha256", ""))
     return make_model(contract, facts["net"], facts["config"], net.eval(), scaler, folder=folder,
                       digest=facts["weights_sha256"][:12], companions=companions)  # fmt: skip

@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 from geoae import kinds
 from geoae.errors import InputError
-from geoae.model.card import describe, shipped
+from geoae.model.card import describe_model, shipped
 from geoae.model.contract import AnyContract
 from geoae.model.model import Model
 
@@ -16,7 +16,7 @@ def make_model(
     contract: AnyContract, net_name: str, net_config: dict[str, Any], net: Any, scaler: Any, **more: Any
 ) -> Model:
     """A model of the class that the kind of `contract` has; `more` are further fields of `Model`."""
-    role: type[Model] = kinds.resolve(kinds.find(contract.kind).role)
+    role: type[Model] = kinds.load_name(kinds.find_kind(contract.kind).role)
     return role(contract, net_name, net_config, net, scaler, **more)
 
 
@@ -30,9 +30,9 @@ def contract_of(model: Model, wanted: type[C]) -> C:
     """
     if isinstance(model.contract, wanted):
         return model.contract
-    fitting = [name for name in shipped() if describe(name)["kind"] == wanted.kind]
+    fitting = [name for name in shipped() if describe_model(name)["kind"] == wanted.kind]
     raise InputError(
-        f"Model {model.name!r} ({model.contract.summary.rstrip('.')}) is not {kinds.find(wanted.kind).words}. "
+        f"Model {model.name!r} ({model.contract.summary.rstrip('.')}) is not {kinds.find_kind(wanted.kind).words}. "
         + (f"Shipped models that are: {', '.join(fitting)}." if fitting else "Train one: geoae train RECIPE.")
     )
 
@@ -47,7 +47,7 @@ def as_role(model: Model, role: type[R]) -> R:
     """
     if isinstance(model, role):
         return model
-    found = kinds.find(model.contract.kind)
+    found = kinds.find_kind(model.contract.kind)
     raise InputError(
         f"Model {model.name!r} is {found.words}, of class {type(model).__name__}; a {role.__name__} was expected. "
         "Load it with geoae.load_model, or make it with geoae.model.make_model."

@@ -45,10 +45,10 @@ def build(name: str, config: dict[str, Any]) -> "nn.Module":
     InputError
         A value is not of the kind of the net's default, or the net of another package cannot be used.
     """
-    return build_class(find(name), config, name)
+    return build_class(find_net(name), config, name)
 
 
-def find(name: str) -> "type[nn.Module]":
+def find_net(name: str) -> "type[nn.Module]":
     """Class of the net `name`; a net of geoae comes before one of the same name in another package.
 
     Raises

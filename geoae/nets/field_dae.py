@@ -37,7 +37,7 @@ class FieldDAEConfig:
 
 
 class FieldDAE(nn.Module):
-    """(batch, 8, y, x) as `geoae.arrays.neighbours.channels` makes them, scaled -> (batch, 1, y, x); y and x multiples of 8."""
+    """(batch, 8, y, x) of `geoae.arrays.neighbours.channels`, scaled -> (batch, 1, y, x); y and x multiples of 8."""
 
     Config = FieldDAEConfig
 

@@ -20,7 +20,7 @@ def check_figure_path(path: Path) -> None:
         raise InputError(f"{path} cannot be drawn: its ending must be one of {', '.join(known)}.")
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """Return a figure drawn by Agg, without pyplot and its global list of figures."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

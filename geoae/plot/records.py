@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geoae.arrays.types import Array
-from geoae.plot.canvas import _figure
+from geoae.plot.canvas import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,7 +64,7 @@ def plot_denoised(
     shown = min(n_traces, MAX_TRACES)
     if shown < n_traces:
         title = f"{title} (first {shown} of {n_traces} traces)".lstrip()
-    figure = _figure(17, 0.9 + 3.7 * shown)
+    figure = new_figure(17, 0.9 + 3.7 * shown)
     axes = figure.subplots(
         2 * shown, 3, sharex="all", sharey="row", squeeze=False, gridspec_kw={"height_ratios": [1, 1.15] * shown}
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from geoae.plot.canvas import _figure
+from geoae.plot.canvas import new_figure
 from geoae.plot.records import _COLOURS, _MARKERS
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def plot_evaluation(results: dict[str, Any]) -> Figure:
         "onset_within_0.1s": "onsets within 0.1 s (%)",
         "peak_ratio": "peak, after / clean",
     }
-    figure = _figure(14, 0.8 + 3.7 * len(results["bands"]))
+    figure = new_figure(14, 0.8 + 3.7 * len(results["bands"]))
     axes = figure.subplots(len(results["bands"]), len(panels), sharex="all", sharey="col", squeeze=False)
     for row, (band, scored) in zip(axes, results["bands"].items(), strict=True):
         for axis, (score, label) in zip(row, panels.items(), strict=True):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geoae.arrays.types import Array
-from geoae.plot.canvas import _figure
+from geoae.plot.canvas import new_figure
 from geoae.plot.records import _COLOURS
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def plot_training(history: Sequence[dict[str, Any]]) -> Figure:
         One dict a log entry, with ``step`` and any of ``loss``, ``val_db`` and ``lr``; what is missing, None or
         NaN is not drawn.
     """
-    figure = _figure(9, 7.5)
+    figure = new_figure(9, 7.5)
     axes = figure.subplots(3, 1, sharex=True, gridspec_kw={"height_ratios": [2, 2, 1]})
     step, loss = _series(history, "loss")
     smooth = max(1, len(loss) // 50)

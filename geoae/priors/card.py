@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from geoae.priors.recipe import PriorRecipe
-from geoae.training.card import Sections, _digest, _list_files
+from geoae.training.card import Sections, _digest, list_files
 
 
 def sources_of_priors(recipe: PriorRecipe, folder: Path) -> dict[str, Any]:
@@ -23,4 +23,4 @@ def card_of_priors(recipe: PriorRecipe, p: dict[str, Any]) -> Sections:
     held_out = f"Not trained on, and what the score is of: {100 * recipe.hold_out.share:g} %, {where}."
     score = f"Error of held-out models below their variance: {p.get('validation_reconstruction_db')} dB "
     score += f"(step {p['step']}). `geoae.load_model(FOLDER).report()` says more."
-    return [*_list_files(p), ""], [held_out], score
+    return [*list_files(p), ""], [held_out], score

@@ -16,7 +16,7 @@ _TRIES = 1000
 
 
 @dataclass(frozen=True)
-class Pool:
+class ModelPool:
     """Models in memory, taken around and around in an order drawn anew each time."""
 
     models: Array
@@ -66,7 +66,7 @@ def mirrored(model: Array, axes: tuple[int, ...], rng: np.random.Generator) -> A
 class PriorModels:
     """What `fit` learns from."""
 
-    training: Pool | Cuts
+    training: ModelPool | Cuts
     held_out: Array
     some: Array
     """Training models (n, *shape), for principal components and statistics."""
@@ -126,7 +126,7 @@ def from_models(
         some = np.stack([mirrored(one, axes, rng) for one in some])
     says = {"n_models": int((~out).sum()), "n_held_out": int(out.sum()), "n_groups": len(names),
             "held_out_groups": len(chosen)}  # fmt: skip
-    return PriorModels(Pool(training, seed, axes), held_out, some, _told(says, axes))
+    return PriorModels(ModelPool(training, seed, axes), held_out, some, _told(says, axes))
 
 
 def from_image(

@@ -12,7 +12,7 @@ from geoae.arrays.types import Array
 from geoae.model import Model
 from geoae.nets.parts.couplings import Couplings
 from geoae.nets.protocols import Variational
-from geoae.priors.data import Cuts, Pool, PriorModels
+from geoae.priors.data import Cuts, ModelPool, PriorModels
 from geoae.priors.linear import principal_components
 from geoae.priors.recipe import PriorRecipe
 from geoae.priors.space import LatentSpace
@@ -89,7 +89,7 @@ def add_companions(made: Model, models: PriorModels) -> None:
 def _fit_code_map(net: Variational, code_map: Couplings, rule: Transform, models: PriorModels, seed: int) -> None:
     """Fit the map to N(0, I) on codes of training models; a tenth that it does not see chooses the best step."""
     training = models.training
-    n = min(N_MAPPED, len(training.models)) if isinstance(training, Pool) else N_MAPPED
+    n = min(N_MAPPED, len(training.models)) if isinstance(training, ModelPool) else N_MAPPED
     parts = [range(i, min(i + 500, n)) for i in range(0, n, 500)]
     codes = [_posterior(net, rule, np.stack([training[2**40 + i] for i in part])) for part in parts]
     mean, log_variance = (torch.cat(part) for part in zip(*codes, strict=True))
@@ -126,7 +126,7 @@ def _fit_code_map(net: Variational, code_map: Couplings, rule: Transform, models
 def _draw_models(models: PriorModels, first: int) -> Array:
     """Training models of the numbers from `first` on, which training does not reach."""
     training = models.training
-    n = min(N_AGGREGATE, len(training.models)) if isinstance(training, Pool) else N_AGGREGATE
+    n = min(N_AGGREGATE, len(training.models)) if isinstance(training, ModelPool) else N_AGGREGATE
     return np.stack([training[first + i] for i in range(n)])
 
 

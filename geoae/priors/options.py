@@ -23,7 +23,7 @@ class FitOptions:
     latent: int = 20
     """Numbers of a code."""
     transform: str | dict[str, Any] | Transform = "affine"
-    """Of values before the net: see `geoae.arrays.transforms.fit`."""
+    """Of values before the net: see `geoae.arrays.transforms.fit_transform`."""
     likelihood: str = "auto"
     """gaussian, learned, bernoulli; auto: bernoulli where models have two values only, else gaussian."""
     net: str = "vae"

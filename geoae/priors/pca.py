@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from geoae import nets
-from geoae.arrays.transforms import Transform, fit
+from geoae.arrays.transforms import Transform, fit_transform
 from geoae.arrays.types import Array
 from geoae.errors import InputError
 from geoae.model import weights_file
@@ -32,7 +32,7 @@ def pca_space(
     latent
         Numbers of a code, at most n - 1 and the cells of a model.
     transform
-        Of values, before the components; see `geoae.arrays.transforms.fit`.
+        Of values, before the components; see `geoae.arrays.transforms.fit_transform`.
     held_out
         Models (k, *shape) that tell what `latent` components cannot represent; None: every tenth of `models`, which
         are then not used for the components.
@@ -70,7 +70,7 @@ def pca_model(
         raise InputError(
             f"{len(models)} models are too few for {latent} codes: give more models than codes, or a smaller latent."
         )
-    rule = fit(transform, models)
+    rule = fit_transform(transform, models)
     x = rule.apply(models)
     made = _linear_prior(principal_components(x, latent), rule, units)
     made.companions = {"mask": (~np.isnan(x)).any(0).astype(np.uint8), "held_out": held_out.astype(np.float32)}

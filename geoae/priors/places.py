@@ -33,7 +33,7 @@ def interpolate(a: Float64Array, b: Float64Array, n: int, how: str) -> Float64Ar
     return turn * ((1 - t) * length_a + t * length_b)
 
 
-def neighbours(z: Float64Array, among: Float64Array, n: int) -> tuple[NDArray[np.int64], Float64Array]:
+def nearest_codes(z: Float64Array, among: Float64Array, n: int) -> tuple[NDArray[np.int64], Float64Array]:
     """Indices and Euclidean distances (..., n) of the codes among (k, d) that are nearest to each of (..., d)."""
     from scipy.spatial import cKDTree
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from geoae.arrays.transforms import Transform
 from geoae.arrays.types import Array
 from geoae.errors import InputError
-from geoae.model import Model, contract_of, load
+from geoae.model import Model, contract_of, load_model
 from geoae.priors import places
 from geoae.priors.contract import PriorContract
 
@@ -63,7 +63,7 @@ class LatentSpace:
     def __init__(self, model: Model | str | Path, precision: str = "float32", device: str = "cpu"):
         import torch
 
-        self.model = load(model)
+        self.model = load_model(model)
         contract = contract_of(self.model, PriorContract)
         self.d, self.shape, self.units, self.name = contract.latent, contract.shape, contract.units, contract.name
         self.digest, self.device, self.precision = self.model.digest, device, precision
@@ -229,7 +229,7 @@ class LatentSpace:
     def neighbours(self, z: Any, n: int = 5, among: Any = None) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Indices and distances (..., n) of the codes nearest to `z`, among (k, d) or the held-out models'."""
         there = self.held_out_codes if among is None else self._check_codes(among)
-        return places.neighbours(self._check_codes(z), there, n)
+        return places.nearest_codes(self._check_codes(z), there, n)
 
     def atlas(self, n: int = 7, axes: tuple[int, int] = (0, 1), centre: Any = None) -> tuple[Array, Array]:
         """Codes (n, n, d) that fill two axes evenly in prior probability, and their models (n, n, *shape)."""

@@ -21,7 +21,7 @@ from geoae.nets.protocols import Loss, Variational
 from geoae.priors import data as prior_data
 from geoae.priors import losses as elbo
 from geoae.priors.contract import PriorContract
-from geoae.priors.data import Cuts, Pool, PriorModels
+from geoae.priors.data import Cuts, ModelPool, PriorModels
 from geoae.priors.finish import add_companions, complete, net_input
 from geoae.priors.linear import principal_components
 from geoae.priors.recipe import PriorRecipe
@@ -141,7 +141,7 @@ def _rows(sensitivity: Array, cells: int) -> NDArray[np.float32]:
 class _Windows:
     """Input of the net, weight of the KL term at that step, and the logarithm of a cell's variance."""
 
-    models: Pool | Cuts
+    models: ModelPool | Cuts
     rule: Transform
     latent: int
     recipe: PriorRecipe
@@ -188,9 +188,9 @@ def _start_linear(net: Variational, models: PriorModels, rule: Transform) -> Non
 
 def _transform(recipe: PriorRecipe, models: PriorModels, ready: Transform | None) -> Transform:
     if recipe.net.config.get("likelihood") != "bernoulli":
-        rule = transforms.fit(ready or recipe.transform, models.some)
+        rule = transforms.fit_transform(ready or recipe.transform, models.some)
         rule.apply(models.held_out)  # values outside its domain are refused now, not in the middle of a training
-        if isinstance(models.training, Pool):
+        if isinstance(models.training, ModelPool):
             rule.apply(models.training.models)
         return rule
     low, high = float(np.nanmin(models.some)), float(np.nanmax(models.some))

@@ -87,7 +87,7 @@ def read_records(uri: Uri, reader: str | None = None, **selection: Any) -> list[
         places: list[Path | str] = list(source.places)
     else:
         places = [place for one in given for place in _places(one)]
-    name = reader if reader is not None else find(places[0])
+    name = reader if reader is not None else find_reader(places[0])
     module = open_reader(name)
     known = inspect.signature(module.read).parameters
     if source is not None and "adapter" in known:
@@ -126,7 +126,7 @@ def open_reader(name: str) -> AnyReader:
     return load_plugin(name, READERS)
 
 
-def find(place: Path | str, otherwise: str | None = None) -> str:
+def find_reader(place: Path | str, otherwise: str | None = None) -> str:
     """Name of the reader of a file, folder or URL: every verb asks this function.
 
     The built-in readers are asked first, then those of other packages, then the backends of xarray. A reader of
@@ -176,7 +176,7 @@ def _catalogued(given: Sequence[str | Path]) -> "catalog.Source | None":
     text = str(given[0])
     if len(given) > 1 or not catalog.is_name(text) or Path(text).exists():
         return None
-    return catalog.find(text)
+    return catalog.find_entry(text)
 
 
 def _places(one: str | Path) -> list[Path | str]:

@@ -115,7 +115,7 @@ def load_catalog(path: Path) -> Catalog:
     RecipeError
         The file is no YAML, or an entry has an unknown key or lacks one.
     """
-    data = settings.read(path, "data catalog") or {}
+    data = settings.read_yaml(path, "data catalog") or {}
     if not isinstance(data, dict) or not isinstance(meta := data.pop("meta", {}) or {}, dict):
         raise RecipeError(f"{path} cannot be read as a data catalog: expected names, each with its entry, and `meta`.")
     facts = {"root": _root(meta.get("roots"), path.parent), "entries": data}
@@ -151,7 +151,7 @@ def locate(data: str | Path) -> Path:
     """
     if Path(data).exists():
         return Path(data)
-    source = find(str(data))
+    source = find_entry(str(data))
     if source is None:
         file = find_catalog()
         known = f" or one of {list_names(file)}" if file else f"; there is no {FILE} here"
@@ -161,7 +161,7 @@ def locate(data: str | Path) -> Path:
     return place
 
 
-def find(name: str) -> Source | None:
+def find_entry(name: str) -> Source | None:
     """The data set of that name in the catalog; None if there is no catalog, or no such name in it.
 
     Raises
@@ -191,7 +191,7 @@ def expand(data: str | Path) -> list[Path | str]:
     """Paths of the data set of that name; `data` itself if there is such a path, or no such name."""
     if Path(data).exists() or not is_name(str(data)):
         return [data]
-    source = find(str(data))
+    source = find_entry(str(data))
     return list(source.places) if source else [data]
 
 

@@ -184,7 +184,7 @@ class PluginFields:
         adapter: Adapter | None = None,
         **options: Any,
     ) -> list[xr.DataArray]:
-        """Fields of one place, or of several that are joined; parameters are those of `geoae.readers.fields.grids.read`."""
+        """Fields of one place or of several that are joined; parameters as of `geoae.readers.fields.grids.read`."""
         places = _places(path)
         chosen = tuple(dims.replace(" ", "").split(",")) if isinstance(dims, str) else dims
         change = adapter or Adapter()

@@ -5,18 +5,18 @@ from typing import Any
 
 from geoae.readers.records.seisbench import open_set
 from geoae.records.recipe import Recipe
-from geoae.training.card import Sections, _held_out_stations, _of_sets, describe
+from geoae.training.card import Sections, describe_data_set, describe_split, list_data_sets
 
 
 def sources_of_records(recipe: Recipe, folder: Path) -> dict[str, Any]:
     """For a denoiser of records: what is to be said of its events and its noise."""
-    return {side: describe(open_set(folder / side)) for side in ("events", "noise")}
+    return {side: describe_data_set(open_set(folder / side)) for side in ("events", "noise")}
 
 
 def card_of_records(recipe: Recipe, p: dict[str, Any]) -> Sections:
     """For a denoiser of records."""
     split = recipe.split
-    return _of_sets(p.get("data", {})), [f"{_held_out_stations(split)}; scores are theirs."], (
+    return list_data_sets(p.get("data", {})), [f"{describe_split(split)}; scores are theirs."], (
         f"Median SI-SDR improvement on {split.n_windows} validation mixtures at -10 to 15 dB: "
         f"{p['validation_si_sdr_improvement_db']} dB (step {p['step']})."
     )  # fmt: skip

@@ -110,7 +110,7 @@ def noise_reader(
     return model_noise if same_rate else native_noise
 
 
-def denoise(
+def denoise_record(
     x: xr.DataArray,
     model: Model,
     *,

@@ -45,7 +45,7 @@ class Example(NamedTuple):
 
 
 @dataclass
-class Pool:
+class WaveformPool:
     """Records of one side of the split at one rate, drawn so that a station with many records does not rule."""
 
     data: SeisBenchSet
@@ -91,7 +91,7 @@ def open_pools(
     mix: MixSection,
     rate_hz: float,
     validation: bool | None,
-) -> tuple[Pool, Pool]:
+) -> tuple[WaveformPool, WaveformPool]:
     """Events with a P pick and enough SNR, and noise: of the validation stations, of all others, or (None) of all.
 
     Raises
@@ -111,15 +111,15 @@ def open_pools(
             f"above {mix.min_event_snr_db:g} dB) and {len(quiet)} noise records; both are needed. Use more data, or "
             "another split.modulus in the recipe."
         )
-    return Pool(events, np.array(good), rate_hz), Pool(noise, np.array(quiet), rate_hz)
+    return WaveformPool(events, np.array(good), rate_hz), WaveformPool(noise, np.array(quiet), rate_hz)
 
 
 @dataclass
 class Mixer:
     """Draws training windows; `mixer[index]` is the same in every process and on every day."""
 
-    events: Pool
-    noise: Pool
+    events: WaveformPool
+    noise: WaveformPool
     mix: MixSection
     length: int
     scaler: Scaler

@@ -32,7 +32,9 @@ _BASELINES: dict[str, Denoiser] = {
 }
 
 
-def evaluate(denoise: Denoiser, mixtures: Mixtures, snrs: Sequence[float] = SNRS_DB, batch: int = 40) -> dict[str, Any]:
+def score_denoiser(
+    denoise: Denoiser, mixtures: Mixtures, snrs: Sequence[float] = SNRS_DB, batch: int = 40
+) -> dict[str, Any]:
     """Score a denoiser on mixtures.
 
     Parameters
@@ -111,7 +113,7 @@ def compare(
     name: str = "model",
     report: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """Score a denoiser and the baselines on the same mixtures; see `build_mixtures` and `evaluate`.
+    """Score a denoiser and the baselines on the same mixtures; see `build_mixtures` and `score_denoiser`.
 
     Parameters
     ----------
@@ -137,7 +139,7 @@ def compare(
         methods = {}
         for method, function in {name: denoise, **_BASELINES}.items():
             report(f"{band}: {method}")
-            methods[method] = evaluate(function, mixtures, o.snrs_db)
+            methods[method] = score_denoiser(function, mixtures, o.snrs_db)
         counts = {f"n_{key}s": len({m[key] for m in mixtures.meta}) for key in ("event", "station", "noise_station")}
         by_band[band] = {**counts, "methods": methods}
     return {

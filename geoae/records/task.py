@@ -28,7 +28,7 @@ def training_task(recipe: Recipe, data: Path) -> TrainingTask:
         DATA holds no events or noise.
     """
     o = recipe.optimize
-    training, validation = mixers(recipe, data)
+    training, validation = record_mixers(recipe, data)
 
     def loss(estimate: Tensor, parts: tuple[Tensor, ...]) -> Loss:
         noisy, target, valid = parts
@@ -40,12 +40,13 @@ def training_task(recipe: Recipe, data: Path) -> TrainingTask:
                         w.multiple, provenance=provenance)  # fmt: skip
 
     return TrainingTask(
-        training, loss, lambda net: validate(net, validation, recipe.split.n_windows), contract, Scaler(), METRIC,
+        training, loss, lambda net: validate_records(net, validation, recipe.split.n_windows), contract, Scaler(),
+        METRIC,
         start_from(recipe.start),
     )  # fmt: skip
 
 
-def mixers(recipe: Recipe, data: Path) -> tuple[Mixer, Mixer]:
+def record_mixers(recipe: Recipe, data: Path) -> tuple[Mixer, Mixer]:
     """Training windows with every kind of damage, and plain validation windows of other stations."""
     events, noise = open_set(data / "events"), open_set(data / "noise")
     damage = {k: 0.0 for k in MixSection.model_fields if k not in ("snr_db", "min_event_snr_db")}
@@ -57,7 +58,7 @@ def mixers(recipe: Recipe, data: Path) -> tuple[Mixer, Mixer]:
     return made[0], made[1]
 
 
-def validate(net: Predict, mixer: Mixer, n: int, batch: int = 20) -> float:
+def validate_records(net: Predict, mixer: Mixer, n: int, batch: int = 20) -> float:
     """Median SI-SDR improvement in dB over the recorded components of the first `n` mixtures."""
     gains: list[float] = []
     for start in range(0, n, batch):

@@ -69,7 +69,7 @@ def list_coded_variables(store: str | Path) -> list[str]:
 def _parts(path: Path) -> dict[str, Part]:
     """The codes in a finished store, all blocks there."""
     if not path.exists():
-        how_far = ledger.status(path)
+        how_far = ledger.store_status(path)
         raise StoreError(
             f"{path} is not finished: {how_far.n_done} of {how_far.n_tasks} blocks are done. "
             "Run the command that makes it again; it goes on from there."

@@ -135,7 +135,7 @@ def check_settings(base: Path, settings: Mapping[str, Any]) -> None:
         They were made with others, which are named; or it cannot be read.
     """
     wanted = {name: plain_value(value) for name, value in settings.items()}
-    there = {k: v for k, v in provenance.settings(base).items() if k in wanted}
+    there = {k: v for k, v in provenance.read_settings(base).items() if k in wanted}
     if changed := differences(there, wanted):
         raise StoreError(f"{base} was made with other settings: {changed}. Append with the same, or to another store.")
 

@@ -39,7 +39,7 @@ LayOut = Callable[[Path, str, Path | None], tuple[Part, ...]]
 
 @dataclass(frozen=True)
 class Ledger:
-    """The work list of one run. Tasks are numbers; workers open the ledger by its folder, see `load`."""
+    """The work list of one run. Tasks are numbers; workers open the ledger by its folder, see `load_run`."""
 
     target: Path
     folder: Path
@@ -133,7 +133,7 @@ class Ledger:
                 except GeoAEError:
                     claim.rename(store)
                     raise
-                # for a moment there is no store: where this process dies here, `begin` puts the old one back
+                # for a moment there is no store: where this process dies here, `begin_run` puts the old one back
                 self.target.rename(self.folder / runs.REPLACED)
             claim.rename(self.target)
             sync(self.target.parent)
@@ -170,7 +170,7 @@ class Status(NamedTuple):
     settings: dict[str, Any]
 
 
-def status(target: Path) -> Status:
+def store_status(target: Path) -> Status:
     """How far a store is, and its settings; where a finished one is replaced or appended to, how far that is.
 
     A finished store with fewer blocks done than there are is damaged.
@@ -190,7 +190,7 @@ def status(target: Path) -> Status:
             return Status(target, False, int(done.sum()), done.size, ledger.started, dict(ledger.identity))
         if not target.exists():
             raise MissingFileError(f"There is no store {target}, and none of that name is being written.")
-        settings = provenance.settings(target)
+        settings = provenance.read_settings(target)
         done = present(target, provenance.finished_parts(target))
     except FileNotFoundError as error:
         if isinstance(error, GeoAEError):
@@ -199,7 +199,7 @@ def status(target: Path) -> Status:
     return Status(target, True, int(done.sum()), done.size, str(settings.get("started", "")), settings)
 
 
-def begin(
+def begin_run(
     target: Path, identity: dict[str, Any], lay_out: LayOut, *, overwrite: bool = False, append: bool = False
 ) -> Ledger:
     """Begin a run, or go on with the one that was begun with the same settings.
@@ -262,7 +262,7 @@ def begin(
 
 
 @lru_cache(maxsize=64)
-def load(folder: Path) -> Ledger:
+def load_run(folder: Path) -> Ledger:
     """The ledger in a run's folder, read once a process: the folder's name says all that decides the content.
 
     Raises
@@ -336,7 +336,7 @@ def _drop_or_refuse(run: Path, target: Path, identity: Identity, overwrite: bool
 def _other_settings(target: Path, identity: Identity) -> str:
     """What a finished store that geoae wrote has of other settings."""
     try:
-        there = {k: v for k, v in provenance.settings(target).items() if k in identity}
+        there = {k: v for k, v in provenance.read_settings(target).items() if k in identity}
     except StoreError:
         return ""
     changed = differences(there, {k: identity[k] for k in there})

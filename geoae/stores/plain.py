@@ -71,7 +71,7 @@ def plain_variable(name: str, variable: xr.Variable) -> xr.Variable:
     return plain
 
 
-def digest(coords: xr.Dataset) -> str:
+def digest_values(coords: xr.Dataset) -> str:
     """16 hex digits that change with any value, name or dim of coordinates."""
     total = hashlib.sha256()
     for name in sorted(map(str, coords.variables)):

@@ -62,7 +62,7 @@ def attributes(store: Path) -> dict[str, Any]:
     return dict(_metadata(store, store)["attributes"])
 
 
-def settings(store: Path) -> dict[str, Any]:
+def read_settings(store: Path) -> dict[str, Any]:
     """Attributes that geoae wrote to a finished store, without the prefix; see `attributes`."""
     return {k.removeprefix(PREFIX): v for k, v in attributes(store).items() if k.startswith(PREFIX)}
 

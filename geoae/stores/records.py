@@ -21,7 +21,7 @@ _BLOCK = 1 << 20
 def sniff(path: str | Path) -> bool:
     """Tell whether a folder is a store of a record that geoae wrote. Never raises."""
     try:
-        return provenance.settings(Path(path)).get(KIND) == RECORD
+        return provenance.read_settings(Path(path)).get(KIND) == RECORD
     except (StoreError, OSError):
         return False
 

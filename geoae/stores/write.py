@@ -1,8 +1,8 @@
 """Write zarr stores that are laid out once and filled block by block, by as many processes as there are.
 
-A plan says which arrays a store holds; `begin` lays it out, or finds the run that was begun; `write_region` writes one
-block a call, in any order, as often as one likes; `Ledger.finish` gives the store its name. A finished store is zarr
-of format 3 with CF attributes, and opens in plain xarray.
+A plan says which arrays a store holds. `begin_store` lays it out, or finds the run that was begun. `write_region` writes
+one block a call, in any order, as often as needed. `Ledger.finish` gives the store its name. A finished store is zarr of
+format 3 with CF attributes, and opens in plain xarray.
 """
 
 from collections.abc import Collection, Mapping
@@ -20,7 +20,7 @@ from geoae.stores import ledger, runs
 from geoae.stores.blocks import Variable
 from geoae.stores.lay_out import Provenance, compressors, fill_value, lay_out
 from geoae.stores.ledger import Ledger
-from geoae.stores.plain import digest, plain_attrs, plain_value
+from geoae.stores.plain import digest_values, plain_attrs, plain_value
 from geoae.stores.plan import StorePlan
 
 
@@ -38,7 +38,7 @@ class Origin:
     """Attributes of the input's data set; its ``history`` gets one line more."""
 
 
-def begin(
+def begin_store(
     target: str | Path,
     plan: StorePlan,
     settings: Mapping[str, Any],
@@ -88,11 +88,11 @@ def begin(
         "source": origin.source,
         "source_hash": origin.source_hash,
         **{f"variable {v.name}": _describe(v) for part in plan.parts for v in part.variables},
-        "coordinates": digest(plan.coords),
+        "coordinates": digest_values(plan.coords),
     }
     dims = (append,) if isinstance(append, str) else tuple(append)
     make = partial(lay_out, plan, written, identity, dims)
-    return ledger.begin(Path(target), identity, make, overwrite=overwrite, append=bool(dims))
+    return ledger.begin_run(Path(target), identity, make, overwrite=overwrite, append=bool(dims))
 
 
 def write_region(folder: str | Path, number: int, values: Mapping[str, NDArray[Any]]) -> None:
@@ -119,7 +119,7 @@ def write_region(folder: str | Path, number: int, values: Mapping[str, NDArray[A
     StoreError
         The run was removed, or the store that it appends to is damaged.
     """
-    run = ledger.load(Path(folder))
+    run = ledger.load_run(Path(folder))
     task = run.task(number)
     if set(values) != (names := {v.name for v in task.part.variables}):
         raise InputError(f"Task {number} writes {', '.join(sorted(names))}; it was given {', '.join(sorted(values))}.")
@@ -144,7 +144,7 @@ def write_region(folder: str | Path, number: int, values: Mapping[str, NDArray[A
 
 def read_region(folder: str | Path, number: int) -> dict[str, NDArray[Any]] | None:
     """What `write_region` has written, of every variable of the task's part; None where it is not there."""
-    run = ledger.load(Path(folder))
+    run = ledger.load_run(Path(folder))
     if not run.is_done(number):
         return None
     task = run.task(number)

@@ -13,7 +13,7 @@ Sections = tuple[list[str], list[str], str]
 """Lines about the training data, lines about what was held out, and the line about the score."""
 
 
-def describe(data: SeisBenchSet) -> dict[str, Any]:
+def describe_data_set(data: SeisBenchSet) -> dict[str, Any]:
     """Digest, size, sources and licences of a data set in the SeisBench form."""
     table = b"".join(p.read_bytes() for p in sorted(data.folder.glob("metadata*.csv")))
     licences = Counter(row.get("licence") or row.get("license") or "not stated" for row in data.rows)
@@ -25,7 +25,8 @@ def describe(data: SeisBenchSet) -> dict[str, Any]:
     }
 
 
-def _of_sets(sets: dict[str, Any]) -> list[str]:
+def list_data_sets(sets: dict[str, Any]) -> list[str]:
+    """Lines on data sets in the SeisBench form: size, digest, licences."""
     lines = []
     for side, facts in sets.items():
         lines += [f"{facts['records']} {side} records from {facts['stations']} stations "
@@ -35,15 +36,18 @@ def _of_sets(sets: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _held_out_stations(split: SplitSection) -> str:
+def describe_split(split: SplitSection) -> str:
+    """Which stations were not trained on."""
     return f"Stations with crc32(NET.STA) % {split.modulus} == {split.remainder} were not trained on"
 
 
-def _files(paths: Iterable[Path]) -> dict[str, Any]:
+def file_digests(paths: Iterable[Path]) -> dict[str, Any]:
+    """SHA-256 of files, by their names, for provenance."""
     return {"files": {p.name: _digest(p) for p in paths}}
 
 
-def _list_files(p: dict[str, Any]) -> list[str]:
+def list_files(p: dict[str, Any]) -> list[str]:
+    """Lines on the files in a model's provenance."""
     return [f"- {name} (SHA-256 {sha[:12]})" for name, sha in p.get("data", {}).get("files", {}).items()]
 
 

@@ -21,7 +21,7 @@ Modules = dict[str, nn.Module]
 Optimizers = dict[str, torch.optim.Optimizer]
 
 
-def save(folder: Path, modules: Modules, optimizers: Optimizers, facts: dict[str, Any]) -> None:
+def save_checkpoint(folder: Path, modules: Modules, optimizers: Optimizers, facts: dict[str, Any]) -> None:
     """Write modules, moments of the optimizers and `facts`, under names that are all different.
 
     Each file is replaced whole, so a kill leaves the last state.
@@ -43,7 +43,7 @@ def save(folder: Path, modules: Modules, optimizers: Optimizers, facts: dict[str
 
 
 def read_facts(folder: Path) -> dict[str, Any] | None:
-    """The facts of the last `save` in `folder`, or None where there is none.
+    """The facts of the last `save_checkpoint` in `folder`, or None where there is none.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def read_facts(folder: Path) -> dict[str, Any] | None:
         return facts
 
 
-def load(folder: Path, facts: dict[str, Any], modules: Modules, optimizers: Optimizers) -> None:
+def load_checkpoint(folder: Path, facts: dict[str, Any], modules: Modules, optimizers: Optimizers) -> None:
     """Fill modules and optimizers, named as they were saved, with the state that `facts` belong to.
 
     Raises

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from geoae import nets
 from geoae.errors import InputError
-from geoae.model import AnyContract, Model, load, make_model, weights_file
+from geoae.model import AnyContract, Model, load_model, make_model, weights_file
 from geoae.model.devices import has_fast_bfloat16, memory_kept
 from geoae.nets.protocols import Loss
 from geoae.training import checkpoint
@@ -111,7 +111,7 @@ class _State:
         return {"net": self.net, "ema": self.average, "best": self.best}
 
 
-def train(recipe: AnyRecipe, task: TrainingTask, job: Job) -> Model:
+def train_net(recipe: AnyRecipe, task: TrainingTask, job: Job) -> Model:
     """Train the net of `recipe` on the windows of `task`; resumes from a checkpoint in `job.out`.
 
     Returns
@@ -148,7 +148,7 @@ def train(recipe: AnyRecipe, task: TrainingTask, job: Job) -> Model:
             row = _record_validation(state, step, losses, score, recipe)
             losses.clear()
             if rank == 0:
-                checkpoint.save(job.out / "checkpoint", state.modules, state.optimizers, facts)
+                checkpoint.save_checkpoint(job.out / "checkpoint", state.modules, state.optimizers, facts)
                 _write_history(job.out / "history.csv", facts["history"])
                 job.report(row)
             if _is_out_of_patience(facts, recipe):
@@ -174,7 +174,7 @@ def _begin_or_resume(recipe: AnyRecipe, task: TrainingTask, job: Job) -> _State:
             f"{job.out} holds the checkpoint of another recipe (they differ in: {', '.join(differ)}). Give another -o "
             f"folder, or remove {folder} to start anew."
         )
-    checkpoint.load(folder, found, state.modules, state.optimizers)
+    checkpoint.load_checkpoint(folder, found, state.modules, state.optimizers)
     state.facts = found
     return state
 
@@ -265,7 +265,7 @@ def start_from(start: str) -> Callable[[nn.Module], None]:
     def fill(net: nn.Module) -> None:
         if not start:
             return
-        model = load(start)
+        model = load_model(start)
         have, want = ({k: tuple(v.shape) for k, v in x.state_dict().items()} for x in (model.net, net))
         if have != want:
             raise InputError(

@@ -80,9 +80,9 @@ class AnyRecipe(Section):
     """What the model is not for; goes onto its card."""
 
 
-def kind_of(recipe: AnyRecipe) -> kinds.Kind:
+def recipe_kind(recipe: AnyRecipe) -> kinds.Kind:
     """The kind of model that a recipe makes."""
-    return kinds.find(getattr(recipe, "kind", kinds.DEFAULT))
+    return kinds.find_kind(getattr(recipe, "kind", kinds.DEFAULT))
 
 
 def load_recipe(path: Path) -> AnyRecipe:
@@ -93,9 +93,9 @@ def load_recipe(path: Path) -> AnyRecipe:
     RecipeError
         The file is missing, is no YAML, or holds an unknown key or a value out of range: all of them are named.
     """
-    data = settings.read(path, "recipe")
+    data = settings.read_yaml(path, "recipe")
     kind = data.get("kind", kinds.DEFAULT) if isinstance(data, dict) else kinds.DEFAULT
     if not isinstance(kind, str) or kind not in kinds.KINDS:
         raise RecipeError(f"{path.name} is no recipe: kind is {kind!r}; choose one of {', '.join(kinds.KINDS)}.")
-    recipe: type[AnyRecipe] = kinds.resolve(kinds.KINDS[kind].recipe)
+    recipe: type[AnyRecipe] = kinds.load_name(kinds.KINDS[kind].recipe)
     return settings.checked(recipe, data, path, "recipe")

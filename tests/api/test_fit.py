@@ -204,7 +204,7 @@ def test_a_recipe_makes_a_model_folder(tmp_path):
     (tmp_path / "tiny.yml").write_text(yaml.safe_dump(plan))
     said = train(tmp_path / "tiny.yml", tmp_path, tmp_path / "out", device="cpu", threads=1, workers=0)
     assert "model tiny" in said
-    made = models.load(tmp_path / "out")
+    made = models.load_model(tmp_path / "out")
     assert made.contract.shape == (24,)
     assert made.contract.training["n_groups"] == 25
     assert made.contract.training["cpu_minutes"] >= 0

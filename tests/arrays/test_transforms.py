@@ -26,7 +26,7 @@ def transforms_name(kind):
 @given(seed=st.integers(0, 50), scale=st.sampled_from([0.01, 1.0, 30.0]))
 def test_undo_is_the_inverse_and_derivative_its_slope(kind, seed, scale):
     """undo(apply(m)) = m also outside what was fitted, and the slope is that of central differences."""
-    rule = transforms.fit(kind, values(kind))
+    rule = transforms.fit_transform(kind, values(kind))
     m = values(kind, 50, seed)
     if transforms_name(kind) != "logit":
         m = m * scale
@@ -44,7 +44,7 @@ def test_scaled_values_have_mean_zero_and_variance_one(kind):
     """Over what it was fitted to, without NaN; and NaN stays NaN."""
     m = values(kind)
     m[7] = np.nan
-    rule = transforms.fit(kind, m)
+    rule = transforms.fit_transform(kind, m)
     x = rule.apply(m)
     assert np.isnan(x[7])
     assert np.isnan(rule.undo(x)[7])
@@ -55,7 +55,7 @@ def test_scaled_values_have_mean_zero_and_variance_one(kind):
 def test_tensors_get_what_arrays_get(kind):
     """numpy and torch agree, and autograd gives the derivative."""
     m = values(kind, 30)
-    rule = transforms.fit(kind, m)
+    rule = transforms.fit_transform(kind, m)
     x = torch.from_numpy(rule.apply(m)).requires_grad_()
     back = rule.undo(x)
     np.testing.assert_allclose(back.detach().numpy(), m, rtol=1e-9, atol=1e-12)
@@ -66,7 +66,7 @@ def test_tensors_get_what_arrays_get(kind):
 def test_normal_scores_are_normal():
     """A skewed distribution becomes N(0, 1)."""
     m = np.random.default_rng(1).exponential(size=5000) ** 2
-    x = transforms.fit("normal-score", m).apply(m)
+    x = transforms.fit_transform("normal-score", m).apply(m)
     found = np.quantile(x, [0.05, 0.25, 0.5, 0.75, 0.95])
     np.testing.assert_allclose(found, [-1.645, -0.674, 0, 0.674, 1.645], atol=0.03)
 
@@ -77,7 +77,7 @@ def test_normal_scores_are_normal():
 )
 def test_values_outside_the_domain_are_refused(kind, bad, words):
     """One line says how many, from where to where, and what to do."""
-    rule = transforms.fit(kind, values(kind))
+    rule = transforms.fit_transform(kind, values(kind))
     m = values(kind)
     m[3] = bad
     with pytest.raises(InputError, match=words) as caught:
@@ -89,13 +89,13 @@ def test_values_outside_the_domain_are_refused(kind, bad, words):
 def test_what_is_no_transform_is_refused():
     """Unknown names and settings, constants, nothing but NaN, bounds the wrong way round."""
     with pytest.raises(UnknownNameError, match="normal-score"):
-        transforms.fit("sqrt", np.arange(4.0))
+        transforms.fit_transform("sqrt", np.arange(4.0))
     with pytest.raises(UnknownNameError, match="hi"):
-        transforms.fit({"kind": "logit", "hi": 2}, np.arange(4.0))
+        transforms.fit_transform({"kind": "logit", "hi": 2}, np.arange(4.0))
     for kind in ("affine", "normal-score"):
         with pytest.raises(InputError, match="same value"):
-            transforms.fit(kind, np.full(5, 2.5))
+            transforms.fit_transform(kind, np.full(5, 2.5))
     with pytest.raises(InputError, match="not NaN"):
-        transforms.fit("affine", np.full(5, np.nan))
+        transforms.fit_transform("affine", np.full(5, np.nan))
     with pytest.raises(InputError, match="below high"):
-        transforms.fit({"kind": "logit", "low": 2.0}, np.arange(4.0))
+        transforms.fit_transform({"kind": "logit", "low": 2.0}, np.arange(4.0))

@@ -22,7 +22,7 @@ from scipy.signal import cheby2, firwin, resample_poly, sosfiltfilt
 import geoae
 from geoae.errors import GeoAEError
 from geoae.jobs.evaluate import validation_modulus
-from geoae.model import Model, load
+from geoae.model import Model, load_model
 from geoae.records import infer, metrics
 from geoae.records.mixtures import AFTER_P_N, RATE_HZ, WINDOW_N, Mixtures, build_mixtures
 
@@ -203,7 +203,7 @@ def symmetries(case: Case) -> Iterator[Row]:
 
 
 def run(options: argparse.Namespace) -> list[Row]:
-    model = load(options.model)
+    model = load_model(options.model)
     mix = build_mixtures(options.data, options.band, options.n, validation_modulus=validation_modulus(model))
     noisy = mix.noisy(options.snr)
     case = Case(model, mix, options.snr, noisy, denoise(noisy, model))

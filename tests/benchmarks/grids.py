@@ -105,7 +105,6 @@ def _ours(args: argparse.Namespace) -> Denoise | None:
         return getattr(importlib.import_module(module), name)
     if args.model is None:
         return partial(denoise, model=None)
-    from geoae.model import load
 
     return partial(denoise, model=load(args.model))
 

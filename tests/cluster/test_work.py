@@ -284,7 +284,7 @@ def test_options_of_jobs(tmp_path):
     """One thread a worker unless told otherwise, as many jobs as hold the workers, an account by each system's name."""
     path = tmp_path / "jobs.yml"
     path.write_text("kind: sge\nmemory: 8GB\ncores: 4\naccount: abc\njob_script_prologue: [module load python]")
-    queue = jobqueue.load(path)
+    queue = jobqueue.load_jobqueue(path)
     options = queue.options()
     assert (options["cores"], options["processes"], options["project"]) == (4, 4, "abc")
     assert options["job_script_prologue"][0] == "export OMP_NUM_THREADS=1"

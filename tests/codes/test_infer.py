@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geoae.codes.coding import coding, coding_of, default_model
-from geoae.codes.infer import decode, decode_region, encode, encode_region
+from geoae.codes.infer import decode_codes, decode_region, encode_array, encode_region
 from geoae.errors import InputError
 from geoae.labels.timeaxis import time_coordinates
 from geoae.records.infer import identity
@@ -44,13 +44,16 @@ def test_any_chunking_gives_the_codes_of_memory(ny, nx, cuts, swap):
     x = field((3, ny, nx))
     x[1, 0, 0] = np.nan
     x = x.transpose("lon", "time", "lat") if swap else x
-    expected, lazy = encode(x, MODEL), encode(x.chunk(dict(zip(("time", "lat", "lon"), cuts, strict=True))), MODEL)
+    expected, lazy = (
+        encode_array(x, MODEL),
+        encode_array(x.chunk(dict(zip(("time", "lat", "lon"), cuts, strict=True))), MODEL),
+    )
     assert isinstance(lazy["code"].data, da.Array)
     xr.testing.assert_allclose(lazy.compute(), expected, rtol=1e-5, atol=1e-5)
     assert lazy["code"].attrs == expected["code"].attrs
-    back = decode(lazy, MODEL)
+    back = decode_codes(lazy, MODEL)
     assert isinstance(back.data, da.Array)
-    xr.testing.assert_allclose(back.compute(), decode(expected, MODEL), rtol=1e-5)
+    xr.testing.assert_allclose(back.compute(), decode_codes(expected, MODEL), rtol=1e-5)
 
 
 @pytest.mark.parametrize("units", [1e-9, 1.0, 1e12])
@@ -58,8 +61,8 @@ def test_the_error_that_is_stored_is_that_of_decoding(units):
     """Over the samples of each window that are not missing, in the units of the data."""
     x = field() * units
     x[1, 2, 3] = np.nan
-    codes = encode(x, MODEL)
-    back = decode(codes, MODEL)
+    codes = encode_array(x, MODEL)
+    back = decode_codes(codes, MODEL)
     for at, (y, z) in {(0, 0): (0, 0), (1, 2): (8, 16)}.items():
         left = (back - x)[:, y : y + 8, z : z + 8]
         np.testing.assert_allclose(codes["recon_error"][:, *at], np.sqrt((left**2).mean(("lat", "lon"))), rtol=1e-4)
@@ -72,7 +75,7 @@ def test_units_coordinates_and_dtype_come_back(dtype):
     """All that makes the array but its samples is as it was; whole numbers come back as floats."""
     x = field(dtype=dtype).assign_coords(height=2.0, area=("lat", np.arange(21.0)))
     x.attrs["units"] = "K"
-    back = decode(encode(x, MODEL), MODEL)
+    back = decode_codes(encode_array(x, MODEL), MODEL)
     assert back.dtype == ("f4" if dtype == "i2" else dtype)
     xr.testing.assert_equal(back.drop_attrs() * 0, (x.drop_attrs() * 0).astype(back.dtype))
     assert back.attrs["units"] == "K"
@@ -82,7 +85,7 @@ def test_units_coordinates_and_dtype_come_back(dtype):
 
 def test_windows_say_where_they_are():
     """Number and coordinate of the first sample; the last window is flush with the end."""
-    codes = encode(field(), MODEL)
+    codes = encode_array(field(), MODEL)
     assert codes["y0_index"].values.tolist() == [0, 8, 13]
     assert codes["x0_index"].values.tolist() == [0, 8, 16, 22]
     assert codes["x0"].values.tolist() == [0, 24, 48, 66]
@@ -92,10 +95,10 @@ def test_windows_say_where_they_are():
 def test_records_keep_their_time_axis():
     """Along time, to the nanosecond; channels are a batch."""
     x = record()
-    codes = encode(x, LINE)
+    codes = encode_array(x, LINE)
     assert codes["code"].sizes == {"channel": 3, "window": 125, "latent": 8}
     assert codes["t0"].values[1] - codes["t0"].values[0] == np.timedelta64(160, "ms")
-    back = decode(codes, LINE)
+    back = decode_codes(codes, LINE)
     np.testing.assert_array_equal(back["time"].values, x["time"].values)
     assert back.attrs["sampling_rate_hz"] == 50.0
     np.testing.assert_allclose(
@@ -106,11 +109,11 @@ def test_records_keep_their_time_axis():
 def test_a_beginning_of_a_code_is_a_code():
     """`latent` keeps the first numbers, and selecting them later is the same."""
     x = field()
-    short, whole = encode(x, MODEL, latent=4), encode(x, MODEL)
+    short, whole = encode_array(x, MODEL, latent=4), encode_array(x, MODEL)
     np.testing.assert_array_equal(short["code"], whole["code"][..., :4])
-    xr.testing.assert_equal(decode(short, MODEL), decode(whole.isel(latent=slice(4)), MODEL))
+    xr.testing.assert_equal(decode_codes(short, MODEL), decode_codes(whole.isel(latent=slice(4)), MODEL))
     assert float(short["recon_error"].mean()) > float(whole["recon_error"].mean())
-    np.testing.assert_array_equal(decode(whole.isel(time=2), MODEL), decode(whole, MODEL)[2])
+    np.testing.assert_array_equal(decode_codes(whole.isel(time=2), MODEL), decode_codes(whole, MODEL)[2])
 
 
 def test_missing_and_constant_windows():
@@ -118,11 +121,11 @@ def test_missing_and_constant_windows():
     x = field(dtype="f8") * 1e-9
     x[0, :8, :8] = np.nan
     x[1, :8, :8] = 3e-9
-    codes = encode(x, MODEL)
+    codes = encode_array(x, MODEL)
     assert codes["n_valid"][0, 0, 0] == 0
     assert np.isnan(codes["code"][0, 0, 0]).all()
     assert codes["recon_error"][1, 0, 0] == 0
-    back = decode(codes, MODEL)
+    back = decode_codes(codes, MODEL)
     assert np.isnan(back[0, :8, :8]).all()
     assert np.isfinite(back[0, 8:]).all()
     np.testing.assert_allclose(back[1, :8, :8], 3e-9, rtol=1e-12)
@@ -133,7 +136,7 @@ def test_missing_and_constant_windows():
 def test_a_block_is_a_part_of_the_whole(data):
     """Blocks of codes read what they need, and blocks of samples decode from the windows that hold them."""
     x = field((3, data.draw(st.integers(3, 25)), data.draw(st.integers(3, 25)))).transpose("lat", "time", "lon")
-    where, codes = coding(x, MODEL), encode(x, MODEL)
+    where, codes = coding(x, MODEL), encode_array(x, MODEL)
 
     def region(sizes):
         cuts = [sorted(data.draw(st.lists(st.integers(0, n), min_size=2, max_size=2, unique=True))) for n in sizes]
@@ -144,38 +147,38 @@ def test_a_block_is_a_part_of_the_whole(data):
         np.testing.assert_allclose(values, codes[name].values[part], rtol=1e-5, atol=1e-5)
     part = region(x.shape)
     found = decode_region(codes, coding_of(codes), MODEL, part)
-    np.testing.assert_allclose(found, decode(codes, MODEL).values[part], rtol=1e-5)
+    np.testing.assert_allclose(found, decode_codes(codes, MODEL).values[part], rtol=1e-5)
 
 
 def test_what_cannot_be_encoded_is_said():
     """Models without codes, dimensions that do not fit, infinity, numbers that are none, codes that are too long."""
     x = field()
     with pytest.raises(InputError, match="is not a model with codes"):
-        encode(x, identity())
+        encode_array(x, identity())
     with pytest.raises(InputError, match=r"windows along 2 dimensions; time is 1.*seismic-codes"):
-        encode(x, MODEL, dims=("time",))
+        encode_array(x, MODEL, dims=("time",))
     with pytest.raises(InputError, match="no dimension depth"):
-        encode(x, LINE, dims=("depth",))
+        encode_array(x, LINE, dims=("depth",))
     with pytest.raises(InputError, match="infinite samples"):
-        encode(x.where(x.lat < 40, np.inf), MODEL)
+        encode_array(x.where(x.lat < 40, np.inf), MODEL)
     with pytest.raises(InputError, match="real numbers"):
-        encode(x > 280, MODEL)
+        encode_array(x > 280, MODEL)
     with pytest.raises(InputError, match="codes of 1 to 8 numbers"):
-        encode(x, MODEL, latent=9)
+        encode_array(x, MODEL, latent=9)
     with pytest.raises(InputError, match="no samples"):
-        encode(x[:0], MODEL)
+        encode_array(x[:0], MODEL)
 
 
 def test_what_cannot_be_decoded_is_said():
     """Codes of another model, some of the windows, and what are no codes."""
-    codes = encode(field(), MODEL)
+    codes = encode_array(field(), MODEL)
     other = tiny_coder(seed=1)
     with pytest.raises(InputError, match=f"{MODEL.digest}.*{other.digest}"):
-        decode(codes, other)
+        decode_codes(codes, other)
     with pytest.raises(InputError, match="all 4 windows along window_x; there are 2"):
-        decode(codes.isel(window_x=slice(2)), MODEL)
+        decode_codes(codes.isel(window_x=slice(2)), MODEL)
     with pytest.raises(InputError, match="no codes"):
-        decode(codes.drop_vars("gain"), MODEL)
+        decode_codes(codes.drop_vars("gain"), MODEL)
 
 
 def test_the_shipped_model_that_fits():

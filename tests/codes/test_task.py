@@ -8,10 +8,10 @@ import torch
 import xarray as xr
 
 import geoae
-from geoae.codes.mixing import draw
+from geoae.codes.mixing import draw_windows
 from geoae.codes.task import training_task
 from geoae.errors import InputError, RecipeError
-from geoae.model import load
+from geoae.model import load_model
 from geoae.training.recipe import load_recipe
 
 TEXT = """
@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_training_ends_in_a_model_with_codes(folder):
     """The folder loads, encodes and decodes, and its card says what it was made of."""
     geoae.train(folder / "r.yml", folder, folder / "m", threads=1, workers=0, device="cpu")
-    model = load(folder / "m")
+    model = load_model(folder / "m")
     assert model.contract.latent == 4
     assert model.contract.window == (8, 8)
     x = geoae.read(folder / "held.nc")
@@ -57,13 +57,13 @@ def test_a_stopped_training_goes_on_to_the_same(folder):
     """To the last bit of the weights."""
     for name, stop in (("whole", None), ("parts", 3), ("parts", None)):
         geoae.train(folder / "r.yml", folder, folder / name, threads=1, workers=0, device="cpu", stop=stop)
-    assert load(folder / "whole").digest == load(folder / "parts").digest
+    assert load_model(folder / "whole").digest == load_model(folder / "parts").digest
 
 
 def test_windows_follow_from_the_recipe(folder):
     """The same twice, and none from what is held out."""
     recipe = load_recipe(folder / "r.yml")
-    one, two = draw(recipe, folder, (8, 8)), draw(recipe, folder, (8, 8))
+    one, two = draw_windows(recipe, folder, (8, 8)), draw_windows(recipe, folder, (8, 8))
     assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
     assert one[0].shape == (200, 8, 8)
     windows = training_task(recipe, folder).windows

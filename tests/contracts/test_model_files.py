@@ -51,7 +51,7 @@ def edit_weights(folder, change):
 
 def refused(folder, *said):
     with pytest.raises(ModelFileError) as caught:
-        models.load(folder)
+        models.load_model(folder)
     message = str(caught.value)
     assert "\n" not in message
     assert str(folder) in message
@@ -61,7 +61,7 @@ def refused(folder, *said):
 
 def test_a_model_comes_back_bit_by_bit(folder):
     """Output, digest and contract of the loaded model are those of the saved one."""
-    before, after = tiny_model(), models.load(folder)
+    before, after = tiny_model(), models.load_model(folder)
     x = np.random.default_rng(0).normal(size=(4, 3, 512)) * 1e4
     x[1, 2, 100:200] = np.nan
     np.testing.assert_array_equal(after.denoise(x), before.denoise(x))
@@ -73,7 +73,7 @@ def test_a_model_comes_back_bit_by_bit(folder):
 
 def test_saving_again_writes_the_same_bytes(folder, tmp_path):
     """Loading and saving is the identity, and others may read the files."""
-    models.load(folder).save(tmp_path / "again", "# a card\n")
+    models.load_model(folder).save(tmp_path / "again", "# a card\n")
     for name in (models.WEIGHTS, models.CARD, models.README):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
         assert (folder / name).stat().st_mode & stat.S_IRGRP == (folder / models.README).stat().st_mode & stat.S_IRGRP
@@ -82,7 +82,7 @@ def test_saving_again_writes_the_same_bytes(folder, tmp_path):
 def test_a_loaded_model_passes_through():
     """`load` takes what it gives."""
     model = tiny_model()
-    assert models.load(model) is model
+    assert models.load_model(model) is model
 
 
 def test_a_flipped_byte_is_seen(folder):
@@ -168,7 +168,7 @@ def test_an_unknown_name_lists_the_shipped_models(name, tmp_path, monkeypatch):
     """A typo is answered with the names that there are."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UnknownNameError) as caught:
-        models.find(name)
+        models.find_model(name)
     assert all(shipped in str(caught.value) for shipped in models.shipped())
     assert "geoae train" in str(caught.value)
 
@@ -176,7 +176,7 @@ def test_an_unknown_name_lists_the_shipped_models(name, tmp_path, monkeypatch):
 def test_shipped_models_load_and_say_what_they_are():
     """Each is found by its name, builds, and states a rate and a purpose."""
     for name in models.shipped():
-        model, facts = models.load(name), models.describe(name)
+        model, facts = models.load_model(name), models.describe_model(name)
         assert model.name == facts["contract"]["name"] == name
         assert model.digest == facts["weights_sha256"][:12]
         assert model.contract.summary

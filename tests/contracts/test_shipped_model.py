@@ -18,14 +18,14 @@ from geoae.records.metrics import si_sdr_db
 @pytest.mark.parametrize("name", model.shipped())
 def test_a_shipped_model_is_small_and_says_where_it_comes_from(name):
     """At most 6 MB; the card has data, licences, scores, limits and the command that remakes it; no local path."""
-    folder = model.find(name)
+    folder = model.find_model(name)
     assert sum(p.stat().st_size for p in folder.iterdir()) < 6e6
     card = (folder / model.README).read_text()
     for heading in ("## Training data", "## Scores", "## Limits", "## How it was made"):
         assert heading in card
     assert "Licences" in card
     assert "`geoae train recipes/" in card
-    assert model.load(name).digest in card
+    assert model.load_model(name).digest in card
     assert not any(str(p) in card + (folder / model.CARD).read_text() for p in (Path.home(), Path.cwd()))
 
 
@@ -34,7 +34,7 @@ def test_the_recipe_of_a_shipped_model_is_the_one_in_the_repository(name):
     """model.json repeats the recipe that the card names, word for word."""
     from geoae.training.recipe import load_recipe
 
-    provenance = model.describe(name)["contract"]["provenance"]
+    provenance = model.describe_model(name)["contract"]["provenance"]
     (file,) = (word for word in provenance["command"].split() if word.startswith("recipes/"))
     recipe = load_recipe(Path(__file__).parents[2] / file)
     assert type(recipe).model_validate(provenance["recipe"]) == recipe  # keys that came later have their defaults
@@ -43,8 +43,8 @@ def test_the_recipe_of_a_shipped_model_is_the_one_in_the_repository(name):
 @pytest.mark.parametrize("name", ["grid-codes", "seismic-codes"])
 def test_shipped_codes_are_small_and_give_smooth_windows_back(name):
     """At most 3 MB; a plane wave comes back to a tenth of its spread, and a shorter code is coarser."""
-    assert (model.find(name) / model.WEIGHTS).stat().st_size <= 3e6
-    coder = model.load(name)
+    assert (model.find_model(name) / model.WEIGHTS).stat().st_size <= 3e6
+    coder = model.load_model(name)
     places = np.meshgrid(*(np.arange(3.0 * n) / n for n in coder.codes.window), indexing="ij")
     dims = ("time",) if len(places) == 1 else ("lat", "lon")
     x = xr.DataArray(np.cos(1.5 * sum(places)) * 20 + 280, dims=dims, attrs={"sampling_rate_hz": 100.0})

@@ -11,7 +11,7 @@ from geoae.errors import InputError, RecipeError
 from geoae.fields.mixing import FieldMixer, _thinned
 from geoae.fields.recipe import FieldMix, FieldRecipe, FieldWindow
 from geoae.fields.task import training_task
-from geoae.training.loop import Job, train
+from geoae.training.loop import Job, train_net
 from geoae.training.recipe import load_recipe
 from tests.support import fields
 
@@ -239,7 +239,7 @@ def recipe(target: str, **changes: object) -> FieldRecipe:
 def test_sixty_steps_make_noise_smaller(tmp_path):
     """The score of held-out draws rises above doing nothing, and the contract says what was trained."""
     plan = recipe("clean", mix={"noise_level": [0.5, 0.5], "missing": 0.2})
-    model = train(plan, training_task(plan, write(tmp_path)), Job(tmp_path / "out"))
+    model = train_net(plan, training_task(plan, write(tmp_path)), Job(tmp_path / "out"))
     assert model.contract.provenance["validation_error_less_db"] > 1
     assert (model.contract.window, model.contract.near, model.contract.far) == ((32, 32), 1, 3)
 
@@ -248,7 +248,7 @@ def test_sixty_steps_make_noise_smaller(tmp_path):
 def test_noisy_targets_train_too(target, tmp_path):
     """The loss falls."""
     plan, rows = recipe(target), []
-    train(plan, training_task(plan, write(tmp_path)), Job(tmp_path / "out", report=rows.append))
+    train_net(plan, training_task(plan, write(tmp_path)), Job(tmp_path / "out", report=rows.append))
     assert rows[-1]["loss"] < rows[0]["loss"]
 
 
@@ -267,7 +267,7 @@ def test_training_beside_overviews_writes_them_into_the_contract(tmp_path):
     fields.saved(tmp_path / "looks", window=(32, 32))
     mix = {"wide": 1.0, "overview": str(tmp_path / "looks"), "noise_level": [0.5, 0.5], "drawn": 1.0}
     plan, rows = recipe("clean", mix=mix, window=WIDE), []
-    model = train(plan, training_task(plan, write(tmp_path)), Job(tmp_path / "out", report=rows.append))
+    model = train_net(plan, training_task(plan, write(tmp_path)), Job(tmp_path / "out", report=rows.append))
     assert model.contract.overview == 2
     assert rows[-1]["loss"] < rows[0]["loss"]
 

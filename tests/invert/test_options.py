@@ -8,13 +8,13 @@ import pytest
 from geoae.errors import InputError
 from geoae.invert import Forward
 from geoae.invert.forward.forward import ForwardOptions
-from geoae.invert.options import OPTIONS, McmcOptions, describe, read_options
+from geoae.invert.options import OPTIONS, McmcOptions, describe_options, read_options
 
 
 @pytest.mark.parametrize("method", list(OPTIONS))
 def test_every_method_has_options_that_leave_all_open(method):
     options = read_options(method, {"n_draws": None})
-    assert describe(options)["n_draws"] is None
+    assert describe_options(options)["n_draws"] is None
     with pytest.raises(FrozenInstanceError):
         options.n_draws = 3
     with pytest.raises(InputError, match=rf"solve\('{method}'\) has no option n_walker; it has .*n_draws"):
@@ -36,14 +36,14 @@ def test_every_method_has_options_that_leave_all_open(method):
     ],
 )
 def test_numbers_have_a_least_value(method, option, least):
-    assert describe(read_options(method, {option: least}))[option] == least
+    assert describe_options(read_options(method, {option: least}))[option] == least
     for value in (least - 1, 2.5, "many"):
         with pytest.raises(InputError, match=rf"{option} is {value!r}; give a whole number of at least {least}"):
             read_options(method, {option: value})
 
 
 def test_values_that_a_method_chooses_take_the_place_of_those_left_open():
-    chosen = describe(McmcOptions(n_chains=3), n_warmup=7)
+    chosen = describe_options(McmcOptions(n_chains=3), n_warmup=7)
     assert (chosen["n_chains"], chosen["n_warmup"]) == (3, 7)
 
 

@@ -86,7 +86,7 @@ def test_whoever_is_killed_when(tmp_path, small, saved, monkeypatch):
 
     def done() -> int:
         with suppress(MissingFileError):  # it is laid out, or gets its name
-            return ledger.status(target).n_done
+            return ledger.store_status(target).n_done
         return 0
 
     for victim in ("client", "worker", "client"):
@@ -138,13 +138,13 @@ def test_workers_that_find_something_else_say_so(tmp_path, small, saved, monkeyp
         with pytest.raises(KeyboardInterrupt):
             denoise_files([path], target, Options(saved), workers=2)
     (spec,) = specs
-    assert dict(each([0], store.denoiser, spec))[0]["losses"] == []
+    assert dict(each([0], store.record_worker, spec))[0]["losses"] == []
     with pytest.raises(ModelFileError, match=r"has changed: the run was begun with 0000, a worker finds \w{12}\.$"):
-        next(each([1], store.denoiser, {**spec, "digest": "0000"}))
+        next(each([1], store.record_worker, {**spec, "digest": "0000"}))
     record(path, n=4000)
     with pytest.raises(InputError, match=r"a worker finds another record there than the run that it works for\."):
-        next(each([1], store.denoiser, spec))
-    assert ledger.status(target).n_done == 1
+        next(each([1], store.record_worker, spec))
+    assert ledger.store_status(target).n_done == 1
 
 
 def test_workers_are_for_stores(tmp_path):
@@ -165,4 +165,4 @@ def test_the_command_line_takes_workers(tmp_path, small, saved):
     assert (shown.exit_code, shown.output) == (1, "geoae: There is no jobqueue file nothing.yml.\n")
     shown = CliRunner().invoke(app, [*words, "--cluster", "local", "--workers", "2"])
     assert shown.exit_code == 0, shown.output
-    assert ledger.status(tmp_path / "a.zarr").finished
+    assert ledger.store_status(tmp_path / "a.zarr").finished

@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from geoae.cli.app import app
 from geoae.errors import InputError
-from geoae.jobs.options import CodesAsked, DenoiseOptions, Options, Selection, Workers, chunk_sizes, listed
+from geoae.jobs.options import CodesAsked, DenoiseOptions, Options, Selection, Workers, listed, parse_chunks
 
 
 def test_the_words_are_those_of_the_command_line():
@@ -79,7 +79,7 @@ names = st.text("abcxyz_", min_size=1, max_size=5)
 @given(st.dictionaries(names, st.integers(0, 10**6)))
 def test_chunk_sizes_are_read_as_they_are_written(sizes):
     """Text and mapping mean the same."""
-    assert chunk_sizes(", ".join(f"{dim}={n}" for dim, n in sizes.items())) == chunk_sizes(sizes) == sizes
+    assert parse_chunks(", ".join(f"{dim}={n}" for dim, n in sizes.items())) == parse_chunks(sizes) == sizes
 
 
 @given(st.lists(names))

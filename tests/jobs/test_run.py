@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from geoae.errors import InputError, ModelFileError, OutputExistsError, StoreError
 from geoae.jobs.options import RunOptions, Workers
-from geoae.jobs.run import BlockJob, Outcome, load_model, model_spec, run_blocks, same_model
-from geoae.model import load
+from geoae.jobs.run import BlockJob, Outcome, load_for_run, model_spec, run_blocks, same_model
+from geoae.model import load_model
 from geoae.stores import ledger
 from geoae.stores.plan import Chunking, plan_field
 from geoae.stores.write import Origin, write_region
@@ -29,7 +29,7 @@ N = 7
 
 def make_squares(spec: dict[str, Any], *, factor: float | None = None):
     """Make the function that writes the squares of the positions, times a factor, and returns their sum."""
-    run, scale = ledger.load(Path(spec["folder"])), spec["factor"] if factor is None else factor
+    run, scale = ledger.load_run(Path(spec["folder"])), spec["factor"] if factor is None else factor
 
     def work(number: int) -> float:
         span = run.task(number).region[0]
@@ -64,7 +64,7 @@ def run(target: Path, factor: float = 1.0, stop_after: int | None = None, **opti
 def stopped(target: Path, n_done: int, factor: float = 1.0) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(target, factor, stop_after=n_done)
-    assert ledger.status(target)[1:4] == (False, n_done, N)
+    assert ledger.store_status(target)[1:4] == (False, n_done, N)
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +103,7 @@ def test_a_finished_store_is_left_as_it_is(tmp_path):
     """Nothing is computed, whoever would; that is said."""
     run(tmp_path / "a.zarr")
     before = content(tmp_path / "a.zarr")
-    ledger.load.cache_clear()  # as in a process of its own
+    ledger.load_run.cache_clear()  # as in a process of its own
     for workers in (Workers(), Workers(n=2)):
         outcome, found = run(tmp_path / "a.zarr", workers=workers)
         assert (found, outcome.computed, outcome.was_finished) == ({}, frozenset(), True)
@@ -120,7 +120,7 @@ def test_other_settings_are_refused_and_named(n_done, factor):
         stopped(target, n_done)
         with pytest.raises(StoreError, match=f"factor: 1.0 -> {json.dumps(factor)}".replace("+", r"\+")):
             run(target, factor)
-        assert ledger.status(target).n_done == n_done
+        assert ledger.store_status(target).n_done == n_done
         run(target)
         with pytest.raises(OutputExistsError, match=r"other settings \(factor: 1\.0 -> "):
             run(target, factor)
@@ -156,7 +156,7 @@ def test_a_block_that_fails_keeps_those_before(tmp_path):
 
     with pytest.raises(InputError, match="block 3 cannot be"):
         run_blocks(replace(job(tmp_path / "a.zarr"), make_work=make), RunOptions())
-    assert ledger.status(tmp_path / "a.zarr").n_done == 3
+    assert ledger.store_status(tmp_path / "a.zarr").n_done == 3
     assert run(tmp_path / "a.zarr")[0].n_kept == 3
 
 
@@ -164,7 +164,7 @@ def test_a_worker_finds_the_same_model_or_refuses(tmp_path):
     """What it is told is plain data; a folder whose weights have changed since is another model."""
     folder = tmp_path / "tiny"
     tiny_model().save(folder, "# tiny")
-    model = load(folder)
+    model = load_model(folder)
     spec = json.loads(json.dumps(model_spec(model, "cpu", 2)))
     found = same_model(spec)
     assert (found.digest, found.device, found.threads) == (model.digest, "cpu", 2)
@@ -176,8 +176,8 @@ def test_a_worker_finds_the_same_model_or_refuses(tmp_path):
 
 def test_workers_need_a_model_from_a_folder(tmp_path):
     """A model in memory runs here; for workers it has to be saved first."""
-    assert load_model(tiny_model(), "cpu", 2, Workers()).threads == 2
+    assert load_for_run(tiny_model(), "cpu", 2, Workers()).threads == 2
     with pytest.raises(InputError, match="comes from no folder"):
-        load_model(tiny_model(), "cpu", 1, Workers(n=2))
+        load_for_run(tiny_model(), "cpu", 1, Workers(n=2))
     tiny_model().save(tmp_path / "tiny", "# tiny")
-    assert load_model(tmp_path / "tiny", "cpu", 1, Workers(n=2)).folder == tmp_path / "tiny"
+    assert load_for_run(tmp_path / "tiny", "cpu", 1, Workers(n=2)).folder == tmp_path / "tiny"

@@ -16,7 +16,7 @@ from geoae.errors import InputError, OutputError
 from geoae.jobs.train import TrainOptions
 from geoae.model import devices
 from geoae.readers.records.seisbench import open_set
-from geoae.training.card import describe
+from geoae.training.card import describe_data_set
 from tests.conftest import tiny_recipe, write_seisbench
 
 
@@ -44,7 +44,7 @@ def test_the_model_folder_is_complete(trained):
     names = {p.name for p in out.iterdir()}
     assert names == {"weights.safetensors", "model.json", "card.md", "history.csv", "curves.png", "checkpoint"}
     assert (out / "curves.png").read_bytes()[:4] == b"\x89PNG"
-    assert models.load(out).noise(np.ones((1, 3, 1024))).shape == (1, 3, 1024)
+    assert models.load_model(out).noise(np.ones((1, 3, 1024))).shape == (1, 3, 1024)
 
 
 def test_a_second_run_goes_on_from_the_first(trained):
@@ -54,16 +54,16 @@ def test_a_second_run_goes_on_from_the_first(trained):
     assert [line.split()[1] for line in first.stderr.splitlines()] == ["4"]
     assert [line.split()[1] for line in second.stderr.splitlines()] == ["8"]
     assert second.stdout.count("\n") == 1
-    model = models.load(trained[0] / "out")
+    model = models.load_model(trained[0] / "out")
     assert f"model tiny {model.digest}, validation SI-SDR improvement" in second.stdout
 
 
 def test_provenance_has_data_and_command(trained, data):
     """model.json repeats the recipe, digests, counts and licences of the data, and the command."""
-    facts = models.describe(trained[0] / "out")["contract"]["provenance"]
+    facts = models.describe_model(trained[0] / "out")["contract"]["provenance"]
     assert facts["recipe"]["name"] == "tiny"
     assert facts["command"] == "geoae train tiny.yml --data DIR -o MODELDIR"
-    assert facts["data"]["events"] == describe(open_set(data / "events"))
+    assert facts["data"]["events"] == describe_data_set(open_set(data / "events"))
     assert facts["data"]["noise"]["records"] == 24
     assert facts["data"]["noise"]["stations"] == 12
     assert str(data) not in json.dumps(facts)
@@ -72,7 +72,7 @@ def test_provenance_has_data_and_command(trained, data):
 def test_the_card_names_licences_limits_and_scores(trained):
     """Whoever gets the model alone sees what it was made from, how good it is, and what it is not for."""
     card = (trained[0] / "out" / "card.md").read_text()
-    model = models.load(trained[0] / "out")
+    model = models.load_model(trained[0] / "out")
     for words in ("# tiny", "for tests", "24 events records from 12 stations", "- 24 records: made up",
                   "crc32(NET.STA) % 4 == 0", "Not for anything.", model.digest,
                   f"{model.contract.provenance['validation_si_sdr_improvement_db']} dB"):  # fmt: skip
@@ -83,7 +83,7 @@ def test_licences_are_counted_by_record(tmp_path):
     """Each licence with its number of records, most first; what is not stated is called so."""
     x = np.ones((3, 10))
     rows = [{"licence": "CC0"}, {"licence": "MIT"}, {"licence": "MIT"}, {"licence": ""}]
-    found = describe(open_set(write_seisbench(tmp_path / "set", rows, [x] * 4)))["licences"]
+    found = describe_data_set(open_set(write_seisbench(tmp_path / "set", rows, [x] * 4)))["licences"]
     assert found == {"MIT": 2, "CC0": 1, "not stated": 1}
     assert next(iter(found)) == "MIT"
 
@@ -146,7 +146,7 @@ def test_options_are_those_of_train_with_the_same_defaults():
 def test_processes_of_torchrun_share_cores_and_gpus(monkeypatch):
     """Each takes the GPU of its number and its part of the cores, at least one; `threads` goes before."""
     monkeypatch.setattr(devices, "available_cores", lambda: 4)
-    monkeypatch.setattr(devices, "resolve", lambda device: "cuda" if device == "auto" else device)
+    monkeypatch.setattr(devices, "choose_device", lambda device: "cuda" if device == "auto" else device)
     assert TrainOptions().resolve_device() == "cuda"
     assert TrainOptions().count_threads() == 4
     monkeypatch.setenv("LOCAL_RANK", "1")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geoae.errors import InputError
-from geoae.labels.cf import GridLayout, fields, grid_layout, promote, time_coordinate
+from geoae.labels.cf import GridLayout, grid_layout, list_fields, promote, time_coordinate
 
 SIZES = {"time": 3, "level": 2, "lat": 8, "lon": 12}
 DAYS = np.arange("2020-01-01", "2020-01-04", dtype="datetime64[D]").astype("datetime64[ns]")
@@ -269,7 +269,7 @@ def test_fields_are_what_serves_no_other_variable():
          "when": (plane[0], np.zeros((2, 3), "M8[ns]")), "sure": (plane[0], np.zeros((2, 3), bool))},
         {"lat": ("lat", [0.0, 1.0], {"bounds": "lat_bnds"})},
     )  # fmt: skip
-    assert fields(data) == ["t", "n"]
+    assert list_fields(data) == ["t", "n"]
 
 
 def test_positions_among_the_variables_become_coordinates():

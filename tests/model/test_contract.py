@@ -43,11 +43,11 @@ def made(kind: str) -> Model:
 def test_a_saved_model_says_of_what_kind_it_is(kind, tmp_path):
     """Contract, scaler and kind come back, tuples as tuples; the folder is remembered for workers."""
     made(kind).save(tmp_path / "m", "# card\n")
-    loaded = models.load(tmp_path / "m")
+    loaded = models.load_model(tmp_path / "m")
     assert loaded.contract == MADE[kind][0]
     assert loaded.scaler == MADE[kind][1]
     assert loaded.folder == tmp_path / "m"
-    assert models.describe(tmp_path / "m")["kind"] == kind
+    assert models.describe_model(tmp_path / "m")["kind"] == kind
 
 
 def test_models_from_before_there_were_kinds_are_of_records(tmp_path):
@@ -56,7 +56,7 @@ def test_models_from_before_there_were_kinds_are_of_records(tmp_path):
     facts = json.loads((tmp_path / "m" / models.CARD).read_text())
     del facts["kind"]
     (tmp_path / "m" / models.CARD).write_text(json.dumps(facts))
-    assert models.load(tmp_path / "m").contract == RECORD
+    assert models.load_model(tmp_path / "m").contract == RECORD
 
 
 @pytest.mark.parametrize(
@@ -71,14 +71,14 @@ def test_a_kind_that_does_not_fit_is_refused(change, words, tmp_path):
     facts = json.loads((tmp_path / "m" / models.CARD).read_text())
     (tmp_path / "m" / models.CARD).write_text(json.dumps(facts | change))
     with pytest.raises(ModelFileError, match=words):
-        models.load(tmp_path / "m")
+        models.load_model(tmp_path / "m")
 
 
 @pytest.mark.parametrize("kind", MADE)
 def test_a_model_of_another_kind_is_said(kind):
     """The shipped ones that fit are named, or how to make one."""
     for other in kinds.KINDS.values():
-        wanted = kinds.resolve(other.contract)
+        wanted = kinds.load_name(other.contract)
         if other.name == kind:
             assert contract_of(made(kind), wanted) == MADE[kind][0]
             continue

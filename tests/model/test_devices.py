@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from geoae.errors import InputError
-from geoae.model import devices, load
+from geoae.model import devices, load_model
 from tests.conftest import tiny_model
 
 
@@ -21,25 +21,25 @@ def _one_thread():
 
 def test_the_cpu_is_always_there():
     """cpu is taken as it is, and auto finds something."""
-    assert devices.resolve("cpu") == "cpu"
-    assert devices.resolve("auto") in ("cpu", "cuda", "mps")
+    assert devices.choose_device("cpu") == "cpu"
+    assert devices.choose_device("auto") in ("cpu", "cuda", "mps")
 
 
 @pytest.mark.parametrize("name", ["gpu", "tpu", "", "cuda:one", "cuda:"])
 def test_unknown_devices_are_refused_with_the_choices(name):
     """A typo is answered with what there is."""
     with pytest.raises(InputError, match="choose auto, cpu, cuda, cuda:1 or mps"):
-        devices.resolve(name)
+        devices.choose_device(name)
 
 
 def test_a_device_that_is_not_there_is_refused():
     """Asking for a GPU without one, or for the hundredth, is one line and not torch's."""
     if torch.cuda.is_available():
         with pytest.raises(InputError, match="counted from 0"):
-            devices.resolve("cuda:99")
+            devices.choose_device("cuda:99")
     else:
         with pytest.raises(InputError, match="no 'cuda' device; use --device cpu or auto"):
-            devices.resolve("cuda")
+            devices.choose_device("cuda")
 
 
 @pytest.mark.parametrize(("asked", "expected"), [("3", 3), ("", None), ("0", None), ("many", None)])
@@ -118,7 +118,7 @@ def test_the_gpu_agrees_with_the_cpu():
     """The default model, and a random one, differ by less than 1e-3 of the RMS between CUDA and the CPU."""
     if not torch.cuda.is_available():
         pytest.skip("needs CUDA")
-    for make in (tiny_model, load):
+    for make in (tiny_model, load_model):
         x = np.random.default_rng(1).normal(size=(4, 3, make().contract.window)).cumsum(axis=-1)
         cpu, cuda = (devices.prepare(make(), device).denoise(x) for device in ("cpu", "cuda"))
         np.testing.assert_allclose(cuda, cpu, rtol=0, atol=1e-3 * x.std())

@@ -9,8 +9,7 @@ from safetensors.torch import load
 from torch import nn
 
 from geoae.errors import ModelFileError
-from geoae.model import load as load_model
-from geoae.model import weights_file
+from geoae.model import load_model, weights_file
 from tests.conftest import tiny_model
 
 PATH = Path("weights.safetensors")

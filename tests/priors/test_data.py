@@ -68,7 +68,7 @@ def test_groups_stay_on_one_side():
 
 def test_a_pool_goes_around_and_around():
     """Each round has every model once, in an order of its own."""
-    pool = prior_data.Pool(np.arange(10.0)[:, None], seed=2)
+    pool = prior_data.ModelPool(np.arange(10.0)[:, None], seed=2)
     rounds = [[float(pool[10 * r + i][0]) for i in range(10)] for r in range(3)]
     assert all(sorted(r) == list(range(10)) for r in rounds)
     assert rounds[0] != rounds[1]

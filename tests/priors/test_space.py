@@ -34,7 +34,7 @@ def vae_model(shape=SHAPE, likelihood="gaussian", kind="log", **more):
     net = nets.build("vae", config).eval()
     for p in net.parameters():
         torch.nn.init.normal_(p, std=0.3)
-    rule = transforms.fit(kind, np.exp(np.random.default_rng(0).normal(size=100)))
+    rule = transforms.fit_transform(kind, np.exp(np.random.default_rng(0).normal(size=100)))
     return Prior(PriorContract("tiny", "for tests", shape, D, "m/s"), "vae", config, net, rule, "0" * 12)
 
 

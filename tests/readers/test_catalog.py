@@ -196,7 +196,7 @@ def test_options_of_drivers_are_those_of_readers(tmp_path):
     """concat_dim is what files are joined along; what only tunes xarray is left out; others are refused by name."""
     text = "t: {uri: store, data_type: y, driver: {name: zarr, options: %s}}"
     (tmp_path / catalog.FILE).write_text(text % "{concat_dim: member, parallel: true, storage_options: {anon: true}}")
-    source = catalog.find("t")
+    source = catalog.find_entry("t")
     assert (source.reader, source.adapter) == ("grids", Adapter())
     assert source.options == {"along": "member", "options": {"storage_options": {"anon": True}}}
     (tmp_path / catalog.FILE).write_text(text % "{preprocess: round_latlon}")
@@ -213,8 +213,8 @@ def test_addresses_and_roots_of_entries(tmp_path):
         "c": entry % ("quakes", ", root: store"),
     }
     (tmp_path / catalog.FILE).write_text("\n".join(f"{k}: {v}" for k, v in lines.items()))
-    assert [catalog.find(k).places for k in "ab"] == [("s3://b/c.zarr",)] * 2
-    assert catalog.find("c").places[0].samefile(tmp_path / "store" / "quakes")
+    assert [catalog.find_entry(k).places for k in "ab"] == [("s3://b/c.zarr",)] * 2
+    assert catalog.find_entry("c").places[0].samefile(tmp_path / "store" / "quakes")
     with pytest.raises(InputError, match="no single folder or file"):
         catalog.locate("a")
 

@@ -272,7 +272,7 @@ def test_two_plugins_of_one_name_are_both_named(site, tmp_path):
     (tmp_path / "a.bin").write_bytes(b"something else\n" * 40)
     said = "Two readers are called 'twice', of package bad_one, package bad_two"
     with pytest.raises(UnknownFormatError, match=said):
-        readers.find(tmp_path / "a.bin", otherwise="traces")
+        readers.find_reader(tmp_path / "a.bin", otherwise="traces")
     with pytest.raises(InputError, match=said):
         geoae.read(tmp_path / "a.bin", reader="twice")
 

@@ -50,7 +50,7 @@ def test_labels_come_back_as_they_came(model, dtype, rate):
     """Dims, coords, index, name, attrs and dtype (float32 for integers) of both results are those of the input."""
     x = record(rate=rate, dtype=dtype)
     kept = x.copy(deep=True)
-    for part in infer.denoise(x, model):
+    for part in infer.denoise_record(x, model):
         assert part.dims == x.dims
         assert part.name == x.name
         assert part.dtype == (dtype if np.dtype(dtype).kind == "f" else np.float32)
@@ -63,7 +63,7 @@ def test_labels_come_back_as_they_came(model, dtype, rate):
 def test_signal_and_noise_add_up(model):
     """What was removed and what was left are the input, and something was removed."""
     x = record(dtype=np.float64)
-    signal, noise = infer.denoise(x, model)
+    signal, noise = infer.denoise_record(x, model)
     np.testing.assert_allclose(signal + noise, x, rtol=0, atol=1e-12)
     assert float(noise.std()) > 0.01 * float(x.std())
 
@@ -71,7 +71,7 @@ def test_signal_and_noise_add_up(model):
 def test_dry_keeps_that_share_of_the_noise(model):
     """dry=1 gives the input back; in between the result is the mean of both, weighted."""
     x = record(dtype=np.float64)
-    wet, quarter, dry = (infer.denoise(x, model, dry=d)[0] for d in (0, 0.25, 1))
+    wet, quarter, dry = (infer.denoise_record(x, model, dry=d)[0] for d in (0, 0.25, 1))
     np.testing.assert_array_equal(dry, x)
     np.testing.assert_allclose(quarter, 0.75 * wet + 0.25 * x, atol=1e-10)
 
@@ -82,10 +82,10 @@ def test_records_are_worked_through_one_by_one(model):
     records = xr.DataArray(np.stack([one, -2 * one, one[::-1]]), dims=("record", "channel", "time"),
                            coords={"record": [7, 8, 9], "channel": ["E", "N", "Z"]},
                            attrs={"sampling_rate_hz": 100.0})  # fmt: skip
-    signal, noise = infer.denoise(records, model)
+    signal, noise = infer.denoise_record(records, model)
     assert signal.dims == records.dims
     for i in range(3):
-        alone = infer.denoise(records[i], model)
+        alone = infer.denoise_record(records[i], model)
         np.testing.assert_array_equal(signal[i], alone[0])
         np.testing.assert_array_equal(noise[i], alone[1])
 
@@ -93,18 +93,18 @@ def test_records_are_worked_through_one_by_one(model):
 def test_the_order_of_dimensions_does_not_matter(model):
     """(time, channel) gives the transpose of (channel, time); (time,) is a vertical component."""
     x = record()
-    expected = infer.denoise(x, model)[0]
-    xr.testing.assert_identical(infer.denoise(x.T, model)[0].T, expected)
+    expected = infer.denoise_record(x, model)[0]
+    xr.testing.assert_identical(infer.denoise_record(x.T, model)[0].T, expected)
     single = x.isel(channel=2, drop=True)
-    alone = infer.denoise(x.isel(channel=[2]), model)[0]
-    np.testing.assert_array_equal(infer.denoise(single, model)[0], alone[0])
+    alone = infer.denoise_record(x.isel(channel=[2]), model)[0]
+    np.testing.assert_array_equal(infer.denoise_record(single, model)[0], alone[0])
 
 
 def test_gaps_stay_gaps(model):
     """NaN and Inf come back as they came; nothing is removed there."""
     x = record()
     x[1, 100:200], x[0, 5] = np.nan, np.inf
-    signal, noise = infer.denoise(x, model)
+    signal, noise = infer.denoise_record(x, model)
     np.testing.assert_array_equal(np.isfinite(signal), np.isfinite(x))
     assert np.isposinf(signal[0, 5])
     assert not noise.values[~np.isfinite(x.values)].any()
@@ -113,7 +113,7 @@ def test_gaps_stay_gaps(model):
 def test_progress_counts_every_sample_once(model):
     """The counts that are reported add up to the size of the array, block by block."""
     counts: list[int] = []
-    infer.denoise(record(), model, progress=counts.append)
+    infer.denoise_record(record(), model, progress=counts.append)
     assert sum(counts) == 2700
 
 
@@ -121,7 +121,7 @@ def test_progress_counts_every_sample_once(model):
 def test_rates_out_of_range_are_refused(model, rate):
     """The message has the rate and what the model takes."""
     with pytest.raises(SamplingRateError, match=rf"trace is sampled at {rate:g} Hz; model 'tiny' takes 8 to 1000 Hz"):
-        infer.denoise(record(rate=rate), model)
+        infer.denoise_record(record(rate=rate), model)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_rates_out_of_range_are_refused(model, rate):
 def test_what_cannot_be_denoised_is_named(model, x, said):
     """No time, no samples, no rate, too many channels, no real numbers."""
     with pytest.raises(InputError, match=said):
-        infer.denoise(x, model)
+        infer.denoise_record(x, model)
 
 
 def test_above_the_band_passes_or_goes():
@@ -146,7 +146,7 @@ def test_above_the_band_passes_or_goes():
     t = np.arange(4000) / 400
     low, high = np.sin(2 * np.pi * 5 * t), np.sin(2 * np.pi * 150 * t)
     x = xr.DataArray((low + high)[None], dims=("channel", "time"), attrs={"sampling_rate_hz": 400.0})
-    kept, gone = (infer.denoise(x, identity(), above_band=how)[0].values[0] for how in infer.ABOVE_BAND)
+    kept, gone = (infer.denoise_record(x, identity(), above_band=how)[0].values[0] for how in infer.ABOVE_BAND)
     middle = slice(400, -400)
     np.testing.assert_allclose(kept, low + high, atol=1e-6)
     np.testing.assert_allclose(gone[middle], low[middle], atol=2e-3)

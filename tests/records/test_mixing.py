@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from geoae.errors import InputError
 from geoae.readers.records.seisbench import SeisBenchSet, open_set
-from geoae.records.mixing import Mixer, Pool, open_pools
+from geoae.records.mixing import Mixer, WaveformPool, open_pools
 from geoae.records.recipe import MixSection
 from geoae.records.scaling import Scaler
 from geoae.training.recipe import SplitSection
@@ -156,14 +156,16 @@ def test_synthetic_events_have_all_components(data):
     assert all(np.isfinite(drawn.draw(i).noisy).all() for i in range(5))
 
 
-def two_pulses(folder: Path, p: float) -> Pool:
+def two_pulses(folder: Path, p: float) -> WaveformPool:
     """One event in faint noise: a pulse at sample 1000, another 5 s later, and a pick of the first."""
     x = 1e-4 * np.random.default_rng(0).normal(size=(3, 3000))
     decay = np.exp(-np.arange(40) / 8) * np.cos(np.arange(40))
     for at, size in ((1000, 1.0), (1500, 1.5)):
         x[:, at : at + 40] += size * decay
     row = {"station_network_code": "XX", "station_code": "A", "trace_sampling_rate_hz": 100.0}
-    return Pool(open_set(write_seisbench(folder, [{**row, "trace_p_arrival_sample": p}], [x])), np.array([0]), 100.0)
+    return WaveformPool(
+        open_set(write_seisbench(folder, [{**row, "trace_p_arrival_sample": p}], [x])), np.array([0]), 100.0
+    )
 
 
 @pytest.mark.parametrize(("kind", "least", "most"), [({"time_stretch": 1.0}, 0.65, 1.6), ({"distant": 1.0}, 2, 8)])
@@ -277,7 +279,7 @@ def test_no_validation_record_is_ever_drawn(data):
 
 def test_a_station_with_many_records_does_not_rule():
     """A station's share grows with the square root of its number of records."""
-    pool = Pool(a_set(["XX.MANY"] * 100 + ["XX.ONE"]), np.arange(101), 100.0)
+    pool = WaveformPool(a_set(["XX.MANY"] * 100 + ["XX.ONE"]), np.arange(101), 100.0)
     rng = np.random.default_rng(0)
     share = np.mean([pool.choose(rng) == 100 for _ in range(5000)])
     assert share == pytest.approx(1 / 11, rel=0.15)
@@ -308,7 +310,7 @@ def test_p_moves_with_the_sampling_rate(tmp_path):
     pulse[:, 300:340] += 0.8 ** np.arange(40)
     row = {"station_network_code": "XX", "station_code": "A", "trace_sampling_rate_hz": 50.0}
     data = open_set(write_seisbench(tmp_path / "set", [{**row, "trace_P_arrival_sample": 300.0}], [pulse]))
-    x, present, p = Pool(data, np.array([0]), 100.0).record(0)
+    x, present, p = WaveformPool(data, np.array([0]), 100.0).record(0)
     assert present.all()
     assert abs(p - 600) <= 6
     assert (np.abs(np.abs(x).argmax(axis=-1) - 600) <= 1).all()

@@ -11,7 +11,7 @@ import pytest
 from geoae.errors import InputError
 from geoae.records.baselines import band_pass
 from geoae.records.mixtures import BANDS, Mixtures, build_mixtures
-from geoae.records.scores import DEFINITIONS, Comparison, compare, evaluate, table, table_rows
+from geoae.records.scores import DEFINITIONS, Comparison, compare, score_denoiser, table, table_rows
 
 STATIONS = [f"XX.S{i:02d}" for i in range(24)]
 P_S = 30.0
@@ -138,13 +138,13 @@ def test_the_truth_scores_best_and_doing_nothing_scores_zero(data):
     """An oracle reaches the ceilings, doing nothing gains nothing, and breaking every other mixture is counted."""
     mixtures = build_mixtures(data, n=8)
     truth = iter(np.split(np.concatenate([mixtures.clean] * 3), 6))
-    oracle = evaluate(lambda x: next(truth), mixtures, snrs=[0], batch=4)
+    oracle = score_denoiser(lambda x: next(truth), mixtures, snrs=[0], batch=4)
     at_0 = oracle["snr"]["0"]
     assert at_0["si_sdr_gain_db"]["median"] > 59
     np.testing.assert_allclose(at_0["snr_gain_db"]["median"], 60, atol=1e-3)
     assert at_0["correlation"]["median"] == at_0["peak_ratio"]["median"] == at_0["onset_within_0.1s"] == 1
     assert at_0["onset_error_s"]["q75"] == at_0["spectral_misfit_db"]["q75"] == at_0["n_nonfinite"] == 0
-    nothing = evaluate(lambda x: x, mixtures, snrs=[0, 10])
+    nothing = score_denoiser(lambda x: x, mixtures, snrs=[0, 10])
     assert nothing["snr"]["10"]["si_sdr_gain_db"] == {"median": 0, "q25": 0, "q75": 0}
     assert nothing["clean_in"]["sdr_db"]["median"] == 80
     assert nothing["noise_in"] == {
@@ -157,13 +157,13 @@ def test_the_truth_scores_best_and_doing_nothing_scores_zero(data):
         x[::2, 1, 100] = np.nan
         return x
 
-    assert evaluate(breaking, mixtures, snrs=[0])["snr"]["0"]["n_nonfinite"] == 4
+    assert score_denoiser(breaking, mixtures, snrs=[0])["snr"]["0"]["n_nonfinite"] == 4
 
 
 def test_muting_scores_as_silence(data):
     """Zeros are no reconstruction: -50 dB, no correlation, no peak, no onset, noise gone."""
     mixtures = build_mixtures(data, n=4)
-    scored = evaluate(np.zeros_like, mixtures, snrs=[0])
+    scored = score_denoiser(np.zeros_like, mixtures, snrs=[0])
     at_0 = scored["snr"]["0"]
     assert at_0["si_sdr_gain_db"]["median"] < -45
     assert at_0["correlation"]["median"] == at_0["peak_ratio"]["median"] == at_0["onset_within_0.1s"] == 0
@@ -180,7 +180,7 @@ def test_batches_do_not_matter(data):
         x *= 2
         return band_pass(x)
 
-    assert evaluate(careless, mixtures, [0], batch=2) == evaluate(careless, mixtures, [0], batch=100)
+    assert score_denoiser(careless, mixtures, [0], batch=2) == score_denoiser(careless, mixtures, [0], batch=100)
     np.testing.assert_array_equal(mixtures.clean, before)
 
 
@@ -218,7 +218,7 @@ def test_bad_arguments_are_refused(data, tmp_path):
         build_mixtures(tmp_path, "raw", stations="all")
     mixtures = build_mixtures(data, n=2)
     with pytest.raises(InputError, match="keep the shape"):
-        evaluate(lambda x: x[..., ::2], mixtures, [0])
+        score_denoiser(lambda x: x[..., ::2], mixtures, [0])
 
 
 def test_noise_of_the_events_station_alone_is_refused(tmp_path):

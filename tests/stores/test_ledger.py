@@ -94,11 +94,11 @@ def test_what_is_finished_is_not_overwritten_unasked(tmp_path):
     run = begin(target, model="b", overwrite=True)
     write(run, 0)
     assert provenance.is_result(target, IDENTITY)
-    assert ledger.status(target)[1:4] == (False, 1, 5)
+    assert ledger.store_status(target)[1:4] == (False, 1, 5)
     run = begin(target, model="b", overwrite=True)
     write(run, *run.pending())
     run.finish()
-    assert provenance.settings(target)["model"] == "b"
+    assert provenance.read_settings(target)["model"] == "b"
     assert names(tmp_path) == ["out.zarr"]
 
 
@@ -131,10 +131,10 @@ def test_start_is_that_of_the_first_start(tmp_path, monkeypatch):
     write(begin(target), 0, 1, 2, 3)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
     run = begin(target)
-    assert run.started == ledger.status(target).started == "1970-01-01T00:00:00Z"
+    assert run.started == ledger.store_status(target).started == "1970-01-01T00:00:00Z"
     write(run, 4)
     run.finish()
-    assert ledger.status(target).started == "1970-01-01T00:00:00Z"
+    assert ledger.store_status(target).started == "1970-01-01T00:00:00Z"
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "tomorrow")
     with pytest.raises(InputError, match=ONE_LINE):
         begin(target, overwrite=True)
@@ -144,28 +144,28 @@ def test_status_of_a_store(tmp_path):
     """Unfinished, finished and damaged ones, and what is none."""
     target = tmp_path / "out.zarr"
     with pytest.raises(MissingFileError, match=ONE_LINE):
-        ledger.status(target)
+        ledger.store_status(target)
     run = begin(target)
     write(run, 1, 3)
-    assert ledger.status(target) == (target.resolve(), False, 2, 5, run.started, IDENTITY)
+    assert ledger.store_status(target) == (target.resolve(), False, 2, 5, run.started, IDENTITY)
     write(run, 0, 2, 4)
     run.finish()
-    assert ledger.status(target)[1:5] == (True, 5, 5, run.started)
-    assert ledger.status(target).settings["model"] == "a"
+    assert ledger.store_status(target)[1:5] == (True, 5, 5, run.started)
+    assert ledger.store_status(target).settings["model"] == "a"
     (target / "v" / "c.2").unlink()
-    assert ledger.status(target)[1:4] == (True, 4, 5)
+    assert ledger.store_status(target)[1:4] == (True, 4, 5)
     (target / "v" / "zarr.json").write_text('{"shape"')
     with pytest.raises(StoreError, match=r"^\S+out.zarr is damaged \([^\n]+\)\.$"):
-        ledger.status(target)
+        ledger.store_status(target)
     (target / "v" / "zarr.json").unlink()
     with pytest.raises(StoreError, match=r"^\S+out.zarr is damaged: it lacks 'v'\.$"):
-        ledger.status(target)
+        ledger.store_status(target)
     (target / "zarr.json").write_text('{"attributes": {}}')
     with pytest.raises(StoreError, match="was not written by geoae"):
-        ledger.status(target)
+        ledger.store_status(target)
     (target / "zarr.json").unlink()
     with pytest.raises(StoreError, match="is not a zarr store of format 3"):
-        ledger.status(target)
+        ledger.store_status(target)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_damaged_ledger_is_one_line(tmp_path, text):
     target = tmp_path / "out.zarr"
     run = begin(target)
     (run.folder / "ledger.json").write_text(text)
-    for call in (lambda: begin(target), lambda: begin(target, model="b"), lambda: ledger.status(target)):
+    for call in (lambda: begin(target), lambda: begin(target, model="b"), lambda: ledger.store_status(target)):
         with pytest.raises(StoreError, match=r"^The unfinished \S+out.zarr [^\n]+\.$"):
             call()
     assert begin(target, model="b", overwrite=True).pending().size == 5
@@ -189,7 +189,7 @@ def test_a_lost_folder_is_one_line(tmp_path):
     (run.folder / "store" / "v" / "zarr.json").unlink()
     (run.folder / "store" / "v").rmdir()
     with pytest.raises(StoreError, match=ONE_LINE):
-        ledger.status(target)
+        ledger.store_status(target)
     with pytest.raises(StoreError, match=ONE_LINE):
         run.pending()
 
@@ -270,7 +270,7 @@ def test_a_store_that_appears_meanwhile_is_kept(tmp_path):
     finished(tmp_path / "other.zarr", model="b").rename(target)
     with pytest.raises(OutputExistsError, match="has appeared meanwhile"):
         run.finish()
-    assert provenance.settings(target)["model"] == "b"
+    assert provenance.read_settings(target)["model"] == "b"
     assert run.pending().size == 0  # and what was done is still there
     grow = begin(tmp_path / "g.zarr", source="1", append=True)
     write(grow, *grow.pending())
@@ -297,7 +297,7 @@ def test_a_kill_between_the_last_renames_loses_no_store(tmp_path):
     assert provenance.is_result(target, IDENTITY)
     assert again.pending().size == 0
     again.finish()
-    assert provenance.settings(target)["model"] == "b"
+    assert provenance.read_settings(target)["model"] == "b"
     assert names(tmp_path) == ["out.zarr"]
 
 
@@ -345,7 +345,7 @@ def test_a_ledger_is_small_however_much_there_is_to_do(tmp_path):
     small, large = begin(tmp_path / "a.zarr", n=2), begin(tmp_path / "b.zarr", n=100_000)
     assert abs(len(pickle.dumps(large)) - len(pickle.dumps(small))) < 100
     assert pickle.loads(pickle.dumps(large)) == large
-    assert ledger.load(large.folder) == large
+    assert ledger.load_run(large.folder) == large
     assert large.pending().size == large.n_tasks == 100_000
     assert large.task(99_999).block == (slice(199_998, 200_000),)
 

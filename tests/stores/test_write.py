@@ -18,7 +18,7 @@ from geoae.stores import ledger, provenance
 from geoae.stores.codes import open_codes
 from geoae.stores.plain import plain_value
 from geoae.stores.plan import Chunking, CodeVariables, plan_codes, plan_field
-from geoae.stores.write import begin, write_region
+from geoae.stores.write import begin_store, write_region
 from tests.support import store_worker as worker
 
 ONE_LINE = r"^[^\n]+$"
@@ -112,7 +112,7 @@ def test_coordinates_of_all_kinds(tmp_path):
     beside = xr.Dataset(
         {"crs": ((), 0, {"grid_mapping_name": "latitude_longitude"}), "time_bnds": (("time", "n"), [[0, 1]] * 4)}
     )
-    run = begin(tmp_path / "out.zarr", plan_field(x, ["y", "x"], beside=beside), {})
+    run = begin_store(tmp_path / "out.zarr", plan_field(x, ["y", "x"], beside=beside), {})
     write_region(run.folder, 0, {"tas": x.values})
     with xr.open_zarr(run.finish(), decode_timedelta=True) as data:
         for name, coord in x.coords.items():
@@ -140,7 +140,7 @@ def test_chunks_are_those_that_were_promised(tmp_path):
     """About a million samples, blosc with lz4 5 and bitshuffle, one file each; shards are whole chunks."""
     x = xr.DataArray(np.broadcast_to(np.float32(0), (100, 500, 600)), dims=("time", "y", "x"), name="u")
     for shard_chunks, block in ((1, (3, 500, 600)), (4, (12, 500, 600))):
-        run = begin(
+        run = begin_store(
             tmp_path / f"{shard_chunks}.zarr",
             plan_field(x, ["y", "x"], chunking=Chunking(shard_chunks=shard_chunks)),
             {},
@@ -169,7 +169,7 @@ def test_any_shape_chunks_and_shards(shape, data, tmp_path_factory):
         values[:] = fill
     x = xr.DataArray(values, dims=tuple(dims), name="u")
     folder = tmp_path_factory.mktemp("any")
-    run = begin(folder / "out.zarr", plan_field(x, chunking=Chunking(chunks, data.draw(st.integers(1, 5)))), {})
+    run = begin_store(folder / "out.zarr", plan_field(x, chunking=Chunking(chunks, data.draw(st.integers(1, 5)))), {})
     for number in data.draw(st.permutations(range(run.n_tasks))):
         assert not run.is_done(number)
         write_region(run.folder, number, {"u": values[run.task(number).region]})
@@ -435,7 +435,7 @@ def test_codes_open_with_what_decodes_them(tmp_path):
     x = xr.DataArray(np.zeros((2, 30)), dims=("channel", "time"), name="v")
     stored = CodeVariables("v", "m/s", "v_", ("offset", "slope", "gain", "recon_error"), ["E", "N", "Z"])
     plan = plan_field(x) + plan_codes({"window": 5}, 3, coords=places, stored=stored)
-    run = begin(tmp_path / "out.zarr", plan, {"model": "m"})
+    run = begin_store(tmp_path / "out.zarr", plan, {"model": "m"})
     with pytest.raises(StoreError, match=r"is not finished: 0 of 2 blocks are done\. Run the command"):
         open_codes(tmp_path / "out.zarr")
     write_region(run.folder, 0, {"v": x.values})
@@ -487,4 +487,4 @@ def test_a_finished_store_says_how_it_is_divided(tmp_path):
     run = worker.start(tmp_path / "out.zarr", worker.field(0, 9), shard_chunks=2)
     worker.write_all(run, worker.field(0, 9))
     assert provenance.finished_parts(run.finish()) == run.parts
-    assert ledger.status(tmp_path / "out.zarr").n_done == run.n_tasks
+    assert ledger.store_status(tmp_path / "out.zarr").n_done == run.n_tasks

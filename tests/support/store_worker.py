@@ -18,7 +18,7 @@ from geoae.stores.blocks import Part, Variable
 from geoae.stores.ledger import Ledger
 from geoae.stores.plan import Chunking, CodeVariables, StorePlan, plan_codes, plan_field
 from geoae.stores.schema import FINGERPRINT, PARTS, STARTED
-from geoae.stores.write import Origin, begin, write_region
+from geoae.stores.write import Origin, begin_store, write_region
 
 EPOCH = "1000000000"
 IDENTITY = {"model": "a", "window": [64, 64], "source": "in.nc"}
@@ -56,7 +56,7 @@ def start(target: Path, x: xr.DataArray, codes: bool = True, shard_chunks: int =
     origin = Origin(**{**facts, **{name: changes.pop(name) for name in names & changes.keys()}})
     os.environ.setdefault("SOURCE_DATE_EPOCH", EPOCH)
     settings = changes.pop("settings", {"model": "m1", "window": (4, 4)})
-    return begin(target, plan(x, codes, shard_chunks), settings, origin, **changes)
+    return begin_store(target, plan(x, codes, shard_chunks), settings, origin, **changes)
 
 
 def values(ledger: Ledger, number: int, x: xr.DataArray) -> Mapping[str, np.ndarray]:
@@ -102,7 +102,7 @@ def run(target: Path, first: int, n: int, pause_s: float, log: Path) -> None:
 
 def write_some(folder: Path, n: int, seed: int) -> None:
     """Every task, in an order of one's own: what a scheduler may do that takes workers for dead that are not."""
-    run = ledger.load(folder)
+    run = ledger.load_run(folder)
     write_all(run, field(0, n), np.random.default_rng(seed).permutation(run.n_tasks))
 
 
@@ -167,7 +167,7 @@ def bare_layout(identity: dict[str, Any], n: int) -> Any:
 def begin_bare(target: Path, n: int = 5, **changes: Any) -> Ledger:
     options = {k: changes.pop(k) for k in ("overwrite", "append") if k in changes}
     identity = {**IDENTITY, **changes}
-    return ledger.begin(target, identity, bare_layout(identity, n), **options)
+    return ledger.begin_run(target, identity, bare_layout(identity, n), **options)
 
 
 def write_bare(run: Ledger, *numbers: int) -> None:

@@ -38,11 +38,11 @@ def facts(step: int) -> dict:
 def test_a_state_comes_back_bit_by_bit(tmp_path):
     """Weights, moments and facts are those that were saved, and training goes on as if nothing had been."""
     modules, optimizers = state(0)
-    checkpoint.save(tmp_path, modules, optimizers, facts(7))
+    checkpoint.save_checkpoint(tmp_path, modules, optimizers, facts(7))
     others, fresh = state(1, steps=0)
     found = checkpoint.read_facts(tmp_path)
     assert facts(7).items() <= found.items()
-    checkpoint.load(tmp_path, found, others, fresh)
+    checkpoint.load_checkpoint(tmp_path, found, others, fresh)
     for those, these in ((modules, optimizers), (others, fresh)):
         torch.manual_seed(5)
         go_on(those, these, 2)
@@ -54,9 +54,9 @@ def test_a_state_comes_back_bit_by_bit(tmp_path):
 def test_moments_go_back_to_their_own_optimizer(tmp_path, name):
     """Each optimizer gets the moments saved under its name, and no other's."""
     modules, optimizers = state(0)
-    checkpoint.save(tmp_path, modules, optimizers, facts(7))
+    checkpoint.save_checkpoint(tmp_path, modules, optimizers, facts(7))
     others, fresh = state(1, steps=0)
-    checkpoint.load(tmp_path, checkpoint.read_facts(tmp_path), others, {name: fresh[name]})
+    checkpoint.load_checkpoint(tmp_path, checkpoint.read_facts(tmp_path), others, {name: fresh[name]})
     saved, found = (o.state_dict()["state"] for o in (optimizers[name], fresh[name]))
     assert saved.keys() == found.keys()
     for index, moments in saved.items():
@@ -76,21 +76,21 @@ def test_only_the_last_state_is_kept(tmp_path):
     """Old tensors go once the new state counts."""
     modules, optimizers = state(0)
     for step in (1, 2, 3):
-        checkpoint.save(tmp_path, modules, optimizers, facts(step))
+        checkpoint.save_checkpoint(tmp_path, modules, optimizers, facts(step))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["3.checkpoint.safetensors", "checkpoint.json"]
 
 
 def test_half_written_files_are_ignored(tmp_path):
     """A kill while tensors or facts were written, or between the two, leaves the last whole state."""
     modules, optimizers = state(0)
-    checkpoint.save(tmp_path, modules, optimizers, facts(1))
+    checkpoint.save_checkpoint(tmp_path, modules, optimizers, facts(1))
     (tmp_path / ".2.checkpoint.safetensors.part").write_bytes(b"half")
     (tmp_path / ".checkpoint.json.part").write_text('{"step": 2, "tens')
     (tmp_path / "2.checkpoint.safetensors").write_bytes(b"whole, but its facts never came")
     found = checkpoint.read_facts(tmp_path)
     assert found["step"] == 1
-    checkpoint.load(tmp_path, found, *state(1))
-    checkpoint.save(tmp_path, modules, optimizers, facts(2))
+    checkpoint.load_checkpoint(tmp_path, found, *state(1))
+    checkpoint.save_checkpoint(tmp_path, modules, optimizers, facts(2))
     assert checkpoint.read_facts(tmp_path)["step"] == 2
 
 
@@ -109,24 +109,26 @@ def test_half_written_files_are_ignored(tmp_path):
 def test_a_damaged_checkpoint_is_one_line(tmp_path, damage):
     """Missing or broken tensors and facts say where, and that removing them starts anew."""
     modules, optimizers = state(0)
-    checkpoint.save(tmp_path, modules, optimizers, facts(7))
+    checkpoint.save_checkpoint(tmp_path, modules, optimizers, facts(7))
     damage(tmp_path)
     with pytest.raises(ModelFileError, match=r"^The checkpoint in [^\n]* cannot be resumed [^\n]*start anew\.$"):
-        checkpoint.load(tmp_path, checkpoint.read_facts(tmp_path), modules, optimizers)
+        checkpoint.load_checkpoint(tmp_path, checkpoint.read_facts(tmp_path), modules, optimizers)
 
 
 def test_the_checkpoint_of_another_net_is_one_line(tmp_path):
     """Tensors that do not fit are refused, whatever torch has to say in many lines."""
     modules, optimizers = state(0)
-    checkpoint.save(tmp_path, modules, optimizers, facts(7))
+    checkpoint.save_checkpoint(tmp_path, modules, optimizers, facts(7))
     with pytest.raises(ModelFileError, match=r"^[^\n]*size mismatch[^\n]*$"):
-        checkpoint.load(tmp_path, checkpoint.read_facts(tmp_path), {"net": nn.Sequential(nn.Linear(4, 6))}, optimizers)
+        checkpoint.load_checkpoint(
+            tmp_path, checkpoint.read_facts(tmp_path), {"net": nn.Sequential(nn.Linear(4, 6))}, optimizers
+        )
 
 
 def test_there_is_no_pickle(tmp_path):
     """A checkpoint is safetensors and JSON: nothing in it can run code."""
     modules, optimizers = state(0)
-    checkpoint.save(tmp_path, modules, optimizers, facts(7))
+    checkpoint.save_checkpoint(tmp_path, modules, optimizers, facts(7))
     json.loads((tmp_path / "checkpoint.json").read_text())
     raw = (tmp_path / "7.checkpoint.safetensors").read_bytes()
     header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])

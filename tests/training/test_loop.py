@@ -17,9 +17,9 @@ from safetensors.torch import load_file
 from geoae import model as models
 from geoae import nets
 from geoae.errors import InputError
-from geoae.model import load
+from geoae.model import load_model
 from geoae.records.recipe import MixSection, Recipe
-from geoae.records.task import mixers, training_task
+from geoae.records.task import record_mixers, training_task
 from geoae.training import loop as training
 from geoae.training.loop import AVERAGED_EVERY, Job
 from geoae.training.optimizers import _optimizers, learning_rate
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def train(recipe: Recipe, data: Path, job: Job) -> models.Model:
-    return training.train(recipe, training_task(recipe, data), job)
+    return training.train_net(recipe, training_task(recipe, data), job)
 
 
 def tensors(out: Path) -> dict[str, torch.Tensor]:
@@ -176,7 +176,7 @@ def test_weights_are_rounded_if_the_recipe_says_so(whole, data, tmp_path):
         torch.testing.assert_close(half.net.state_dict()[name], weight, rtol=2.0**-11, atol=2.0**-25)
     for made in (whole[0], half):
         made.save(tmp_path / made.digest, "card")
-        assert load(tmp_path / made.digest).digest == made.digest
+        assert load_model(tmp_path / made.digest).digest == made.digest
     sizes = [(tmp_path / made.digest / "weights.safetensors").stat().st_size for made in (half, whole[0])]
     assert sizes[0] < 0.65 * sizes[1]
 
@@ -241,7 +241,7 @@ print(train(Path("recipe.yml"), {str(data)!r}, Path("out"), device="cpu", thread
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("validation SI-SDR") == 1
     assert_same(tensors(tmp_path / "out"), tensors(whole[1]), atol=1e-4)
-    assert_same(models.load(tmp_path / "out").net.state_dict(), whole[0].net.state_dict(), atol=1e-4)
+    assert_same(models.load_model(tmp_path / "out").net.state_dict(), whole[0].net.state_dict(), atol=1e-4)
 
 
 def test_workers_change_nothing(whole, data, tmp_path):
@@ -303,7 +303,7 @@ def test_the_learning_rate_warms_up_and_falls_as_a_cosine():
 def test_validation_is_plain_and_apart(data):
     """Validation windows have no damage but noise at -10 to 15 dB, and are of other stations."""
     plan = tiny_recipe(mix={"gaps": 1.0, "missing_component": 1.0, "noise_only": 1.0})
-    training, validation = mixers(plan, data)
+    training, validation = record_mixers(plan, data)
     for i in range(10):
         drawn = validation.draw(i)
         assert -10 <= drawn.snr_db <= 15

@@ -37,7 +37,7 @@ class Posterior(Draws):
         return save_draws(self, Path(path), overwrite)
 
 
-def load(path: str | Path, latent: LatentPrior) -> Posterior:
+def load_posterior(path: str | Path, latent: LatentPrior) -> Posterior:
     """The posterior that `Posterior.save` wrote.
 
     Parameters

@@ -79,7 +79,7 @@ def _is_linear(runs: Runs, noise: Noise) -> bool:
 
 
 @lru_cache(maxsize=4)
-def train(runs: Runs, noise: Noise) -> CodePredictor:
+def train_predictor(runs: Runs, noise: Noise) -> CodePredictor:
     """Train a net to predict the mean code of noisy data; noise is drawn anew in each epoch.
 
     On one thread, so that searches start at the same code on every machine.

@@ -16,7 +16,7 @@ from geoae.codes.contract import CodeContract
 from geoae.codes.infer import encode_region
 from geoae.errors import InputError
 from geoae.jobs.options import CodesAsked, Options, Workers
-from geoae.jobs.run import load_model, model_spec, same_model
+from geoae.jobs.run import load_for_run, model_spec, same_model
 from geoae.model import Model, contract_of
 from geoae.stores.blocks import Region, Task
 from geoae.stores.codes import open_codes
@@ -28,7 +28,7 @@ _ENDLESS = 1 << 40
 
 
 @dataclass(frozen=True)
-class Coder:
+class TruncatedCoder:
     """A model with codes, and how much of them is kept."""
 
     model: Model
@@ -58,7 +58,7 @@ class Coder:
         return {**model_spec(self.model, device, threads), "latent": self.latent}
 
 
-def load_coder(asked: CodesAsked | None, default: str, how: Options, workers: Workers) -> Coder | None:
+def load_coder(asked: CodesAsked | None, default: str, how: Options, workers: Workers) -> TruncatedCoder | None:
     """The model of the codes that are asked for, and how much of a code is kept; None if there are to be no codes.
 
     Raises
@@ -70,14 +70,14 @@ def load_coder(asked: CodesAsked | None, default: str, how: Options, workers: Wo
     """
     if asked is None:
         return None
-    model = load_model(asked.model or default, how.device, how.threads, workers)
+    model = load_for_run(asked.model or default, how.device, how.threads, workers)
     most = contract_of(model, CodeContract).latent
     if asked.latent is not None and not 0 < asked.latent <= most:
         raise InputError(f"latent is {asked.latent}; model {model.name!r} makes codes of 1 to {most} numbers.")
-    return Coder(model, asked.latent, asked.force)
+    return TruncatedCoder(model, asked.latent, asked.force)
 
 
-def same_coder(spec: dict[str, Any] | None) -> Coder | None:
+def same_coder(spec: dict[str, Any] | None) -> TruncatedCoder | None:
     """What `Coder.spec` describes to a worker.
 
     Raises
@@ -85,7 +85,7 @@ def same_coder(spec: dict[str, Any] | None) -> Coder | None:
     ModelFileError
         The model is not that which the run was begun with.
     """
-    return None if spec is None else Coder(same_model(spec), spec["latent"])
+    return None if spec is None else TruncatedCoder(same_model(spec), spec["latent"])
 
 
 def plan_block(x: xr.DataArray, where: Coding, model: Model, grows: str | None = None) -> StorePlan:
@@ -104,7 +104,7 @@ def plan_block(x: xr.DataArray, where: Coding, model: Model, grows: str | None =
 
 
 def block_encoder(
-    run: Ledger, variable: str, where: Coding, coder: Coder, clean: Callable[[Task], AnyArray]
+    run: Ledger, variable: str, where: Coding, coder: TruncatedCoder, clean: Callable[[Task], AnyArray]
 ) -> Callable[[Task], dict[str, AnyArray]]:
     """Make the function that computes a block of the codes of a cleaned variable.
 

@@ -21,9 +21,9 @@ from geoae.jobs.append import append_along, first_new_time, note_nothing_new
 from geoae.jobs.codes.plan import plan_block
 from geoae.jobs.inputs import sort_inputs
 from geoae.jobs.options import CodeOptions, FieldOptions, Progress, RunOptions, no_progress
-from geoae.jobs.run import BlockJob, load_model, model_spec, run_blocks, same_model
-from geoae.jobs.source import FieldSource, Samples, digest, from_spec, read_companions
-from geoae.model import Model, contract_of, load
+from geoae.jobs.run import BlockJob, load_for_run, model_spec, run_blocks, same_model
+from geoae.jobs.source import FieldSamples, FieldSource, from_spec, read_companions, source_digest
+from geoae.model import Model, contract_of, load_model
 from geoae.readers.records import seisbench
 from geoae.stores import ledger
 from geoae.stores import records as cleaned
@@ -72,7 +72,7 @@ def encode_store(
         assert grows is not None
         first = 0 if run.overwrite else first_new_time(target, arrays, grows)
     name = options.model or coding.default_model(arrays[0], options.dims)
-    model = load_model(name, options.device, options.threads, run.workers)
+    model = load_for_run(name, options.device, options.threads, run.workers)
     for x in arrays:
         coding.check_units(x, model, options.force)
     by = f"{model.name} {model.digest}"
@@ -94,7 +94,8 @@ def encode_store(
         "source": source.spec(), "var": list(options.var), "dims": list(options.dims), "latent": options.latent,
         "grows": grows, "first": first, **model_spec(model, options.device),
     }  # fmt: skip
-    job = BlockJob(target, plan, settings, Origin(source.label(), digest(source), run.command, attrs), encoder, spec,
+    origin = Origin(source.label(), source_digest(source), run.command, attrs)
+    job = BlockJob(target, plan, settings, origin, encode_worker, spec,
                    {"arrays": arrays, "model": model}, append=grows, threads=options.threads)  # fmt: skip
     errors: dict[str, tuple[float, int]] = {}
 
@@ -126,7 +127,7 @@ def decode_store(
     began, run = time.perf_counter(), run or RunOptions()
     names = list(options.var) or list_coded_variables(store)
     opened = [open_codes(store, name) for name in names]
-    model = load_model(model_of(opened[0], options.model), options.device, options.threads, run.workers)
+    model = load_for_run(model_of(opened[0], options.model), options.device, options.threads, run.workers)
     for codes in opened:
         coding.check_model(codes, model)
     plan = reduce(add, map(_plan_decoded, opened))
@@ -136,9 +137,9 @@ def decode_store(
         "window": list(contract_of(model, CodeContract).window), "latent": int(opened[0].sizes["latent"]),
     }  # fmt: skip
     source = FieldSource((str(store),), (str(store.absolute()),))
-    origin = Origin(source.label(), digest(source), run.command, opened[0].attrs)
+    origin = Origin(source.label(), source_digest(source), run.command, opened[0].attrs)
     spec = {"store": str(store.absolute()), "var": names, **model_spec(model, options.device)}
-    job = BlockJob(target, plan, settings, origin, decoder, spec, {"model": model}, threads=options.threads)
+    job = BlockJob(target, plan, settings, origin, decode_worker, spec, {"model": model}, threads=options.threads)
     outcome = run_blocks(job, run, progress=progress)
     codings = [coding.coding_of(codes) for codes in opened]
     rows = {name: _row(where, math.prod(where.shape)) for name, where in zip(names, codings, strict=True)}
@@ -146,16 +147,16 @@ def decode_store(
     return CodeSummary(outcome.store, by, rows, outcome.notes(), time.perf_counter() - began)
 
 
-def encoder(
+def encode_worker(
     spec: dict[str, Any], *, arrays: Sequence[xr.DataArray] | None = None, model: Model | None = None
 ) -> Callable[[int], tuple[str, float, int]]:
     """Make the function that encodes and writes one block; it returns the name of its part, squared error, samples."""
     if arrays is None:
         arrays = _from(_arrays(from_spec(spec["source"]), spec["var"], spec["dims"]), spec["grows"], spec["first"])
     model = model or same_model(spec)
-    run = ledger.load(Path(spec["folder"]))
+    run = ledger.load_run(Path(spec["folder"]))
     codings = _codings(arrays, model, spec["dims"], spec["latent"])
-    parts = {where.prefix + "code": (where, Samples(x, None)) for x, where in zip(arrays, codings, strict=True)}
+    parts = {where.prefix + "code": (where, FieldSamples(x, None)) for x, where in zip(arrays, codings, strict=True)}
 
     def work(number: int) -> tuple[str, float, int]:
         task = run.task(number)
@@ -168,10 +169,10 @@ def encoder(
     return work
 
 
-def decoder(spec: dict[str, Any], *, model: Model | None = None) -> Callable[[int], None]:
+def decode_worker(spec: dict[str, Any], *, model: Model | None = None) -> Callable[[int], None]:
     """Make the function that decodes and writes one block."""
     model = model or same_model(spec)
-    run = ledger.load(Path(spec["folder"]))
+    run = ledger.load_run(Path(spec["folder"]))
     opened = {name: open_codes(spec["store"], name) for name in spec["var"]}
     by_variable = {_name_of(codes): (codes, coding.coding_of(codes)) for codes in opened.values()}
 
@@ -192,13 +193,13 @@ def model_of(codes: xr.Dataset, given: str | Path | Model | None) -> Model:
         Codes were made by a model that is not shipped, and none was given.
     """
     if given is not None:
-        return load(given)
+        return load_model(given)
     attrs = codes["code"].attrs if "code" in codes else {}
     name = attrs.get("geoae_model")
     if name is None:
         raise InputError("These codes do not say which model made them; they are not as geoae writes them.")
     try:
-        return load(str(name))
+        return load_model(str(name))
     except UnknownNameError as error:
         raise UnknownNameError(
             f"The codes were made by model {name} {attrs.get('geoae_digest')}, which is not shipped with geoae. Give "
@@ -249,7 +250,7 @@ def _codings(arrays: Sequence[xr.DataArray], model: Model, dims: Sequence[str], 
 
 def _plan_decoded(codes: xr.Dataset) -> StorePlan:
     where = coding.coding_of(codes)
-    x = coding.template(codes, where).rename(_name_of(codes))
+    x = coding.decoded_template(codes, where).rename(_name_of(codes))
     if "geoae_start" in codes["code"].attrs:
         x.attrs[START] = codes["code"].attrs["geoae_start"]
     x.attrs["processing"] = f"decoded from codes of {codes['code'].attrs['geoae_model']}"

@@ -13,7 +13,7 @@ from geoae.errors import InputError
 from geoae.fields.contract import FieldContract
 from geoae.fields.frame import out_dtype
 from geoae.jobs.append import append_along, layout
-from geoae.jobs.codes.plan import Coder
+from geoae.jobs.codes.plan import TruncatedCoder
 from geoae.jobs.options import FieldOptions
 from geoae.labels.cf import GridLayout
 from geoae.model import Model, contract_of
@@ -32,7 +32,7 @@ def time_axis(x: xr.DataArray, dims: Sequence[str]) -> int | None:
     return None if time is None else [str(d) for d in x.dims].index(time)
 
 
-def template(x: xr.DataArray, model: Model, dry: float) -> xr.DataArray:
+def field_template(x: xr.DataArray, model: Model, dry: float) -> xr.DataArray:
     """The cleaned field, without its samples."""
     dtype = out_dtype(x.dtype)
     nothing = np.broadcast_to(dtype.type(0), x.shape)  # takes no memory
@@ -46,7 +46,7 @@ def store_plan(
     first: int,
     model: Model,
     dry: float,
-    coder: Coder | None = None,
+    coder: TruncatedCoder | None = None,
 ) -> StorePlan:
     """Plan of a store for fields, and their codes if there is a `coder`, from their time number `first` on.
 
@@ -61,7 +61,7 @@ def store_plan(
         raise InputError(f"There is no dimension {', '.join(unknown)} to chunk; there are {', '.join(sorted(known))}.")
     plans, codes = [], []
     for i, x in enumerate(fields):
-        cleaned = template(x, model, dry)
+        cleaned = field_template(x, model, dry)
         small = beside if i == 0 else None
         if first and time is not None:
             cleaned = cleaned.isel({time: slice(first, None)})
@@ -87,8 +87,8 @@ def code_prefix(x: xr.DataArray, fields: Sequence[xr.DataArray]) -> str:
     return f"{x.name}_" if len(fields) > 1 else ""
 
 
-def settings(
-    model: Model, fields: Sequence[xr.DataArray], asked: FieldOptions, dry: float, coder: Coder | None = None
+def field_settings(
+    model: Model, fields: Sequence[xr.DataArray], asked: FieldOptions, dry: float, coder: TruncatedCoder | None = None
 ) -> dict[str, Any]:
     """What decides the samples: named in the store, and in the message when a run is resumed with others."""
     c, found = contract_of(model, FieldContract), layout(fields[0], asked.dims)

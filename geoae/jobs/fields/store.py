@@ -16,13 +16,20 @@ from geoae.fields.frame import Frame, out_dtype, region_signal, regions
 from geoae.fields.infer import frame
 from geoae.jobs.append import append_along, first_new_time, layout, note_nothing_new
 from geoae.jobs.codes import plan as code_plan
-from geoae.jobs.codes.plan import Coder
+from geoae.jobs.codes.plan import TruncatedCoder
 from geoae.jobs.fields.counts import Counts, FieldSummary, count, pooled, rows_of
-from geoae.jobs.fields.plan import code_prefix, settings, store_plan, time_axis  # fmt: skip
+from geoae.jobs.fields.plan import code_prefix, field_settings, store_plan, time_axis  # fmt: skip
 from geoae.jobs.inspect import describe_target
 from geoae.jobs.options import DenoiseOptions, Options, Progress, no_progress
-from geoae.jobs.run import BlockJob, load_model, model_spec, run_blocks, same_model
-from geoae.jobs.source import FieldSource, Samples, digest, from_spec, list_skipped_variables, read_companions
+from geoae.jobs.run import BlockJob, load_for_run, model_spec, run_blocks, same_model
+from geoae.jobs.source import (
+    FieldSamples,
+    FieldSource,
+    from_spec,
+    list_skipped_variables,
+    read_companions,
+    source_digest,
+)
 from geoae.model import Model
 from geoae.stores import ledger
 from geoae.stores.blocks import Region, Task
@@ -68,7 +75,7 @@ def denoise_fields(
         _ = code_plan.load_coder(options.codes, coding.MODELS[2], Options(device="cpu", threads=1), workers)
         more = describe_target(target, options.run.overwrite) if in_store else []
         return FieldSummary(rows_of(fields, asked, {}), [target], [], notes + more, "", 0.0)
-    model = load_model(how.model or MODEL, how.device, how.threads, workers)
+    model = load_for_run(how.model or MODEL, how.device, how.threads, workers)
     for x in fields:
         frame(x, model, asked.dims or None, asked.force)
     coder = code_plan.load_coder(options.codes, coding.MODELS[2], how, workers)
@@ -102,15 +109,15 @@ class _Job:
     source: FieldSource
     fields: Sequence[xr.DataArray]
     model: Model
-    coder: Coder | None
+    coder: TruncatedCoder | None
     target: Path
     options: DenoiseOptions
 
     def settings(self) -> dict[str, Any]:
-        return settings(self.model, self.fields, self.options.fields, self.options.how.dry, self.coder)
+        return field_settings(self.model, self.fields, self.options.fields, self.options.how.dry, self.coder)
 
     def origin(self, attrs: Mapping[str, Any]) -> Origin:
-        return Origin(self.source.label(), digest(self.source), self.options.run.command, attrs)
+        return Origin(self.source.label(), source_digest(self.source), self.options.run.command, attrs)
 
     def spec(self, first: int) -> dict[str, Any]:
         """All that a worker needs, in plain data; `first` is the number of the first time that is computed."""
@@ -134,7 +141,7 @@ def _to_store(job: _Job, progress: Progress) -> tuple[dict[str, Counts], list[st
         return {}, notes
     plan = store_plan(job.fields, beside, asked, first, job.model, how.dry, job.coder)
     in_hand = {"fields": job.fields, "model": job.model, "coder": job.coder}
-    blocks = BlockJob(job.target, plan, job.settings(), job.origin(attrs), denoiser, job.spec(first), in_hand,
+    blocks = BlockJob(job.target, plan, job.settings(), job.origin(attrs), field_worker, job.spec(first), in_hand,
                       append=time, threads=how.threads)  # fmt: skip
     counts: dict[str, Counts] = {}
 
@@ -148,12 +155,12 @@ def _to_store(job: _Job, progress: Progress) -> tuple[dict[str, Counts], list[st
     return counts, [*outcome.notes("; the table is of the others"), *of_codes]
 
 
-def denoiser(
+def field_worker(
     spec: dict[str, Any],
     *,
     fields: Sequence[xr.DataArray] | None = None,
     model: Model | None = None,
-    coder: Coder | None = None,
+    coder: TruncatedCoder | None = None,
 ) -> Callable[[int], tuple[str, Counts | None]]:
     """Make the function that writes one block, of denoised samples or of their codes.
 
@@ -173,7 +180,7 @@ def denoiser(
     """
     fields = _same_fields(spec) if fields is None else fields
     model = model or same_model(spec)
-    run = ledger.load(Path(spec["folder"]))
+    run = ledger.load_run(Path(spec["folder"]))
     # the frame was checked when the run began
     cleaners = {str(x.name): _cleaner(x, model, spec) for x in fields}
     coder = coder or code_plan.same_coder(spec["codes"])
@@ -196,7 +203,7 @@ def _encoders(
     run: ledger.Ledger,
     fields: Sequence[xr.DataArray],
     cleaners: Mapping[str, Cleaner],
-    coder: Coder,
+    coder: TruncatedCoder,
     spec: dict[str, Any],
 ) -> dict[str, Callable[[Task], dict[str, Any]]]:
     """What computes a block of codes, by the name of their part."""
@@ -217,7 +224,7 @@ def _cleaner(x: xr.DataArray, model: Model, spec: dict[str, Any]) -> Cleaner:
     """Make the function that denoises a block of one variable."""
     where = frame(x, model, spec["dims"] or None, force=True)
     along = time_axis(x, spec["dims"])
-    read = Samples(x, along)
+    read = FieldSamples(x, along)
 
     def clean(task: Task) -> tuple[NDArray[Any], Counts]:
         shift = [spec["first"] if axis == along else 0 for axis in range(x.ndim)]
@@ -228,7 +235,7 @@ def _cleaner(x: xr.DataArray, model: Model, spec: dict[str, Any]) -> Cleaner:
 
 
 def _clean(
-    read: Samples, where: Frame, region: Region, model: Model, dry: float, batch: int
+    read: FieldSamples, where: Frame, region: Region, model: Model, dry: float, batch: int
 ) -> tuple[NDArray[Any], Counts]:
     before, signal, removed = region_signal(read(where.spans(region)), where, region, model, dry, batch)
     return signal, count(before, removed)
@@ -243,7 +250,7 @@ def _to_netcdf(job: _Job, progress: Progress) -> tuple[dict[str, Counts], list[s
     samples, done = {}, 0
     total = sum(1 for where in frames for _ in regions(where))
     for x, where in zip(job.fields, frames, strict=True):
-        read, found = Samples(x, where.time), np.empty(x.shape, out_dtype(x.dtype))
+        read, found = FieldSamples(x, where.time), np.empty(x.shape, out_dtype(x.dtype))
         for region in regions(where):
             progress(done, total)
             found[region], counted = _clean(read, where, region, job.model, how.dry, how.batch_size)

@@ -10,7 +10,7 @@ from geoae.jobs.records.clean import Drawing, clean
 from geoae.jobs.records.counts import Summary, Trace, TraceCounts
 from geoae.jobs.records.sinks import Files, Plan
 from geoae.labels.segments import Segment
-from geoae.model import Model, load
+from geoae.model import Model, load_model
 from geoae.model.devices import prepare
 
 
@@ -19,7 +19,7 @@ def _write_files(
 ) -> Summary:
     """Denoise segments into the files of a plan; `problems` are those that are known already."""
     how, figure, counts = options.how, options.files.plot, TraceCounts(segments)
-    model = prepare(load(how.model), how.device, how.threads)
+    model = prepare(load_model(how.model), how.device, how.threads)
     drawings: list[Drawing] = []
     with Files(names, segments) as sink:
         clean(segments, model, how, sink, counts, progress, drawings.append if figure else None)
@@ -33,13 +33,13 @@ def _write_files(
         raise InputError(f"No output was written: {reason}.")
     if figure is not None and drawings:
         try:
-            outputs = [*outputs, draw(drawings[0], figure, model)]
+            outputs = [*outputs, draw_record(drawings[0], figure, model)]
         except OutputError as error:
             problems.append(str(error))
     return Summary(rows, outputs, problems, notes, f"{model.name} {model.digest}", 0.0)
 
 
-def draw(drawing: Drawing, path: Path, model: Model) -> Path:
+def draw_record(drawing: Drawing, path: Path, model: Model) -> Path:
     """Write the figure of a record, before, after and removed."""
     from geoae.plot.records import plot_denoised
 

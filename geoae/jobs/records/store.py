@@ -15,14 +15,14 @@ from geoae.cluster import work as cluster
 from geoae.codes import coding
 from geoae.errors import InputError
 from geoae.jobs.codes import plan as code_plan
-from geoae.jobs.codes.plan import Coder
+from geoae.jobs.codes.plan import TruncatedCoder
 from geoae.jobs.inputs import Recordings, note_above_band
 from geoae.jobs.inspect import describe_target
 from geoae.jobs.options import DenoiseOptions, FileOptions, Options, Progress, Selection, no_progress
 from geoae.jobs.records.clean import read_and_noise
 from geoae.jobs.records.counts import Summary, TraceCounts
-from geoae.jobs.run import BlockJob, load_model, model_spec, run_blocks, same_model
-from geoae.jobs.source import FieldSource, content_hash, digest
+from geoae.jobs.run import BlockJob, load_for_run, model_spec, run_blocks, same_model
+from geoae.jobs.source import FieldSource, content_hash, source_digest
 from geoae.labels.segments import Record, Segment
 from geoae.model import Model, contract_of
 from geoae.model.denoising import denoise_block, processing
@@ -101,7 +101,7 @@ def denoise_store(
         _ = code_plan.load_coder(options.codes, coding.MODELS[1], Options(device="cpu", threads=1), workers)
         notes += describe_target(target, options.run.overwrite)
         return Summary(counts.traces, [target], source.problems, notes, "", 0.0)
-    model = load_model(how.model, how.device, how.threads, workers)
+    model = load_for_run(how.model, how.device, how.threads, workers)
     infer.check_rate(record.rate_hz, model, record.ids[0])
     coder = code_plan.load_coder(options.codes, coding.MODELS[1], how, workers)
     sound, losses, damaged = _decodable(segments)
@@ -109,8 +109,8 @@ def denoise_store(
         record, counts = _one_record(source.recordings.paths, sound), TraceCounts(sound)
     names = ", ".join(p.name for p in source.recordings.paths)
     job = BlockJob(
-        target, plan_record(record, model, how, coder), settings(record, model, how, coder),
-        Origin(names, _hash(source.recordings.paths), options.run.command), denoiser,
+        target, plan_record(record, model, how, coder), record_settings(record, model, how, coder),
+        Origin(names, _hash(source.recordings.paths), options.run.command), record_worker,
         _spec(source.recordings, options.select, damaged, record, model, how, coder),
         {"record": record, "model": model, "coder": coder}, threads=how.threads,
     )  # fmt: skip
@@ -130,7 +130,7 @@ def denoise_store(
     return Summary(rows, [target], problems, notes, f"{model.name} {model.digest}", time.perf_counter() - began)
 
 
-def plan_record(record: Record, model: Model, options: Options, coder: Coder | None = None) -> StorePlan:
+def plan_record(record: Record, model: Model, options: Options, coder: TruncatedCoder | None = None) -> StorePlan:
     """A store for one record: all channels in a chunk, and float64 only where the recording is; codes by a `coder`."""
     x = traces.open_record(record)
     dtype = traces.float_dtype(record)
@@ -149,7 +149,9 @@ def plan_record(record: Record, model: Model, options: Options, coder: Coder | N
     return plan + coder.plan(template, ["time"]) if coder else plan
 
 
-def settings(record: Record, model: Model, options: Options, coder: Coder | None = None) -> dict[str, Any]:
+def record_settings(
+    record: Record, model: Model, options: Options, coder: TruncatedCoder | None = None
+) -> dict[str, Any]:
     """What decides the samples: named in the store, and in the message when a run is resumed with others."""
     c = contract_of(model, Contract)
     return {
@@ -161,8 +163,12 @@ def settings(record: Record, model: Model, options: Options, coder: Coder | None
     }  # fmt: skip
 
 
-def denoiser(
-    spec: dict[str, Any], *, record: Record | None = None, model: Model | None = None, coder: Coder | None = None
+def record_worker(
+    spec: dict[str, Any],
+    *,
+    record: Record | None = None,
+    model: Model | None = None,
+    coder: TruncatedCoder | None = None,
 ) -> cluster.Work:
     """Make the function that denoises and writes one block of a store, and returns what it counted.
 
@@ -184,7 +190,7 @@ def denoiser(
     record = record or _same_record(spec)
     model = model or same_model(spec)
     coder = coder or code_plan.same_coder(spec["codes"])
-    run, lost = ledger.load(Path(spec["folder"])), TraceCounts()
+    run, lost = ledger.load_run(Path(spec["folder"])), TraceCounts()
     read, noise = read_and_noise(record, model, options, lost)
     trace = run.parts[0].variables[0]
 
@@ -219,7 +225,7 @@ def _spec(
     record: Record,
     model: Model,
     options: Options,
-    coder: Coder | None,
+    coder: TruncatedCoder | None,
 ) -> dict[str, Any]:
     """All that a worker needs, in plain data."""
     threads = options.threads or 1
@@ -291,7 +297,7 @@ def _one_record(files: Sequence[Path], segments: Sequence[Segment]) -> Record:
 
 def _hash(paths: Sequence[Path]) -> str:
     if any(path.is_dir() for path in paths):  # readers of other packages may read folders
-        return digest(FieldSource(tuple(map(str, paths)), tuple(map(str, paths))))
+        return source_digest(FieldSource(tuple(map(str, paths)), tuple(map(str, paths))))
     return content_hash(paths)
 
 

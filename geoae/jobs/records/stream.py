@@ -11,7 +11,7 @@ from geoae.jobs.options import Options
 from geoae.jobs.records.clean import clean
 from geoae.jobs.records.counts import TraceCounts
 from geoae.jobs.records.sinks import Memory
-from geoae.model import load
+from geoae.model import load_model
 from geoae.model.denoising import processing
 from geoae.model.devices import prepare
 from geoae.readers.records import traces
@@ -28,7 +28,11 @@ def denoise_stream(stream: Any, options: Options, noise: bool = False) -> Any:
     if not source:
         raise InputError("The Stream is empty, so there is nothing to denoise. Check how it was read or selected.")
     segments = list(traces.segments_of(source).segments)
-    model, sink, counts = prepare(load(options.model), options.device, options.threads), Memory(), TraceCounts(segments)
+    model, sink, counts = (
+        prepare(load_model(options.model), options.device, options.threads),
+        Memory(),
+        TraceCounts(segments),
+    )
     clean(segments, model, options, sink, counts)
     for trace in counts.conclude():
         if trace.problem:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import geoae.readers.fields.opening as stores
 from geoae.errors import DamagedFileError, GeoAEError, InputError, UnknownNameError
 from geoae.labels.adapter import Adapter, lazy
-from geoae.labels.cf import GridLayout, fields, grid_layout, promote, sizes
+from geoae.labels.cf import GridLayout, grid_layout, list_fields, promote, sizes
 from geoae.readers.fields.joining import join
 from geoae.readers.protocols import Kind, Place
 
@@ -28,7 +28,7 @@ SUFFIXES = {".nc", ".nc3", ".nc4", ".cdf", ".zarr", ".grib", ".grib2", ".grb", "
 def sniff(path: str | Path) -> bool:
     """Tell whether a file or folder is netCDF, zarr or GRIB, by its first bytes or names. Never raises."""
     try:
-        format_ = stores.kind_of(Path(path))
+        format_ = stores.store_format(Path(path))
         return _has_dimensions(Path(path)) if format_ == "hdf5" else format_ is not None
     except Exception:  # whatever a foreign file does to a parser, it is no grid
         return False
@@ -131,7 +131,7 @@ def contents(
         for coord in data.coords.values():
             if coord.ndim < 2:
                 coord.load()
-        for name in fields(data):
+        for name in list_fields(data):
             label = name
             if name in found:  # parts of a GRIB file: t on pressure levels and t near the ground
                 label = f"{name}_{data[name].attrs.get('GRIB_typeOfLevel', '')}"

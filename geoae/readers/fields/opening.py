@@ -28,7 +28,7 @@ def is_url(place: Place) -> bool:
     return isinstance(place, str) and "://" in place
 
 
-def kind_of(path: Path) -> str | None:
+def store_format(path: Path) -> str | None:
     """What a file or folder is: netcdf3, netcdf5, hdf5, grib, zarr or zip (with zarr in it); None if none of these.
 
     Raises
@@ -94,7 +94,7 @@ def groups(place: Place) -> list[str]:
     if is_url(place):
         return []
     try:
-        kind = kind_of(Path(place))
+        kind = store_format(Path(place))
         if kind == "hdf5":
             import h5py
 
@@ -224,7 +224,7 @@ def _kind_of_bytes(head: bytes) -> str | None:
 
 def _local_kind(path: Path) -> str | None:
     try:
-        return kind_of(path)
+        return store_format(path)
     except FileNotFoundError as error:
         raise MissingFileError(f"{path} does not exist. Check the name and the folder.") from error
     except PermissionError as error:

@@ -89,7 +89,7 @@ def warn(line: str) -> None:
     warnings.warn(line, stacklevel=3)
 
 
-def fetch(parts: Sequence[tuple[Records, int, int]], tell: Callable[[str], None] = warn) -> list[np.ndarray]:
+def fetch_blocks(parts: Sequence[tuple[Records, int, int]], tell: Callable[[str], None] = warn) -> list[np.ndarray]:
     """Decode samples start ... stop of several segments of one id at once.
 
     Parameters
@@ -137,7 +137,7 @@ def sound_spans(records: Records) -> list[tuple[int, int]]:
         start = int(records.ends[first - 1]) - records.skip if first else 0
         stop = int(records.ends[last - 1]) - records.skip
         try:
-            fetch([(records, start, stop)], lambda line: None)
+            fetch_blocks([(records, start, stop)], lambda line: None)
         except (DamagedFileError, OSError):
             if last - first > 1:
                 middle = (first + last) // 2
@@ -152,7 +152,7 @@ def sound_spans(records: Records) -> list[tuple[int, int]]:
     return spans
 
 
-def raw_bytes(records: Records) -> bytes:
+def read_raw_bytes(records: Records) -> bytes:
     """Return the records of a segment, verbatim."""
     return _read_rows(records.path, records.length, records.rows).tobytes()
 
@@ -168,7 +168,7 @@ def text_records(trace: Any) -> bytes | None:
     return buffer.getvalue()
 
 
-def headers_of(records: Records) -> Any:
+def read_headers(records: Records) -> Any:
     """Return the ObsPy header that these records make, without id, rate, start and length."""
     from obspy.core import Stats
     from obspy.io.mseed.headers import ENCODINGS

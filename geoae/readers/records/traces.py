@@ -76,7 +76,7 @@ class _InFile:
         return mseed.text_records(self._trace()) if self.dtype.kind == "S" else None
 
     def _trace(self) -> Any:
-        return whole.read(self.path, self.stamp).traces[self.number]
+        return whole.read_whole(self.path, self.stamp).traces[self.number]
 
 
 def sniff(path: str | Path) -> bool:
@@ -201,7 +201,7 @@ def raw_bytes(segment: Segment) -> bytes | None:
     Text gets records of its own where the file was read whole.
     """
     if isinstance(segment.locator, mseed.Records):
-        return mseed.raw_bytes(segment.locator)
+        return mseed.read_raw_bytes(segment.locator)
     return _locator(segment).raw_bytes()
 
 
@@ -210,7 +210,7 @@ def headers_of(segment: Segment) -> "obspy.core.Stats":
     from obspy import UTCDateTime
 
     if isinstance(segment.locator, mseed.Records):
-        stats = mseed.headers_of(segment.locator)
+        stats = mseed.read_headers(segment.locator)
         stats.network, stats.station, stats.location, stats.channel = segment.id.split(".", 3)
         stats.sampling_rate = segment.rate_hz
     else:
@@ -293,7 +293,7 @@ def _block_dtype(record: Record) -> np.dtype[Any]:
 def _fetch(parts: list[tuple[Segment, int, int]], tell: Callable[[str], None] = mseed.warn) -> list[np.ndarray]:
     """Fetch from several segments of one id, those of miniSEED in one go."""
     records = [(segment.locator, a, b) for segment, a, b in parts if isinstance(segment.locator, mseed.Records)]
-    decoded = iter(mseed.fetch(records, tell) if records else [])
+    decoded = iter(mseed.fetch_blocks(records, tell) if records else [])
     return [
         next(decoded) if isinstance(segment.locator, mseed.Records) else segment.locator.read(start, stop)  # type: ignore[attr-defined]
         for segment, start, stop in parts
@@ -372,7 +372,7 @@ def _check_file(path: Path) -> None:
 
 def _scan_whole(path: Path) -> tuple[list[Segment], list[str], list[str]]:
     stamp = whole.stamp_of(path)
-    content = whole.read(path, stamp)
+    content = whole.read_whole(path, stamp)
     files = (_InFile(path, stamp, i, trace.data.dtype) for i, trace in enumerate(content.traces))
     segments = [_segment(trace, file.number, path, file) for trace, file in zip(content.traces, files, strict=True)]
     return segments, list(content.notes), list(content.losses)

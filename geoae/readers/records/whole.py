@@ -25,7 +25,7 @@ _LOSS = re.compile(
 )
 
 
-class Content(NamedTuple):
+class FileContent(NamedTuple):
     """What ObsPy makes of a file."""
 
     traces: tuple[Any, ...]
@@ -51,7 +51,7 @@ def stamp_of(path: Path) -> Stamp:
 
 
 @lru_cache(maxsize=8)
-def read(path: Path, stamp: Stamp) -> Content:
+def read_whole(path: Path, stamp: Stamp) -> FileContent:
     """Read all traces of a file and what ObsPy said about them; the last few files are remembered.
 
     Raises
@@ -91,7 +91,7 @@ def read(path: Path, stamp: Stamp) -> Content:
         )
     said = _condensed(path.name, (str(warning.message) for warning in caught))
     losses = tuple(line for line in said if _LOSS.search(line.removeprefix(path.name)))
-    return Content(tuple(traces), (*left_out, *(line for line in said if line not in losses)), losses)
+    return FileContent(tuple(traces), (*left_out, *(line for line in said if line not in losses)), losses)
 
 
 def _format_of(path: Path) -> str | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geoae.errors import InputError, one_line
-from geoae.writers.records.encodings import encode, encoding_of, fits_cm6, to_integers
+from geoae.writers.records.encodings import encode_samples, encoding_of, fits_cm6, to_integers
 from geoae.writers.records.mseed import Key
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Collection:
         if self._format in _INTEGERS_ONLY:
             block = to_integers(data, np.dtype(np.int32), f"{segment.id}: {self._format}")
         elif self._format in _SINGLE_PRECISION:
-            block, _ = encode(data, "FLOAT32", segment.id)
+            block, _ = encode_samples(data, "FLOAT32", segment.id)
         else:
             block = data
         if offset == 0:

@@ -130,7 +130,7 @@ def encoding_of(dtype: np.dtype) -> str | None:
     raise InputError(f"Samples of type {dtype} cannot be written; convert them to float32 or int32.")
 
 
-def encode(samples: np.ndarray, encoding: str | None, name: str) -> tuple[np.ndarray, str]:
+def encode_samples(samples: np.ndarray, encoding: str | None, name: str) -> tuple[np.ndarray, str]:
     """Convert samples to the dtype of an encoding, rounded on purpose where it holds integers.
 
     Parameters

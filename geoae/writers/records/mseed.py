@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geoae.writers.records.encodings import RecordHead, encode, encoding_of, number, pack
+from geoae.writers.records.encodings import RecordHead, encode_samples, encoding_of, number, pack
 
 if TYPE_CHECKING:
     from geoae.labels.segments import Segment
@@ -52,7 +52,7 @@ class RecordFile:
     path
         A file that is not there yet.
     encoding
-        As in `geoae.writers.records.encodings.encode`.
+        As in `geoae.writers.records.encodings.encode_samples`.
     compress
         Makes STEIM records, shape (record, bytes), of a head, the position of the first sample, and samples.
     """
@@ -122,10 +122,10 @@ class RecordFile:
 
     def _write_samples(self, laid: _Laid, head: RecordHead, samples: np.ndarray, name: str) -> None:
         if self._encoding is None and encoding_of(samples.dtype) is None:
-            samples, encoding = encode(samples, None, name)
+            samples, encoding = encode_samples(samples, None, name)
             head = replace(head, encoding=encoding)
         else:
-            samples, _ = encode(samples, head.encoding, name)
+            samples, _ = encode_samples(samples, head.encoding, name)
         if head.encoding.startswith("STEIM"):
             records = self._compress(head, laid.n_written, samples)
             number(records, self._sequence)

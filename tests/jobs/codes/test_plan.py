@@ -16,7 +16,7 @@ from geoae.errors import GeoAEError, InputError, ModelFileError, OutputExistsErr
 from geoae.jobs.fields import store as fields_store
 from geoae.jobs.options import Options
 from geoae.jobs.records import store as record_store
-from geoae.model import load
+from geoae.model import load_model
 from geoae.stores import ledger
 from tests.conftest import tiny_model
 from tests.jobs.codes.test_store import files, refused, run
@@ -100,7 +100,7 @@ def test_a_field_and_its_codes_share_a_store(folder, tmp_path, small):
     assert data["code"].dims == ("time", "window_y", "window_x", "latent")
     assert data["t2m"].attrs["ancillary_variables"] == BESIDE
     assert data["code"].attrs["geoae_of"] == "t2m"
-    assert data.attrs["geoae_codes_digest"] == load(folder / "coder").digest
+    assert data.attrs["geoae_codes_digest"] == load_model(folder / "coder").digest
     run("denoise", folder / "t.nc", "-o", tmp_path / "b.zarr", "--model", folder / "field")
     np.testing.assert_array_equal(data["t2m"].values, plain(tmp_path / "b.zarr")["t2m"].values)
     check_errors(tmp_path / "a.zarr", "t2m", folder / "coder")
@@ -114,7 +114,7 @@ def test_several_fields_have_codes_of_their_own(folder, tmp_path):
     """Each is opened by its name, and names its own ancillary variables."""
     done = denoise(folder, "uv.nc", tmp_path / "a.zarr", latent=4)
     assert sum(note.startswith("codes of") for note in done.notes) == 2
-    ledger.load.cache_clear()  # as in a process of its own
+    ledger.load_run.cache_clear()  # as in a process of its own
     assert any("is finished already" in note for note in denoise(folder, "uv.nc", tmp_path / "a.zarr", latent=4).notes)
     data = plain(tmp_path / "a.zarr")
     for name in ("u", "v"):
@@ -136,7 +136,7 @@ def test_a_record_and_its_codes_share_a_store(folder, tmp_path, small):
     denoise(folder, "a.mseed", tmp_path / "b.zarr", codes=False, codes_model=None)
     xr.testing.assert_identical(geoae.read(tmp_path / "a.zarr").drop_attrs().compute(),
                                 geoae.read(tmp_path / "b.zarr").drop_attrs().compute())  # fmt: skip
-    ledger.load.cache_clear()  # as in a process of its own
+    ledger.load_run.cache_clear()  # as in a process of its own
     again = denoise(folder, "a.mseed", tmp_path / "a.zarr")
     assert any("is finished already" in note for note in again.notes)
     assert [row.rms_out for row in again.lines] == [row.rms_out for row in done.lines]
@@ -148,7 +148,7 @@ def test_the_store_is_the_same_whatever_was_there(folder, tmp_path, small, monke
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     whole, target = tmp_path / "whole.zarr", tmp_path / "a.zarr"
     denoise(folder, name, whole)
-    n_tasks = ledger.status(whole).n_tasks
+    n_tasks = ledger.store_status(whole).n_tasks
     n_codes = len(list((whole / "code").glob("c.*")))
     assert n_codes > 1
     assert n_tasks - n_codes > 2
@@ -264,8 +264,8 @@ def test_workers_find_the_models_by_what_they_are_told(folder, tmp_path, small, 
     denoise(folder, name, tmp_path / "a.zarr", workers=2)
     assert files(tmp_path / "a.zarr") == files(tmp_path / "whole.zarr")
     changed = {**told[0], "codes": {**told[0]["codes"], "digest": "0000"}}
-    make = fields_store.denoiser if name == "t.nc" else record_store.denoiser
-    monkeypatch.setattr(ledger, "load", lambda folder: ledger.Ledger(tmp_path, tmp_path, (), {}, ""))
+    make = fields_store.field_worker if name == "t.nc" else record_store.record_worker
+    monkeypatch.setattr(ledger, "load_run", lambda folder: ledger.Ledger(tmp_path, tmp_path, (), {}, ""))
     with pytest.raises(ModelFileError, match="the run was begun with 0000"):
         make(changed)
 

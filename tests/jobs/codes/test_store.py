@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 import geoae
 from geoae.cli.app import app
-from geoae.codes.infer import decode, encode
+from geoae.codes.infer import decode_codes, encode_array
 from geoae.errors import GeoAEError
 from geoae.jobs.codes import store as jobs
 from geoae.jobs.options import CodeOptions, RunOptions, Workers
-from geoae.model import load
+from geoae.model import load_model
 from geoae.stores import ledger
 from tests.support.coding import tiny_coder
 
@@ -66,17 +66,17 @@ def test_a_field_goes_to_codes_and_back(folder, tmp_path):
     """The store holds what `encode` gives, and decodes to the field: lazily in Python, block by block in a store."""
     told = run("encode", folder / "u.nc", "-o", tmp_path / "c.zarr", "--model", folder / "coder")
     assert "u: 72 windows of 8 numbers, 1:8, rms error" in told
-    model, x = load(folder / "coder"), geoae.read(folder / "u.nc")
-    expected, codes = encode(x.compute(), model), geoae.open_codes(tmp_path / "c.zarr")
+    model, x = load_model(folder / "coder"), geoae.read(folder / "u.nc")
+    expected, codes = encode_array(x.compute(), model), geoae.open_codes(tmp_path / "c.zarr")
     assert isinstance(codes["code"].data, da.Array)
     for name in expected.variables:
         np.testing.assert_allclose(codes[name].values.astype(float), expected[name].values.astype(float), rtol=1e-5)
     back = geoae.decode(codes, model=folder / "coder")
     assert isinstance(back.data, da.Array)
-    xr.testing.assert_allclose(back.compute(), decode(expected, model), rtol=1e-5)
+    xr.testing.assert_allclose(back.compute(), decode_codes(expected, model), rtol=1e-5)
     run("decode", tmp_path / "c.zarr", "-o", tmp_path / "d.zarr", "--model", folder / "coder")
     with xr.open_zarr(tmp_path / "d.zarr") as data:
-        xr.testing.assert_allclose(data["u"].compute(), decode(expected, model), rtol=1e-5)
+        xr.testing.assert_allclose(data["u"].compute(), decode_codes(expected, model), rtol=1e-5)
         assert data["u"].attrs["units"] == "m s-1"
 
 
@@ -84,13 +84,13 @@ def test_several_variables_share_a_store(folder, tmp_path):
     """Each is opened and decoded by its name."""
     store = tmp_path / "c.zarr"
     run("encode", folder / "wind.nc", "-o", store, "--model", folder / "coder", "--latent", 4)
-    model = load(folder / "coder")
+    model = load_model(folder / "coder")
     for name in ("u", "v"):
         x = geoae.read(folder / "wind.nc", var=name).compute()
         codes = geoae.open_codes(store, name)
         assert codes.sizes["latent"] == 4
         xr.testing.assert_allclose(
-            geoae.decode(codes, model=model).compute(), decode(encode(x, model, latent=4), model), rtol=1e-5
+            geoae.decode(codes, model=model).compute(), decode_codes(encode_array(x, model, latent=4), model), rtol=1e-5
         )
     run("decode", store, "-o", tmp_path / "d.zarr", "--model", folder / "coder", "--var", "v")
     with xr.open_zarr(tmp_path / "d.zarr") as data:
@@ -114,7 +114,7 @@ def test_a_run_that_was_stopped_goes_on(folder, tmp_path, monkeypatch):
     whole, target = tmp_path / "whole.zarr", tmp_path / "c.zarr"
     asked = CodeOptions(folder / "coder", threads=1)
     jobs.encode_store([folder / "u.nc"], whole, asked)
-    n_blocks = ledger.status(whole).n_tasks
+    n_blocks = ledger.store_status(whole).n_tasks
     assert n_blocks > 3
     calls = []
 
@@ -182,7 +182,7 @@ def test_what_cannot_grow_is_said(folder, tmp_path):
 
 def test_other_units_are_refused_unless_forced(folder, tmp_path):
     """By `encode`, by `denoise --codes` and in Python; how units are written does not count."""
-    coder = load(folder / "coder")
+    coder = load_model(folder / "coder")
     for name, units in (("pa", "Pa"), ("ms", "m s**-1")):
         replace(coder, contract=replace(coder.contract, units=units), folder=None).save(tmp_path / name, "# a card\n")
     asked = ("encode", folder / "u.nc", "-o", tmp_path / "c.zarr", "--model", tmp_path / "pa")

@@ -10,7 +10,7 @@ import xarray as xr
 import geoae
 from geoae.errors import InputError, StoreError
 from geoae.jobs.options import Options
-from geoae.jobs.source import FieldSource, Samples, digest
+from geoae.jobs.source import FieldSamples, FieldSource, source_digest
 from tests.support import fields
 from tests.support.denoising import denoise_files
 
@@ -157,17 +157,17 @@ def test_the_digest_changes_with_the_input(tmp_path):
         path = tmp_path / name
         save(x, path)
         source = FieldSource((name,), (str(path),))
-        before = digest(source)
+        before = source_digest(source)
         assert before.startswith(kind)
-        assert digest(source) == before
+        assert source_digest(source) == before
         save(2 * x, path)
-        assert digest(source) != before
+        assert source_digest(source) != before
 
 
 def test_neighbouring_blocks_are_not_read_twice():
     """Along time a block keeps what it shares with the one before; spans may wrap around."""
     x = fields.field(12, 9, 10, gaps=0)
-    read = Samples(x.chunk({"time": 5}), 0)
+    read = FieldSamples(x.chunk({"time": 5}), 0)
     asked = []
     plain = read._read
 
