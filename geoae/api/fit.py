@@ -159,7 +159,7 @@ def _train(
     report: Report,
 ) -> Prior:
     from geoae.priors.task import task_of_models
-    from geoae.training.loop import Job
+    from geoae.training.loop import Job, train_net
 
     device = devices.choose_device(options.device)
     ready = options.transform if isinstance(options.transform, Transform) else None

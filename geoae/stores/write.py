@@ -1,8 +1,8 @@
 """Write zarr stores that are laid out once and filled block by block, by as many processes as there are.
 
-A plan says which arrays a store holds. `begin_store` lays it out, or finds the run that was begun. `write_region` writes
-one block a call, in any order, as often as needed. `Ledger.finish` gives the store its name. A finished store is zarr of
-format 3 with CF attributes, and opens in plain xarray.
+A plan says which arrays a store holds. `begin_store` lays it out, or finds the run that was begun. `write_region`
+writes one block a call, in any order, as often as needed. `Ledger.finish` gives the store its name. A finished store
+is zarr of format 3 with CF attributes, and opens in plain xarray.
 """
 
 from collections.abc import Collection, Mapping

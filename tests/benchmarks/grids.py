@@ -105,8 +105,9 @@ def _ours(args: argparse.Namespace) -> Denoise | None:
         return getattr(importlib.import_module(module), name)
     if args.model is None:
         return partial(denoise, model=None)
+    from geoae.model import load_model
 
-    return partial(denoise, model=load(args.model))
+    return partial(denoise, model=load_model(args.model))
 
 
 def _problem(args: argparse.Namespace, cells: Sequence[Cell]) -> str | None:
