@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from geoae.invert.posterior.posterior import load_posterior as load
 
 _PUBLIC = {
-    "Calibration": "calibrate",
-    "Coverage": "calibrate",
-    "Diagnosis": "posterior.diagnose",
-    "Forward": "forward.forward",
-    "Inverse": "inverse",
-    "Posterior": "posterior.posterior",
-    "load": "posterior.posterior",
+    "Calibration": "geoae.invert.calibrate:Calibration",
+    "Coverage": "geoae.invert.calibrate:Coverage",
+    "Diagnosis": "geoae.invert.posterior.diagnose:Diagnosis",
+    "Forward": "geoae.invert.forward.forward:Forward",
+    "Inverse": "geoae.invert.inverse:Inverse",
+    "Posterior": "geoae.invert.posterior.posterior:Posterior",
+    "load": "geoae.invert.posterior.posterior:load_posterior",
 }
 __all__ = ["Calibration", "Coverage", "Diagnosis", "Forward", "Inverse", "Posterior", "load"]
 
@@ -30,7 +30,8 @@ __all__ = ["Calibration", "Coverage", "Diagnosis", "Forward", "Inverse", "Poster
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'geoae.invert' has no attribute {name!r}")
-    return getattr(import_module(f"geoae.invert.{_PUBLIC[name]}"), name)
+    module, _, attribute = _PUBLIC[name].partition(":")
+    return getattr(import_module(module), attribute)
 
 
 def __dir__() -> list[str]:
