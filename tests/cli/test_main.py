@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import numpy as np
@@ -153,4 +154,5 @@ def test_output_that_cannot_be_encoded(tmp_path):
 
 def test_main_is_the_entry_point():
     """pyproject names it."""
-    assert callable(main)
+    (entry,) = entry_points(group="console_scripts", name="geoae")
+    assert entry.load() is main.main

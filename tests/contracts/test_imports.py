@@ -18,9 +18,9 @@ AT_IMPORT = {
 }  # fmt: skip
 WHEN_USED = {
     "torch": {*AT_IMPORT["torch"], "arrays.transforms", "model", "codes", "priors", "invert"},
-    "obspy": {"readers", "writers", "files.libmseed", "api", "jobs"},
+    "obspy": {"readers", "writers", "files", "api", "jobs"},
     "h5py": {"readers", "stores"},
-    "dask": {"readers", "labels", "arrays", "records", "fields", "codes", "cluster"},
+    "dask": {"readers", "labels", "arrays", "fields", "codes", "stores", "cluster"},
     "distributed": {"cluster"},
     "dask_jobqueue": {"cluster"},
     "zarr": {"readers", "stores", "invert", "priors"},
