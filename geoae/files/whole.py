@@ -1,13 +1,14 @@
-"""A file appears under its name only when all of it is there.
+"""A file or folder appears under its name only when all of it is there.
 
-Content goes to a hidden temporary file in the same folder, which is synchronised with the disk and then renamed. A
-process that is killed at any moment leaves the old file, or the new one, and never a part of it.
+Content goes to a hidden temporary file or folder in the same folder. It is synchronised with the disk and then renamed.
+A process that is killed at any moment leaves the old content or the new one, and never a part of either.
 """
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from geoae.errors import GeoAEError, OutputError, one_line
@@ -58,8 +59,7 @@ def whole_file(
         The disk fails or is full, also inside the block; a file of that name is left as it was.
     """
     final = path.resolve() if path.is_symlink() else path
-    name = f".{path.stem[:40]}.{uuid.uuid4().hex}.part{path.suffix}"
-    part = (temporary_folder or final.parent) / name
+    part = (temporary_folder or final.parent) / _hidden_name(path, "part")
     try:
         with output_errors(target or path, advice):
             yield part
@@ -67,6 +67,41 @@ def whole_file(
             part.replace(final)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Give the path of a temporary folder to fill, which becomes `path` when the ``with`` block ends without an error.
+
+    An existing file or folder of that name is replaced by two renames. A process that is killed between them leaves
+    both the old content and the new one, complete, under hidden names.
+
+    Parameters
+    ----------
+    path
+        The folder; its parents are made. What a symbolic link points to is replaced, and the link stays.
+
+    Yields
+    ------
+    Path
+        An empty folder beside `path` that no other process uses.
+
+    Raises
+    ------
+    OutputError
+        The disk fails or is full, also inside the block; a file or folder of that name is left as it was.
+    """
+    final = path.resolve() if path.is_symlink() else path
+    part = final.with_name(_hidden_name(path, "part"))
+    try:
+        with output_errors(path):
+            part.mkdir(parents=True)
+            yield part
+            sync(*part.rglob("*"), part)
+            _replace_folder(part, final)
+            sync(final.parent)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 @contextmanager
@@ -91,3 +126,26 @@ def sync(*paths: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def _hidden_name(path: Path, word: str) -> str:
+    return f".{path.stem[:40]}.{uuid.uuid4().hex}.{word}{path.suffix}"
+
+
+def _replace_folder(part: Path, final: Path) -> None:
+    """Rename a folder, and remove what had its name before."""
+    if not final.exists():
+        part.rename(final)
+        return
+    old = final.with_name(_hidden_name(final, "old"))
+    final.rename(old)
+    try:
+        part.rename(final)
+    except BaseException:
+        with suppress(OSError):  # another process has taken the name meanwhile
+            old.rename(final)
+        raise
+    if old.is_dir():
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        old.unlink()

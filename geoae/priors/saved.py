@@ -5,7 +5,8 @@ from typing import Any
 
 import xarray as xr
 
-from geoae.errors import InputError, MissingFileError, OutputError, OutputExistsError, StoreError, one_line
+from geoae.errors import InputError, MissingFileError, OutputExistsError, StoreError, one_line
+from geoae.files.whole import whole_folder
 from geoae.priors.space import DIGEST, MODEL_NAME, LatentSpace
 
 CODE = "code"
@@ -32,10 +33,8 @@ def write_codes(
     if out.exists() and not overwrite:
         raise OutputExistsError(f"{out} is there already; choose another name, or give overwrite=True.")
     x = x.assign_attrs({DIGEST: space.digest, MODEL_NAME: space.name})
-    try:
-        x.to_dataset(name=CODE).to_zarr(out, mode="w", consolidated=False)
-    except OSError as error:
-        raise OutputError(f"{out} cannot be written: {error.strerror or one_line(error)}.") from error
+    with whole_folder(out) as part:
+        x.to_dataset(name=CODE).to_zarr(part, mode="w", consolidated=False)
     return out
 
 

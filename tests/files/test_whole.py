@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geoae.errors import OutputError
-from geoae.files.whole import whole_file, write_bytes, write_text
+from geoae.files.whole import whole_file, whole_folder, write_bytes, write_text
 
 
 class Stop(BaseException):
@@ -157,3 +157,112 @@ def test_the_content_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch
     monkeypatch.setattr(os, "fsync", fsync)
     write_bytes(path, b"12345")
     assert synced == [(5, False)]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def fill(folder: Path, text: str) -> None:
+    (folder / "deep").mkdir(exist_ok=True)
+    (folder / f"{text}.txt").write_text(text)
+    (folder / "deep" / "x.txt").write_text(text)
+
+
+NEW = {"new.txt": b"new", "deep/x.txt": b"new"}
+OLD = {"old.txt": b"old", "deep/x.txt": b"old"}
+
+
+@pytest.mark.parametrize("old", [None, "folder", "file"])
+def test_a_folder_has_its_name_only_when_it_is_whole(tmp_path, old):
+    """Until the block ends there is the old content; then there is the new content alone."""
+    path = tmp_path / "parent" / "codes.zarr"
+    if old == "folder":
+        path.mkdir(parents=True)
+        fill(path, "old")
+    elif old == "file":
+        path.parent.mkdir()
+        path.write_bytes(b"old")
+    with whole_folder(path) as part:
+        assert names(part) == []
+        assert part.parent == path.parent
+        assert part.name.startswith(".")
+        fill(part, "new")
+        assert path.exists() == (old is not None)
+        if old == "folder":
+            assert content(path) == OLD
+    assert content(path) == NEW
+    assert names(path.parent) == ["codes.zarr"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Stop, ValueError])
+@pytest.mark.parametrize("old", [False, True])
+def test_an_exception_leaves_the_old_folder_and_no_temporary_one(tmp_path, error, old):
+    """Also exceptions that are no Exception; they pass unchanged."""
+    path = tmp_path / "codes.zarr"
+    if old:
+        path.mkdir()
+        fill(path, "old")
+
+    def fail() -> None:
+        with whole_folder(path) as part:
+            fill(part, "new")
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert names(tmp_path) == (["codes.zarr"] if old else [])
+    assert not old or content(path) == OLD
+
+
+def test_an_old_folder_comes_back_when_the_last_rename_fails(tmp_path, monkeypatch):
+    """The error of the disk is one line, and the old content has its name again."""
+    path, rename = tmp_path / "codes.zarr", Path.rename
+    path.mkdir()
+    fill(path, "old")
+
+    def refuse(self: Path, target: Path) -> Path:
+        if ".part" in self.name:
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with (
+        pytest.raises(OutputError, match=r"codes\.zarr cannot be written: No space left on device\.$"),
+        whole_folder(path) as part,
+    ):
+        fill(part, "new")
+    assert content(path) == OLD
+    assert names(tmp_path) == ["codes.zarr"]
+
+
+def test_a_link_to_a_folder_stays_a_link(tmp_path):
+    """The folder that it points to is replaced."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with whole_folder(tmp_path / "link") as part:
+        fill(part, "new")
+    assert (tmp_path / "link").is_symlink()
+    assert content(tmp_path / "real") == NEW
+    assert names(tmp_path) == ["link", "real"]
+
+
+def test_two_writers_of_one_folder_do_not_mix(tmp_path):
+    """Each has a temporary folder of its own, and the one that ends last wins."""
+    path = tmp_path / "codes.zarr"
+    with whole_folder(path) as first, whole_folder(path) as second:
+        fill(first, "new")
+        fill(second, "old")
+    assert content(path) == NEW
+    assert names(tmp_path) == ["codes.zarr"]
+
+
+def test_all_of_a_folder_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """Files and folders are synchronised first, then the folder is renamed, then its parent is synchronised."""
+    path, synced = tmp_path / "codes.zarr", []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append((os.fstat(handle).st_ino, path.exists())))
+    with whole_folder(path) as part:
+        fill(part, "new")
+    inside = {place.stat().st_ino for place in (path, *path.rglob("*"))}
+    assert {node for node, has_name in synced if not has_name} == inside
+    assert synced[-1] == (tmp_path.stat().st_ino, True)

@@ -1,14 +1,14 @@
 """A posterior in a zarr store: the codes, and what is needed to make models of them."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from geoae.errors import InputError, MissingFileError, OutputError, OutputExistsError, StoreError, one_line
+from geoae.errors import InputError, MissingFileError, OutputExistsError, StoreError, one_line
+from geoae.files.whole import whole_folder
 from geoae.invert.misfit.noise import Noise
 from geoae.invert.misfit.representation import Representation
 from geoae.invert.posterior.draws import Draws
@@ -21,17 +21,8 @@ def save_draws(posterior: Draws, path: Path, overwrite: bool) -> Path:
     """Write draws to a zarr store; see `Posterior.save`."""
     if path.exists() and not overwrite:
         raise OutputExistsError(f"{path} is there already; choose another name, or give overwrite=True.")
-    part = path.with_name(f".{path.name}.part")
-    try:
-        shutil.rmtree(part, ignore_errors=True)
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_folder(path) as part:
         _dataset(posterior).to_zarr(part, mode="w", consolidated=False)
-        if path.exists():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        part.rename(path)
-    except OSError as error:
-        shutil.rmtree(part, ignore_errors=True)
-        raise OutputError(f"The posterior cannot be written to {path}: {error.strerror or one_line(error)}.") from error
     return path
 
 

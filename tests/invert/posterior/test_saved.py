@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from geoae.errors import OutputExistsError, StoreError
+from geoae.errors import InputError, OutputExistsError, StoreError
 from geoae.invert import Inverse, load
 from tests.invert.linear_space import LinearSpace
 from tests.invert.problems import D, matrix, rough_models
@@ -25,3 +25,20 @@ def test_a_stored_posterior_is_the_same(tmp_path):
     (path / "zarr.json").write_text("{}")
     with pytest.raises(StoreError, match=r"cannot be read|no posterior"):
         load(path, space)
+
+
+def test_an_old_posterior_stays_until_the_new_one_is_whole(tmp_path):
+    """Overwriting replaces the whole store; what cannot be stored leaves the old store alone in the folder."""
+    space = LinearSpace.of(rough_models(200, 0), D, rough_models(60, 1))
+    posterior = Inverse(space, matrix(5), matrix(5) @ rough_models(1, 2)[0], 0.1).solve("laplace", n_draws=20)
+    path = posterior.save(tmp_path / "posterior.zarr")
+    (path / "extra").write_text("of the first store")
+    posterior.info["unstorable"] = object()
+    with pytest.raises(InputError, match="object cannot be stored"):
+        posterior.save(path, overwrite=True)
+    assert (path / "extra").is_file()
+    del posterior.info["unstorable"]
+    posterior.save(path, overwrite=True)
+    assert not (path / "extra").exists()
+    np.testing.assert_array_equal(load(path, space).codes, posterior.codes)
+    assert [p.name for p in tmp_path.iterdir()] == ["posterior.zarr"]
