@@ -49,18 +49,18 @@ class Kind:
 _ALL = (
     Kind(
         "record", "records", "a denoiser of records (seismic traces)",
-        contract="geoae.records.contract:Contract", role="geoae.model.denoiser:Denoiser",
-        scaler="geoae.records.scaling:Scaler", recipe="geoae.records.recipe:Recipe",
+        contract="geoae.records.contract:RecordContract", role="geoae.model.denoiser:Denoiser",
+        scaler="geoae.records.scaling:RecordScaler", recipe="geoae.records.recipe:RecordRecipe",
         task="geoae.records.task:training_task", score="SI-SDR improvement",
-        card="geoae.records.card:card_of_records", sources="geoae.records.card:sources_of_records",
+        card="geoae.records.card:describe_record_model", sources="geoae.records.card:describe_record_sources",
         row="geoae.cli.tables:rates", defaults=("seismic",),
     ),
     Kind(
         "field", "fields", "a denoiser of gridded fields",
         contract="geoae.fields.contract:FieldContract", role="geoae.model.denoiser:Denoiser",
         scaler="geoae.arrays.scaling:FieldScaler", recipe="geoae.fields.recipe:FieldRecipe",
-        task="geoae.fields.task:training_task", score="error reduction", card="geoae.fields.card:card_of_fields",
-        sources="geoae.fields.card:sources_of_fields", row="geoae.cli.tables:no_rates", defaults=("grid",),
+        task="geoae.fields.task:training_task", score="error reduction", card="geoae.fields.card:describe_field_model",
+        sources="geoae.fields.card:describe_field_sources", row="geoae.cli.tables:no_rates", defaults=("grid",),
     ),
     Kind(
         "codes", "codes", "a model with codes",

@@ -10,9 +10,9 @@ from hypothesis import settings
 
 from geoae import nets
 from geoae.model import Denoiser
-from geoae.records.contract import Contract
-from geoae.records.recipe import Recipe
-from geoae.records.scaling import Scaler
+from geoae.records.contract import RecordContract
+from geoae.records.recipe import RecordRecipe
+from geoae.records.scaling import RecordScaler
 
 torch.set_num_threads(1)
 # how long an example takes is the machine's affair; the same examples every time, or new ones:
@@ -35,8 +35,8 @@ def tiny_model(window: int = 512, stride: int = 384, seed: int = 0, rate_hz: flo
     torch.manual_seed(seed)
     config = {"width": 16, "dilations": [1, 2]}
     net = nets.build("cascade-dae", config)
-    contract = Contract("tiny", "for tests", rate_hz, (8.0, 1000.0), window, stride, 32)
-    return Denoiser(contract, "cascade-dae", config, net.eval(), Scaler(), "0" * 12)
+    contract = RecordContract("tiny", "for tests", rate_hz, (8.0, 1000.0), window, stride, 32)
+    return Denoiser(contract, "cascade-dae", config, net.eval(), RecordScaler(), "0" * 12)
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +44,7 @@ def model() -> Denoiser:
     return tiny_model()
 
 
-def tiny_recipe(**changes: dict) -> Recipe:
+def tiny_recipe(**changes: dict) -> RecordRecipe:
     """A recipe that trains in a second; `changes` are merged into its sections."""
     plan = {
         "name": "tiny", "summary": "for tests",
@@ -55,7 +55,7 @@ def tiny_recipe(**changes: dict) -> Recipe:
     }  # fmt: skip
     for section, values in changes.items():
         plan[section] = {**plan.get(section, {}), **values} if isinstance(values, dict) else values
-    return Recipe.model_validate(plan)
+    return RecordRecipe.model_validate(plan)
 
 
 def write_seisbench(folder: Path, rows: list[dict], waveforms: list[np.ndarray]) -> Path:

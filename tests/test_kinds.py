@@ -17,7 +17,7 @@ from geoae.cli import tables
 from geoae.errors import InputError, RecipeError, UnknownNameError
 from geoae.jobs import cards
 from geoae.model import Denoiser, Model, as_role, contract_of, make_model
-from geoae.records.scaling import Scaler
+from geoae.records.scaling import RecordScaler
 from geoae.training.recipe import AnyRecipe, load_recipe, recipe_kind
 from tests.model.test_contract import MADE, made
 
@@ -212,6 +212,6 @@ def test_a_role_is_checked():
     assert as_role(denoiser, Denoiser) is denoiser
     with pytest.raises(InputError, match=r"'c' is a model with codes, of class Coder; a Denoiser was expected"):
         as_role(made("codes"), Denoiser)
-    bare = Model(denoiser.contract, "identity", {}, denoiser.net, Scaler())
+    bare = Model(denoiser.contract, "identity", {}, denoiser.net, RecordScaler())
     with pytest.raises(InputError, match="of class Model; a Denoiser was expected"):
         as_role(bare, Denoiser)

@@ -12,7 +12,7 @@ from geoae.arrays.types import Array, Generator
 from geoae.arrays.windows import window_starts
 from geoae.codes.recipe import CodeRecipe, DrawSection
 from geoae.errors import InputError
-from geoae.fields import synthesis as field_synthesis
+from geoae.fields import synthesis
 from geoae.fields.data import load_slices
 from geoae.readers.records.seisbench import open_set
 from geoae.training.loop import Example
@@ -59,7 +59,7 @@ def field_windows(fields: list[Array], n: int, size: int, how: DrawSection, rng:
     share /= share.sum()
     for i in range(n):
         if rng.random() < how.drawn:
-            out[i] = field_synthesis.field((size, size), rng)
+            out[i] = synthesis.draw_field((size, size), rng)
             continue
         for _ in range(100):
             one = _field_window(fields[rng.choice(len(fields), p=share)], size, how, rng)

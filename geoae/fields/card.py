@@ -8,7 +8,7 @@ from geoae.fields.recipe import FieldRecipe
 from geoae.training.card import Sections, file_digests, list_files
 
 
-def sources_of_fields(recipe: FieldRecipe, folder: Path) -> dict[str, Any]:
+def describe_field_sources(recipe: FieldRecipe, folder: Path) -> dict[str, Any]:
     """For a denoiser of fields: its files with their digests; none where all fields are drawn."""
     data = recipe.data
     if not data.files:
@@ -18,7 +18,7 @@ def sources_of_fields(recipe: FieldRecipe, folder: Path) -> dict[str, Any]:
     return file_digests(found)
 
 
-def card_of_fields(recipe: FieldRecipe, p: dict[str, Any]) -> Sections:
+def describe_field_model(recipe: FieldRecipe, p: dict[str, Any]) -> Sections:
     """For a denoiser of fields."""
     lines = list_files(p)
     if recipe.mix.drawn:

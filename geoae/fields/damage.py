@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from geoae.arrays.types import Array, Generator
-from geoae.fields.synthesis import many, normalised, power_law
+from geoae.fields.synthesis import draw_planes, draw_power_law, normalise_field
 
 
-def white(x: Array, rng: Generator) -> Array:
+def draw_white_noise(x: Array, rng: Generator) -> Array:
     """Independent in every point; at times with tails longer than a Gaussian's, or stronger in some regions."""
     gaussian = rng.random() < 0.8
     noise: Array = rng.standard_normal(x.shape, np.float32) if gaussian else rng.standard_t(3, x.shape)
     if rng.random() < 0.2:
-        noise = noise * np.exp(rng.uniform(0.3, 1) * power_law(x.shape[1:], 4.0, rng).astype(noise.dtype))
+        noise = noise * np.exp(rng.uniform(0.3, 1) * draw_power_law(x.shape[1:], 4.0, rng).astype(noise.dtype))
     return noise
 
 
-def red(x: Array, rng: Generator) -> Array:
+def draw_red_noise(x: Array, rng: Generator) -> Array:
     """Correlated in space: power falls as wavenumber^-slope with slopes up to 2.4: less than those of fields.
 
     Often a part of a larger plane, as a window of a large grid sees it: with offsets and slopes of its own.
@@ -31,17 +31,17 @@ def red(x: Array, rng: Generator) -> Array:
     stretch = 1.0 if rng.random() < 0.7 else rng.uniform(1, 3)
     slope, angle = rng.uniform(1.2, 2.4) if rng.random() < 0.7 else rng.uniform(0.3, 1.2), rng.uniform(0, np.pi)
     part = 0.8 if rng.random() < 0.5 else 0.35
-    return many(len(x), lambda k: power_law((k, *x.shape[1:]), slope, rng, stretch, angle, part), rng)
+    return draw_planes(len(x), lambda k: draw_power_law((k, *x.shape[1:]), slope, rng, stretch, angle, part), rng)
 
 
-def blurred(x: Array, rng: Generator) -> Array:
+def draw_blurred_noise(x: Array, rng: Generator) -> Array:
     """White noise that an interpolation has smoothed."""
     size = rng.uniform(0.4, 2.0)
     noise = rng.standard_normal(x.shape, np.float32)
-    return normalised(gaussian_filter1d(gaussian_filter1d(noise, size, axis=-1), size, axis=-2))
+    return normalise_field(gaussian_filter1d(gaussian_filter1d(noise, size, axis=-1), size, axis=-2))
 
 
-def striped(x: Array, rng: Generator) -> Array:
+def draw_stripes(x: Array, rng: Generator) -> Array:
     """Offsets of scan lines, along rows or columns; at times of a part of the lines, or a part of each line."""
     n, ny, nx = x.shape
     axis = -1 if rng.random() < 0.5 else -2
@@ -56,7 +56,7 @@ def striped(x: Array, rng: Generator) -> Array:
     noise = np.broadcast_to(lines, x.shape)
     if rng.random() < 0.4:  # lines that begin and end inside
         along = 0.0 if axis == -1 else np.pi / 2
-        parts = many(len(x), lambda k: power_law((k, *x.shape[1:]), 4.0, rng, 3.0, along), rng)
+        parts = draw_planes(len(x), lambda k: draw_power_law((k, *x.shape[1:]), 4.0, rng, 3.0, along), rng)
         noise = noise * (parts > rng.uniform(-1, 0.5))
     if rng.random() < 0.4:  # offsets that change on the way along some lines
         first, length = rng.random(lines.shape), rng.uniform(0.1, 1, lines.shape)
@@ -66,7 +66,7 @@ def striped(x: Array, rng: Generator) -> Array:
     return noise + rng.uniform(0, 0.3) * rng.standard_normal(x.shape) * (rng.random() < 0.3)
 
 
-def speckle(x: Array, rng: Generator) -> Array:
+def draw_speckle(x: Array, rng: Generator) -> Array:
     """In proportion to the field above some level, times a Gaussian or gamma number a point (radar intensities)."""
     low, spread = np.nanmin(x), np.nanstd(x)
     height = np.abs(x - (low - 10 ** rng.uniform(-2, 0.3) * spread if rng.random() < 0.7 else np.nanmean(x)))
@@ -78,18 +78,23 @@ def speckle(x: Array, rng: Generator) -> Array:
     return np.where(np.isfinite(x), height, 0.0) * factor
 
 
-def outliers(x: Array, rng: Generator) -> Array:
+def draw_outliers(x: Array, rng: Generator) -> Array:
     """A few points far off: single retrievals that failed."""
     hit = rng.random(x.shape) < 10 ** rng.uniform(-3, -1)
     return hit * rng.standard_normal(x.shape) * 10 + rng.uniform(0, 1) * rng.standard_normal(x.shape)
 
 
 _KINDS: tuple[tuple[float, Callable[[Array, Generator], Array]], ...] = (
-    (0.3, white), (0.34, red), (0.05, blurred), (0.2, striped), (0.16, speckle), (0.03, outliers),
-)  # fmt: skip
+    (0.3, draw_white_noise),
+    (0.34, draw_red_noise),
+    (0.05, draw_blurred_noise),
+    (0.2, draw_stripes),
+    (0.16, draw_speckle),
+    (0.03, draw_outliers),
+)
 
 
-def noise(x: Array, rng: Generator) -> Array:
+def draw_noise(x: Array, rng: Generator) -> Array:
     """Noise of one kind or two for slices (time, y, x), of unit standard deviation where these are."""
     weights = np.array([weight for weight, _ in _KINDS])
     total, there = np.zeros(x.shape), np.isfinite(x)
@@ -99,15 +104,15 @@ def noise(x: Array, rng: Generator) -> Array:
     return total / max(float(total.std(where=there)), 1e-12)
 
 
-def missing(shape: tuple[int, ...], rng: Generator) -> NDArray[np.bool_]:
+def draw_missing(shape: tuple[int, ...], rng: Generator) -> NDArray[np.bool_]:
     """Which points of slices (time, y, x) are not there: clouds, swaths, a coast that stays, single points."""
     kind = rng.random()
     if kind < 0.5:  # clouds: others in each slice
         slope = rng.uniform(2, 4)
-        clouds = many(shape[0], lambda k: power_law((k, *shape[1:]), slope, rng), rng)
+        clouds = draw_planes(shape[0], lambda k: draw_power_law((k, *shape[1:]), slope, rng), rng)
         return clouds > np.quantile(clouds[:12], 1 - rng.uniform(0.05, 0.7))
     if kind < 0.7:
-        land = power_law(shape[1:], rng.uniform(2, 4), rng)
+        land = draw_power_law(shape[1:], rng.uniform(2, 4), rng)
         return np.broadcast_to(land > np.quantile(land, 1 - rng.uniform(0.05, 0.8)), shape).copy()
     if kind < 0.85:
         return rng.random(shape) < 10 ** rng.uniform(-2, -0.3)

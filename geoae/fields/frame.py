@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.arrays import neighbours as context
-from geoae.arrays import overview
+from geoae.arrays import neighbours, overview
 from geoae.arrays.types import Array
 from geoae.arrays.windows import Region, WindowGrid, join_region
 from geoae.fields.contract import FieldContract
@@ -22,12 +21,12 @@ from geoae.model import Denoiser, Model, as_role
 from geoae.model.denoising import BATCH, denoise_block
 from geoae.stores.blocks import choose_chunks
 
-FEWEST = 8
+MIN_OVERVIEW_BLOCKS = 8
 """Blocks along a side that an overview has at least."""
 
 
 @dataclass(frozen=True)
-class Frame:
+class FieldFrame:
     """Layout of the windows of a whole field, and the samples that a region of it needs.
 
     Regions are slices along all axes of the array. Spans are what is read: along an axis that closes around the globe
@@ -47,23 +46,25 @@ class Frame:
     @property
     def zoom(self) -> int:
         """How many times finer than the grid the net's windows are."""
-        return context.zoom(min(self.shape[a] for a in self.horizontal), self.contract.enough)
+        return neighbours.zoom(min(self.shape[a] for a in self.horizontal), self.contract.enough)
 
     @property
     def overview(self) -> int:
         """Points along a side of a block of the overview; 0 where slices have neighbours in time or are too small."""
         c, small = self.contract, min(self.shape[a] for a in self.horizontal)
         alone = self.time is None or self.shape[self.time] == 1
-        return c.overview if alone and c.overview and small // c.overview >= max(c.enough, FEWEST) else 0
+        return c.overview if alone and c.overview and small // c.overview >= max(c.enough, MIN_OVERVIEW_BLOCKS) else 0
 
     @property
-    def blocks(self) -> "Frame":
+    def blocks(self) -> "FieldFrame":
         """Where the windows of the overview lie."""
         by, shape = self.overview, list(self.shape)
         for axis in self.horizontal:
             shape[axis] = overview.length(self.shape[axis], by)
         even = tuple(p and self.shape[a] % by == 0 for a, p in zip(self.horizontal, self.periodic, strict=True))
-        return Frame(tuple(shape), self.horizontal, self.time, (even[0], even[1]), replace(self.contract, overview=0))
+        return FieldFrame(
+            tuple(shape), self.horizontal, self.time, (even[0], even[1]), replace(self.contract, overview=0)
+        )
 
     @property
     def grid(self) -> WindowGrid:
@@ -104,7 +105,7 @@ class Frame:
     def window_span(self, axis: int, region: slice) -> slice:
         """Samples of all windows that touch a region along one axis; along time, of its neighbours."""
         if axis == self.time:
-            return context.halo(region.start, region.stop, self.shape[axis], self.contract.far)
+            return neighbours.halo(region.start, region.stop, self.shape[axis], self.contract.far)
         if axis not in self.horizontal:
             return region
         grid, k = self.grid, self.horizontal.index(axis)
@@ -139,7 +140,7 @@ def _window(n: int, window: int, stride: int, multiple: int, ring: bool) -> int:
     return window if window <= wanted else -(-wanted // multiple) * multiple
 
 
-def region_noise(block: Array, where: Frame, region: Region, model: Model, batch: int = BATCH) -> Array:
+def predict_region_noise(block: Array, where: FieldFrame, region: Region, model: Model, batch: int = BATCH) -> Array:
     """Noise that the model finds in a region of a field.
 
     Parameters
@@ -184,24 +185,24 @@ def region_noise(block: Array, where: Frame, region: Region, model: Model, batch
         for start in range(0, noise_view.shape[-3], together):
             stop = min(start + together, noise_view.shape[-3])
             planes: Array = np.stack([
-                context.channels(ordered[index], first + t, where.contract.near, where.contract.far, **series)
+                neighbours.channels(ordered[index], first + t, where.contract.near, where.contract.far, **series)
                 for t in range(start, stop)
             ])  # fmt: skip
             if overview_noise is not None:
-                planes = context.with_overview(planes, overview_noise[index][start:stop])
+                planes = neighbours.with_overview(planes, overview_noise[index][start:stop])
             size = max(batch // (stop - start), 1)
             answer = join_region(lambda _, planes=planes: planes, _Windows(model, where.zoom), grid, part, size)  # type: ignore[misc]
             noise_view[index][start:stop] = answer[:, 0]
     return noise.transpose(np.argsort(order))
 
 
-def _overview_noise(block: Array, where: Frame, region: Region, model: Model, batch: int) -> Array:
+def _overview_noise(block: Array, where: FieldFrame, region: Region, model: Model, batch: int) -> Array:
     """Noise of the overview, interpolated to the samples of the windows that touch a region."""
     spans, by = where.spans(region), where.overview
     wide = block[_inside([where.overview_span(axis, r) for axis, r in enumerate(region)], spans)]
     means = np.moveaxis(overview.means(np.moveaxis(wide, where.horizontal, (-2, -1)), by), (-2, -1), where.horizontal)
     blocks_needed = tuple(where.overview_blocks(axis, r) for axis, r in enumerate(region))
-    found: Array = region_noise(means, where.blocks, blocks_needed, model, batch)
+    found: Array = predict_region_noise(means, where.blocks, blocks_needed, model, batch)
     for axis, ring in zip(where.horizontal, where.periodic, strict=True):
         points = where.window_span(axis, region[axis])
         found = overview.between(found, axis, blocks_needed[axis].start, where.shape[axis], points, by, ring)
@@ -221,7 +222,7 @@ class _Windows:
 
     def __call__(self, windows: Array) -> Array:
         flat = windows.reshape(-1, *windows.shape[-3:])
-        np.nan_to_num(flat[:, context.VALUES :], copy=False)  # beyond a small grid nothing is known
+        np.nan_to_num(flat[:, neighbours.VALUES :], copy=False)  # beyond a small grid nothing is known
         own = flat[:, 0]
         finite = np.isfinite(own)
         high = own.max((-2, -1), initial=-np.inf, where=finite)
@@ -234,20 +235,21 @@ class _Windows:
     def _noise(self, windows: Array) -> Array:
         if self.zoom == 1:
             return self.model.noise(windows)[:, :1]
-        return self.model.noise(context.enlarged(windows, self.zoom))[:, :1, :: self.zoom, :: self.zoom]
+        return self.model.noise(neighbours.enlarged(windows, self.zoom))[:, :1, :: self.zoom, :: self.zoom]
 
 
-def region_signal(
-    block: Array, where: Frame, region: Region, model: Model, dry: float = 0.0, batch: int = BATCH
+def denoise_region(
+    block: Array, where: FieldFrame, region: Region, model: Model, dry: float = 0.0, batch: int = BATCH
 ) -> tuple[Array, Array, Array]:
     """Samples of a region, its signal, and what was removed, from the samples that it needs.
 
-    Signal and removed are of `out_dtype`; their sum is the samples, to its rounding. What is not finite comes back as
-    it came. Parameters as in `region_noise`; `dry` is the fraction of the noise that is kept.
+    Signal and removed have the type `output_dtype`; they add up to the samples, within its rounding. Samples that are
+    not finite are returned unchanged. Parameters as in `predict_region_noise`; `dry` is the fraction of the noise that
+    is kept.
     """
-    noise = region_noise(block, where, region, model, batch)
+    noise = predict_region_noise(block, where, region, model, batch)
     spans = where.spans(region)
-    x, dtype = np.asarray(block[_inside(region, spans)], dtype=np.float64), out_dtype(block.dtype)
+    x, dtype = np.asarray(block[_inside(region, spans)], dtype=np.float64), output_dtype(block.dtype)
     limit = float(np.finfo(dtype).max)
     if dtype.itemsize < 4:  # half precision ends at 65504, and recordings come near it
         with np.errstate(invalid="ignore"):
@@ -255,19 +257,19 @@ def region_signal(
     return x, *denoise_block(x, noise, dry, dtype)
 
 
-def out_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def output_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """What cleaned samples are of: floats as they came, float32 where they were whole numbers."""
     return dtype.newbyteorder("=") if dtype.kind == "f" else np.dtype(np.float32)
 
 
-def regions(where: Frame) -> Iterator[Region]:
+def iterate_regions(where: FieldFrame) -> Iterator[Region]:
     """The whole field in parts of about a million samples."""
     sizes = choose_chunks(where.shape, where.horizontal)
     cuts = [[slice(a, min(a + m, n)) for a in range(0, n, m)] for n, m in zip(where.shape, sizes, strict=True)]
     yield from product(*cuts)
 
 
-def pieces(span: slice, n: int) -> list[slice]:
+def split_span(span: slice, n: int) -> list[slice]:
     """Parts of an axis of n samples that a span, meant modulo n, consists of, in its order.
 
     Examples
@@ -283,9 +285,9 @@ def pieces(span: slice, n: int) -> list[slice]:
     return found
 
 
-def take(samples: Array, spans: Region) -> Array:
+def read_spans(samples: Array, spans: Region) -> Array:
     """Samples of spans, of an array in memory."""
     for axis, span in enumerate(spans):
-        parts = [samples[(slice(None),) * axis + (one,)] for one in pieces(span, samples.shape[axis])]
+        parts = [samples[(slice(None),) * axis + (one,)] for one in split_span(span, samples.shape[axis])]
         samples = parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
     return samples

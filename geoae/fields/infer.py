@@ -8,13 +8,13 @@ import xarray as xr
 from geoae.arrays.types import Array
 from geoae.errors import InputError
 from geoae.fields.contract import FieldContract
-from geoae.fields.frame import Frame, out_dtype, region_signal, regions, take
-from geoae.fields.lazy import _lazy
+from geoae.fields.frame import FieldFrame, denoise_region, iterate_regions, output_dtype, read_spans
+from geoae.fields.lazy import denoise_lazily
 from geoae.labels.cf import GridLayout, display_name, grid_layout, same_units, sizes
 from geoae.model import Model, contract_of
 from geoae.model.denoising import BATCH, processing
 
-SMALLEST = 8
+MIN_GRID_POINTS = 8
 """Points along each horizontal dimension that a grid has at least."""
 # what the samples are packed into: cleaned ones are not whole multiples of a step, and may lie beyond its range
 _KEPT_ENCODING = ("grid_mapping", "coordinates")
@@ -51,10 +51,10 @@ def denoise_field(
     Raises
     ------
     InputError
-        See `frame`.
+        See `build_frame`.
     """
-    where = frame(x, model, dims, force)
-    parts = _in_memory(x, where, model, dry, batch) if x.chunks is None else _lazy(x, where, model, dry, batch)
+    where = build_frame(x, model, dims, force)
+    parts = _in_memory(x, where, model, dry, batch) if x.chunks is None else denoise_lazily(x, where, model, dry, batch)
     attrs = {**x.attrs, "processing": processing(model, dry)}
     signal, removed = (x.copy(deep=False, data=part) for part in parts)
     for one in (signal, removed):
@@ -62,17 +62,17 @@ def denoise_field(
     return signal, removed
 
 
-def _in_memory(x: xr.DataArray, where: Frame, model: Model, dry: float, batch: int) -> tuple[Array, Array]:
+def _in_memory(x: xr.DataArray, where: FieldFrame, model: Model, dry: float, batch: int) -> tuple[Array, Array]:
     samples = np.asarray(x.values)
-    signal, removed = (np.empty(x.shape, out_dtype(x.dtype)) for _ in range(2))
-    for region in regions(where):
-        _, signal[region], removed[region] = region_signal(
-            take(samples, where.spans(region)), where, region, model, dry, batch
+    signal, removed = (np.empty(x.shape, output_dtype(x.dtype)) for _ in range(2))
+    for region in iterate_regions(where):
+        _, signal[region], removed[region] = denoise_region(
+            read_spans(samples, where.spans(region)), where, region, model, dry, batch
         )
     return signal, removed
 
 
-def frame(x: xr.DataArray, model: Model, dims: Sequence[str] | None = None, force: bool = False) -> Frame:
+def build_frame(x: xr.DataArray, model: Model, dims: Sequence[str] | None = None, force: bool = False) -> FieldFrame:
     """Where the windows of a model lie in a field.
 
     Raises
@@ -98,14 +98,14 @@ def frame(x: xr.DataArray, model: Model, dims: Sequence[str] | None = None, forc
     names = [str(d) for d in x.dims]
     time = names.index(layout.time) if layout.time is not None and c.far else None
     y, west_east = (names.index(d) for d in layout.horizontal)
-    return Frame(x.shape, (y, west_east), time, (layout.periodic[0], layout.periodic[1]), c)
+    return FieldFrame(x.shape, (y, west_east), time, (layout.periodic[0], layout.periodic[1]), c)
 
 
 def _check_size(x: xr.DataArray, layout: GridLayout) -> None:
-    if small := [d for d in layout.horizontal if x.sizes[d] < SMALLEST]:
+    if small := [d for d in layout.horizontal if x.sizes[d] < MIN_GRID_POINTS]:
         found = " and ".join(f"{d} {x.sizes[d]}" for d in small)
         raise InputError(
-            f"{display_name(x)} has {found}, too few to tell noise from signal: a field has at least {SMALLEST} "
+            f"{display_name(x)} has {found}, too few to tell noise from signal: a field has at least {MIN_GRID_POINTS} "
             f"samples along each horizontal dimension ({', '.join(layout.horizontal)}). Others are chosen with --dims."
         )
     if not x.size:

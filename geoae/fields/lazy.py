@@ -13,7 +13,7 @@ from geoae.arrays.dask_tasks import BlockFunction, map_blocks
 from geoae.arrays.types import Array
 from geoae.arrays.windows import Region
 from geoae.errors import InputError, ModelFileError
-from geoae.fields.frame import Frame, out_dtype, pieces, region_signal
+from geoae.fields.frame import FieldFrame, denoise_region, output_dtype, split_span
 from geoae.labels.cf import display_name
 from geoae.model import Model, load_model, weights_file
 
@@ -22,7 +22,7 @@ from geoae.model import Model, load_model, weights_file
 class _Chunks:
     """What the tasks of all chunks share: the chunks of the whole array, the model and its options."""
 
-    where: Frame
+    where: FieldFrame
     chunks: tuple[tuple[int, ...], ...]
     model: "_PicklableModel"
     dry: float
@@ -40,7 +40,7 @@ class _Chunks:
     def parts(self, axis: int, number: int) -> list[tuple[int, slice]]:
         """Chunks along one axis that a chunk needs, and which part of each, in their order."""
         edges, found = self.edges[axis], []
-        for piece in pieces(self.where.span(axis, self.region(axis, number)), self.where.shape[axis]):
+        for piece in split_span(self.where.span(axis, self.region(axis, number)), self.where.shape[axis]):
             first, last = np.searchsorted(edges, [piece.start, piece.stop - 1], side="right") - 1
             for chunk in range(int(first), int(last) + 1):
                 a, b = (int(edge) for edge in edges[chunk : chunk + 2])
@@ -69,7 +69,7 @@ def _load_once(folder: str, digest: str, device: str, precision: str) -> _Pickla
     return _PicklableModel(model.to(device, precision))
 
 
-def _lazy(x: xr.DataArray, where: Frame, model: Model, dry: float, batch: int) -> tuple[Any, Any]:
+def denoise_lazily(x: xr.DataArray, where: FieldFrame, model: Model, dry: float, batch: int) -> tuple[Any, Any]:
     """Signal and removed noise, in the chunks of `x`."""
     from dask.base import tokenize
 
@@ -86,7 +86,7 @@ def _lazy(x: xr.DataArray, where: Frame, model: Model, dry: float, batch: int) -
         return [k for k, _ in plan.parts(axis, number)]
 
     work = BlockFunction("denoise", _chunk, plan, needed)
-    signal, removed = map_blocks(source, work, ("signal", "removed"), token, out_dtype(x.dtype))
+    signal, removed = map_blocks(source, work, ("signal", "removed"), token, output_dtype(x.dtype))
     return signal, removed
 
 
@@ -103,4 +103,4 @@ def _chunk(plan: _Chunks, index: tuple[int, ...], blocks: list[Array]) -> tuple[
             row = list(cut[place])
             joined[place] = row[0] if len(row) == 1 else np.concatenate(row, axis)
         cut = joined
-    return region_signal(cut[()], plan.where, region, plan.model.model, plan.dry, plan.batch)[1:]
+    return denoise_region(cut[()], plan.where, region, plan.model.model, plan.dry, plan.batch)[1:]

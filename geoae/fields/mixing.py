@@ -10,17 +10,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.arrays import neighbours as context
-from geoae.arrays import overview
+from geoae.arrays import neighbours, overview
 from geoae.arrays.scaling import FieldScaler
 from geoae.arrays.types import Array, Generator
 from geoae.errors import InputError
-from geoae.fields import damage as field_noise
-from geoae.fields import synthesis as field_synthesis
+from geoae.fields import damage, synthesis
 from geoae.fields.recipe import FieldMix, FieldWindow
 
 Cut = Callable[[Array], Array]
-CUTS = 4
+CUTS_PER_WIDE_FIELD = 4
 """Windows that are cut out of one wide field, because drawing one takes longer than all else."""
 
 
@@ -44,7 +42,7 @@ class FieldMixer:
     """Recorded noise (time, y, x)."""
     noise_of: Callable[[Array], Array] | None = None
     """Noise (batch, 1, y, x) that a model finds in channels (batch, 8, y, x): what overviews of wide fields show."""
-    scaler: FieldScaler = field(default_factory=lambda: FieldScaler(axes=2, channels=context.VALUES))
+    scaler: FieldScaler = field(default_factory=lambda: FieldScaler(axes=2, channels=neighbours.VALUES))
 
     def __post_init__(self) -> None:
         if not self.fields and self.mix.drawn < 1:
@@ -61,12 +59,12 @@ class FieldMixer:
 
     def __getitem__(self, index: int) -> FieldExample:
         rng = np.random.default_rng((self.seed, index))
-        group = index // CUTS
+        group = index // CUTS_PER_WIDE_FIELD
         if self.mix.wide and np.random.default_rng((self.seed, group, 0)).random() < self.mix.wide:
             return self._example(*self._cut_wide_field(group, rng))
         make = {"clean": self._clean, "members": self._members, "blind-spot": self._blind_spot}[self.mix.target]
         noisy, at, target, counts = make(rng)
-        return self._example(context.channels(noisy, at, self.window.near, self.window.far), target, counts)
+        return self._example(neighbours.channels(noisy, at, self.window.near, self.window.far), target, counts)
 
     def _example(self, stack: Array, target: Array, counts: NDArray[np.bool_]) -> FieldExample:
         scaled, stats = self.scaler.apply(stack[None])
@@ -96,10 +94,10 @@ class FieldMixer:
             )
             level = 10 ** rng.uniform(low, high) * max(float(np.nanstd(signal[at])), 1e-30)
             noisy += level * (
-                self._recorded if self.noise and rng.random() < mix.recorded_noise else field_noise.noise
+                self._recorded if self.noise and rng.random() < mix.recorded_noise else damage.draw_noise
             )(signal, rng)
         if rng.random() < mix.missing:
-            gone = field_noise.missing(noisy.shape, rng)
+            gone = damage.draw_missing(noisy.shape, rng)
             gone[at] &= bool((np.isfinite(noisy[at]) & ~gone[at]).any())
             noisy[gone] = np.nan
         return noisy
@@ -115,8 +113,8 @@ class FieldMixer:
         middle = points[int(rng.integers(len(points)))]
         corner = [int(np.clip(k - n // 2, 0, length - n)) for k, length in zip(middle, noisy.shape, strict=True)]
         here = tuple(slice(k, k + n) for k in corner)
-        planes = context.channels(noisy[None, *here], 0, self.window.near, self.window.far)
-        return context.with_overview(planes, shown[here]), signal[here], np.isfinite(noisy[here])
+        planes = neighbours.channels(noisy[None, *here], 0, self.window.near, self.window.far)
+        return neighbours.with_overview(planes, shown[here]), signal[here], np.isfinite(noisy[here])
 
     def _draw_wide_field(self, rng: Generator) -> tuple[Array, Array, Array]:
         """Draw a slice some windows wide, with and without noise, and the noise that a model finds in its overview."""
@@ -131,11 +129,11 @@ class FieldMixer:
         if one is not None and np.isfinite(one).all():
             signal = self._draw_orientation(rng)(_stretched(one, by * rows, self.mix.largest_zoom, rng)[None])
         else:
-            signal = field_synthesis.sequence(1, (by * rows, by * int(rng.integers(-(-n // by), n + 1))), rng)
+            signal = synthesis.draw_sequence(1, (by * rows, by * int(rng.integers(-(-n // by), n + 1))), rng)
         noisy = self._noisy(signal, 0, rng, small=False)
         blocks = overview.means(noisy, by)
         beyond = [(0, 0), *((0, n - length) for length in blocks.shape[1:])]
-        planes = context.channels(np.pad(blocks, beyond, constant_values=np.nan), 0, near, far)
+        planes = neighbours.channels(np.pad(blocks, beyond, constant_values=np.nan), 0, near, far)
         shown = self.noise_of(planes[None])[0, 0]
         for axis, length in enumerate(signal.shape[1:]):
             shown = overview.between(shown, axis, 0, length, slice(0, length), by, closed=False)
@@ -164,7 +162,7 @@ class FieldMixer:
         differ = shown - target
         if np.isfinite(differ).any() and rng.random() < self.mix.added:  # a forcing that no member has seen
             weather = float(np.nanstd(differ)) / 2**0.5
-            more = 10 ** rng.uniform(-1, 0.5) * weather * field_synthesis.drift(len(shown), shown.shape[1:], rng)
+            more = 10 ** rng.uniform(-1, 0.5) * weather * synthesis.draw_drift(len(shown), shown.shape[1:], rng)
             shown, target = shown + more, target + more
         target = target[at - before]
         return shown, at - before, target, np.isfinite(shown[at - before]) & np.isfinite(target)
@@ -191,7 +189,7 @@ class FieldMixer:
         if rng.random() < self.mix.drawn:
             before, at, after = self._draw_times(2 * self.window.far + 1, rng)
             step = 1 if size == (n, n) else int(rng.integers(1, min(3, 2 * n // max(size)) + 1))
-            fine = field_synthesis.sequence(after - before, (int(size[0]) * step, int(size[1]) * step), rng)
+            fine = synthesis.draw_sequence(after - before, (int(size[0]) * step, int(size[1]) * step), rng)
             return np.pad(_coarse(fine, step, rng), beyond, constant_values=np.nan), at - before
         x = self.fields[int(rng.choice(len(self.fields), p=self._share))]
         before, at, after = self._draw_times(len(x), rng)
@@ -200,7 +198,7 @@ class FieldMixer:
         out = out * rng.choice([-1.0, 1.0])
         if rng.random() < self.mix.added:
             spread = np.nanstd(out[at - before])
-            out = out + 10 ** rng.uniform(-1.3, 0.3) * spread * field_synthesis.sequence(len(out), (n, n), rng)
+            out = out + 10 ** rng.uniform(-1.3, 0.3) * spread * synthesis.draw_sequence(len(out), (n, n), rng)
         return out, at - before
 
     def _draw_times(self, n: int, rng: Generator) -> tuple[int, int, int]:
@@ -211,7 +209,7 @@ class FieldMixer:
         if rng.random() < 0.3:  # short series
             before, after = (int(rng.integers(0, self.window.far // 2 + 1)) for _ in range(2))
             return max(at - before, 0), at, min(at + after + 1, n)
-        first, end = context.time_neighbours(at, n, self.window.far)
+        first, end = neighbours.time_neighbours(at, n, self.window.far)
         return first, at, end
 
     def _draw_cut(self, x: Array, rng: Generator) -> Cut:
@@ -300,4 +298,4 @@ def _enlarged(x: Array, axis: int, n: int, zoom: float, shift: float) -> Array:
     """`n` points `1 / zoom` apart along an axis, by cubic splines."""
     length = x.shape[axis]
     at = np.minimum(np.arange(n) / zoom + shift * max(length - 1 - (n - 1) / zoom, 0), length - 1)
-    return np.moveaxis(np.tensordot(x, context.spline(length, at), axes=(axis, 1)), -1, axis)
+    return np.moveaxis(np.tensordot(x, neighbours.spline(length, at), axes=(axis, 1)), -1, axis)

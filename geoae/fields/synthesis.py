@@ -15,14 +15,14 @@ from geoae.arrays.types import Array, Generator
 Shape = tuple[int, int]
 
 
-def normalised(x: Array) -> Array:
+def normalise_field(x: Array) -> Array:
     """Zero mean and unit standard deviation over the last two axes; a constant stays zero."""
     x = x - x.mean(axis=(-1, -2), keepdims=True)
     spread = x.std(axis=(-1, -2), keepdims=True)
     return x / np.where(spread > 0, spread, 1.0)
 
 
-def power_law(
+def draw_power_law(
     shape: tuple[int, ...], slope: float, rng: Generator, stretch: float = 1.0, angle: float = 0.0, part: float = 0.8
 ) -> Array:
     """Gaussian fields whose power falls as wavenumber^-slope, unit variance, over the last two of the axes `shape`.
@@ -44,10 +44,10 @@ def power_law(
     if part < 0.5:
         spread = x.std(axis=(-1, -2), keepdims=True)
         return x[..., : shape[-2], : shape[-1]] / np.where(spread > 0, spread, 1.0)
-    return normalised(x[..., : shape[-2], : shape[-1]])
+    return normalise_field(x[..., : shape[-2], : shape[-1]])
 
 
-def many(n: int, draw: Callable[[int], Array], rng: Generator, own: int = 12) -> Array:
+def draw_planes(n: int, draw: Callable[[int], Array], rng: Generator, own: int = 12) -> Array:
     """`n` planes (n, y, x) for the cost of `own`: the others are rolled, mirrored and negated copies of those drawn.
 
     Copies that lie elsewhere average out as independent planes do, which is all that the mean of neighbours sees.
@@ -68,13 +68,15 @@ def many(n: int, draw: Callable[[int], Array], rng: Generator, own: int = 12) ->
     return out
 
 
-def smooth(shape: Shape, slope: tuple[float, float], rng: Generator) -> Array:
+def draw_smooth_surface(shape: Shape, slope: tuple[float, float], rng: Generator) -> Array:
     """A random surface, often drawn out in one direction."""
     stretch = 1.0 if rng.random() < 0.5 else rng.uniform(1, 3)
-    return power_law(shape, rng.uniform(*slope), rng, stretch, float(rng.choice([0.0, np.pi / 2, rng.uniform(0, 3)])))
+    return draw_power_law(
+        shape, rng.uniform(*slope), rng, stretch, float(rng.choice([0.0, np.pi / 2, rng.uniform(0, 3)]))
+    )
 
 
-def zonal(shape: Shape, rng: Generator) -> Array:
+def draw_zonal(shape: Shape, rng: Generator) -> Array:
     """A profile along one axis, as from equator to pole, and a surface on it; jets that are a few points wide."""
     axis = int(rng.random() < 0.3)
     n = shape[axis]
@@ -84,75 +86,80 @@ def zonal(shape: Shape, rng: Generator) -> Array:
     else:
         widths = 1.2 * (max(n / 5, 2) / 1.2) ** rng.random(int(rng.integers(2, 10)))
         profile = sum(rng.normal() * np.exp(-0.5 * ((np.arange(n) - rng.uniform(0, n)) / w) ** 2) for w in widths)
-    return normalised(np.expand_dims(profile, 1 - axis) + rng.uniform(0, 1.2) * smooth(shape, (3.2, 6.5), rng))
+    return normalise_field(
+        np.expand_dims(profile, 1 - axis) + rng.uniform(0, 1.2) * draw_smooth_surface(shape, (3.2, 6.5), rng)
+    )
 
 
-def plates(shape: Shape, rng: Generator) -> Array:
+def draw_plates(shape: Shape, rng: Generator) -> Array:
     """Regions of constant value with sharp borders, as of facies, land use or soils."""
-    layers = [power_law(shape, rng.uniform(3.4, 5.5), rng) for _ in range(int(rng.integers(1, 4)))]
+    layers = [draw_power_law(shape, rng.uniform(3.4, 5.5), rng) for _ in range(int(rng.integers(1, 4)))]
     x = sum(rng.normal() * np.digitize(layer, np.sort(rng.normal(size=int(rng.integers(1, 4))))) for layer in layers)
-    return normalised(np.asarray(x, dtype=np.float64))
+    return normalise_field(np.asarray(x, dtype=np.float64))
 
 
-def fronts(shape: Shape, rng: Generator) -> Array:
+def draw_fronts(shape: Shape, rng: Generator) -> Array:
     """Steep borders between flat regions."""
     sharp = 10 ** rng.uniform(0, 1.3)
-    x = np.tanh(sharp * (power_law(shape, rng.uniform(3.4, 6.0), rng) - rng.normal()))
-    return normalised(x + rng.uniform(0, 0.5) * smooth(shape, (3.2, 6.0), rng))
+    x = np.tanh(sharp * (draw_power_law(shape, rng.uniform(3.4, 6.0), rng) - rng.normal()))
+    return normalise_field(x + rng.uniform(0, 0.5) * draw_smooth_surface(shape, (3.2, 6.0), rng))
 
 
-def vortices(shape: Shape, rng: Generator) -> Array:
+def draw_vortices(shape: Shape, rng: Generator) -> Array:
     """Eddies and jets: a sum of bumps of all sizes."""
     y, x = np.meshgrid(np.arange(shape[0]), np.arange(shape[1]), indexing="ij")
-    total = rng.uniform(0, 1) * smooth(shape, (3.2, 6.5), rng)
+    total = rng.uniform(0, 1) * draw_smooth_surface(shape, (3.2, 6.5), rng)
     for _ in range(int(rng.integers(2, 15))):
         size = 2 * 10 ** rng.uniform(0, 1.1)
         a, b = (y - rng.uniform(0, shape[0])) / size, (x - rng.uniform(0, shape[1])) / size / rng.uniform(0.5, 2)
         bump = np.exp(-(a * a + b * b) / 2)
         total = total + rng.normal() * (bump * a if rng.random() < 0.5 else bump)
-    return normalised(total)
+    return normalise_field(total)
 
 
-def skewed(shape: Shape, rng: Generator) -> Array:
+def draw_skewed(shape: Shape, rng: Generator) -> Array:
     """Non-negative fields with peaks, as rain, plankton or hydraulic conductivity."""
-    x = smooth(shape, (3.2, 5.5), rng)
+    x = draw_smooth_surface(shape, (3.2, 5.5), rng)
     if rng.random() < 0.5:
-        return normalised(np.exp(rng.uniform(0.5, 1.5) * x))
-    return normalised(np.maximum(x - rng.uniform(-1, 1), 0) ** rng.uniform(0.7, 1.5))
+        return normalise_field(np.exp(rng.uniform(0.5, 1.5) * x))
+    return normalise_field(np.maximum(x - rng.uniform(-1, 1), 0) ** rng.uniform(0.7, 1.5))
 
 
-def ridges(shape: Shape, rng: Generator) -> Array:
+def draw_ridges(shape: Shape, rng: Generator) -> Array:
     """Valleys and crests, as of topography."""
-    x = np.abs(power_law(shape, rng.uniform(3.2, 5.0), rng))
-    return normalised(rng.choice([-1, 1]) * x + rng.uniform(0, 1) * smooth(shape, (3.2, 5.0), rng))
+    x = np.abs(draw_power_law(shape, rng.uniform(3.2, 5.0), rng))
+    return normalise_field(rng.choice([-1, 1]) * x + rng.uniform(0, 1) * draw_smooth_surface(shape, (3.2, 5.0), rng))
 
 
-def waves(shape: Shape, rng: Generator) -> Array:
+def draw_waves(shape: Shape, rng: Generator) -> Array:
     """Trains of waves under an envelope, as of gravity waves, dunes or reflections."""
     y, x = np.meshgrid(np.arange(shape[0]), np.arange(shape[1]), indexing="ij")
     angle, length = rng.uniform(0, np.pi), rng.uniform(5, 40)
-    phase = 2 * np.pi * (np.cos(angle) * x + np.sin(angle) * y) / length + 2 * power_law(shape, 4.0, rng)
-    return normalised(
-        np.cos(phase) * np.exp(rng.uniform(0, 1) * power_law(shape, 4.0, rng)) + smooth(shape, (3.0, 5.0), rng)
+    phase = 2 * np.pi * (np.cos(angle) * x + np.sin(angle) * y) / length + 2 * draw_power_law(shape, 4.0, rng)
+    return normalise_field(
+        np.cos(phase) * np.exp(rng.uniform(0, 1) * draw_power_law(shape, 4.0, rng))
+        + draw_smooth_surface(shape, (3.0, 5.0), rng)
     )
 
 
-def winds(shape: Shape, rng: Generator) -> Array:
+def draw_winds(shape: Shape, rng: Generator) -> Array:
     """A component of the flow along the lines of a stream function: rougher than that, and drawn out one way."""
     axis = int(rng.random() < 0.5)
     wide = (shape[0] + (axis == 0), shape[1] + (axis == 1))
     kind = rng.random()
     if kind < 0.4:
-        stream = power_law(wide, rng.uniform(5.0, 8.0), rng)
+        stream = draw_power_law(wide, rng.uniform(5.0, 8.0), rng)
     elif kind < 0.6:
-        stream = vortices(wide, rng)
+        stream = draw_vortices(wide, rng)
     else:  # storms in some places and none in others
-        share = 1 / (1 + np.exp(-rng.uniform(1, 4) * (power_law(wide, rng.uniform(4.0, 6.0), rng) + rng.normal())))
-        stream = share * power_law(wide, rng.uniform(4.8, 6.5), rng) + rng.uniform(0, 2) * smooth(wide, (6.0, 8.0), rng)
-    return normalised(np.diff(stream, axis=axis))
+        share = 1 / (1 + np.exp(-rng.uniform(1, 4) * (draw_power_law(wide, rng.uniform(4.0, 6.0), rng) + rng.normal())))
+        stream = share * draw_power_law(wide, rng.uniform(4.8, 6.5), rng) + rng.uniform(0, 2) * draw_smooth_surface(
+            wide, (6.0, 8.0), rng
+        )
+    return normalise_field(np.diff(stream, axis=axis))
 
 
-def towards_a_pole(x: Array, rng: Generator) -> Array:
+def stretch_towards_pole(x: Array, rng: Generator) -> Array:
     """The same (y, x) where meridians converge: rows stretched the more the nearer they are to one edge."""
     ny, nx = x.shape
     latitude = np.linspace(rng.uniform(0, 60), rng.uniform(65, 88), ny)[:: 1 if rng.random() < 0.5 else -1]
@@ -163,14 +170,14 @@ def towards_a_pole(x: Array, rng: Generator) -> Array:
     return out
 
 
-def patchy(shape: Shape, rng: Generator) -> Array:
+def draw_patchy(shape: Shape, rng: Generator) -> Array:
     """Rough in some places and smooth in others, as winds are over mountains and over the sea."""
-    share = 1 / (1 + np.exp(-rng.uniform(1, 6) * (power_law(shape, rng.uniform(3.5, 6.0), rng) + rng.normal())))
-    rough, even = power_law(shape, rng.uniform(3.0, 4.5), rng), power_law(shape, rng.uniform(5.0, 8.0), rng)
-    return normalised(share * rough + 10 ** rng.uniform(-0.5, 0.5) * even)
+    share = 1 / (1 + np.exp(-rng.uniform(1, 6) * (draw_power_law(shape, rng.uniform(3.5, 6.0), rng) + rng.normal())))
+    rough, even = draw_power_law(shape, rng.uniform(3.0, 4.5), rng), draw_power_law(shape, rng.uniform(5.0, 8.0), rng)
+    return normalise_field(share * rough + 10 ** rng.uniform(-0.5, 0.5) * even)
 
 
-def band_limited(x: Array, rng: Generator) -> Array:
+def remove_short_waves(x: Array, rng: Generator) -> Array:
     """The same without its shortest waves, as spectral models and interpolations leave them out; over the last axes."""
     waves = fft.dctn(x, axes=(-2, -1))
     k = np.hypot(*np.meshgrid(*(np.arange(n) / (2 * n) for n in x.shape[-2:]), indexing="ij")) / rng.uniform(0.12, 0.5)
@@ -181,37 +188,37 @@ def band_limited(x: Array, rng: Generator) -> Array:
 
 
 _KINDS: tuple[tuple[float, Callable[[Shape, Generator], Array]], ...] = (
-    (0.25, lambda shape, rng: smooth(shape, (3.2, 8.0), rng)),
-    (0.3, zonal),
-    (0.2, patchy),
-    (0.25, winds),
-    (0.08, plates),
-    (0.12, fronts),
-    (0.12, vortices),
-    (0.08, skewed),
-    (0.1, ridges),
-    (0.05, waves),
+    (0.25, lambda shape, rng: draw_smooth_surface(shape, (3.2, 8.0), rng)),
+    (0.3, draw_zonal),
+    (0.2, draw_patchy),
+    (0.25, draw_winds),
+    (0.08, draw_plates),
+    (0.12, draw_fronts),
+    (0.12, draw_vortices),
+    (0.08, draw_skewed),
+    (0.1, draw_ridges),
+    (0.05, draw_waves),
 )
 
 
-def field(shape: Shape, rng: Generator) -> Array:
+def draw_field(shape: Shape, rng: Generator) -> Array:
     """One field of any kind, or a sum of two."""
     weights = np.array([weight for weight, _ in _KINDS])
     chosen = rng.choice(len(_KINDS), size=1 if rng.random() < 0.6 else 2, p=weights / weights.sum())
     x = sum((10 ** rng.uniform(-0.8, 0) * _KINDS[k][1](shape, rng) for k in chosen), np.zeros(shape))
-    return normalised(towards_a_pole(x, rng) if rng.random() < 0.15 else x)
+    return normalise_field(stretch_towards_pole(x, rng) if rng.random() < 0.15 else x)
 
 
-def sequence(n: int, shape: Shape, rng: Generator) -> Array:
+def draw_sequence(n: int, shape: Shape, rng: Generator) -> Array:
     """`n` fields in time (n, y, x): one that stays, a trend or season of it, and surfaces that come and go."""
     if rng.random() >= 0.3:
         return _sequence(n, shape, rng)
     edge = 12  # what is cut off afterwards: limits are not to be sharp in the window's own waves
-    wide = band_limited(_sequence(n, (shape[0] + 2 * edge, shape[1] + 2 * edge), rng), rng)
+    wide = remove_short_waves(_sequence(n, (shape[0] + 2 * edge, shape[1] + 2 * edge), rng), rng)
     return wide[:, edge:-edge, edge:-edge]
 
 
-def drift(n: int, shape: Shape, rng: Generator) -> Array:
+def draw_drift(n: int, shape: Shape, rng: Generator) -> Array:
     """Slow changes in time (n, y, x), as forcings make them: patterns mostly of one sign, each with its own course."""
     total = np.zeros((n, *shape), np.float32)
     for _ in range(int(rng.integers(1, 4))):
@@ -221,33 +228,33 @@ def drift(n: int, shape: Shape, rng: Generator) -> Array:
         course = (
             np.maximum(t, 0) / n if kind < 0.4 else np.exp(-np.abs(t) / width) if kind < 0.6 else np.tanh(t / width)
         )
-        pattern = rng.uniform(0, 2) + smooth(shape, (3.2, 6.5), rng)
+        pattern = rng.uniform(0, 2) + draw_smooth_surface(shape, (3.2, 6.5), rng)
         total += (rng.normal() * course[:, None, None] * pattern).astype(np.float32)
     spread = float(total.std())
     return total / spread if spread > 0 else total
 
 
 def _sequence(n: int, shape: Shape, rng: Generator) -> Array:
-    lasting = field(shape, rng)
+    lasting = draw_field(shape, rng)
     t = np.arange(n, dtype=np.float32) - n / 2
     out = np.repeat(lasting[None].astype(np.float32), n, axis=0)
     if n == 1:
         return out
     if rng.random() < 0.5:
         course = t / n if rng.random() < 0.5 else np.cos(2 * np.pi * t / rng.uniform(3, 40) + rng.uniform(0, 6))
-        out += course[:, None, None] * (10 ** rng.uniform(-1.5, 0) * field(shape, rng)).astype(np.float32)
+        out += course[:, None, None] * (10 ** rng.uniform(-1.5, 0) * draw_field(shape, rng)).astype(np.float32)
     if rng.random() < 0.9:
         memory = float(rng.choice([0.0, 0.0, rng.uniform(0, 0.98)]))
         slope = rng.uniform(3.2, 6.5)
         if memory:
-            weather = power_law((n, *shape), slope, rng)
+            weather = draw_power_law((n, *shape), slope, rng)
             for i in range(1, n):
                 weather[i] = memory * weather[i - 1] + (1 - memory**2) ** 0.5 * weather[i]
         else:
-            weather = many(n, lambda k: power_law((k, *shape), slope, rng), rng)
+            weather = draw_planes(n, lambda k: draw_power_law((k, *shape), slope, rng), rng)
         strength = 10 ** rng.uniform(-2.0, 0.0)
         if rng.random() < 0.5:
-            strength = (strength * np.exp(0.5 * power_law(shape, 4.0, rng))).astype(np.float32)
+            strength = (strength * np.exp(0.5 * draw_power_law(shape, 4.0, rng))).astype(np.float32)
         weather *= strength
         out += weather
     if rng.random() < 0.15:  # what moves: neighbours are shifted copies

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from geoae.arrays import neighbours as context
+from geoae.arrays import neighbours
 from geoae.arrays.scaling import FieldScaler
 from geoae.errors import InputError
 from geoae.fields.contract import FieldContract
@@ -49,7 +49,7 @@ def training_task(recipe: FieldRecipe, data: Path) -> TrainingTask:
         return FieldContract(recipe.name, recipe.summary, (w.length, w.length), (w.stride, w.stride), w.multiple,
                              w.near, w.far, w.enough, w.overview, recipe.units, recipe.dims, provenance)  # fmt: skip
 
-    scaler = FieldScaler(axes=2, channels=context.VALUES)
+    scaler = FieldScaler(axes=2, channels=neighbours.VALUES)
     return TrainingTask(
         training, loss, lambda net: validate_fields(net, validation, recipe.n_validation), contract, scaler,
         "error_less_db",

@@ -16,7 +16,7 @@ from geoae.model.devices import prepare
 from geoae.readers import catalog
 from geoae.records import infer
 from geoae.records.mixtures import SEED
-from geoae.records.scores import Comparison, compare, table
+from geoae.records.scores import Comparison, compare_denoisers, format_markdown
 
 Report = Callable[[str], None]
 FILES = ("results.json", "results.md", "results.png")
@@ -59,9 +59,11 @@ def evaluate_model(
                 )
     folder = catalog.locate(data)
     loaded = prepare(load_model(model), options.device, options.threads)
-    results = compare(window_denoiser(loaded), folder, options.comparison(validation_modulus(loaded)), report=report)
+    results = compare_denoisers(
+        window_denoiser(loaded), folder, options.comparison(validation_modulus(loaded)), report=report
+    )
     results["model"] = {"name": loaded.name, "digest": loaded.digest}
-    text = table(results)
+    text = format_markdown(results)
     if out is not None:
         _write(out, results, text)
     return text
@@ -73,7 +75,7 @@ def window_denoiser(model: Model) -> Callable[[NDArray[np.floating[Any]]], NDArr
     def run(x: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         out = np.empty_like(x)
         for i, trace in enumerate(x):
-            noise = infer.noise_reader(lambda a, b, t=trace: t[:, a:b], x.shape[-1], (0, 1, 2), 100.0, model)  # type: ignore[misc]
+            noise = infer.build_noise_reader(lambda a, b, t=trace: t[:, a:b], x.shape[-1], (0, 1, 2), 100.0, model)  # type: ignore[misc]
             out[i] = trace - noise(0, x.shape[-1])
         return out
 

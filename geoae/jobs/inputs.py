@@ -16,7 +16,7 @@ from geoae.model import Model, contract_of
 from geoae.readers import catalog
 from geoae.readers.fields import grids
 from geoae.readers.plugins import PluginRecords
-from geoae.records.contract import Contract
+from geoae.records.contract import RecordContract
 
 RECORDS = "traces"
 """The reader of a recording for which none is named."""
@@ -174,7 +174,7 @@ def drop_repeats(inputs: Recordings) -> tuple[Recordings, list[str]]:
 
 def note_above_band(segments: Iterable[Segment], model: Model, options: Options) -> list[str]:
     """Note that noise above the model's band stays unless asked for; without it a cleaned trace looks noisy."""
-    c = contract_of(model, Contract)
+    c = contract_of(model, RecordContract)
     ids = sorted({s.id for s in segments if not s.text and c.rate_hz * 1.02 < s.rate_hz <= c.rate_range_hz[1]})
     if not ids or options.above_band != "pass":
         return []

@@ -16,7 +16,7 @@ from geoae import readers
 from geoae.arrays.types import AnyArray
 from geoae.arrays.windows import Region
 from geoae.errors import DamagedFileError, InputError, UnreadableFileError
-from geoae.fields.frame import pieces
+from geoae.fields.frame import split_span
 from geoae.labels.adapter import Adapter
 from geoae.labels.cf import grid_layout, list_fields, promote, time_coordinate
 from geoae.readers import catalog
@@ -112,7 +112,7 @@ class FieldSamples:
 
     def _read(self, spans: Region, axis: int = 0, index: Region = ()) -> AnyArray:
         if axis < len(spans):
-            parts = [self._read(spans, axis + 1, (*index, p)) for p in pieces(spans[axis], self.x.shape[axis])]
+            parts = [self._read(spans, axis + 1, (*index, p)) for p in split_span(spans[axis], self.x.shape[axis])]
             return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
         data = self.x.variable[index].data
         # in this thread: workers of a scheduler must not ask it for more

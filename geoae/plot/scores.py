@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def plot_evaluation(results: dict[str, Any]) -> Figure:
-    """Draw what `geoae.records.scores.compare` returned: one row of panels a band, scores against SNR by method.
+    """Draw the results of `geoae.records.scores.compare_denoisers`: scores against SNR, one row of panels a band.
 
     Lines are medians over the mixtures; the first method, the model, has its quartiles shaded.
     """

@@ -4,16 +4,16 @@ from pathlib import Path
 from typing import Any
 
 from geoae.readers.records.seisbench import open_set
-from geoae.records.recipe import Recipe
+from geoae.records.recipe import RecordRecipe
 from geoae.training.card import Sections, describe_data_set, describe_split, list_data_sets
 
 
-def sources_of_records(recipe: Recipe, folder: Path) -> dict[str, Any]:
+def describe_record_sources(recipe: RecordRecipe, folder: Path) -> dict[str, Any]:
     """For a denoiser of records: what is to be said of its events and its noise."""
     return {side: describe_data_set(open_set(folder / side)) for side in ("events", "noise")}
 
 
-def card_of_records(recipe: Recipe, p: dict[str, Any]) -> Sections:
+def describe_record_model(recipe: RecordRecipe, p: dict[str, Any]) -> Sections:
     """For a denoiser of records."""
     split = recipe.split
     return list_data_sets(p.get("data", {})), [f"{describe_split(split)}; scores are theirs."], (

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
-class Contract:
+class RecordContract:
     """What a denoiser of records (component, time) takes."""
 
     kind: ClassVar[str] = "record"

@@ -18,7 +18,7 @@ def noise_factor(signal: Array, noise: Array, snr_db: float | Array) -> Array:
     return np.where(n > 0, s / np.where(n > 0, n, 1.0) * 10 ** (-np.asarray(snr_db) / 20), 0.0)
 
 
-def coloured_noise(shape: tuple[int, ...], rate_hz: float, rng: Generator) -> Array:
+def draw_coloured_noise(shape: tuple[int, ...], rate_hz: float, rng: Generator) -> Array:
     """Gaussian noise whose power falls or rises as a random power of frequency, at times with a microseism hump.
 
     Unit variance. The hump lies at 0.12-0.4 Hz (Peterson, 1993, USGS Open-File Report 93-322).
@@ -35,7 +35,7 @@ def coloured_noise(shape: tuple[int, ...], rate_hz: float, rng: Generator) -> Ar
     return x / x.std(axis=-1, keepdims=True)
 
 
-def machinery(shape: tuple[int, ...], rate_hz: float, rng: Generator) -> Array:
+def draw_machinery_noise(shape: tuple[int, ...], rate_hz: float, rng: Generator) -> Array:
     """Hum of rotating machines: a few harmonics of one wandering frequency, unit variance, own phase a component."""
     n = shape[-1]
     t = np.arange(n) / rate_hz
@@ -54,7 +54,7 @@ def machinery(shape: tuple[int, ...], rate_hz: float, rng: Generator) -> Array:
     return x / max(float(x.std()), 1e-12)
 
 
-def footsteps(shape: tuple[int, ...], rate_hz: float, rng: Generator) -> Array:
+def draw_footsteps(shape: tuple[int, ...], rate_hz: float, rng: Generator) -> Array:
     """Somebody walks by: alike short pulses at 1.4 to 2.4 a second that swell and fade, unit variance."""
     n = shape[-1]
     t = np.arange(n) / rate_hz
@@ -74,7 +74,7 @@ def footsteps(shape: tuple[int, ...], rate_hz: float, rng: Generator) -> Array:
     return x / max(float(x.std()), 1e-12)
 
 
-def gusts(n: int, rate_hz: float, rng: Generator) -> Array:
+def draw_noise_level(n: int, rate_hz: float, rng: Generator) -> Array:
     """A level that wanders by a few dB over seconds to a minute, as that of wind and traffic does; its RMS is 1."""
     f = np.fft.rfftfreq(n, 1 / rate_hz)
     slow = np.exp(-f * 10 ** rng.uniform(0.3, 1.5))
@@ -134,7 +134,7 @@ def band_response(n: int, rate_hz: float, low_hz: float, high_hz: float, order: 
     return response
 
 
-def random_response(n: int, rate_hz: float, rng: Generator) -> NDArray[np.complexfloating[Any]]:
+def draw_response(n: int, rate_hz: float, rng: Generator) -> NDArray[np.complexfloating[Any]]:
     """A smooth random response, +-10 dB along log frequency: site, path attenuation and sensor all at once.
 
     Complex and of minimum phase, as the Earth's is: a filter of zero phase would ring ahead of an onset.

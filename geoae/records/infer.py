@@ -13,11 +13,11 @@ from geoae.errors import InputError, SamplingRateError
 from geoae.labels.timeaxis import rate_hz as rate_of
 from geoae.model import Denoiser, Model, as_role, contract_of
 from geoae.model.denoising import BATCH, denoise_block, processing
-from geoae.records.contract import Contract
-from geoae.records.resample import ReadSpan, ratio, resample_region, resampled_length
-from geoae.records.scaling import Scaler
+from geoae.records.contract import RecordContract
+from geoae.records.resample import ReadSpan, resample_region, resampled_length, resampling_ratio
+from geoae.records.scaling import RecordScaler
 
-BLOCK = 1 << 20
+BLOCK_N = 1 << 20
 """Samples of a record in one block: some hundred windows, tens of MB."""
 ABOVE_BAND = ("pass", "remove")
 
@@ -26,7 +26,7 @@ _SLOTS = {"E": 0, "2": 0, "T": 0, "U": 0, "A": 0, "N": 1, "1": 1, "R": 1, "Q": 1
           "Z": 2, "3": 2, "L": 2, "W": 2, "C": 2}  # fmt: skip
 
 
-def component_slots(codes: Sequence[str]) -> list[int]:
+def assign_components(codes: Sequence[str]) -> list[int]:
     """Row of the net's input (E N Z) for each channel code of one sensor; no row is given twice.
 
     Examples
@@ -46,14 +46,14 @@ def component_slots(codes: Sequence[str]) -> list[int]:
 
 def check_rate(rate_hz: float, model: Model, what: str) -> None:
     """Raise SamplingRateError where `model` cannot work on `rate_hz`."""
-    low, high = contract_of(model, Contract).rate_range_hz
+    low, high = contract_of(model, RecordContract).rate_range_hz
     if not low <= rate_hz <= high:
         raise SamplingRateError(
             f"{what} is sampled at {rate_hz:g} Hz; model {model.name!r} takes {low:g} to {high:g} Hz"
         )
 
 
-def noise_reader(
+def build_noise_reader(
     read: ReadSpan,
     n: int,
     slots: Sequence[int],
@@ -72,7 +72,7 @@ def noise_reader(
     n
         Samples of the whole record: windows are anchored to it, so every division gives the same answer.
     slots
-        Row of the net's input for each row of the record, see `component_slots`.
+        Row of the net's input for each row of the record, see `assign_components`.
     rate_hz
         Sampling rate of the record.
     model
@@ -83,8 +83,8 @@ def noise_reader(
         "pass" keeps frequencies above the model's Nyquist frequency in the signal, "remove" counts them as noise.
         Frequencies below are not affected.
     """
-    c, work = contract_of(model, Contract), _skip_empty(as_role(model, Denoiser).noise)
-    up, down = ratio(rate_hz, c.rate_hz)
+    c, work = contract_of(model, RecordContract), _skip_empty(as_role(model, Denoiser).noise)
+    up, down = resampling_ratio(rate_hz, c.rate_hz)
     n_model = resampled_length(n, up, down) if (up, down) != (1, 1) else n
     same_rate = up == down
     to_model = read if same_rate else partial(resample_region, read, n, up, down)
@@ -139,7 +139,7 @@ def denoise_record(
     check_rate(rate, model, str(x.name or "the array"))
     last = [d for d in ("channel", "time") if d in x.dims]
     ordered = x.transpose(..., *last)
-    slots = component_slots(
+    slots = assign_components(
         [str(c) for c in x["channel"].values] if "channel" in x.coords else [""] * x.sizes.get("channel", 1)
     )
     dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float32)
@@ -151,9 +151,9 @@ def denoise_record(
         def read(a: int, b: int, one: xr.DataArray = one) -> Array:
             return np.atleast_2d(np.asarray(one.isel(time=slice(a, b)).values, dtype=np.float64))
 
-        noise = noise_reader(read, one.sizes["time"], slots, rate, model, batch=batch, above_band=above_band)
-        for start in range(0, one.sizes["time"], BLOCK):
-            stop = min(start + BLOCK, one.sizes["time"])
+        noise = build_noise_reader(read, one.sizes["time"], slots, rate, model, batch=batch, above_band=above_band)
+        for start in range(0, one.sizes["time"], BLOCK_N):
+            stop = min(start + BLOCK_N, one.sizes["time"])
             s, r = denoise_block(read(start, stop), noise(start, stop), dry, dtype)
             shape = signal[index][..., start:stop].shape
             signal[index][..., start:stop], removed[index][..., start:stop] = s.reshape(shape), r.reshape(shape)
@@ -178,7 +178,9 @@ def _skip_empty(noise: Callable[[Array], Array]) -> Callable[[Array], Array]:
     return apply
 
 
-def identity(rate_hz: float = 100.0, window: int = 256, stride: int = 192, multiple: int = 1) -> Denoiser:
+def build_identity_denoiser(
+    rate_hz: float = 100.0, window: int = 256, stride: int = 192, multiple: int = 1
+) -> Denoiser:
     """The denoiser of records that removes nothing; for checks of everything around a net."""
-    contract = Contract("identity", "removes nothing", rate_hz, (1e-3, 1e6), window, stride, multiple)
-    return Denoiser(contract, "identity", {}, nets.build("identity", {}), Scaler())
+    contract = RecordContract("identity", "removes nothing", rate_hz, (1e-3, 1e6), window, stride, multiple)
+    return Denoiser(contract, "identity", {}, nets.build("identity", {}), RecordScaler())

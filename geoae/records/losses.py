@@ -8,7 +8,7 @@ from torch import Tensor
 from geoae.nets.protocols import Loss
 from geoae.training.losses import Batch, log_error_db
 
-FRAMES = (8, 32, 128)
+FRAME_LENGTHS = (8, 32, 128)
 
 
 def compressed_magnitude(x: Batch, frame: int, power: float = 0.3) -> Float[Tensor, "batch channel frame bin"]:
@@ -70,13 +70,13 @@ def denoising_loss(
     """
     loss = log_error_db(estimate, target, noisy)
     parts = {"error": [loss]}
-    for frame in FRAMES if spectral_weight or onsets else ():
+    for frame in FRAME_LENGTHS if spectral_weight or onsets else ():
         e, t = compressed_magnitude(estimate, frame), compressed_magnitude(target, frame)
-        spectral = spectral_weight / len(FRAMES) * relative_error(e, t)
+        spectral = spectral_weight / len(FRAME_LENGTHS) * relative_error(e, t)
         loss = loss + spectral
         if spectral_weight:
             parts.setdefault("spectral", []).append(spectral)
-        if frame == FRAMES[0] and onsets:
+        if frame == FRAME_LENGTHS[0] and onsets:
             weight = onset_weight(target, frame // 2)[..., 1 : 1 + t.shape[-2]]
             onset = onsets * relative_error(e, t, weight)
             loss = loss + onset

@@ -15,12 +15,11 @@ from scipy.signal import detrend, resample_poly
 from geoae.arrays.types import Array
 from geoae.errors import InputError
 from geoae.readers.records.seisbench import SeisBenchSet
-from geoae.records import damage as corrupt
-from geoae.records import synthesis as synthetic
+from geoae.records import damage, synthesis
 from geoae.records.metrics import aic_onset
-from geoae.records.recipe import MixSection
-from geoae.records.resample import ratio
-from geoae.records.scaling import Scaler
+from geoae.records.recipe import RecordMix
+from geoae.records.resample import resampling_ratio
+from geoae.records.scaling import RecordScaler
 from geoae.training.recipe import SplitSection
 from geoae.training.split import is_validation
 
@@ -36,7 +35,7 @@ class Mixture(NamedTuple):
     snr_db: float
 
 
-class Example(NamedTuple):
+class RecordExample(NamedTuple):
     """What the net is shown and should answer, scaled; float32 (3, time), and where both count, bool (3, time)."""
 
     noisy: NDArray[np.float32]
@@ -73,7 +72,7 @@ class WaveformPool:
         rate, p = self.data.rate_hz(i), self.data.p_sample(i)
         x = np.nan_to_num(self.data.waveform(i).astype(float))
         present = np.array(self.data.present(i)) & (np.ptp(x, axis=1) > 0)
-        up, down = ratio(rate, self.rate_hz)
+        up, down = resampling_ratio(rate, self.rate_hz)
         x = detrend(x, axis=-1)
         if up != down:
             x = resample_poly(x, up, down, axis=-1)
@@ -88,7 +87,7 @@ def open_pools(
     events: SeisBenchSet,
     noise: SeisBenchSet,
     split: SplitSection,
-    mix: MixSection,
+    mix: RecordMix,
     rate_hz: float,
     validation: bool | None,
 ) -> tuple[WaveformPool, WaveformPool]:
@@ -115,22 +114,22 @@ def open_pools(
 
 
 @dataclass
-class Mixer:
+class RecordMixer:
     """Draws training windows; `mixer[index]` is the same in every process and on every day."""
 
     events: WaveformPool
     noise: WaveformPool
-    mix: MixSection
+    mix: RecordMix
     length: int
-    scaler: Scaler
+    scaler: RecordScaler
     seed: int
 
-    def __getitem__(self, index: int) -> Example:
+    def __getitem__(self, index: int) -> RecordExample:
         mixture = self.draw(index)
         noisy, stats = self.scaler.apply(mixture.noisy[None])
         signal, own = self.scaler.apply(mixture.signal[None])
         target = (signal * (own.gain / stats.gain)).astype(np.float32)
-        return Example(noisy[0], target[0], np.isfinite(mixture.noisy))
+        return RecordExample(noisy[0], target[0], np.isfinite(mixture.noisy))
 
     def draw(self, index: int) -> Mixture:
         """Mixture number `index`, at the scale of the noise record."""
@@ -145,7 +144,7 @@ class Mixer:
         snr = rng.uniform(*mix.snr_db) if kind < 1 - mix.clean_only else rng.uniform(40, 70)
         per_component = snr + (rng.normal(0, 2, size=3) if rng.random() < 0.7 else np.zeros(3))
         window = slice(p, p + round(SNR_WINDOW_S * rate)) if n - p > 200 else slice(None)
-        factor = corrupt.noise_factor(signal[:, window], noise[:, window], per_component)
+        factor = damage.noise_factor(signal[:, window], noise[:, window], per_component)
         noise *= np.where(factor > 0, factor, 1.0)[:, None]
         keep = slice(_MARGIN, _MARGIN + self.length)
         signal, noisy = signal[:, keep], self._damage((signal + noise)[:, keep], rng)
@@ -172,7 +171,7 @@ class Mixer:
         if rng.random() < self.mix.synthetic_events:
             present = np.ones(3, dtype=bool)
             first = max(-at, 0)
-            x = synthetic.earthquake(min(n + first, 3 * n), rate, rng)
+            x = synthesis.draw_earthquake(min(n + first, 3 * n), rate, rng)
             out[:, max(at, 0) :] = x[:, first : first + n - max(at, 0)]
             return out, present, at
         x, present, p = self.events.record(self.events.choose(rng))
@@ -199,15 +198,19 @@ class Mixer:
 
     def _noise(self, n: int, rng: np.random.Generator) -> Array:
         mix, rate = self.mix, self.noise.rate_hz
-        x = corrupt.coloured_noise((3, n), rate, rng) if rng.random() < mix.synthetic_noise else self._recorded(n, rng)
+        x = (
+            damage.draw_coloured_noise((3, n), rate, rng)
+            if rng.random() < mix.synthetic_noise
+            else self._recorded(n, rng)
+        )
         if rng.random() < mix.noise_pile_up:
             x = x + 10 ** rng.uniform(-1, 0.3) * self._recorded(n, rng)
         if rng.random() < mix.machinery:
-            x = x + 10 ** rng.uniform(-1, 0.5) * corrupt.machinery((3, n), rate, rng)
+            x = x + 10 ** rng.uniform(-1, 0.5) * damage.draw_machinery_noise((3, n), rate, rng)
         if rng.random() < mix.footsteps:
-            x = x + 10 ** rng.uniform(-0.5, 0.7) * corrupt.footsteps((3, n), rate, rng)
+            x = x + 10 ** rng.uniform(-0.5, 0.7) * damage.draw_footsteps((3, n), rate, rng)
         if rng.random() < mix.gusts:
-            x = x * corrupt.gusts(n, rate, rng)
+            x = x * damage.draw_noise_level(n, rate, rng)
         return x
 
     def _recorded(self, n: int, rng: np.random.Generator) -> Array:
@@ -226,15 +229,15 @@ class Mixer:
         mix, n = self.mix, signal.shape[-1]
         s = n_ = np.ones(n // 2 + 1, dtype=complex)
         if rng.random() < mix.response:
-            s = corrupt.random_response(n, rate, rng)
+            s = damage.draw_response(n, rate, rng)
         if rng.random() < mix.response:
-            n_ = corrupt.random_response(n, rate, rng)
+            n_ = damage.draw_response(n, rate, rng)
         band = np.ones(n // 2 + 1)
         if rng.random() < mix.band_pass:
             low, high = (1.0, 45.0) if rng.random() < 0.6 else (10 ** rng.uniform(-1.3, 0.7), rng.uniform(8, 50))
-            band = corrupt.band_response(n, rate, low, high)
+            band = damage.band_response(n, rate, low, high)
         if rng.random() < mix.low_rate:
-            band = band * corrupt.band_response(n, rate, 0, 0.45 * rng.choice([20, 25, 40, 50, 62.5, 80]), order=16)
+            band = band * damage.band_response(n, rate, 0, 0.45 * rng.choice([20, 25, 40, 50, 62.5, 80]), order=16)
         if (s is n_) and (band == 1).all():
             return signal, noise
         return tuple(np.fft.irfft(np.fft.rfft(x) * r * band, n) for x, r in ((signal, s), (noise, n_)))  # type: ignore[return-value]
@@ -242,10 +245,10 @@ class Mixer:
     def _damage(self, x: Array, rng: np.random.Generator) -> Array:
         mix = self.mix
         for probability, function in (
-            (mix.quantised, corrupt.quantise),
-            (mix.spikes, corrupt.add_spikes),
-            (mix.steps, corrupt.add_step),
-            (mix.gaps, corrupt.cut_gaps),
+            (mix.quantised, damage.quantise),
+            (mix.spikes, damage.add_spikes),
+            (mix.steps, damage.add_step),
+            (mix.gaps, damage.cut_gaps),
         ):
             if rng.random() < probability:
                 x = function(x, rng)

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from geoae.training.recipe import AnyRecipe, LoopSection, Section, SplitSection
 
 
-class WindowSection(Section):
+class RecordWindow(Section):
     """What the net sees at once, in samples at the model's rate."""
 
     length: int = Field(gt=0)
@@ -25,7 +25,7 @@ class WindowSection(Section):
         return self
 
 
-class MixSection(Section):
+class RecordMix(Section):
     """How training windows are made; the fractions are probabilities for one window."""
 
     snr_db: tuple[float, float] = (-12.0, 25.0)
@@ -61,7 +61,7 @@ class MixSection(Section):
         return self
 
 
-class OptimizeSection(LoopSection):
+class RecordOptimize(LoopSection):
     """The loop, and the loss of a denoiser of records."""
 
     spectral_weight: float = Field(5.0, ge=0)
@@ -70,7 +70,7 @@ class OptimizeSection(LoopSection):
     """Weight of that error around onsets."""
 
 
-class Recipe(AnyRecipe):
+class RecordRecipe(AnyRecipe):
     """One complete training of a denoiser of records."""
 
     start: str = ""
@@ -79,10 +79,10 @@ class Recipe(AnyRecipe):
     """Sampling rate that the net works at; readers' data are brought to it."""
     rate_range_hz: tuple[float, float] = (8.0, 1000.0)
     """Recordings outside this range are not for this model."""
-    window: WindowSection
-    mix: MixSection = MixSection()
+    window: RecordWindow
+    mix: RecordMix = RecordMix()
     split: SplitSection = SplitSection()
-    optimize: OptimizeSection
+    optimize: RecordOptimize
 
     @model_validator(mode="after")
     def _rate_in_range(self) -> Self:

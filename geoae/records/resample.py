@@ -15,7 +15,7 @@ ReadSpan = Callable[[int, int], Array]
 _ZERO_CROSSINGS = 16  # of the sinc on either side: a transition band of about a tenth of the Nyquist frequency
 
 
-def ratio(native_hz: float, model_hz: float, tolerance: float = 0.01) -> tuple[int, int]:
+def resampling_ratio(native_hz: float, model_hz: float, tolerance: float = 0.01) -> tuple[int, int]:
     """Smallest (up, down) with native_hz * up / down within `tolerance` of model_hz.
 
     A net does not feel a hundredth: 99.98 Hz and 100 Hz need no resampling, and 62.5 Hz becomes 100 Hz by 8 / 5.

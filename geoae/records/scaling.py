@@ -10,7 +10,7 @@ from geoae.arrays.types import Array
 
 
 @dataclass(frozen=True)
-class Scaler:
+class RecordScaler:
     """Remove the least-squares line of each window and component, and divide by its noise level.
 
     The noise level is the median of the RMS of short blocks, so that neither an event nor a spike sets it; where more

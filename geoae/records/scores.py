@@ -15,7 +15,7 @@ from geoae.records import metrics
 from geoae.records.baselines import band_pass, do_nothing, stft_wiener
 from geoae.records.mixtures import AFTER_P_N, RATE_HZ, SEED, Mixtures, build_mixtures
 
-Denoiser = Callable[[Float64Array], npt.NDArray[np.floating[Any]]]
+DenoiseFunction = Callable[[Float64Array], npt.NDArray[np.floating[Any]]]
 """(n, 3, time) at 100 Hz, components E N Z, to the same shape."""
 
 SNRS_DB = (-10, -5, 0, 5, 10, 15)
@@ -24,7 +24,7 @@ DEFINITIONS = 1
 """Counts up when a score changes its meaning: compare numbers only where it is equal."""
 
 _NOISE_BEFORE_P_N = 750  # P comes 8 s after the start or later
-_BASELINES: dict[str, Denoiser] = {
+_BASELINES: dict[str, DenoiseFunction] = {
     "do nothing": do_nothing,
     "band-pass 1-20 Hz": partial(band_pass, rate_hz=RATE_HZ),
     "STFT Wiener, blind": stft_wiener,
@@ -33,7 +33,7 @@ _BASELINES: dict[str, Denoiser] = {
 
 
 def score_denoiser(
-    denoise: Denoiser, mixtures: Mixtures, snrs: Sequence[float] = SNRS_DB, batch: int = 40
+    denoise: DenoiseFunction, mixtures: Mixtures, snrs: Sequence[float] = SNRS_DB, batch: int = 40
 ) -> dict[str, Any]:
     """Score a denoiser on mixtures.
 
@@ -106,8 +106,8 @@ class Comparison:
             raise InputError(f"bands are {self.bands}, snrs_db {self.snrs_db}; at least one of each is needed.")
 
 
-def compare(
-    denoise: Denoiser,
+def compare_denoisers(
+    denoise: DenoiseFunction,
     data: Path,
     options: Comparison | None = None,
     name: str = "model",
@@ -153,7 +153,7 @@ def compare(
     }
 
 
-def table_rows(results: dict[str, Any], band: str) -> tuple[list[str], list[list[str]]]:
+def build_table_rows(results: dict[str, Any], band: str) -> tuple[list[str], list[list[str]]]:
     """Return the header and the rows of the table of one band, as text: medians over the mixtures."""
     snrs = [f"{snr:g}" for snr in results["snrs_db"]]
     # correlation and peak are quoted at 0 dB and the onset at 5 dB, or at the scored SNR nearest to that
@@ -170,11 +170,11 @@ def table_rows(results: dict[str, Any], band: str) -> tuple[list[str], list[list
     return header, rows
 
 
-def table(results: dict[str, Any]) -> str:
-    """Write what `compare` returned as Markdown, one table a band."""
+def format_markdown(results: dict[str, Any]) -> str:
+    """Write what `compare_denoisers` returned as Markdown, one table a band."""
     lines = []
     for band, scored in results["bands"].items():
-        header, rows = table_rows(results, band)
+        header, rows = build_table_rows(results, band)
         lines += [
             f"## `{band}` (n={results['n']} mixtures per SNR of {scored['n_events']} events at {scored['n_stations']} "
             f"stations with noise of {scored['n_noise_stations']} stations, {results['stations']} stations; medians)",
@@ -186,7 +186,7 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _run(denoise: Denoiser, traces: Float64Array, batch: int) -> tuple[Float64Array, int]:
+def _run(denoise: DenoiseFunction, traces: Float64Array, batch: int) -> tuple[Float64Array, int]:
     """Denoise in batches; samples that are not finite become zero, and the mixtures that hold any are counted."""
     parts = [denoise(traces[i : i + batch].copy()) for i in range(0, len(traces), batch)]
     result = np.concatenate(parts).astype(np.float64)

@@ -11,7 +11,7 @@ from scipy.fft import next_fast_len
 from geoae.arrays.types import Array, Generator
 
 
-def earthquake(n: int, rate_hz: float, rng: Generator) -> Array:
+def draw_earthquake(n: int, rate_hz: float, rng: Generator) -> Array:
     """East, north and up of one event, (3, n), its P onset at sample 0, in units of its largest amplitude.
 
     S arrives 0.4 to 40 s after P: the event may be longer than n samples.

@@ -8,18 +8,18 @@ from torch import Tensor
 
 from geoae.nets.protocols import Loss
 from geoae.readers.records.seisbench import open_set
-from geoae.records.contract import Contract
+from geoae.records.contract import RecordContract
 from geoae.records.losses import denoising_loss
 from geoae.records.metrics import si_sdr_db
-from geoae.records.mixing import Mixer, open_pools
-from geoae.records.recipe import MixSection, Recipe
-from geoae.records.scaling import Scaler
+from geoae.records.mixing import RecordMixer, open_pools
+from geoae.records.recipe import RecordMix, RecordRecipe
+from geoae.records.scaling import RecordScaler
 from geoae.training.loop import Predict, TrainingTask, start_from
 
 METRIC = "si_sdr_improvement_db"
 
 
-def training_task(recipe: Recipe, data: Path) -> TrainingTask:
+def training_task(recipe: RecordRecipe, data: Path) -> TrainingTask:
     """Windows of DATA/events in DATA/noise.
 
     Raises
@@ -34,31 +34,31 @@ def training_task(recipe: Recipe, data: Path) -> TrainingTask:
         noisy, target, valid = parts
         return denoising_loss(estimate * valid, target * valid, noisy, valid.any(-1), o.spectral_weight, o.onset_weight)
 
-    def contract(provenance: dict[str, Any]) -> Contract:
+    def contract(provenance: dict[str, Any]) -> RecordContract:
         w = recipe.window
-        return Contract(recipe.name, recipe.summary, recipe.rate_hz, recipe.rate_range_hz, w.length, w.stride,
+        return RecordContract(recipe.name, recipe.summary, recipe.rate_hz, recipe.rate_range_hz, w.length, w.stride,
                         w.multiple, provenance=provenance)  # fmt: skip
 
     return TrainingTask(
-        training, loss, lambda net: validate_records(net, validation, recipe.split.n_windows), contract, Scaler(),
+        training, loss, lambda net: validate_records(net, validation, recipe.split.n_windows), contract, RecordScaler(),
         METRIC,
         start_from(recipe.start),
     )  # fmt: skip
 
 
-def record_mixers(recipe: Recipe, data: Path) -> tuple[Mixer, Mixer]:
+def record_mixers(recipe: RecordRecipe, data: Path) -> tuple[RecordMixer, RecordMixer]:
     """Training windows with every kind of damage, and plain validation windows of other stations."""
     events, noise = open_set(data / "events"), open_set(data / "noise")
-    damage = {k: 0.0 for k in MixSection.model_fields if k not in ("snr_db", "min_event_snr_db")}
+    damage = {k: 0.0 for k in RecordMix.model_fields if k not in ("snr_db", "min_event_snr_db")}
     plain = recipe.mix.model_copy(update={**damage, "snr_db": (-10.0, 15.0)})
     made = []
     for mix, validation, seed in ((recipe.mix, False, 0), (plain, True, 1)):
         pools = open_pools(events, noise, recipe.split, recipe.mix, recipe.rate_hz, validation)
-        made.append(Mixer(*pools, mix, recipe.window.train_length, Scaler(), recipe.optimize.seed + seed))
+        made.append(RecordMixer(*pools, mix, recipe.window.train_length, RecordScaler(), recipe.optimize.seed + seed))
     return made[0], made[1]
 
 
-def validate_records(net: Predict, mixer: Mixer, n: int, batch: int = 20) -> float:
+def validate_records(net: Predict, mixer: RecordMixer, n: int, batch: int = 20) -> float:
     """Median SI-SDR improvement in dB over the recorded components of the first `n` mixtures."""
     gains: list[float] = []
     for start in range(0, n, batch):

@@ -167,7 +167,7 @@ def any_place(case: Case) -> Iterator[Row]:
     reference, *found = (sdr(*placed(case, p, n), p, ONSET_N) for p in (middle, *places))
     borders = [row(f"P at sample {p} of {n}", 1, y, reference) for p, y in zip(places, found, strict=True)]
     yield worst("borders of windows, P..P+1.5 s", borders)
-    with patch.object(infer, "BLOCK", middle + ONSET_N // 2):  # its own length would take hours of noise
+    with patch.object(infer, "BLOCK_N", middle + ONSET_N // 2):  # its own length would take hours of noise
         cut = sdr(*placed(case, middle, n), middle, ONSET_N)
     yield row("border of blocks in the first break, P..P+1.5 s / without", 1, cut, reference)
 

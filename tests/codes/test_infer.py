@@ -11,7 +11,7 @@ from geoae.codes.coding import coding, coding_of, default_model
 from geoae.codes.infer import decode_codes, decode_region, encode_array, encode_region
 from geoae.errors import InputError
 from geoae.labels.timeaxis import time_coordinates
-from geoae.records.infer import identity
+from geoae.records.infer import build_identity_denoiser
 from tests.support.coding import tiny_coder
 
 MODEL, LINE = tiny_coder(), tiny_coder(ndim=1)
@@ -154,7 +154,7 @@ def test_what_cannot_be_encoded_is_said():
     """Models without codes, dimensions that do not fit, infinity, numbers that are none, codes that are too long."""
     x = field()
     with pytest.raises(InputError, match="is not a model with codes"):
-        encode_array(x, identity())
+        encode_array(x, build_identity_denoiser())
     with pytest.raises(InputError, match=r"windows along 2 dimensions; time is 1.*seismic-codes"):
         encode_array(x, MODEL, dims=("time",))
     with pytest.raises(InputError, match="no dimension depth"):

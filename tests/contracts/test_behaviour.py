@@ -12,7 +12,7 @@ import xarray as xr
 from scipy.signal import resample_poly
 
 import geoae
-from geoae.records import damage as corrupt
+from geoae.records import damage
 from geoae.records.metrics import sdr_db, si_sdr_db
 
 RATE, P, N = 100, 2000, 6000
@@ -39,8 +39,8 @@ def placed(event: Array, at: int, n: int = N) -> Array:
 
 def noise_for(event: Array, snr_db: float = 10.0, n: int = N) -> Array:
     """Four draws of coloured noise, at that SNR in the 20 s from the onset."""
-    draws = np.array([corrupt.coloured_noise((3, n), RATE, np.random.default_rng(seed)) for seed in range(4)])
-    return draws * corrupt.noise_factor(event[:, :2000], draws[..., :2000], snr_db)[..., None]
+    draws = np.array([damage.draw_coloured_noise((3, n), RATE, np.random.default_rng(seed)) for seed in range(4)])
+    return draws * damage.noise_factor(event[:, :2000], draws[..., :2000], snr_db)[..., None]
 
 
 def denoise(x: Array, rate_hz: float = RATE, codes: tuple[str, ...] = CODES) -> Array:
@@ -96,7 +96,7 @@ def test_other_rates_do_as_well(event, rate_hz):
     """The same band-limited record gains as much at its own rate as at 100 Hz, within 1.5 dB."""
     clean, noise = placed(event, P), noise_for(event)
     if rate_hz < RATE:  # what the lower rate cannot hold is no part of the comparison
-        low = corrupt.band_response(N, RATE, 0, 0.4 * rate_hz, order=16)
+        low = damage.band_response(N, RATE, 0, 0.4 * rate_hz, order=16)
         clean, noise = (np.fft.irfft(np.fft.rfft(x) * low, N) for x in (clean, noise))
     gains = []
     for rate in (RATE, rate_hz):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import geoae
 from geoae.fields import infer as infer_fields
-from geoae.fields.frame import Frame, region_noise, take
+from geoae.fields.frame import FieldFrame, predict_region_noise, read_spans
 from geoae.fields.lazy import _PicklableModel
 from geoae.jobs.options import Options
 from tests.support import fields
@@ -75,11 +75,11 @@ def test_any_region_is_that_of_the_whole(sizes, closes, batch, far, enough, over
     """Noise of a region, from the samples that it says it needs and no others, is that of the whole field there."""
     x = fields.field(*sizes, gaps=0.1).values
     model = fields.tiny_model(far=far, near=min(far, 1), enough=enough, overview=overview)
-    where = Frame(x.shape, (1, 2), 0 if far else None, closes, model.contract)
+    where = FieldFrame(x.shape, (1, 2), 0 if far else None, closes, model.contract)
     whole = tuple(slice(0, n) for n in x.shape)
     part = tuple(slice(*sorted(data.draw(st.sets(st.integers(0, n), min_size=2, max_size=2)))) for n in x.shape)
-    expected = region_noise(take(x, where.spans(whole)), where, whole, model)[part]
-    found = region_noise(take(x, where.spans(part)), where, part, model, batch)
+    expected = predict_region_noise(read_spans(x, where.spans(whole)), where, whole, model)[part]
+    found = predict_region_noise(read_spans(x, where.spans(part)), where, part, model, batch)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * float(np.nanstd(x)))
 
 
@@ -92,14 +92,14 @@ def test_a_region_of_a_large_slice_needs_its_surroundings_alone(sizes, closes, o
     """With an overview, too, a region is that of the whole slice, though it reads a part of a slice that is large."""
     x = fields.field(*sizes, gaps=0.1).values[0]
     model = fields.tiny_model(window=(16, 16), stride=(12, 12), overview=overview)
-    where = Frame(x.shape, (0, 1), None, closes, model.contract)
+    where = FieldFrame(x.shape, (0, 1), None, closes, model.contract)
     assert where.overview == overview
     whole, part = (
         tuple(slice(0, n) for n in x.shape),
         tuple(slice(a, a + 20) for a in (data.draw(st.integers(0, n - 20)) for n in x.shape)),
     )
-    expected = region_noise(take(x, where.spans(whole)), where, whole, model)[part]
-    found = region_noise(take(x, where.spans(part)), where, part, model)
+    expected = predict_region_noise(read_spans(x, where.spans(whole)), where, whole, model)[part]
+    found = predict_region_noise(read_spans(x, where.spans(part)), where, part, model)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * float(np.nanstd(x)))
     if not closes[1] and x.shape[1] > 200:
         assert where.spans(part)[1] != slice(0, x.shape[1])
@@ -192,7 +192,7 @@ def test_what_is_constant_or_empty_comes_back(sizes, value, slices):
 def test_there_is_no_seam_around_the_globe(n, ny, by):
     """Where longitudes close, windows go around evenly: rolling by a stride of that ring rolls the answer."""
     x = fields.field(3, ny, n, closes=True)
-    where = infer_fields.frame(x, MODEL)
+    where = infer_fields.build_frame(x, MODEL)
     assert where.periodic == (False, True)
     starts = where.grid.starts(1)
     spacing = np.diff(starts)

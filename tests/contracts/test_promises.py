@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from obspy import Stream, Trace, UTCDateTime
 
 import geoae
-from geoae.records.infer import identity, noise_reader
+from geoae.records.infer import build_identity_denoiser, build_noise_reader
 from tests.conftest import tiny_model
 
 few = settings(max_examples=40, suppress_health_check=list(HealthCheck))
@@ -64,7 +64,7 @@ def test_a_identity_gives_the_input_back(n, rate, window, stride, edges, drop, c
     """With a net that changes nothing: same samples (1e-6), ids, starts, rates, whatever lengths and gaps."""
     whole = cut(recording(n, 1, channels, rate), edges)
     given_ = Stream([t for i, t in enumerate(whole) if drop[i % 7] or len(whole) == 1]) or whole
-    out = geoae.denoise(given_, model=identity(100.0, window, min(stride, window), 1))
+    out = geoae.denoise(given_, model=build_identity_denoiser(100.0, window, min(stride, window), 1))
     assert len(out) == len(given_)
     for before, after in zip(given_, out, strict=True):
         assert before.id == after.id
@@ -92,7 +92,7 @@ def test_b_any_division_gives_the_same_samples(n, rate, edges, batch, threads):
 def test_b_any_blocks_give_the_same_samples(n, rate, cuts):
     """Worked through in blocks of any size, a record comes out the same."""
     x = array(recording(n, 3, rate=rate))
-    noise = noise_reader(lambda a, b: x[:, a:b], n, (0, 1, 2), rate, MODEL)
+    noise = build_noise_reader(lambda a, b: x[:, a:b], n, (0, 1, 2), rate, MODEL)
     marks = [0, *sorted({c for c in cuts if c < n}), n]
     parts = np.concatenate([noise(a, b) for a, b in pairwise(marks)], axis=-1)
     np.testing.assert_allclose(parts, noise(0, n), rtol=0, atol=1e-5 * max(x.std(), 1))
@@ -130,7 +130,7 @@ def test_e_offset_and_trend_stay_and_change_nothing_else(offset, slope, rate):
     x = array(recording(2500, 6, rate=rate))
     line = offset + slope * np.arange(2500) / 2500
     plain, moved = (
-        noise_reader(lambda a, b, y=y: y[:, a:b], 2500, (0, 1, 2), rate, MODEL)(0, 2500) for y in (x, x + line)
+        build_noise_reader(lambda a, b, y=y: y[:, a:b], 2500, (0, 1, 2), rate, MODEL)(0, 2500) for y in (x, x + line)
     )
     np.testing.assert_allclose(moved, plain, rtol=0, atol=1e-3 * x.std())
 
@@ -150,7 +150,9 @@ def test_f_damage_stays_local(kind, at, row, rate):
         y[row, at] = 1000 * x.std()
     else:
         y[row, at : at + (1 if kind == "nan" else 300)] = np.nan
-    clean, hurt = (noise_reader(lambda a, b, z=z: z[:, a:b], 12000, (0, 1, 2), rate, MODEL)(0, 12000) for z in (x, y))
+    clean, hurt = (
+        build_noise_reader(lambda a, b, z=z: z[:, a:b], 12000, (0, 1, 2), rate, MODEL)(0, 12000) for z in (x, y)
+    )
     reach = (MODEL.contract.window + 512) * rate / 100  # 512 > frames, convolutions and resampling together
     far = np.abs(np.arange(12000) - at) > reach + 300
     np.testing.assert_allclose(hurt[:, far], clean[:, far], rtol=0, atol=1e-6 * x.std())

@@ -9,8 +9,8 @@ import xarray as xr
 
 import geoae
 from geoae import model
-from geoae.fields.synthesis import power_law
-from geoae.records import damage as corrupt
+from geoae.fields.synthesis import draw_power_law
+from geoae.records import damage
 from geoae.records.baselines import band_pass
 from geoae.records.metrics import si_sdr_db
 
@@ -61,8 +61,8 @@ def test_the_default_model_beats_doing_nothing_and_the_band_pass(snr_db):
     clean = np.array([t.data for t in event])
     gains = []
     for seed in range(12):
-        noise = corrupt.coloured_noise(clean.shape, 100.0, np.random.default_rng(seed))
-        noisy = clean + noise * corrupt.noise_factor(clean, noise, snr_db)[:, None]
+        noise = damage.draw_coloured_noise(clean.shape, 100.0, np.random.default_rng(seed))
+        noisy = clean + noise * damage.noise_factor(clean, noise, snr_db)[:, None]
         stream = obspy.Stream([obspy.Trace(x, t.stats) for x, t in zip(noisy, event, strict=True)])
         denoised = np.array([t.data for t in geoae.denoise(stream, threads=1)])
         gains.append(
@@ -105,7 +105,7 @@ def test_a_clean_field_on_a_coarse_grid_comes_back(ny, nx, periodic):
 def test_a_rough_clean_field_on_a_coarse_grid_comes_back(size):
     """Means of a rough surface over coarse cells look like red noise, and are none: a half went, once."""
     for seed in range(3):
-        fine = power_law((size[0] * 4, size[1] * 4), 2.2, np.random.default_rng(seed))
+        fine = draw_power_law((size[0] * 4, size[1] * 4), 2.2, np.random.default_rng(seed))
         field = xr.DataArray(fine.reshape(size[0], 4, size[1], 4).mean((1, 3)), dims=("lat", "lon"))
         lost = field - geoae.denoise(field, dims=("lat", "lon"), threads=1)
         assert float(lost.std()) < 0.05 * float(field.std())

@@ -3,9 +3,17 @@
 import numpy as np
 import pytest
 
-from geoae.fields import damage as field_noise
+from geoae.fields import damage
 
-KINDS = ["white", "red", "blurred", "striped", "speckle", "outliers", "noise"]
+KINDS = [
+    "draw_white_noise",
+    "draw_red_noise",
+    "draw_blurred_noise",
+    "draw_stripes",
+    "draw_speckle",
+    "draw_outliers",
+    "draw_noise",
+]
 
 
 def slices(n: int = 6) -> np.ndarray:
@@ -18,7 +26,7 @@ def test_each_slice_has_its_own(kind):
     """Finite, the same for the same seed, and hardly correlated between slices."""
     correlation = []
     for seed in range(12):
-        a, b = (getattr(field_noise, kind)(slices(), np.random.default_rng(seed)) for _ in range(2))
+        a, b = (getattr(damage, kind)(slices(), np.random.default_rng(seed)) for _ in range(2))
         np.testing.assert_array_equal(a, b)
         assert a.shape == (6, 32, 40)
         assert np.isfinite(a).all()
@@ -30,14 +38,14 @@ def test_each_slice_has_its_own(kind):
 def test_noise_has_unit_spread():
     """So that a level is a level."""
     for seed in range(20):
-        assert field_noise.noise(slices(), np.random.default_rng(seed)).std() == pytest.approx(1, rel=1e-6)
+        assert damage.draw_noise(slices(), np.random.default_rng(seed)).std() == pytest.approx(1, rel=1e-6)
 
 
 def test_speckle_grows_with_the_field():
     """Its spread where the field is high is above that where it is low."""
     x = np.broadcast_to(np.linspace(0, 1, 400), (50, 4, 400)).copy()
     spread = [
-        field_noise.speckle(x, np.random.default_rng(seed)).std((0, 1)).reshape(4, 100).mean(1) for seed in range(40)
+        damage.draw_speckle(x, np.random.default_rng(seed)).std((0, 1)).reshape(4, 100).mean(1) for seed in range(40)
     ]
     assert np.median([s[3] / s[0] for s in spread]) > 1.5
 
@@ -46,7 +54,7 @@ def test_stripes_are_lines():
     """Along rows or columns they vary far less than across."""
     found = []
     for seed in range(30):
-        x = field_noise.striped(slices(), np.random.default_rng(seed))[0]
+        x = damage.draw_stripes(slices(), np.random.default_rng(seed))[0]
         along = sorted((np.abs(np.diff(x, axis=0)).mean(), np.abs(np.diff(x, axis=1)).mean()))
         found.append(along[0] / max(along[1], 1e-12))
     assert np.median(found) < 0.2
@@ -54,7 +62,7 @@ def test_stripes_are_lines():
 
 def test_gaps_leave_something():
     """Every kind of gap takes a share of the points, of one slice or of all."""
-    shares = [field_noise.missing((3, 32, 32), np.random.default_rng(seed)).mean() for seed in range(60)]
+    shares = [damage.draw_missing((3, 32, 32), np.random.default_rng(seed)).mean() for seed in range(60)]
     assert min(shares) > 0
     assert max(shares) < 0.95
     assert 0.1 < np.median(shares) < 0.6

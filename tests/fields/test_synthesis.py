@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from geoae.fields import synthesis as drawn
+from geoae.fields import synthesis
 
 
 @pytest.mark.parametrize("slope", [1.0, 3.0, 5.0])
 def test_power_falls_as_the_slope_says(slope):
     """The spectrum of many draws, on the plane that they were cut from, to a tenth of the exponent or so."""
     rng = np.random.default_rng(0)
-    x = drawn.power_law((200, 64, 64), slope, rng)
+    x = synthesis.draw_power_law((200, 64, 64), slope, rng)
     taper = np.hanning(64)[:, None] * np.hanning(64)
     power = np.square(np.abs(np.fft.fft2(x * taper))).mean(0)
     k = np.hypot(np.fft.fftfreq(64)[:, None], np.fft.fftfreq(64))
@@ -20,13 +20,25 @@ def test_power_falls_as_the_slope_says(slope):
 
 
 @pytest.mark.parametrize(
-    "kind", ["zonal", "winds", "patchy", "plates", "fronts", "vortices", "skewed", "ridges", "waves", "field"]
+    "kind",
+    [
+        "draw_zonal",
+        "draw_winds",
+        "draw_patchy",
+        "draw_plates",
+        "draw_fronts",
+        "draw_vortices",
+        "draw_skewed",
+        "draw_ridges",
+        "draw_waves",
+        "draw_field",
+    ],
 )
 @pytest.mark.parametrize("shape", [(16, 40), (40, 16)])
 def test_every_kind_is_finite_and_scaled(kind, shape):
     """Zero mean, unit variance or a constant, the shape that was asked for, the same for the same seed."""
     for seed in range(20):
-        x, again = (getattr(drawn, kind)(shape, np.random.default_rng(seed)) for _ in range(2))
+        x, again = (getattr(synthesis, kind)(shape, np.random.default_rng(seed)) for _ in range(2))
         assert x.shape == shape
         assert np.isfinite(x).all()
         np.testing.assert_array_equal(x, again)
@@ -38,7 +50,7 @@ def test_winds_are_drawn_out_across_the_axis_of_their_derivative():
     """Along one axis they change faster than along the other, in most draws, and either way."""
     ratios = []
     for seed in range(40):
-        x = drawn.winds((64, 64), np.random.default_rng(seed))
+        x = synthesis.draw_winds((64, 64), np.random.default_rng(seed))
         ratios.append(np.log(np.square(np.diff(x, axis=0)).mean() / np.square(np.diff(x, axis=1)).mean()))
     assert np.mean(np.abs(ratios) > 0.3) > 0.7
     assert 0.2 < np.mean(np.array(ratios) > 0) < 0.8
@@ -49,19 +61,19 @@ def test_rows_are_stretched_towards_one_edge():
     rng = np.random.default_rng(2)
     ratios = []
     for _ in range(20):
-        x = drawn.power_law((48, 64), 3.0, rng)
-        change = np.square(np.diff(drawn.towards_a_pole(x, rng), axis=1)).mean(1)
+        x = synthesis.draw_power_law((48, 64), 3.0, rng)
+        change = np.square(np.diff(synthesis.stretch_towards_pole(x, rng), axis=1)).mean(1)
         ratios.append(min(change[0], change[-1]) / max(change[0], change[-1]))
     assert np.median(ratios) < 0.3
     lines = np.repeat(np.arange(48.0)[:, None], 64, axis=1)
-    np.testing.assert_allclose(drawn.towards_a_pole(lines, rng), lines, atol=1e-9)
+    np.testing.assert_allclose(synthesis.stretch_towards_pole(lines, rng), lines, atol=1e-9)
 
 
 def test_drift_is_slow():
     """From one slice to the next most change far less than over the whole; unit spread, and seeded."""
     steps = []
     for seed in range(30):
-        x, again = (drawn.drift(60, (12, 20), np.random.default_rng(seed)) for _ in range(2))
+        x, again = (synthesis.draw_drift(60, (12, 20), np.random.default_rng(seed)) for _ in range(2))
         np.testing.assert_array_equal(x, again)
         assert x.shape == (60, 12, 20)
         assert x.std() == pytest.approx(1, abs=1e-3)
@@ -75,7 +87,7 @@ def test_a_sequence_keeps_what_lasts():
     rng = np.random.default_rng(3)
     likeness = []
     for _ in range(40):
-        x = drawn.sequence(9, (32, 32), rng)
+        x = synthesis.draw_sequence(9, (32, 32), rng)
         assert x.shape == (9, 32, 32)
         assert np.isfinite(x).all()
         likeness.append(np.corrcoef(x[:4].mean(0).ravel(), x[5:].mean(0).ravel())[0, 1])
@@ -87,9 +99,9 @@ def test_copies_average_out_like_draws():
     rng = np.random.default_rng(1)
 
     def draw(k: int) -> np.ndarray:
-        return drawn.power_law((k, 48, 48), 2.0, rng)
+        return synthesis.draw_power_law((k, 48, 48), 2.0, rng)
 
-    copied = np.mean([drawn.many(65, draw, rng).mean(0).std() for _ in range(20)])
+    copied = np.mean([synthesis.draw_planes(65, draw, rng).mean(0).std() for _ in range(20)])
     fresh = np.mean([draw(65).mean(0).std() for _ in range(20)])
     assert copied == pytest.approx(fresh, rel=0.35)
-    assert drawn.many(5, draw, rng).shape == (5, 48, 48)
+    assert synthesis.draw_planes(5, draw, rng).shape == (5, 48, 48)

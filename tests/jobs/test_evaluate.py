@@ -12,7 +12,7 @@ from geoae.api.train import evaluate
 from geoae.cli.app import app
 from geoae.errors import InputError, OutputExistsError, UnknownNameError
 from geoae.jobs.evaluate import FILES, EvaluateOptions, window_denoiser
-from geoae.records.infer import identity
+from geoae.records.infer import build_identity_denoiser
 from geoae.records.scores import Comparison
 from tests.conftest import tiny_model
 
@@ -61,7 +61,7 @@ def test_the_same_call_gives_the_same_table(scored, data, tmp_path):
 def test_a_denoiser_takes_windows_one_by_one():
     """(n, 3, time) at 100 Hz comes back, and the identity removes nothing."""
     x = np.random.default_rng(0).normal(size=(3, 3, 700))
-    np.testing.assert_allclose(window_denoiser(identity())(x), x, atol=1e-12)
+    np.testing.assert_allclose(window_denoiser(build_identity_denoiser())(x), x, atol=1e-12)
     model = tiny_model()
     np.testing.assert_array_equal(window_denoiser(model)(x)[1:2], window_denoiser(model)(x[1:2]))
 

@@ -19,15 +19,15 @@ from geoae.fields.contract import FieldContract
 from geoae.model import Model, contract_of, make_model
 from geoae.model.contract import json_types
 from geoae.priors.contract import PriorContract
-from geoae.records.contract import Contract
-from geoae.records.scaling import Scaler
+from geoae.records.contract import RecordContract
+from geoae.records.scaling import RecordScaler
 
 FIELD = FieldContract("f", "for tests", (32, 32), (24, 24), 8, 1, 3, 20, 4, "K", ("lat", "lon"))
-RECORD = Contract("r", "for tests", 100.0, (8.0, 1000.0), 256, 192, 8)
+RECORD = RecordContract("r", "for tests", 100.0, (8.0, 1000.0), 256, 192, 8)
 CODES = CodeContract("c", "for tests", (16,), (16,), 4)
 PRIOR = PriorContract("p", "for tests", (16,), 4, "km/s", ("z",))
 MADE = {
-    "record": (RECORD, Scaler()),
+    "record": (RECORD, RecordScaler()),
     "field": (FIELD, FieldScaler(axes=2, channels=context.VALUES)),
     "codes": (CODES, FieldScaler(axes=1)),
     "prior": (PRIOR, Transform("log", 1.0, 0.5)),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from geoae.errors import InputError
-from geoae.records.infer import identity
+from geoae.records.infer import build_identity_denoiser
 from tests.conftest import tiny_model
 
 
@@ -59,7 +59,7 @@ def test_windows_of_a_batch_do_not_know_each_other(model):
 
 def test_identity_removes_nothing():
     """What every check of the road around a net is made with."""
-    assert np.abs(identity().noise(windows())).max() == 0
+    assert np.abs(build_identity_denoiser().noise(windows())).max() == 0
 
 
 def test_a_net_that_breaks_is_no_result():

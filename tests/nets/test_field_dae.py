@@ -7,7 +7,7 @@ from torch import nn
 
 from geoae import nets
 from geoae.arrays.neighbours import CHANNELS, OVERVIEW, VALUES
-from geoae.fields.synthesis import power_law
+from geoae.fields.synthesis import draw_power_law
 from geoae.nets.field_dae import BANDS, MASKS, _parts
 from geoae.nets.parts.spectral import NODES, Agreement, SpectralFilter, _basis, cosines, planes
 from geoae.nets.parts.starlet import WHITE, filled, lines, starlet
@@ -166,7 +166,7 @@ def test_what_an_overview_shows_is_taken_by_the_gains():
 def test_how_much_of_the_far_mean_is_in_the_slice_is_found_under_red_noise(share):
     """Of the bands that the noise leaves visible, within a tenth; what lies in gaps does not count."""
     rng = np.random.default_rng(7)
-    far, noise = (power_law((64, 64), slope, rng) for slope in (3.0, 2.0))
+    far, noise = (draw_power_law((64, 64), slope, rng) for slope in (3.0, 2.0))
     made, x = nets.build("field-dae", SMALL), torch.zeros(1, CHANNELS, 64, 64)
     own = share * far + 0.3 * noise + rng.normal(scale=0.02, size=(64, 64))
     there = torch.from_numpy(rng.random((64, 64)) > 0.2).float()

@@ -8,7 +8,7 @@ from geoae.errors import InputError, SamplingRateError
 from geoae.labels.timeaxis import time_coordinates
 from geoae.model.denoising import denoise_block
 from geoae.records import infer
-from geoae.records.infer import identity
+from geoae.records.infer import build_identity_denoiser
 
 
 def record(n: int = 900, rate: float = 100.0, dtype=np.float32, channels=("HHE", "HHN", "HHZ")) -> xr.DataArray:
@@ -35,13 +35,13 @@ def record(n: int = 900, rate: float = 100.0, dtype=np.float32, channels=("HHE",
 )
 def test_components_find_their_places(codes, slots):
     """The last letter of a code decides; what is unknown goes to Z, and no place is given twice."""
-    assert infer.component_slots(codes) == slots
+    assert infer.assign_components(codes) == slots
 
 
 def test_more_than_three_components_are_refused():
     """Four channels are no one sensor: they are named."""
     with pytest.raises(InputError, match=r"at most three components; these are 4: HHE, HHN, HHZ, HDH"):
-        infer.component_slots(["HHE", "HHN", "HHZ", "HDH"])
+        infer.assign_components(["HHE", "HHN", "HHZ", "HDH"])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
@@ -146,7 +146,9 @@ def test_above_the_band_passes_or_goes():
     t = np.arange(4000) / 400
     low, high = np.sin(2 * np.pi * 5 * t), np.sin(2 * np.pi * 150 * t)
     x = xr.DataArray((low + high)[None], dims=("channel", "time"), attrs={"sampling_rate_hz": 400.0})
-    kept, gone = (infer.denoise_record(x, identity(), above_band=how)[0].values[0] for how in infer.ABOVE_BAND)
+    kept, gone = (
+        infer.denoise_record(x, build_identity_denoiser(), above_band=how)[0].values[0] for how in infer.ABOVE_BAND
+    )
     middle = slice(400, -400)
     np.testing.assert_allclose(kept, low + high, atol=1e-6)
     np.testing.assert_allclose(gone[middle], low[middle], atol=2e-3)

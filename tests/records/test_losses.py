@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from geoae.records.losses import FRAMES, compressed_magnitude, denoising_loss, onset_weight, relative_error
+from geoae.records.losses import FRAME_LENGTHS, compressed_magnitude, denoising_loss, onset_weight, relative_error
 from geoae.training.losses import log_error_db
 
 ALL = torch.ones(4, 3, dtype=torch.bool)
@@ -50,7 +50,7 @@ def test_scaling_everything_adds_a_constant(factor):
     torch.testing.assert_close(change, torch.full_like(change, 20 * math.log10(factor)), atol=1e-3, rtol=0)
 
 
-@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("frame", FRAME_LENGTHS)
 @pytest.mark.parametrize("power", [0.3, 1.0])
 def test_compressed_magnitudes_are_those_of_hann_frames(frame, power):
     """|X|^power of each frame at 50 % overlap, as numpy finds it, where it is not near zero."""
@@ -197,7 +197,9 @@ def test_without_weight_there_is_no_spectral_term():
 def test_the_spectral_term_is_the_mean_over_frames():
     """Its weight times the mean of the relative errors of three lengths is what it adds."""
     estimate, target, noisy = batch(0), batch(1), batch(2)
-    errors = [relative_error(compressed_magnitude(estimate, n), compressed_magnitude(target, n)).mean() for n in FRAMES]
+    errors = [
+        relative_error(compressed_magnitude(estimate, n), compressed_magnitude(target, n)).mean() for n in FRAME_LENGTHS
+    ]
     with_term, without = (denoising_loss(estimate, target, noisy, ALL, weight).total for weight in (6.0, 0.0))
     added = with_term - without
     torch.testing.assert_close(added, 2 * sum(errors), rtol=1e-4, atol=0)

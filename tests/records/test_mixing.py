@@ -11,21 +11,21 @@ from hypothesis import strategies as st
 
 from geoae.errors import InputError
 from geoae.readers.records.seisbench import SeisBenchSet, open_set
-from geoae.records.mixing import Mixer, WaveformPool, open_pools
-from geoae.records.recipe import MixSection
-from geoae.records.scaling import Scaler
+from geoae.records.mixing import RecordMixer, WaveformPool, open_pools
+from geoae.records.recipe import RecordMix
+from geoae.records.scaling import RecordScaler
 from geoae.training.recipe import SplitSection
 from geoae.training.split import is_validation
 from tests.conftest import write_seisbench
 
-PLAIN = {k: 0.0 for k in MixSection.model_fields if k not in ("snr_db", "min_event_snr_db")}
+PLAIN = {k: 0.0 for k in RecordMix.model_fields if k not in ("snr_db", "min_event_snr_db")}
 LENGTH, P_TO_END = 6144, 2000
 
 
-def mixer(data: Path, seed: int = 3, length: int = LENGTH, validation: bool | None = None, **mix) -> Mixer:
-    events, noise, section = open_set(data / "events"), open_set(data / "noise"), MixSection(**mix)
+def mixer(data: Path, seed: int = 3, length: int = LENGTH, validation: bool | None = None, **mix) -> RecordMixer:
+    events, noise, section = open_set(data / "events"), open_set(data / "noise"), RecordMix(**mix)
     pools = open_pools(events, noise, SplitSection(), section, 100.0, validation)
-    return Mixer(*pools, section, length, Scaler(), seed)
+    return RecordMixer(*pools, section, length, RecordScaler(), seed)
 
 
 def same(a, b) -> bool:
@@ -64,7 +64,7 @@ def test_the_target_is_the_signal_at_the_scale_of_the_input(data):
     drawn = mixer(data, **PLAIN)
     for i in range(8):
         mixture, example = drawn.draw(i), drawn[i]
-        _, stats = Scaler().apply(mixture.noisy[None])
+        _, stats = RecordScaler().apply(mixture.noisy[None])
         removed = (example.noisy - example.target)[example.valid.any(-1)]
         noise = (mixture.noisy - mixture.signal)[example.valid.any(-1)]
         t = np.arange(LENGTH)
@@ -172,7 +172,7 @@ def two_pulses(folder: Path, p: float) -> WaveformPool:
 def test_events_are_stretched_in_time(tmp_path, kind, least, most):
     """The time between two pulses of one event becomes 0.65 to 1.6 times itself, or that of a distant event 2 to 8."""
     pool, rng = two_pulses(tmp_path / "events", 1000), np.random.default_rng(2)
-    drawn = Mixer(pool, pool, MixSection(**{**PLAIN, **kind}), LENGTH, Scaler(), 0)
+    drawn = RecordMixer(pool, pool, RecordMix(**{**PLAIN, **kind}), LENGTH, RecordScaler(), 0)
     factors = []
     for _ in range(60):
         z = np.abs(drawn._event(LENGTH, rng, 500, 1000)[0][2])
@@ -248,7 +248,7 @@ def test_no_station_is_on_both_sides(events, noise, modulus):
     sets, split, seen = (a_set(events), a_set(noise)), SplitSection(modulus=modulus), {}
     for validation in (True, False):
         try:
-            pools = open_pools(*sets, split, MixSection(), 100.0, validation)
+            pools = open_pools(*sets, split, RecordMix(), 100.0, validation)
         except InputError:  # one side is empty: said so
             return
         seen[validation] = [[s.station(int(i)) for i in p.indices] for s, p in zip(sets, pools, strict=True)]
@@ -293,7 +293,7 @@ def test_weak_and_unpicked_events_are_no_targets():
     events.rows[2]["trace_snr_db"] = "[40.1 39 41]"
     events.rows[3]["trace_snr_db"] = "[5 5 5]"
     del events.rows[4]["trace_snr_db"]
-    pool, _ = open_pools(events, a_set(["XX.N"]), SplitSection(), MixSection(), 100.0, None)
+    pool, _ = open_pools(events, a_set(["XX.N"]), SplitSection(), RecordMix(), 100.0, None)
     assert list(pool.indices) == [2, 4]
 
 
@@ -301,7 +301,7 @@ def test_an_empty_side_is_refused_with_its_counts():
     """Nothing to validate on is said at once, with what would help."""
     station = next(f"XX.S{i}" for i in range(99) if not is_validation(f"XX.S{i}", SplitSection()))
     with pytest.raises(InputError, match=r"validation stations hold 0 usable events.* 0 noise records.*modulus"):
-        open_pools(a_set([station]), a_set([station]), SplitSection(), MixSection(), 100.0, True)
+        open_pools(a_set([station]), a_set([station]), SplitSection(), RecordMix(), 100.0, True)
 
 
 def test_p_moves_with_the_sampling_rate(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geoae.records.resample import ratio, resample_region, resampled_length
+from geoae.records.resample import resample_region, resampled_length, resampling_ratio
 
 RATIOS = [(1, 2), (2, 1), (8, 5), (5, 8), (5, 1), (1, 5), (1, 1)]
 
@@ -72,6 +72,6 @@ def test_a_gap_stays_a_gap_of_its_length():
 )
 def test_ratios_are_small_and_close(native, expected):
     """The smallest whole numbers within a hundredth."""
-    up, down = ratio(native, 100.0)
+    up, down = resampling_ratio(native, 100.0)
     assert (up, down) == expected
     assert abs(native * up / down / 100 - 1) <= 0.01

@@ -11,7 +11,14 @@ import pytest
 from geoae.errors import InputError
 from geoae.records.baselines import band_pass
 from geoae.records.mixtures import BANDS, Mixtures, build_mixtures
-from geoae.records.scores import DEFINITIONS, Comparison, compare, score_denoiser, table, table_rows
+from geoae.records.scores import (
+    DEFINITIONS,
+    Comparison,
+    build_table_rows,
+    compare_denoisers,
+    format_markdown,
+    score_denoiser,
+)
 
 STATIONS = [f"XX.S{i:02d}" for i in range(24)]
 P_S = 30.0
@@ -187,7 +194,9 @@ def test_batches_do_not_matter(data):
 def test_compare_reports_model_and_baselines(data):
     """The results go through JSON, name the settings, and make a table with one row a method and one table a band."""
     lines = []
-    results = compare(band_pass, data, Comparison(6, bands=("raw", "bp1-45"), snrs_db=(0, 5)), "mine", lines.append)
+    results = compare_denoisers(
+        band_pass, data, Comparison(6, bands=("raw", "bp1-45"), snrs_db=(0, 5)), "mine", lines.append
+    )
     assert json.loads(json.dumps(results)) == results
     assert results["definitions"] == DEFINITIONS
     assert (results["n"], results["snrs_db"], results["stations"]) == (6, [0, 5], "validation")
@@ -196,10 +205,10 @@ def test_compare_reports_model_and_baselines(data):
         assert list(methods)[:2] == ["mine", "do nothing"]
         assert methods["mine"] == methods["band-pass 1-20 Hz"]
         assert [line for line in lines if line.startswith(band)] == [f"{band}: {method}" for method in methods]
-        header, rows = table_rows(results, band)
+        header, rows = build_table_rows(results, band)
         assert all(len(row) == len(header) for row in rows)
         assert rows[1][:3] == ["do nothing", "0.0", "0.0"]
-    text = table(results)
+    text = format_markdown(results)
     assert text.count("| mine |") == 2
     assert text.count("told the noise before P |") == 2
 

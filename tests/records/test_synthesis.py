@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoae.records.synthesis import earthquake
+from geoae.records.synthesis import draw_earthquake
 
 SEEDS = st.integers(0, 2**32 - 1)
 RATES = st.floats(20, 200)
 
 
 def draw(seed: int, n: int = 6000, rate_hz: float = 100.0) -> np.ndarray:
-    return earthquake(n, rate_hz, np.random.default_rng(seed))
+    return draw_earthquake(n, rate_hz, np.random.default_rng(seed))
 
 
 @given(seed=SEEDS, n=st.integers(2, 5000), rate=RATES)

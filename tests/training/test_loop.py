@@ -18,7 +18,7 @@ from geoae import model as models
 from geoae import nets
 from geoae.errors import InputError
 from geoae.model import load_model
-from geoae.records.recipe import MixSection, Recipe
+from geoae.records.recipe import RecordMix, RecordRecipe
 from geoae.records.task import record_mixers, training_task
 from geoae.training import loop as training
 from geoae.training.loop import AVERAGED_EVERY, Job
@@ -29,7 +29,7 @@ from tests.conftest import tiny_recipe
 ROOT = Path(__file__).parents[2]
 
 
-def train(recipe: Recipe, data: Path, job: Job) -> models.Model:
+def train(recipe: RecordRecipe, data: Path, job: Job) -> models.Model:
     return training.train_net(recipe, training_task(recipe, data), job)
 
 
@@ -68,7 +68,7 @@ def test_the_loss_falls(data, tmp_path):
 
     Windows of one kind: with all kinds of damage the loss depends more on the draw than on sixty steps.
     """
-    mix = {k: 0.0 for k in MixSection.model_fields if k != "min_event_snr_db"} | {"snr_db": [0, 5]}
+    mix = {k: 0.0 for k in RecordMix.model_fields if k != "min_event_snr_db"} | {"snr_db": [0, 5]}
     optimize = {"steps": 60, "validate_every": 15, "learning_rate": 5e-3}
     plan = tiny_recipe(mix=mix, optimize=optimize, split={"n_windows": 12})
     train(plan, data, Job(tmp_path))

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from geoae.errors import RecipeError
-from geoae.records.recipe import Recipe
+from geoae.records.recipe import RecordRecipe
 from geoae.training.recipe import load_recipe
 from tests.conftest import tiny_recipe
 
@@ -94,4 +94,4 @@ def test_a_folder_is_no_recipe(tmp_path):
 def test_a_recipe_survives_json():
     """What a checkpoint and a model card keep of a recipe makes the same recipe."""
     recipe = tiny_recipe(mix={"gaps": 0.5})
-    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+    assert RecordRecipe.model_validate_json(recipe.model_dump_json()) == recipe

@@ -11,7 +11,7 @@ import xarray as xr
 
 from geoae.errors import InputError
 from geoae.fields.contract import FieldContract
-from geoae.fields.frame import out_dtype
+from geoae.fields.frame import output_dtype
 from geoae.jobs.append import append_along, layout
 from geoae.jobs.codes.plan import TruncatedCoder
 from geoae.jobs.options import FieldOptions
@@ -34,7 +34,7 @@ def time_axis(x: xr.DataArray, dims: Sequence[str]) -> int | None:
 
 def field_template(x: xr.DataArray, model: Model, dry: float) -> xr.DataArray:
     """The cleaned field, without its samples."""
-    dtype = out_dtype(x.dtype)
+    dtype = output_dtype(x.dtype)
     nothing = np.broadcast_to(dtype.type(0), x.shape)  # takes no memory
     return x.copy(deep=False, data=nothing).assign_attrs(processing=processing(model, dry))
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from geoae.codes import coding
 from geoae.errors import InputError
-from geoae.fields.frame import Frame, out_dtype, region_signal, regions
-from geoae.fields.infer import frame
+from geoae.fields.frame import FieldFrame, denoise_region, iterate_regions, output_dtype
+from geoae.fields.infer import build_frame
 from geoae.jobs.append import append_along, first_new_time, layout, note_nothing_new
 from geoae.jobs.codes import plan as code_plan
 from geoae.jobs.codes.plan import TruncatedCoder
@@ -77,7 +77,7 @@ def denoise_fields(
         return FieldSummary(rows_of(fields, asked, {}), [target], [], notes + more, "", 0.0)
     model = load_for_run(how.model or MODEL, how.device, how.threads, workers)
     for x in fields:
-        frame(x, model, asked.dims or None, asked.force)
+        build_frame(x, model, asked.dims or None, asked.force)
     coder = code_plan.load_coder(options.codes, coding.MODELS[2], how, workers)
     job = _Job(source, fields, model, coder, target, options)
     counts, more = _to_store(job, progress) if in_store else _to_netcdf(job, progress)
@@ -222,7 +222,7 @@ def _encoders(
 
 def _cleaner(x: xr.DataArray, model: Model, spec: dict[str, Any]) -> Cleaner:
     """Make the function that denoises a block of one variable."""
-    where = frame(x, model, spec["dims"] or None, force=True)
+    where = build_frame(x, model, spec["dims"] or None, force=True)
     along = time_axis(x, spec["dims"])
     read = FieldSamples(x, along)
 
@@ -235,9 +235,9 @@ def _cleaner(x: xr.DataArray, model: Model, spec: dict[str, Any]) -> Cleaner:
 
 
 def _clean(
-    read: FieldSamples, where: Frame, region: Region, model: Model, dry: float, batch: int
+    read: FieldSamples, where: FieldFrame, region: Region, model: Model, dry: float, batch: int
 ) -> tuple[NDArray[Any], Counts]:
-    before, signal, removed = region_signal(read(where.spans(region)), where, region, model, dry, batch)
+    before, signal, removed = denoise_region(read(where.spans(region)), where, region, model, dry, batch)
     return signal, count(before, removed)
 
 
@@ -245,13 +245,13 @@ def _to_netcdf(job: _Job, progress: Progress) -> tuple[dict[str, Counts], list[s
     asked, how = job.options.fields, job.options.how
     attrs, beside = read_companions(job.source, job.fields, asked.dims)
     plan = store_plan(job.fields, beside, asked, 0, job.model, how.dry)
-    frames = [frame(x, job.model, asked.dims or None, force=True) for x in job.fields]
+    frames = [build_frame(x, job.model, asked.dims or None, force=True) for x in job.fields]
     counts: dict[str, Counts] = {}
     samples, done = {}, 0
-    total = sum(1 for where in frames for _ in regions(where))
+    total = sum(1 for where in frames for _ in iterate_regions(where))
     for x, where in zip(job.fields, frames, strict=True):
-        read, found = FieldSamples(x, where.time), np.empty(x.shape, out_dtype(x.dtype))
-        for region in regions(where):
+        read, found = FieldSamples(x, where.time), np.empty(x.shape, output_dtype(x.dtype))
+        for region in iterate_regions(where):
             progress(done, total)
             found[region], counted = _clean(read, where, region, job.model, how.dry, how.batch_size)
             counts[str(x.name)] = pooled(counts.get(str(x.name)), counted)
@@ -281,7 +281,7 @@ def _check_target(source: FieldSource, target: Path, fields: Sequence[xr.DataArr
              "--workers": options.run.workers.are_elsewhere, "--codes": options.codes is not None}  # fmt: skip
     if given := [name for name, is_given in named.items() if is_given]:
         raise InputError(f"{', '.join(given)}: only a zarr store is written in blocks. Ask for -o {target.stem}.zarr.")
-    netcdf.check(target, sum(x.size * out_dtype(x.dtype).itemsize for x in fields), options.run.overwrite)
+    netcdf.check(target, sum(x.size * output_dtype(x.dtype).itemsize for x in fields), options.run.overwrite)
 
 
 def _same_fields(spec: dict[str, Any]) -> list[xr.DataArray]:

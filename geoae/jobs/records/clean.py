@@ -118,9 +118,9 @@ def _give_up(segment: Segment, error: GeoAEError, sink: Sink, counts: TraceCount
 
 def read_and_noise(record: Record, model: Model, options: Options, counts: TraceCounts) -> tuple[ReadSpan, ReadSpan]:
     """What a record holds, and what the model takes away from it, as functions of (start, stop)."""
-    slots = infer.component_slots([i.rpartition(".")[2] for i in record.ids])
+    slots = infer.assign_components([i.rpartition(".")[2] for i in record.ids])
     read = _remember_block(partial(traces.read_block, record, tell=counts.tell))
-    noise = infer.noise_reader(
+    noise = infer.build_noise_reader(
         read, record.n, slots, record.rate_hz, model, batch=options.batch_size, above_band=options.above_band
     )
     return read, noise
@@ -172,13 +172,13 @@ def _blocks_ahead(read: ReadSpan, noise: ReadSpan, n: int) -> Iterator[tuple[int
     """Blocks of samples and noise, (start, stop, x, removed); the next is computed while the last is written."""
 
     def work(start: int) -> tuple[int, int, Array, Array]:
-        stop = min(start + infer.BLOCK, n)
+        stop = min(start + infer.BLOCK_N, n)
         removed = noise(start, stop)  # reads more than the block, and `read` remembers it
         return start, stop, read(start, stop), removed
 
     with ThreadPoolExecutor(1) as worker:
         coming = worker.submit(work, 0)
-        for start in range(infer.BLOCK, n, infer.BLOCK):
+        for start in range(infer.BLOCK_N, n, infer.BLOCK_N):
             done = coming.result()
             coming = worker.submit(work, start)
             yield done

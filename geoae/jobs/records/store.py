@@ -29,7 +29,7 @@ from geoae.model.denoising import denoise_block, processing
 from geoae.readers.records import arrange as layout
 from geoae.readers.records import traces
 from geoae.records import infer
-from geoae.records.contract import Contract
+from geoae.records.contract import RecordContract
 from geoae.stores import blocks, ledger
 from geoae.stores import records as cleaned
 from geoae.stores.plan import Chunking, StorePlan, plan_field
@@ -153,7 +153,7 @@ def record_settings(
     record: Record, model: Model, options: Options, coder: TruncatedCoder | None = None
 ) -> dict[str, Any]:
     """What decides the samples: named in the store, and in the message when a run is resumed with others."""
-    c = contract_of(model, Contract)
+    c = contract_of(model, RecordContract)
     return {
         KIND: RECORD, "model": model.name, "digest": model.digest, "model_rate_hz": c.rate_hz,
         "window": c.window, "stride": c.stride, "scaler": asdict(model.scaler), "dry": options.dry,
