@@ -13,7 +13,7 @@ from geoae.arrays.types import Array
 
 
 class Stats(NamedTuple):
-    """What `undo` of a scaler needs, each of shape (batch, channel, 1) in the units of the data (slope: units a window)."""
+    """What a scaler removed: arrays (batch, channel, 1) in the units of the data (slope: units a window)."""
 
     offset: NDArray[np.float64]
     slope: NDArray[np.float64]
