@@ -1,5 +1,6 @@
 """Models: a net with its scaler, contract and digest, saved as data and loaded strictly; numpy in, numpy out."""
 
+from geoae.deprecated.paths import moved_names
 from geoae.model.card import CARD as CARD
 from geoae.model.card import COMPANIONS as COMPANIONS
 from geoae.model.card import DEFAULT as DEFAULT
@@ -17,3 +18,5 @@ from geoae.model.roles import as_role as as_role
 from geoae.model.roles import contract_of as contract_of
 from geoae.model.roles import make_model as make_model
 from geoae.model.threads import one_thread as one_thread
+
+__getattr__ = moved_names(__name__)

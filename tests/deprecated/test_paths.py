@@ -1,72 +1,72 @@
-"""Old import paths lead to the new ones, and say so."""
+"""Old import paths lead to the new ones, and the warning names the line that uses them."""
 
 import subprocess
 import sys
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 
-import geoae
-from geoae.deprecated.paths import MOVED
-
-MODULES = [old for old in MOVED if ":" not in old]
-NAMES = [old for old in MOVED if ":" in old]
-
-
-@pytest.mark.parametrize("old", MODULES)
-def test_an_old_module_is_found_with_a_warning(old, monkeypatch):
-    monkeypatch.delitem(sys.modules, old, raising=False)
-    with pytest.warns(DeprecationWarning, match=f"^{old} is {MOVED[old]};"):
-        found = import_module(old)
-    new = import_module(MOVED[old])
-    own = [name for name, value in vars(new).items() if getattr(value, "__module__", None) == new.__name__]
-    names = [name for name in own if not name.startswith("_") and f"{old}:{name}" not in MOVED]
-    assert names
-    for name in names:
-        with pytest.warns(DeprecationWarning, match=rf"^{old}\.{name} is {new.__name__}\.{name};"):
-            assert getattr(found, name) is getattr(new, name)
-
-
-@pytest.mark.parametrize("old", NAMES)
-def test_an_old_name_is_found_with_a_warning(old, monkeypatch):
-    """Also those in a package of the module's name."""
-    module, _, name = old.partition(":")
-    place, _, attribute = MOVED[old].partition(":")
-    with pytest.warns(DeprecationWarning, match=rf"{module}\.{name} is {place}\.{attribute};"):
-        found = getattr(import_module(module), name)
-    assert found is getattr(import_module(place), attribute)
+from geoae.deprecated import paths
 
 
 @pytest.mark.parametrize(
-    "statement",
+    ("statement", "warned"),
     [
-        "from geoae.invert.map import find_mode",
-        "import geoae.invert.map",
-        "from geoae.invert import map",
-        "from geoae.invert.forward import Forward",
+        ("from geoae.invert.map import find_mode", ["geoae.invert.map", "geoae.invert.map.find_mode"]),
+        ("import geoae.invert.map", ["geoae.invert.map"]),
+        ("from geoae.invert import map", ["geoae.invert.map"]),
+        ("from geoae.invert.forward import Forward", ["geoae.invert.forward.Forward"]),
+        ("import geoae.latent.space", ["geoae.latent", "geoae.latent.space"]),
+        ("from geoae.latent import space", ["geoae.latent", "geoae.latent.space"]),
+        ("from geoae.latent.pca import pca_space", ["geoae.latent", "geoae.latent.pca", "geoae.latent.pca.pca_space"]),
+        ("from geoae.plot import plot_denoised", ["geoae.plot.plot_denoised"]),
     ],
 )
-def test_the_warning_is_of_the_line_that_imports(statement, tmp_path):
+def test_the_warning_names_the_line_that_imports(statement, warned, tmp_path):
+    """Each old module and each old name is reported, at the line of the user's script."""
     script = tmp_path / "script.py"
     script.write_text(f"{statement}\n")
     done = subprocess.run(
         [sys.executable, "-W", "always::DeprecationWarning", script], capture_output=True, text=True, check=True
     )
-    assert f"{script}:1: DeprecationWarning: geoae.invert." in done.stderr
+    place = f"{script}:1: DeprecationWarning: "
+    lines = [line.removeprefix(place) for line in done.stderr.splitlines() if line.startswith(place)]
+    assert list(dict.fromkeys(line.partition(" is now ")[0] for line in lines)) == warned
 
 
-def test_what_never_was_is_not_found():
+def test_an_old_package_needs_no_entry_of_its_own(monkeypatch):
+    """Python finds it because modules below it are in the table; only these warn."""
+    monkeypatch.setattr(paths, "MOVED", {"geoae.former.part": "geoae.priors.places"})
+    try:
+        with pytest.warns(DeprecationWarning, match=r"^geoae\.former\.part is now geoae\.priors\.places"):
+            found = import_module("geoae.former.part")
+        assert sys.modules["geoae.former"].part is found
+        with pytest.warns(DeprecationWarning, match=r"^geoae\.former\.part\.nearest_codes is now "):
+            assert found.nearest_codes is import_module("geoae.priors.places").nearest_codes
+        with pytest.raises(AttributeError, match=r"'geoae\.former' has no attribute 'nothing'"):
+            _ = import_module("geoae.former").nothing
+    finally:
+        for name in ("geoae.former", "geoae.former.part"):
+            sys.modules.pop(name, None)
+
+
+def test_packages_that_replaced_a_module_keep_their_modules():
+    """An unknown name is an AttributeError, so that `from package import module` imports the module."""
+    for package in ("plot", "training", "cluster", "model", "api", "cli", "invert.chains"):
+        with pytest.raises(AttributeError, match=rf"module 'geoae\.{package}' has no attribute 'nothing'"):
+            _ = import_module(f"geoae.{package}").nothing
+
+
+def test_unknown_paths_are_not_found():
+    """A module that never existed is Python's own error."""
     with pytest.raises(ModuleNotFoundError, match=r"geoae\.invert\.nothing"):
         import_module("geoae.invert.nothing")
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        _ = import_module("geoae.invert.chains").nothing
 
 
-def test_no_old_path_has_a_file():
-    """Else the file would be found, and the table not asked."""
-    package = Path(geoae.__file__).parent
-    for old in MODULES:
-        place = package.joinpath(*old.split(".")[1:])
-        assert not place.with_suffix(".py").exists()
-        assert not (place / "__init__.py").exists()
+def test_install_adds_one_finder(monkeypatch):
+    """However often it is called."""
+    monkeypatch.setattr(sys, "meta_path", [f for f in sys.meta_path if not isinstance(f, paths.OldPaths)])
+    for _ in range(2):
+        paths.install()
+    assert sum(isinstance(finder, paths.OldPaths) for finder in sys.meta_path) == 1
+    assert isinstance(sys.meta_path[-1], paths.OldPaths)
