@@ -8,11 +8,10 @@ import numpy as np
 
 from geoae.arrays.types import Float64Array
 from geoae.errors import GeoAEError, InputError
-from geoae.invert.chains.convergence import r_hat
+from geoae.invert.chains.convergence import MAX_R_HAT, has_enough_draws, r_hat
 from geoae.invert.misfit.held_out import HeldOut
 from geoae.invert.misfit.noise import Noise
 from geoae.invert.misfit.representation import FEWEST, Representation
-from geoae.invert.posterior.diagnose import R_HAT
 from geoae.invert.posterior.draws import Draws
 from geoae.invert.protocols import LatentPrior
 
@@ -98,8 +97,8 @@ class Calibration:
             if c.accuracy is not None and c.brier is not None:
                 lines.append(f"{'':<4}right facies {100 * c.accuracy:.2f} % of cells, Brier score {c.brier:.4f}")
             if c.r_hat:
-                converged = sum(r <= R_HAT for r in c.r_hat)
-                share = f"chains converged (R-hat <= {R_HAT}) for {converged} of {len(c.r_hat)}"
+                converged = sum(r <= MAX_R_HAT for r in c.r_hat)
+                share = f"chains converged (R-hat <= {MAX_R_HAT}) for {converged} of {len(c.r_hat)}"
                 lines.append(f"{'':<4}{share}; median {np.median(c.r_hat):.3f}")
             if c.failed:
                 lines.append(f"! {name}: {len(c.failed)} of the truths could not be inverted. The first: {c.failed[0]}")
@@ -202,7 +201,7 @@ def _coverage(
             continue
         models.add(truths.models[i], posterior.sample(min(len(posterior.codes), N_DRAWS), seed=i), rng)
         codes.append(shares(truths.codes[i], posterior.codes, rng))
-        if posterior.chains is not None:
+        if posterior.chains is not None and has_enough_draws(posterior.chains):
             largest_r_hat.append(float(r_hat(posterior.chains).max()))
         seen = posterior.predicted
         if representation is not None:

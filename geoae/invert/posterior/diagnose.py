@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from geoae.invert.chains.convergence import effective_draws, r_hat
+from geoae.invert.chains.convergence import MAX_R_HAT, effective_draws, has_enough_draws, r_hat
 from geoae.invert.misfit.held_out import Z_SCORE
 from geoae.invert.posterior.draws import Draws
 
-R_HAT = 1.05
 MEMBERS = 8
 """Members of an ensemble for each code: with 3, intervals of 90 % held 82 % of 64 codes; with 10, 93 % of 20."""
 UNUSUAL = 0.999
@@ -73,7 +72,7 @@ def diagnose(posterior: Draws) -> Diagnosis:
     white, n = p.noise.whiten(residual), len(residual)
     total = float(white @ white)
     alone = p.representation.noise.whiten(residual) if p.representation is not None else white
-    chains = p.chains if p.chains is not None and p.chains.shape[1] >= 4 else None
+    chains = p.chains if p.chains is not None and has_enough_draws(p.chains) else None
     largest_r_hat = None if chains is None else float(r_hat(chains).max())
     draws = float(len(p.codes)) if chains is None else float(effective_draws(chains).min())
     expected = p.reference.get("distances")
@@ -99,8 +98,8 @@ def _problems(d: Diagnosis, p: Draws) -> list[str]:
         found.append(
             "the misfit is larger than noise and representation error explain: check noise, forward model, prior"
         )
-    if d.r_hat is not None and d.r_hat > R_HAT:
-        found.append(f"the chains have not converged (R-hat {d.r_hat:.2f} > {R_HAT}): more draws, or several modes")
+    if d.r_hat is not None and d.r_hat > MAX_R_HAT:
+        found.append(f"the chains have not converged (R-hat {d.r_hat:.2f} > {MAX_R_HAT}): more draws, or several modes")
     if d.effective_draws < 100 and len(p.codes) > 1:
         found.append(f"only {d.effective_draws:.0f} effective draws: ends of intervals are rough")
     members, latent = p.info.get("n_members"), p.codes.shape[1]
