@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from geoae.cli.console import errors, progress_bar, say, warnings_in_one_line
+from geoae.cli.options import Cluster, Device, Quiet, Threads, Workers
 
 if TYPE_CHECKING:
     from geoae.jobs.codes.store import CodeSummary
@@ -19,15 +20,7 @@ KEPT = "what is done is kept: the same command goes on from there"
 Out = Annotated[Path, typer.Option("-o", "--out", metavar="NAME.zarr", help="Store to be.", show_default=False)]
 Var = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only these variables; repeatable. [all]")]
 Coder = Annotated[str | None, typer.Option("--model", help="Name of a shipped model with codes, or a model folder.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Threads = Annotated[int | None, typer.Option(help="CPU threads. [all that this process may use, at most 8]")]
-Cluster = Annotated[
-    str | None,
-    typer.Option(metavar="WHERE", help="Who computes: local, a dask scheduler (tcp://HOST:PORT), a jobqueue file."),
-]
-Workers = Annotated[int, typer.Option(help="Processes that compute the blocks of the store.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a store that is there.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
 
 
 def encode(

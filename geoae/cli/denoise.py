@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geoae.cli.app import Inputs, Quiet, Verbose
 from geoae.cli.console import NOTHING_LEFT, errors, fail, progress_bar, say, warnings_in_one_line
+from geoae.cli.options import Inputs, Quiet, Verbose
 from geoae.stores.runs import is_store
 
 if TYPE_CHECKING:

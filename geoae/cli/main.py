@@ -3,17 +3,34 @@
 import os
 import signal
 import sys
+from typing import Annotated
 
+import typer
+
+from geoae._version import __version__
 from geoae.cli import codes, denoise, inspect, train
-from geoae.cli.app import app
-from geoae.cli.console import stop
+from geoae.cli.console import say, stop
 
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,  # rich would double the time of --help
+    pretty_exceptions_enable=False,
+    help="Clean and compress geoscience signals. `geoae denoise input.mseed` is the main job.",
+)
 # in the order of `geoae --help`
 for command in (
     denoise.denoise, inspect.info, inspect.models, inspect.status,
     train.train, train.evaluate, codes.encode, codes.decode,
 ):  # fmt: skip
     app.command()(command)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+    if version:
+        say(f"geoae {__version__}")
+        raise typer.Exit
 
 
 def main() -> None:

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from geoae.cli.app import Quiet
 from geoae.cli.console import errors, progress_bar, say
+from geoae.cli.options import Quiet
 
 
 def train(

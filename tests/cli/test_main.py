@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import geoae
 from geoae.cli import main
-from geoae.cli.app import app
+from geoae.cli.main import app
 from tests.conftest import tiny_model
 
 START = UTCDateTime(2024, 1, 1)

@@ -17,7 +17,7 @@ import yaml
 from typer.testing import CliRunner
 
 import geoae
-from geoae.cli.app import app
+from geoae.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -20,7 +20,7 @@ import xarray as xr
 from obspy import Stream, Trace, UTCDateTime
 from typer.testing import CliRunner
 
-from geoae.cli.app import app
+from geoae.cli.main import app
 from geoae.writers.records import mseed as records
 from tests.conftest import tiny_model
 

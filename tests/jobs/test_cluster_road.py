@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from geoae.cli.app import app
+from geoae.cli.main import app
 from geoae.cluster.work import each
 from geoae.errors import InputError, MissingFileError, ModelFileError
 from geoae.jobs.options import Options

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from geoae.api.train import evaluate
-from geoae.cli.app import app
+from geoae.cli.main import app
 from geoae.errors import InputError, OutputExistsError, UnknownNameError
 from geoae.jobs.evaluate import FILES, EvaluateOptions, window_denoiser
 from geoae.records.infer import build_identity_denoiser

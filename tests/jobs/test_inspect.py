@@ -10,7 +10,7 @@ from obspy import Stream, Trace, UTCDateTime
 from typer.testing import CliRunner
 
 from geoae import model
-from geoae.cli.app import app
+from geoae.cli.main import app
 from geoae.errors import MissingFileError, UnknownFormatError
 from geoae.jobs.inspect import Field, info, models
 from tests.conftest import write_seisbench

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import geoae
 from geoae import readers
-from geoae.cli.app import app
+from geoae.cli.main import app
 from geoae.errors import GeoAEError, InputError, UnknownFormatError, UnknownNameError
 from geoae.jobs.denoise import denoise_files
 from geoae.jobs.inspect import info
