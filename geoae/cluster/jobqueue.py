@@ -107,7 +107,7 @@ def load_jobqueue(path: Path) -> JobQueue:
     RecipeError
         The file is missing, is no YAML, or holds an unknown key or a value that cannot be: all of them are named.
     """
-    found = settings.checked(JobQueue, settings.read_yaml(path, "jobqueue file"), path, "jobqueue file")
+    found = settings.validate_yaml(JobQueue, settings.read_yaml(path, "jobqueue file"), path, "jobqueue file")
     if found.resource_spec and not _QUEUES[found.kind][3]:
         raise RecipeError(f"{path.name} is no jobqueue file: resource_spec: {found.kind} has none; leave it out.")
     return found

@@ -13,7 +13,7 @@ from geoae import kinds
 from geoae.arrays.windows import WindowGrid
 from geoae.codes.contract import CodeContract
 from geoae.errors import InputError
-from geoae.labels.cf import display_name, grid_layout, same_units, sizes
+from geoae.labels.cf import describe_sizes, display_name, grid_layout, has_same_units
 from geoae.labels.timeaxis import rate_hz, sample_offset_ns, start_ns, time_coordinates
 from geoae.model import Model, contract_of
 
@@ -101,7 +101,7 @@ def coding(
     if x.dtype.kind not in "iuf":
         raise InputError(f"{display_name(x)} holds {x.dtype}; codes are made of real numbers.")
     if not x.size:
-        raise InputError(f"{display_name(x)} has no samples ({sizes(x)}), so there is nothing to encode.")
+        raise InputError(f"{display_name(x)} has no samples ({describe_sizes(x)}), so there is nothing to encode.")
     if latent is not None and not 0 < latent <= c.latent:
         raise InputError(f"latent is {latent}; model {model.name!r} makes codes of 1 to {c.latent} numbers.")
     core = _core_dims(x, model, dims)
@@ -120,7 +120,7 @@ def default_model(x: xr.DataArray, dims: Sequence[str] | None = None) -> str:
 def check_units(x: xr.DataArray, model: Model, force: bool = False) -> None:
     """Raise InputError for an array in other units than those that the model was trained on, unless `force`."""
     trained, found = contract_of(model, CodeContract).units, x.attrs.get("units")
-    if not force and trained and found is not None and not same_units(trained, str(found)):
+    if not force and trained and found is not None and not has_same_units(trained, str(found)):
         raise InputError(
             f"{display_name(x)} has units {found}; model {model.name!r} was trained on {trained}. Take another "
             "model, or ask for --force."
@@ -228,7 +228,7 @@ def _core_dims(x: xr.DataArray, model: Model, dims: Sequence[str] | None) -> tup
         core = grid_layout(x, dims).horizontal
     elif dims is not None:
         if dims[0] not in x.dims:
-            raise InputError(f"{display_name(x)} has no dimension {dims[0]}; it has {sizes(x) or 'none'}.")
+            raise InputError(f"{display_name(x)} has no dimension {dims[0]}; it has {describe_sizes(x) or 'none'}.")
         core = tuple(dims)
     elif "time" in x.dims:
         core = ("time",)
@@ -236,7 +236,7 @@ def _core_dims(x: xr.DataArray, model: Model, dims: Sequence[str] | None) -> tup
         core = (str(x.dims[0]),)
     else:
         raise InputError(
-            f"{display_name(x)} has no dimension time ({sizes(x)}). Name the one to encode along: --dims NAME."
+            f"{display_name(x)} has no dimension time ({describe_sizes(x)}). Name the one to encode along: --dims NAME."
         )
     return core
 

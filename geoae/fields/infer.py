@@ -10,7 +10,7 @@ from geoae.errors import InputError
 from geoae.fields.contract import FieldContract
 from geoae.fields.frame import FieldFrame, denoise_region, iterate_regions, output_dtype, read_spans
 from geoae.fields.lazy import denoise_lazily
-from geoae.labels.cf import GridLayout, display_name, grid_layout, same_units, sizes
+from geoae.labels.cf import GridLayout, describe_sizes, display_name, grid_layout, has_same_units
 from geoae.model import Model, contract_of
 from geoae.model.denoising import BATCH, processing
 
@@ -109,13 +109,13 @@ def _check_size(x: xr.DataArray, layout: GridLayout) -> None:
             f"samples along each horizontal dimension ({', '.join(layout.horizontal)}). Others are chosen with --dims."
         )
     if not x.size:
-        raise InputError(f"{display_name(x)} has no samples ({sizes(x)}), so there is nothing to denoise.")
+        raise InputError(f"{display_name(x)} has no samples ({describe_sizes(x)}), so there is nothing to denoise.")
 
 
 def _check_training(x: xr.DataArray, layout: GridLayout, model: Model) -> None:
     c, units = contract_of(model, FieldContract), str(layout.units or "no units")
     for what, trained, found, same in (
-        ("units", c.units, units, same_units(c.units, units)),
+        ("units", c.units, units, has_same_units(c.units, units)),
         ("dimensions", ", ".join(c.dims), ", ".join(layout.horizontal), c.dims == layout.horizontal),
     ):
         if trained and not same:

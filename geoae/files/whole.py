@@ -63,7 +63,7 @@ def whole_file(
     try:
         with output_errors(target or path, advice):
             yield part
-            sync(part)
+            sync_to_disk(part)
             part.replace(final)
     finally:
         part.unlink(missing_ok=True)
@@ -115,7 +115,7 @@ def output_errors(target: Path, advice: str = "") -> Iterator[None]:
         raise OutputError(f"{target} cannot be written: {error.strerror or one_line(error)}.{advice}") from error
 
 
-def sync(*paths: Path) -> None:
+def sync_to_disk(*paths: Path) -> None:
     """Wait until the content of files, or the names in folders, are on the disk."""
     for path in paths:
         is_folder = path.is_dir()

@@ -29,7 +29,7 @@ def read_yaml(path: Path, what: str) -> Any:
         raise RecipeError(f"{path} cannot be read as YAML, so it is no {what}: {one_line(error)}") from error
 
 
-def checked(model: type[M], data: Any, path: Path, what: str, inside: int = 0) -> M:
+def validate_yaml(model: type[M], data: Any, path: Path, what: str, inside: int = 0) -> M:
     """`data` as the class that checks it; `inside` is how many outer keys of it are not those of the file.
 
     Raises

@@ -57,7 +57,7 @@ def evaluate_model(
                 raise OutputExistsError(
                     f"{out / name} is there already; choose another folder, or ask for --overwrite."
                 )
-    folder = catalog.locate(data)
+    folder = catalog.locate_data(data)
     loaded = prepare(load_model(model), options.device, options.threads)
     results = compare_denoisers(
         window_denoiser(loaded), folder, options.comparison(validation_modulus(loaded)), report=report

@@ -11,8 +11,8 @@ import xarray as xr
 from geoae import model, readers
 from geoae.errors import GeoAEError, InputError, MissingFileError, OutputError, StoreError, UnknownFormatError
 from geoae.labels.adapter import Adapter
-from geoae.labels.axes import evidence
-from geoae.labels.cf import grid_layout, sizes
+from geoae.labels.axes import find_axis_evidence
+from geoae.labels.cf import describe_sizes, grid_layout
 from geoae.labels.segments import Segment
 from geoae.labels.timeaxis import rate_hz as rate_of
 from geoae.labels.timeaxis import sample_offset_ns
@@ -108,7 +108,7 @@ def _recording(path: Path, reader: Any, options: Mapping[str, Any]) -> SourceCon
     for segment in scan.segments:
         groups.setdefault((segment.id, segment.rate_hz, segment.text), []).append(segment)
     rows = [_row(parts) for parts in groups.values()]
-    return SourceContent(rows, list(scan.notes), list(scan.losses), len(layout.arrange(scan.segments)))
+    return SourceContent(rows, list(scan.notes), list(scan.losses), len(layout.arrange_records(scan.segments)))
 
 
 def models() -> list[dict[str, Any]]:
@@ -172,7 +172,7 @@ def _fields(place: Path | str, reader: Any, source: catalog.Source | None) -> So
     rows, notes = [], []
     for name, raw in found.items():
         x = adapter(raw)
-        units, shape, horizontal, periodic, time = str(x.attrs.get("units", "")), sizes(x), "", "", _time(x)
+        units, shape, horizontal, periodic, time = str(x.attrs.get("units", "")), describe_sizes(x), "", "", _time(x)
         try:
             grid = grid_layout(x, dims)
         except InputError as error:
@@ -182,7 +182,7 @@ def _fields(place: Path | str, reader: Any, source: catalog.Source | None) -> So
             pairs = zip(grid.horizontal, grid.periodic, strict=True)
             periodic = ", ".join(dim for dim, closes in pairs if closes)
         rows.append(Field(name, shape, _dtype(x), units, horizontal, periodic, _span(x, time)))
-    grids.close([found])
+    grids.close_files([found])
     return SourceContent([], notes, [], 0, rows)
 
 
@@ -192,7 +192,9 @@ def _dtype(x: xr.DataArray) -> str:
 
 
 def _time(x: xr.DataArray) -> str | None:
-    along = (str(name) for name, c in x.coords.items() if c.ndim < 2 and evidence(str(name), c.variable)[1] == "T")
+    along = (
+        str(name) for name, c in x.coords.items() if c.ndim < 2 and find_axis_evidence(str(name), c.variable)[1] == "T"
+    )
     return next(along, None)
 
 
@@ -211,8 +213,8 @@ def _row(parts: list[Segment]) -> Row:
     starts = [s.start_ns for s in parts]
     ends = [s.start_ns + round((s.n - 1) * 1e9 / s.rate_hz) if s.n else s.start_ns for s in parts]
     return Row(
-        first.id, min(starts), max(ends), first.rate_hz, sum(s.n for s in parts), *layout.gaps_and_overlaps(parts),
-        first.text,
+        first.id, min(starts), max(ends), first.rate_hz, sum(s.n for s in parts),
+        *layout.count_gaps_and_overlaps(parts), first.text,
     )  # fmt: skip
 
 

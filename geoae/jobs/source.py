@@ -18,7 +18,7 @@ from geoae.arrays.windows import Region
 from geoae.errors import DamagedFileError, InputError, UnreadableFileError
 from geoae.fields.frame import split_span
 from geoae.labels.adapter import Adapter
-from geoae.labels.cf import grid_layout, list_fields, promote, time_coordinate
+from geoae.labels.cf import find_time_coordinate, grid_layout, list_fields, promote_coordinates
 from geoae.readers import catalog
 from geoae.readers.fields import opening as stores
 
@@ -231,12 +231,14 @@ def _remote(url: str) -> bytes:
             [(k, str(facts[k])) for k in ("name", "size", "ETag", "LastModified", "mtime") if k in facts]
         ).encode()
     except Exception as error:  # each protocol has its own
-        raise DamagedFileError(f"{url} cannot be looked at: {stores.line(error)}. Check the address.") from error
+        raise DamagedFileError(
+            f"{url} cannot be looked at: {stores.shorten_error(error)}. Check the address."
+        ) from error
 
 
 def _timed(x: xr.DataArray, dims: Sequence[str] | None) -> xr.DataArray:
     """A field of one moment with a time dimension of length one."""
-    if grid_layout(x, dims or None).time is not None or (time := time_coordinate(x)) is None:
+    if grid_layout(x, dims or None).time is not None or (time := find_time_coordinate(x)) is None:
         return x
     return x.expand_dims(time)
 
@@ -250,7 +252,7 @@ def _datasets(source: FieldSource, place: str) -> Iterator[list[xr.Dataset]]:
     if source.reader in (None, "grids"):
         opened = stores.open_store(place if "://" in place else Path(place), **options)
     try:
-        yield [promote(d.rename({a: b for a, b in rename.items() if a in d.variables})) for d in opened]
+        yield [promote_coordinates(d.rename({a: b for a, b in rename.items() if a in d.variables})) for d in opened]
     finally:
         for data in opened:
             data.close()

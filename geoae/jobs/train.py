@@ -57,7 +57,7 @@ def train_model(recipe: Path, data: str | Path, out: Path, options: TrainOptions
     from geoae.training.loop import train_net as run_loop
 
     plan = load_recipe(recipe)
-    folder = catalog.locate(data)
+    folder = catalog.locate_data(data)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

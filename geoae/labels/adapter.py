@@ -48,7 +48,7 @@ class Adapter:
             dtype = np.result_type(x.dtype, np.float32)
             change = partial(_convert, dtype=dtype, mult=mult, add=add, nodata=nodata)
             encoding = _packing(encoding, x.dtype, mult, add, nodata)
-            x = x.copy(deep=False, data=lazy(x.variable, dtype, change))
+            x = x.copy(deep=False, data=change_lazily(x.variable, dtype, change))
         if converts:
             attrs.pop("units", None)  # what the file says is no longer true
         if self.unit is not None:
@@ -61,7 +61,7 @@ class Adapter:
         return x
 
 
-def lazy(variable: xr.Variable, dtype: np.dtype[Any], change: Callable[[Read], NDArray[Any]]) -> Any:
+def change_lazily(variable: xr.Variable, dtype: np.dtype[Any], change: Callable[[Read], NDArray[Any]]) -> Any:
     """An array for xarray whose samples are those of a variable, changed part by part once they are asked for.
 
     Parameters

@@ -32,12 +32,12 @@ _NAMES = {
     "T": r"(valid_?)?time|t|date(time)?|year|month|week|day|dayofyear|hour|season",
     "E": r"members?|number|ens(emble)?s?|realization|realisation|runs?",
 }
-BY_NAME = 6
+RANK_OF_NAME = 6
 """Rank of a name, the weakest evidence."""
 _NUMBERED = r"(_?\d+)?"  # as lat_0 in converted GRIB
 
 
-def evidence(name: str, coord: xr.Variable) -> tuple[int, str]:
+def find_axis_evidence(name: str, coord: xr.Variable) -> tuple[int, str]:
     """What a coordinate says of itself: rank of the evidence (0 is best) and X, Y, Z, T or E; "" if nothing."""
     attrs = {key: str(value).strip() for key, value in coord.attrs.items()}
     axis = (attrs.get("axis") or attrs.get("cartesian_axis") or "").upper()
@@ -52,18 +52,18 @@ def evidence(name: str, coord: xr.Variable) -> tuple[int, str]:
         return 3, "T"
     if attrs.get("positive", "").lower() in ("up", "down"):
         return 4, "Z"
-    return named_axis(name)
+    return find_axis_by_name(name)
 
 
-def named_axis(name: str) -> tuple[int, str]:
-    """What a bare name says, as `evidence`."""
+def find_axis_by_name(name: str) -> tuple[int, str]:
+    """What a bare name says, as `find_axis_evidence`."""
     for axis, pattern in _NAMES.items():
         if re.fullmatch(f"({pattern}){_NUMBERED}", name.lower()):
-            return BY_NAME, axis
-    return BY_NAME + 1, ""
+            return RANK_OF_NAME, axis
+    return RANK_OF_NAME + 1, ""
 
 
-def position(variable: xr.Variable) -> str:
+def find_geographic_axis(variable: xr.Variable) -> str:
     """X for a longitude, Y for a latitude by standard name or units, whatever its dimensions; else empty."""
     standard, units = str(variable.attrs.get("standard_name", "")), str(variable.attrs.get("units", ""))
     for axis, name in (("X", "longitude"), ("Y", "latitude")):

@@ -12,7 +12,7 @@ import pandas as pd  # type: ignore[import-untyped]  # comes with xarray; its st
 import xarray as xr
 
 from geoae.errors import InputError
-from geoae.labels.axes import BY_NAME, evidence, is_longitude, named_axis, position
+from geoae.labels.axes import RANK_OF_NAME, find_axis_by_name, find_axis_evidence, find_geographic_axis, is_longitude
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ def grid_layout(field: xr.DataArray, dims: Sequence[str] | None = None) -> GridL
     rest = {dim: kind for dim, kind in kinds.items() if dim not in horizontal}
     time = _best(rest, "T")
     for name, coord in field.coords.items():
-        if coord.dims in [(dim,) for dim in horizontal] and (name in horizontal or position(coord.variable)):
+        if coord.dims in [(dim,) for dim in horizontal] and (
+            name in horizontal or find_geographic_axis(coord.variable)
+        ):
             _check(field, str(name))
     if time is not None and time in field.coords:
         _check(field, time)
@@ -91,22 +93,26 @@ def list_fields(data: xr.Dataset) -> list[str]:
     ]
 
 
-def promote(data: xr.Dataset) -> xr.Dataset:
+def promote_coordinates(data: xr.Dataset) -> xr.Dataset:
     """Make coordinates of latitudes and longitudes that a file holds as variables like any other."""
-    found = {axis: [name for name in data.data_vars if position(data[name].variable) == axis] for axis in "XY"}
+    found = {
+        axis: [name for name in data.data_vars if find_geographic_axis(data[name].variable) == axis] for axis in "XY"
+    }
     if not found["X"] or not found["Y"]:  # a lone latitude may well be what somebody wants to look at
         return data
     return data.set_coords([*found["X"], *found["Y"]])
 
 
-def time_coordinate(field: xr.DataArray) -> str | None:
+def find_time_coordinate(field: xr.DataArray) -> str | None:
     """Name of the one time of a field without a time dimension; None if it has no such coordinate."""
-    names = (str(n) for n, c in field.coords.items() if c.ndim == 0 and evidence(str(n), c.variable)[1] == "T")
+    names = (
+        str(n) for n, c in field.coords.items() if c.ndim == 0 and find_axis_evidence(str(n), c.variable)[1] == "T"
+    )
     # where a forecast has several, the one it holds at
     return min(names, key=lambda name: (name != "valid_time", name != "time", name), default=None)
 
 
-def same_units(one: str, other: str) -> bool:
+def has_same_units(one: str, other: str) -> bool:
     """Whether units are the same but for how they are written: m s**-1, m.s-1.
 
     Examples
@@ -118,24 +124,24 @@ def same_units(one: str, other: str) -> bool:
     return len(set(plain)) == 1
 
 
-def sizes(field: xr.DataArray | xr.Dataset) -> str:
+def describe_sizes(field: xr.DataArray | xr.Dataset) -> str:
     """Dimensions and their sizes, for a person."""
     return ", ".join(f"{dim} {n}" for dim, n in field.sizes.items())
 
 
 def _kind(field: xr.DataArray, dim: str) -> tuple[int, str]:
     """Rank of the best evidence (0 is best) and the axis it speaks for; the axis is empty where nothing does."""
-    own = evidence(dim, field.coords[dim].variable) if dim in field.coords else named_axis(dim)
+    own = find_axis_evidence(dim, field.coords[dim].variable) if dim in field.coords else find_axis_by_name(dim)
     others = {
-        evidence(str(name), coord.variable)
+        find_axis_evidence(str(name), coord.variable)
         for name, coord in field.coords.items()
         if coord.dims == (dim,) and name != dim
     }
     axes = {axis for _, axis in others if axis}
     # latitude and longitude along one dimension are a track or a list of points, not a grid
     if {"X", "Y"} <= axes and own[1] in ("", "X", "Y"):
-        return BY_NAME + 1, ""
-    if own[1] and (own[0] < BY_NAME or not axes & {"X", "Y"}):
+        return RANK_OF_NAME + 1, ""
+    if own[1] and (own[0] < RANK_OF_NAME or not axes & {"X", "Y"}):
         return own
     return min((one for one in others if one[1] in ("X", "Y")), default=own)
 
@@ -148,7 +154,7 @@ def _best(kinds: Mapping[str, tuple[int, str]], axis: str) -> str | None:
 def _found(field: xr.DataArray, kinds: Mapping[str, tuple[int, str]]) -> tuple[str, ...]:
     claims = {axis: [dim for dim in kinds if kinds[dim][1] == axis] for axis in "YX"}
     best = {axis: [d for d in dims if kinds[d][0] == min(kinds[e][0] for e in dims)] for axis, dims in claims.items()}
-    sure = all(len(dims) == 1 and kinds[dims[0]][0] < BY_NAME for dims in best.values())
+    sure = all(len(dims) == 1 and kinds[dims[0]][0] < RANK_OF_NAME for dims in best.values())
     spanned = _spanned(field, "X", kinds) & _spanned(field, "Y", kinds)
     if not sure and len(spanned) == 2:
         first, second = sorted(spanned, key=list(field.dims).index)
@@ -162,21 +168,25 @@ def _found(field: xr.DataArray, kinds: Mapping[str, tuple[int, str]]) -> tuple[s
             raise InputError(f"{where}: both {_and(best[axis])} look like the {word} dimension. {_remedy(field)}")
     if _is_list(field, kinds):
         raise InputError(
-            f"{where} is no grid: its latitudes and longitudes lie along one dimension ({sizes(field)}). "
+            f"{where} is no grid: its latitudes and longitudes lie along one dimension ({describe_sizes(field)}). "
             "Interpolate it to a grid first."
         )
     known = f"only {best['Y' if best['Y'] else 'X'][0]} was found" if best["Y"] or best["X"] else "no rule finds them"
     raise InputError(
-        f"{where}: which dimensions are horizontal is not clear, {known} ({sizes(field)}). {_remedy(field)}"
+        f"{where}: which dimensions are horizontal is not clear, {known} ({describe_sizes(field)}). {_remedy(field)}"
     )
 
 
 def _named(field: xr.DataArray, dims: Sequence[str]) -> tuple[str, ...]:
     chosen = tuple(str(dim) for dim in dims)
     if wrong := [dim for dim in chosen if dim not in field.dims]:
-        raise InputError(f"{display_name(field)} has no dimension {', '.join(wrong)}; it has {sizes(field) or 'none'}.")
+        raise InputError(
+            f"{display_name(field)} has no dimension {', '.join(wrong)}; it has {describe_sizes(field) or 'none'}."
+        )
     if not chosen or len(set(chosen)) < len(chosen):
-        raise InputError(f"Name each horizontal dimension of {display_name(field)} once; there are {sizes(field)}.")
+        raise InputError(
+            f"Name each horizontal dimension of {display_name(field)} once; there are {describe_sizes(field)}."
+        )
     return chosen
 
 
@@ -187,7 +197,9 @@ def _spanned(field: xr.DataArray, axis: str, kinds: Mapping[str, tuple[int, str]
         spanned = {str(d) for d in coord.dims if kinds.get(str(d), (0, ""))[1] not in ("T", "E", "Z")}
         word = "lon" if axis == "X" else "lat"
         named = re.search(f"(^|_|nav|geo|[xtuvrg]){word}", str(name), re.IGNORECASE) and coord.dtype.kind == "f"
-        if len(spanned) == 2 and (position(coord.variable) == axis or (named and not coord.attrs.get("standard_name"))):
+        if len(spanned) == 2 and (
+            find_geographic_axis(coord.variable) == axis or (named and not coord.attrs.get("standard_name"))
+        ):
             return spanned
     return set()
 
@@ -196,7 +208,7 @@ def _is_list(field: xr.DataArray, kinds: Mapping[str, tuple[int, str]]) -> bool:
     along: dict[Hashable, set[str]] = {}
     for name, coord in field.coords.items():
         if coord.ndim == 1:
-            along.setdefault(coord.dims[0], set()).add(evidence(str(name), coord.variable)[1])
+            along.setdefault(coord.dims[0], set()).add(find_axis_evidence(str(name), coord.variable)[1])
     return any({"X", "Y"} <= axes for dim, axes in along.items() if str(dim) in kinds)
 
 

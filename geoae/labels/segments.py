@@ -26,7 +26,7 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedSegment:
     """A segment and where it lies in its record."""
 
     segment: Segment
@@ -43,5 +43,5 @@ class Record:
     start_ns: int
     rate_hz: float
     n: int
-    placed: tuple[Placed, ...]
+    placed: tuple[PlacedSegment, ...]
     """Never two of one row over the same sample: overlaps lie in another record."""

@@ -119,7 +119,7 @@ def load_catalog(path: Path) -> Catalog:
     if not isinstance(data, dict) or not isinstance(meta := data.pop("meta", {}) or {}, dict):
         raise RecipeError(f"{path} cannot be read as a data catalog: expected names, each with its entry, and `meta`.")
     facts = {"root": _root(meta.get("roots"), path.parent), "entries": data}
-    return settings.checked(Catalog, facts, path, "data catalog", inside=1)
+    return settings.validate_yaml(Catalog, facts, path, "data catalog", inside=1)
 
 
 def find_catalog() -> Path | None:
@@ -137,7 +137,7 @@ def find_catalog() -> Path | None:
     return Path(FILE) if Path(FILE).is_file() else None
 
 
-def locate(data: str | Path) -> Path:
+def locate_data(data: str | Path) -> Path:
     """Folder or file of `data`: a path, or the name of a catalog entry.
 
     Raises
@@ -154,7 +154,7 @@ def locate(data: str | Path) -> Path:
     source = find_entry(str(data))
     if source is None:
         file = find_catalog()
-        known = f" or one of {list_names(file)}" if file else f"; there is no {FILE} here"
+        known = f" or one of {describe_names(file)}" if file else f"; there is no {FILE} here"
         raise UnknownNameError(f"There is no data set {str(data)!r}: give a path{known}.")
     if len(source.places) != 1 or not isinstance(place := source.places[0], Path):
         raise InputError(f"Catalog entry {str(data)!r} is no single folder or file, which is needed here.")
@@ -187,7 +187,7 @@ def find_entry(name: str) -> Source | None:
     return Source(name, _places(name, entry, catalog, file), reader, options, adapter)
 
 
-def expand(data: str | Path) -> list[Path | str]:
+def expand_data(data: str | Path) -> list[Path | str]:
     """Paths of the data set of that name; `data` itself if there is such a path, or no such name."""
     if Path(data).exists() or not is_name(str(data)):
         return [data]
@@ -205,10 +205,10 @@ def missing_file_error(place: str | Path) -> MissingFileError:
     file = find_catalog() if is_name(str(place)) else None
     if file is None:
         return MissingFileError(f"{place} does not exist. Check the name and the folder.")
-    return MissingFileError(f"{place} does not exist, nor is it one of the data sets {list_names(file)}.")
+    return MissingFileError(f"{place} does not exist, nor is it one of the data sets {describe_names(file)}.")
 
 
-def list_names(file: Path) -> str:
+def describe_names(file: Path) -> str:
     """All names of a catalog file, for a person.
 
     Raises

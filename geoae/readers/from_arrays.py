@@ -13,7 +13,7 @@ from geoae.errors import DamagedFileError, GeoAEError, InputError, one_line
 from geoae.labels.segments import Segment
 from geoae.labels.timeaxis import first_position, rate_hz, sample_offset_ns, start_ns
 from geoae.readers.protocols import Scan
-from geoae.readers.records.traces import select, time_limits
+from geoae.readers.records.traces import parse_time_limits, select_segments
 
 _BLOCK = 1 << 20
 """Samples along time that are looked at together for gaps."""
@@ -41,7 +41,7 @@ class ArrayLocator:
     def read(self, start: int, stop: int) -> np.ndarray:
         """Samples of the segment."""
         span = slice(self.first + start, self.first + stop)
-        return samples(self.x[self.row : self.row + 1, span], self.place)[0].astype(self.dtype, copy=False)
+        return load_samples(self.x[self.row : self.row + 1, span], self.place)[0].astype(self.dtype, copy=False)
 
     def part(self, start: int, stop: int) -> "ArrayLocator":
         """The locator of a part of the segment."""
@@ -104,14 +104,14 @@ def scan_arrays(
         f"{path.name} is read by the reader {reader!r}: ids, times, rates, units and samples are written in the format "
         f"of the output; other headers{listed} are not."
     )
-    return select(Scan(tuple(segments), (note,)), path.name, ids, start_time, end_time)
+    return select_segments(Scan(tuple(segments), (note,)), path.name, ids, start_time, end_time)
 
 
 def select_record(
     x: xr.DataArray, ids: str | Sequence[str] = (), start_time: Any = None, end_time: Any = None
 ) -> xr.DataArray | None:
     """The channels and times of a record that were asked for; None if there are none. Parameters as for `scan`."""
-    first, last = time_limits(start_time, end_time)
+    first, last = parse_time_limits(start_time, end_time)
     patterns = [ids] if isinstance(ids, str) else list(ids)
     rows = [
         row
@@ -195,7 +195,7 @@ def check_field(x: Any, place: object, reader: str) -> xr.DataArray:
     return x
 
 
-def samples(x: xr.DataArray, place: str) -> np.ndarray:
+def load_samples(x: xr.DataArray, place: str) -> np.ndarray:
     """Samples of an array in memory.
 
     Raises
@@ -222,7 +222,7 @@ def _finite_spans(x: xr.DataArray, place: str) -> list[list[tuple[int, int]]]:
         return [[(0, n)] if n else [] for _ in range(x.sizes["channel"])]
     found: list[list[tuple[int, int]]] = [[] for _ in range(x.sizes["channel"])]
     for start in range(0, n, _BLOCK):
-        there = ~np.isnan(samples(x[:, start : start + _BLOCK], place))
+        there = ~np.isnan(load_samples(x[:, start : start + _BLOCK], place))
         for spans, row in zip(found, there, strict=True):
             for a, b in _runs(row):
                 if spans and spans[-1][1] == start + a:

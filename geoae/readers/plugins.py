@@ -17,7 +17,7 @@ import xarray as xr
 from geoae.errors import DamagedFileError, GeoAEError, InputError, UnknownNameError, one_line
 from geoae.labels.adapter import Adapter
 from geoae.labels.cf import grid_layout
-from geoae.readers.fields.joining import join
+from geoae.readers.fields.joining import join_fields
 from geoae.readers.from_arrays import check_field, check_record, scan_arrays, select_record
 from geoae.readers.protocols import Kind, Place, Scan, Segment
 
@@ -69,10 +69,10 @@ def load_plugin(name: str, built_in: Collection[str] = ()) -> "PluginRecords | P
             f"The reader {name!r} of {packages} cannot be imported: {type(error).__name__}: {one_line(error)}. "
             "Repair or remove the package."
         ) from error
-    return wrap(plugin, name)
+    return wrap_reader(plugin, name)
 
 
-def wrap(plugin: Any, name: str) -> "PluginRecords | PluginFields":
+def wrap_reader(plugin: Any, name: str) -> "PluginRecords | PluginFields":
     """Make a module or object with `sniff` and `read` a complete reader.
 
     Raises
@@ -201,7 +201,7 @@ class PluginFields:
                 x.encoding.setdefault("source", str(place))
                 parts.append((place, x))
             layout = grid_layout(parts[0][1], chosen)
-            fields.append(join(parts, along or layout.time))
+            fields.append(join_fields(parts, along or layout.time))
         return fields
 
 

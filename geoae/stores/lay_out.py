@@ -14,7 +14,7 @@ import xarray as xr
 
 from geoae._version import __version__
 from geoae.errors import StoreError, one_line
-from geoae.files.whole import sync
+from geoae.files.whole import sync_to_disk
 from geoae.stores import provenance
 from geoae.stores.blocks import Part, Variable, choose_chunks
 from geoae.stores.plain import plain_value, plain_variable
@@ -57,7 +57,7 @@ def lay_out(
         plan, attrs = _grown(plan, attrs, about, base, append)
     attrs[PARTS] = provenance.parts_attribute(plan.parts)
     _write_metadata(plan, attrs, folder)
-    sync(*(path for path in folder.rglob("*") if path.is_file()))
+    sync_to_disk(*(path for path in folder.rglob("*") if path.is_file()))
     if base is not None:
         for part in plan.parts:
             _link_blocks(part, base, folder)
@@ -236,4 +236,4 @@ def _link(path: Path, other: Path) -> None:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             raise
         shutil.copyfile(path, other)  # not every file system has links
-        sync(other)
+        sync_to_disk(other)

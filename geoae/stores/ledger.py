@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.errors import GeoAEError, MissingFileError, OutputError, OutputExistsError, StoreError, one_line
-from geoae.files.whole import output_errors, sync, whole_file
+from geoae.files.whole import output_errors, sync_to_disk, whole_file
 from geoae.stores import provenance, runs
 from geoae.stores.blocks import Part, Task, Variable, task
 from geoae.stores.provenance import Identity, differences, fingerprint, present
@@ -123,7 +123,7 @@ class Ledger:
                 done = present(store, self.parts)
                 if not done.all():
                     raise StoreError(f"{self.target} is unfinished: {(~done).sum()} of {done.size} blocks are missing.")
-                sync(*(store / v.name for part in self.parts for v in part.variables), store)
+                sync_to_disk(*(store / v.name for part in self.parts for v in part.variables), store)
                 store.rename(claim)  # a rename is atomic: one process alone gets past this line
             except FileNotFoundError:
                 return self._finished_elsewhere()
@@ -136,7 +136,7 @@ class Ledger:
                 # for a moment there is no store: where this process dies here, `begin_run` puts the old one back
                 self.target.rename(self.folder / runs.REPLACED)
             claim.rename(self.target)
-            sync(self.target.parent)
+            sync_to_disk(self.target.parent)
             # and what processes that were killed while they laid out have left
             hidden = self.folder.parent
             runs.remove(hidden, self.folder, *hidden.glob("new-*"))
@@ -312,13 +312,13 @@ def _new_run(run: Path, target: Path, identity: dict[str, Any], base: str | None
         facts = {"format": FORMAT, "identity": identity, "base": base, "started": started,
                  "parts": [asdict(part) for part in parts]}  # fmt: skip
         (fresh / runs.LEDGER).write_text(json.dumps(facts, indent=1))
-        sync(fresh / runs.LEDGER, fresh)
+        sync_to_disk(fresh / runs.LEDGER, fresh)
         try:
             fresh.rename(run)
         except OSError:
             if not runs.is_run(run):  # else another process was faster: what it has laid out is as good
                 raise
-        sync(run.parent)
+        sync_to_disk(run.parent)
     finally:
         runs.remove(run.parent, fresh)
 

@@ -174,7 +174,7 @@ def _complete(reader: Any) -> Any:
         return reader
     if isinstance(reader, plugins.PluginRecords | plugins.PluginFields):
         return reader
-    return plugins.wrap(reader, getattr(reader, "__name__", type(reader).__name__))
+    return plugins.wrap_reader(reader, getattr(reader, "__name__", type(reader).__name__))
 
 
 def _read(reader: Any, path: Path) -> list[xr.DataArray]:
@@ -289,7 +289,7 @@ def _check_scan(reader: Any, arrays: list[xr.DataArray], path: Path) -> None:
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            held = traces.fetch(segment)
+            held = traces.fetch_samples(segment)
         label = f"segment of {segment.id} at {segment.start_ns} ns"
         assert held.shape == (segment.n,), f"The {label} holds samples of shape {held.shape}, not ({segment.n},)."
         place = _place_of(segment, held, arrays, values, left)
@@ -299,9 +299,9 @@ def _check_scan(reader: Any, arrays: list[xr.DataArray], path: Path) -> None:
         )
         number, row, first = place
         left[number][row, first : first + segment.n] = False
-        headers = traces.headers_of(segment)
+        headers = traces.read_header(segment)
         assert (headers.npts, headers.starttime.ns) == (segment.n, segment.start_ns), f"Headers of the {label} differ."
-        part = traces.fetch(segment, segment.n // 2)
+        part = traces.fetch_samples(segment, segment.n // 2)
         np.testing.assert_array_equal(part, held[segment.n // 2 :], f"Half of the {label} differs from all of it.")
     outside = sum(int(there.sum()) for there in left)
     assert not outside, f"read({path.name!r}) gives {outside} samples that are in no segment of scan."

@@ -98,4 +98,4 @@ def load_recipe(path: Path) -> AnyRecipe:
     if not isinstance(kind, str) or kind not in kinds.KINDS:
         raise RecipeError(f"{path.name} is no recipe: kind is {kind!r}; choose one of {', '.join(kinds.KINDS)}.")
     recipe: type[AnyRecipe] = kinds.load_name(kinds.KINDS[kind].recipe)
-    return settings.checked(recipe, data, path, "recipe")
+    return settings.validate_yaml(recipe, data, path, "recipe")

@@ -398,7 +398,7 @@ def test_a_full_disk(tmp_path, run, monkeypatch):
     def fail(self, laid, data):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(records.RecordFile, "_write", fail)
+    monkeypatch.setattr(records.MseedFile, "_write", fail)
     result = run("denoise", path, "-o", tmp_path / "y", "--overwrite")
     assert (result.code, len(result.errors)) == (1, 1)
     assert "No space left" in result.errors[0]

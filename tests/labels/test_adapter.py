@@ -9,7 +9,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geoae.labels.adapter import Adapter, lazy
+from geoae.labels.adapter import Adapter, change_lazily
 from geoae.labels.lazy_indexing import lazy_array
 
 RAW = np.array([[250, 260, -999], [270, 280, 290]], "i2")
@@ -44,7 +44,7 @@ def test_nothing_is_read_until_it_is_used():
         parts.append(read())
         return parts[-1] * 2
 
-    x = field().copy(data=lazy(on_disk(field()).variable, np.dtype("i2"), change))
+    x = field().copy(data=change_lazily(on_disk(field()).variable, np.dtype("i2"), change))
     part = x.isel(y=0, x=slice(0, 2))
     assert parts == []
     np.testing.assert_array_equal(part.values, RAW[0, :2] * 2)

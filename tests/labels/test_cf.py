@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geoae.errors import InputError
-from geoae.labels.cf import GridLayout, grid_layout, list_fields, promote, time_coordinate
+from geoae.labels.cf import GridLayout, find_time_coordinate, grid_layout, list_fields, promote_coordinates
 
 SIZES = {"time": 3, "level": 2, "lat": 8, "lon": 12}
 DAYS = np.arange("2020-01-01", "2020-01-04", dtype="datetime64[D]").astype("datetime64[ns]")
@@ -276,8 +276,8 @@ def test_positions_among_the_variables_become_coordinates():
     """Latitude and longitude that a file does not mark as coordinates; one alone stays what it is."""
     plane = ("a", "b")
     data = xr.Dataset({"t": (plane, np.zeros((2, 3))), "lat": (plane, np.zeros((2, 3)), {"units": "degrees_north"})})
-    assert list(promote(data).data_vars) == ["t", "lat"]
-    both = promote(data.assign(lon=(plane, np.zeros((2, 3)), {"units": "degrees_east"})))
+    assert list(promote_coordinates(data).data_vars) == ["t", "lat"]
+    both = promote_coordinates(data.assign(lon=(plane, np.zeros((2, 3)), {"units": "degrees_east"})))
     assert list(both.data_vars) == ["t"]
     assert grid_layout(both["t"]).horizontal == plane
 
@@ -285,6 +285,6 @@ def test_positions_among_the_variables_become_coordinates():
 def test_the_time_of_a_single_field():
     """A scalar coordinate; the valid time where a forecast has several."""
     x = field().isel(time=0)
-    assert time_coordinate(x) == "time"
-    assert time_coordinate(x.assign_coords(valid_time=DAYS[1])) == "valid_time"
-    assert time_coordinate(x.drop_vars("time")) is None
+    assert find_time_coordinate(x) == "time"
+    assert find_time_coordinate(x.assign_coords(valid_time=DAYS[1])) == "valid_time"
+    assert find_time_coordinate(x.drop_vars("time")) is None

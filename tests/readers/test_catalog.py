@@ -54,7 +54,7 @@ def test_a_name_counts_from_the_root_in_the_environment(tmp_path, monkeypatch):
     """$MY_DATA in `roots` is the folder that holds the data."""
     write(tmp_path)
     monkeypatch.setenv("MY_DATA", str(tmp_path / "store"))
-    assert catalog.locate("quakes") == tmp_path / "store" / "quakes"
+    assert catalog.locate_data("quakes") == tmp_path / "store" / "quakes"
 
 
 @pytest.mark.parametrize("roots", ["[store]", "store", "[./store, elsewhere]"])
@@ -63,26 +63,26 @@ def test_a_relative_root_counts_from_the_catalog(tmp_path, monkeypatch, roots):
     monkeypatch.setenv(catalog.ENVIRONMENT, str(write(tmp_path, roots, name="mine.yml")))
     (tmp_path / "sub").mkdir()
     monkeypatch.chdir(tmp_path / "sub")
-    assert catalog.locate("quakes") == tmp_path / "store" / "quakes"
+    assert catalog.locate_data("quakes") == tmp_path / "store" / "quakes"
 
 
 def test_a_path_needs_no_catalog(tmp_path):
     """What is there is taken as it is, even beside a broken catalog."""
     (tmp_path / catalog.FILE).write_text("[")
-    assert catalog.locate("store").samefile(tmp_path / "store")
+    assert catalog.locate_data("store").samefile(tmp_path / "store")
 
 
 def test_an_unknown_name_lists_the_names(tmp_path):
     """The message has all names, and the file they are from."""
     write(tmp_path)
     with pytest.raises(UnknownNameError, match=r"no data set 'quaks'.*quakes.*data_catalog\.yml"):
-        catalog.locate("quaks")
+        catalog.locate_data("quaks")
 
 
 def test_without_a_catalog_the_message_says_so():
     """A name without a catalog is refused with the file that is missing."""
     with pytest.raises(UnknownNameError, match=r"there is no data_catalog\.yml here"):
-        catalog.locate("quakes")
+        catalog.locate_data("quakes")
 
 
 def test_an_entry_whose_path_is_missing_is_named(tmp_path, monkeypatch):
@@ -90,17 +90,17 @@ def test_an_entry_whose_path_is_missing_is_named(tmp_path, monkeypatch):
     write(tmp_path)
     monkeypatch.delenv("MY_DATA", raising=False)
     with pytest.raises(InputError, match=r"Set the environment variable MY_DATA"):
-        catalog.locate("quakes")
+        catalog.locate_data("quakes")
     monkeypatch.setenv("MY_DATA", str(tmp_path / "other"))
     with pytest.raises(InputError, match=r"other/quakes, which is not there\. Correct its uri"):
-        catalog.locate("quakes")
+        catalog.locate_data("quakes")
 
 
 def test_a_named_catalog_that_is_missing_is_refused(monkeypatch):
     """GEOAE_CATALOG pointing nowhere is an error, not silence."""
     monkeypatch.setenv(catalog.ENVIRONMENT, "nowhere.yml")
     with pytest.raises(RecipeError, match=r"GEOAE_CATALOG names nowhere\.yml"):
-        catalog.locate("quakes")
+        catalog.locate_data("quakes")
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_addresses_and_roots_of_entries(tmp_path):
     assert [catalog.find_entry(k).places for k in "ab"] == [("s3://b/c.zarr",)] * 2
     assert catalog.find_entry("c").places[0].samefile(tmp_path / "store" / "quakes")
     with pytest.raises(InputError, match="no single folder or file"):
-        catalog.locate("a")
+        catalog.locate_data("a")
 
 
 def test_recordings_have_names_too(tmp_path, model):

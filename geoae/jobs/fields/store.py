@@ -258,7 +258,7 @@ def _to_netcdf(job: _Job, progress: Progress) -> tuple[dict[str, Counts], list[s
             done += 1
         samples[str(x.name)] = found
     origin = job.origin(attrs)
-    notes = netcdf.write(
+    notes = netcdf.write_netcdf(
         job.target, plan, samples, job.settings(), source=origin.source, source_hash=origin.source_hash,
         command=origin.command, attrs=attrs,
     )  # fmt: skip
@@ -281,7 +281,7 @@ def _check_target(source: FieldSource, target: Path, fields: Sequence[xr.DataArr
              "--workers": options.run.workers.are_elsewhere, "--codes": options.codes is not None}  # fmt: skip
     if given := [name for name, is_given in named.items() if is_given]:
         raise InputError(f"{', '.join(given)}: only a zarr store is written in blocks. Ask for -o {target.stem}.zarr.")
-    netcdf.check(target, sum(x.size * output_dtype(x.dtype).itemsize for x in fields), options.run.overwrite)
+    netcdf.check_netcdf(target, sum(x.size * output_dtype(x.dtype).itemsize for x in fields), options.run.overwrite)
 
 
 def _same_fields(spec: dict[str, Any]) -> list[xr.DataArray]:

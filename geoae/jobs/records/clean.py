@@ -64,7 +64,7 @@ def clean(
             fate = f"left out, since {left_out}" if left_out else "passed through"
             counts[segment].notes.append(f"text channel, {fate}")
         finish(segment)
-    waiting = deque(layout.arrange(segments))
+    waiting = deque(layout.arrange_records(segments))
     while waiting:
         record = waiting.popleft()
         worked_on = [p.segment for p in record.placed]
@@ -84,7 +84,7 @@ def clean(
                 for segment in worked_on:
                     _give_up(segment, error, sink, counts)
             else:
-                waiting.extendleft(reversed(layout.arrange(sound)))
+                waiting.extendleft(reversed(layout.arrange_records(sound)))
                 kept = set(map(id, sound))
                 worked_on = [s for s in worked_on if id(s) not in kept]
         counts.add_elapsed(worked_on)
@@ -96,7 +96,7 @@ def _keep_decodable(segments: list[Segment], sink: Sink, counts: TraceCounts, er
     """Replace the segments that cannot be decoded by the parts that can."""
     found: list[Segment] = []
     for segment in segments:
-        parts = traces.sound_parts(segment)
+        parts = traces.decodable_parts(segment)
         found += parts
         if parts == [segment]:
             continue
@@ -119,7 +119,7 @@ def _give_up(segment: Segment, error: GeoAEError, sink: Sink, counts: TraceCount
 def read_and_noise(record: Record, model: Model, options: Options, counts: TraceCounts) -> tuple[ReadSpan, ReadSpan]:
     """What a record holds, and what the model takes away from it, as functions of (start, stop)."""
     slots = infer.assign_components([i.rpartition(".")[2] for i in record.ids])
-    read = _remember_block(partial(traces.read_block, record, tell=counts.tell))
+    read = _remember_block(partial(traces.read_block, record, on_warning=counts.tell))
     noise = infer.build_noise_reader(
         read, record.n, slots, record.rate_hz, model, batch=options.batch_size, above_band=options.above_band
     )

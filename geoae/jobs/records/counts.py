@@ -12,7 +12,7 @@ import numpy as np
 
 from geoae.arrays.types import Array
 from geoae.labels.segments import Segment
-from geoae.readers.records.arrange import gaps_and_overlaps
+from geoae.readers.records.arrange import count_gaps_and_overlaps
 
 
 @dataclass
@@ -266,7 +266,7 @@ def _line(name: str, parts: list[Trace]) -> Line:
         state = "text"
     else:
         state = "left out" if all(part.left_out >= len(part.segments) for part in parts) else "unchanged"
-    gaps, _ = gaps_and_overlaps(segments)
+    gaps, _ = count_gaps_and_overlaps(segments)
     samples, seconds = sum(s.n for s in segments), sum(part.seconds for part in parts)
     return Line(name, samples, gaps, before, after, removed_db, seconds, state)
 

@@ -138,14 +138,14 @@ class Files:
 
     def pass_on(self, segment: Segment, tell: Tell) -> bool:
         """See `Sink`; miniSEED records go through byte by byte, and nothing was removed from them."""
-        raw = traces.raw_bytes(segment) if self.names.format == "MSEED" else None
+        raw = traces.read_raw_records(segment) if self.names.format == "MSEED" else None
         held = False
         for path, role in zip(self._paths(segment), ("signal", "noise"), strict=False):
             if raw is not None and role == "signal":
                 self._writer(path).put_raw(segment, raw)
                 held = True
             elif segment.n:
-                x = traces.fetch(segment, tell=tell)
+                x = traces.fetch_samples(segment, on_warning=tell)
                 data = x if role == "signal" else np.zeros(x.shape, np.float32)
                 self._writer(path).put(segment, 0, data, self._header(segment))
                 held = True
@@ -188,7 +188,7 @@ class Files:
 
     def _header(self, segment: Segment) -> Any:
         if segment not in self._headers:
-            self._headers[segment] = traces.headers_of(segment)
+            self._headers[segment] = traces.read_header(segment)
         return self._headers[segment]
 
     def _writer(self, path: Path) -> TraceWriter:

@@ -251,7 +251,7 @@ def _same_record(spec: dict[str, Any]) -> Record:
     sound = [
         part
         for i, segment in enumerate(segments)
-        for part in (traces.sound_parts(segment) if i in spec["damaged"] else [segment])
+        for part in (traces.decodable_parts(segment) if i in spec["damaged"] else [segment])
     ]
     record = _one_record(files, sound)
     if _facts(record) != spec["record"]:
@@ -266,7 +266,7 @@ def _decodable(segments: Iterable[Segment]) -> tuple[list[Segment], list[str], l
     """What can be decoded of segments, a line for each that cannot all be, and their numbers: gaps must be known."""
     sound, losses, damaged = [], [], []
     for i, segment in enumerate(segments):
-        parts = traces.sound_parts(segment)
+        parts = traces.decodable_parts(segment)
         sound += parts
         if lost := segment.n - sum(part.n for part in parts):
             losses.append(f"{segment.id}: {lost} samples are lost: they cannot be decoded")
@@ -275,7 +275,7 @@ def _decodable(segments: Iterable[Segment]) -> tuple[list[Segment], list[str], l
 
 
 def _one_record(files: Sequence[Path], segments: Sequence[Segment]) -> Record:
-    records = layout.arrange(segments)
+    records = layout.arrange_records(segments)
     names = ", ".join(p.name for p in files[:3]) + (", ..." if len(files) > 3 else "")
     if not records:
         raise InputError(f"{names}: there are no samples, and nothing to denoise.")

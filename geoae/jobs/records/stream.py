@@ -27,7 +27,7 @@ def denoise_stream(stream: Any, options: Options, noise: bool = False) -> Any:
     source = Stream([stream]) if isinstance(stream, Trace) else stream
     if not source:
         raise InputError("The Stream is empty, so there is nothing to denoise. Check how it was read or selected.")
-    segments = list(traces.segments_of(source).segments)
+    segments = list(traces.scan_stream(source).segments)
     model, sink, counts = (
         prepare(load_model(options.model), options.device, options.threads),
         Memory(),

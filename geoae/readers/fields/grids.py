@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 import geoae.readers.fields.opening as stores
 from geoae.errors import DamagedFileError, GeoAEError, InputError, UnknownNameError
-from geoae.labels.adapter import Adapter, lazy
-from geoae.labels.cf import GridLayout, grid_layout, list_fields, promote, sizes
-from geoae.readers.fields.joining import join
+from geoae.labels.adapter import Adapter, change_lazily
+from geoae.labels.cf import GridLayout, describe_sizes, grid_layout, list_fields, promote_coordinates
+from geoae.readers.fields.joining import join_fields
 from geoae.readers.protocols import Kind, Place
 
 kind: Kind = "fields"
 """Of what it reads; see `geoae.readers.protocols`."""
-CHUNK = 1 << 22
+MAX_CHUNK_SAMPLES = 1 << 22
 """Samples of a chunk at most, unless the store itself has larger ones: 16 MB of float32."""
 SUFFIXES = {".nc", ".nc3", ".nc4", ".cdf", ".zarr", ".grib", ".grib2", ".grb", ".grb2"}
 """Of names that no recording has."""
@@ -28,7 +28,7 @@ SUFFIXES = {".nc", ".nc3", ".nc4", ".cdf", ".zarr", ".grib", ".grib2", ".grb", "
 def sniff(path: str | Path) -> bool:
     """Tell whether a file or folder is netCDF, zarr or GRIB, by its first bytes or names. Never raises."""
     try:
-        format_ = stores.store_format(Path(path))
+        format_ = stores.detect_format(Path(path))
         return _has_dimensions(Path(path)) if format_ == "hdf5" else format_ is not None
     except Exception:  # whatever a foreign file does to a parser, it is no grid
         return False
@@ -105,7 +105,7 @@ def read(
         settings = repr((group, engine, options, adapter))
         return [_field(name, places, opened, chosen, along, adapter, settings) for name in names]
     except GeoAEError:
-        close(opened)
+        close_files(opened)
         raise
 
 
@@ -127,7 +127,7 @@ def contents(
     others: list[str] = []
     for data in stores.open_store(place, group, engine, options):
         rename = {old: new for old, new in (adapter.rename if adapter else {}).items() if old in data.variables}
-        data, closes = promote(data.rename(rename)), data.close
+        data, closes = promote_coordinates(data.rename(rename)), data.close
         for coord in data.coords.values():
             if coord.ndim < 2:
                 coord.load()
@@ -142,22 +142,22 @@ def contents(
         if not found:
             closes()
     if not found:
-        inner = stores.groups(place) if group is None else []
+        inner = stores.list_groups(place) if group is None else []
         hint = f"only {', '.join(others)}. Real numbers along dimensions were expected" if others else "nothing at all"
         hint = f"but the groups {', '.join(inner)}: choose one with group='{inner[0]}'" if inner else hint
         raise InputError(f"{place} holds no field, {hint}.")
     return found
 
 
-def close(opened: Sequence[Mapping[str, xr.DataArray]]) -> None:
+def close_files(opened: Sequence[Mapping[str, xr.DataArray]]) -> None:
     """Let go of the files that `contents` opened; what they hold can no longer be read."""
     for found in opened:
         for field in found.values():
             field.close()
 
 
-def chunk_sizes(
-    sizes: Mapping[str, int], stored: Mapping[str, int], horizontal: Sequence[str], limit: int = CHUNK
+def grow_chunks(
+    sizes: Mapping[str, int], stored: Mapping[str, int], horizontal: Sequence[str], limit: int = MAX_CHUNK_SAMPLES
 ) -> dict[str, int]:
     """Samples of a chunk along each dimension: whole stored chunks, as many as fit in `limit`, horizontal ones first.
 
@@ -222,9 +222,9 @@ def _field(
         if name not in found:
             raise InputError(f"{place} does not fit {places[0]}: it has no variable {name}. Leave it out.")
         if not found[name].size:
-            raise InputError(f"{place}: {name} has no samples ({sizes(found[name])}).")
+            raise InputError(f"{place}: {name} has no samples ({describe_sizes(found[name])}).")
         parts.append((place, _chunked(adapter(_guarded(found[name], place)), layout.horizontal, place, settings)))
-    joined = join(parts, along or layout.time)
+    joined = join_fields(parts, along or layout.time)
     if len(parts) > 1:
         grid_layout(joined, dims)
     return joined
@@ -233,7 +233,7 @@ def _field(
 def _guarded(field: xr.DataArray, place: Place) -> xr.DataArray:
     """The same field, whose samples are in the byte order of this machine, and damage to them an error of ours."""
     dtype = field.dtype.newbyteorder("=")
-    samples = lazy(field.variable, dtype, partial(_read, label=f"{place}: {field.name}", dtype=dtype))
+    samples = change_lazily(field.variable, dtype, partial(_read, label=f"{place}: {field.name}", dtype=dtype))
     guarded = field.copy(deep=False, data=samples)
     guarded.encoding["source"] = str(place)
     return guarded
@@ -245,7 +245,9 @@ def _read(read: Callable[[], NDArray[Any]], label: str, dtype: np.dtype[Any]) ->
     except (GeoAEError, MemoryError):
         raise
     except Exception as error:  # what a damaged chunk does to a codec has many kinds
-        raise DamagedFileError(f"{label} cannot be read: {stores.line(error)}. Copy the file again.") from error
+        raise DamagedFileError(
+            f"{label} cannot be read: {stores.shorten_error(error)}. Copy the file again."
+        ) from error
 
 
 def _chunked(field: xr.DataArray, horizontal: Sequence[str], place: Place, settings: str) -> xr.DataArray:
@@ -256,7 +258,7 @@ def _chunked(field: xr.DataArray, horizontal: Sequence[str], place: Place, setti
     token = tokenize(str(place), stat and (stat.st_mtime_ns, stat.st_size), field.name, settings, field.shape)
     stored = field.encoding.get("preferred_chunks") or {}
     largest = {str(d): max(n) if isinstance(n, tuple) else int(n) for d, n in stored.items()}
-    chunks = chunk_sizes({str(d): n for d, n in field.sizes.items()}, largest, horizontal)
+    chunks = grow_chunks({str(d): n for d, n in field.sizes.items()}, largest, horizontal)
     samples = field.variable.chunk(chunks, name=f"{field.name}-{token}").data
     wide = {
         n: c.variable.chunk(name=f"{n}-{token}") for n, c in field.coords.items() if c.ndim > 1 and c.chunks is None

@@ -9,14 +9,14 @@ import pandas as pd  # type: ignore[import-untyped]  # comes with xarray; its st
 import xarray as xr
 
 from geoae.errors import InputError
-from geoae.labels.cf import time_coordinate
+from geoae.labels.cf import find_time_coordinate
 from geoae.readers.protocols import Place
 
 Part = tuple[Place, xr.DataArray]
 _PACKING = ("scale_factor", "add_offset", "dtype", "_FillValue", "missing_value")
 
 
-def join(parts: Sequence[Part], along: str | None) -> xr.DataArray:
+def join_fields(parts: Sequence[Part], along: str | None) -> xr.DataArray:
     """One field from the parts of it that each file holds, in the order of their coordinate.
 
     Parameters
@@ -35,7 +35,7 @@ def join(parts: Sequence[Part], along: str | None) -> xr.DataArray:
     if len(parts) == 1:
         return parts[0][1]
     first_place, first = parts[0]
-    along = along or time_coordinate(first)
+    along = along or find_time_coordinate(first)
     if along is None:
         raise InputError(
             f"{first_place}: {first.name} has no time, so {len(parts)} files cannot be joined along it. "

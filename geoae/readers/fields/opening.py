@@ -28,7 +28,7 @@ def is_url(place: Place) -> bool:
     return isinstance(place, str) and "://" in place
 
 
-def store_format(path: Path) -> str | None:
+def detect_format(path: Path) -> str | None:
     """What a file or folder is: netcdf3, netcdf5, hdf5, grib, zarr or zip (with zarr in it); None if none of these.
 
     Raises
@@ -45,7 +45,7 @@ def store_format(path: Path) -> str | None:
     return kind
 
 
-def line(error: BaseException) -> str:
+def shorten_error(error: BaseException) -> str:
     """What an error says, in one line of bearable length."""
     text = one_line(error).rstrip(".")
     return text if len(text) <= 200 else f"{text[:197]}..."
@@ -89,12 +89,12 @@ def open_store(
         return _open(*_plan(place, kind, group, engine, dict(options or {})))
 
 
-def groups(place: Place) -> list[str]:
+def list_groups(place: Place) -> list[str]:
     """Names of the groups right below the root of a zarr folder or netCDF-4 file; empty where that is not known."""
     if is_url(place):
         return []
     try:
-        kind = store_format(Path(place))
+        kind = detect_format(Path(place))
         if kind == "hdf5":
             import h5py
 
@@ -152,9 +152,13 @@ def _errors_in_one_line(place: Place, kind: str | None, group: str | None) -> It
     except GeoAEError:
         raise
     except PermissionError as error:
-        raise UnreadableFileError(f"{place} cannot be opened ({line(error)}). Check its permissions.") from error
+        raise UnreadableFileError(
+            f"{place} cannot be opened ({shorten_error(error)}). Check its permissions."
+        ) from error
     except ImportError as error:
-        raise InputError(f"{place} cannot be opened without a library: {line(error)}. Install it with pip.") from error
+        raise InputError(
+            f"{place} cannot be opened without a library: {shorten_error(error)}. Install it with pip."
+        ) from error
     except Exception as error:  # what a damaged file does to a parser has many kinds
         if isinstance(error, FileNotFoundError) and group is None and is_url(place):
             raise MissingFileError(f"{place} is not there. Check the address.") from error
@@ -165,7 +169,7 @@ def _errors_in_one_line(place: Place, kind: str | None, group: str | None) -> It
         what = f"as {_NAMES[kind]}" if kind in _NAMES else "by xarray"
         inner = f", group {group!r}," if group is not None else ""
         raise DamagedFileError(
-            f"{place}{inner} cannot be opened {what}: {line(error)}. Is it complete? Copy it again."
+            f"{place}{inner} cannot be opened {what}: {shorten_error(error)}. Is it complete? Copy it again."
         ) from error
 
 
@@ -224,13 +228,13 @@ def _kind_of_bytes(head: bytes) -> str | None:
 
 def _local_kind(path: Path) -> str | None:
     try:
-        return store_format(path)
+        return detect_format(path)
     except FileNotFoundError as error:
         raise MissingFileError(f"{path} does not exist. Check the name and the folder.") from error
     except PermissionError as error:
         raise UnreadableFileError(f"{path} cannot be opened ({error.strerror}). Check its permissions.") from error
     except (OSError, zipfile.BadZipFile) as error:
-        raise DamagedFileError(f"{path} cannot be read: {line(error)}. Copy it again.") from error
+        raise DamagedFileError(f"{path} cannot be read: {shorten_error(error)}. Copy it again.") from error
 
 
 def _remote_kind(url: str, options: Mapping[str, Any] | None) -> str | None:
@@ -245,7 +249,7 @@ def _remote_kind(url: str, options: Mapping[str, Any] | None) -> str | None:
     try:
         fsspec.core.url_to_fs(url, **dict(storage_options or {}))
     except (ImportError, ValueError) as error:
-        raise InputError(f"{url} cannot be opened: {line(error)}. Install what its protocol needs.") from error
+        raise InputError(f"{url} cannot be opened: {shorten_error(error)}. Install what its protocol needs.") from error
     return "zarr"
 
 
@@ -255,11 +259,13 @@ def _remote(url: str, storage_options: Mapping[str, Any] | None) -> Any:
     try:
         return fsspec.open(url, "rb", **dict(storage_options or {})).open()
     except (ImportError, ValueError) as error:
-        raise InputError(f"{url} cannot be opened: {line(error)}. Install what its protocol needs.") from error
+        raise InputError(f"{url} cannot be opened: {shorten_error(error)}. Install what its protocol needs.") from error
     except FileNotFoundError as error:
         raise MissingFileError(f"{url} is not there. Check the address.") from error
     except Exception as error:  # each protocol has its own
-        raise InputError(f"{url} cannot be reached: {line(error)}. Check the address and the network.") from error
+        raise InputError(
+            f"{url} cannot be reached: {shorten_error(error)}. Check the address and the network."
+        ) from error
 
 
 def _zipped_group(path: Path) -> str | None:
@@ -306,4 +312,6 @@ def _need_eccodes(place: Place) -> None:
     try:
         importlib.import_module("cfgrib")
     except Exception as error:  # its C library may be missing, of which each part tells in its own way
-        raise InputError(f"{place} is GRIB, but cfgrib does not start: {line(error)}. Install ecCodes.") from error
+        raise InputError(
+            f"{place} is GRIB, but cfgrib does not start: {shorten_error(error)}. Install ecCodes."
+        ) from error

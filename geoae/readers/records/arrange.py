@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from geoae.labels.segments import Placed, Record, Segment
+from geoae.labels.segments import PlacedSegment, Record, Segment
 from geoae.labels.timeaxis import first_position
 
 MAX_GAP_S = 3600.0
@@ -30,7 +30,7 @@ Key = TypeVar("Key", bound=Hashable)
 Fetch = Callable[[list[tuple[Segment, int, int]]], list[np.ndarray]]
 
 
-def arrange(segments: Sequence[Segment]) -> list[Record]:
+def arrange_records(segments: Sequence[Segment]) -> list[Record]:
     """Group segments into records, so that every one with samples has its place.
 
     Components of one sensor (same network, station, location, band and instrument code, same rate) share a record.
@@ -64,7 +64,7 @@ def arrange(segments: Sequence[Segment]) -> list[Record]:
     return sorted(records, key=_file_order)
 
 
-def assemble(
+def assemble_block(
     record: Record, rows: Sequence[int], start: int, stop: int, dtype: np.dtype[Any], fetch: Fetch
 ) -> np.ndarray:
     """Return samples start ... stop of some rows of a record, shape (row, stop - start), NaN where no segment lies.
@@ -92,7 +92,7 @@ def assemble(
 
 @dataclass(frozen=True)
 class RecordArray:
-    """Parts of a record by index, shape (channel, time); `fetch` as for `assemble`."""
+    """Parts of a record by index, shape (channel, time); `fetch` as for `assemble_block`."""
 
     record: Record
     dtype: np.dtype[Any]
@@ -110,16 +110,16 @@ class RecordArray:
             for k, size in zip(key, self.shape, strict=True)
         )
         start, stop = (min(times[0], times[-1]), max(times[0], times[-1]) + 1) if times else (0, 0)
-        block = assemble(self.record, rows, start, stop, self.dtype, self.fetch)[:, :: times.step]
+        block = assemble_block(self.record, rows, start, stop, self.dtype, self.fetch)[:, :: times.step]
         return block[tuple(slice(None) if isinstance(k, slice) else 0 for k in key)]
 
 
-def first_of(record: Record, row: int) -> Segment:
+def first_segment(record: Record, row: int) -> Segment:
     """Return the earliest segment of a row."""
     return record.placed[bisect_left(record.placed, (row, 0), key=_position)].segment
 
 
-def within(segment: Segment, first_ns: int | None, last_ns: int | None) -> tuple[int, int] | None:
+def samples_within(segment: Segment, first_ns: int | None, last_ns: int | None) -> tuple[int, int] | None:
     """Return which samples, start ... stop, lie from one time to another, both included; None if none does."""
     if segment.n == 0:
         inside = (first_ns is None or segment.start_ns >= first_ns) and (last_ns is None or segment.start_ns <= last_ns)
@@ -132,7 +132,7 @@ def within(segment: Segment, first_ns: int | None, last_ns: int | None) -> tuple
     return (start, stop) if start < stop else None
 
 
-def gaps_and_overlaps(segments: Sequence[Segment]) -> tuple[int, int]:
+def count_gaps_and_overlaps(segments: Sequence[Segment]) -> tuple[int, int]:
     """Count the interruptions of one id by more than half a sample, and the segments that begin before another ends."""
     gaps = overlaps = 0
     until = -math.inf
@@ -144,7 +144,7 @@ def gaps_and_overlaps(segments: Sequence[Segment]) -> tuple[int, int]:
     return gaps, overlaps
 
 
-def _position(placed: Placed) -> tuple[int, int]:
+def _position(placed: PlacedSegment) -> tuple[int, int]:
     return placed.row, placed.first
 
 
@@ -230,7 +230,7 @@ def _place(segments: list[Segment], letter_order: dict[str, tuple[int, int]]) ->
     """Put segments of one layer, in order of time, on the grid that starts with the earliest."""
     start_ns, rate_hz = segments[0].start_ns, segments[0].rate_hz
     ids = sorted({segment.id for segment in segments}, key=letter_order.__getitem__)
-    placed: list[Placed] = []
+    placed: list[PlacedSegment] = []
     for row, id_ in enumerate(ids):
         free, end_ns = 0, -math.inf
         for segment in (segment for segment in segments if segment.id == id_):
@@ -238,7 +238,7 @@ def _place(segments: list[Segment], letter_order: dict[str, tuple[int, int]]) ->
             gap = (segment.start_ns - end_ns) * rate_hz / 1e9
             # measured from the neighbour, not from the grid, so that drift opens no gap between abutting pieces
             first = free if gap <= 0.5 else max(first, free)
-            placed.append(Placed(segment, row, first))
+            placed.append(PlacedSegment(segment, row, first))
             free, end_ns = first + segment.n, _end_ns(segment)
     n = max(item.first + item.segment.n for item in placed)
     return Record(tuple(ids), start_ns, rate_hz, n, tuple(placed))

@@ -1,6 +1,7 @@
 """Index miniSEED 2 files without decoding them, and decode only the records that hold the samples asked for.
 
-Covers files whose records all have one length; for anything else `index` gives None, and ObsPy reads the file whole.
+This covers files whose records all have the same length. For other files `index_segments` returns None, and ObsPy reads
+the whole file.
 """
 
 import re
@@ -16,7 +17,13 @@ import numpy as np
 from geoae.errors import DamagedFileError, one_line
 from geoae.files.libmseed import LIBMSEED_LOCK
 from geoae.labels.segments import Segment
-from geoae.readers.records.mseed_headers import HEADER_BYTES, field_at, parse, record_length, valid_day
+from geoae.readers.records.mseed_headers import (
+    HEADER_BYTES,
+    find_record_length,
+    is_valid_day,
+    parse_headers,
+    read_field,
+)
 
 _DTYPES = {0: "S1", 4: "f4", 5: "f8", 12: "f4", 13: "f4", 14: "f4"} | dict.fromkeys((1, 3, 10, 11, 16, 30, 32), "i4")
 _CHUNK_BYTES = 2**24  # files are read in such pieces, so that memory does not grow with the file
@@ -24,7 +31,7 @@ _MAX_HOLE_BYTES = 2**16  # reading over a hole this small is faster than seeking
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Records:
+class MseedRecords:
     """The records of one segment: row k of the file's grid of records begins at byte k * length."""
 
     path: Path
@@ -48,7 +55,7 @@ class Records:
         return np.dtype(_DTYPES[self.encoding])
 
 
-def index(path: Path) -> tuple[list[Segment], list[str]] | None:
+def index_segments(path: Path) -> tuple[list[Segment], list[str]] | None:
     """Find the segments of a file as ObsPy would, reading headers only.
 
     Returns
@@ -58,7 +65,7 @@ def index(path: Path) -> tuple[list[Segment], list[str]] | None:
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        length = record_length(file.read(4096))
+        length = find_record_length(file.read(4096))
         if length is None:
             return None
         if size < length:
@@ -68,10 +75,10 @@ def index(path: Path) -> tuple[list[Segment], list[str]] | None:
             )
         file.seek(size - size % length)
         tail = file.read(4096)
-        if (record_length(tail) or length) <= size % length:  # whole records, only of another length
+        if (find_record_length(tail) or length) <= size % length:  # whole records, only of another length
             return None
         file.seek(0)
-        parts = [parse(chunk) for chunk in _record_heads(file, length, size // length)]
+        parts = [parse_headers(chunk) for chunk in _record_heads(file, length, size // length)]
     if any(part is None for part in parts):
         return None
     table = np.concatenate([part for part in parts if part is not None])
@@ -84,20 +91,22 @@ def index(path: Path) -> tuple[list[Segment], list[str]] | None:
     return _segments(table, path, length, size), [loss] if size % length else []
 
 
-def warn(line: str) -> None:
+def warn_of_samples(line: str) -> None:
     """Pass on what is wrong with samples to a caller that has no place for it."""
     warnings.warn(line, stacklevel=3)
 
 
-def fetch_blocks(parts: Sequence[tuple[Records, int, int]], tell: Callable[[str], None] = warn) -> list[np.ndarray]:
+def fetch_blocks(
+    parts: Sequence[tuple[MseedRecords, int, int]], on_warning: Callable[[str], None] = warn_of_samples
+) -> list[np.ndarray]:
     """Decode samples start ... stop of several segments of one id at once.
 
     Parameters
     ----------
     parts
         (records, start, stop) of each; many small segments of one file cost little more than one large one.
-    tell
-        Called with one line for samples that contradict their record's own check value.
+    on_warning
+        Called with one line for samples that contradict the check value of their record.
 
     Raises
     ------
@@ -117,7 +126,7 @@ def fetch_blocks(parts: Sequence[tuple[Records, int, int]], tell: Callable[[str]
             sizes = [np.diff(parts[number][0].ends, prepend=0)[spans[number][0]] for number in members]
             _close_gaps(data, np.concatenate(sizes))
         counts = [spans[number][1] for number in members]
-        samples = _decode(data, path, length, np.dtype(kind), tell)
+        samples = _decode(data, path, length, np.dtype(kind), on_warning)
         if samples.size != sum(counts):
             raise DamagedFileError(
                 f"{path.name}: {samples.size} samples could be decoded where the headers promise {sum(counts)}. "
@@ -129,7 +138,7 @@ def fetch_blocks(parts: Sequence[tuple[Records, int, int]], tell: Callable[[str]
     return [result for result in results if result is not None]
 
 
-def sound_spans(records: Records) -> list[tuple[int, int]]:
+def find_decodable_spans(records: MseedRecords) -> list[tuple[int, int]]:
     """Find which samples, start ... stop, lie in records that can be decoded."""
     spans: list[tuple[int, int]] = []
 
@@ -152,12 +161,12 @@ def sound_spans(records: Records) -> list[tuple[int, int]]:
     return spans
 
 
-def read_raw_bytes(records: Records) -> bytes:
+def read_raw_bytes(records: MseedRecords) -> bytes:
     """Return the records of a segment, verbatim."""
     return _read_rows(records.path, records.length, records.rows).tobytes()
 
 
-def text_records(trace: Any) -> bytes | None:
+def encode_text(trace: Any) -> bytes | None:
     """Return new records that hold the text of an ObsPy Trace; None if it is no text."""
     import io
 
@@ -168,7 +177,7 @@ def text_records(trace: Any) -> bytes | None:
     return buffer.getvalue()
 
 
-def read_headers(records: Records) -> Any:
+def make_header(records: MseedRecords) -> Any:
     """Return the ObsPy header that these records make, without id, rate, start and length."""
     from obspy.core import Stats
     from obspy.io.mseed.headers import ENCODINGS
@@ -184,14 +193,14 @@ def read_headers(records: Records) -> Any:
     return Stats({"mseed": details, "_format": "MSEED"})
 
 
-def trim(records: Records, start: int, stop: int) -> Records:
+def trim_records(records: MseedRecords, start: int, stop: int) -> MseedRecords:
     """Return the records that hold samples start ... stop."""
     chosen, _, inside = _span(records, start, stop)
     before = int(records.ends[chosen.start - 1]) if chosen.start else 0
     return replace(records, rows=records.rows[chosen], ends=records.ends[chosen] - before, skip=inside.start)
 
 
-def _span(records: Records, start: int, stop: int) -> tuple[slice, int, slice]:
+def _span(records: MseedRecords, start: int, stop: int) -> tuple[slice, int, slice]:
     """Which records hold samples start ... stop, how many samples they hold, and which of those are wanted."""
     start, stop = start + records.skip, stop + records.skip
     first = int(np.searchsorted(records.ends, start, side="right"))
@@ -226,7 +235,7 @@ def _segments(table: np.ndarray, path: Path, length: int, size: int) -> list[Seg
         for first, stop in pairwise(cuts.tolist()):
             head = own[first]
             before = int(ends[first - 1]) if first else 0
-            records = Records(
+            records = MseedRecords(
                 path,
                 length,
                 rows[first:stop],
@@ -300,7 +309,7 @@ def _close_gaps(data: np.ndarray, sizes: np.ndarray) -> None:
     seconds = (np.cumsum(sizes) - sizes).astype("datetime64[s]")
     days, years = seconds.astype("datetime64[D]"), seconds.astype("datetime64[Y]")
     day_of_year = (days - years.astype("datetime64[D]")).astype(np.int64) + 1
-    little = valid_day(field_at(heads, 20, "<u2"), field_at(heads, 22, "<u2"))[:, np.newaxis]
+    little = is_valid_day(read_field(heads, 20, "<u2"), read_field(heads, 22, "<u2"))[:, np.newaxis]
     one = np.ones(len(data), np.int64)
     for at, values in ((20, years.astype(np.int64) + 1970), (22, day_of_year), (32, one), (34, one)):
         low_high = np.stack([values & 255, values >> 8], axis=1)
@@ -310,7 +319,9 @@ def _close_gaps(data: np.ndarray, sizes: np.ndarray) -> None:
     heads[:, [28, 29, 36, 40, 41, 42, 43]] = 0  # fraction of the second, leap seconds, time correction
 
 
-def _decode(data: np.ndarray, path: Path, length: int, dtype: np.dtype[Any], tell: Callable[[str], None]) -> np.ndarray:
+def _decode(
+    data: np.ndarray, path: Path, length: int, dtype: np.dtype[Any], on_warning: Callable[[str], None]
+) -> np.ndarray:
     """Let ObsPy decode records of one id; a failed integrity check is told, and is no error."""
     import io
 
@@ -328,8 +339,8 @@ def _decode(data: np.ndarray, path: Path, length: int, dtype: np.dtype[Any], tel
             reason = re.sub(r"^Encountered .*?\(\): ", "", one_line(error))
             raise DamagedFileError(f"{path.name}: records cannot be decoded ({reason}).") from error
     for message in dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught):
-        # what else libmseed says is about headers, which `index` has judged
+        # what else libmseed says is about headers, which `index_segments` has judged
         if "integrity" in message:
-            tell(f"{path.name}: {message}. Some samples may be wrong.")
+            on_warning(f"{path.name}: {message}. Some samples may be wrong.")
     traces = [np.asarray(trace.data) for trace in stream]
     return np.concatenate(traces) if traces else np.empty(0, dtype)

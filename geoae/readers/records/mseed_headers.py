@@ -11,12 +11,12 @@ def is_miniseed(head: bytes) -> bool:
     return len(head) >= 48 and bool(_valid_headers(np.frombuffer(head[:48], np.uint8)[np.newaxis])[0])
 
 
-def record_length(head: bytes) -> int | None:
+def find_record_length(head: bytes) -> int | None:
     """Bytes a record, from the first bytes of a file; None if that is no miniSEED or does not say."""
     if not is_miniseed(head):
         return None
     # the record may be longer than the bytes at hand, but its blockettes come first
-    table = parse(np.frombuffer(head.ljust(HEADER_BYTES, b"\0")[:HEADER_BYTES], np.uint8)[np.newaxis])
+    table = parse_headers(np.frombuffer(head.ljust(HEADER_BYTES, b"\0")[:HEADER_BYTES], np.uint8)[np.newaxis])
     if table is None or not 128 <= table["length"][0] <= 2**20:
         return None
     return int(table["length"][0])
@@ -38,16 +38,16 @@ _TABLE = np.dtype(
 )
 
 
-def parse(heads: np.ndarray) -> np.ndarray | None:
+def parse_headers(heads: np.ndarray) -> np.ndarray | None:
     """Read the headers (record, byte) into a table; None if one of them is not as it should be."""
     if not _valid_headers(heads).all():
         return None
-    little = valid_day(field_at(heads, 20, "<u2"), field_at(heads, 22, "<u2"))
-    if not (little | valid_day(field_at(heads, 20, ">u2"), field_at(heads, 22, ">u2"))).all():
+    little = is_valid_day(read_field(heads, 20, "<u2"), read_field(heads, 22, "<u2"))
+    if not (little | is_valid_day(read_field(heads, 20, ">u2"), read_field(heads, 22, ">u2"))).all():
         return None
 
     def field(at: int | np.ndarray, kind: str) -> np.ndarray:
-        return np.where(little, field_at(heads, at, "<" + kind), field_at(heads, at, ">" + kind))
+        return np.where(little, read_field(heads, at, "<" + kind), read_field(heads, at, ">" + kind))
 
     table = np.zeros(len(heads), _TABLE)
     table["id"] = np.where(heads[:, 8:20] == 0, ord(" "), heads[:, 8:20]).astype(np.uint8).view("S12")[:, 0]
@@ -74,11 +74,11 @@ def parse(heads: np.ndarray) -> np.ndarray | None:
         is_rate, is_format, is_micro = kind == 100, kind == 1000, kind == 1001
         table["own_rate"] |= is_rate
         rate = np.where(is_rate, field(place + 4, "f4"), rate)
-        table["encoding"] = np.where(is_format, field_at(heads, place + 4, "u1"), table["encoding"])
-        table["byteorder"] = np.where(is_format, field_at(heads, place + 5, "u1"), table["byteorder"])
-        exponent = np.minimum(field_at(heads, place + 6, "u1"), 40).astype(np.int64)
+        table["encoding"] = np.where(is_format, read_field(heads, place + 4, "u1"), table["encoding"])
+        table["byteorder"] = np.where(is_format, read_field(heads, place + 5, "u1"), table["byteorder"])
+        exponent = np.minimum(read_field(heads, place + 6, "u1"), 40).astype(np.int64)
         table["length"] = np.where(is_format, np.left_shift(np.int64(1), exponent), table["length"])
-        start += np.where(is_micro, field_at(heads, place + 5, "i1"), 0)
+        start += np.where(is_micro, read_field(heads, place + 5, "i1"), 0)
         at = following.astype(np.int64)
     if np.any(at != 0) or not np.isfinite(rate).all() or np.any(rate < 0):
         return None
@@ -90,7 +90,7 @@ def parse(heads: np.ndarray) -> np.ndarray | None:
     return table
 
 
-def field_at(heads: np.ndarray, at: int | np.ndarray, kind: str) -> np.ndarray:
+def read_field(heads: np.ndarray, at: int | np.ndarray, kind: str) -> np.ndarray:
     """Return numbers at one byte position, or at one for each row."""
     width = np.dtype(kind).itemsize
     if isinstance(at, int):
@@ -100,7 +100,7 @@ def field_at(heads: np.ndarray, at: int | np.ndarray, kind: str) -> np.ndarray:
     return raw.view(kind)[:, 0]
 
 
-def valid_day(year: np.ndarray, day: np.ndarray) -> np.ndarray:
+def is_valid_day(year: np.ndarray, day: np.ndarray) -> np.ndarray:
     """Tell which dates can be: in the wrong byte order few can."""
     return (year >= 1900) & (year <= 2100) & (day >= 1) & (day <= 366)
 

@@ -22,7 +22,7 @@ from geoae.labels.lazy_indexing import lazy_array
 from geoae.labels.segments import Record, Segment
 from geoae.labels.timeaxis import sample_offset_ns, time_coordinates
 from geoae.readers.protocols import Kind, Locator, Scan
-from geoae.readers.records.arrange import RecordArray, arrange, assemble, first_of, within
+from geoae.readers.records.arrange import RecordArray, arrange_records, assemble_block, first_segment, samples_within
 
 if TYPE_CHECKING:
     import obspy
@@ -50,7 +50,7 @@ class _InMemory:
         return copy.deepcopy(self.trace.stats)
 
     def raw_bytes(self) -> bytes | None:
-        return mseed.text_records(self.trace) if self.trace.data.dtype.kind == "S" else None
+        return mseed.encode_text(self.trace) if self.trace.data.dtype.kind == "S" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class _InFile:
         return copy.deepcopy(self._trace().stats)
 
     def raw_bytes(self) -> bytes | None:
-        return mseed.text_records(self._trace()) if self.dtype.kind == "S" else None
+        return mseed.encode_text(self._trace()) if self.dtype.kind == "S" else None
 
     def _trace(self) -> Any:
         return whole.read_whole(self.path, self.stamp).traces[self.number]
@@ -82,7 +82,7 @@ class _InFile:
 def sniff(path: str | Path) -> bool:
     """Tell whether ObsPy reads a file, by its content; an archive counts if a file in it does. Never raises."""
     try:
-        return Path(path).is_file() and whole.recognise(Path(path))
+        return Path(path).is_file() and whole.is_recording(Path(path))
     except Exception:  # whatever a foreign file does to a parser, it is no recording
         return False
 
@@ -110,12 +110,14 @@ def scan(path: str | Path, ids: str | Sequence[str] = (), start_time: Any = None
     """
     path = Path(path)
     _check_file(path)
-    found = mseed.index(path)
+    found = mseed.index_segments(path)
     segments, notes, losses = ([*found[0]], [], found[1]) if found is not None else _scan_whole(path)
-    return select(Scan(tuple(segments), tuple(notes), tuple(losses)), path.name, ids, start_time, end_time)
+    return select_segments(Scan(tuple(segments), tuple(notes), tuple(losses)), path.name, ids, start_time, end_time)
 
 
-def select(scan: Scan, name: str, ids: str | Sequence[str] = (), start_time: Any = None, end_time: Any = None) -> Scan:
+def select_segments(
+    scan: Scan, name: str, ids: str | Sequence[str] = (), start_time: Any = None, end_time: Any = None
+) -> Scan:
     """Choose segments by id and time; parameters as for `scan`.
 
     Parameters
@@ -131,7 +133,7 @@ def select(scan: Scan, name: str, ids: str | Sequence[str] = (), start_time: Any
         If a time cannot be understood, or the start lies after the end.
     """
     patterns = [ids] if isinstance(ids, str) else list(ids)
-    first_ns, last_ns = time_limits(start_time, end_time)
+    first_ns, last_ns = parse_time_limits(start_time, end_time)
     chosen = [
         cut
         for segment in scan.segments
@@ -145,7 +147,7 @@ def select(scan: Scan, name: str, ids: str | Sequence[str] = (), start_time: Any
     return Scan(tuple(chosen), notes, scan.losses)
 
 
-def time_limits(start_time: Any, end_time: Any) -> tuple[int | None, int | None]:
+def parse_time_limits(start_time: Any, end_time: Any) -> tuple[int | None, int | None]:
     """Return a start and an end in ns since 1970-01-01 UTC; None stays None.
 
     Raises
@@ -159,19 +161,19 @@ def time_limits(start_time: Any, end_time: Any) -> tuple[int | None, int | None]
     return first_ns, last_ns
 
 
-def segments_of(stream: "obspy.Stream | obspy.Trace") -> Scan:
+def scan_stream(stream: "obspy.Stream | obspy.Trace") -> Scan:
     """Find the segments of an ObsPy Stream or Trace in memory; a masked trace is one segment, with NaN when fetched."""
     traces = [stream] if hasattr(stream, "stats") else list(stream)
     found = (_segment(one, i, None, _InMemory(one, one.data.dtype)) for i, one in enumerate(traces))
     return Scan(tuple(found), ())
 
 
-def fetch(
-    segment: Segment, start: int = 0, stop: int | None = None, tell: Callable[[str], None] = mseed.warn
+def fetch_samples(
+    segment: Segment, start: int = 0, stop: int | None = None, on_warning: Callable[[str], None] = mseed.warn_of_samples
 ) -> np.ndarray:
     """Return samples start ... stop of a segment in the type they are stored in; masked ones as NaN.
 
-    `tell` is called with one line for samples that may be wrong; a warning if left out.
+    `on_warning` is called with one line for samples that may be wrong; by default it issues a Python warning.
 
     Raises
     ------
@@ -179,14 +181,14 @@ def fetch(
         If they cannot be decoded.
     """
     start, stop, _ = slice(start, stop).indices(segment.n)
-    return _fetch([(segment, start, max(start, stop))], tell)[0]
+    return _fetch([(segment, start, max(start, stop))], on_warning)[0]
 
 
-def sound_parts(segment: Segment) -> list[Segment]:
+def decodable_parts(segment: Segment) -> list[Segment]:
     """Return the parts of a segment that can be decoded: itself, or stretches of it with gaps between, or nothing."""
     locator: Any = segment.locator
-    if isinstance(locator, mseed.Records):
-        spans = mseed.sound_spans(locator)
+    if isinstance(locator, mseed.MseedRecords):
+        spans = mseed.find_decodable_spans(locator)
         return [_part(segment, start, min(stop, segment.n)) for start, stop in spans]
     try:
         locator.read(0, 0)
@@ -195,22 +197,22 @@ def sound_parts(segment: Segment) -> list[Segment]:
     return [segment]
 
 
-def raw_bytes(segment: Segment) -> bytes | None:
+def read_raw_records(segment: Segment) -> bytes | None:
     """Return the miniSEED records of a segment as they are in its file; None if it comes from another format.
 
     Text gets records of its own where the file was read whole.
     """
-    if isinstance(segment.locator, mseed.Records):
+    if isinstance(segment.locator, mseed.MseedRecords):
         return mseed.read_raw_bytes(segment.locator)
     return _locator(segment).raw_bytes()
 
 
-def headers_of(segment: Segment) -> "obspy.core.Stats":
+def read_header(segment: Segment) -> "obspy.core.Stats":
     """Return a copy of the ObsPy header with the segment's own start and number of samples."""
     from obspy import UTCDateTime
 
-    if isinstance(segment.locator, mseed.Records):
-        stats = mseed.read_headers(segment.locator)
+    if isinstance(segment.locator, mseed.MseedRecords):
+        stats = mseed.make_header(segment.locator)
         stats.network, stats.station, stats.location, stats.channel = segment.id.split(".", 3)
         stats.sampling_rate = segment.rate_hz
     else:
@@ -220,13 +222,16 @@ def headers_of(segment: Segment) -> "obspy.core.Stats":
     return stats
 
 
-def read_block(record: Record, start: int, stop: int, tell: Callable[[str], None] = mseed.warn) -> np.ndarray:
+def read_block(
+    record: Record, start: int, stop: int, on_warning: Callable[[str], None] = mseed.warn_of_samples
+) -> np.ndarray:
     """Return samples start ... stop of a record, shape (row, stop - start), NaN where no segment lies.
 
-    float64 if any segment of the record needs it (int32, float64), else float32. Errors and `tell` as for `fetch`.
+    float64 if any segment of the record needs it (int32, float64), else float32. Errors and `on_warning` are those of
+    `fetch_samples`.
     """
     rows = range(len(record.ids))
-    return assemble(record, rows, start, stop, _block_dtype(record), partial(_fetch, tell=tell))
+    return assemble_block(record, rows, start, stop, _block_dtype(record), partial(_fetch, on_warning=on_warning))
 
 
 def open_record(record: Record) -> xr.DataArray:
@@ -235,7 +240,7 @@ def open_record(record: Record) -> xr.DataArray:
     Dims (channel, time); coords channel (codes), id, and a lazy time axis. Gaps are NaN.
     """
     networks = [id_.split(".") for id_ in record.ids]
-    stats = [headers_of(first_of(record, row)) for row in range(len(record.ids))]
+    stats = [read_header(first_segment(record, row)) for row in range(len(record.ids))]
     names = list(dict.fromkeys(p.segment.source.name for p in record.placed if p.segment.source is not None))
     attrs: dict[str, Any] = dict(zip(("network", "station", "location"), networks[0], strict=False))
     attrs |= {"sampling_rate_hz": record.rate_hz, "source": _few(names) if names else "memory"}
@@ -276,7 +281,7 @@ def read(
         segments += found.segments
         for line in (*found.losses, *found.notes):
             warnings.warn(line, stacklevel=2)
-    return [open_record(record) for record in arrange(segments)]
+    return [open_record(record) for record in arrange_records(segments)]
 
 
 def float_dtype(record: Record) -> np.dtype[Any]:
@@ -290,12 +295,14 @@ def _block_dtype(record: Record) -> np.dtype[Any]:
     return np.dtype(np.float32) if np.result_type(np.float32, *kinds) == np.float32 else np.dtype(np.float64)
 
 
-def _fetch(parts: list[tuple[Segment, int, int]], tell: Callable[[str], None] = mseed.warn) -> list[np.ndarray]:
+def _fetch(
+    parts: list[tuple[Segment, int, int]], on_warning: Callable[[str], None] = mseed.warn_of_samples
+) -> list[np.ndarray]:
     """Fetch from several segments of one id, those of miniSEED in one go."""
-    records = [(segment.locator, a, b) for segment, a, b in parts if isinstance(segment.locator, mseed.Records)]
-    decoded = iter(mseed.fetch_blocks(records, tell) if records else [])
+    records = [(segment.locator, a, b) for segment, a, b in parts if isinstance(segment.locator, mseed.MseedRecords)]
+    decoded = iter(mseed.fetch_blocks(records, on_warning) if records else [])
     return [
-        next(decoded) if isinstance(segment.locator, mseed.Records) else segment.locator.read(start, stop)  # type: ignore[attr-defined]
+        next(decoded) if isinstance(segment.locator, mseed.MseedRecords) else segment.locator.read(start, stop)  # type: ignore[attr-defined]
         for segment, start, stop in parts
     ]
 
@@ -327,7 +334,7 @@ def _segment(trace: Any, order: int, source: Path | None, locator: object) -> Se
 
 def _trimmed(segment: Segment, first_ns: int | None, last_ns: int | None) -> Segment | None:
     """Return the part of a segment that lies within limits; None if nothing does."""
-    span = within(segment, first_ns, last_ns)
+    span = samples_within(segment, first_ns, last_ns)
     if span is None:
         return None
     return _part(segment, *span)
@@ -338,7 +345,11 @@ def _part(segment: Segment, start: int, stop: int) -> Segment:
     if (start, stop) == (0, segment.n):
         return segment
     locator: Any = segment.locator
-    locator = mseed.trim(locator, start, stop) if isinstance(locator, mseed.Records) else locator.part(start, stop)
+    locator = (
+        mseed.trim_records(locator, start, stop)
+        if isinstance(locator, mseed.MseedRecords)
+        else locator.part(start, stop)
+    )
     start_ns = segment.start_ns + int(sample_offset_ns(start, segment.rate_hz))
     return replace(segment, start_ns=start_ns, n=stop - start, locator=locator)
 
@@ -371,7 +382,7 @@ def _check_file(path: Path) -> None:
 
 
 def _scan_whole(path: Path) -> tuple[list[Segment], list[str], list[str]]:
-    stamp = whole.stamp_of(path)
+    stamp = whole.read_stamp(path)
     content = whole.read_whole(path, stamp)
     files = (_InFile(path, stamp, i, trace.data.dtype) for i, trace in enumerate(content.traces))
     segments = [_segment(trace, file.number, path, file) for trace, file in zip(content.traces, files, strict=True)]

@@ -35,7 +35,7 @@ class FileContent(NamedTuple):
     """One line each: what could not be read."""
 
 
-def recognise(path: Path) -> bool:
+def is_recording(path: Path) -> bool:
     """Tell whether ObsPy reads a file, or a file in the archive that it is."""
     # a format's own test may warn of what another format's bytes mean to it; where warnings are errors it would say no
     with warnings.catch_warnings():
@@ -44,7 +44,7 @@ def recognise(path: Path) -> bool:
             return any(_format_of(file) for file in files)
 
 
-def stamp_of(path: Path) -> Stamp:
+def read_stamp(path: Path) -> Stamp:
     """Return what tells a new file of the same name."""
     status = path.stat()
     return status.st_mtime_ns, status.st_size
@@ -63,7 +63,7 @@ def read_whole(path: Path, stamp: Stamp) -> FileContent:
     """
     import obspy
 
-    if stamp_of(path) != stamp:
+    if read_stamp(path) != stamp:
         raise DamagedFileError(f"{path.name} has changed while it was read. Read it again.")
     traces: list[Any] = []
     left_out: list[str] = []

@@ -18,11 +18,11 @@ from geoae.stores.plain import plain_attrs, plain_value
 from geoae.stores.plan import StorePlan, with_ancillary
 from geoae.stores.schema import PREFIX
 
-MOST = 1 << 32
+MAX_BYTES = 1 << 32
 """Bytes of samples."""
 
 
-def check(target: Path, n_bytes: int, overwrite: bool) -> None:
+def check_netcdf(target: Path, n_bytes: int, overwrite: bool) -> None:
     """See that a file can be written, before anything is computed.
 
     Raises
@@ -32,7 +32,7 @@ def check(target: Path, n_bytes: int, overwrite: bool) -> None:
     OutputExistsError, OutputError
         The file is there, or its folder is not.
     """
-    if n_bytes > MOST:
+    if n_bytes > MAX_BYTES:
         raise InputError(
             f"{target} would hold {n_bytes / 2**30:.1f} GB, and netCDF is written in one go from memory. Ask for a "
             f"zarr store, which is written block by block: -o {target.with_suffix('.zarr').name}."
@@ -43,7 +43,7 @@ def check(target: Path, n_bytes: int, overwrite: bool) -> None:
         raise OutputError(f"The folder {target.absolute().parent} for the output is not there; make it first.")
 
 
-def write(
+def write_netcdf(
     target: Path,
     plan: StorePlan,
     samples: Mapping[str, NDArray[Any]],

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geoae.errors import InputError, one_line
-from geoae.writers.records.encodings import encode_samples, encoding_of, fits_cm6, to_integers
-from geoae.writers.records.mseed import Key
+from geoae.writers.records.encodings import choose_encoding, encode_samples, fits_cm6, round_to_integers
+from geoae.writers.records.mseed import SegmentKey
 
 if TYPE_CHECKING:
     from geoae.labels.segments import Segment
@@ -26,13 +26,13 @@ class Collection:
 
     def __init__(self, path: Path, format_name: str) -> None:
         self._path, self._format = path, format_name
-        self._kept: dict[Key, tuple[Segment, Any, list[np.ndarray]]] = {}
+        self._kept: dict[SegmentKey, tuple[Segment, Any, list[np.ndarray]]] = {}
 
-    def put(self, key: Key, segment: "Segment", offset: int, data: np.ndarray, header: Any) -> None:
+    def put(self, key: SegmentKey, segment: "Segment", offset: int, data: np.ndarray, header: Any) -> None:
         """Add the next samples of a segment, as the format holds them; offset 0 begins it anew."""
-        encoding_of(data.dtype)  # refuses what are no samples
+        choose_encoding(data.dtype)  # refuses what are no samples
         if self._format in _INTEGERS_ONLY:
-            block = to_integers(data, np.dtype(np.int32), f"{segment.id}: {self._format}")
+            block = round_to_integers(data, np.dtype(np.int32), f"{segment.id}: {self._format}")
         elif self._format in _SINGLE_PRECISION:
             block, _ = encode_samples(data, "FLOAT32", segment.id)
         else:
@@ -41,7 +41,7 @@ class Collection:
             self._kept[key] = segment, deepcopy(header), []
         self._kept[key][2].append(block.copy())
 
-    def drop(self, key: Key) -> None:
+    def drop(self, key: SegmentKey) -> None:
         """Leave a segment out."""
         self._kept.pop(key, None)
 

@@ -68,7 +68,7 @@ _PLACES = 10 ** np.arange(5, -1, -1)
 
 
 @dataclass(frozen=True, slots=True)
-class RecordHead:
+class RecordHeader:
     """What all records of one segment share."""
 
     network: str
@@ -112,7 +112,7 @@ def check_codes(network: str, station: str, location: str, channel: str) -> None
 
 
 @lru_cache(maxsize=64)
-def encoding_of(dtype: np.dtype) -> str | None:
+def choose_encoding(dtype: np.dtype) -> str | None:
     """Choose the encoding that holds every value of a dtype; None where that depends on the values.
 
     Raises
@@ -152,7 +152,7 @@ def encode_samples(samples: np.ndarray, encoding: str | None, name: str) -> tupl
         A value lies outside the encoding's range, or is NaN or infinite and the encoding holds integers.
     """
     if encoding is None:
-        encoding = encoding_of(samples.dtype) or _by_value(samples)
+        encoding = choose_encoding(samples.dtype) or _by_value(samples)
     target = DTYPES[encoding]
     if target.kind == "f":
         with np.errstate(over="ignore"):
@@ -160,7 +160,7 @@ def encode_samples(samples: np.ndarray, encoding: str | None, name: str) -> tupl
         if target.itemsize < samples.dtype.itemsize and np.any(np.isinf(encoded) & np.isfinite(samples)):
             raise InputError(f"{name}: values beyond the range of {encoding}; choose encoding FLOAT64.")
         return encoded, encoding
-    encoded = to_integers(samples, target, f"{name}: encoding {encoding}")
+    encoded = round_to_integers(samples, target, f"{name}: encoding {encoding}")
     if encoding == "STEIM2" and len(encoded) > 1:
         steps = np.diff(encoded.astype(np.int64))
         if max(-steps.min() - 1, steps.max()) >= 2**29:
@@ -170,7 +170,7 @@ def encode_samples(samples: np.ndarray, encoding: str | None, name: str) -> tupl
     return encoded, encoding
 
 
-def to_integers(samples: np.ndarray, dtype: np.dtype, what: str) -> np.ndarray:
+def round_to_integers(samples: np.ndarray, dtype: np.dtype, what: str) -> np.ndarray:
     """Round to the nearest integer of a type; `what` begins the message of the InputError when a value has none."""
     if np.can_cast(samples.dtype, dtype, "safe") or not len(samples):
         return samples.astype(dtype, copy=False)
@@ -213,7 +213,7 @@ def rate_fields(rate_hz: float) -> tuple[int, int, float | None]:
     return factor, multiplier, None if abs(nominal - rate_hz) <= abs(single - rate_hz) else single
 
 
-def pack(head: RecordHead, first: int, samples: np.ndarray, sequence: int) -> np.ndarray:
+def pack_records(head: RecordHeader, first: int, samples: np.ndarray, sequence: int) -> np.ndarray:
     """Lay out records of an uncompressed encoding.
 
     Parameters
@@ -246,11 +246,11 @@ def pack(head: RecordHead, first: int, samples: np.ndarray, sequence: int) -> np
     if rest:
         fields["n"][-1] = rest
         records[-1, begin : begin + rest * samples.itemsize].view(big_endian)[:] = samples[n_full * capacity :]
-    number(records, sequence)
+    number_records(records, sequence)
     return records
 
 
-def number(records: np.ndarray, sequence: int) -> None:
+def number_records(records: np.ndarray, sequence: int) -> None:
     """Write running sequence numbers, from 1 to 999999 and again, into records of shape (record, bytes), in place."""
     running = (sequence - 1 + np.arange(len(records))) % 999_999 + 1
     records[:, :6] = running[:, None] // _PLACES % 10 + ord("0")
@@ -280,7 +280,7 @@ def _factors(rate_hz: float) -> tuple[int, int]:
     return ratio.numerator, -ratio.denominator
 
 
-def _common_fields(head: RecordHead) -> np.ndarray:
+def _common_fields(head: RecordHeader) -> np.ndarray:
     fields = np.zeros((), _FIXED)
     for name, room in _ROOM.items():
         fields[name] = getattr(head, name).ljust(room)
@@ -304,7 +304,7 @@ def _blockette_100(rate_hz: float) -> np.ndarray:
     return blockette.view(np.uint8)
 
 
-def _set_times(fields: np.ndarray, head: RecordHead, positions: np.ndarray) -> None:
+def _set_times(fields: np.ndarray, head: RecordHeader, positions: np.ndarray) -> None:
     """Start of each record, counted from the start of the segment so that rounding never adds up."""
     time_ns = head.start_ns + np.rint(positions / head.rate_hz * 1e9).astype(np.int64)
     time_us = (time_ns + 500) // 1000

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geoae.writers.records.encodings import RecordHead, encode_samples, encoding_of, number, pack
+from geoae.writers.records.encodings import RecordHeader, choose_encoding, encode_samples, number_records, pack_records
 
 if TYPE_CHECKING:
     from geoae.labels.segments import Segment
@@ -23,7 +23,7 @@ _PORTION = 1 << 22
 """Bytes copied in one go."""
 
 
-Key = tuple[int, ...]
+SegmentKey = tuple[int, ...]
 """Sorts segments in the output."""
 
 
@@ -31,7 +31,7 @@ Key = tuple[int, ...]
 class _Laid:
     """What is known of one segment; its head is None where its records came ready-made."""
 
-    head: RecordHead | None
+    head: RecordHeader | None
     extents: list[tuple[int, int]] = field(default_factory=list)
     """Where its records lie: first byte and number of bytes."""
     stream: bytes = b""
@@ -41,7 +41,7 @@ class _Laid:
     n_written: int = 0
 
 
-class RecordFile:
+class MseedFile:
     """Records of segments, written as they come and put in order at the end if a reader would notice.
 
     Readers list ids as they first appear, and join a record to the last segment of its id only. So channels may take
@@ -58,7 +58,7 @@ class RecordFile:
     """
 
     def __init__(
-        self, path: Path, encoding: str | None, compress: Callable[[RecordHead, int, np.ndarray], np.ndarray]
+        self, path: Path, encoding: str | None, compress: Callable[[RecordHeader, int, np.ndarray], np.ndarray]
     ) -> None:
         self._path, self._encoding, self._compress = path, encoding, compress
         path.open("xb").close()
@@ -66,11 +66,11 @@ class RecordFile:
         self._size = 0
         self._sequence = 1
         self._holes = False
-        self._laid: dict[Key, _Laid] = {}
+        self._laid: dict[SegmentKey, _Laid] = {}
 
-    def put(self, key: Key, segment: "Segment", offset: int, data: np.ndarray, header: Any) -> None:
+    def put(self, key: SegmentKey, segment: "Segment", offset: int, data: np.ndarray, header: Any) -> None:
         """Add the next samples of a segment; keys sort segments. Offset 0 begins it anew."""
-        by_dtype = encoding_of(data.dtype)
+        by_dtype = choose_encoding(data.dtype)
         encoding = self._encoding or by_dtype
         if offset == 0:
             self._begin(key, _head(segment, header, encoding or "FLOAT64"))
@@ -88,12 +88,12 @@ class RecordFile:
         if n:
             self._write_samples(laid, laid.head, samples[:n], segment.id)
 
-    def put_raw(self, key: Key, records: bytes) -> None:
+    def put_raw(self, key: SegmentKey, records: bytes) -> None:
         """Add a whole segment as ready-made records."""
         self._begin(key, None)
         self._write(self._laid[key], np.frombuffer(records, np.uint8)[None])
 
-    def drop(self, key: Key) -> None:
+    def drop(self, key: SegmentKey) -> None:
         """Leave a segment out, whatever there is of it."""
         laid = self._laid.pop(key, None)
         self._holes |= laid is not None and bool(laid.extents)
@@ -116,21 +116,21 @@ class RecordFile:
             file.write(self._buffer)
         self._buffer.clear()
 
-    def _begin(self, key: Key, head: RecordHead | None) -> None:
+    def _begin(self, key: SegmentKey, head: RecordHeader | None) -> None:
         self._holes |= key in self._laid and bool(self._laid[key].extents)
         self._laid[key] = _Laid(head)
 
-    def _write_samples(self, laid: _Laid, head: RecordHead, samples: np.ndarray, name: str) -> None:
-        if self._encoding is None and encoding_of(samples.dtype) is None:
+    def _write_samples(self, laid: _Laid, head: RecordHeader, samples: np.ndarray, name: str) -> None:
+        if self._encoding is None and choose_encoding(samples.dtype) is None:
             samples, encoding = encode_samples(samples, None, name)
             head = replace(head, encoding=encoding)
         else:
             samples, _ = encode_samples(samples, head.encoding, name)
         if head.encoding.startswith("STEIM"):
             records = self._compress(head, laid.n_written, samples)
-            number(records, self._sequence)
+            number_records(records, self._sequence)
         else:
-            records = pack(head, laid.n_written, samples, self._sequence)
+            records = pack_records(head, laid.n_written, samples, self._sequence)
         self._sequence += len(records)
         laid.n_written += len(samples)
         self._write(laid, records)
@@ -160,15 +160,15 @@ class RecordFile:
                     portion = np.frombuffer(bytearray(old.read(n_bytes)), np.uint8)
                     if laid.head is not None:
                         records = portion.reshape(-1, laid.head.length)
-                        number(records, sequence)
+                        number_records(records, sequence)
                         sequence += len(records)
                     new.write(portion.data)
         spool.unlink()
 
 
-def _head(segment: "Segment", header: Any, encoding: str) -> RecordHead:
+def _head(segment: "Segment", header: Any, encoding: str) -> RecordHeader:
     quality = header.get("mseed", {}).get("dataquality", "D")
-    return RecordHead(
+    return RecordHeader(
         network=header.network,
         station=header.station,
         location=header.location,

@@ -18,10 +18,10 @@ import numpy as np
 from geoae.errors import GeoAEError, InputError, OutputError, OutputExistsError
 from geoae.files import libmseed
 from geoae.files.obspy_formats import writable_formats
-from geoae.files.whole import sync
+from geoae.files.whole import sync_to_disk
 from geoae.writers.records.collection import Collection
-from geoae.writers.records.encodings import DTYPES, RecordHead, check_codes
-from geoae.writers.records.mseed import Key, RecordFile
+from geoae.writers.records.encodings import DTYPES, RecordHeader, check_codes
+from geoae.writers.records.mseed import MseedFile, SegmentKey
 
 if TYPE_CHECKING:
     from geoae.labels.segments import Segment
@@ -122,14 +122,14 @@ class TraceWriter:
         self._refuse_existing([self._path])
         self._written: tuple[Path, ...] = ()
         self._skipped: list[Segment] = []
-        self._progress: dict[Key, tuple[Segment, int]] = {}
+        self._progress: dict[SegmentKey, tuple[Segment, int]] = {}
         self._ranks: dict[Path | None, int] = {source: rank for rank, source in enumerate(sources)}
-        self._sink: RecordFile | Collection | None = None
+        self._sink: MseedFile | Collection | None = None
         self._folder = _part_folder(self._path)
         with self._all_or_nothing():
             part = self._folder / self._path.name
             self._sink = (
-                RecordFile(part, encoding, _steim) if self._format == "MSEED" else Collection(part, self._format)
+                MseedFile(part, encoding, _steim) if self._format == "MSEED" else Collection(part, self._format)
             )
 
     def __enter__(self) -> Self:
@@ -251,12 +251,12 @@ class TraceWriter:
         self._sink = None
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _expect_open(self) -> "RecordFile | Collection":
+    def _expect_open(self) -> "MseedFile | Collection":
         if self._sink is None:
             raise InputError(f"The writer of {self._path} is closed.")
         return self._sink
 
-    def _key(self, segment: "Segment") -> Key:
+    def _key(self, segment: "Segment") -> SegmentKey:
         """Sorts segments: sources as they come, the order inside each, and parts of one segment by time."""
         return self._ranks.setdefault(segment.source, len(self._ranks)), segment.order, segment.start_ns
 
@@ -284,7 +284,7 @@ class TraceWriter:
         parts = sorted(self._folder.iterdir())
         targets = [self._path.parent / part.name for part in parts]
         self._refuse_existing(targets)
-        sync(*parts)
+        sync_to_disk(*parts)
         fresh = [target for target in targets if not target.exists()]
         try:
             for part, target in zip(parts, targets, strict=True):
@@ -296,7 +296,7 @@ class TraceWriter:
         return tuple(targets)
 
 
-def _steim(head: RecordHead, first: int, samples: np.ndarray) -> np.ndarray:
+def _steim(head: RecordHeader, first: int, samples: np.ndarray) -> np.ndarray:
     """Compressed records, bytes of shape (record, length), of samples from position `first` of a segment."""
     from obspy import Trace, UTCDateTime
 

@@ -148,7 +148,7 @@ def test_chunks_are_whole_stored_chunks(data, limit):
     """No larger than the limit unless the stored ones are; multiples of them, or the whole dimension."""
     sizes = {dim: data.draw(st.integers(1, 300)) for dim in ("time", "y", "x")}
     stored = {dim: data.draw(st.integers(1, n)) for dim, n in sizes.items() if data.draw(st.booleans())}
-    chunk = grids.chunk_sizes(sizes, stored, ("y", "x"), limit)
+    chunk = grids.grow_chunks(sizes, stored, ("y", "x"), limit)
     least = math.prod(stored.get(dim, 1) for dim in sizes)
     assert math.prod(chunk.values()) <= max(limit, least)
     for dim, n in sizes.items():

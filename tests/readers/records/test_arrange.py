@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geoae.labels.segments import Segment
-from geoae.readers.records.arrange import arrange, assemble
+from geoae.readers.records.arrange import arrange_records, assemble_block
 
 SECOND = 10**9
 
@@ -19,7 +19,7 @@ def segment(id_="XX.A..HHZ", start_s=0.0, n=100, rate=100.0, order=0, text=False
 
 
 def ids_of(segments):
-    return [record.ids for record in arrange(segments)]
+    return [record.ids for record in arrange_records(segments)]
 
 
 @st.composite
@@ -39,7 +39,7 @@ def recordings(draw):
 @given(recordings())
 def test_each_segment_is_placed_once_and_none_overlap(segments):
     """No sample is lost or used twice, and rows hold one id at one rate."""
-    records = arrange(segments)
+    records = arrange_records(segments)
     placed = [item.segment for record in records for item in record.placed]
     assert sorted(s.order for s in placed) == sorted(s.order for s in segments if s.n > 0)
     for record in records:
@@ -60,7 +60,7 @@ def test_order_does_not_matter(segments, shuffler):
     """Files named in any order give the same records."""
     shuffled = list(segments)
     shuffler.shuffle(shuffled)
-    assert arrange(shuffled) == arrange(segments)
+    assert arrange_records(shuffled) == arrange_records(segments)
 
 
 @given(st.lists(st.tuples(st.integers(2, 500), st.integers(1, 200)), min_size=1, max_size=12), st.floats(-0.49, 0.49))
@@ -70,7 +70,7 @@ def test_gapped_pieces_lie_on_the_nearest_sample(pieces, offset):
     for order, (n, gap) in enumerate(pieces, 1):
         segments.append(segment(start_s=(at + offset) / 100, n=n, order=order))
         at += n + gap + 1
-    (record,) = arrange(segments)
+    (record,) = arrange_records(segments)
     for item in record.placed:
         misfit = item.first - (item.segment.start_ns - record.start_ns) / 1e7
         assert abs(misfit) <= 0.5 + 1e-6
@@ -83,14 +83,14 @@ def test_pieces_of_a_cut_trace_lie_gap_free(lengths, drift, rate):
     for order, n in enumerate(lengths):
         segments.append(segment(start_s=at, n=n, rate=rate, order=order))
         at += (n + drift) / rate
-    (record,) = arrange(segments)
+    (record,) = arrange_records(segments)
     assert [item.first for item in record.placed] == np.cumsum([0, *lengths[:-1]]).tolist()
     assert record.n == sum(lengths)
 
 
 def test_overlap_of_less_than_a_sample_is_abutting():
     """A segment that begins 0.7 samples early goes where the one before ends."""
-    (record,) = arrange([segment(n=100), segment(start_s=0.993, n=50, order=1)])
+    (record,) = arrange_records([segment(n=100), segment(start_s=0.993, n=50, order=1)])
     assert [item.first for item in record.placed] == [0, 100]
 
 
@@ -128,7 +128,7 @@ def test_overlaps_lie_in_layers_with_their_sisters():
         for i, start in enumerate([0.0, 2.0, 2.5])
         for k, c in enumerate("ZNE")
     ]
-    records = arrange(segments)
+    records = arrange_records(segments)
     assert [len(record.ids) for record in records] == [3, 3, 3]
     assert [record.placed[0].segment.start_ns // 10**8 for record in records] == [0, 20, 25]
 
@@ -136,14 +136,14 @@ def test_overlaps_lie_in_layers_with_their_sisters():
 def test_long_gaps_end_a_record():
     """An hour and more of nothing on all components parts records; a component that goes on holds them together."""
     first, second = segment(n=100), segment(start_s=4000.0, n=100, order=1)
-    assert len(arrange([first, second])) == 2
+    assert len(arrange_records([first, second])) == 2
     bridge = segment("XX.A..HHN", start_s=0.0, n=400_000, order=2)
-    assert len(arrange([first, second, bridge])) == 1
+    assert len(arrange_records([first, second, bridge])) == 1
 
 
 def test_text_and_empty_segments_are_left_out():
     """Only samples make records."""
-    assert arrange([segment(n=0), segment("XX.A..LOG", n=0, text=True)]) == []
+    assert arrange_records([segment(n=0), segment("XX.A..LOG", n=0, text=True)]) == []
 
 
 def test_many_segments_are_fast():
@@ -154,8 +154,8 @@ def test_many_segments_are_fast():
     random.Random(0).shuffle(gappy)
     section = [segment("...", n=500, order=i) for i in range(1000)]
     begin = time.perf_counter()
-    assert [len(record.placed) for record in arrange(gappy)] == [15_000]
-    assert len(arrange(section)) == 1000
+    assert [len(record.placed) for record in arrange_records(gappy)] == [15_000]
+    assert len(arrange_records(section)) == 1000
     assert time.perf_counter() - begin < 10  # a guard against quadratic time, not a benchmark
 
 
@@ -166,11 +166,11 @@ def test_blocks_are_cut_from_the_whole(segments, start, length):
     def fetch(parts):
         return [one.order * 1000.0 + np.arange(one.n)[a:b] for one, a, b in parts]
 
-    for record in arrange(segments):
+    for record in arrange_records(segments):
         whole = np.full((len(record.ids), record.n), np.nan)
         for item in record.placed:
             whole[item.row, item.first : item.first + item.segment.n] = fetch([(item.segment, 0, item.segment.n)])[0]
         stop = min(start + length, record.n)
         begin = min(start, stop)
-        block = assemble(record, range(len(record.ids)), begin, stop, np.dtype(float), fetch)
+        block = assemble_block(record, range(len(record.ids)), begin, stop, np.dtype(float), fetch)
         np.testing.assert_array_equal(block, whole[:, begin:stop])

@@ -21,7 +21,7 @@ import geoae.readers as readers
 from geoae.errors import DamagedFileError, InputError, UnknownFormatError, UnknownNameError
 from geoae.labels.timeaxis import TimeIndex
 from geoae.readers.records import mseed, mseed_headers, traces, whole
-from geoae.readers.records.arrange import arrange
+from geoae.readers.records.arrange import arrange_records
 
 SHIPPED = sorted(
     path
@@ -58,13 +58,13 @@ def interleaved(path, n_channels=3, reclen=512, n=20_000, gap_every=0):
 @pytest.mark.parametrize("path", MINISEED, ids=lambda path: path.name)
 def test_index_finds_what_obspy_finds(path):
     """Ids, starts, rates, lengths and samples of each miniSEED file that comes with ObsPy, or no index at all."""
-    found = mseed.index(path)
+    found = mseed.index_segments(path)
     if found is None:
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         stream = obspy.read(str(path), format="MSEED")
-        samples = [traces.fetch(segment) for segment in found[0]]
+        samples = [traces.fetch_samples(segment) for segment in found[0]]
     assert len(stream) == len(found[0])
     for segment, values, expected in zip(found[0], samples, stream, strict=True):
         stats = expected.stats
@@ -74,14 +74,14 @@ def test_index_finds_what_obspy_finds(path):
         if not segment.text:
             np.testing.assert_array_equal(values, expected.data)
             assert values.dtype == segment.locator.dtype
-        header = traces.headers_of(segment)
+        header = traces.read_header(segment)
         assert header.mseed == stats.mseed
-        assert traces.raw_bytes(segment) is not None
+        assert traces.read_raw_records(segment) is not None
 
 
 def test_index_covers_most_files():
     """The index is the rule, and ObsPy's own reading the exception."""
-    assert sum(mseed.index(path) is not None for path in MINISEED) > 0.9 * len(MINISEED)
+    assert sum(mseed.index_segments(path) is not None for path in MINISEED) > 0.9 * len(MINISEED)
 
 
 @pytest.mark.parametrize("byteorder", ["<", ">"])
@@ -95,8 +95,8 @@ def test_encodings_and_byte_orders(tmp_path, encoding, dtype, byteorder):
     written.write(str(tmp_path / "x"), format="MSEED", encoding=encoding, byteorder=byteorder, reclen=256)
     (segment,) = traces.scan(tmp_path / "x").segments
     assert segment.start_ns == written.stats.starttime.ns
-    np.testing.assert_array_equal(traces.fetch(segment), written.data)
-    np.testing.assert_array_equal(traces.fetch(segment, 1234, 1300), written.data[1234:1300])
+    np.testing.assert_array_equal(traces.fetch_samples(segment), written.data)
+    np.testing.assert_array_equal(traces.fetch_samples(segment, 1234, 1300), written.data[1234:1300])
 
 
 def patched(record, **fields):
@@ -141,13 +141,13 @@ def test_blocks_of_interleaved_records(tmp_path_factory, data):
     k = data.draw(st.integers(0, len(segments) - 1))
     start = data.draw(st.integers(0, segments[k].n))
     stop = data.draw(st.integers(start, segments[k].n))
-    np.testing.assert_array_equal(traces.fetch(segments[k], start, stop), expected[k].data[start:stop])
+    np.testing.assert_array_equal(traces.fetch_samples(segments[k], start, stop), expected[k].data[start:stop])
 
 
 def test_record_blocks(tmp_path):
     """A block of a record holds each component's samples at their time and NaN in the gaps."""
     stream = interleaved(tmp_path / "x", gap_every=1000)
-    (record,) = arrange(traces.scan(tmp_path / "x").segments)
+    (record,) = arrange_records(traces.scan(tmp_path / "x").segments)
     assert record.ids == ("XX.AB.00.HHE", "XX.AB.00.HHN", "XX.AB.00.HHZ")
     whole = np.full((3, record.n), np.nan)
     for one in stream:
@@ -174,9 +174,9 @@ def test_selection_by_id_and_time(tmp_path):
     expected = {one.id: one.data[1001:3001] for one in obspy.read(str(tmp_path / "x"))}
     for segment in found.segments:
         assert segment.start_ns == START.ns + 10_010_000_000
-        np.testing.assert_array_equal(traces.fetch(segment), expected[segment.id])
-        np.testing.assert_array_equal(traces.fetch(segment, 5, 900), expected[segment.id][5:900])
-        header = traces.headers_of(segment)
+        np.testing.assert_array_equal(traces.fetch_samples(segment), expected[segment.id])
+        np.testing.assert_array_equal(traces.fetch_samples(segment, 5, 900), expected[segment.id][5:900])
+        header = traces.read_header(segment)
         assert (header.starttime.ns, header.npts) == (segment.start_ns, segment.n)
     nothing = traces.scan(tmp_path / "x", "YY.*")
     assert nothing.segments == ()
@@ -190,11 +190,11 @@ def test_other_formats_are_cut_as_well(tmp_path):
     written = trace(1000, dtype=np.float32)
     written.write(str(tmp_path / "x.sac"), format="SAC")
     (segment,) = traces.scan(tmp_path / "x.sac", start_time=START + 2).segments
-    np.testing.assert_array_equal(traces.fetch(segment, 0, 10), written.data[200:210])
-    header = traces.headers_of(segment)
+    np.testing.assert_array_equal(traces.fetch_samples(segment, 0, 10), written.data[200:210])
+    header = traces.read_header(segment)
     assert (header.starttime, header.npts) == (START + 2, 800)
     assert "sac" in header
-    assert traces.raw_bytes(segment) is None
+    assert traces.read_raw_records(segment) is None
 
 
 def test_text_channels(tmp_path):
@@ -206,8 +206,8 @@ def test_text_channels(tmp_path):
     (tmp_path / "x").write_bytes(b"".join(buffer.getvalue() for buffer in buffers))
     text, samples = traces.scan(tmp_path / "x").segments
     assert (text.text, text.n, samples.text) == (True, 0, False)
-    assert traces.raw_bytes(text) == buffers[0].getvalue()
-    assert traces.fetch(text).size == 0
+    assert traces.read_raw_records(text) == buffers[0].getvalue()
+    assert traces.fetch_samples(text).size == 0
     assert len(traces.read(tmp_path / "x")) == 1
 
 
@@ -215,16 +215,16 @@ def test_streams_in_memory():
     """A masked trace is one segment with NaN where it is masked; the header is a copy."""
     one, two = trace(10), trace(10, "HHN", dtype=np.float32)
     one.data = np.ma.masked_inside(np.arange(10), 3, 5)
-    found = traces.segments_of(Stream([one, two]))
-    np.testing.assert_array_equal(traces.fetch(found.segments[0]), [0, 1, 2, *[np.nan] * 3, 6, 7, 8, 9])
-    np.testing.assert_array_equal(traces.fetch(found.segments[1], 2, 4), two.data[2:4])
-    traces.headers_of(found.segments[1]).station = "ELSE"
+    found = traces.scan_stream(Stream([one, two]))
+    np.testing.assert_array_equal(traces.fetch_samples(found.segments[0]), [0, 1, 2, *[np.nan] * 3, 6, 7, 8, 9])
+    np.testing.assert_array_equal(traces.fetch_samples(found.segments[1], 2, 4), two.data[2:4])
+    traces.read_header(found.segments[1]).station = "ELSE"
     assert two.stats.station == "AB"
-    assert traces.segments_of(one).segments[0].source is None
-    (record,) = arrange(found.segments)
+    assert traces.scan_stream(one).segments[0].source is None
+    (record,) = arrange_records(found.segments)
     assert np.isnan(traces.read_block(record, 3, 6)[1]).all()
     with pytest.raises(InputError, match="complex"):
-        traces.segments_of(Trace(np.zeros(3, complex)))
+        traces.scan_stream(Trace(np.zeros(3, complex)))
 
 
 def test_lazy_arrays(tmp_path):
@@ -274,7 +274,7 @@ def test_truncated_and_damaged_files(tmp_path):
     found = traces.scan(tmp_path / "cut")
     (loss,) = found.losses
     assert loss == "cut: the last 392 bytes are no whole record and were left out (whole records of 512 bytes: 9)."
-    np.testing.assert_array_equal(traces.fetch(found.segments[0]), whole.data[: found.segments[0].n])
+    np.testing.assert_array_equal(traces.fetch_samples(found.segments[0]), whole.data[: found.segments[0].n])
     with pytest.warns(UserWarning, match="392 bytes"):
         traces.read(tmp_path / "cut")
     (tmp_path / "header").write_bytes(content[:1024] + b"x" * 512 + content[1536:])
@@ -284,12 +284,12 @@ def test_truncated_and_damaged_files(tmp_path):
     (tmp_path / "data").write_bytes(content[:1088] + b"\xff" * 448 + content[1536:])
     (segment,) = traces.scan(tmp_path / "data").segments
     with pytest.raises(DamagedFileError, match="data: records cannot be decoded"):
-        traces.fetch(segment)
-    np.testing.assert_array_equal(traces.fetch(segment, 0, 300), whole.data[:300])
+        traces.fetch_samples(segment)
+    np.testing.assert_array_equal(traces.fetch_samples(segment, 0, 300), whole.data[:300])
     (segment,) = traces.scan(tmp_path / "x").segments
     (tmp_path / "x").write_bytes(content[:1024])
     with pytest.raises(DamagedFileError, match="shorter"):
-        traces.fetch(segment)
+        traces.fetch_samples(segment)
 
 
 def test_integrity_failures_are_warned_of(tmp_path):
@@ -300,7 +300,7 @@ def test_integrity_failures_are_warned_of(tmp_path):
     (tmp_path / "x").write_bytes(content)
     (segment,) = traces.scan(tmp_path / "x").segments
     with pytest.warns(UserWarning, match=r"^x: .*integrity.*may be wrong"):
-        assert traces.fetch(segment).size == 300
+        assert traces.fetch_samples(segment).size == 300
 
 
 def test_refused_files(tmp_path):
@@ -367,9 +367,9 @@ def test_archives(tmp_path):
         archive.add(tmp_path / "a.mseed", "../../day/a.mseed")  # stays inside the folder it is unpacked to
         archive.add(tmp_path / "notes.txt", "notes.txt")
     for name in ("a.gz", "a.zip", "a.tgz"):
-        assert whole.recognise(tmp_path / name)  # as sniff does, but what goes wrong is seen
+        assert whole.is_recording(tmp_path / name)  # as sniff does, but what goes wrong is seen
         found = traces.scan(tmp_path / name)
-        np.testing.assert_array_equal(traces.fetch(found.segments[0]), trace(1000).data)
+        np.testing.assert_array_equal(traces.fetch_samples(found.segments[0]), trace(1000).data)
         assert len(found.notes) == (name == "a.tgz")
 
 

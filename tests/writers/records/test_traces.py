@@ -22,7 +22,7 @@ from obspy.core import Stats
 from geoae.errors import InputError, OutputError, OutputExistsError
 from geoae.labels.segments import Segment
 from geoae.writers.records import mseed as records
-from geoae.writers.records.encodings import RecordHead, pack, rate_fields
+from geoae.writers.records.encodings import RecordHeader, pack_records, rate_fields
 from geoae.writers.records.traces import TraceWriter, supported_formats
 
 START_NS = 1_583_020_799_123_456_000  # 2020-02-29T23:59:59.123456Z
@@ -122,7 +122,7 @@ def test_records_are_those_of_obspy(dtype):
     """Bytes are those of ObsPy's own writer, but for blockette 1000, which comes first here and second there."""
     x = samples(5000, dtype)
     encoding = {"f4": "FLOAT32", "f8": "FLOAT64", "i4": "INT32", "i2": "INT16"}[x.dtype.str[1:]]
-    head = RecordHead("XX", "ABC", "", "HHZ", "R", 62.5, START_NS, encoding, 4096)
+    head = RecordHeader("XX", "ABC", "", "HHZ", "R", 62.5, START_NS, encoding, 4096)
     ids = {"network": "XX", "station": "ABC", "channel": "HHZ"}
     more = {"dataquality": "R", "blkt1001": {"timing_quality": 0}}
     header = {**ids, "sampling_rate": 62.5, "starttime": UTCDateTime(ns=START_NS), "mseed": more}
@@ -131,7 +131,7 @@ def test_records_are_those_of_obspy(dtype):
     theirs = np.frombuffer(buffer.getvalue(), np.uint8).reshape(-1, 4096).copy()
     theirs[:, 48:64] = np.concatenate([theirs[:, 56:64], theirs[:, 48:56]], axis=1)
     theirs[:, 50:52], theirs[:, 58:60] = [0, 56], [0, 0]
-    np.testing.assert_array_equal(pack(head, 0, x, sequence=1), theirs)
+    np.testing.assert_array_equal(pack_records(head, 0, x, sequence=1), theirs)
 
 
 def test_gaps_and_overlaps_come_back_in_their_order(tmp_path):
