@@ -97,9 +97,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
         with output_errors(path):
             part.mkdir(parents=True)
             yield part
-            sync(*part.rglob("*"), part)
+            sync_to_disk(*part.rglob("*"), part)
             _replace_folder(part, final)
-            sync(final.parent)
+            sync_to_disk(final.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
