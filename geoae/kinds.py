@@ -53,14 +53,14 @@ _ALL = (
         scaler="geoae.records.scaling:RecordScaler", recipe="geoae.records.recipe:RecordRecipe",
         task="geoae.records.task:training_task", score="SI-SDR improvement",
         card="geoae.records.card:describe_record_model", sources="geoae.records.card:describe_record_sources",
-        row="geoae.cli.tables:rates", defaults=("seismic",),
+        row="geoae.cli.tables:format_rates", defaults=("seismic",),
     ),
     Kind(
         "field", "fields", "a denoiser of gridded fields",
         contract="geoae.fields.contract:FieldContract", role="geoae.model.denoiser:Denoiser",
         scaler="geoae.arrays.scaling:FieldScaler", recipe="geoae.fields.recipe:FieldRecipe",
         task="geoae.fields.task:training_task", score="error reduction", card="geoae.fields.card:describe_field_model",
-        sources="geoae.fields.card:describe_field_sources", row="geoae.cli.tables:no_rates", defaults=("grid",),
+        sources="geoae.fields.card:describe_field_sources", row="geoae.cli.tables:format_no_rates", defaults=("grid",),
     ),
     Kind(
         "codes", "codes", "a model with codes",
@@ -68,14 +68,14 @@ _ALL = (
         scaler="geoae.arrays.scaling:FieldScaler",
         recipe="geoae.codes.recipe:CodeRecipe", task="geoae.codes.task:training_task", score="reconstruction",
         card="geoae.codes.card:card_of_codes", sources="geoae.codes.card:sources_of_codes",
-        row="geoae.cli.tables:no_rates", defaults=("seismic-codes", "grid-codes"),
+        row="geoae.cli.tables:format_no_rates", defaults=("seismic-codes", "grid-codes"),
     ),
     Kind(
         "prior", "priors", "a prior of models (made by geoae.fit)",
         contract="geoae.priors.contract:PriorContract", role="geoae.priors.prior:Prior",
         scaler="geoae.arrays.transforms:Transform", recipe="geoae.priors.recipe:PriorRecipe",
         task="geoae.priors.task:training_task", score="reconstruction", card="geoae.priors.card:card_of_priors",
-        sources="geoae.priors.card:sources_of_priors", row="geoae.cli.tables:no_rates",
+        sources="geoae.priors.card:sources_of_priors", row="geoae.cli.tables:format_no_rates",
     ),
 )  # fmt: skip
 KINDS: dict[str, Kind] = {kind.name: kind for kind in _ALL}

@@ -182,9 +182,9 @@ def test_a_new_kind_has_recipes_and_cards(volume, tmp_path):
     assert isinstance(recipe, VolumeRecipe)
     assert recipe_kind(recipe) is volume
     trained = volume_model()
-    facts = {"data": cards.sources(recipe, tmp_path), "date": "2026-01-01", "torch": "2.9", "step": 1}
+    facts = {"data": cards.describe_sources(recipe, tmp_path), "date": "2026-01-01", "torch": "2.9", "step": 1}
     trained.contract = replace(trained.contract, provenance=facts)
-    card = cards.card(trained, recipe)
+    card = cards.make_card(trained, recipe)
     assert "- volumes down to 900 m\nNothing was held out.\n\n## Scores\n\nNo score." in card
 
 

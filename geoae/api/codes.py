@@ -8,8 +8,8 @@ import xarray as xr
 from geoae.codes import coding
 from geoae.codes import infer as infer_codes
 from geoae.errors import InputError
-from geoae.jobs.codes.store import model_of
-from geoae.jobs.options import listed
+from geoae.jobs.codes.store import load_model_of_codes
+from geoae.jobs.options import split_names
 from geoae.model import Model, load_model
 from geoae.model.devices import prepare
 
@@ -56,7 +56,7 @@ def encode(
             f"encode was given a {type(x).__name__}; it takes an xarray DataArray. Of a Dataset choose a variable, "
             "encode(data['name']); files are read by geoae.read, or encoded by `geoae encode`."
         )
-    named = listed(dims) if isinstance(dims, str) else dims
+    named = split_names(dims) if isinstance(dims, str) else dims
     loaded = prepare(load_model(model or coding.default_model(x, named)), device, threads)
     return infer_codes.encode_array(x, loaded, named, latent, force)
 
@@ -87,4 +87,4 @@ def decode(
         The model is not shipped; give its folder.
     """
     coding.coding_of(codes)
-    return infer_codes.decode_codes(codes, prepare(model_of(codes, model), device, threads))
+    return infer_codes.decode_codes(codes, prepare(load_model_of_codes(codes, model), device, threads))

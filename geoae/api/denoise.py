@@ -15,8 +15,8 @@ from geoae.errors import InputError
 from geoae.fields import infer as infer_fields
 from geoae.jobs import inspect as look
 from geoae.jobs.denoise import denoise_files
-from geoae.jobs.fields.store import MODEL
-from geoae.jobs.options import DenoiseOptions, Options, listed, no_progress
+from geoae.jobs.fields.store import DEFAULT_MODEL
+from geoae.jobs.options import DenoiseOptions, InferenceOptions, no_progress, split_names
 from geoae.jobs.records.stream import denoise_stream
 from geoae.labels.cf import grid_layout, list_fields
 from geoae.model import Model, load_model
@@ -102,7 +102,7 @@ def denoise(
         Each of its kinds is also the built-in that fits (ValueError, OSError, LookupError); its message says what to
         do.
     """
-    options = Options(model, device, batch_size, threads, dry, above_band)
+    options = InferenceOptions(model, device, batch_size, threads, dry, above_band)
     if isinstance(x, str | Path):
         if return_noise:
             raise InputError("return_noise is for data in memory; with a path, give noise_out=FILE.")
@@ -111,7 +111,7 @@ def denoise(
         named = ", ".join(["out"] * (out is not None) + sorted(file_options))
         raise InputError(f"{named} go with the path of a file; for data in memory, write the result yourself.")
     if isinstance(x, xr.DataArray | xr.Dataset | xr.DataTree):
-        clean = _Cleaner(options, listed(dims), force)
+        clean = _Cleaner(options, split_names(dims), force)
         work: Any = {xr.DataArray: clean.array, xr.Dataset: clean.data, xr.DataTree: clean.tree}
         pair = next(do for kind, do in work.items() if isinstance(x, kind))(x)
         return pair if return_noise else pair[0]
@@ -145,7 +145,7 @@ def models() -> list[str]:
 class _Cleaner:
     """Denoises arrays of either kind; a model is loaded when the first of its kind is there."""
 
-    def __init__(self, options: Options, dims: tuple[str, ...], force: bool) -> None:
+    def __init__(self, options: InferenceOptions, dims: tuple[str, ...], force: bool) -> None:
         self.options, self.dims, self.force = options, dims, force
         self._models: dict[str, Model] = {}
 
@@ -184,7 +184,7 @@ class _Cleaner:
 
     def _model(self, kind: str) -> Model:
         if kind not in self._models:
-            name = self.options.model or (MODEL if kind == "field" else None)
+            name = self.options.model or (DEFAULT_MODEL if kind == "field" else None)
             self._models[kind] = prepare(load_model(name), self.options.device, self.options.threads)
         return self._models[kind]
 
@@ -222,7 +222,7 @@ def _check_known(x: xr.DataArray) -> None:
         raise InputError(f"{error} A record has samples along 'time'; this has dims {x.dims}.") from error
 
 
-def _denoise_file(path: str | Path, out: str | Path | None, options: Options, words: dict[str, Any]) -> Path:
+def _denoise_file(path: str | Path, out: str | Path | None, options: InferenceOptions, words: dict[str, Any]) -> Path:
     """Denoise a file by the words of the command line; problems become warnings."""
     words = _renamed(words)
     progress = words.pop("progress", no_progress)

@@ -119,10 +119,10 @@ def fit(
         noise=noise, steps=steps, batch=batch, patience=patience, config=config, units=units, name=name, seed=seed,
         device=device, threads=threads,
     )  # fmt: skip
-    return make_prior(models, options, groups, sensitivity, out, report)
+    return fit_prior(models, options, groups, sensitivity, out, report)
 
 
-def make_prior(
+def fit_prior(
     models: Any,
     options: FitOptions,
     groups: Any = None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geoae.cli.console import errors, progress_bar, say, warnings_in_one_line
+from geoae.cli.console import print_line, progress_bar, report_errors, warnings_in_one_line
 from geoae.cli.options import Cluster, Device, Quiet, Threads, Workers
 
 if TYPE_CHECKING:
@@ -47,11 +47,11 @@ def encode(
     quiet: Quiet = False,
 ) -> None:
     """Compress fields or a record to latent codes of windows, with what it takes to decode them and their errors."""
-    with errors(KEPT):
+    with report_errors(KEPT):
         from geoae.jobs.codes.store import encode_store
-        from geoae.jobs.options import CodeOptions, listed
+        from geoae.jobs.options import CodeOptions, split_names
 
-        options = CodeOptions(model, tuple(var or ()), listed(dims), latent, device, threads, append, force)
+        options = CodeOptions(model, tuple(var or ()), split_names(dims), latent, device, threads, append, force)
         with _run_options(cluster, workers, overwrite, quiet) as run, progress_bar(quiet, "encode") as progress:
             summary = encode_store(inputs, out, options, run, progress)
         _print_summary(summary, quiet)
@@ -70,7 +70,7 @@ def decode(
     quiet: Quiet = False,
 ) -> None:
     """Decode latent codes to a store of samples in their units, on the grid or time axis that they came from."""
-    with errors(KEPT):
+    with report_errors(KEPT):
         from geoae.jobs.codes.store import decode_store
         from geoae.jobs.options import CodeOptions
 
@@ -87,7 +87,7 @@ def _run_options(cluster: str | None, n_workers: int, overwrite: bool, quiet: bo
 
     def show(line: str) -> None:
         if not quiet:
-            say(f"geoae: note: {line}", err=True)
+            print_line(f"geoae: note: {line}", err=True)
 
     workers = options.Workers(cluster, n_workers, show)
     with warnings_in_one_line(quiet):
@@ -99,7 +99,7 @@ def _print_summary(summary: "CodeSummary", quiet: bool) -> None:
         return
     for name, row in summary.rows.items():
         error = f", rms error {row['rms_error']:.4g}" if row["rms_error"] == row["rms_error"] else ""
-        say(f"{name}: {row['windows']:g} windows of {row['latent']:g} numbers, 1:{row['ratio']:.4g}{error}")
+        print_line(f"{name}: {row['windows']:g} windows of {row['latent']:g} numbers, 1:{row['ratio']:.4g}{error}")
     for note in summary.notes:
-        say(f"geoae: note: {note}", err=True)
-    say(f"{summary.target}: by {summary.model}, {summary.seconds:.1f} s")
+        print_line(f"geoae: note: {note}", err=True)
+    print_line(f"{summary.target}: by {summary.model}, {summary.seconds:.1f} s")

@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geoae.cli.console import NOTHING_LEFT, errors, fail, progress_bar, say, warnings_in_one_line
+from geoae.cli.console import (
+    NOTHING_LEFT,
+    exit_with_problems,
+    print_line,
+    progress_bar,
+    report_errors,
+    warnings_in_one_line,
+)
 from geoae.cli.options import Inputs, Quiet, Verbose
 from geoae.stores.runs import is_store
 
 if TYPE_CHECKING:
     from geoae.jobs.fields.counts import FieldSummary
-    from geoae.jobs.records.counts import Summary
+    from geoae.jobs.records.counts import RecordSummary
 
 
 def denoise(
@@ -99,7 +106,7 @@ def denoise(
     verbose: Verbose = False,
 ) -> None:
     """Take the noise out of recordings and fields. Ids, coordinates, times, gaps and units come back as they came."""
-    with errors("what is done is kept: the same command goes on from there" if is_store(out) else NOTHING_LEFT):
+    with report_errors("what is done is kept: the same command goes on from there" if is_store(out) else NOTHING_LEFT):
         from geoae.jobs.denoise import denoise_files
         from geoae.jobs.options import DenoiseOptions
 
@@ -109,19 +116,19 @@ def denoise(
             above_band=above_band, plot=plot, cluster=cluster, workers=workers, chunks=chunks, shard=shard,
             append=append, force=force, codes=codes, codes_model=codes_model, latent=latent, overwrite=overwrite,
             dry_run=dry_run, command=shlex.join(["geoae", *sys.argv[1:]]),
-            say=lambda line: None if quiet else say(f"geoae: note: {line}", err=True),
+            say=lambda line: None if quiet else print_line(f"geoae: note: {line}", err=True),
         )  # fmt: skip
         with warnings_in_one_line(quiet), progress_bar(quiet or dry_run, "denoise") as progress:
             summary = denoise_files(inputs, options, progress)
         _print_summary(summary, dry_run, quiet, verbose)
 
 
-def _print_summary(summary: "Summary | FieldSummary", dry_run: bool, quiet: bool, verbose: bool) -> None:
+def _print_summary(summary: "RecordSummary | FieldSummary", dry_run: bool, quiet: bool, verbose: bool) -> None:
     if not quiet:
         from geoae.cli import tables
 
-        say(tables.summary_table(summary, dry_run))
+        print_line(tables.summary_table(summary, dry_run))
         for note in summary.notes if verbose else [n for n in summary.notes if "unknown header" not in n]:
-            say(f"geoae: note: {' '.join(note.split())}", err=True)
-        say(tables.outputs(summary, dry_run))
-    fail(summary.problems)
+            print_line(f"geoae: note: {' '.join(note.split())}", err=True)
+        print_line(tables.format_outputs(summary, dry_run))
+    exit_with_problems(summary.problems)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from geoae.cli.console import errors, fail, say, warnings_in_one_line
+from geoae.cli.console import exit_with_problems, print_line, report_errors, warnings_in_one_line
 from geoae.errors import GeoAEError
 
 
@@ -18,7 +18,7 @@ def info(
     ],
 ) -> None:
     """List what is there: ids, times, rates, gaps of recordings; variables, dimensions, units of gridded fields."""
-    with errors(), warnings_in_one_line():
+    with report_errors(), warnings_in_one_line():
         from geoae.cli import tables
         from geoae.jobs.inspect import info as look
 
@@ -30,23 +30,23 @@ def info(
                 problems.append(str(error))
                 continue
             if content.rows:
-                say(tables.recording_table(source, content))
+                print_line(tables.recording_table(source, content))
             if content.fields:
-                say(tables.fields_table(source, content))
+                print_line(tables.fields_table(source, content))
             name = Path(source).name
             for note in content.notes:
-                say(note if note.startswith(name) else f"{name}: {note}")
+                print_line(note if note.startswith(name) else f"{name}: {note}")
             problems += content.problems
-        fail(problems)
+        exit_with_problems(problems)
 
 
 def models() -> None:
     """List the models that come with geoae."""
-    with errors():
+    with report_errors():
         from geoae.cli import tables
         from geoae.jobs.inspect import models as shipped
 
-        say(tables.models_table(shipped()))
+        print_line(tables.models_table(shipped()))
 
 
 def status(
@@ -55,7 +55,7 @@ def status(
     ],
 ) -> None:
     """Tell how far a store is, when it was begun, by which model and from what."""
-    with errors():
+    with report_errors():
         from geoae.cli import tables
         from geoae.jobs.inspect import status as look
 
@@ -66,10 +66,10 @@ def status(
             except GeoAEError as error:
                 problems.append(str(error))
                 continue
-            say(tables.status_table(store, found))
+            print_line(tables.status_table(store, found))
             if found.finished and found.n_done < found.n_tasks:
                 missing = found.n_tasks - found.n_done
                 problems.append(
                     f"{store} is damaged: {missing} of its blocks are missing. Make it anew with --overwrite."
                 )
-        fail(problems)
+        exit_with_problems(problems)

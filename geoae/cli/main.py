@@ -9,7 +9,7 @@ import typer
 
 from geoae._version import __version__
 from geoae.cli import codes, denoise, inspect, train
-from geoae.cli.console import say, stop
+from geoae.cli.console import print_line, raise_interrupt
 
 app = typer.Typer(
     add_completion=False,
@@ -27,9 +27,11 @@ for command in (
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
     if version:
-        say(f"geoae {__version__}")
+        print_line(f"geoae {__version__}")
         raise typer.Exit
 
 
@@ -40,7 +42,7 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's; ours take whole windows
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
-            signal.signal(number, stop)
+            signal.signal(number, raise_interrupt)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller
             setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - stays open as long as the process

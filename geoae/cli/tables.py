@@ -11,18 +11,18 @@ from geoae import kinds
 if TYPE_CHECKING:
     from geoae.jobs.fields.counts import FieldSummary
     from geoae.jobs.inspect import SourceContent
-    from geoae.jobs.records.counts import Summary
+    from geoae.jobs.records.counts import RecordSummary
     from geoae.stores.ledger import Status
 
 
-def summary_table(done: "Summary | FieldSummary", dry_run: bool) -> str:
+def summary_table(done: "RecordSummary | FieldSummary", dry_run: bool) -> str:
     """One line for each trace, or variable, of a run."""
-    from geoae.jobs.records.counts import Summary
+    from geoae.jobs.records.counts import RecordSummary
 
-    return _traces(done, dry_run) if isinstance(done, Summary) else _variables(done, dry_run)
+    return _traces(done, dry_run) if isinstance(done, RecordSummary) else _variables(done, dry_run)
 
 
-def _traces(done: "Summary", dry_run: bool) -> str:
+def _traces(done: "RecordSummary", dry_run: bool) -> str:
     table = _table("trace", "samples", "gaps", *([] if dry_run else ["rms in", "rms out", "removed (dB)", "took (s)"]))
     for line in done.lines:
         values = [_number(line.rms_in, ".4g"), line.state or _number(line.rms_out, ".4g")]
@@ -43,7 +43,7 @@ def _variables(done: "FieldSummary", dry_run: bool) -> str:
     return _text(table) if dry_run else f"{_text(table)}\n{about}"
 
 
-def outputs(done: "Summary | FieldSummary", dry_run: bool) -> str:
+def format_outputs(done: "RecordSummary | FieldSummary", dry_run: bool) -> str:
     """What a run wrote, by which model, in which time."""
     shown = [str(p) for p in done.outputs[:3]]
     more = [f"{len(done.outputs) - 3} more"] if len(done.outputs) > 3 else []
@@ -85,12 +85,12 @@ def models_table(cards: Iterable[Mapping[str, Any]]) -> str:
     return _text(table)
 
 
-def rates(contract: Mapping[str, Any]) -> tuple[str, str]:
+def format_rates(contract: Mapping[str, Any]) -> tuple[str, str]:
     """Cells of a model for one sampling rate: the rate at which it works, and those that it takes, Hz."""
     return f"{contract['rate_hz']:g}", "{:g}-{:g}".format(*contract["rate_range_hz"])
 
 
-def no_rates(contract: Mapping[str, Any]) -> tuple[str, str]:
+def format_no_rates(contract: Mapping[str, Any]) -> tuple[str, str]:
     """Cells of a model whose data have no sampling rate, or any."""
     return "-", "-"
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from geoae.cli.console import errors, progress_bar, say
+from geoae.cli.console import print_line, progress_bar, report_errors
 from geoae.cli.options import Quiet
 
 
@@ -27,7 +27,7 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train a model; a run that was interrupted goes on where it was when started again."""
-    with errors():
+    with report_errors():
         from geoae.jobs.train import TrainOptions, train_model
 
         rank = int(os.environ.get("RANK", "0"))
@@ -35,7 +35,7 @@ def train(
             report = _ignore_row if quiet or rank > 0 else _say_row
             result = train_model(recipe, data, out, TrainOptions(device, threads, workers, steps), report, tick)
         if rank == 0 and not quiet:
-            say(result)
+            print_line(result)
 
 
 def evaluate(
@@ -57,11 +57,13 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Score a model on recorded events in recorded noise, beside doing nothing, a band-pass and STFT Wiener filters."""
-    with errors():
+    with report_errors():
         from geoae.jobs.evaluate import EvaluateOptions, evaluate_model
 
         options = EvaluateOptions(n, stations, seed, device, threads, overwrite)
-        say(evaluate_model(data, model, out, options, lambda line: None if quiet else say(line, err=True)))
+        print_line(
+            evaluate_model(data, model, out, options, lambda line: None if quiet else print_line(line, err=True))
+        )
 
 
 def _ignore_row(row: dict[str, Any]) -> None:
@@ -70,4 +72,4 @@ def _ignore_row(row: dict[str, Any]) -> None:
 
 def _say_row(row: dict[str, Any]) -> None:
     """One line a validation, on stderr."""
-    say("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), err=True)
+    print_line("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), err=True)

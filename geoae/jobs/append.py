@@ -13,12 +13,12 @@ from geoae.labels.cf import GridLayout, grid_layout
 from geoae.stores.lay_out import check_settings
 
 
-def layout(x: xr.DataArray, dims: Sequence[str]) -> GridLayout:
+def find_layout(x: xr.DataArray, dims: Sequence[str]) -> GridLayout:
     """What the dimensions of a field are."""
     return grid_layout(x, dims or None)
 
 
-def append_along(fields: Sequence[xr.DataArray], asked: FieldOptions) -> str | None:
+def find_append_dim(fields: Sequence[xr.DataArray], asked: FieldOptions) -> str | None:
     """The dimension that is appended along; None if nothing is to be appended.
 
     Raises
@@ -28,7 +28,7 @@ def append_along(fields: Sequence[xr.DataArray], asked: FieldOptions) -> str | N
     """
     if not asked.append:
         return None
-    times = [layout(x, asked.dims).time for x in fields]
+    times = [find_layout(x, asked.dims).time for x in fields]
     if None in times or len(set(times)) > 1:
         lacking = next((x for x, time in zip(fields, times, strict=True) if time is None), fields[0])
         raise InputError(
@@ -37,7 +37,7 @@ def append_along(fields: Sequence[xr.DataArray], asked: FieldOptions) -> str | N
     return times[0]
 
 
-def first_new_time(target: Path, fields: Sequence[xr.DataArray], time: str) -> int:
+def find_first_new_time(target: Path, fields: Sequence[xr.DataArray], time: str) -> int:
     """Position of the first time that a finished store does not hold yet; 0 if there is no store.
 
     Raises

@@ -13,13 +13,13 @@ from geoae.training.card import Sections
 from geoae.training.recipe import AnyRecipe, recipe_kind
 
 
-def sources(recipe: AnyRecipe, folder: Path) -> dict[str, Any]:
+def describe_sources(recipe: AnyRecipe, folder: Path) -> dict[str, Any]:
     """Digest, size, sources and licences of what a recipe trains on, for the model's provenance."""
     found: dict[str, Any] = kinds.load_name(recipe_kind(recipe).sources)(recipe, folder)
     return found
 
 
-def card(trained: Model, recipe: AnyRecipe, scores: str = "") -> str:
+def make_card(trained: Model, recipe: AnyRecipe, scores: str = "") -> str:
     """The card of a model, in Markdown; `scores` replaces the line about the validation score."""
     p = trained.contract.provenance
     sections: Sections = kinds.load_name(recipe_kind(recipe).card)(recipe, p)

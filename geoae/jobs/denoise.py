@@ -7,21 +7,21 @@ from pathlib import Path
 
 from geoae.errors import InputError
 from geoae.jobs.fields.counts import FieldSummary
-from geoae.jobs.fields.store import denoise_fields, target_for
+from geoae.jobs.fields.store import choose_target, denoise_fields
 from geoae.jobs.inputs import drop_repeats, sort_inputs
-from geoae.jobs.options import DenoiseOptions, Progress, no_progress, refuse
-from geoae.jobs.records.counts import Summary, TraceCounts
+from geoae.jobs.options import DenoiseOptions, Progress, no_progress, refuse_options
+from geoae.jobs.records.counts import RecordSummary, TraceCounts
 from geoae.jobs.records.files import _write_files
-from geoae.jobs.records.sinks import plan
-from geoae.jobs.records.store import RecordSource, denoise_store, refuse_file_options
-from geoae.jobs.source import FieldSource
+from geoae.jobs.records.sinks import plan_outputs
+from geoae.jobs.records.store import ScannedRecordings, denoise_store, refuse_file_options
+from geoae.jobs.source import ArraySource
 from geoae.stores.runs import is_store
 from geoae.writers.records.traces import check_format
 
 
 def denoise_files(
     inputs: Sequence[str | Path], options: DenoiseOptions | None = None, progress: Progress = no_progress
-) -> Summary | FieldSummary:
+) -> RecordSummary | FieldSummary:
     """Denoise files, all of them together: components and neighbouring hours in separate files are seen as one record.
 
     Parameters
@@ -43,16 +43,16 @@ def denoise_files(
     began, options = time.perf_counter(), options or DenoiseOptions()
     out = options.out
     found = sort_inputs(inputs)
-    if isinstance(found, FieldSource):
+    if isinstance(found, ArraySource):
         _refuse_options_of_recordings(options)
-        return denoise_fields(found, target_for(found, out), options, progress)
+        return denoise_fields(found, choose_target(found, out), options, progress)
     _refuse_options_of_fields(options)
     recordings, notes = drop_repeats(found)
     select, files = options.select, options.files
     if is_store(out) or is_store(files.noise_out):
         refuse_file_options(files)
         segments, problems, more = recordings.scan(select.ids, select.start_time, select.end_time)
-        source = RecordSource(recordings, segments, problems, notes + more)
+        source = ScannedRecordings(recordings, segments, problems, notes + more)
         return denoise_store(source, Path(str(out)), options, progress)
     if options.codes:
         raise InputError("--codes: signal and codes are written into one zarr store. Ask for -o NAME.zarr.")
@@ -61,11 +61,11 @@ def denoise_files(
             "Workers write the blocks of a zarr store; files are written by one process. Ask for -o NAME.zarr, or "
             "leave --cluster and --workers out: --threads makes use of several cores."
         )
-    names = plan(recordings.paths, out, files, options.run.overwrite)
+    names = plan_outputs(recordings.paths, out, files, options.run.overwrite)
     segments, problems, more = recordings.scan(select.ids, select.start_time, select.end_time)
     check_format(names.format, files.encoding, (s.id for s in segments if not s.text))
     if options.run.dry_run:
-        return Summary(TraceCounts(segments).traces, names.targets, problems, notes + more, "", 0.0)
+        return RecordSummary(TraceCounts(segments).traces, names.targets, problems, notes + more, "", 0.0)
     done = _write_files(segments, names, problems, options, progress)
     return replace(done, notes=[*notes, *more, *done.notes], seconds=time.perf_counter() - began)
 
@@ -79,7 +79,7 @@ def _refuse_options_of_recordings(options: DenoiseOptions) -> None:
         "--noise-out": files.noise_out is not None, "--plot": files.plot is not None,
         "--above-band": options.how.above_band != "pass",
     }  # fmt: skip
-    refuse(given, "not for gridded fields")
+    refuse_options(given, "not for gridded fields")
 
 
 def _refuse_options_of_fields(options: DenoiseOptions) -> None:
@@ -89,4 +89,4 @@ def _refuse_options_of_fields(options: DenoiseOptions) -> None:
         "--var": bool(asked.var), "--dims": bool(asked.dims), "--chunks": bool(asked.chunks),
         "--shard": asked.shard != 1, "--append": asked.append, "--force": asked.force and not options.codes,
     }  # fmt: skip
-    refuse(given, "not for recordings")
+    refuse_options(given, "not for recordings")

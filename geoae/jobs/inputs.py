@@ -9,8 +9,8 @@ from typing import Any
 from geoae import readers
 from geoae.errors import GeoAEError, InputError
 from geoae.jobs.inspect import refuse_unfinished
-from geoae.jobs.options import Options
-from geoae.jobs.source import FieldSource, catalogued
+from geoae.jobs.options import InferenceOptions
+from geoae.jobs.source import ArraySource, source_from_catalog
 from geoae.labels.segments import Segment
 from geoae.model import Model, contract_of
 from geoae.readers import catalog
@@ -18,7 +18,7 @@ from geoae.readers.fields import grids
 from geoae.readers.plugins import PluginRecords
 from geoae.records.contract import RecordContract
 
-RECORDS = "traces"
+DEFAULT_READER = "traces"
 """The reader of a recording for which none is named."""
 
 
@@ -51,7 +51,7 @@ class Recordings:
         for path in self.paths:
             try:
                 by = self.read_by.get(str(path.absolute()), {})
-                reader: Any = readers.open_reader(by.get("reader", RECORDS))
+                reader: Any = readers.open_reader(by.get("reader", DEFAULT_READER))
                 found = reader.scan(path, ids, start_time, end_time, **by.get("options", {}))
             except GeoAEError as error:
                 if len(self.paths) == 1:
@@ -66,7 +66,7 @@ class Recordings:
             raise InputError("; ".join(line.rstrip(".") for line in (*problems, *notes)) + ". No output was written.")
         return segments, problems, notes
 
-    def as_source(self) -> FieldSource:
+    def as_source(self) -> ArraySource:
         """The same files, to be opened as labelled arrays.
 
         Raises
@@ -74,17 +74,19 @@ class Recordings:
         InputError
             They need several readers.
         """
-        used = [self.read_by.get(str(path.absolute()), {"reader": RECORDS, "options": {}}) for path in self.paths]
+        used = [
+            self.read_by.get(str(path.absolute()), {"reader": DEFAULT_READER, "options": {}}) for path in self.paths
+        ]
         if unlike := [path for path, by in zip(self.paths, used, strict=True) if by != used[0]]:
             raise InputError(
                 f"{self.paths[0]} and {unlike[0]} are read by {used[0]['reader']!r} and another reader, so they make "
                 "no record together. Give the files of one format."
             )
         places = tuple(str(path.absolute()) for path in self.paths)
-        return FieldSource(tuple(map(str, self.paths)), places, used[0]["reader"], used[0]["options"])
+        return ArraySource(tuple(map(str, self.paths)), places, used[0]["reader"], used[0]["options"])
 
 
-def sort_inputs(inputs: Sequence[str | Path]) -> Recordings | FieldSource:
+def sort_inputs(inputs: Sequence[str | Path]) -> Recordings | ArraySource:
     """Files of recordings, or fields: told by the catalog's drivers, addresses and content.
 
     Raises
@@ -104,7 +106,7 @@ def sort_inputs(inputs: Sequence[str | Path]) -> Recordings | FieldSource:
             if readers.open_reader(found.reader).kind == "fields":
                 if len(inputs) > 1:
                     raise InputError(f"{one} is a data set of the catalog; give it alone.")
-                return catalogued(found)
+                return source_from_catalog(found)
             paths = [Path(place) for place in found.places]
             recordings += paths
             if isinstance(readers.open_reader(found.reader), PluginRecords):
@@ -131,7 +133,7 @@ def sort_inputs(inputs: Sequence[str | Path]) -> Recordings | FieldSource:
     if len(names := sorted(set(fields.values()))) > 1:
         raise InputError(f"The fields are read by several readers ({', '.join(names)}); give the files of one format.")
     reader_name = None if names == ["grids"] else names[0]
-    return FieldSource(tuple(map(str, inputs)), tuple(fields), reader_name)
+    return ArraySource(tuple(map(str, inputs)), tuple(fields), reader_name)
 
 
 def _entry(name: str) -> catalog.Source | None:
@@ -152,8 +154,8 @@ def _reader_of(place: Path | str) -> str:
     """Name of a reader; of a file that is not there one that says so, which is no error while others are there."""
     if isinstance(place, Path) and not place.exists():
         refuse_unfinished(place)
-        return "grids" if place.suffix.lower() in grids.SUFFIXES else RECORDS
-    name = readers.find_reader(place, otherwise=RECORDS)
+        return "grids" if place.suffix.lower() in grids.SUFFIXES else DEFAULT_READER
+    name = readers.find_reader(place, otherwise=DEFAULT_READER)
     if name == "cleaned":
         raise InputError(
             f"{place} holds a recording that geoae has denoised. Give the recording that it was made from."
@@ -172,7 +174,7 @@ def drop_repeats(inputs: Recordings) -> tuple[Recordings, list[str]]:
     return replace(inputs, paths=list(found.values())), notes
 
 
-def note_above_band(segments: Iterable[Segment], model: Model, options: Options) -> list[str]:
+def note_above_band(segments: Iterable[Segment], model: Model, options: InferenceOptions) -> list[str]:
     """Note that noise above the model's band stays unless asked for; without it a cleaned trace looks noisy."""
     c = contract_of(model, RecordContract)
     ids = sorted({s.id for s in segments if not s.text and c.rate_hz * 1.02 < s.rate_hz <= c.rate_range_hz[1]})

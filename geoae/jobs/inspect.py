@@ -27,7 +27,7 @@ from geoae.stores import records as cleaned
 
 
 @dataclass(frozen=True)
-class Row:
+class TraceRow:
     """One id at one sampling rate, of a recording."""
 
     id: str
@@ -41,7 +41,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Field:
+class VariableRow:
     """One variable of a gridded data set."""
 
     name: str
@@ -62,12 +62,12 @@ class Field:
 class SourceContent:
     """What `geoae info` prints."""
 
-    rows: list[Row]
+    rows: list[TraceRow]
     notes: list[str]
     problems: list[str]
     records: int
     """Sensors and stretches of time that are denoised together."""
-    fields: list[Field] = field(default_factory=list)
+    fields: list[VariableRow] = field(default_factory=list)
 
 
 def info(source: str | Path) -> SourceContent:
@@ -181,7 +181,7 @@ def _fields(place: Path | str, reader: Any, source: catalog.Source | None) -> So
             horizontal, time = ", ".join(grid.horizontal), grid.time or time
             pairs = zip(grid.horizontal, grid.periodic, strict=True)
             periodic = ", ".join(dim for dim, closes in pairs if closes)
-        rows.append(Field(name, shape, _dtype(x), units, horizontal, periodic, _span(x, time)))
+        rows.append(VariableRow(name, shape, _dtype(x), units, horizontal, periodic, _span(x, time)))
     grids.close_files([found])
     return SourceContent([], notes, [], 0, rows)
 
@@ -208,11 +208,11 @@ def _span(x: xr.DataArray, time: str | None) -> str:
     return span if coord.dtype.kind in "MO" else f"{time} {span}"
 
 
-def _row(parts: list[Segment]) -> Row:
+def _row(parts: list[Segment]) -> TraceRow:
     first = parts[0]
     starts = [s.start_ns for s in parts]
     ends = [s.start_ns + round((s.n - 1) * 1e9 / s.rate_hz) if s.n else s.start_ns for s in parts]
-    return Row(
+    return TraceRow(
         first.id, min(starts), max(ends), first.rate_hz, sum(s.n for s in parts),
         *layout.count_gaps_and_overlaps(parts), first.text,
     )  # fmt: skip
@@ -225,7 +225,7 @@ def _cleaned(path: Path) -> SourceContent:
         at = np.flatnonzero(samples)
         first, last = (int(at[0]), int(at[-1])) if at.size else (0, 0)
         start, end = (start_of(x) + int(sample_offset_ns(i, rate)) for i in (first, last))
-        rows.append(Row(str(name), start, end, rate, at.size, int(np.count_nonzero(np.diff(at) > 1)), 0))
+        rows.append(TraceRow(str(name), start, end, rate, at.size, int(np.count_nonzero(np.diff(at) > 1)), 0))
     by = provenance.read_settings(path)
     notes = [f"denoised by model {by.get('model')} {by.get('digest')} from {by.get('source')}"]
     return SourceContent(rows, notes, [], 1)

@@ -28,7 +28,7 @@ def say_nothing(line: str) -> None:
 
 
 @dataclass(frozen=True)
-class Options:
+class InferenceOptions:
     """Which model denoises, and how it is run."""
 
     model: str | Path | Model | None = None
@@ -136,7 +136,7 @@ class FieldOptions:
 
 
 @dataclass(frozen=True)
-class CodesAsked:
+class CodesWithSignal:
     """Which latent codes are written beside the denoised samples."""
 
     model: str | Path | Model | None = None
@@ -170,11 +170,11 @@ class DenoiseOptions:
 
     out: str | Path | None = None
     """File (all inputs), folder (one file each; it must be there), store NAME.zarr, or None: beside the input."""
-    how: Options = field(default_factory=Options)
+    how: InferenceOptions = field(default_factory=InferenceOptions)
     select: Selection = field(default_factory=Selection)
     files: FileOptions = field(default_factory=FileOptions)
     fields: FieldOptions = field(default_factory=FieldOptions)
-    codes: CodesAsked | None = None
+    codes: CodesWithSignal | None = None
     """None: no codes are written."""
     run: RunOptions = field(default_factory=RunOptions)
 
@@ -185,7 +185,7 @@ class DenoiseOptions:
         Parameters
         ----------
         **words
-            ``out``; the fields of `Options`, `Selection`, `FileOptions`, `FieldOptions` and `RunOptions`, where
+            ``out``; the fields of `InferenceOptions`, `Selection`, `FileOptions`, `FieldOptions` and `RunOptions`;
             ``var`` and ``dims`` may be text with commas, ``chunks`` text as `parse_chunks` takes it, and ``workers`` is
             a number beside ``cluster``; ``codes`` (bool), ``codes_model``, ``latent``; ``say``, see `Workers`. What is
             left out or None has its default.
@@ -198,7 +198,7 @@ class DenoiseOptions:
         if unknown := sorted(words.keys() - set(cls.words())):
             raise InputError(f"denoise has no option {', '.join(unknown)}; there are {', '.join(cls.words())}.")
         given = {name: value for name, value in words.items() if value is not None}
-        given |= {name: listed(given[name]) for name in ("var", "dims") if name in given}
+        given |= {name: split_names(given[name]) for name in ("var", "dims") if name in given}
         given |= {name: given[name].upper() for name in ("format", "encoding") if name in given}
         if "ids" in given:
             given["ids"] = [given["ids"]] if isinstance(given["ids"], str) else list(given["ids"])
@@ -219,7 +219,12 @@ class DenoiseOptions:
         return ["out", *shared, "cluster", "codes", "codes_model", "latent", "say"]
 
 
-_PARTS: dict[str, type[Any]] = {"how": Options, "select": Selection, "files": FileOptions, "fields": FieldOptions}
+_PARTS: dict[str, type[Any]] = {
+    "how": InferenceOptions,
+    "select": Selection,
+    "files": FileOptions,
+    "fields": FieldOptions,
+}
 
 
 def parse_chunks(given: str | Mapping[str, int]) -> dict[str, int]:
@@ -246,13 +251,13 @@ def parse_chunks(given: str | Mapping[str, int]) -> dict[str, int]:
     return found
 
 
-def listed(given: str | Sequence[str]) -> tuple[str, ...]:
+def split_names(given: str | Sequence[str]) -> tuple[str, ...]:
     """Names that are given one by one, or with commas between them."""
     parts = [given] if isinstance(given, str) else given
     return tuple(name for part in parts for name in part.replace(" ", "").split(",") if name)
 
 
-def refuse(given: Mapping[str, bool], reason: str) -> None:
+def refuse_options(given: Mapping[str, bool], reason: str) -> None:
     """Raise InputError for the options, by name, that were given although they make no sense.
 
     Examples
@@ -270,9 +275,9 @@ def _chosen(part: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name in names}
 
 
-def _codes_asked(given: Mapping[str, Any]) -> CodesAsked | None:
+def _codes_asked(given: Mapping[str, Any]) -> CodesWithSignal | None:
     if given.get("codes"):
-        return CodesAsked(given.get("codes_model"), given.get("latent"), given.get("force", False))
+        return CodesWithSignal(given.get("codes_model"), given.get("latent"), given.get("force", False))
     named = {"--codes-model": "codes_model", "--latent": "latent"}
     if alone := [name for name, word in named.items() if word in given]:
         raise InputError(f"{', '.join(alone)}: of codes, which are written with --codes only. Add it.")

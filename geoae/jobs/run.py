@@ -19,12 +19,12 @@ from geoae.model.devices import prepare
 from geoae.stores.plan import StorePlan
 from geoae.stores.write import Origin, begin_store
 
-Count = Callable[[int, Any], None]
+ResultHandler = Callable[[int, Any], None]
 """Called with the number of a block that is done, and what the work on it returned."""
 
 
 def ignore_result(number: int, result: Any) -> None:
-    """A `Count` that adds up nothing."""
+    """A `ResultHandler` that adds up nothing."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Outcome:
 
 
 def run_blocks(
-    job: BlockJob, options: RunOptions, count: Count = ignore_result, progress: Progress = no_progress
+    job: BlockJob, options: RunOptions, count: ResultHandler = ignore_result, progress: Progress = no_progress
 ) -> Outcome:
     """Compute the blocks of a store that are not there yet, and finish it.
 
@@ -145,14 +145,14 @@ def load_for_run(name: str | Path | Model | None, device: str, threads: int | No
     return model
 
 
-def model_spec(model: Model, device: str, threads: int | None = 1) -> dict[str, Any]:
-    """How a worker finds a model and runs it, in plain data for `same_model`."""
+def make_model_spec(model: Model, device: str, threads: int | None = 1) -> dict[str, Any]:
+    """How a worker finds a model and runs it, in plain data for `load_same_model`."""
     folder = str(model.folder.absolute()) if model.folder else None
     return {"model": folder, "digest": model.digest, "device": device, "threads": threads or 1}
 
 
-def same_model(spec: Mapping[str, Any]) -> Model:
-    """The model that `model_spec` describes, ready to compute.
+def load_same_model(spec: Mapping[str, Any]) -> Model:
+    """The model that `make_model_spec` describes, ready to compute.
 
     Raises
     ------

@@ -27,7 +27,7 @@ MAX_HASHED_BYTES = 1 << 34
 
 
 @dataclass(frozen=True)
-class FieldSource:
+class ArraySource:
     """Files, stores or URLs, and how they are read as arrays; plain data, which is sent to workers."""
 
     names: tuple[str, ...]
@@ -44,7 +44,7 @@ class FieldSource:
     """Whether fields of one moment get a time dimension."""
 
     def spec(self) -> dict[str, Any]:
-        """As JSON holds it, for `from_spec`."""
+        """As JSON holds it, for `source_from_spec`."""
         found: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return found
 
@@ -73,19 +73,19 @@ class FieldSource:
         return ", ".join(name if "://" in name else Path(name).name or name for name in some) + more
 
 
-def from_spec(spec: Mapping[str, Any]) -> FieldSource:
+def source_from_spec(spec: Mapping[str, Any]) -> ArraySource:
     """The source that `FieldSource.spec` made into `spec`."""
     plain: dict[str, Any] = {k: tuple(v) if k in ("names", "places") else v for k, v in spec.items()}
-    return FieldSource(**plain)
+    return ArraySource(**plain)
 
 
-def catalogued(found: catalog.Source) -> FieldSource:
+def source_from_catalog(found: catalog.Source) -> ArraySource:
     """The source that an entry of the catalog names."""
     places = tuple(place if isinstance(place, str) else str(place.resolve()) for place in found.places)
-    return FieldSource((found.name,), places, found.reader, found.options, asdict(found.adapter))
+    return ArraySource((found.name,), places, found.reader, found.options, asdict(found.adapter))
 
 
-class FieldSamples:
+class RegionReader:
     """Samples of a field by region; with a time, the last block is kept: the next one shares slices with it."""
 
     def __init__(self, x: xr.DataArray, time: int | None) -> None:
@@ -119,7 +119,7 @@ class FieldSamples:
         return np.asarray(data.compute(scheduler="synchronous") if hasattr(data, "compute") else data)
 
 
-def list_skipped_variables(source: FieldSource, chosen: Sequence[xr.DataArray]) -> list[str]:
+def list_skipped_variables(source: ArraySource, chosen: Sequence[xr.DataArray]) -> list[str]:
     """A line for each variable of the first place that is no field on a grid."""
     lines, names = [], {str(x.name) for x in chosen}
     with _datasets(source, source.places[0]) as datasets:
@@ -132,7 +132,7 @@ def list_skipped_variables(source: FieldSource, chosen: Sequence[xr.DataArray]) 
 
 
 def read_companions(
-    source: FieldSource, chosen: Sequence[xr.DataArray], dims: Sequence[str] = ()
+    source: ArraySource, chosen: Sequence[xr.DataArray], dims: Sequence[str] = ()
 ) -> tuple[dict[str, Any], xr.Dataset]:
     """Attributes of the data set, and the small variables that belong to the chosen ones: bounds, grid mappings."""
     wanted: dict[str, None] = {}
@@ -161,7 +161,7 @@ def read_companions(
     return attrs, xr.Dataset({name: v for name, v in found.items() if _fits(v, chosen)})
 
 
-def source_digest(source: FieldSource) -> str:
+def digest_source(source: ArraySource) -> str:
     """What changes when the input does; its first word says of what it is made.
 
     "sha256" is of the files' content one after the other, as ``cat FILES | sha256sum`` gives it. Of zarr stores, and
@@ -175,7 +175,7 @@ def source_digest(source: FieldSource) -> str:
         return f"metadata:{total.hexdigest()}"
     try:
         if all(p.is_file() for p in paths) and sum(p.stat().st_size for p in paths) <= MAX_HASHED_BYTES:
-            return content_hash(paths)
+            return hash_content(paths)
         for path in paths:
             for name, stat in sorted(_files(path)):
                 total.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
@@ -184,7 +184,7 @@ def source_digest(source: FieldSource) -> str:
     return f"sizes-and-times:{total.hexdigest()}"
 
 
-def content_hash(paths: Iterable[Path]) -> str:
+def hash_content(paths: Iterable[Path]) -> str:
     """SHA-256 of the content of files one after the other, as ``cat FILES | sha256sum`` gives it.
 
     Raises
@@ -244,7 +244,7 @@ def _timed(x: xr.DataArray, dims: Sequence[str] | None) -> xr.DataArray:
 
 
 @contextmanager
-def _datasets(source: FieldSource, place: str) -> Iterator[list[xr.Dataset]]:
+def _datasets(source: ArraySource, place: str) -> Iterator[list[xr.Dataset]]:
     """The data sets of one place; none where a reader of others has opened it."""
     options = {k: v for k, v in source.options.items() if k in ("group", "engine", "options")}
     rename = (source.adapter or {}).get("rename", {})

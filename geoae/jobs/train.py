@@ -76,7 +76,7 @@ def train_model(recipe: Path, data: str | Path, out: Path, options: TrainOptions
         return ""
     shown = recipe.name if recipe.is_absolute() else str(recipe)  # a card goes to others: no paths of this machine
     command = f"geoae train {shlex.quote(shown)} --data DIR -o MODELDIR"
-    _save(trained, plan, out, {"data": cards.sources(plan, folder), "command": command})
+    _save(trained, plan, out, {"data": cards.describe_sources(plan, folder), "command": command})
     score = trained.contract.provenance[f"validation_{task.metric}"]
     return f"{out}: model {trained.name} {trained.digest}, validation {kind.score} {score} dB"
 
@@ -94,5 +94,5 @@ def _save(trained: Model, plan: AnyRecipe, out: Path, facts: dict[str, Any]) -> 
     """Write the model folder; `facts` are added to the model's provenance."""
     provenance: Any = {"provenance": {**trained.contract.provenance, **facts}}
     trained.contract = replace(trained.contract, **provenance)
-    trained.save(out, cards.card(trained, plan))
+    trained.save(out, cards.make_card(trained, plan))
     draw_curves(out)

@@ -18,7 +18,7 @@ import geoae
 from geoae.fields import infer as infer_fields
 from geoae.fields.frame import FieldFrame, predict_region_noise, read_spans
 from geoae.fields.lazy import _PicklableModel
-from geoae.jobs.options import Options
+from geoae.jobs.options import InferenceOptions
 from tests.support import fields
 from tests.support.denoising import denoise_files
 from tests.support.store_worker import EPOCH, content
@@ -213,7 +213,7 @@ def test_the_seam_is_as_smooth_as_elsewhere():
 
 
 def run(source, target, model, **more):
-    return denoise_files([source], target, Options(model, threads=1), **more)
+    return denoise_files([source], target, InferenceOptions(model, threads=1), **more)
 
 
 @pytest.fixture(scope="module")

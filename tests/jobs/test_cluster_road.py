@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from geoae.cli.main import app
 from geoae.cluster.work import each
 from geoae.errors import InputError, MissingFileError, ModelFileError
-from geoae.jobs.options import Options
+from geoae.jobs.options import InferenceOptions
 from geoae.jobs.records import store
 from geoae.stores import ledger
 from tests.conftest import tiny_model
@@ -42,7 +42,7 @@ if __name__ == "__main__":
 @pytest.fixture
 def small(monkeypatch):
     """Chunks of 800 samples a channel, and one time for all stores."""
-    monkeypatch.setattr(store, "SAMPLES", 2400)
+    monkeypatch.setattr(store, "CHUNK_SAMPLES", 2400)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", EPOCH)
 
 
@@ -64,7 +64,7 @@ def damaged(path: Path) -> Path:
 
 def test_workers_write_the_same_bytes(tmp_path, small, saved, capfd):
     """And count the same; also of a recording of which some cannot be decoded, and of a part that was chosen."""
-    path, options = damaged(record(tmp_path / "a.mseed", dtype=np.int32)), Options(saved, threads=1, dry=0.1)
+    path, options = damaged(record(tmp_path / "a.mseed", dtype=np.int32)), InferenceOptions(saved, threads=1, dry=0.1)
     chosen = {"ids": ["*E", "*N"], "start_time": "2024-01-01T00:00:03"}
     one = denoise_files([path], tmp_path / "one.zarr", options, **chosen)
     two = denoise_files([path], tmp_path / "two.zarr", options, cluster="local", workers=2, **chosen)
@@ -78,9 +78,9 @@ def test_workers_write_the_same_bytes(tmp_path, small, saved, capfd):
 def test_whoever_is_killed_when(tmp_path, small, saved, monkeypatch):
     """Client, scheduler (which is in its process) and workers at random moments: in the end, no byte differs."""
     rng, killed = np.random.default_rng(4), {"client": 0, "worker": 0}
-    monkeypatch.setattr(store, "SAMPLES", 1200)
+    monkeypatch.setattr(store, "CHUNK_SAMPLES", 1200)
     path, target = record(tmp_path / "a.mseed", n=100_000), tmp_path / "a.zarr"
-    denoise_files([path], tmp_path / "whole.zarr", Options(saved, threads=1))
+    denoise_files([path], tmp_path / "whole.zarr", InferenceOptions(saved, threads=1))
     words = [sys.executable, "-c", CLIENT, str(path), str(target), str(saved)]
     told = b""
 
@@ -108,7 +108,7 @@ def test_whoever_is_killed_when(tmp_path, small, saved, monkeypatch):
             process.kill()
         killed[victim] += 1
         told += process.communicate()[1]
-    summary = denoise_files([path], target, Options(saved), cluster="local", workers=2)
+    summary = denoise_files([path], target, InferenceOptions(saved), cluster="local", workers=2)
     assert content(target) == content(tmp_path / "whole.zarr")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mseed", "a.zarr", "whole.zarr"]
     assert any("blocks were there already" in note for note in summary.notes)
@@ -120,7 +120,7 @@ def test_workers_need_a_model_from_a_folder(tmp_path, small, saved):
     """An object that was made here cannot be found there; one that was loaded can."""
     path = record(tmp_path / "a.mseed")
     with pytest.raises(InputError, match=r"^Model 'tiny' was given as an object that comes from no folder, [^\n]+$"):
-        denoise_files([path], tmp_path / "a.zarr", Options(tiny_model()), workers=2)
+        denoise_files([path], tmp_path / "a.zarr", InferenceOptions(tiny_model()), workers=2)
     assert not list(tmp_path.glob("*.zarr"))
 
 
@@ -136,14 +136,14 @@ def test_workers_that_find_something_else_say_so(tmp_path, small, saved, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr("geoae.cluster.work.each", stop)
         with pytest.raises(KeyboardInterrupt):
-            denoise_files([path], target, Options(saved), workers=2)
+            denoise_files([path], target, InferenceOptions(saved), workers=2)
     (spec,) = specs
-    assert dict(each([0], store.record_worker, spec))[0]["losses"] == []
+    assert dict(each([0], store.make_record_worker, spec))[0]["losses"] == []
     with pytest.raises(ModelFileError, match=r"has changed: the run was begun with 0000, a worker finds \w{12}\.$"):
-        next(each([1], store.record_worker, {**spec, "digest": "0000"}))
+        next(each([1], store.make_record_worker, {**spec, "digest": "0000"}))
     record(path, n=4000)
     with pytest.raises(InputError, match=r"a worker finds another record there than the run that it works for\."):
-        next(each([1], store.record_worker, spec))
+        next(each([1], store.make_record_worker, spec))
     assert ledger.store_status(target).n_done == 1
 
 

@@ -10,8 +10,8 @@ import pytest
 from obspy import Stream, Trace, UTCDateTime
 
 from geoae.errors import InputError
-from geoae.jobs.options import FileOptions, Options
-from geoae.jobs.records.sinks import plan
+from geoae.jobs.options import FileOptions, InferenceOptions
+from geoae.jobs.records.sinks import plan_outputs
 from tests.conftest import tiny_model
 from tests.support.denoising import denoise_files
 
@@ -19,7 +19,7 @@ IO = Path(obspy.__file__).parent / "io"
 START = UTCDateTime(2024, 1, 1, 0, 0, 0, 123456)
 MODEL = tiny_model()
 MODEL = replace(MODEL, contract=replace(MODEL.contract, rate_range_hz=(0.5, 1000.0)))  # some recordings are slow
-OPTIONS = Options(MODEL, threads=1)
+OPTIONS = InferenceOptions(MODEL, threads=1)
 RECORDINGS = [
     "gse2/tests/data/loc_RJOB20050831023349.z",
     "mseed/tests/data/BW.BGLD.__.EHE.D.2008.001.first_10_records",
@@ -196,8 +196,8 @@ def test_a_link_stays_a_link(tmp_path):
 def test_names_of_outputs(tmp_path):
     """Known endings give way, others stay: the day of a year is no ending."""
     for name in ("x.mseed", "x.SAC", "XX.ABC.00.HHZ.D.2010.244"):
-        names = plan([tmp_path / name], None, FileOptions()).targets
+        names = plan_outputs([tmp_path / name], None, FileOptions()).targets
         stem = "x" if name.startswith("x") else name
         assert names == [tmp_path / f"{stem}.denoised.mseed"]
     with pytest.raises(InputError, match="Unknown output format"):
-        plan([tmp_path / "x"], None, FileOptions("MP3"))
+        plan_outputs([tmp_path / "x"], None, FileOptions("MP3"))

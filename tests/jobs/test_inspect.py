@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from geoae import model
 from geoae.cli.main import app
 from geoae.errors import MissingFileError, UnknownFormatError
-from geoae.jobs.inspect import Field, info, models
+from geoae.jobs.inspect import VariableRow, info, models
 from tests.conftest import write_seisbench
 
 START = UTCDateTime(2024, 1, 1)
@@ -90,8 +90,8 @@ def test_gridded_fields(tmp_path):
     content = info(gridded(tmp_path / "a.nc"))
     days = "2020-01-01T00:00:00 to 2020-01-03T00:00:00"
     assert content.fields == [
-        Field("t2m", "time 3, lat 4, lon 8", "float64 from int16", "K", "lat, lon", "lon", days),
-        Field("top", "time 3, a 4, b 5", "float64", "", "", "", days),
+        VariableRow("t2m", "time 3, lat 4, lon 8", "float64 from int16", "K", "lat, lon", "lon", days),
+        VariableRow("top", "time 3, a 4, b 5", "float64", "", "", "", days),
     ]
     assert content.rows == content.problems == []
     assert [note.partition(":")[0] for note in content.notes] == ["top"]

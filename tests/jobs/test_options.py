@@ -10,7 +10,15 @@ from typer.main import get_command
 
 from geoae.cli.main import app
 from geoae.errors import InputError
-from geoae.jobs.options import CodesAsked, DenoiseOptions, Options, Selection, Workers, listed, parse_chunks
+from geoae.jobs.options import (
+    CodesWithSignal,
+    DenoiseOptions,
+    InferenceOptions,
+    Selection,
+    Workers,
+    parse_chunks,
+    split_names,
+)
 
 
 def test_the_words_are_those_of_the_command_line():
@@ -37,11 +45,11 @@ def test_words_become_what_they_mean():
         out="a.zarr", model="m", threads=2, format="sac", encoding="float64", ids="*Z", start_time="2024", plot="a.png",
         var=["u,v", "w"], dims="y, x", chunks="time=3", workers=2, codes=True, latent=4, force=True, overwrite=True,
     )  # fmt: skip
-    assert (found.out, found.how) == ("a.zarr", Options("m", threads=2))
+    assert (found.out, found.how) == ("a.zarr", InferenceOptions("m", threads=2))
     assert found.select == Selection(["*Z"], "2024")
     assert (found.files.format, found.files.encoding, found.files.plot) == ("SAC", "FLOAT64", Path("a.png"))
     assert (found.fields.var, found.fields.dims, found.fields.chunks) == (("u", "v", "w"), ("y", "x"), {"time": 3})
-    assert found.codes == CodesAsked(None, 4, force=True)
+    assert found.codes == CodesWithSignal(None, 4, force=True)
     assert (found.run.overwrite, found.run.dry_run, found.run.workers.n) == (True, False, 2)
 
 
@@ -85,7 +93,7 @@ def test_chunk_sizes_are_read_as_they_are_written(sizes):
 @given(st.lists(names))
 def test_names_are_listed_one_by_one_or_with_commas(given_names):
     """In their order."""
-    assert listed(", ".join(given_names)) == listed(given_names) == tuple(given_names)
+    assert split_names(", ".join(given_names)) == split_names(given_names) == tuple(given_names)
 
 
 def test_workers_are_told_times_as_text():

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from geoae.errors import InputError, ModelFileError, OutputExistsError, StoreError
 from geoae.jobs.options import RunOptions, Workers
-from geoae.jobs.run import BlockJob, Outcome, load_for_run, model_spec, run_blocks, same_model
+from geoae.jobs.run import BlockJob, Outcome, load_for_run, load_same_model, make_model_spec, run_blocks
 from geoae.model import load_model
 from geoae.stores import ledger
 from geoae.stores.plan import Chunking, plan_field
@@ -165,13 +165,13 @@ def test_a_worker_finds_the_same_model_or_refuses(tmp_path):
     folder = tmp_path / "tiny"
     tiny_model().save(folder, "# tiny")
     model = load_model(folder)
-    spec = json.loads(json.dumps(model_spec(model, "cpu", 2)))
-    found = same_model(spec)
+    spec = json.loads(json.dumps(make_model_spec(model, "cpu", 2)))
+    found = load_same_model(spec)
     assert (found.digest, found.device, found.threads) == (model.digest, "cpu", 2)
     other = tmp_path / "other"
     tiny_model(seed=1).save(other, "# tiny")
     with pytest.raises(ModelFileError, match=f"the run was begun with {model.digest}, a worker finds "):
-        same_model({**spec, "model": str(other)})
+        load_same_model({**spec, "model": str(other)})
 
 
 def test_workers_need_a_model_from_a_folder(tmp_path):

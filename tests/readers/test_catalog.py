@@ -7,7 +7,7 @@ import xarray as xr
 
 import geoae
 from geoae.errors import InputError, MissingFileError, RecipeError, UnknownNameError
-from geoae.jobs.options import Options
+from geoae.jobs.options import InferenceOptions
 from geoae.labels.adapter import Adapter
 from geoae.readers import catalog
 from tests.support.denoising import denoise_files
@@ -231,7 +231,7 @@ def test_recordings_have_names_too(tmp_path, model):
     assert x.attrs["units"] == "m/s"
     np.testing.assert_allclose(x.isel(time=slice(5, 9)).values, [[0.005, 0.006, 0.007, 0.008]])
     assert geoae.info("day").rows[0].samples == 1000
-    summary = denoise_files(["day"], tmp_path / "out.mseed", Options(model))
+    summary = denoise_files(["day"], tmp_path / "out.mseed", InferenceOptions(model))
     assert summary.outputs == [tmp_path / "out.mseed"]
 
 

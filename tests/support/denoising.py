@@ -6,17 +6,17 @@ from typing import Any
 
 from geoae.jobs import denoise
 from geoae.jobs.fields.counts import FieldSummary
-from geoae.jobs.options import DenoiseOptions, Options, Progress, no_progress
-from geoae.jobs.records.counts import Summary
+from geoae.jobs.options import DenoiseOptions, InferenceOptions, Progress, no_progress
+from geoae.jobs.records.counts import RecordSummary
 
 
 def denoise_files(
     inputs: Sequence[str | Path],
     out: str | Path | None = None,
-    options: Options | None = None,
+    options: InferenceOptions | None = None,
     progress: Progress = no_progress,
     **words: Any,
-) -> Summary | FieldSummary:
+) -> RecordSummary | FieldSummary:
     """Denoise files; `options` says how the model is run, `words` all else."""
-    asked = DenoiseOptions.of(out=out, **vars(options or Options()), **words)
+    asked = DenoiseOptions.of(out=out, **vars(options or InferenceOptions()), **words)
     return denoise.denoise_files(inputs, asked, progress)

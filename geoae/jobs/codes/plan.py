@@ -15,8 +15,8 @@ from geoae.codes.coding import Coding
 from geoae.codes.contract import CodeContract
 from geoae.codes.infer import encode_region
 from geoae.errors import InputError
-from geoae.jobs.options import CodesAsked, Options, Workers
-from geoae.jobs.run import load_for_run, model_spec, same_model
+from geoae.jobs.options import CodesWithSignal, InferenceOptions, Workers
+from geoae.jobs.run import load_for_run, load_same_model, make_model_spec
 from geoae.model import Model, contract_of
 from geoae.stores.blocks import Region, Task
 from geoae.stores.codes import open_codes
@@ -43,7 +43,7 @@ class TruncatedCoder:
     def plan(self, x: xr.DataArray, dims: Sequence[str], prefix: str = "", grows: str | None = None) -> StorePlan:
         """The part of a store for the codes of an array, to be added to the plan of the array itself."""
         coding.check_units(x, self.model, self.force)
-        return plan_block(x, self.coding(x, dims, prefix), self.model, grows)
+        return plan_code_store(x, self.coding(x, dims, prefix), self.model, grows)
 
     def settings(self) -> dict[str, Any]:
         """What decides the codes, beside what decides the samples."""
@@ -54,11 +54,13 @@ class TruncatedCoder:
         }  # fmt: skip
 
     def spec(self, device: str, threads: int = 1) -> dict[str, Any]:
-        """All that a worker needs, in plain data for `same_coder`."""
-        return {**model_spec(self.model, device, threads), "latent": self.latent}
+        """All that a worker needs, in plain data for `load_same_coder`."""
+        return {**make_model_spec(self.model, device, threads), "latent": self.latent}
 
 
-def load_coder(asked: CodesAsked | None, default: str, how: Options, workers: Workers) -> TruncatedCoder | None:
+def load_coder(
+    asked: CodesWithSignal | None, default: str, how: InferenceOptions, workers: Workers
+) -> TruncatedCoder | None:
     """The model of the codes that are asked for, and how much of a code is kept; None if there are to be no codes.
 
     Raises
@@ -77,7 +79,7 @@ def load_coder(asked: CodesAsked | None, default: str, how: Options, workers: Wo
     return TruncatedCoder(model, asked.latent, asked.force)
 
 
-def same_coder(spec: dict[str, Any] | None) -> TruncatedCoder | None:
+def load_same_coder(spec: dict[str, Any] | None) -> TruncatedCoder | None:
     """What `Coder.spec` describes to a worker.
 
     Raises
@@ -85,10 +87,10 @@ def same_coder(spec: dict[str, Any] | None) -> TruncatedCoder | None:
     ModelFileError
         The model is not that which the run was begun with.
     """
-    return None if spec is None else TruncatedCoder(same_model(spec), spec["latent"])
+    return None if spec is None else TruncatedCoder(load_same_model(spec), spec["latent"])
 
 
-def plan_block(x: xr.DataArray, where: Coding, model: Model, grows: str | None = None) -> StorePlan:
+def plan_code_store(x: xr.DataArray, where: Coding, model: Model, grows: str | None = None) -> StorePlan:
     """A store, or the part of one, for the codes of an array; add it to `plan_field` of the array.
 
     The blocks of its part are those of `geoae.codes.infer.encode_region`, whatever else the store holds. They are no
@@ -103,7 +105,7 @@ def plan_block(x: xr.DataArray, where: Coding, model: Model, grows: str | None =
     return replace(plan, attrs={**plan.attrs, name: {**plan.attrs[name], **coding.facts(x, where, model)}})
 
 
-def block_encoder(
+def make_block_encoder(
     run: Ledger, variable: str, where: Coding, coder: TruncatedCoder, clean: Callable[[Task], AnyArray]
 ) -> Callable[[Task], dict[str, AnyArray]]:
     """Make the function that computes a block of the codes of a cleaned variable.
@@ -121,7 +123,7 @@ def block_encoder(
     clean
         Computes the samples of a block of the variable, as they are stored.
     """
-    read = cleaned_reader(run, variable, clean)
+    read = make_cleaned_reader(run, variable, clean)
 
     def finite(region: Region) -> AnyArray:
         x = read(region)
@@ -131,7 +133,7 @@ def block_encoder(
     return lambda task: encode_region(finite, where, coder.model, task.region)
 
 
-def cleaned_reader(run: Ledger, variable: str, clean: Callable[[Task], AnyArray]) -> Callable[[Region], AnyArray]:
+def make_cleaned_reader(run: Ledger, variable: str, clean: Callable[[Task], AnyArray]) -> Callable[[Region], AnyArray]:
     """Make the function that gives cleaned samples of a region, equal to those of the store in every bit.
 
     A block that is in the store is read. Another is computed as it will be stored, so that no task waits for another.

@@ -17,12 +17,12 @@ from geoae.codes.coding import Coding
 from geoae.codes.contract import CodeContract
 from geoae.codes.infer import decode_region, encode_region
 from geoae.errors import InputError, UnknownNameError
-from geoae.jobs.append import append_along, first_new_time, note_nothing_new
-from geoae.jobs.codes.plan import plan_block
+from geoae.jobs.append import find_append_dim, find_first_new_time, note_nothing_new
+from geoae.jobs.codes.plan import plan_code_store
 from geoae.jobs.inputs import sort_inputs
 from geoae.jobs.options import CodeOptions, FieldOptions, Progress, RunOptions, no_progress
-from geoae.jobs.run import BlockJob, load_for_run, model_spec, run_blocks, same_model
-from geoae.jobs.source import FieldSamples, FieldSource, from_spec, read_companions, source_digest
+from geoae.jobs.run import BlockJob, load_for_run, load_same_model, make_model_spec, run_blocks
+from geoae.jobs.source import ArraySource, RegionReader, digest_source, read_companions, source_from_spec
 from geoae.model import Model, contract_of, load_model
 from geoae.readers.records import seisbench
 from geoae.stores import ledger
@@ -68,9 +68,9 @@ def encode_store(
         source = _appendable(source, options.dims)
     arrays, grows, first = _arrays(source, options.var, options.dims), None, 0
     if options.append:
-        grows = append_along(arrays, FieldOptions(options.var, options.dims, append=True))
+        grows = find_append_dim(arrays, FieldOptions(options.var, options.dims, append=True))
         assert grows is not None
-        first = 0 if run.overwrite else first_new_time(target, arrays, grows)
+        first = 0 if run.overwrite else find_first_new_time(target, arrays, grows)
     name = options.model or coding.default_model(arrays[0], options.dims)
     model = load_for_run(name, options.device, options.threads, run.workers)
     for x in arrays:
@@ -88,14 +88,14 @@ def encode_store(
     if first:
         arrays = _from(arrays, grows, first)
         codings = _codings(arrays, model, options.dims, options.latent)
-    plan = reduce(add, (plan_block(x, where, model, grows) for x, where in zip(arrays, codings, strict=True)))
+    plan = reduce(add, (plan_code_store(x, where, model, grows) for x, where in zip(arrays, codings, strict=True)))
     attrs = read_companions(source, arrays)[0] if source.has_fields else {}
     spec = {
         "source": source.spec(), "var": list(options.var), "dims": list(options.dims), "latent": options.latent,
-        "grows": grows, "first": first, **model_spec(model, options.device),
+        "grows": grows, "first": first, **make_model_spec(model, options.device),
     }  # fmt: skip
-    origin = Origin(source.label(), source_digest(source), run.command, attrs)
-    job = BlockJob(target, plan, settings, origin, encode_worker, spec,
+    origin = Origin(source.label(), digest_source(source), run.command, attrs)
+    job = BlockJob(target, plan, settings, origin, make_encode_worker, spec,
                    {"arrays": arrays, "model": model}, append=grows, threads=options.threads)  # fmt: skip
     errors: dict[str, tuple[float, int]] = {}
 
@@ -127,7 +127,7 @@ def decode_store(
     began, run = time.perf_counter(), run or RunOptions()
     names = list(options.var) or list_coded_variables(store)
     opened = [open_codes(store, name) for name in names]
-    model = load_for_run(model_of(opened[0], options.model), options.device, options.threads, run.workers)
+    model = load_for_run(load_model_of_codes(opened[0], options.model), options.device, options.threads, run.workers)
     for codes in opened:
         coding.check_model(codes, model)
     plan = reduce(add, map(_plan_decoded, opened))
@@ -136,10 +136,10 @@ def decode_store(
         KIND: RECORD if record else "decoded", "model": model.name, "digest": model.digest,
         "window": list(contract_of(model, CodeContract).window), "latent": int(opened[0].sizes["latent"]),
     }  # fmt: skip
-    source = FieldSource((str(store),), (str(store.absolute()),))
-    origin = Origin(source.label(), source_digest(source), run.command, opened[0].attrs)
-    spec = {"store": str(store.absolute()), "var": names, **model_spec(model, options.device)}
-    job = BlockJob(target, plan, settings, origin, decode_worker, spec, {"model": model}, threads=options.threads)
+    source = ArraySource((str(store),), (str(store.absolute()),))
+    origin = Origin(source.label(), digest_source(source), run.command, opened[0].attrs)
+    spec = {"store": str(store.absolute()), "var": names, **make_model_spec(model, options.device)}
+    job = BlockJob(target, plan, settings, origin, make_decode_worker, spec, {"model": model}, threads=options.threads)
     outcome = run_blocks(job, run, progress=progress)
     codings = [coding.coding_of(codes) for codes in opened]
     rows = {name: _row(where, math.prod(where.shape)) for name, where in zip(names, codings, strict=True)}
@@ -147,16 +147,18 @@ def decode_store(
     return CodeSummary(outcome.store, by, rows, outcome.notes(), time.perf_counter() - began)
 
 
-def encode_worker(
+def make_encode_worker(
     spec: dict[str, Any], *, arrays: Sequence[xr.DataArray] | None = None, model: Model | None = None
 ) -> Callable[[int], tuple[str, float, int]]:
     """Make the function that encodes and writes one block; it returns the name of its part, squared error, samples."""
     if arrays is None:
-        arrays = _from(_arrays(from_spec(spec["source"]), spec["var"], spec["dims"]), spec["grows"], spec["first"])
-    model = model or same_model(spec)
+        arrays = _from(
+            _arrays(source_from_spec(spec["source"]), spec["var"], spec["dims"]), spec["grows"], spec["first"]
+        )
+    model = model or load_same_model(spec)
     run = ledger.load_run(Path(spec["folder"]))
     codings = _codings(arrays, model, spec["dims"], spec["latent"])
-    parts = {where.prefix + "code": (where, FieldSamples(x, None)) for x, where in zip(arrays, codings, strict=True)}
+    parts = {where.prefix + "code": (where, RegionReader(x, None)) for x, where in zip(arrays, codings, strict=True)}
 
     def work(number: int) -> tuple[str, float, int]:
         task = run.task(number)
@@ -169,9 +171,9 @@ def encode_worker(
     return work
 
 
-def decode_worker(spec: dict[str, Any], *, model: Model | None = None) -> Callable[[int], None]:
+def make_decode_worker(spec: dict[str, Any], *, model: Model | None = None) -> Callable[[int], None]:
     """Make the function that decodes and writes one block."""
-    model = model or same_model(spec)
+    model = model or load_same_model(spec)
     run = ledger.load_run(Path(spec["folder"]))
     opened = {name: open_codes(spec["store"], name) for name in spec["var"]}
     by_variable = {_name_of(codes): (codes, coding.coding_of(codes)) for codes in opened.values()}
@@ -184,7 +186,7 @@ def decode_worker(spec: dict[str, Any], *, model: Model | None = None) -> Callab
     return work
 
 
-def model_of(codes: xr.Dataset, given: str | Path | Model | None) -> Model:
+def load_model_of_codes(codes: xr.Dataset, given: str | Path | Model | None) -> Model:
     """The model that made codes: the one given, or the shipped one of that name.
 
     Raises
@@ -207,16 +209,16 @@ def model_of(codes: xr.Dataset, given: str | Path | Model | None) -> Model:
         ) from error
 
 
-def _source(inputs: Sequence[str | Path]) -> FieldSource:
+def _source(inputs: Sequence[str | Path]) -> ArraySource:
     if len(inputs) == 1 and (path := Path(inputs[0])).is_dir():
         for name, reader in (("cleaned", cleaned), ("seisbench", seisbench)):
             if reader.sniff(path):
-                return FieldSource((str(path),), (str(path.absolute()),), name)
+                return ArraySource((str(path),), (str(path.absolute()),), name)
     found = sort_inputs(inputs)
-    return found if isinstance(found, FieldSource) else found.as_source()
+    return found if isinstance(found, ArraySource) else found.as_source()
 
 
-def _arrays(source: FieldSource, var: Sequence[str], dims: Sequence[str]) -> list[xr.DataArray]:
+def _arrays(source: ArraySource, var: Sequence[str], dims: Sequence[str]) -> list[xr.DataArray]:
     if source.has_fields:
         return source.open(var, dims or None)
     if var:
@@ -230,7 +232,7 @@ def _arrays(source: FieldSource, var: Sequence[str], dims: Sequence[str]) -> lis
     return arrays
 
 
-def _appendable(source: FieldSource, dims: Sequence[str]) -> FieldSource:
+def _appendable(source: ArraySource, dims: Sequence[str]) -> ArraySource:
     """The same, whose fields of one moment have a time; InputError for a record, or windows along one dimension."""
     if len(dims) == 1:
         raise InputError(f"Windows along {dims[0]} are encoded as a whole; --append is for fields. Leave it out.")

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from geoae.jobs.append import layout
+from geoae.jobs.append import find_layout
 from geoae.jobs.options import FieldOptions
 
 Counts = dict[str, Any]
@@ -52,7 +52,7 @@ class FieldSummary:
         return not self.problems
 
 
-def count(before: NDArray[Any], removed: NDArray[Any]) -> Counts:
+def count_block(before: NDArray[Any], removed: NDArray[Any]) -> Counts:
     """What there is to count of a block."""
     finite = np.isfinite(before)
     return {
@@ -61,7 +61,7 @@ def count(before: NDArray[Any], removed: NDArray[Any]) -> Counts:
     }  # fmt: skip
 
 
-def pooled(first: Counts | None, second: Counts) -> Counts:
+def pool_counts(first: Counts | None, second: Counts) -> Counts:
     """Counts of two parts together."""
     if first is None:
         return second
@@ -73,12 +73,14 @@ def pooled(first: Counts | None, second: Counts) -> Counts:
     return both
 
 
-def rows_of(fields: Sequence[xr.DataArray], asked: FieldOptions, counts: Mapping[str, Counts]) -> list[FieldRow]:
+def make_field_rows(
+    fields: Sequence[xr.DataArray], asked: FieldOptions, counts: Mapping[str, Counts]
+) -> list[FieldRow]:
     """A row for each variable, with what was counted of it."""
     rows = []
     for x in fields:
         counted = counts.get(str(x.name))
-        slices = math.prod(n for d, n in x.sizes.items() if d not in layout(x, asked.dims).horizontal)
+        slices = math.prod(n for d, n in x.sizes.items() if d not in find_layout(x, asked.dims).horizontal)
         missing = counted["missing"] / counted["samples"] if counted else math.nan
         spread, removed = (
             math.sqrt(counted[key][2] / counted[key][0]) if counted and counted[key][0] else math.nan

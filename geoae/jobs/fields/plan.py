@@ -12,7 +12,7 @@ import xarray as xr
 from geoae.errors import InputError
 from geoae.fields.contract import FieldContract
 from geoae.fields.frame import output_dtype
-from geoae.jobs.append import append_along, layout
+from geoae.jobs.append import find_append_dim, find_layout
 from geoae.jobs.codes.plan import TruncatedCoder
 from geoae.jobs.options import FieldOptions
 from geoae.labels.cf import GridLayout
@@ -26,20 +26,20 @@ FIELD = "field"
 """Kind of a store of cleaned fields."""
 
 
-def time_axis(x: xr.DataArray, dims: Sequence[str]) -> int | None:
+def find_time_axis(x: xr.DataArray, dims: Sequence[str]) -> int | None:
     """Axis of the time; None if there is none."""
-    time = layout(x, dims).time
+    time = find_layout(x, dims).time
     return None if time is None else [str(d) for d in x.dims].index(time)
 
 
-def field_template(x: xr.DataArray, model: Model, dry: float) -> xr.DataArray:
+def make_field_template(x: xr.DataArray, model: Model, dry: float) -> xr.DataArray:
     """The cleaned field, without its samples."""
     dtype = output_dtype(x.dtype)
     nothing = np.broadcast_to(dtype.type(0), x.shape)  # takes no memory
     return x.copy(deep=False, data=nothing).assign_attrs(processing=processing(model, dry))
 
 
-def store_plan(
+def plan_field_store(
     fields: Sequence[xr.DataArray],
     beside: xr.Dataset,
     asked: FieldOptions,
@@ -55,13 +55,13 @@ def store_plan(
     InputError
         They do not share a grid, or chunks are asked for along dimensions that there are not.
     """
-    time = append_along(fields, asked)
+    time = find_append_dim(fields, asked)
     known = {str(d) for x in fields for d in x.dims}
     if unknown := sorted(set(asked.chunks) - known):
         raise InputError(f"There is no dimension {', '.join(unknown)} to chunk; there are {', '.join(sorted(known))}.")
     plans, codes = [], []
     for i, x in enumerate(fields):
-        cleaned = field_template(x, model, dry)
+        cleaned = make_field_template(x, model, dry)
         small = beside if i == 0 else None
         if first and time is not None:
             cleaned = cleaned.isel({time: slice(first, None)})
@@ -69,12 +69,12 @@ def store_plan(
         for coord in cleaned.coords.values():  # bounds that are not there, such as those of the times of several files
             if coord.attrs.get("bounds") not in (None, *beside.variables):
                 del coord.attrs["bounds"]
-        found = layout(x, asked.dims)
+        found = find_layout(x, asked.dims)
         chunks = _chunks(cleaned, found, time) | {d: n for d, n in asked.chunks.items() if d in cleaned.dims}
         chunking = Chunking(chunks, asked.shard, time)
         plans.append(plan_field(cleaned, found.horizontal, beside=small, chunking=chunking))
         if coder is not None:
-            codes.append(coder.plan(cleaned, found.horizontal, code_prefix(x, fields), time))
+            codes.append(coder.plan(cleaned, found.horizontal, choose_code_prefix(x, fields), time))
     try:
         return reduce(add, plans + codes)
     except InputError as error:
@@ -82,16 +82,16 @@ def store_plan(
         raise InputError(f"{error} Choose some of {names} with --var, each grid into a store of its own.") from error
 
 
-def code_prefix(x: xr.DataArray, fields: Sequence[xr.DataArray]) -> str:
+def choose_code_prefix(x: xr.DataArray, fields: Sequence[xr.DataArray]) -> str:
     """Before the names of the codes of one of several fields in a store."""
     return f"{x.name}_" if len(fields) > 1 else ""
 
 
-def field_settings(
+def list_field_settings(
     model: Model, fields: Sequence[xr.DataArray], asked: FieldOptions, dry: float, coder: TruncatedCoder | None = None
 ) -> dict[str, Any]:
     """What decides the samples: named in the store, and in the message when a run is resumed with others."""
-    c, found = contract_of(model, FieldContract), layout(fields[0], asked.dims)
+    c, found = contract_of(model, FieldContract), find_layout(fields[0], asked.dims)
     return {
         KIND: FIELD, "model": model.name, "digest": model.digest, "window": c.window, "stride": c.stride,
         "overlap": [w - s for w, s in zip(c.window, c.stride, strict=True)], "near": c.near, "far": c.far,

@@ -14,21 +14,26 @@ from geoae.codes import coding
 from geoae.errors import InputError
 from geoae.fields.frame import FieldFrame, denoise_region, iterate_regions, output_dtype
 from geoae.fields.infer import build_frame
-from geoae.jobs.append import append_along, first_new_time, layout, note_nothing_new
+from geoae.jobs.append import find_append_dim, find_first_new_time, find_layout, note_nothing_new
 from geoae.jobs.codes import plan as code_plan
 from geoae.jobs.codes.plan import TruncatedCoder
-from geoae.jobs.fields.counts import Counts, FieldSummary, count, pooled, rows_of
-from geoae.jobs.fields.plan import code_prefix, field_settings, store_plan, time_axis  # fmt: skip
+from geoae.jobs.fields.counts import Counts, FieldSummary, count_block, make_field_rows, pool_counts
+from geoae.jobs.fields.plan import (  # fmt: skip
+    choose_code_prefix,
+    find_time_axis,
+    list_field_settings,
+    plan_field_store,
+)
 from geoae.jobs.inspect import describe_target
-from geoae.jobs.options import DenoiseOptions, Options, Progress, no_progress
-from geoae.jobs.run import BlockJob, load_for_run, model_spec, run_blocks, same_model
+from geoae.jobs.options import DenoiseOptions, InferenceOptions, Progress, no_progress
+from geoae.jobs.run import BlockJob, load_for_run, load_same_model, make_model_spec, run_blocks
 from geoae.jobs.source import (
-    FieldSamples,
-    FieldSource,
-    from_spec,
+    ArraySource,
+    RegionReader,
+    digest_source,
     list_skipped_variables,
     read_companions,
-    source_digest,
+    source_from_spec,
 )
 from geoae.model import Model
 from geoae.stores import ledger
@@ -37,14 +42,14 @@ from geoae.stores.runs import is_store
 from geoae.stores.write import Origin, write_region
 from geoae.writers.fields import netcdf
 
-MODEL = "grid"
+DEFAULT_MODEL = "grid"
 """Of the shipped models, the one for fields."""
-Cleaner = Callable[[Task], tuple[NDArray[Any], Counts]]
+BlockDenoiser = Callable[[Task], tuple[NDArray[Any], Counts]]
 """Samples of a block of one variable, and what was counted."""
 
 
 def denoise_fields(
-    source: FieldSource, target: Path, options: DenoiseOptions, progress: Progress = no_progress
+    source: ArraySource, target: Path, options: DenoiseOptions, progress: Progress = no_progress
 ) -> FieldSummary:
     """Denoise fields into `target`: a zarr store that survives kills, or a netCDF file, by its name.
 
@@ -72,10 +77,10 @@ def denoise_fields(
     notes = [] if asked.var else list_skipped_variables(source, fields)
     _check_target(source, target, fields, options)
     if options.run.dry_run:
-        _ = code_plan.load_coder(options.codes, coding.MODELS[2], Options(device="cpu", threads=1), workers)
+        _ = code_plan.load_coder(options.codes, coding.MODELS[2], InferenceOptions(device="cpu", threads=1), workers)
         more = describe_target(target, options.run.overwrite) if in_store else []
-        return FieldSummary(rows_of(fields, asked, {}), [target], [], notes + more, "", 0.0)
-    model = load_for_run(how.model or MODEL, how.device, how.threads, workers)
+        return FieldSummary(make_field_rows(fields, asked, {}), [target], [], notes + more, "", 0.0)
+    model = load_for_run(how.model or DEFAULT_MODEL, how.device, how.threads, workers)
     for x in fields:
         build_frame(x, model, asked.dims or None, asked.force)
     coder = code_plan.load_coder(options.codes, coding.MODELS[2], how, workers)
@@ -87,11 +92,11 @@ def denoise_fields(
         if counted["infinite"]
     ]
     by = f"{model.name} {model.digest}"
-    rows = rows_of(fields, asked, counts)
+    rows = make_field_rows(fields, asked, counts)
     return FieldSummary(rows, [target], [], [*notes, *more, *infinite], by, time.perf_counter() - began)
 
 
-def target_for(source: FieldSource, out: str | Path | None) -> Path:
+def choose_target(source: ArraySource, out: str | Path | None) -> Path:
     """Where the cleaned fields go: `out`, or a store beside the one input."""
     if "://" in str(out):
         raise InputError(f"{out} is a URL; fields are written to this machine. Copy them there when they are finished.")
@@ -106,7 +111,7 @@ def target_for(source: FieldSource, out: str | Path | None) -> Path:
 class _Job:
     """What is denoised, by which models, and where it goes."""
 
-    source: FieldSource
+    source: ArraySource
     fields: Sequence[xr.DataArray]
     model: Model
     coder: TruncatedCoder | None
@@ -114,10 +119,10 @@ class _Job:
     options: DenoiseOptions
 
     def settings(self) -> dict[str, Any]:
-        return field_settings(self.model, self.fields, self.options.fields, self.options.how.dry, self.coder)
+        return list_field_settings(self.model, self.fields, self.options.fields, self.options.how.dry, self.coder)
 
     def origin(self, attrs: Mapping[str, Any]) -> Origin:
-        return Origin(self.source.label(), source_digest(self.source), self.options.run.command, attrs)
+        return Origin(self.source.label(), digest_source(self.source), self.options.run.command, attrs)
 
     def spec(self, first: int) -> dict[str, Any]:
         """All that a worker needs, in plain data; `first` is the number of the first time that is computed."""
@@ -125,7 +130,7 @@ class _Job:
         return {
             "source": self.source.spec(), "var": [str(x.name) for x in self.fields],
             "dims": list(self.options.fields.dims), "shapes": [list(x.shape) for x in self.fields], "first": first,
-            "batch": how.batch_size, "dry": how.dry, **model_spec(self.model, how.device),
+            "batch": how.batch_size, "dry": how.dry, **make_model_spec(self.model, how.device),
             "codes": self.coder.spec(how.device) if self.coder else None,
         }  # fmt: skip
 
@@ -133,29 +138,29 @@ class _Job:
 def _to_store(job: _Job, progress: Progress) -> tuple[dict[str, Counts], list[str]]:
     """Have the blocks written that are not there; what was counted of them, by variable, and notes."""
     asked, how, first = job.options.fields, job.options.how, 0
-    time = append_along(job.fields, asked)
+    time = find_append_dim(job.fields, asked)
     attrs, beside = read_companions(job.source, job.fields, asked.dims)
     if time is not None and not job.options.run.overwrite:
-        first = first_new_time(job.target, job.fields, time)
+        first = find_first_new_time(job.target, job.fields, time)
     if notes := note_nothing_new(job.target, job.fields[0], time, first, job.settings()):
         return {}, notes
-    plan = store_plan(job.fields, beside, asked, first, job.model, how.dry, job.coder)
+    plan = plan_field_store(job.fields, beside, asked, first, job.model, how.dry, job.coder)
     in_hand = {"fields": job.fields, "model": job.model, "coder": job.coder}
-    blocks = BlockJob(job.target, plan, job.settings(), job.origin(attrs), field_worker, job.spec(first), in_hand,
+    blocks = BlockJob(job.target, plan, job.settings(), job.origin(attrs), make_field_worker, job.spec(first), in_hand,
                       append=time, threads=how.threads)  # fmt: skip
     counts: dict[str, Counts] = {}
 
     def add(number: int, result: tuple[str, Counts | None]) -> None:
         name, counted = result
         if counted is not None:  # of codes, nothing is counted
-            counts[name] = pooled(counts.get(name), counted)
+            counts[name] = pool_counts(counts.get(name), counted)
 
     outcome = run_blocks(blocks, job.options.run, add, progress)
     of_codes = code_plan.describe_codes(job.target, [str(x.name) for x in job.fields]) if job.coder else []
     return counts, [*outcome.notes("; the table is of the others"), *of_codes]
 
 
-def field_worker(
+def make_field_worker(
     spec: dict[str, Any],
     *,
     fields: Sequence[xr.DataArray] | None = None,
@@ -179,11 +184,11 @@ def field_worker(
         Fields or model are not those that the run was begun with.
     """
     fields = _same_fields(spec) if fields is None else fields
-    model = model or same_model(spec)
+    model = model or load_same_model(spec)
     run = ledger.load_run(Path(spec["folder"]))
     # the frame was checked when the run began
     cleaners = {str(x.name): _cleaner(x, model, spec) for x in fields}
-    coder = coder or code_plan.same_coder(spec["codes"])
+    coder = coder or code_plan.load_same_coder(spec["codes"])
     encoders = _encoders(run, fields, cleaners, coder, spec) if coder else {}
 
     def work(number: int) -> tuple[str, Counts | None]:
@@ -202,29 +207,29 @@ def field_worker(
 def _encoders(
     run: ledger.Ledger,
     fields: Sequence[xr.DataArray],
-    cleaners: Mapping[str, Cleaner],
+    cleaners: Mapping[str, BlockDenoiser],
     coder: TruncatedCoder,
     spec: dict[str, Any],
 ) -> dict[str, Callable[[Task], dict[str, Any]]]:
     """What computes a block of codes, by the name of their part."""
     found = {}
     for x in fields:
-        along, clean = time_axis(x, spec["dims"]), cleaners[str(x.name)]
+        along, clean = find_time_axis(x, spec["dims"]), cleaners[str(x.name)]
         new = x if along is None else x.isel({x.dims[along]: slice(spec["first"], None)})
-        where = coder.coding(new, layout(x, spec["dims"]).horizontal, code_prefix(x, fields))
+        where = coder.coding(new, find_layout(x, spec["dims"]).horizontal, choose_code_prefix(x, fields))
 
-        def samples(task: Task, clean: Cleaner = clean) -> NDArray[Any]:
+        def samples(task: Task, clean: BlockDenoiser = clean) -> NDArray[Any]:
             return clean(task)[0]
 
-        found[where.prefix + "code"] = code_plan.block_encoder(run, str(x.name), where, coder, samples)
+        found[where.prefix + "code"] = code_plan.make_block_encoder(run, str(x.name), where, coder, samples)
     return found
 
 
-def _cleaner(x: xr.DataArray, model: Model, spec: dict[str, Any]) -> Cleaner:
+def _cleaner(x: xr.DataArray, model: Model, spec: dict[str, Any]) -> BlockDenoiser:
     """Make the function that denoises a block of one variable."""
     where = build_frame(x, model, spec["dims"] or None, force=True)
-    along = time_axis(x, spec["dims"])
-    read = FieldSamples(x, along)
+    along = find_time_axis(x, spec["dims"])
+    read = RegionReader(x, along)
 
     def clean(task: Task) -> tuple[NDArray[Any], Counts]:
         shift = [spec["first"] if axis == along else 0 for axis in range(x.ndim)]
@@ -235,26 +240,26 @@ def _cleaner(x: xr.DataArray, model: Model, spec: dict[str, Any]) -> Cleaner:
 
 
 def _clean(
-    read: FieldSamples, where: FieldFrame, region: Region, model: Model, dry: float, batch: int
+    read: RegionReader, where: FieldFrame, region: Region, model: Model, dry: float, batch: int
 ) -> tuple[NDArray[Any], Counts]:
     before, signal, removed = denoise_region(read(where.spans(region)), where, region, model, dry, batch)
-    return signal, count(before, removed)
+    return signal, count_block(before, removed)
 
 
 def _to_netcdf(job: _Job, progress: Progress) -> tuple[dict[str, Counts], list[str]]:
     asked, how = job.options.fields, job.options.how
     attrs, beside = read_companions(job.source, job.fields, asked.dims)
-    plan = store_plan(job.fields, beside, asked, 0, job.model, how.dry)
+    plan = plan_field_store(job.fields, beside, asked, 0, job.model, how.dry)
     frames = [build_frame(x, job.model, asked.dims or None, force=True) for x in job.fields]
     counts: dict[str, Counts] = {}
     samples, done = {}, 0
     total = sum(1 for where in frames for _ in iterate_regions(where))
     for x, where in zip(job.fields, frames, strict=True):
-        read, found = FieldSamples(x, where.time), np.empty(x.shape, output_dtype(x.dtype))
+        read, found = RegionReader(x, where.time), np.empty(x.shape, output_dtype(x.dtype))
         for region in iterate_regions(where):
             progress(done, total)
             found[region], counted = _clean(read, where, region, job.model, how.dry, how.batch_size)
-            counts[str(x.name)] = pooled(counts.get(str(x.name)), counted)
+            counts[str(x.name)] = pool_counts(counts.get(str(x.name)), counted)
             done += 1
         samples[str(x.name)] = found
     origin = job.origin(attrs)
@@ -266,7 +271,7 @@ def _to_netcdf(job: _Job, progress: Progress) -> tuple[dict[str, Counts], list[s
     return counts, notes
 
 
-def _check_target(source: FieldSource, target: Path, fields: Sequence[xr.DataArray], options: DenoiseOptions) -> None:
+def _check_target(source: ArraySource, target: Path, fields: Sequence[xr.DataArray], options: DenoiseOptions) -> None:
     """Refuse what cannot be written, before anything is computed."""
     if any("://" not in place and Path(place).resolve() == target.resolve() for place in source.places):
         raise InputError(f"{target} is what is to be denoised. Choose another output.")
@@ -285,7 +290,7 @@ def _check_target(source: FieldSource, target: Path, fields: Sequence[xr.DataArr
 
 
 def _same_fields(spec: dict[str, Any]) -> list[xr.DataArray]:
-    source = from_spec(spec["source"])
+    source = source_from_spec(spec["source"])
     fields = source.open(spec["var"], spec["dims"])
     if [list(x.shape) for x in fields] != spec["shapes"]:
         raise InputError(

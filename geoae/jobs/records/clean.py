@@ -12,9 +12,9 @@ import numpy as np
 
 from geoae.arrays.types import Array
 from geoae.errors import DamagedFileError, GeoAEError, InputError, OutputError
-from geoae.jobs.options import Options, Progress, no_progress
+from geoae.jobs.options import InferenceOptions, Progress, no_progress
 from geoae.jobs.records.counts import TraceCounts
-from geoae.jobs.records.sinks import Sink, pass_on_or_leave
+from geoae.jobs.records.sinks import Sink, pass_through_or_leave_out
 from geoae.labels.segments import Record, Segment
 from geoae.model import Model
 from geoae.model.denoising import denoise_block
@@ -23,11 +23,11 @@ from geoae.readers.records import traces
 from geoae.records import infer
 from geoae.records.resample import ReadSpan
 
-Draw = Callable[["Drawing"], None]
+PlotRecord = Callable[["PlottedRecord"], None]
 
 
 @dataclass
-class Drawing:
+class PlottedRecord:
     """The part of a record that a figure shows."""
 
     record: Record
@@ -35,14 +35,14 @@ class Drawing:
     after: Array
 
 
-def clean(
+def denoise_segments(
     segments: list[Segment],
     model: Model,
-    options: Options,
+    options: InferenceOptions,
     sink: Sink,
     counts: TraceCounts,
     progress: Progress = no_progress,
-    draw: Draw | None = None,
+    draw: PlotRecord | None = None,
 ) -> None:
     """Denoise segments into a sink, and count what happens to each.
 
@@ -59,7 +59,7 @@ def clean(
 
     total, done = sum(s.n for s in segments), 0
     for segment in (s for s in segments if s.n == 0 or s.text):
-        left_out = pass_on_or_leave(sink, segment, counts.tell)
+        left_out = pass_through_or_leave_out(sink, segment, counts.tell)
         if segment.text:
             fate = f"left out, since {left_out}" if left_out else "passed through"
             counts[segment].notes.append(f"text channel, {fate}")
@@ -111,12 +111,14 @@ def _keep_decodable(segments: list[Segment], sink: Sink, counts: TraceCounts, er
 
 
 def _give_up(segment: Segment, error: GeoAEError, sink: Sink, counts: TraceCounts) -> None:
-    left_out = pass_on_or_leave(sink, segment, counts.tell)
+    left_out = pass_through_or_leave_out(sink, segment, counts.tell)
     reason = _reason(error, segment)
     counts.fail(segment, f"{reason}, and {left_out}" if left_out else reason, left_out=bool(left_out))
 
 
-def read_and_noise(record: Record, model: Model, options: Options, counts: TraceCounts) -> tuple[ReadSpan, ReadSpan]:
+def make_span_readers(
+    record: Record, model: Model, options: InferenceOptions, counts: TraceCounts
+) -> tuple[ReadSpan, ReadSpan]:
     """What a record holds, and what the model takes away from it, as functions of (start, stop)."""
     slots = infer.assign_components([i.rpartition(".")[2] for i in record.ids])
     read = _remember_block(partial(traces.read_block, record, on_warning=counts.tell))
@@ -127,11 +129,11 @@ def read_and_noise(record: Record, model: Model, options: Options, counts: Trace
 
 
 def _clean_record(
-    record: Record, model: Model, options: Options, sink: Sink, counts: TraceCounts, draw: Draw | None
+    record: Record, model: Model, options: InferenceOptions, sink: Sink, counts: TraceCounts, draw: PlotRecord | None
 ) -> Iterator[int]:
     """Work through one record block by block; yields samples done. A segment that the sink cannot hold is passed on."""
     infer.check_rate(record.rate_hz, model, "it")
-    read, noise = read_and_noise(record, model, options, counts)
+    read, noise = make_span_readers(record, model, options, counts)
     placed = sorted(record.placed, key=lambda p: p.first)
     firsts = [p.first for p in placed]
     longest = max(p.segment.n for p in placed)
@@ -165,7 +167,7 @@ def _clean_record(
             _give_up(p.segment, refused[id(p)], sink, counts)
     if draw is not None:
         before, after = (np.concatenate(parts, axis=-1) for parts in zip(*shown, strict=True))
-        draw(Drawing(record, before, after))
+        draw(PlottedRecord(record, before, after))
 
 
 def _blocks_ahead(read: ReadSpan, noise: ReadSpan, n: int) -> Iterator[tuple[int, int, Array, Array]]:

@@ -16,7 +16,7 @@ from geoae.readers.records.arrange import count_gaps_and_overlaps
 
 
 @dataclass
-class Trace:
+class TraceSums:
     """Running sums of one id of one source."""
 
     id: str
@@ -137,7 +137,7 @@ class Trace:
 
 
 @dataclass(frozen=True)
-class Line:
+class SummaryRow:
     """One id over all sources: what a table says of it."""
 
     id: str
@@ -156,10 +156,10 @@ class Line:
 
 
 @dataclass
-class Summary:
+class RecordSummary:
     """What one run did."""
 
-    traces: list[Trace]
+    traces: list[TraceSums]
     outputs: list[Path]
     problems: list[str]
     """What went wrong or was lost; any of them makes exit code 1."""
@@ -174,9 +174,9 @@ class Summary:
         return not self.problems
 
     @property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[SummaryRow]:
         """One for each id: hours of a day in files of their own are one trace to a person."""
-        groups: dict[str, list[Trace]] = {}
+        groups: dict[str, list[TraceSums]] = {}
         for trace in self.traces:
             groups.setdefault(trace.id, []).append(trace)
         return [_line(name, parts) for name, parts in groups.items()]
@@ -187,21 +187,21 @@ class TraceCounts:
 
     def __init__(self, segments: Iterable[Segment] = ()) -> None:
         self.losses: dict[str, None] = {}
-        self._traces: dict[tuple[Path | None, str], Trace] = {}
+        self._traces: dict[tuple[Path | None, str], TraceSums] = {}
         self._clock = time.perf_counter()
         parts: dict[tuple[Path | None, str], list[Segment]] = {}
         for segment in segments:
             parts.setdefault((segment.source, segment.id), []).append(segment)
         for key, segments_of_id in parts.items():
             text = all(s.text for s in segments_of_id)
-            self._traces[key] = Trace(key[1], key[0], tuple(segments_of_id), text)
+            self._traces[key] = TraceSums(key[1], key[0], tuple(segments_of_id), text)
 
     @property
-    def traces(self) -> list[Trace]:
+    def traces(self) -> list[TraceSums]:
         """All traces as they are now."""
         return list(self._traces.values())
 
-    def __getitem__(self, segment: Segment) -> Trace:
+    def __getitem__(self, segment: Segment) -> TraceSums:
         return self._traces[segment.source, segment.id]
 
     def tell(self, line: str) -> None:
@@ -221,12 +221,12 @@ class TraceCounts:
         at = trace.segments.index(segment)
         trace.segments = (*trace.segments[:at], *parts, *trace.segments[at + 1 :])
 
-    def remember(self, segments: Iterable[Segment]) -> list[tuple[Trace, Trace]]:
+    def remember(self, segments: Iterable[Segment]) -> list[tuple[TraceSums, TraceSums]]:
         """Copy what is counted so far."""
         traces = {(s.source, s.id): self[s] for s in segments}
         return [(trace, copy.copy(trace)) for trace in traces.values()]
 
-    def restore(self, remembered: list[tuple[Trace, Trace]]) -> None:
+    def restore(self, remembered: list[tuple[TraceSums, TraceSums]]) -> None:
         """Forget what was counted since."""
         for trace, before in remembered:
             vars(trace).update(vars(before))
@@ -239,22 +239,22 @@ class TraceCounts:
             self[segment].seconds += (now - self._clock) / len(keys)
         self._clock = now
 
-    def conclude(self) -> list[Trace]:
+    def conclude(self) -> list[TraceSums]:
         """All traces, each with its problem and notes."""
         return self._conclude(self.traces)
 
-    def conclude_source(self, source: Path | None) -> list[Trace]:
+    def conclude_source(self, source: Path | None) -> list[TraceSums]:
         """The traces of one source, all of which have been worked through."""
         return self._conclude([t for t in self._traces.values() if t.source == source])
 
     @staticmethod
-    def _conclude(traces: list[Trace]) -> list[Trace]:
+    def _conclude(traces: list[TraceSums]) -> list[TraceSums]:
         for trace in traces:
             trace.conclude()
         return traces
 
 
-def _line(name: str, parts: list[Trace]) -> Line:
+def _line(name: str, parts: list[TraceSums]) -> SummaryRow:
     segments = [segment for part in parts for segment in part.segments]
     counted = [part.moments() for part in parts if part.denoised]
     _, before = _pooled([(n, *moments) for n, moments, _ in counted if n])
@@ -268,7 +268,7 @@ def _line(name: str, parts: list[Trace]) -> Line:
         state = "left out" if all(part.left_out >= len(part.segments) for part in parts) else "unchanged"
     gaps, _ = count_gaps_and_overlaps(segments)
     samples, seconds = sum(s.n for s in segments), sum(part.seconds for part in parts)
-    return Line(name, samples, gaps, before, after, removed_db, seconds, state)
+    return SummaryRow(name, samples, gaps, before, after, removed_db, seconds, state)
 
 
 def _pooled(parts: list[tuple[int, float, float]]) -> tuple[float, float]:

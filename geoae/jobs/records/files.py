@@ -6,23 +6,23 @@ from geoae.errors import InputError, OutputError
 from geoae.files.whole import whole_file
 from geoae.jobs.inputs import note_above_band
 from geoae.jobs.options import DenoiseOptions, Progress
-from geoae.jobs.records.clean import Drawing, clean
-from geoae.jobs.records.counts import Summary, Trace, TraceCounts
-from geoae.jobs.records.sinks import Files, Plan
+from geoae.jobs.records.clean import PlottedRecord, denoise_segments
+from geoae.jobs.records.counts import RecordSummary, TraceCounts, TraceSums
+from geoae.jobs.records.sinks import FileSink, OutputPlan
 from geoae.labels.segments import Segment
 from geoae.model import Model, load_model
 from geoae.model.devices import prepare
 
 
 def _write_files(
-    segments: list[Segment], names: Plan, problems: list[str], options: DenoiseOptions, progress: Progress
-) -> Summary:
+    segments: list[Segment], names: OutputPlan, problems: list[str], options: DenoiseOptions, progress: Progress
+) -> RecordSummary:
     """Denoise segments into the files of a plan; `problems` are those that are known already."""
     how, figure, counts = options.how, options.files.plot, TraceCounts(segments)
     model = prepare(load_model(how.model), how.device, how.threads)
-    drawings: list[Drawing] = []
-    with Files(names, segments) as sink:
-        clean(segments, model, how, sink, counts, progress, drawings.append if figure else None)
+    drawings: list[PlottedRecord] = []
+    with FileSink(names, segments) as sink:
+        denoise_segments(segments, model, how, sink, counts, progress, drawings.append if figure else None)
         rows = counts.conclude()
     failed, noted = _problems_and_notes(rows, sink)
     problems = [*problems, *counts.losses, *failed, *sink.problems]
@@ -36,10 +36,10 @@ def _write_files(
             outputs = [*outputs, draw_record(drawings[0], figure, model)]
         except OutputError as error:
             problems.append(str(error))
-    return Summary(rows, outputs, problems, notes, f"{model.name} {model.digest}", 0.0)
+    return RecordSummary(rows, outputs, problems, notes, f"{model.name} {model.digest}", 0.0)
 
 
-def draw_record(drawing: Drawing, path: Path, model: Model) -> Path:
+def draw_record(drawing: PlottedRecord, path: Path, model: Model) -> Path:
     """Write the figure of a record, before, after and removed."""
     from geoae.plot.records import plot_denoised
 
@@ -56,7 +56,7 @@ def draw_record(drawing: Drawing, path: Path, model: Model) -> Path:
     return path
 
 
-def _problems_and_notes(rows: list[Trace], sink: Files) -> tuple[list[str], list[str]]:
+def _problems_and_notes(rows: list[TraceSums], sink: FileSink) -> tuple[list[str], list[str]]:
     """Problems, of each trace that was not denoised and each input without an output, and notes."""
     without_output = {source: None for source, target in sink.names.signal.items() if target in sink.unwritten}
     problems = [

@@ -17,7 +17,7 @@ from geoae.labels.segments import Segment
 from geoae.readers.records import traces
 from geoae.writers.records.traces import TraceWriter, check_format, remove_unfinished
 
-Tell = Callable[[str], None]
+AddLoss = Callable[[str], None]
 _INTEGERS = ("INT16", "INT32", "STEIM1", "STEIM2")
 _SUFFIXES = {f".{name}" for name in ("mseed", "miniseed", "msd", "ms", "seed", "sac", "gse2", "gse", "segy", "sgy")}
 """Endings that give way to that of the output; others are part of the name, such as the day in ...D.2010.244."""
@@ -32,7 +32,7 @@ class Sink(Protocol):
     def put(self, segment: Segment, offset: int, signal: Array, removed: Array) -> None:
         """Take samples [offset, offset + len) of a segment and what was removed from them."""
 
-    def pass_on(self, segment: Segment, tell: Tell) -> bool:
+    def pass_on(self, segment: Segment, tell: AddLoss) -> bool:
         """Take a segment unchanged, in place of what was put of it; False if there is no place for it."""
 
     def replace(self, segment: Segment, parts: list[Segment]) -> None:
@@ -43,7 +43,7 @@ class Sink(Protocol):
 
 
 @dataclass(frozen=True)
-class Plan:
+class OutputPlan:
     """Names of the outputs: one for each input, or one for all."""
 
     signal: dict[Path, Path]
@@ -58,7 +58,7 @@ class Plan:
         return [*dict.fromkeys(self.signal.values()), *dict.fromkeys(self.noise.values())]
 
 
-def plan(inputs: list[Path], out: str | Path | None, files: FileOptions, overwrite: bool = False) -> Plan:
+def plan_outputs(inputs: list[Path], out: str | Path | None, files: FileOptions, overwrite: bool = False) -> OutputPlan:
     """Decide the outputs' names, and refuse what cannot be written before anything is computed.
 
     `out` is a file (all inputs go into it), a folder (one file each; one that ends in a slash must be there), or None
@@ -77,7 +77,7 @@ def plan(inputs: list[Path], out: str | Path | None, files: FileOptions, overwri
     suffix = "." + format_name.lower()
     signal = _names(inputs, out, "denoised", suffix)
     noise = _names(inputs, files.noise_out, "noise", suffix) if files.noise_out is not None else {}
-    names = Plan(signal, noise, format_name, files.encoding, overwrite)
+    names = OutputPlan(signal, noise, format_name, files.encoding, overwrite)
     if files.plot is not None:
         from geoae.plot.canvas import check_figure_path
 
@@ -103,10 +103,10 @@ def _check_outputs(outputs: list[Path], inputs: list[Path], overwrite: bool) -> 
             raise OutputError(f"The folder {path.parent} cannot be written to; choose another output.")
 
 
-class Files:
+class FileSink:
     """Writes each output as soon as all of its segments are there."""
 
-    def __init__(self, names: Plan, segments: Iterable[Segment]):
+    def __init__(self, names: OutputPlan, segments: Iterable[Segment]):
         self.names = names
         self.rounded = names.encoding in _INTEGERS
         self.dtype = np.dtype(np.float32 if names.encoding in (None, "FLOAT32") else np.float64)
@@ -122,7 +122,7 @@ class Files:
             for path in self._paths(segment):
                 self._waiting[path] = self._waiting.get(path, 0) + 1
 
-    def __enter__(self) -> "Files":
+    def __enter__(self) -> "FileSink":
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
@@ -136,7 +136,7 @@ class Files:
         for path, data in zip(self._paths(segment), (signal, removed), strict=False):
             self._writer(path).put(segment, offset, data, self._header(segment))
 
-    def pass_on(self, segment: Segment, tell: Tell) -> bool:
+    def pass_on(self, segment: Segment, tell: AddLoss) -> bool:
         """See `Sink`; miniSEED records go through byte by byte, and nothing was removed from them."""
         raw = traces.read_raw_records(segment) if self.names.format == "MSEED" else None
         held = False
@@ -200,7 +200,7 @@ class Files:
         return self._open[path]
 
 
-class Memory:
+class MemorySink:
     """Collects the segments of an ObsPy Stream; `signal` and `removed` hold arrays by the segments' order."""
 
     def __init__(self) -> None:
@@ -214,7 +214,7 @@ class Memory:
             whole = kept.setdefault(segment.order, np.empty(segment.n, data.dtype))
             whole[offset : offset + len(data)] = data
 
-    def pass_on(self, segment: Segment, tell: Tell) -> bool:
+    def pass_on(self, segment: Segment, tell: AddLoss) -> bool:
         """See `Sink`; a trace without a signal of its own comes back as it was."""
         self.signal.pop(segment.order, None)
         self.removed[segment.order] = np.zeros(segment.n, np.float32)
@@ -227,7 +227,7 @@ class Memory:
         """See `Sink`."""
 
 
-def pass_on_or_leave(sink: Sink, segment: Segment, tell: Tell) -> str:
+def pass_through_or_leave_out(sink: Sink, segment: Segment, tell: AddLoss) -> str:
     """Pass a segment on unchanged; where even that fails, leave it out and say why."""
     try:
         return "" if sink.pass_on(segment, tell) else "the output has no place for it"

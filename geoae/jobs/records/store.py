@@ -18,11 +18,11 @@ from geoae.jobs.codes import plan as code_plan
 from geoae.jobs.codes.plan import TruncatedCoder
 from geoae.jobs.inputs import Recordings, note_above_band
 from geoae.jobs.inspect import describe_target
-from geoae.jobs.options import DenoiseOptions, FileOptions, Options, Progress, Selection, no_progress
-from geoae.jobs.records.clean import read_and_noise
-from geoae.jobs.records.counts import Summary, TraceCounts
-from geoae.jobs.run import BlockJob, load_for_run, model_spec, run_blocks, same_model
-from geoae.jobs.source import FieldSource, content_hash, source_digest
+from geoae.jobs.options import DenoiseOptions, FileOptions, InferenceOptions, Progress, Selection, no_progress
+from geoae.jobs.records.clean import make_span_readers
+from geoae.jobs.records.counts import RecordSummary, TraceCounts
+from geoae.jobs.run import BlockJob, load_for_run, load_same_model, make_model_spec, run_blocks
+from geoae.jobs.source import ArraySource, digest_source, hash_content
 from geoae.labels.segments import Record, Segment
 from geoae.model import Model, contract_of
 from geoae.model.denoising import denoise_block, processing
@@ -36,16 +36,16 @@ from geoae.stores.plan import Chunking, StorePlan, plan_field
 from geoae.stores.schema import KIND, RECORD, START
 from geoae.stores.write import Origin, write_region
 
-Counted = dict[str, list[Any]]
+BlockCounts = dict[str, list[Any]]
 """What the work on one block counts: numbers of each trace, and lines on what was lost."""
-SAMPLES = blocks.SAMPLES
+CHUNK_SAMPLES = blocks.SAMPLES
 """Of a chunk, all channels together: they are denoised together, so they lie in one chunk."""
-MOST = 1 << 25
+MAX_SAMPLES = 1 << 25
 """Samples of a record along time: its time coordinate is held in memory while the store is laid out."""
 
 
 @dataclass(frozen=True)
-class RecordSource:
+class ScannedRecordings:
     """What a run found in its files."""
 
     recordings: Recordings
@@ -68,8 +68,8 @@ def refuse_file_options(files: FileOptions) -> None:
 
 
 def denoise_store(
-    source: RecordSource, target: Path, options: DenoiseOptions, progress: Progress = no_progress
-) -> Summary:
+    source: ScannedRecordings, target: Path, options: DenoiseOptions, progress: Progress = no_progress
+) -> RecordSummary:
     """Denoise the one record of `source` into a zarr store: variable "trace" (channel, time), NaN in gaps.
 
     Parameters
@@ -98,9 +98,9 @@ def denoise_store(
     texts = sorted({s.id for s in source.segments if s.text})
     notes = [*source.notes, *(f"{name}: text channel, left out" for name in texts)]
     if options.run.dry_run:
-        _ = code_plan.load_coder(options.codes, coding.MODELS[1], Options(device="cpu", threads=1), workers)
+        _ = code_plan.load_coder(options.codes, coding.MODELS[1], InferenceOptions(device="cpu", threads=1), workers)
         notes += describe_target(target, options.run.overwrite)
-        return Summary(counts.traces, [target], source.problems, notes, "", 0.0)
+        return RecordSummary(counts.traces, [target], source.problems, notes, "", 0.0)
     model = load_for_run(how.model, how.device, how.threads, workers)
     infer.check_rate(record.rate_hz, model, record.ids[0])
     coder = code_plan.load_coder(options.codes, coding.MODELS[1], how, workers)
@@ -109,12 +109,12 @@ def denoise_store(
         record, counts = _one_record(source.recordings.paths, sound), TraceCounts(sound)
     names = ", ".join(p.name for p in source.recordings.paths)
     job = BlockJob(
-        target, plan_record(record, model, how, coder), record_settings(record, model, how, coder),
-        Origin(names, _hash(source.recordings.paths), options.run.command), record_worker,
+        target, plan_record_store(record, model, how, coder), list_record_settings(record, model, how, coder),
+        Origin(names, _hash(source.recordings.paths), options.run.command), make_record_worker,
         _spec(source.recordings, options.select, damaged, record, model, how, coder),
         {"record": record, "model": model, "coder": coder}, threads=how.threads,
     )  # fmt: skip
-    found: dict[int, Counted] = {}
+    found: dict[int, BlockCounts] = {}
     outcome = run_blocks(job, options.run, found.__setitem__, progress)
     notes += outcome.notes()
     if outcome.n_kept:
@@ -127,10 +127,12 @@ def denoise_store(
     notes += [f"{row.id}: {note}" for row in rows for note in row.notes]
     notes += note_above_band(sound, model, how)
     notes += code_plan.describe_codes(outcome.store, [job.plan.parts[0].name]) if coder else []
-    return Summary(rows, [target], problems, notes, f"{model.name} {model.digest}", time.perf_counter() - began)
+    return RecordSummary(rows, [target], problems, notes, f"{model.name} {model.digest}", time.perf_counter() - began)
 
 
-def plan_record(record: Record, model: Model, options: Options, coder: TruncatedCoder | None = None) -> StorePlan:
+def plan_record_store(
+    record: Record, model: Model, options: InferenceOptions, coder: TruncatedCoder | None = None
+) -> StorePlan:
     """A store for one record: all channels in a chunk, and float64 only where the recording is; codes by a `coder`."""
     x = traces.open_record(record)
     dtype = traces.float_dtype(record)
@@ -144,13 +146,13 @@ def plan_record(record: Record, model: Model, options: Options, coder: Truncated
         "long_name": "denoised recording", START: start, "processing": processing(model, options.dry)
     }  # fmt: skip
     rows = len(record.ids)
-    chunks = {"channel": rows, "time": max(SAMPLES // rows, 1)}
+    chunks = {"channel": rows, "time": max(CHUNK_SAMPLES // rows, 1)}
     plan = plan_field(template, "time", chunking=Chunking(chunks))
     return plan + coder.plan(template, ["time"]) if coder else plan
 
 
-def record_settings(
-    record: Record, model: Model, options: Options, coder: TruncatedCoder | None = None
+def list_record_settings(
+    record: Record, model: Model, options: InferenceOptions, coder: TruncatedCoder | None = None
 ) -> dict[str, Any]:
     """What decides the samples: named in the store, and in the message when a run is resumed with others."""
     c = contract_of(model, RecordContract)
@@ -163,7 +165,7 @@ def record_settings(
     }  # fmt: skip
 
 
-def record_worker(
+def make_record_worker(
     spec: dict[str, Any],
     *,
     record: Record | None = None,
@@ -186,12 +188,12 @@ def record_worker(
     InputError, ModelFileError
         Files or model are not those that the run was begun with.
     """
-    options = Options(**spec["options"])
+    options = InferenceOptions(**spec["options"])
     record = record or _same_record(spec)
-    model = model or same_model(spec)
-    coder = coder or code_plan.same_coder(spec["codes"])
+    model = model or load_same_model(spec)
+    coder = coder or code_plan.load_same_coder(spec["codes"])
     run, lost = ledger.load_run(Path(spec["folder"])), TraceCounts()
-    read, noise = read_and_noise(record, model, options, lost)
+    read, noise = make_span_readers(record, model, options, lost)
     trace = run.parts[0].variables[0]
 
     def clean(task: blocks.Task) -> tuple[Array, Array]:
@@ -203,9 +205,9 @@ def record_worker(
     encode = None
     if coder:
         places = coder.coding(traces.open_record(record), ["time"])
-        encode = code_plan.block_encoder(run, trace.name, places, coder, lambda task: clean(task)[1])
+        encode = code_plan.make_block_encoder(run, trace.name, places, coder, lambda task: clean(task)[1])
 
-    def work(number: int) -> Counted:
+    def work(number: int) -> BlockCounts:
         task = run.task(number)
         if encode and task.part.name != trace.name:
             write_region(run.folder, number, encode(task))
@@ -224,7 +226,7 @@ def _spec(
     damaged: list[int],
     record: Record,
     model: Model,
-    options: Options,
+    options: InferenceOptions,
     coder: TruncatedCoder | None,
 ) -> dict[str, Any]:
     """All that a worker needs, in plain data."""
@@ -232,7 +234,7 @@ def _spec(
     return {
         "files": [str(path.absolute()) for path in recordings.paths], "read_by": recordings.read_by,
         "select": select.spec(), "damaged": damaged,
-        "record": _facts(record), **model_spec(model, options.device, threads),
+        "record": _facts(record), **make_model_spec(model, options.device, threads),
         "codes": coder.spec(options.device, threads) if coder else None,
         "options": {"batch_size": options.batch_size, "dry": options.dry, "above_band": options.above_band},
     }  # fmt: skip
@@ -286,19 +288,19 @@ def _one_record(files: Sequence[Path], segments: Sequence[Segment]) -> Record:
             "stretch of time. Choose it with --id, --start-time, --end-time, or write miniSEED."
         )
     (record,) = records
-    if record.n > MOST:
+    if record.n > MAX_SAMPLES:
         raise InputError(
-            f"{names}: the record has {record.n} samples along time, and a store holds at most {MOST} "
-            f"({MOST / record.rate_hz / 86400:.3g} days at {record.rate_hz:g} Hz). Split it by days with --start-time "
-            "and --end-time, into a store for each."
+            f"{names}: the record has {record.n} samples along time, and a store holds at most {MAX_SAMPLES} "
+            f"({MAX_SAMPLES / record.rate_hz / 86400:.3g} days at {record.rate_hz:g} Hz). Split it by days with "
+            "--start-time and --end-time, into a store for each."
         )
     return record
 
 
 def _hash(paths: Sequence[Path]) -> str:
     if any(path.is_dir() for path in paths):  # readers of other packages may read folders
-        return source_digest(FieldSource(tuple(map(str, paths)), tuple(map(str, paths))))
-    return content_hash(paths)
+        return digest_source(ArraySource(tuple(map(str, paths)), tuple(map(str, paths))))
+    return hash_content(paths)
 
 
 def _describe(record: Record) -> str:
@@ -306,7 +308,7 @@ def _describe(record: Record) -> str:
     return f"{', '.join(record.ids)} from {start}, {record.n / record.rate_hz:.6g} s"
 
 
-def _count_kept(record: Record, plan: StorePlan, store: Path, computed: frozenset[int]) -> dict[int, Counted]:
+def _count_kept(record: Record, plan: StorePlan, store: Path, computed: frozenset[int]) -> dict[int, BlockCounts]:
     """Count blocks that an earlier run has written, so that the summary is that of the whole store."""
     signal: xr.DataArray = cleaned.read(store)
     found, lost = {}, TraceCounts()
@@ -318,7 +320,7 @@ def _count_kept(record: Record, plan: StorePlan, store: Path, computed: frozense
     return found
 
 
-def _count(record: Record, span: slice, x: Array, signal: NDArray[Any], lost: TraceCounts) -> Counted:
+def _count(record: Record, span: slice, x: Array, signal: NDArray[Any], lost: TraceCounts) -> BlockCounts:
     """What is counted of a block: for each trace what `Trace.take` adds, and what was lost while it was read."""
     counts = TraceCounts(p.segment for p in record.placed)
     for p in record.placed:
@@ -331,7 +333,7 @@ def _count(record: Record, span: slice, x: Array, signal: NDArray[Any], lost: Tr
     return {"traces": [trace.counted() for trace in counts.traces], "losses": losses}
 
 
-def _add_up(found: dict[int, Counted], record: Record, counts: TraceCounts) -> None:
+def _add_up(found: dict[int, BlockCounts], record: Record, counts: TraceCounts) -> None:
     """Add what was counted to the summary, block by block in their order, so that the sums are those of every run."""
     traces_of_record = TraceCounts(p.segment for p in record.placed).traces
     targets = [counts[trace.segments[0]] for trace in traces_of_record]

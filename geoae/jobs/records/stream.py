@@ -7,17 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.errors import InputError
-from geoae.jobs.options import Options
-from geoae.jobs.records.clean import clean
+from geoae.jobs.options import InferenceOptions
+from geoae.jobs.records.clean import denoise_segments
 from geoae.jobs.records.counts import TraceCounts
-from geoae.jobs.records.sinks import Memory
+from geoae.jobs.records.sinks import MemorySink
 from geoae.model import load_model
 from geoae.model.denoising import processing
 from geoae.model.devices import prepare
 from geoae.readers.records import traces
 
 
-def denoise_stream(stream: Any, options: Options, noise: bool = False) -> Any:
+def denoise_stream(stream: Any, options: InferenceOptions, noise: bool = False) -> Any:
     """Denoise an ObsPy Stream or Trace; returns the same kind, new, and the removed noise too if `noise`.
 
     Traces that cannot be denoised come back unchanged, with a warning that says why.
@@ -30,10 +30,10 @@ def denoise_stream(stream: Any, options: Options, noise: bool = False) -> Any:
     segments = list(traces.scan_stream(source).segments)
     model, sink, counts = (
         prepare(load_model(options.model), options.device, options.threads),
-        Memory(),
+        MemorySink(),
         TraceCounts(segments),
     )
-    clean(segments, model, options, sink, counts)
+    denoise_segments(segments, model, options, sink, counts)
     for trace in counts.conclude():
         if trace.problem:
             warnings.warn(f"{trace.id}: {trace.problem}; it comes back unchanged", stacklevel=3)

@@ -14,7 +14,7 @@ from geoae.cli.main import app
 from geoae.cluster import work as cluster
 from geoae.errors import GeoAEError, InputError, ModelFileError, OutputExistsError, StoreError
 from geoae.jobs.fields import store as fields_store
-from geoae.jobs.options import Options
+from geoae.jobs.options import InferenceOptions
 from geoae.jobs.records import store as record_store
 from geoae.model import load_model
 from geoae.stores import ledger
@@ -46,7 +46,7 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture
 def small(monkeypatch):
     """Many blocks: of samples, and of codes that do not end where those do."""
-    monkeypatch.setattr(record_store, "SAMPLES", 2400)
+    monkeypatch.setattr(record_store, "CHUNK_SAMPLES", 2400)
     monkeypatch.setattr("geoae.codes.coding._CHUNK", 64 * 36)
 
 
@@ -56,7 +56,7 @@ def denoise(folder: Path, name: str, target: Path, **more):
     more = {"codes": True, "codes_model": folder / ("line" if is_record else "coder"), **more}
     if not is_record:
         more = {"chunks": "time=2,lat=19,lon=20", **more}
-    options = Options(folder / ("trace" if is_record else "field"), threads=1)
+    options = InferenceOptions(folder / ("trace" if is_record else "field"), threads=1)
     return denoise_files([folder / name], target, options, **more)
 
 
@@ -183,7 +183,7 @@ def test_codes_grow_with_their_field(folder, tmp_path):
     models = {"codes": True, "codes_model": folder / "coder", "append": True}
     for i in range(2):
         names = [tmp_path / f"p{k}.nc" for k in range(i + 1)]
-        denoise_files(names, tmp_path / "a.zarr", Options(folder / "field", threads=1), **models)
+        denoise_files(names, tmp_path / "a.zarr", InferenceOptions(folder / "field", threads=1), **models)
     assert geoae.open_codes(tmp_path / "a.zarr").sizes["time"] == 6
     check_errors(tmp_path / "a.zarr", "t2m", folder / "coder")
 
@@ -194,7 +194,7 @@ def test_infinite_samples_count_as_missing(folder, tmp_path):
         x = data["t2m"].copy(deep=True)
         x[1, 4, 3] = np.inf
         x.to_netcdf(tmp_path / "inf.nc")
-    options = Options(folder / "field", threads=1)
+    options = InferenceOptions(folder / "field", threads=1)
     denoise_files([tmp_path / "inf.nc"], tmp_path / "a.zarr", options, codes=True, codes_model=folder / "coder")
     data = plain(tmp_path / "a.zarr")
     assert np.isinf(data["t2m"].values[1, 4, 3])
@@ -264,7 +264,7 @@ def test_workers_find_the_models_by_what_they_are_told(folder, tmp_path, small, 
     denoise(folder, name, tmp_path / "a.zarr", workers=2)
     assert files(tmp_path / "a.zarr") == files(tmp_path / "whole.zarr")
     changed = {**told[0], "codes": {**told[0]["codes"], "digest": "0000"}}
-    make = fields_store.field_worker if name == "t.nc" else record_store.record_worker
+    make = fields_store.make_field_worker if name == "t.nc" else record_store.make_record_worker
     monkeypatch.setattr(ledger, "load_run", lambda folder: ledger.Ledger(tmp_path, tmp_path, (), {}, ""))
     with pytest.raises(ModelFileError, match="the run was begun with 0000"):
         make(changed)

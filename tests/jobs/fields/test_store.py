@@ -9,8 +9,8 @@ import xarray as xr
 
 import geoae
 from geoae.errors import InputError, StoreError
-from geoae.jobs.options import Options
-from geoae.jobs.source import FieldSamples, FieldSource, source_digest
+from geoae.jobs.options import InferenceOptions
+from geoae.jobs.source import ArraySource, RegionReader, digest_source
 from tests.support import fields
 from tests.support.denoising import denoise_files
 
@@ -23,7 +23,7 @@ def model(tmp_path_factory):
 @pytest.fixture
 def run(model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return lambda inputs, out, **more: denoise_files(inputs, out, Options(model, threads=1), **more)
+    return lambda inputs, out, **more: denoise_files(inputs, out, InferenceOptions(model, threads=1), **more)
 
 
 def series(n=8):
@@ -156,18 +156,18 @@ def test_the_digest_changes_with_the_input(tmp_path):
     for name, kind in (("a.nc", "sha256:"), ("a.zarr", "sizes-and-times:")):
         path = tmp_path / name
         save(x, path)
-        source = FieldSource((name,), (str(path),))
-        before = source_digest(source)
+        source = ArraySource((name,), (str(path),))
+        before = digest_source(source)
         assert before.startswith(kind)
-        assert source_digest(source) == before
+        assert digest_source(source) == before
         save(2 * x, path)
-        assert source_digest(source) != before
+        assert digest_source(source) != before
 
 
 def test_neighbouring_blocks_are_not_read_twice():
     """Along time a block keeps what it shares with the one before; spans may wrap around."""
     x = fields.field(12, 9, 10, gaps=0)
-    read = FieldSamples(x.chunk({"time": 5}), 0)
+    read = RegionReader(x.chunk({"time": 5}), 0)
     asked = []
     plain = read._read
 

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 import geoae
 from geoae.cli.main import app
 from geoae.errors import DamagedFileError, InputError, OutputError, OutputExistsError, SamplingRateError, StoreError
-from geoae.jobs.options import Options
+from geoae.jobs.options import InferenceOptions
 from geoae.jobs.records import store
 from geoae.labels.timeaxis import rate_hz, start_ns
 from geoae.stores import ledger
@@ -29,7 +29,7 @@ from tests.support.denoising import denoise_files
 from tests.support.store_worker import EPOCH, content
 
 MODEL = tiny_model()
-OPTIONS = Options(MODEL, threads=1)
+OPTIONS = InferenceOptions(MODEL, threads=1)
 START = UTCDateTime(2024, 1, 1, 0, 0, 0, 123456)
 # what a process does that is killed when it is about to write its block number sys.argv[4]
 VICTIM = """
@@ -67,14 +67,14 @@ def record(path: Path, n: int = 5000, rate: float = 100.0, seed: int = 0, dtype=
     return path
 
 
-def run(source: Path, target: Path, options: Options = OPTIONS, **more):
+def run(source: Path, target: Path, options: InferenceOptions = OPTIONS, **more):
     return denoise_files([source], target, options, **more)
 
 
 @pytest.fixture
 def small(monkeypatch):
     """Chunks of 800 samples a channel, and one time for all stores."""
-    monkeypatch.setattr(store, "SAMPLES", 2400)
+    monkeypatch.setattr(store, "CHUNK_SAMPLES", 2400)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", EPOCH)
 
 
@@ -92,7 +92,7 @@ def test_samples_are_those_in_memory_for_all_chunks(tmp_path, monkeypatch, rate)
     expected = geoae.denoise(geoae.read(path), model=MODEL, threads=1)
     scale = float(expected.std())
     for i, n in enumerate((777, 2400, 9001, 1 << 20)):
-        monkeypatch.setattr(store, "SAMPLES", n)
+        monkeypatch.setattr(store, "CHUNK_SAMPLES", n)
         run(path, tmp_path / f"{i}.zarr")
         found = geoae.read(tmp_path / f"{i}.zarr")
         assert xr.open_zarr(tmp_path / f"{i}.zarr").chunksizes["time"][0] == min(n // 3, 5000)
@@ -188,7 +188,7 @@ def test_what_cannot_be_decoded_is_a_gap(tmp_path, small):
 def test_a_killed_run_goes_on_and_gives_the_same_bytes(tmp_path, small, saved, monkeypatch, n_done):
     """SIGKILL, then the same command: only what is missing is computed, and no byte differs; nor does the summary."""
     path, target = record(tmp_path / "a.mseed"), tmp_path / "a.zarr"
-    whole = run(path, tmp_path / "whole.zarr", Options(saved, threads=1), command="geoae denoise")
+    whole = run(path, tmp_path / "whole.zarr", InferenceOptions(saved, threads=1), command="geoae denoise")
     words = [sys.executable, "-c", VICTIM, path, target, saved, str(n_done)]
     done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -197,7 +197,7 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(tmp_path, small, saved, m
     written = []
     write = store.write_region
     monkeypatch.setattr(store, "write_region", lambda f, number, v: (written.append(number), write(f, number, v)))
-    summary = run(path, target, Options(saved, threads=1), command="geoae denoise")
+    summary = run(path, target, InferenceOptions(saved, threads=1), command="geoae denoise")
     assert written == list(range(n_done, 7))
     assert content(target) == content(tmp_path / "whole.zarr")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mseed", "a.zarr", "whole.zarr"]
@@ -296,7 +296,7 @@ def test_what_a_store_cannot_hold_is_refused(tmp_path, small, monkeypatch):
     with pytest.raises(InputError, match=r"2 records \(XX\.A\.00\.HHZ from 2024-01-01T00:00:00, 9\.99 s; .*--id"):
         run(tmp_path / "two.mseed", target)
     with monkeypatch.context() as patch:
-        patch.setattr(store, "MOST", 4999)
+        patch.setattr(store, "MAX_SAMPLES", 4999)
         with pytest.raises(InputError, match="Split it by days"):
             run(path, target)
     slow = tiny_model()
