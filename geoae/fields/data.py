@@ -10,7 +10,7 @@ import xarray as xr
 
 from geoae.errors import InputError
 from geoae.labels.cf import grid_layout
-from geoae.readers.fields import grids
+from geoae.readers import find_reader, read_records
 
 SOURCE = "source"
 """Attribute of a slice: the file that it comes from, relative to the folder."""
@@ -77,7 +77,7 @@ def _held_out(path: Path, data: Path, exclude: Sequence[str]) -> bool:
 
 
 def _slices(data: Path, path: Path, variables: list[str] | None) -> Iterator[xr.DataArray]:
-    for field in grids.read(path, var=variables):
+    for field in read_records(path, find_reader(path, otherwise="grids"), var=variables):
         layout = grid_layout(field)
         others = [dim for dim in layout.batch if dim != layout.time]
         x = field if layout.time else field.expand_dims("time")

@@ -119,7 +119,7 @@ def load_catalog(path: Path) -> Catalog:
     if not isinstance(data, dict) or not isinstance(meta := data.pop("meta", {}) or {}, dict):
         raise RecipeError(f"{path} cannot be read as a data catalog: expected names, each with its entry, and `meta`.")
     facts = {"root": _root(meta.get("roots"), path.parent), "entries": data}
-    return settings.validate_yaml(Catalog, facts, path, "data catalog", inside=1)
+    return settings.validate_yaml(Catalog, facts, path, "data catalog", n_outer_keys=1)
 
 
 def find_catalog() -> Path | None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from geoae.errors import DamagedFileError, one_line
-from geoae.files.libmseed import LIBMSEED_LOCK
+from geoae.files import libmseed
 from geoae.labels.segments import Segment
 from geoae.readers.records.mseed_headers import (
     HEADER_BYTES,
@@ -173,19 +173,18 @@ def encode_text(trace: Any) -> bytes | None:
     if trace.data.dtype != np.dtype("S1"):
         return None
     buffer = io.BytesIO()
-    trace.write(buffer, format="MSEED", encoding="ASCII", reclen=512)
+    libmseed.write_records(trace, buffer, "ASCII", 512, byteorder=None)
     return buffer.getvalue()
 
 
 def make_header(records: MseedRecords) -> Any:
     """Return the ObsPy header that these records make, without id, rate, start and length."""
     from obspy.core import Stats
-    from obspy.io.mseed.headers import ENCODINGS
 
     details = {
         "dataquality": records.quality,
         "number_of_records": len(records.rows),
-        "encoding": ENCODINGS[records.encoding][0],
+        "encoding": libmseed.encoding_name(records.encoding),
         "byteorder": records.byteorder,
         "record_length": records.length,
         "filesize": records.file_bytes,
@@ -326,13 +325,10 @@ def _decode(
     import io
 
     import obspy
-    from obspy.io.mseed import InternalMSEEDWarning
 
     if data.size == 0:
         return np.empty(0, dtype)
-    with LIBMSEED_LOCK, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("always", InternalMSEEDWarning)
+    with libmseed.lock_and_record_warnings(only_mseed=True) as caught:
         try:
             stream = obspy.read(io.BytesIO(data.tobytes()), format="MSEED", reclen=length if length >= 256 else None)
         except Exception as error:  # libmseed's wrapper raises bare Exception

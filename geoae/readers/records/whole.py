@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from geoae.errors import DamagedFileError, UnknownFormatError, one_line
-from geoae.files.libmseed import LIBMSEED_LOCK
-from geoae.files.obspy_formats import readable_formats
+from geoae.files.libmseed import lock_and_record_warnings
+from geoae.files.obspy_formats import detect_obspy_format
 from geoae.readers.records.mseed_headers import is_miniseed
 
 Stamp = tuple[int, int]
@@ -69,8 +69,7 @@ def read_whole(path: Path, stamp: Stamp) -> FileContent:
     left_out: list[str] = []
     format_: str | None = "an archive"
     try:
-        with _unpacked(path) as files, LIBMSEED_LOCK, warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+        with _unpacked(path) as files, lock_and_record_warnings() as caught:
             for file in files:
                 if (format_ := _format_of(file)) is None:
                     left_out.append(f"{path.name}: {file.name} is no recording and was left out.")
@@ -95,23 +94,11 @@ def read_whole(path: Path, stamp: Stamp) -> FileContent:
 
 
 def _format_of(path: Path) -> str | None:
-    """Name of the ObsPy format of a file; PICKLE is never tried, since asking already runs what is in it."""
+    """Name of the ObsPy format of a file; None if it is no recording."""
     with path.open("rb") as file:
         if is_miniseed(file.read(48)):
             return "MSEED"
-    from importlib.metadata import entry_points
-
-    installed = entry_points()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for name in readable_formats():
-            for entry in installed.select(group=f"obspy.plugin.waveform.{name}", name="isFormat"):
-                try:
-                    if name != "PICKLE" and entry.load()(str(path)):
-                        return str(name)
-                except Exception:  # a parser that stumbles has not recognised its format
-                    continue
-    return None
+    return detect_obspy_format(path)
 
 
 @contextmanager
