@@ -67,15 +67,15 @@ _ALL = (
         contract="geoae.codes.contract:CodeContract", role="geoae.codes.model:Coder",
         scaler="geoae.arrays.scaling:FieldScaler",
         recipe="geoae.codes.recipe:CodeRecipe", task="geoae.codes.task:training_task", score="reconstruction",
-        card="geoae.codes.card:card_of_codes", sources="geoae.codes.card:sources_of_codes",
+        card="geoae.codes.card:describe_code_model", sources="geoae.codes.card:describe_code_sources",
         row="geoae.cli.tables:format_no_rates", defaults=("seismic-codes", "grid-codes"),
     ),
     Kind(
         "prior", "priors", "a prior of models (made by geoae.fit)",
         contract="geoae.priors.contract:PriorContract", role="geoae.priors.prior:Prior",
         scaler="geoae.arrays.transforms:Transform", recipe="geoae.priors.recipe:PriorRecipe",
-        task="geoae.priors.task:training_task", score="reconstruction", card="geoae.priors.card:card_of_priors",
-        sources="geoae.priors.card:sources_of_priors", row="geoae.cli.tables:format_no_rates",
+        task="geoae.priors.task:training_task", score="reconstruction", card="geoae.priors.card:describe_prior_model",
+        sources="geoae.priors.card:describe_prior_sources", row="geoae.cli.tables:format_no_rates",
     ),
 )  # fmt: skip
 KINDS: dict[str, Kind] = {kind.name: kind for kind in _ALL}

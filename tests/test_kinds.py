@@ -16,9 +16,9 @@ from geoae import model as models
 from geoae.cli import tables
 from geoae.errors import InputError, RecipeError, UnknownNameError
 from geoae.jobs import cards
-from geoae.model import Denoiser, Model, as_role, contract_of, make_model
+from geoae.model import Denoiser, Model, make_model, require_contract, require_role
 from geoae.records.scaling import RecordScaler
-from geoae.training.recipe import AnyRecipe, load_recipe, recipe_kind
+from geoae.training.recipe import AnyRecipe, find_recipe_kind, load_recipe
 from tests.model.test_contract import MADE, made
 
 NAMES = [f.name for f in fields(kinds.Kind) if ":" in str(getattr(kinds.KINDS["record"], f.name))]
@@ -180,7 +180,7 @@ def test_a_new_kind_has_recipes_and_cards(volume, tmp_path):
     (tmp_path / "r.yml").write_text(yaml.safe_dump(plan))
     recipe = load_recipe(tmp_path / "r.yml")
     assert isinstance(recipe, VolumeRecipe)
-    assert recipe_kind(recipe) is volume
+    assert find_recipe_kind(recipe) is volume
     trained = volume_model()
     facts = {"data": cards.describe_sources(recipe, tmp_path), "date": "2026-01-01", "torch": "2.9", "step": 1}
     trained.contract = replace(trained.contract, provenance=facts)
@@ -199,19 +199,19 @@ def test_a_recipe_of_no_kind_is_refused(kind, tmp_path):
 def test_a_contract_is_that_of_the_kind_that_is_asked_for(volume):
     """A model of the new kind is none of the others, and the message says in words what it is not."""
     model = volume_model()
-    assert contract_of(model, VolumeContract) is model.contract
+    assert require_contract(model, VolumeContract) is model.contract
     with pytest.raises(InputError, match=r"^Model 'v' \(for tests\) is not a denoiser of records"):
-        contract_of(model, kinds.load_name(kinds.KINDS["record"].contract))
+        require_contract(model, kinds.load_name(kinds.KINDS["record"].contract))
     with pytest.raises(InputError, match=r"^Model 'r' \(for tests\) is not a denoiser of volumes\. Train one"):
-        contract_of(made("record"), VolumeContract)
+        require_contract(made("record"), VolumeContract)
 
 
 def test_a_role_is_checked():
     """A model of another role, or a bare `Model`, is refused in one line."""
     denoiser = made("record")
-    assert as_role(denoiser, Denoiser) is denoiser
+    assert require_role(denoiser, Denoiser) is denoiser
     with pytest.raises(InputError, match=r"'c' is a model with codes, of class Coder; a Denoiser was expected"):
-        as_role(made("codes"), Denoiser)
+        require_role(made("codes"), Denoiser)
     bare = Model(denoiser.contract, "identity", {}, denoiser.net, RecordScaler())
     with pytest.raises(InputError, match="of class Model; a Denoiser was expected"):
-        as_role(bare, Denoiser)
+        require_role(bare, Denoiser)

@@ -11,7 +11,7 @@ from geoae.errors import InputError
 from geoae.jobs.codes.store import load_model_of_codes
 from geoae.jobs.options import split_names
 from geoae.model import Model, load_model
-from geoae.model.devices import prepare
+from geoae.model.devices import prepare_model
 
 
 def encode(
@@ -57,7 +57,7 @@ def encode(
             "encode(data['name']); files are read by geoae.read, or encoded by `geoae encode`."
         )
     named = split_names(dims) if isinstance(dims, str) else dims
-    loaded = prepare(load_model(model or coding.default_model(x, named)), device, threads)
+    loaded = prepare_model(load_model(model or coding.choose_default_model(x, named)), device, threads)
     return infer_codes.encode_array(x, loaded, named, latent, force)
 
 
@@ -86,5 +86,5 @@ def decode(
     UnknownNameError
         The model is not shipped; give its folder.
     """
-    coding.coding_of(codes)
-    return infer_codes.decode_codes(codes, prepare(load_model_of_codes(codes, model), device, threads))
+    coding.read_coding(codes)
+    return infer_codes.decode_codes(codes, prepare_model(load_model_of_codes(codes, model), device, threads))

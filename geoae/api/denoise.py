@@ -21,7 +21,7 @@ from geoae.jobs.records.stream import denoise_stream
 from geoae.labels.cf import grid_layout, list_fields
 from geoae.model import Model, load_model
 from geoae.model.denoising import BATCH
-from geoae.model.devices import prepare
+from geoae.model.devices import prepare_model
 from geoae.records import infer
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class _Cleaner:
     def _model(self, kind: str) -> Model:
         if kind not in self._models:
             name = self.options.model or (DEFAULT_MODEL if kind == "field" else None)
-            self._models[kind] = prepare(load_model(name), self.options.device, self.options.threads)
+            self._models[kind] = prepare_model(load_model(name), self.options.device, self.options.threads)
         return self._models[kind]
 
     def _is_field(self, x: xr.DataArray) -> bool:

@@ -13,7 +13,7 @@ import xarray as xr
 from geoae.arrays.transforms import Transform
 from geoae.arrays.types import Array
 from geoae.errors import InputError
-from geoae.model import as_role, devices
+from geoae.model import devices, require_role
 from geoae.priors import data as prior_data
 from geoae.priors.data import PriorModels
 from geoae.priors.options import FitOptions
@@ -134,7 +134,7 @@ def fit_prior(
     o = options
     values, units = _values(models, o.units)
     if o.shape is not None:
-        data = prior_data.from_image(values, o.shape, o.exclude, o.hold_out, N_HELD_OUT, o.seed, o.mirror)
+        data = prior_data.cut_models(values, o.shape, o.exclude, o.hold_out, N_HELD_OUT, o.seed, o.mirror)
     else:
         data = _divided(values, groups, o)
     if o.latent > np.prod(data.shape):
@@ -158,17 +158,17 @@ def _train(
     out: str | Path | None,
     report: Report,
 ) -> Prior:
-    from geoae.priors.task import task_of_models
+    from geoae.priors.task import make_prior_task
     from geoae.training.loop import Job, train_net
 
     device = devices.choose_device(options.device)
     ready = options.transform if isinstance(options.transform, Transform) else None
-    task = task_of_models(recipe, data, sensitivity, ready)
-    threads = options.threads or min(devices.available_cores(), devices.MAX_THREADS)
+    task = make_prior_task(recipe, data, sensitivity, ready)
+    threads = options.threads or min(devices.count_cores(), devices.MAX_THREADS)
     with ExitStack() as stack:
         folder = Path(out) if out is not None else Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        return as_role(train_net(recipe, task, Job(folder, device, threads, report=report)), Prior)
+        return require_role(train_net(recipe, task, Job(folder, device, threads, report=report)), Prior)
 
 
 def _values(models: Any, units: str | None) -> tuple[Array, str]:
@@ -213,7 +213,7 @@ def _divided(values: Array, groups: Any, options: FitOptions) -> PriorModels:
         )
     labels = None if groups is None else np.asarray(groups)[~empty]
     if labels is not None and labels.ndim == 2:
-        labels = prior_data.blocks(list(labels.T), options.block)
+        labels = prior_data.label_blocks(list(labels.T), options.block)
     if len(values) <= latent:
         raise InputError(
             f"{len(values)} models are too few for {latent} codes: give more models than codes, or a smaller latent."
@@ -223,7 +223,7 @@ def _divided(values: Array, groups: Any, options: FitOptions) -> PriorModels:
             f"All models have the same value, {float(np.nanmin(values)):g}, everywhere: there is nothing to learn. "
             "Give models that differ."
         )
-    return prior_data.from_models(values, labels, options.hold_out, N_HELD_OUT, options.seed, options.mirror)
+    return prior_data.divide_models(values, labels, options.hold_out, N_HELD_OUT, options.seed, options.mirror)
 
 
 def _fingerprint(*of: Any) -> str:

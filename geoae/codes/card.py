@@ -6,17 +6,17 @@ from typing import Any
 from geoae.codes.recipe import CodeRecipe
 from geoae.fields.data import find_files
 from geoae.readers.records.seisbench import open_set
-from geoae.training.card import Sections, describe_data_set, describe_split, file_digests, list_data_sets, list_files
+from geoae.training.card import Sections, describe_data_set, describe_split, digest_files, list_data_sets, list_files
 
 
-def sources_of_codes(recipe: CodeRecipe, folder: Path) -> dict[str, Any]:
+def describe_code_sources(recipe: CodeRecipe, folder: Path) -> dict[str, Any]:
     """For a model with codes: its sets of records, or its files with their digests."""
     if recipe.data.records:
         return {name: describe_data_set(open_set(folder / name)) for name in recipe.data.records}
-    return file_digests(find_files(folder, recipe.data.files, recipe.data.exclude))
+    return digest_files(find_files(folder, recipe.data.files, recipe.data.exclude))
 
 
-def card_of_codes(recipe: CodeRecipe, p: dict[str, Any]) -> Sections:
+def describe_code_model(recipe: CodeRecipe, p: dict[str, Any]) -> Sections:
     """For a model with codes."""
     score = f"Mean over {recipe.draw.n_validation} windows of signal over error, whole codes: "
     score += f"{p.get('validation_reconstruction_db')} dB (step {p['step']})."

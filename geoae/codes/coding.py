@@ -15,9 +15,9 @@ from geoae.codes.contract import CodeContract
 from geoae.errors import InputError
 from geoae.labels.cf import describe_sizes, display_name, grid_layout, has_same_units
 from geoae.labels.timeaxis import rate_hz, sample_offset_ns, start_ns, time_coordinates
-from geoae.model import Model, contract_of
+from geoae.model import Model, require_contract
 
-MODELS = dict(enumerate(kinds.find_kind(CodeContract.kind).defaults, start=1))
+DEFAULT_MODELS = dict(enumerate(kinds.find_kind(CodeContract.kind).defaults, start=1))
 """Shipped models for windows of one and of two dimensions."""
 _CHUNK = 1 << 24  # samples behind one block of codes, at most: 64 MB of float32
 
@@ -76,7 +76,7 @@ class Coding:
         return {dim: found[dim] for dim in self.windows}
 
 
-def coding(
+def plan_coding(
     x: xr.DataArray, model: Model, dims: Sequence[str] | None = None, latent: int | None = None, prefix: str = ""
 ) -> Coding:
     """Where the windows of an array lie.
@@ -97,7 +97,7 @@ def coding(
     InputError
         The model has no codes or fewer numbers in them, the array no such dimensions or no samples or no real numbers.
     """
-    c = contract_of(model, CodeContract)
+    c = require_contract(model, CodeContract)
     if x.dtype.kind not in "iuf":
         raise InputError(f"{display_name(x)} holds {x.dtype}; codes are made of real numbers.")
     if not x.size:
@@ -108,18 +108,20 @@ def coding(
     return Coding(tuple(map(str, x.dims)), x.shape, core, c.window, latent or c.latent, prefix)
 
 
-def default_model(x: xr.DataArray, dims: Sequence[str] | None = None) -> str:
+def choose_default_model(x: xr.DataArray, dims: Sequence[str] | None = None) -> str:
     """Name of the shipped model for an array: of fields, or of records."""
     if dims:
-        return MODELS.get(len(dims), MODELS[2])
+        return DEFAULT_MODELS.get(len(dims), DEFAULT_MODELS[2])
     return (
-        MODELS[1] if "sampling_rate_hz" in x.attrs or x.ndim == 1 or x.dims[-2:] == ("channel", "time") else MODELS[2]
+        DEFAULT_MODELS[1]
+        if "sampling_rate_hz" in x.attrs or x.ndim == 1 or x.dims[-2:] == ("channel", "time")
+        else DEFAULT_MODELS[2]
     )
 
 
 def check_units(x: xr.DataArray, model: Model, force: bool = False) -> None:
     """Raise InputError for an array in other units than those that the model was trained on, unless `force`."""
-    trained, found = contract_of(model, CodeContract).units, x.attrs.get("units")
+    trained, found = require_contract(model, CodeContract).units, x.attrs.get("units")
     if not force and trained and found is not None and not has_same_units(trained, str(found)):
         raise InputError(
             f"{display_name(x)} has units {found}; model {model.name!r} was trained on {trained}. Take another "
@@ -127,7 +129,7 @@ def check_units(x: xr.DataArray, model: Model, force: bool = False) -> None:
         )
 
 
-def coordinates(x: xr.DataArray, where: Coding) -> dict[str, Any]:
+def make_code_coordinates(x: xr.DataArray, where: Coding) -> dict[str, Any]:
     """Coordinates of codes: first samples of windows, and those of the array except a lazy time axis."""
     found: dict[str, Any] = {str(k): v.variable for k, v in x.coords.items() if not (k == "time" and _has_lazy_time(x))}
     names = tuple(where.windows)[len(where.batch) :]
@@ -146,7 +148,7 @@ def coordinates(x: xr.DataArray, where: Coding) -> dict[str, Any]:
     return found
 
 
-def facts(x: xr.DataArray, where: Coding, model: Model) -> dict[str, Any]:
+def make_code_attributes(x: xr.DataArray, where: Coding, model: Model) -> dict[str, Any]:
     """Attributes of codes: what `decode` needs to know about the array and the model."""
     dtype = x.dtype.newbyteorder("=") if x.dtype.kind == "f" else np.result_type(x.dtype, np.float32)
     own = {str(k): v.tolist() if isinstance(v, np.ndarray | np.generic) else v for k, v in x.attrs.items()}
@@ -161,7 +163,7 @@ def facts(x: xr.DataArray, where: Coding, model: Model) -> dict[str, Any]:
     return found
 
 
-def coding_of(codes: xr.Dataset) -> Coding:
+def read_coding(codes: xr.Dataset) -> Coding:
     """Layout of the windows of codes, from their attributes.
 
     Raises
@@ -191,9 +193,9 @@ def coding_of(codes: xr.Dataset) -> Coding:
     return where
 
 
-def check_model(codes: xr.Dataset, model: Model) -> None:
+def check_codes_model(codes: xr.Dataset, model: Model) -> None:
     """Raise InputError unless `model` made the codes."""
-    attrs, c = codes["code"].attrs, contract_of(model, CodeContract)
+    attrs, c = codes["code"].attrs, require_contract(model, CodeContract)
     if (attrs.get("geoae_digest"), attrs.get("geoae_model")) != (model.digest, model.name):
         raise InputError(
             f"The codes were made by model {attrs.get('geoae_model')} {attrs.get('geoae_digest')}, and cannot be "
@@ -201,7 +203,7 @@ def check_model(codes: xr.Dataset, model: Model) -> None:
         )
 
 
-def decoded_template(codes: xr.Dataset, where: Coding) -> xr.DataArray:
+def make_decoded_template(codes: xr.Dataset, where: Coding) -> xr.DataArray:
     """The array that codes stand for, filled with NaN that take no memory."""
     attrs = codes["code"].attrs
     own = {v for place in where.places for v in (place, f"{place}_index")}
@@ -217,12 +219,12 @@ def decoded_template(codes: xr.Dataset, where: Coding) -> xr.DataArray:
 
 
 def _core_dims(x: xr.DataArray, model: Model, dims: Sequence[str] | None) -> tuple[str, ...]:
-    ndim = len(contract_of(model, CodeContract).window)
+    ndim = len(require_contract(model, CodeContract).window)
     if dims is not None and len(dims) != ndim:
         raise InputError(
             f"Model {model.name!r} has windows along {ndim} dimension{'s' * (ndim > 1)}; "
             f"{', '.join(dims) or 'none'} {'is' if len(dims) == 1 else 'are'} {len(dims)}. "
-            f"The shipped model for {len(dims)} is {MODELS.get(len(dims), 'none')}."
+            f"The shipped model for {len(dims)} is {DEFAULT_MODELS.get(len(dims), 'none')}."
         )  # fmt: skip
     if ndim == 2:
         core = grid_layout(x, dims).horizontal

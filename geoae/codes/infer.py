@@ -13,10 +13,19 @@ import xarray as xr
 from geoae.arrays.scaling import Stats
 from geoae.arrays.types import AnyArray
 from geoae.arrays.windows import Region
-from geoae.codes.coding import Coding, check_model, check_units, coding, coding_of, coordinates, decoded_template, facts
+from geoae.codes.coding import (
+    Coding,
+    check_codes_model,
+    check_units,
+    make_code_attributes,
+    make_code_coordinates,
+    make_decoded_template,
+    plan_coding,
+    read_coding,
+)
 from geoae.codes.model import Coder
 from geoae.errors import InputError
-from geoae.model import Model, as_role
+from geoae.model import Model, require_role
 
 BATCH = 512
 """Windows in one call of the net. Fixed, because their number may change the last digits."""
@@ -57,7 +66,7 @@ def encode_array(
         As `coding` and `check_units`; or infinite samples, for lazy arrays once they are computed.
     """
     check_units(x, model, force)
-    where = coding(x, model, dims, latent)
+    where = plan_coding(x, model, dims, latent)
     order = (*where.batch, *where.core)
     data = x.transpose(*order).data if x.chunks is not None else x.transpose(*order).values
     if data.dtype.kind != "f":
@@ -87,11 +96,11 @@ def encode_array(
     variables: dict[str, Any] = {"code": ((*dims_, "latent"), packed[..., : where.latent].astype(np.float32))}
     for k, (name, dtype) in enumerate(STATISTIC_DTYPES.items(), start=where.latent):
         variables[name] = (dims_, packed[..., k].astype(dtype))
-    out = xr.Dataset(variables, coordinates(x, where))
+    out = xr.Dataset(variables, make_code_coordinates(x, where))
     units = x.attrs.get("units")
     for name in ("offset", "gain", "recon_error"):
         out[name].attrs |= {"units": units} if units is not None else {}
-    out["code"].attrs |= facts(x, where, model)
+    out["code"].attrs |= make_code_attributes(x, where, model)
     return out
 
 
@@ -115,8 +124,8 @@ def decode_codes(codes: xr.Dataset, model: Model) -> xr.DataArray:
     InputError
         Not codes, those of another model, or not all windows.
     """
-    where, attrs = coding_of(codes), codes["code"].attrs
-    check_model(codes, model)
+    where, attrs = read_coding(codes), codes["code"].attrs
+    check_codes_model(codes, model)
     order = tuple(where.windows)
     packed = [codes["code"].transpose(*order, "latent").data]
     packed += [codes[name].transpose(*order).data[..., None] for name in ("offset", "gain")]
@@ -141,7 +150,7 @@ def decode_codes(codes: xr.Dataset, model: Model) -> xr.DataArray:
     for axis, (n, w) in enumerate(zip(where.lengths, where.window, strict=True), start=n_batch):
         tiled = _untiled(tiled, axis, n, w, lazy)
     out = xr.DataArray(tiled, dims=(*where.batch, *where.core)).transpose(*where.dims)
-    return decoded_template(codes, where).copy(data=out.data)
+    return make_decoded_template(codes, where).copy(data=out.data)
 
 
 def encode_region(
@@ -229,12 +238,12 @@ def _packed(windows: AnyArray, latent: int, model: Model) -> AnyArray:
     out[:, -1] = n
     if not (some := n > 0).any():
         return out
-    code, stats = as_role(model, Coder).encode(windows[some])
+    code, stats = require_role(model, Coder).encode(windows[some])
     code, gain = code[:, :latent], stats.gain.reshape(-1)
     filled = np.where(valid[some], windows[some], stats.offset)
     gain = np.where(np.abs(filled - stats.offset).max(axes) > 1e-13 * np.abs(stats.offset).max(axes), gain, 0.0)
     stats = Stats(stats.offset, stats.slope, gain.reshape(stats.gain.shape))
-    left = np.where(valid[some], as_role(model, Coder).decode(code, stats) - filled, 0.0)
+    left = np.where(valid[some], require_role(model, Coder).decode(code, stats) - filled, 0.0)
     out[some, :latent] = code
     out[some, latent] = stats.offset.reshape(-1)
     out[some, latent + 1] = gain
@@ -254,7 +263,7 @@ def _decode_tiled(packed: AnyArray, window: tuple[int, ...], model: Model, dtype
     for start in range(0, len(some), BATCH):
         part = some[start : start + BATCH]
         offset, gain = (flat[part, k].reshape(-1, 1, *[1] * n_core) for k in (-2, -1))
-        x = as_role(model, Coder).decode(flat[part, :-2], Stats(offset, np.zeros_like(offset), gain))[:, 0]
+        x = require_role(model, Coder).decode(flat[part, :-2], Stats(offset, np.zeros_like(offset), gain))[:, 0]
         out[part] = np.clip(x, -limit, limit)
     split = out.reshape(*lead, *counts, *window)
     order = [*range(len(lead)), *(len(lead) + k + j * n_core for k in range(n_core) for j in (0, 1))]

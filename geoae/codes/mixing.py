@@ -23,7 +23,7 @@ _SHIFT = 7919  # a prime: each time around, other windows share a batch
 
 
 @dataclass
-class _Pool:
+class WindowPool:
     """Windows in memory, taken around and around."""
 
     windows: NDArray[np.float32]
@@ -37,8 +37,8 @@ def draw_windows(recipe: CodeRecipe, data: Path, window: tuple[int, ...]) -> tup
     """Training and validation windows (batch, *window), as they are in the data; they follow from the recipe."""
     rng = np.random.default_rng(recipe.optimize.seed)
     if recipe.data.records:
-        pools = records(data, recipe.data.records, recipe.split, window[0])
-        return tuple(record_windows(pool, n, window[0], recipe.draw, rng)
+        pools = read_record_pools(data, recipe.data.records, recipe.split, window[0])
+        return tuple(draw_record_windows(pool, n, window[0], recipe.draw, rng)
                      for pool, n in zip(pools, (recipe.draw.n, recipe.draw.n_validation), strict=True))  # type: ignore[return-value]  # fmt: skip
     found = [x.values for x in load_slices(data, recipe.data.files, recipe.data.exclude)]
     large = [x for x in found if all(n >= w for n, w in zip(x.shape[1:], window, strict=True))]
@@ -48,11 +48,11 @@ def draw_windows(recipe: CodeRecipe, data: Path, window: tuple[int, ...]) -> tup
     split = [_held_out(len(x), recipe.split) for x in large]
     training = [x[~out] for x, out in zip(large, split, strict=True)]
     others = [x[out] for x, out in zip(large, split, strict=True) if out.any()] or training
-    return (field_windows(training, recipe.draw.n, window[0], recipe.draw, rng),
-            field_windows(others, recipe.draw.n_validation, window[0], recipe.draw, rng))  # fmt: skip
+    return (draw_field_windows(training, recipe.draw.n, window[0], recipe.draw, rng),
+            draw_field_windows(others, recipe.draw.n_validation, window[0], recipe.draw, rng))  # fmt: skip
 
 
-def field_windows(fields: list[Array], n: int, size: int, how: DrawSection, rng: Generator) -> Array:
+def draw_field_windows(fields: list[Array], n: int, size: int, how: DrawSection, rng: Generator) -> Array:
     """Windows (n, size, size) of fields (time, y, x), at least half of each there, or drawn."""
     out = np.empty((n, size, size), np.float32)
     share = np.sqrt([x.size for x in fields])  # an archive a hundred times larger counts ten times as much
@@ -80,7 +80,9 @@ def _field_window(x: Array, size: int, how: DrawSection, rng: Generator) -> Arra
     return part[:: rng.choice([-1, 1]), :: rng.choice([-1, 1])]
 
 
-def records(data: Path, names: tuple[str, ...], split: SplitSection, size: int) -> tuple[list[Array], list[Array]]:
+def read_record_pools(
+    data: Path, names: tuple[str, ...], split: SplitSection, size: int
+) -> tuple[list[Array], list[Array]]:
     """Components of at least `size` samples that were recorded, of training and of validation stations."""
     pools: tuple[list[Array], list[Array]] = ([], [])
     for name in names:
@@ -94,7 +96,7 @@ def records(data: Path, names: tuple[str, ...], split: SplitSection, size: int) 
     return pools
 
 
-def record_windows(pool: list[Array], n: int, size: int, how: DrawSection, rng: Generator) -> Array:
+def draw_record_windows(pool: list[Array], n: int, size: int, how: DrawSection, rng: Generator) -> Array:
     """Windows (n, size) of records, of either polarity, in which something happens."""
     out = np.zeros((n, size), np.float32)
     for i in range(n):
@@ -117,7 +119,8 @@ def _held_out(n: int, split: SplitSection) -> NDArray[np.bool_]:
     return out
 
 
-def _scaled(windows: Array) -> NDArray[np.float32]:
+def scale_windows(windows: Array) -> NDArray[np.float32]:
+    """Windows (batch, *window) as the net sees them: (batch, 1, *window), each scaled by itself."""
     scaler = FieldScaler(windows.ndim - 1, 1)
     return np.concatenate(list(_each(scaler, windows)))
 

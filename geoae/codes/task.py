@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from geoae import nets
 from geoae.arrays.scaling import FieldScaler
 from geoae.codes.contract import CodeContract
-from geoae.codes.mixing import _Pool, _scaled, draw_windows
+from geoae.codes.mixing import WindowPool, draw_windows, scale_windows
 from geoae.codes.recipe import CodeRecipe
 from geoae.errors import InputError
 from geoae.nets.protocols import EncodesWindows, Loss
@@ -26,7 +26,7 @@ def training_task(recipe: CodeRecipe, data: Path) -> TrainingTask:
         There are no such data, they are too small for a window, or the net has no codes.
     """
     window, latent = _sizes(recipe)
-    train, validation = (_scaled(x) for x in draw_windows(recipe, data, window))
+    train, validation = (scale_windows(x) for x in draw_windows(recipe, data, window))
     floor = recipe.optimize.floor**2
 
     def loss(estimate: Tensor, parts: tuple[Tensor, ...]) -> Loss:
@@ -45,7 +45,9 @@ def training_task(recipe: CodeRecipe, data: Path) -> TrainingTask:
         assert isinstance(net, EncodesWindows)
         net.fit(torch.from_numpy(train))
 
-    return TrainingTask(_Pool(train), loss, score, contract, FieldScaler(len(window), 1), "reconstruction_db", prepare)
+    return TrainingTask(
+        WindowPool(train), loss, score, contract, FieldScaler(len(window), 1), "reconstruction_db", prepare
+    )
 
 
 def _sizes(recipe: CodeRecipe) -> tuple[tuple[int, ...], int]:

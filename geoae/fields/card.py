@@ -5,7 +5,7 @@ from typing import Any
 
 from geoae.fields.data import find_files
 from geoae.fields.recipe import FieldRecipe
-from geoae.training.card import Sections, file_digests, list_files
+from geoae.training.card import Sections, digest_files, list_files
 
 
 def describe_field_sources(recipe: FieldRecipe, folder: Path) -> dict[str, Any]:
@@ -15,7 +15,7 @@ def describe_field_sources(recipe: FieldRecipe, folder: Path) -> dict[str, Any]:
         return {}
     found = [*find_files(folder, data.files, (*data.exclude, *data.validation, *data.noise))]
     found += find_files(folder, data.noise) if data.noise else []
-    return file_digests(found)
+    return digest_files(found)
 
 
 def describe_field_model(recipe: FieldRecipe, p: dict[str, Any]) -> Sections:

@@ -17,7 +17,7 @@ from geoae.arrays import neighbours, overview
 from geoae.arrays.types import Array
 from geoae.arrays.windows import Region, WindowGrid, join_region
 from geoae.fields.contract import FieldContract
-from geoae.model import Denoiser, Model, as_role
+from geoae.model import Denoiser, Model, require_role
 from geoae.model.denoising import BATCH, denoise_block
 from geoae.stores.blocks import choose_chunks
 
@@ -218,7 +218,7 @@ class _Windows:
     """Noise of windows (batch, slice, 8, y, x). Windows of several slices go through the net in one call."""
 
     def __init__(self, model: Model, zoom: int) -> None:
-        self.model, self.zoom = as_role(model, Denoiser), zoom
+        self.model, self.zoom = require_role(model, Denoiser), zoom
 
     def __call__(self, windows: Array) -> Array:
         flat = windows.reshape(-1, *windows.shape[-3:])

@@ -11,8 +11,8 @@ from geoae.fields.contract import FieldContract
 from geoae.fields.frame import FieldFrame, denoise_region, iterate_regions, output_dtype, read_spans
 from geoae.fields.lazy import denoise_lazily
 from geoae.labels.cf import GridLayout, describe_sizes, display_name, grid_layout, has_same_units
-from geoae.model import Model, contract_of
-from geoae.model.denoising import BATCH, processing
+from geoae.model import Model, require_contract
+from geoae.model.denoising import BATCH, describe_processing
 
 MIN_GRID_POINTS = 8
 """Points along each horizontal dimension that a grid has at least."""
@@ -55,7 +55,7 @@ def denoise_field(
     """
     where = build_frame(x, model, dims, force)
     parts = _in_memory(x, where, model, dry, batch) if x.chunks is None else denoise_lazily(x, where, model, dry, batch)
-    attrs = {**x.attrs, "processing": processing(model, dry)}
+    attrs = {**x.attrs, "processing": describe_processing(model, dry)}
     signal, removed = (x.copy(deep=False, data=part) for part in parts)
     for one in (signal, removed):
         one.attrs, one.encoding = dict(attrs), {k: v for k, v in x.encoding.items() if k in _KEPT_ENCODING}
@@ -81,7 +81,7 @@ def build_frame(x: xr.DataArray, model: Model, dims: Sequence[str] | None = None
         The array is no field or is too small; the model is not for fields, or was trained on other units or
         dimensions and `force` is not set.
     """
-    c = contract_of(model, FieldContract)
+    c = require_contract(model, FieldContract)
     if x.dtype.kind not in "fiu":
         raise InputError(
             f"{display_name(x)} holds {x.dtype}; a field of real numbers was expected: x.astype('float32')."
@@ -113,7 +113,7 @@ def _check_size(x: xr.DataArray, layout: GridLayout) -> None:
 
 
 def _check_training(x: xr.DataArray, layout: GridLayout, model: Model) -> None:
-    c, units = contract_of(model, FieldContract), str(layout.units or "no units")
+    c, units = require_contract(model, FieldContract), str(layout.units or "no units")
     for what, trained, found, same in (
         ("units", c.units, units, has_same_units(c.units, units)),
         ("dimensions", ", ".join(c.dims), ", ".join(layout.horizontal), c.dims == layout.horizontal),

@@ -78,7 +78,7 @@ def denoise_lazily(x: xr.DataArray, where: FieldFrame, model: Model, dry: float,
         raise InputError(f"{display_name(x)} has chunks of unknown sizes. Find them out: x.data.compute_chunk_sizes().")
     plan = _Chunks(where, chunks, _PicklableModel(model), dry, batch)
     token = tokenize(
-        source.name, repr(where), weights_file.content(model.net)[1], model.device, model.precision, dry, batch
+        source.name, repr(where), weights_file.pack_weights(model.net)[1], model.device, model.precision, dry, batch
     )
 
     @cache

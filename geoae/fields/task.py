@@ -14,9 +14,9 @@ from geoae.fields.data import load_slices
 from geoae.fields.losses import squared_error
 from geoae.fields.mixing import FieldMixer
 from geoae.fields.recipe import FieldRecipe
-from geoae.model import Denoiser, Model, as_role, contract_of, load_model
+from geoae.model import Denoiser, Model, load_model, require_contract, require_role
 from geoae.nets.protocols import Loss
-from geoae.training.loop import Predict, TrainingTask, start_from
+from geoae.training.loop import Predict, TrainingTask, make_weight_loader
 from geoae.training.losses import log_error_db
 
 CEILING_DB = 50.0
@@ -53,7 +53,7 @@ def training_task(recipe: FieldRecipe, data: Path) -> TrainingTask:
     return TrainingTask(
         training, loss, lambda net: validate_fields(net, validation, recipe.n_validation), contract, scaler,
         "error_less_db",
-        start_from(recipe.start),
+        make_weight_loader(recipe.start),
     )  # fmt: skip
 
 
@@ -72,13 +72,13 @@ def field_mixers(recipe: FieldRecipe, data: Path) -> tuple[FieldMixer, FieldMixe
 
 
 def _noise_of(model: Model, window: int) -> Predict:
-    found = contract_of(model, FieldContract).window
+    found = require_contract(model, FieldContract).window
     if found != (window, window):
         raise InputError(
             f"mix.overview: model {model.name!r} has windows of {' x '.join(map(str, found))} points; "
             f"those of the recipe have {window} x {window}. Take a model that has the same."
         )
-    return as_role(model, Denoiser).noise
+    return require_role(model, Denoiser).noise
 
 
 def validate_fields(net: Predict, mixer: FieldMixer, n: int, batch: int = 16) -> float:

@@ -156,9 +156,9 @@ def _components(inverse: Inversion) -> dict[str, Any]:
     space: Any = inverse.space
     if not hasattr(space, "model"):
         return {}
-    from geoae.priors.pca import components_of
+    from geoae.priors.pca import make_components_space
 
-    found = components_of(space)
+    found = make_components_space(space)
     return {} if found is None else {found.name: found}
 
 

@@ -10,19 +10,19 @@ from typing import Any
 from geoae import kinds
 from geoae.model import Model
 from geoae.training.card import Sections
-from geoae.training.recipe import AnyRecipe, recipe_kind
+from geoae.training.recipe import AnyRecipe, find_recipe_kind
 
 
 def describe_sources(recipe: AnyRecipe, folder: Path) -> dict[str, Any]:
     """Digest, size, sources and licences of what a recipe trains on, for the model's provenance."""
-    found: dict[str, Any] = kinds.load_name(recipe_kind(recipe).sources)(recipe, folder)
+    found: dict[str, Any] = kinds.load_name(find_recipe_kind(recipe).sources)(recipe, folder)
     return found
 
 
 def make_card(trained: Model, recipe: AnyRecipe, scores: str = "") -> str:
     """The card of a model, in Markdown; `scores` replaces the line about the validation score."""
     p = trained.contract.provenance
-    sections: Sections = kinds.load_name(recipe_kind(recipe).card)(recipe, p)
+    sections: Sections = kinds.load_name(find_recipe_kind(recipe).card)(recipe, p)
     data, held_out, score = sections
     lines = [
         f"# {trained.name}", "", trained.contract.summary, "", "## Training data", "", *data, *held_out, "",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from geoae.errors import InputError, OutputExistsError
 from geoae.files.whole import output_errors, whole_file, write_text
 from geoae.model import Model, load_model
-from geoae.model.devices import prepare
+from geoae.model.devices import prepare_model
 from geoae.readers import catalog
 from geoae.records import infer
 from geoae.records.mixtures import SEED
@@ -58,7 +58,7 @@ def evaluate_model(
                     f"{out / name} is there already; choose another folder, or ask for --overwrite."
                 )
     folder = catalog.locate_data(data)
-    loaded = prepare(load_model(model), options.device, options.threads)
+    loaded = prepare_model(load_model(model), options.device, options.threads)
     results = compare_denoisers(
         window_denoiser(loaded), folder, options.comparison(validation_modulus(loaded)), report=report
     )

@@ -12,7 +12,7 @@ from geoae.jobs.inspect import refuse_unfinished
 from geoae.jobs.options import InferenceOptions
 from geoae.jobs.source import ArraySource, source_from_catalog
 from geoae.labels.segments import Segment
-from geoae.model import Model, contract_of
+from geoae.model import Model, require_contract
 from geoae.readers import catalog
 from geoae.readers.fields import grids
 from geoae.readers.plugins import PluginRecords
@@ -176,7 +176,7 @@ def drop_repeats(inputs: Recordings) -> tuple[Recordings, list[str]]:
 
 def note_above_band(segments: Iterable[Segment], model: Model, options: InferenceOptions) -> list[str]:
     """Note that noise above the model's band stays unless asked for; without it a cleaned trace looks noisy."""
-    c = contract_of(model, RecordContract)
+    c = require_contract(model, RecordContract)
     ids = sorted({s.id for s in segments if not s.text and c.rate_hz * 1.02 < s.rate_hz <= c.rate_range_hz[1]})
     if not ids or options.above_band != "pass":
         return []

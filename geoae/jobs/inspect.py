@@ -113,7 +113,7 @@ def _recording(path: Path, reader: Any, options: Mapping[str, Any]) -> SourceCon
 
 def models() -> list[dict[str, Any]]:
     """What each shipped model says of itself."""
-    return [model.describe_model(name) for name in model.shipped()]
+    return [model.describe_model(name) for name in model.list_shipped_models()]
 
 
 def status(store: str | Path) -> ledger.Status:

@@ -15,7 +15,7 @@ from geoae.cluster import work as cluster
 from geoae.errors import ModelFileError
 from geoae.jobs.options import Progress, RunOptions, Workers, no_progress
 from geoae.model import Model, load_model
-from geoae.model.devices import prepare
+from geoae.model.devices import prepare_model
 from geoae.stores.plan import StorePlan
 from geoae.stores.write import Origin, begin_store
 
@@ -140,7 +140,7 @@ def load_for_run(name: str | Path | Model | None, device: str, threads: int | No
     """
     model = load_model(name)
     if not workers.are_elsewhere:
-        return prepare(model, device, threads)
+        return prepare_model(model, device, threads)
     _ = model.home  # raises where there is none
     return model
 
@@ -164,4 +164,4 @@ def load_same_model(spec: Mapping[str, Any]) -> Model:
         raise ModelFileError(
             f"{spec['model']} has changed: the run was begun with {spec['digest']}, a worker finds {model.digest}."
         )
-    return prepare(model, spec["device"], spec["threads"])
+    return prepare_model(model, spec["device"], spec["threads"])

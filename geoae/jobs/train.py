@@ -13,7 +13,7 @@ from geoae.errors import InputError, OutputError
 from geoae.jobs import cards
 from geoae.model import Model, devices
 from geoae.readers import catalog
-from geoae.training.recipe import AnyRecipe, load_recipe, recipe_kind
+from geoae.training.recipe import AnyRecipe, find_recipe_kind, load_recipe
 
 if TYPE_CHECKING:
     from geoae.training.loop import TrainingTask
@@ -47,7 +47,7 @@ class TrainOptions:
 
     def count_threads(self) -> int:
         """Threads of this process; the processes of a machine share its cores."""
-        share = devices.available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        share = devices.count_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         return self.threads or min(max(share, 1), devices.MAX_THREADS)
 
 
@@ -67,7 +67,7 @@ def train_model(recipe: Path, data: str | Path, out: Path, options: TrainOptions
         draw_curves(out)
         report(row)
 
-    kind = recipe_kind(plan)
+    kind = find_recipe_kind(plan)
     task: TrainingTask = kinds.load_name(kind.task)(plan, folder)
     job = Job(out, options.resolve_device(), options.count_threads(), options.workers, options.stop, draw_and_report,
               tick)  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 from geoae import kinds
 from geoae._version import __version__
 from geoae.errors import ModelFileError, UnknownNameError
-from geoae.model.contract import json_types
+from geoae.model.contract import list_json_types
 
 FORMAT = 1
 WEIGHTS, CARD, README = "weights.safetensors", "model.json", "card.md"
@@ -32,14 +32,14 @@ def find_model(name_or_folder: str | Path) -> Path:
     for folder in (_SHIPPED / str(name_or_folder), Path(name_or_folder)):
         if (folder / CARD).is_file() or (folder / WEIGHTS).is_file():
             return folder
-    known = ", ".join(shipped()) or "none"
+    known = ", ".join(list_shipped_models()) or "none"
     raise UnknownNameError(
         f"There is no model {str(name_or_folder)!r}: the shipped models are {known}; otherwise give the folder that "
         "`geoae train` wrote."
     )
 
 
-def shipped() -> list[str]:
+def list_shipped_models() -> list[str]:
     """Names of the models that come with the package."""
     return sorted(p.parent.name for p in _SHIPPED.glob(f"*/{CARD}"))
 
@@ -73,8 +73,8 @@ def read_card(folder: Path) -> dict[str, Any]:
         if (kind := kinds.KINDS.get(facts["kind"])) is None:
             faults = [f"kind is {facts['kind']!r} instead of one of {', '.join(kinds.KINDS)}"]
         else:
-            faults = _faults(facts["scaler"], json_types(kinds.load_name(kind.scaler)), "scaler.")
-            faults += _faults(facts["contract"], json_types(kinds.load_name(kind.contract)), "contract.")
+            faults = _faults(facts["scaler"], list_json_types(kinds.load_name(kind.scaler)), "scaler.")
+            faults += _faults(facts["contract"], list_json_types(kinds.load_name(kind.contract)), "contract.")
     if faults:
         raise ModelFileError(f"{folder / CARD} does not describe a model of format {FORMAT}: {'; '.join(faults)}.")
     return facts

@@ -25,7 +25,7 @@ class AnyContract(Protocol):
         """Training data with digests and licences, recipe, scores, the command that made it."""
 
 
-def json_types(of: type) -> dict[str, type]:
+def list_json_types(of: type) -> dict[str, type]:
     """Fields of a dataclass, and the types that their values have in JSON: tuples are lists there.
 
     Examples

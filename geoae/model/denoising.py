@@ -37,7 +37,7 @@ def denoise_block(
     return signal, removed
 
 
-def processing(model: Model, dry: float = 0.0) -> str:
+def describe_processing(model: Model, dry: float = 0.0) -> str:
     """One line of provenance: version, model and digest, as ObsPy's `stats.processing` has it."""
     from geoae._version import __version__
 

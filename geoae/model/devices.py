@@ -16,7 +16,7 @@ _KEPT, _MAPPED, _USUAL = 2**31 - 1, 2**25, 2**26
 MAX_THREADS = 8  # small nets do not gain from more, and a shared node's neighbours lose
 
 
-def prepare(model: Model, device: str = "auto", threads: int | None = None) -> Model:
+def prepare_model(model: Model, device: str = "auto", threads: int | None = None) -> Model:
     """Put a model where it will run.
 
     Parameters
@@ -38,7 +38,7 @@ def prepare(model: Model, device: str = "auto", threads: int | None = None) -> M
     if threads is not None and threads < 1:
         raise InputError(f"threads is {threads}; it must be at least 1.")
     model.to(choose_device(device))
-    model.threads = (threads or default_threads()) if model.device == "cpu" else 1
+    model.threads = (threads or choose_threads()) if model.device == "cpu" else 1
     model.pool = None
     if model.threads > 1:
         model.pool = ThreadPoolExecutor(model.threads, initializer=torch.set_num_threads, initargs=(1,))
@@ -63,13 +63,13 @@ def choose_device(device: str) -> str:
     return device
 
 
-def default_threads() -> int:
+def choose_threads() -> int:
     """OMP_NUM_THREADS where it is set, else the cores this process may use, at most `MAX_THREADS`."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    return int(asked) if asked.isdigit() and int(asked) > 0 else min(available_cores(), MAX_THREADS)
+    return int(asked) if asked.isdigit() and int(asked) > 0 else min(count_cores(), MAX_THREADS)
 
 
-def available_cores() -> int:
+def count_cores() -> int:
     """Cores that this process may use: what a batch system or `taskset` left of the machine's."""
     try:
         return len(os.sched_getaffinity(0))
@@ -92,7 +92,7 @@ def has_fast_bfloat16(device: str) -> bool:
 
 
 @contextmanager
-def memory_kept() -> Iterator[None]:
+def keep_freed_memory() -> Iterator[None]:
     """Keep what is freed for what is asked for next, where the C library is glibc; elsewhere, nothing.
 
     Each step of a training asks for what the last one gave back, and the system fills it with zeros each time: that

@@ -40,7 +40,7 @@ def load_model(name_or_folder: str | Path | Model | None = None) -> Model:
         net = nets.build(facts["net"], facts["config"])
     except GeoAEError as error:
         raise ModelFileError(f"{folder / CARD} does not describe a net: {error} A newer geoae may read it.") from error
-    weights_file.fill(net, raw, folder / WEIGHTS, facts["net"])
+    weights_file.load_weights(net, raw, folder / WEIGHTS, facts["net"])
     kind = kinds.find_kind(facts["kind"])
     contract = from_json(kinds.load_name(kind.contract), facts["contract"])
     scaler = from_json(kinds.load_name(kind.scaler), facts["scaler"])

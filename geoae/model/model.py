@@ -100,7 +100,7 @@ class Model:
         OutputError
             The folder cannot be written.
         """
-        raw, sha = weights_file.content(self.net)
+        raw, sha = weights_file.pack_weights(self.net)
         self.digest = sha[:12]
         companions = self._seal_companions()
         facts = {

@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 from geoae import kinds
 from geoae.errors import InputError
-from geoae.model.card import describe_model, shipped
+from geoae.model.card import describe_model, list_shipped_models
 from geoae.model.contract import AnyContract
 from geoae.model.model import Model
 
@@ -20,7 +20,7 @@ def make_model(
     return role(contract, net_name, net_config, net, scaler, **more)
 
 
-def contract_of(model: Model, wanted: type[C]) -> C:
+def require_contract(model: Model, wanted: type[C]) -> C:
     """The contract of a model, which must be of class `wanted`.
 
     Raises
@@ -30,14 +30,14 @@ def contract_of(model: Model, wanted: type[C]) -> C:
     """
     if isinstance(model.contract, wanted):
         return model.contract
-    fitting = [name for name in shipped() if describe_model(name)["kind"] == wanted.kind]
+    fitting = [name for name in list_shipped_models() if describe_model(name)["kind"] == wanted.kind]
     raise InputError(
         f"Model {model.name!r} ({model.contract.summary.rstrip('.')}) is not {kinds.find_kind(wanted.kind).words}. "
         + (f"Shipped models that are: {', '.join(fitting)}." if fitting else "Train one: geoae train RECIPE.")
     )
 
 
-def as_role(model: Model, role: type[R]) -> R:
+def require_role(model: Model, role: type[R]) -> R:
     """The same model as an object of class `role`.
 
     Raises

@@ -24,7 +24,7 @@ def map_parts(work: Work, batch: NDArray[Any], size: int, pool: Executor | None)
         (n, ...), any n.
     """
     # torch's own threads would split one window among them, and wait for each other; ours take whole windows
-    with one_thread():
+    with use_one_thread():
         # always the same few windows a part: what the net's kernels make of a part depends on its size in the last
         # digits. Threads that finish early find more to do, and a part stays in the cache
         parts = [batch[i : i + size] for i in range(0, len(batch), size)]
@@ -34,7 +34,7 @@ def map_parts(work: Work, batch: NDArray[Any], size: int, pool: Executor | None)
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def use_one_thread() -> Iterator[None]:
     """Work on one thread of torch: sums that several threads share differ in their last digits with their number.
 
     The caller's setting is put back.

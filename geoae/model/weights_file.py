@@ -13,10 +13,10 @@ _LISTED = 8
 """Tensors that an error names; more of them say no more."""
 
 
-def content(net: "nn.Module") -> tuple[bytes, str]:
+def pack_weights(net: "nn.Module") -> tuple[bytes, str]:
     """Content of the weights file of a net, and its SHA-256.
 
-    Tensors whose values half precision can hold exactly are written so, in half the bytes: see `halve`.
+    Tensors whose values half precision can hold exactly are written so, in half the bytes: see `halve_weights`.
     """
     from safetensors.torch import save
 
@@ -24,7 +24,7 @@ def content(net: "nn.Module") -> tuple[bytes, str]:
     return raw, hashlib.sha256(raw).hexdigest()
 
 
-def halve(net: "nn.Module") -> None:
+def halve_weights(net: "nn.Module") -> None:
     """Round the weights of a net to values that half precision can hold, where none of them is too large for it."""
     import torch
 
@@ -33,7 +33,7 @@ def halve(net: "nn.Module") -> None:
             tensor.copy_(tensor.half())
 
 
-def fill(net: "nn.Module", raw: bytes, path: Path, name: str) -> None:
+def load_weights(net: "nn.Module", raw: bytes, path: Path, name: str) -> None:
     """Load the content of weights file `path` into the net called `name`.
 
     Raises

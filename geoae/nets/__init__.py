@@ -25,7 +25,7 @@ GROUP = "geoae.nets"
 _ONE_SIZE = {"field-dae"}
 
 
-def names() -> list[str]:
+def list_nets() -> list[str]:
     """Names of all nets, those of other installed packages included; none is loaded."""
     return sorted(NETS.keys() | entry_points(group=GROUP).names)
 
@@ -64,7 +64,7 @@ def find_net(name: str) -> "type[nn.Module]":
         return net
     found = tuple(entry_points(group=GROUP, name=name))
     if not found:
-        raise UnknownNameError(f"There is no net {name!r}. The nets are: {', '.join(names())}.")
+        raise UnknownNameError(f"There is no net {name!r}. The nets are: {', '.join(list_nets())}.")
     if len(found) > 1:
         raise InputError(
             f"{len(found)} packages have a net {name!r} ({', '.join(entry.value for entry in found)}); one name must "

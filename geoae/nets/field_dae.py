@@ -16,8 +16,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from geoae.arrays.neighbours import CHANNELS, OVERVIEW, VALUES
-from geoae.nets.parts.spectral import NODES, Agreement, SpectralFilter, by_row
-from geoae.nets.parts.starlet import WHITE, Planes, filled, lines, spread, starlet
+from geoae.nets.parts.spectral import NODES, Agreement, SpectralFilter, apply_by_row
+from geoae.nets.parts.starlet import WHITE, Planes, extract_stripes, fill_gaps, smooth_planes, split_bands
 
 BANDS = len(WHITE)
 MASKS = 2 * BANDS + 5
@@ -72,7 +72,7 @@ class FieldDAE(nn.Module):
         """The slice, which is the first plane, without its noise."""
         parts = _parts(x, self.filter, self.agreement)
         c = self.config
-        shifts = by_row(self.spectrum, _numbers(x, parts))[..., None, None].split([c.width, c.middle, c.deep], 1)
+        shifts = apply_by_row(self.spectrum, _numbers(x, parts))[..., None, None].split([c.width, c.middle, c.deep], 1)
         half = self.blocks["down"](self.head(F.pixel_unshuffle(_planes(x, parts), 2)) + shifts[0])
         quarter = self.blocks["middle_down"](self.blocks["to_middle"](half) + shifts[1])
         deep = self.blocks["deep"](self.blocks["to_deep"](quarter) + shifts[2])
@@ -116,25 +116,25 @@ def _parts(x: Planes, band_pass: SpectralFilter, agreement: Agreement) -> _Parts
         there = (x[:, VALUES:] > 0).to(x.dtype)
         own, known, seen = there[:, :1], there[:, 2:3], there[:, OVERVIEW:]
         # beside a gap of the far mean its surroundings stand for it
-        wide, mass = filled(x[:, 2:3], known)
+        wide, mass = fill_gaps(x[:, 2:3], known)
         far = wide * (mass > 0)
-        slice_, _ = filled(x[:, :1] - far, own)
-        far_bands, _ = starlet(far, known)
-        first = slice_ - spread(slice_, own, 1)[0]
+        slice_, _ = fill_gaps(x[:, :1] - far, own)
+        far_bands, _ = split_bands(far, known)
+        first = slice_ - smooth_planes(slice_, own, 1)[0]
         level, far_level = _level(first, own), _level(far_bands[:, :1], known)
-        share = _share_of_far(starlet(slice_, own)[0] + far_bands, far_bands, own * known)
+        share = _share_of_far(split_bands(slice_, own)[0] + far_bands, far_bands, own * known)
         numbers = torch.cat([level.flatten(1).log10(), far_level.flatten(1).log10(), _known_share(x), share], 1)
     shown = torch.zeros_like(slice_)
     if bool(seen.any()):
-        shown, _ = filled((x[:, :1] - x[:, OVERVIEW : OVERVIEW + 1]) * seen, seen)
+        shown, _ = fill_gaps((x[:, :1] - x[:, OVERVIEW : OVERVIEW + 1]) * seen, seen)
         shown = agreement(shown, slice_, level, numbers, band_pass)
         slice_ = slice_ - shown
     # a slice without neighbours is its mean and more; beside them the mean of what they have not may be noise
     kept, waves = band_pass(slice_, level, numbers, 1 - (mass > 0).to(x.dtype).mean((-1, -3, -2)))
     with torch.no_grad():
-        bands, rest = starlet(kept, own)
+        bands, rest = split_bands(kept, own)
         bands = torch.cat([bands, rest * (mass > 0)], 1)  # without a far mean the rest is the field itself
-        stripes = lines(kept, own)
+        stripes = extract_stripes(kept, own)
     stopped = (slice_ - kept) * own
     filter_input = torch.cat([numbers, waves.detach()], 1)
     return _Parts(stopped, shown * own, bands, far_bands * own, stripes, level, far_level, filter_input)

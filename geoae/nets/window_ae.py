@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from geoae.errors import InputError
-from geoae.nets.parts.spectral import cosine_basis
+from geoae.nets.parts.spectral import make_cosine_basis
 
 _FLOOR = 1e-5  # of squared errors, as parts of a window's variance: a window below it is as good as perfect
 
@@ -214,7 +214,7 @@ def _mlp(n_in: int, n_out: int, config: WindowAEConfig) -> nn.Sequential:
 
 def _by_frequency(n: int, ndim: int) -> Float[Tensor, "samples samples"]:
     """Orthonormal cosines of windows, from low to high frequencies: the basis before `fit`."""
-    one = torch.from_numpy(cosine_basis(n))
+    one = torch.from_numpy(make_cosine_basis(n))
     if ndim == 1:
         return one.float()
     both = torch.einsum("ai,bj->abij", one, one).reshape(n * n, n * n)

@@ -4,16 +4,16 @@ from pathlib import Path
 from typing import Any
 
 from geoae.priors.recipe import PriorRecipe
-from geoae.training.card import Sections, _digest, list_files
+from geoae.training.card import Sections, digest_file, list_files
 
 
-def sources_of_priors(recipe: PriorRecipe, folder: Path) -> dict[str, Any]:
+def describe_prior_sources(recipe: PriorRecipe, folder: Path) -> dict[str, Any]:
     """For a prior: the file of its models or image, with its digest."""
     file = (recipe.data.models or recipe.data.image).partition(":")[0]
-    return {"files": {file: _digest(folder / file)}}
+    return {"files": {file: digest_file(folder / file)}}
 
 
-def card_of_priors(recipe: PriorRecipe, p: dict[str, Any]) -> Sections:
+def describe_prior_model(recipe: PriorRecipe, p: dict[str, Any]) -> Sections:
     """For a prior."""
     by = recipe.hold_out.by
     where = (

@@ -30,11 +30,11 @@ class ModelPool:
             self._order.clear()
             self._order[round_] = np.random.default_rng((self.seed, round_)).permutation(len(self.models))
         model = self.models[self._order[round_][i]]
-        return mirrored(model, self.mirror, np.random.default_rng((self.seed, 2, index))) if self.mirror else model
+        return mirror_model(model, self.mirror, np.random.default_rng((self.seed, 2, index))) if self.mirror else model
 
 
 @dataclass(frozen=True)
-class Cuts:
+class ImageCuts:
     """Models of one shape cut out of an image where `free` says that their first corner may lie."""
 
     image: Array
@@ -53,10 +53,10 @@ class Cuts:
             places = np.argwhere(self.free)
             corner = tuple(int(c) for c in places[rng.integers(len(places))])
         model = self.image[tuple(slice(c, c + n) for c, n in zip(corner, self.shape, strict=True))]
-        return mirrored(model, self.mirror, rng)
+        return mirror_model(model, self.mirror, rng)
 
 
-def mirrored(model: Array, axes: tuple[int, ...], rng: np.random.Generator) -> Array:
+def mirror_model(model: Array, axes: tuple[int, ...], rng: np.random.Generator) -> Array:
     """Of each axis, every other model backwards."""
     drawn = rng.random(len(axes)) < 0.5
     return np.flip(model, tuple(axis for axis, backwards in zip(axes, drawn, strict=True) if backwards))
@@ -66,7 +66,7 @@ def mirrored(model: Array, axes: tuple[int, ...], rng: np.random.Generator) -> A
 class PriorModels:
     """What `fit` learns from."""
 
-    training: ModelPool | Cuts
+    training: ModelPool | ImageCuts
     held_out: Array
     some: Array
     """Training models (n, *shape), for principal components and statistics."""
@@ -79,7 +79,7 @@ class PriorModels:
         return tuple(self.some.shape[1:])
 
 
-def from_models(
+def divide_models(
     models: Array, groups: NDArray[Any] | None, share: float, n_held_out: int, seed: int, mirror: Sequence[int] = ()
 ) -> PriorModels:
     """Divide models (n, *shape); those of one group stay on one side.
@@ -123,13 +123,13 @@ def from_models(
     some = training if len(training) <= 4000 else training[np.sort(rng.choice(len(training), 4000, replace=False))]
     if axes:
         rng = np.random.default_rng((seed, 2))
-        some = np.stack([mirrored(one, axes, rng) for one in some])
+        some = np.stack([mirror_model(one, axes, rng) for one in some])
     says = {"n_models": int((~out).sum()), "n_held_out": int(out.sum()), "n_groups": len(names),
             "held_out_groups": len(chosen)}  # fmt: skip
     return PriorModels(ModelPool(training, seed, axes), held_out, some, _told(says, axes))
 
 
-def from_image(
+def cut_models(
     image: Array, shape: tuple[int, ...], exclude: Sequence[Sequence[int]], share: float, n_held_out: int, seed: int,
     mirror: Sequence[int] = (),
 ) -> PriorModels:  # fmt: skip
@@ -159,7 +159,10 @@ def from_image(
             "Give a larger image, smaller models, or a smaller hold_out."
         )
     axes = _axes(mirror, len(shape))
-    cuts, others = Cuts(image, tuple(shape), free, seed, axes), Cuts(image, tuple(shape), validation, seed + 1)
+    cuts, others = (
+        ImageCuts(image, tuple(shape), free, seed, axes),
+        ImageCuts(image, tuple(shape), validation, seed + 1),
+    )
     some = np.stack([cuts[-i - 1 + 2**40] for i in range(1500)])
     says = {"image": list(image.shape), "held_out_from": [0] * (image.ndim - 1) + [first],
             "excluded": [list(map(int, box)) for box in exclude]}  # fmt: skip
@@ -178,7 +181,7 @@ def _told(says: dict[str, Any], axes: tuple[int, ...]) -> dict[str, Any]:
     return says | {"mirrored": list(axes)} if axes else says
 
 
-def blocks(coordinates: Sequence[Array], size: float) -> NDArray[np.int64]:
+def label_blocks(coordinates: Sequence[Array], size: float) -> NDArray[np.int64]:
     """Labels (n,) of the blocks, `size` along each coordinate, that n places lie in."""
     cells = np.stack([np.floor(np.asarray(c, dtype=np.float64) / size) for c in coordinates], 1)
     return np.array([zlib.crc32(row.tobytes()) for row in cells], dtype=np.int64)

@@ -12,8 +12,8 @@ from geoae.arrays.types import Array
 from geoae.model import Model
 from geoae.nets.parts.couplings import Couplings
 from geoae.nets.protocols import Variational
-from geoae.priors.data import Cuts, ModelPool, PriorModels
-from geoae.priors.linear import principal_components
+from geoae.priors.data import ImageCuts, ModelPool, PriorModels
+from geoae.priors.linear import fit_components
 from geoae.priors.recipe import PriorRecipe
 from geoae.priors.space import LatentSpace
 
@@ -43,7 +43,7 @@ REFINE = 30
 """Gauss-Newton steps, at most, to the best codes of held-out models."""
 
 
-def net_input(x: Array) -> NDArray[np.float32]:
+def make_net_input(x: Array) -> NDArray[np.float32]:
     """(n, 3, *shape) as the net takes them: scaled models, where they count, and room for the numbers of a draw."""
     shown = np.zeros((len(x), 3, *x.shape[1:]), np.float32)
     there = ~np.isnan(x)
@@ -52,13 +52,13 @@ def net_input(x: Array) -> NDArray[np.float32]:
     return shown
 
 
-def complete(made: Model, models: PriorModels, recipe: PriorRecipe) -> None:
+def finish_prior(made: Model, models: PriorModels, recipe: PriorRecipe) -> None:
     """Make codes N(0, I) over training models, and sharpen a bernoulli decoder."""
     net, rule = made.net, made.scaler
     assert isinstance(net, Variational)
     assert isinstance(rule, Transform)
     # cuts of an image are unlimited; the map to N(0, I) gives each code variance 1 by itself
-    more = isinstance(models.training, Cuts) and net.code_map is None
+    more = isinstance(models.training, ImageCuts) and net.code_map is None
     means, log_variances = _posterior(net, rule, _draw_models(models, 2**40) if more else models.some)
     means = means.double()
     covariance = torch.cov(means.T, correction=0).reshape(means.shape[1], -1)
@@ -77,7 +77,7 @@ def add_companions(made: Model, models: PriorModels) -> None:
     assert isinstance(rule, Transform)
     mask = np.asarray(~np.isnan(models.some).all(0))
     made.companions = {"mask": mask.astype(np.uint8), "held_out": models.held_out.astype(np.float32)}
-    linear = principal_components(rule.apply(models.some.astype(np.float64)), net.latent)
+    linear = fit_components(rule.apply(models.some.astype(np.float64)), net.latent)
     basis, offset = (p.detach().numpy().copy() for p in (linear.from_code.weight, linear.from_code.bias))
     made.companions |= {"pca_basis": basis, "pca_offset": offset}
     made.companions["aggregate_codes"] = _aggregate_codes(net, rule, models)
@@ -132,7 +132,7 @@ def _draw_models(models: PriorModels, first: int) -> Array:
 
 def _posterior(net: Variational, rule: Transform, models: Array) -> tuple[Tensor, Tensor]:
     """Means and logarithms of variances (n, d) of the layers' codes of models."""
-    x = net_input(rule.apply(models.astype(np.float64)))[:, :1]
+    x = make_net_input(rule.apply(models.astype(np.float64)))[:, :1]
     with torch.no_grad():
         parts = [net.posterior(part) for part in torch.from_numpy(x).split(128)]
     return torch.cat([mean for mean, _ in parts]), torch.cat([log_variance for _, log_variance in parts])

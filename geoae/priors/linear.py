@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from geoae.nets.linear_ae import LinearAE
 
 
-def principal_components(scaled: Array, latent: int) -> "LinearAE":
+def fit_components(scaled: Array, latent: int) -> "LinearAE":
     """The principal components of scaled models (n, *shape), as a net whose codes have mean 0 and variance 1 over them.
 
     NaN marks missing cells; see `geoae.nets.linear_ae.LinearAE.fit`.
@@ -26,7 +26,7 @@ def principal_components(scaled: Array, latent: int) -> "LinearAE":
     return net.eval()
 
 
-def stored_components(space: LatentSpace) -> tuple[Array, Array] | None:
+def find_stored_components(space: LatentSpace) -> tuple[Array, Array] | None:
     """Basis (cells, d) and offset (cells,) of the components that a prior brings along; None where it brings none."""
     stored = space.model.companions
     if "pca_basis" not in stored:
@@ -34,15 +34,15 @@ def stored_components(space: LatentSpace) -> tuple[Array, Array] | None:
     return stored["pca_basis"].astype(np.float64), stored["pca_offset"].astype(np.float64)
 
 
-def components(space: LatentSpace, models: Array) -> Array | None:
+def reconstruct_with_components(space: LatentSpace, models: Array) -> Array | None:
     """Models (n, *shape) rebuilt from as many principal components as the prior has codes; None without components."""
-    codes = linear_codes(space, models)
+    codes = encode_components(space, models)
     return None if codes is None else decode_components(space, codes)
 
 
-def linear_codes(space: LatentSpace, models: Array) -> Array | None:
+def encode_components(space: LatentSpace, models: Array) -> Array | None:
     """Principal components (n, d) of models (n, *shape), of variance 1 in training; None where none are stored."""
-    stored = stored_components(space)
+    stored = find_stored_components(space)
     if stored is None:
         return None
     basis, offset = stored
@@ -57,7 +57,7 @@ def linear_codes(space: LatentSpace, models: Array) -> Array | None:
 
 def decode_components(space: LatentSpace, codes: Array) -> Array | None:
     """Models (n, *shape), physical units, of numbers (n, d) of the components; None where none are stored."""
-    stored = stored_components(space)
+    stored = find_stored_components(space)
     if stored is None:
         return None
     basis, offset = stored

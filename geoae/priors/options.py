@@ -103,7 +103,7 @@ class FitOptions:
                     "validate_every": 100, "patience": self.patience, "seed": self.seed, "beta": self.beta,
                     "free_bits": self.free_bits, "anneal_steps": 200, "data_weight": self.data_weight if sees else 0.0,
                     "precision": "auto" if likelihood == "bernoulli" else "float32"}  # fmt: skip
-        sizes = net_sizes(data.shape, self.latent, likelihood, self.noise) | (self.config or {})
+        sizes = choose_net_sizes(data.shape, self.latent, likelihood, self.noise) | (self.config or {})
         return PriorRecipe.model_validate({
             "kind": "prior", "name": self.name, "summary": f"{ndim}-D models as {self.latent} codes.", "units": units,
             "transform": self.transform if not isinstance(self.transform, Transform) else "affine",
@@ -117,7 +117,7 @@ def has_two_values(models: Any) -> bool:
     return bool(((found == found.min()) | (found == found.max())).all())
 
 
-def net_sizes(shape: tuple[int, ...], latent: int, likelihood: str, noise: float) -> dict[str, Any]:
+def choose_net_sizes(shape: tuple[int, ...], latent: int, likelihood: str, noise: float) -> dict[str, Any]:
     """Settings of the net for models of a shape: dense, or with a coarsest grid of about ten points a side."""
     levels = max(int(np.log2(max(max(shape) / 16, 1))), 0)
     if len(shape) == 1:

@@ -10,7 +10,7 @@ from geoae.arrays.types import Array
 from geoae.errors import InputError
 from geoae.model import weights_file
 from geoae.priors.contract import PriorContract
-from geoae.priors.linear import principal_components, stored_components
+from geoae.priors.linear import find_stored_components, fit_components
 from geoae.priors.prior import Prior
 from geoae.priors.space import LatentSpace
 
@@ -72,7 +72,7 @@ def pca_model(
         )
     rule = fit_transform(transform, models)
     x = rule.apply(models)
-    made = _linear_prior(principal_components(x, latent), rule, units)
+    made = _linear_prior(fit_components(x, latent), rule, units)
     made.companions = {"mask": (~np.isnan(x)).any(0).astype(np.uint8), "held_out": held_out.astype(np.float32)}
     if len(held_out):
         # least squares is what the encoder does where nothing is missing; one step does it where something is
@@ -81,14 +81,14 @@ def pca_model(
     return made
 
 
-def components_of(space: LatentSpace) -> LatentSpace | None:
+def make_components_space(space: LatentSpace) -> LatentSpace | None:
     """The principal components of equal number that a prior of `geoae.fit` brings along, as a latent space.
 
     None where it brings none, or is made of them itself.
     """
     import torch
 
-    stored = stored_components(space)
+    stored = find_stored_components(space)
     if stored is None:
         return None
     basis, offset = (torch.from_numpy(part) for part in stored)
@@ -109,4 +109,4 @@ def _linear_prior(net: Any, rule: Transform, units: str) -> Prior:
     shape, n = tuple(net.config.shape), int(net.config.latent)
     contract = PriorContract(f"pca-{n}", f"{n} principal components", shape, n, units)
     config = {"shape": list(shape), "latent": n}
-    return Prior(contract, "linear-ae", config, net, rule, weights_file.content(net)[1][:12])
+    return Prior(contract, "linear-ae", config, net, rule, weights_file.pack_weights(net)[1][:12])

@@ -9,7 +9,7 @@ from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
 
 
-def interpolate(a: Float64Array, b: Float64Array, n: int, how: str) -> Float64Array:
+def interpolate_codes(a: Float64Array, b: Float64Array, n: int, how: str) -> Float64Array:
     """Codes (n, d) from `a` to `b`, both included.
 
     "spherical" turns from one direction to the other while the length goes evenly from |a| to |b|: codes of N(0, I)
@@ -33,7 +33,7 @@ def interpolate(a: Float64Array, b: Float64Array, n: int, how: str) -> Float64Ar
     return turn * ((1 - t) * length_a + t * length_b)
 
 
-def nearest_codes(z: Float64Array, among: Float64Array, n: int) -> tuple[NDArray[np.int64], Float64Array]:
+def find_nearest_codes(z: Float64Array, among: Float64Array, n: int) -> tuple[NDArray[np.int64], Float64Array]:
     """Indices and Euclidean distances (..., n) of the codes among (k, d) that are nearest to each of (..., d)."""
     from scipy.spatial import cKDTree
 
@@ -43,7 +43,7 @@ def nearest_codes(z: Float64Array, among: Float64Array, n: int) -> tuple[NDArray
     return indices.astype(np.int64), distances
 
 
-def atlas(start: Float64Array, n: int, axes: tuple[int, int]) -> Float64Array:
+def make_atlas(start: Float64Array, n: int, axes: tuple[int, int]) -> Float64Array:
     """Codes (n, n, d): `start`, but for two axes that take the normal quantiles of n even steps of probability."""
     from scipy.special import ndtri
 

@@ -1,7 +1,7 @@
 """Prior: a model whose codes are N(0, I) over the models that it was made from."""
 
 from geoae.model.model import Model
-from geoae.priors.report import Report, report
+from geoae.priors.report import Report, make_report
 
 
 class Prior(Model):
@@ -15,4 +15,4 @@ class Prior(Model):
         InputError
             No models were held out.
         """
-        return report(self)
+        return make_report(self)

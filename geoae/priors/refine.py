@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 MISFIT = 1e-3
 """Variance of the misfit in the net's units; the smaller, the less the prior N(0, I) of codes weighs."""
-NEAR = 1e-4
+CONVERGED = 1e-4
 """Relative decrease of the cost below which a model has converged."""
 PATIENCE = 4
 """Steps in a row that may fail, each with ten times the damping of the one before, before a model is given up."""
@@ -16,7 +16,7 @@ CELLS = 2**24
 """Numbers of Jacobians held at once."""
 
 
-def gauss_newton(
+def refine_codes(
     decode: Callable[["Tensor"], "Tensor"], z: "Tensor", x: "Tensor", there: "Tensor", steps: int
 ) -> "Tensor":
     """Codes (n, d) after Levenberg-Marquardt steps from `z` towards models x (n, *shape) where `there` is 1.
@@ -57,7 +57,7 @@ def _part(decode: Callable[["Tensor"], "Tensor"], z: "Tensor", x: "Tensor", ther
         better = at + torch.linalg.solve(hessian + scale, slope)
         left_then, cost_then = misfit(better, on)
         good = cost_then < cost[on]
-        done = good & (cost[on] - cost_then < NEAR * cost[on])
+        done = good & (cost[on] - cost_then < CONVERGED * cost[on])
         taken = on[good]
         z[taken], left[taken], cost[taken] = better[good], left_then[good], cost_then[good]
         damping[on] = torch.where(good, damping[on] / 5, damping[on] * 10)

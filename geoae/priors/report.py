@@ -8,7 +8,7 @@ import numpy as np
 from geoae.arrays.types import Array
 from geoae.model import Model
 from geoae.priors import statistics as stats
-from geoae.priors.linear import components, decode_components, linear_codes
+from geoae.priors.linear import decode_components, encode_components, reconstruct_with_components
 from geoae.priors.space import LatentSpace
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Report:
         return plot_prior(self.examples, self.name, self.units)
 
 
-def report(model: Model, seed: int = 0) -> Report:
+def make_report(model: Model, seed: int = 0) -> Report:
     """Measure a prior on the models that it was not trained on.
 
     Raises
@@ -64,7 +64,7 @@ def report(model: Model, seed: int = 0) -> Report:
     """
     space = LatentSpace(model)
     truth, estimate = space.representation_residuals()
-    linear = components(space, truth)
+    linear = reconstruct_with_components(space, truth)
     drawn = space.decode(space.sample(N_DRAWN, seed))
     drawn_linear = decode_components(space, space.sample(N_DRAWN, seed))
     errors = stats.rmse(truth, estimate)
@@ -102,8 +102,8 @@ def _facies_rows(
         ("Brier score", {k: stats.brier(facies, v) for k, v in chance.items()}),
         ("facies fraction (%)", {k: 100 * float((v[np.isfinite(v)] > middle).mean()) for k, v in made.items()}
          | {MODELS: 100 * float(facies.mean())}),
-        ("grey cells of drawn models (%)", {k: 100 * stats.grey(v, low, high) for k, v in made.items()}
-         | {MODELS: 100 * stats.grey(truth, low, high)}),
+        ("grey cells of drawn models (%)", {k: 100 * stats.grey_share(v, low, high) for k, v in made.items()}
+         | {MODELS: 100 * stats.grey_share(truth, low, high)}),
     ]  # fmt: skip
 
 
@@ -121,12 +121,12 @@ def _code_rows(space: LatentSpace, truth: Array, seed: int) -> list[tuple[str, d
             generator = torch.Generator().manual_seed(seed)
             drawn = mean + torch.randn(mean.shape, generator=generator) * (0.5 * log_variance).exp()
             codes = net.normal(drawn).double().numpy()
-    found = stats.normality(codes)
-    linear = linear_codes(space, truth)
+    found = stats.measure_normality(codes)
+    linear = encode_components(space, truth)
     # held-out blocks and regions differ from the rest by themselves: components show by how much
-    both = [(PRIOR, found)] + ([] if linear is None else [(PCA, stats.normality(linear))])
+    both = [(PRIOR, found)] + ([] if linear is None else [(PCA, stats.measure_normality(linear))])
     aggregate = space.model.companions.get("aggregate_codes")
-    trained = {} if aggregate is None else stats.normality(aggregate.astype(np.float64))
+    trained = {} if aggregate is None else stats.measure_normality(aggregate.astype(np.float64))
     jacobians = space.jacobian(space.sample(8, seed))[:, space.mask]
     condition = [float(np.linalg.cond(j)) for j in jacobians]
     return [

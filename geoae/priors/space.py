@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from geoae.arrays.transforms import Transform
 from geoae.arrays.types import Array
 from geoae.errors import InputError
-from geoae.model import Model, contract_of, load_model
+from geoae.model import Model, load_model, require_contract
 from geoae.priors import places
 from geoae.priors.contract import PriorContract
 
@@ -64,7 +64,7 @@ class LatentSpace:
         import torch
 
         self.model = load_model(model)
-        contract = contract_of(self.model, PriorContract)
+        contract = require_contract(self.model, PriorContract)
         self.d, self.shape, self.units, self.name = contract.latent, contract.shape, contract.units, contract.name
         self.digest, self.device, self.precision = self.model.digest, device, precision
         if precision not in ("float32", "float64"):
@@ -224,17 +224,17 @@ class LatentSpace:
 
     def interpolate(self, a: Any, b: Any, n: int = 9, how: str = "spherical") -> NDArray[np.float64]:
         """Codes (n, d) from `a` to `b`: "spherical", at distances from 0 between theirs, or "linear"."""
-        return places.interpolate(self._single_code(a), self._single_code(b), n, how)
+        return places.interpolate_codes(self._single_code(a), self._single_code(b), n, how)
 
     def neighbours(self, z: Any, n: int = 5, among: Any = None) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Indices and distances (..., n) of the codes nearest to `z`, among (k, d) or the held-out models'."""
         there = self.held_out_codes if among is None else self._check_codes(among)
-        return places.nearest_codes(self._check_codes(z), there, n)
+        return places.find_nearest_codes(self._check_codes(z), there, n)
 
     def atlas(self, n: int = 7, axes: tuple[int, int] = (0, 1), centre: Any = None) -> tuple[Array, Array]:
         """Codes (n, n, d) that fill two axes evenly in prior probability, and their models (n, n, *shape)."""
         start = np.zeros(self.d) if centre is None else self._single_code(centre)
-        z = places.atlas(start, n, axes)
+        z = places.make_atlas(start, n, axes)
         return z, self.decode(z)
 
     def labelled(self, z: Any, dims: tuple[str, ...] = (), coords: dict[str, Any] | None = None) -> xr.DataArray:
@@ -256,7 +256,7 @@ class LatentSpace:
         return self._from_scaled(self.transform.apply(m.to(self.device, self._type)), refine)
 
     def _from_scaled(self, x: "Tensor", refine: int) -> "Tensor":
-        from geoae.priors.refine import gauss_newton
+        from geoae.priors.refine import refine_codes
 
         there = (~x.isnan()).to(x.dtype)
         if self._holes is not None:
@@ -265,7 +265,7 @@ class LatentSpace:
         z: Tensor = self._net.encode(x[:, None])
         if self._net.has_exact_encoder and bool(there.all()):
             return z  # the best already
-        return gauss_newton(self._net.decode, z, x, there, refine) if refine else z
+        return refine_codes(self._net.decode, z, x, there, refine) if refine else z
 
     def _jacobian(self, z: "Tensor") -> "Tensor":
         """(n, *shape, d) of codes (n, d): all tangents of a code share what the decoder makes of it."""

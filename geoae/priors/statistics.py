@@ -27,7 +27,7 @@ def brier(facies: NDArray[np.bool_], probability: Array) -> float:
     return float(np.square(facies - probability).mean())
 
 
-def grey(models: Array, low: float, high: float) -> float:
+def grey_share(models: Array, low: float, high: float) -> float:
     """Share of cells between a tenth and nine tenths of the way from `low` to `high`."""
     x = (models - low) / (high - low)
     return float(((x > 0.1) & (x < 0.9)).sum() / max(int(np.isfinite(x).sum()), 1))
@@ -50,7 +50,7 @@ def variogram_error(models: Array, others: Array) -> float:
     return float(np.sqrt(np.concatenate(squares).mean())) if squares else 0.0
 
 
-def normality(codes: Array) -> dict[str, float]:
+def measure_normality(codes: Array) -> dict[str, float]:
     """How far codes (n, d) are from N(0, I): mean, variance, correlation, and the distance of distributions.
 
     The last is the largest difference between the empirical distribution of one number and the normal one

@@ -16,14 +16,14 @@ from geoae.arrays import transforms
 from geoae.arrays.transforms import Transform
 from geoae.arrays.types import Array
 from geoae.errors import InputError
-from geoae.model import Model, contract_of
+from geoae.model import Model, require_contract
 from geoae.nets.protocols import Loss, Variational
 from geoae.priors import data as prior_data
 from geoae.priors import losses as elbo
 from geoae.priors.contract import PriorContract
-from geoae.priors.data import Cuts, ModelPool, PriorModels
-from geoae.priors.finish import add_companions, complete, net_input
-from geoae.priors.linear import principal_components
+from geoae.priors.data import ImageCuts, ModelPool, PriorModels
+from geoae.priors.finish import add_companions, finish_prior, make_net_input
+from geoae.priors.linear import fit_components
 from geoae.priors.recipe import PriorRecipe
 from geoae.training.loop import Example, Predict, TrainingTask
 
@@ -40,17 +40,17 @@ def training_task(recipe: PriorRecipe, data: Path) -> TrainingTask:
     if d.image:
         image = prior_data.read_array(data, d.image).astype(np.float32)
         image = 1 - image if d.invert else image
-        models = prior_data.from_image(image, d.shape, d.exclude, out.share, out.n, seed, d.mirror)
+        models = prior_data.cut_models(image, d.shape, d.exclude, out.share, out.n, seed, d.mirror)
     else:
         file = d.models.partition(":")[0]
         coordinates = [prior_data.read_array(data, f"{file}:{name}") for name in out.by]
-        groups = prior_data.blocks(coordinates, out.block) if coordinates else None
+        groups = prior_data.label_blocks(coordinates, out.block) if coordinates else None
         array = prior_data.read_array(data, d.models)
-        models = prior_data.from_models(array, groups, out.share, out.n, seed, d.mirror)
-    return task_of_models(recipe, models, prior_data.read_array(data, d.sensitivity) if d.sensitivity else None)
+        models = prior_data.divide_models(array, groups, out.share, out.n, seed, d.mirror)
+    return make_prior_task(recipe, models, prior_data.read_array(data, d.sensitivity) if d.sensitivity else None)
 
 
-def task_of_models(
+def make_prior_task(
     recipe: PriorRecipe, models: PriorModels, sensitivity: Array | None = None, transform: Transform | None = None
 ) -> TrainingTask:
     """As `training_task`, of models in memory.
@@ -78,14 +78,17 @@ def task_of_models(
                              training=_training_facts(models), provenance=provenance)  # fmt: skip
 
     def finish(made: Model) -> None:
-        complete(made, models, recipe)
-        contract_of(made, PriorContract).training["cpu_minutes"] = round((_cpu_s() - began) / 60, 2)
+        finish_prior(made, models, recipe)
+        require_contract(made, PriorContract).training["cpu_minutes"] = round((_cpu_s() - began) / 60, 2)
         add_companions(made, models)
 
     windows = _Windows(models.training, rule, net.latent, recipe, 2 * math.log(net.noise))
     held_out = rule.apply(models.held_out.astype(np.float64))
-    return TrainingTask(windows, bound, lambda predict: score(predict, held_out, bernoulli), contract, rule,
-                  "reconstruction_db", prepare, finish)  # fmt: skip
+
+    def score(predict: Predict) -> float:
+        return score_reconstruction(predict, held_out, bernoulli)
+
+    return TrainingTask(windows, bound, score, contract, rule, "reconstruction_db", prepare, finish)
 
 
 @dataclass
@@ -141,7 +144,7 @@ def _rows(sensitivity: Array, cells: int) -> NDArray[np.float32]:
 class _Windows:
     """Input of the net, weight of the KL term at that step, and the logarithm of a cell's variance."""
 
-    models: ModelPool | Cuts
+    models: ModelPool | ImageCuts
     rule: Transform
     latent: int
     recipe: PriorRecipe
@@ -155,21 +158,21 @@ class _Windows:
         o = self.recipe.optimize
         steps = np.array(indices) // o.batch
         weight = o.beta * (np.minimum((steps + 1) / o.anneal_steps, 1.0) if o.anneal_steps else np.ones(len(steps)))
-        shown = net_input(self.rule.apply(np.stack([self.models[i] for i in indices])))
+        shown = make_net_input(self.rule.apply(np.stack([self.models[i] for i in indices])))
         draws = shown[:, 2].reshape(len(indices), -1)
         for draw, index in zip(draws, indices, strict=True):
             draw[: self.latent] = np.random.default_rng((o.seed, 1, index)).standard_normal(self.latent, np.float32)
         return shown, weight[:, None].astype(np.float32), np.full((len(indices), 1), self.log_variance, np.float32)
 
 
-def score(predict: Predict, held_out: Array, bernoulli: bool) -> float:
+def score_reconstruction(predict: Predict, held_out: Array, bernoulli: bool) -> float:
     """How much smaller the error of held-out models is than their variance, dB, as the means of their codes decode."""
     error, power = 0.0, 0.0
     average = np.nansum(held_out, axis=0) / np.maximum((~np.isnan(held_out)).sum(0), 1)
     for i in range(0, len(held_out), 128):
         x = held_out[i : i + 128]
         there = ~np.isnan(x)
-        y = predict(net_input(x))[:, : x[0].size].reshape(x.shape).astype(np.float64)
+        y = predict(make_net_input(x))[:, : x[0].size].reshape(x.shape).astype(np.float64)
         if bernoulli:
             y = 1 / (1 + np.exp(-np.clip(y, -30, 30)))
         error += float(np.square(np.nan_to_num(x) - y)[there].sum())
@@ -179,7 +182,7 @@ def score(predict: Predict, held_out: Array, bernoulli: bool) -> float:
 
 def _start_linear(net: Variational, models: PriorModels, rule: Transform) -> None:
     """Start from principal components: training converges sooner than from random weights."""
-    linear = principal_components(rule.apply(models.some.astype(np.float64)), net.latent)
+    linear = fit_components(rule.apply(models.some.astype(np.float64)), net.latent)
     bernoulli = net.likelihood == "bernoulli"
     gain = 4.0 if bernoulli else 1.0  # the slope of a logistic function is 1/4 where it is steepest
     offset = gain * (linear.from_code.bias - (0.5 if bernoulli else 0.0))

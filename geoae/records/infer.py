@@ -11,8 +11,8 @@ from geoae.arrays.types import Array
 from geoae.arrays.windows import WindowGrid, join_region
 from geoae.errors import InputError, SamplingRateError
 from geoae.labels.timeaxis import rate_hz as rate_of
-from geoae.model import Denoiser, Model, as_role, contract_of
-from geoae.model.denoising import BATCH, denoise_block, processing
+from geoae.model import Denoiser, Model, require_contract, require_role
+from geoae.model.denoising import BATCH, denoise_block, describe_processing
 from geoae.records.contract import RecordContract
 from geoae.records.resample import ReadSpan, resample_region, resampled_length, resampling_ratio
 from geoae.records.scaling import RecordScaler
@@ -46,7 +46,7 @@ def assign_components(codes: Sequence[str]) -> list[int]:
 
 def check_rate(rate_hz: float, model: Model, what: str) -> None:
     """Raise SamplingRateError where `model` cannot work on `rate_hz`."""
-    low, high = contract_of(model, RecordContract).rate_range_hz
+    low, high = require_contract(model, RecordContract).rate_range_hz
     if not low <= rate_hz <= high:
         raise SamplingRateError(
             f"{what} is sampled at {rate_hz:g} Hz; model {model.name!r} takes {low:g} to {high:g} Hz"
@@ -83,7 +83,7 @@ def build_noise_reader(
         "pass" keeps frequencies above the model's Nyquist frequency in the signal, "remove" counts them as noise.
         Frequencies below are not affected.
     """
-    c, work = contract_of(model, RecordContract), _skip_empty(as_role(model, Denoiser).noise)
+    c, work = require_contract(model, RecordContract), _skip_empty(require_role(model, Denoiser).noise)
     up, down = resampling_ratio(rate_hz, c.rate_hz)
     n_model = resampled_length(n, up, down) if (up, down) != (1, 1) else n
     same_rate = up == down
@@ -158,7 +158,7 @@ def denoise_record(
             shape = signal[index][..., start:stop].shape
             signal[index][..., start:stop], removed[index][..., start:stop] = s.reshape(shape), r.reshape(shape)
             progress(s.size)
-    attrs = {**x.attrs, "processing": processing(model, dry)}
+    attrs = {**x.attrs, "processing": describe_processing(model, dry)}
     parts = (ordered.copy(data=part).transpose(*x.dims).assign_attrs(attrs) for part in (signal, removed))
     return next(parts), next(parts)
 

@@ -14,7 +14,7 @@ from geoae.records.metrics import si_sdr_db
 from geoae.records.mixing import RecordMixer, open_pools
 from geoae.records.recipe import RecordMix, RecordRecipe
 from geoae.records.scaling import RecordScaler
-from geoae.training.loop import Predict, TrainingTask, start_from
+from geoae.training.loop import Predict, TrainingTask, make_weight_loader
 
 METRIC = "si_sdr_improvement_db"
 
@@ -42,7 +42,7 @@ def training_task(recipe: RecordRecipe, data: Path) -> TrainingTask:
     return TrainingTask(
         training, loss, lambda net: validate_records(net, validation, recipe.split.n_windows), contract, RecordScaler(),
         METRIC,
-        start_from(recipe.start),
+        make_weight_loader(recipe.start),
     )  # fmt: skip
 
 

@@ -41,9 +41,9 @@ def describe_split(split: SplitSection) -> str:
     return f"Stations with crc32(NET.STA) % {split.modulus} == {split.remainder} were not trained on"
 
 
-def file_digests(paths: Iterable[Path]) -> dict[str, Any]:
+def digest_files(paths: Iterable[Path]) -> dict[str, Any]:
     """SHA-256 of files, by their names, for provenance."""
-    return {"files": {p.name: _digest(p) for p in paths}}
+    return {"files": {p.name: digest_file(p) for p in paths}}
 
 
 def list_files(p: dict[str, Any]) -> list[str]:
@@ -51,8 +51,9 @@ def list_files(p: dict[str, Any]) -> list[str]:
     return [f"- {name} (SHA-256 {sha[:12]})" for name, sha in p.get("data", {}).get("files", {}).items()]
 
 
-def _digest(path: Path) -> str:
-    if path.is_dir():  # a zarr store: the names and sizes of its files
+def digest_file(path: Path) -> str:
+    """SHA-256 of a file; of a zarr store, that of the names and sizes of its files."""
+    if path.is_dir():
         listed = sorted((str(f.relative_to(path)), f.stat().st_size) for f in path.rglob("*") if f.is_file())
         return hashlib.sha256(repr(listed).encode()).hexdigest()
     return hashlib.sha256(path.read_bytes()).hexdigest()

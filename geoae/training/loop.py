@@ -21,10 +21,10 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from geoae import nets
 from geoae.errors import InputError
 from geoae.model import AnyContract, Model, load_model, make_model, weights_file
-from geoae.model.devices import has_fast_bfloat16, memory_kept
+from geoae.model.devices import has_fast_bfloat16, keep_freed_memory
 from geoae.nets.protocols import Loss
 from geoae.training import checkpoint
-from geoae.training.optimizers import _clip, _optimizers, learning_rate
+from geoae.training.optimizers import clip_gradients, compute_learning_rate, make_optimizers
 from geoae.training.recipe import AnyRecipe
 
 Report = Callable[[dict[str, Any]], None]
@@ -129,7 +129,7 @@ def train_net(recipe: AnyRecipe, task: TrainingTask, job: Job) -> Model:
     o = recipe.optimize
     if job.threads:
         torch.set_num_threads(job.threads)
-    with memory_kept(), _processes(job.device) as (rank, world):
+    with keep_freed_memory(), _processes(job.device) as (rank, world):
         if o.batch % world:
             raise InputError(f"optimize.batch is {o.batch}; it must be a multiple of the {world} processes.")
         state = _begin_or_resume(recipe, task, job)
@@ -165,7 +165,7 @@ def _begin_or_resume(recipe: AnyRecipe, task: TrainingTask, job: Job) -> _State:
     net = net.to(job.device)
     average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(o.ema_decay**AVERAGED_EVERY), use_buffers=True)
     facts = {"step": 0, "history": [], "best_db": -math.inf, "best_step": 0, "recipe": wanted}
-    state = _State(net, average, AveragedModel(net), _optimizers(net, recipe), facts)
+    state = _State(net, average, AveragedModel(net), make_optimizers(net, recipe), facts)
     found = checkpoint.read_facts(folder)
     if found is None:
         return state
@@ -191,13 +191,13 @@ def _take_step(
     """Move the weights once; returns the loss before that, without gradient."""
     o = recipe.optimize
     for group in (g for each in state.optimizers.values() for g in each.param_groups):
-        group["lr"] = learning_rate(step, recipe)
+        group["lr"] = compute_learning_rate(step, recipe)
     with _autocast(device, o.precision):
         estimate = parallel(parts[0])
     loss = task.loss(estimate.float(), parts)
     state.net.zero_grad(set_to_none=True)
     loss.total.backward()
-    _clip(state.net, o.clip_norm)
+    clip_gradients(state.net, o.clip_norm)
     for each in state.optimizers.values():
         each.step()
     if step % AVERAGED_EVERY == 0:
@@ -210,7 +210,7 @@ def _record_validation(state: _State, step: int, losses: list[Loss], score: floa
     facts = state.facts
     facts["step"] = step + 1
     row = {"step": step + 1, "loss": _mean([loss.total for loss in losses]), "val_db": score,
-           "lr": learning_rate(step, recipe)}  # fmt: skip
+           "lr": compute_learning_rate(step, recipe)}  # fmt: skip
     names = list(losses[-1].terms)
     if len(names) > 1:  # a single term is the loss itself
         row |= {f"loss_{name}": _mean([loss.terms[name] for loss in losses]) for name in names}
@@ -234,8 +234,8 @@ def _make_model(state: _State, recipe: AnyRecipe, task: TrainingTask) -> Model:
     made = make_model(contract, recipe.net.name, recipe.net.config, chosen, task.scaler)
     task.finish(made)
     if o.weights == "float16":
-        weights_file.halve(chosen)
-    made.digest = weights_file.content(chosen)[1][:12]
+        weights_file.halve_weights(chosen)
+    made.digest = weights_file.pack_weights(chosen)[1][:12]
     return made
 
 
@@ -253,7 +253,7 @@ def _score(net: nn.Module, task: TrainingTask, device: str, precision: str) -> f
     return score
 
 
-def start_from(start: str) -> Callable[[nn.Module], None]:
+def make_weight_loader(start: str) -> Callable[[nn.Module], None]:
     """A function that gives a net the weights of model `start` (a name or a folder); of "", one that does nothing.
 
     Raises

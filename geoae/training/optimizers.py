@@ -10,7 +10,7 @@ from geoae.training import checkpoint
 from geoae.training.recipe import AnyRecipe
 
 
-def _optimizers(net: nn.Module, recipe: AnyRecipe) -> checkpoint.Optimizers:
+def make_optimizers(net: nn.Module, recipe: AnyRecipe) -> checkpoint.Optimizers:
     """AdamW and, if the recipe says so, Muon for the matrices of the blocks: each weight belongs to one of them."""
     o, named = recipe.optimize, dict(net.named_parameters())
     if not named:
@@ -27,7 +27,7 @@ def _optimizers(net: nn.Module, recipe: AnyRecipe) -> checkpoint.Optimizers:
     return made
 
 
-def _clip(net: nn.Module, most: float) -> None:
+def clip_gradients(net: nn.Module, most: float) -> None:
     """As `clip_grad_norm_`; on a CPU, gradients that are small enough are not written again."""
     gradients = [p.grad for p in net.parameters() if p.grad is not None]
     norm = nn.utils.get_total_norm(gradients)
@@ -35,7 +35,7 @@ def _clip(net: nn.Module, most: float) -> None:
         nn.utils.clip_grads_with_norm_(net.parameters(), most, norm)
 
 
-def learning_rate(step: int, recipe: AnyRecipe) -> float:
+def compute_learning_rate(step: int, recipe: AnyRecipe) -> float:
     """Linear warm-up, then half a cosine down to the final rate (Loshchilov & Hutter, 2017, arXiv:1608.03983)."""
     o = recipe.optimize
     if step < o.warmup_steps:

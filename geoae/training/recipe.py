@@ -80,7 +80,7 @@ class AnyRecipe(Section):
     """What the model is not for; goes onto its card."""
 
 
-def recipe_kind(recipe: AnyRecipe) -> kinds.Kind:
+def find_recipe_kind(recipe: AnyRecipe) -> kinds.Kind:
     """The kind of model that a recipe makes."""
     return kinds.find_kind(getattr(recipe, "kind", kinds.DEFAULT))
 

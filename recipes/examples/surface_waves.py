@@ -40,7 +40,7 @@ def split(path: Path, n_truths: int = 200) -> tuple[Array, Array, Array]:
     """
     with np.load(path) as file:
         profiles, lat, lon = file["vs_kms"].astype(np.float64), file["lat"], file["lon"]
-    block = prior_data.blocks([lat, lon], 10.0)
+    block = prior_data.label_blocks([lat, lon], 10.0)
     names = np.unique(block)
     out = np.random.default_rng(0).permutation(names)[: round(0.1 * len(names))]
     known, last = ~np.isin(block, out), np.isin(block, out[::2])

@@ -65,11 +65,11 @@ def in_data(space: LatentSpace) -> None:
     sys.path.insert(0, str(Path(__file__).parents[2] / "recipes" / "examples"))
     import surface_waves
 
-    from geoae.priors.linear import components
+    from geoae.priors.linear import reconstruct_with_components
 
     truth, estimate = (m[:N_IN_DATA] for m in space.representation_residuals())
     seen = dispersion(surface_waves.rayleigh, truth)
-    for name, models in {PRIOR: estimate, PCA: components(space, truth)}.items():
+    for name, models in {PRIOR: estimate, PCA: reconstruct_with_components(space, truth)}.items():
         if models is None:
             continue
         left = (dispersion(surface_waves.rayleigh, models) - seen) / surface_waves.SIGMA_KM_S

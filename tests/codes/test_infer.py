@@ -7,7 +7,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geoae.codes.coding import coding, coding_of, default_model
+from geoae.codes.coding import choose_default_model, plan_coding, read_coding
 from geoae.codes.infer import decode_codes, decode_region, encode_array, encode_region
 from geoae.errors import InputError
 from geoae.labels.timeaxis import time_coordinates
@@ -136,7 +136,7 @@ def test_missing_and_constant_windows():
 def test_a_block_is_a_part_of_the_whole(data):
     """Blocks of codes read what they need, and blocks of samples decode from the windows that hold them."""
     x = field((3, data.draw(st.integers(3, 25)), data.draw(st.integers(3, 25)))).transpose("lat", "time", "lon")
-    where, codes = coding(x, MODEL), encode_array(x, MODEL)
+    where, codes = plan_coding(x, MODEL), encode_array(x, MODEL)
 
     def region(sizes):
         cuts = [sorted(data.draw(st.lists(st.integers(0, n), min_size=2, max_size=2, unique=True))) for n in sizes]
@@ -146,7 +146,7 @@ def test_a_block_is_a_part_of_the_whole(data):
     for name, values in encode_region(lambda r: x.values[r], where, MODEL, part).items():
         np.testing.assert_allclose(values, codes[name].values[part], rtol=1e-5, atol=1e-5)
     part = region(x.shape)
-    found = decode_region(codes, coding_of(codes), MODEL, part)
+    found = decode_region(codes, read_coding(codes), MODEL, part)
     np.testing.assert_allclose(found, decode_codes(codes, MODEL).values[part], rtol=1e-5)
 
 
@@ -183,6 +183,6 @@ def test_what_cannot_be_decoded_is_said():
 
 def test_the_shipped_model_that_fits():
     """Records have one for their time, fields one for their grid."""
-    assert default_model(record()) == "seismic-codes"
-    assert default_model(field()) == "grid-codes"
-    assert default_model(field(), ("time",)) == "seismic-codes"
+    assert choose_default_model(record()) == "seismic-codes"
+    assert choose_default_model(field()) == "grid-codes"
+    assert choose_default_model(field(), ("time",)) == "seismic-codes"

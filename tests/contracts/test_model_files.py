@@ -169,13 +169,13 @@ def test_an_unknown_name_lists_the_shipped_models(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UnknownNameError) as caught:
         models.find_model(name)
-    assert all(shipped in str(caught.value) for shipped in models.shipped())
+    assert all(shipped in str(caught.value) for shipped in models.list_shipped_models())
     assert "geoae train" in str(caught.value)
 
 
 def test_shipped_models_load_and_say_what_they_are():
     """Each is found by its name, builds, and states a rate and a purpose."""
-    for name in models.shipped():
+    for name in models.list_shipped_models():
         model, facts = models.load_model(name), models.describe_model(name)
         assert model.name == facts["contract"]["name"] == name
         assert model.digest == facts["weights_sha256"][:12]

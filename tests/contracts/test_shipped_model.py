@@ -15,7 +15,7 @@ from geoae.records.baselines import band_pass
 from geoae.records.metrics import si_sdr_db
 
 
-@pytest.mark.parametrize("name", model.shipped())
+@pytest.mark.parametrize("name", model.list_shipped_models())
 def test_a_shipped_model_is_small_and_says_where_it_comes_from(name):
     """At most 6 MB; the card has data, licences, scores, limits and the command that remakes it; no local path."""
     folder = model.find_model(name)
@@ -29,7 +29,7 @@ def test_a_shipped_model_is_small_and_says_where_it_comes_from(name):
     assert not any(str(p) in card + (folder / model.CARD).read_text() for p in (Path.home(), Path.cwd()))
 
 
-@pytest.mark.parametrize("name", model.shipped())
+@pytest.mark.parametrize("name", model.list_shipped_models())
 def test_the_recipe_of_a_shipped_model_is_the_one_in_the_repository(name):
     """model.json repeats the recipe that the card names, word for word."""
     from geoae.training.recipe import load_recipe

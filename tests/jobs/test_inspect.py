@@ -117,4 +117,4 @@ def test_what_cannot_be_read(tmp_path):
 
 def test_models_are_listed_without_torch():
     """Each shipped model describes itself."""
-    assert [facts["contract"]["name"] for facts in models()] == model.shipped()
+    assert [facts["contract"]["name"] for facts in models()] == model.list_shipped_models()

@@ -145,7 +145,7 @@ def test_options_are_those_of_train_with_the_same_defaults():
 
 def test_processes_of_torchrun_share_cores_and_gpus(monkeypatch):
     """Each takes the GPU of its number and its part of the cores, at least one; `threads` goes before."""
-    monkeypatch.setattr(devices, "available_cores", lambda: 4)
+    monkeypatch.setattr(devices, "count_cores", lambda: 4)
     monkeypatch.setattr(devices, "choose_device", lambda device: "cuda" if device == "auto" else device)
     assert TrainOptions().resolve_device() == "cuda"
     assert TrainOptions().count_threads() == 4

@@ -16,8 +16,8 @@ from geoae.arrays.transforms import Transform
 from geoae.codes.contract import CodeContract
 from geoae.errors import InputError, ModelFileError
 from geoae.fields.contract import FieldContract
-from geoae.model import Model, contract_of, make_model
-from geoae.model.contract import json_types
+from geoae.model import Model, make_model, require_contract
+from geoae.model.contract import list_json_types
 from geoae.priors.contract import PriorContract
 from geoae.records.contract import RecordContract
 from geoae.records.scaling import RecordScaler
@@ -80,18 +80,18 @@ def test_a_model_of_another_kind_is_said(kind):
     for other in kinds.KINDS.values():
         wanted = kinds.load_name(other.contract)
         if other.name == kind:
-            assert contract_of(made(kind), wanted) == MADE[kind][0]
+            assert require_contract(made(kind), wanted) == MADE[kind][0]
             continue
         words = rf"^Model '{kind[0]}' \(for tests\) is not {re.escape(other.words)}\. (Shipped models|Train one)"
         with pytest.raises(InputError, match=words):
-            contract_of(made(kind), wanted)
+            require_contract(made(kind), wanted)
 
 
 def test_every_key_of_a_contract_has_a_type():
     """A key without one could hold anything."""
     for kind, (contract, scaler) in MADE.items():
         for one in (contract, scaler):
-            plain, types = json.loads(json.dumps(asdict(one))), json_types(type(one))
+            plain, types = json.loads(json.dumps(asdict(one))), list_json_types(type(one))
             assert set(plain) == set(types)
             for key, wanted in types.items():
                 assert isinstance(plain[key], wanted), (kind, key)

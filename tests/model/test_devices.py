@@ -46,20 +46,20 @@ def test_a_device_that_is_not_there_is_refused():
 def test_threads_follow_the_environment(monkeypatch, asked, expected):
     """OMP_NUM_THREADS where it is a number, else the cores of this process, at most 8."""
     monkeypatch.setenv("OMP_NUM_THREADS", asked)
-    assert devices.default_threads() == (expected or min(devices.available_cores(), devices.MAX_THREADS))
+    assert devices.choose_threads() == (expected or min(devices.count_cores(), devices.MAX_THREADS))
 
 
 @pytest.mark.parametrize("threads", [0, -1])
 def test_less_than_one_thread_is_refused(threads):
     """Zero threads would do nothing."""
     with pytest.raises(InputError, match="at least 1"):
-        devices.prepare(tiny_model(), "cpu", threads)
+        devices.prepare_model(tiny_model(), "cpu", threads)
 
 
 def test_threads_change_no_digit():
     """One thread and three give the same bits, for any number of windows."""
     x = np.random.default_rng(0).normal(size=(5, 3, 512))
-    one, three = (devices.prepare(tiny_model(), "cpu", n) for n in (1, 3))
+    one, three = (devices.prepare_model(tiny_model(), "cpu", n) for n in (1, 3))
     assert (one.pool, three.threads) == (None, 3)
     for n in (1, 2, 5):
         np.testing.assert_array_equal(three.noise(x[:n]), one.noise(x[:n]))
@@ -89,7 +89,7 @@ def faults():
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
 def test_memory_is_kept_for_what_is_asked_for_next():
     """120 MB are asked for four times more, and none of it comes from the system."""
-    with devices.memory_kept():
+    with devices.keep_freed_memory():
         faults()
         assert faults() < 3000
 
@@ -98,14 +98,14 @@ def test_memory_is_given_back_afterwards(monkeypatch):
     """What may lie free is set, and set back, after an error, too; where there is no such option, nothing happens."""
     said = []
     monkeypatch.setattr(devices.ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=lambda *option: said.append(option)))
-    with suppress(ZeroDivisionError), devices.memory_kept():
+    with suppress(ZeroDivisionError), devices.keep_freed_memory():
         during = dict(said)
         raise ZeroDivisionError
     assert during[-1] == 2**31 - 1
     assert dict(said) == {**during, -1: 2**26}
     for other in (lambda _: SimpleNamespace(), missing):
         monkeypatch.setattr(devices.ctypes, "CDLL", other)
-        with devices.memory_kept():
+        with devices.keep_freed_memory():
             assert len(said) == 3
 
 
@@ -120,5 +120,5 @@ def test_the_gpu_agrees_with_the_cpu():
         pytest.skip("needs CUDA")
     for make in (tiny_model, load_model):
         x = np.random.default_rng(1).normal(size=(4, 3, make().contract.window)).cumsum(axis=-1)
-        cpu, cuda = (devices.prepare(make(), device).denoise(x) for device in ("cpu", "cuda"))
+        cpu, cuda = (devices.prepare_model(make(), device).denoise(x) for device in ("cpu", "cuda"))
         np.testing.assert_allclose(cuda, cpu, rtol=0, atol=1e-3 * x.std())

@@ -205,7 +205,7 @@ def package(tmp_path: Path, monkeypatch):
 def test_packages_bring_nets(package):
     """A net of an entry point is listed without being imported, built by its name, and checked as ours are."""
     package("damp = brought_nets:Damp")
-    assert "damp" in nets.names()
+    assert "damp" in nets.list_nets()
     assert "brought_nets" not in sys.modules
     assert nets.build("damp", {"factor": 2.0})(torch.ones(1)) == 2
     check_net("damp", {}, (3, 20))

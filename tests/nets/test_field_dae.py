@@ -9,8 +9,15 @@ from geoae import nets
 from geoae.arrays.neighbours import CHANNELS, OVERVIEW, VALUES
 from geoae.fields.synthesis import draw_power_law
 from geoae.nets.field_dae import BANDS, MASKS, _parts
-from geoae.nets.parts.spectral import NODES, Agreement, SpectralFilter, _basis, cosines, planes
-from geoae.nets.parts.starlet import WHITE, filled, lines, starlet
+from geoae.nets.parts.spectral import (
+    NODES,
+    Agreement,
+    SpectralFilter,
+    _basis,
+    transform_from_cosines,
+    transform_to_cosines,
+)
+from geoae.nets.parts.starlet import WHITE, extract_stripes, fill_gaps, split_bands
 
 SMALL = {"width": 8, "middle": 8, "deep": 8, "blocks": 1}
 
@@ -136,7 +143,7 @@ def test_a_filter_whose_gains_are_one_changes_nothing_and_the_mean_stays_if_it_i
 def test_planes_of_cosines_are_the_planes():
     """There and back."""
     x = torch.randn(2, 1, 24, 40, generator=torch.Generator().manual_seed(5))
-    torch.testing.assert_close(planes(cosines(x)[0]), x, rtol=0, atol=1e-5)
+    torch.testing.assert_close(transform_from_cosines(transform_to_cosines(x)[0]), x, rtol=0, atol=1e-5)
 
 
 def test_an_overview_that_shows_no_noise_changes_nothing():
@@ -190,11 +197,11 @@ def test_without_neighbours_nothing_is_alike():
 def test_gaps_are_filled_from_what_surrounds_them():
     """Values stay; a gap lies between its neighbours' values; nothing known is 0 and counts for nothing."""
     x, weight = gappy()
-    full, known = filled(x * weight, weight)
+    full, known = fill_gaps(x * weight, weight)
     assert torch.equal(torch.where(weight > 0, full, 0), x * weight)
     assert (known == 1).all()
     assert full.abs().max() <= x.abs().max()
-    none, known = filled(x * 0, weight * 0)
+    none, known = fill_gaps(x * 0, weight * 0)
     assert not none.any()
     assert not known.any()
 
@@ -208,17 +215,17 @@ def test_bands_sum_up_to_the_plane():
     """With gaps and without; what is in a gap changes nothing outside it."""
     x, weight = gappy()
     for count in (weight, torch.ones_like(weight)):
-        bands, rest = starlet(x, count)
+        bands, rest = split_bands(x, count)
         torch.testing.assert_close(bands.sum(1, keepdim=True) + rest, x, rtol=0, atol=1e-5)
-    bands, _ = starlet(x, weight)
-    other, _ = starlet(torch.where(weight > 0, x, 1e3), weight)
+    bands, _ = split_bands(x, weight)
+    other, _ = split_bands(torch.where(weight > 0, x, 1e3), weight)
     assert ((bands - other).abs() * weight).max() < 1e-4
 
 
 def test_white_noise_has_the_bands_that_the_table_says():
     """Away from the edges, to a few per cent; the last band hardly fits into the plane."""
     x = torch.randn(40, 1, 128, 128, generator=torch.Generator().manual_seed(1))
-    bands, _ = starlet(x, torch.ones_like(x))
+    bands, _ = split_bands(x, torch.ones_like(x))
     found = bands[..., 40:-40, 40:-40].std((0, 2, 3)).numpy()
     assert found[:5] == pytest.approx(WHITE[:5], rel=0.06)
 
@@ -226,7 +233,7 @@ def test_white_noise_has_the_bands_that_the_table_says():
 def test_constants_have_no_detail():
     """Whatever the gaps are."""
     x, weight = gappy()
-    bands, rest = starlet(torch.full_like(x, 3.0), weight)
+    bands, rest = split_bands(torch.full_like(x, 3.0), weight)
     assert bands.abs().max() < 1e-5
     torch.testing.assert_close(rest, torch.full_like(rest, 3.0))
 
@@ -235,5 +242,5 @@ def test_lines_tell_rows_from_columns():
     """Stripes along x are in the first plane."""
     rows = torch.randn(1, 1, 64, 1, generator=torch.Generator().manual_seed(2)).expand(1, 1, 64, 64)
     for x, place in ((rows, 0), (rows.mT, 1)):
-        found = lines(x, torch.ones_like(x)).std((0, 2, 3))
+        found = extract_stripes(x, torch.ones_like(x)).std((0, 2, 3))
         assert found[place] > 5 * found[1 - place]

@@ -17,7 +17,7 @@ def test_cuts_touch_neither_excluded_parts_nor_the_strip(rows, columns, box, sha
     """No cell of a training model lies in an excluded box or in a held-out model; cuts follow from their number."""
     image = np.arange(rows * columns, dtype=float).reshape(rows, columns)
     shape = (8, 5)
-    data = prior_data.from_image(image, shape, [box], share, 20, seed=3)
+    data = prior_data.cut_models(image, shape, [box], share, 20, seed=3)
     excluded = set(image[box[0] : box[0] + 8, box[1] : box[1] + 5].ravel())
     seen = {v for i in range(60) for v in data.training[i].ravel()}
     assert not seen & excluded
@@ -34,8 +34,8 @@ def test_models_are_mirrored_along_the_axes_named_and_no_others(axes, seed):
     for each; those held out never are."""
     image = np.random.default_rng(seed).random((40, 60))
     rows = np.random.default_rng(seed).random((50, 6, 4))
-    for make in (lambda mirror: prior_data.from_image(image, (6, 4), [], 0.2, 20, seed, mirror),
-                 lambda mirror: prior_data.from_models(rows, None, 0.2, 20, seed, mirror)):  # fmt: skip
+    for make in (lambda mirror: prior_data.cut_models(image, (6, 4), [], 0.2, 20, seed, mirror),
+                 lambda mirror: prior_data.divide_models(rows, None, 0.2, 20, seed, mirror)):  # fmt: skip
         data, plain = make(axes), make(())
         np.testing.assert_array_equal(data.held_out, plain.held_out)
         turned = np.zeros(2)
@@ -55,14 +55,14 @@ def test_groups_stay_on_one_side():
     """Models of one block are all trained on or all held out; the same seed gives the same division."""
     rng = np.random.default_rng(0)
     lat, lon = rng.uniform(-90, 90, 500), rng.uniform(-180, 180, 500)
-    labels = prior_data.blocks([lat, lon], 10.0)
+    labels = prior_data.label_blocks([lat, lon], 10.0)
     models = np.stack([lat, lon], 1)
-    data = prior_data.from_models(models, labels, 0.2, 1000, seed=1)
+    data = prior_data.divide_models(models, labels, 0.2, 1000, seed=1)
     blocks = [set(map(tuple, np.floor(x / 10))) for x in (data.training.models, data.held_out)]
     assert not blocks[0] & blocks[1]
     assert len(data.training.models) + len(data.held_out) == 500
     assert 50 < len(data.held_out) < 150
-    again = prior_data.from_models(models, labels, 0.2, 1000, seed=1)
+    again = prior_data.divide_models(models, labels, 0.2, 1000, seed=1)
     np.testing.assert_array_equal(again.held_out, data.held_out)
 
 
@@ -96,17 +96,17 @@ def test_arrays_of_files(tmp_path):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: prior_data.from_image(np.zeros((5, 5)), (6, 3), [], 0.1, 5, 0), "cannot be cut"),
-        (lambda: prior_data.from_image(np.zeros((9, 9)), (6, 6), [], 0.1, 5, 0), "no room"),
-        (lambda: prior_data.from_image(np.zeros((90, 90)), (6, 6), [(3,)], 0.1, 5, 0), r"\[3\] is no corner"),
+        (lambda: prior_data.cut_models(np.zeros((5, 5)), (6, 3), [], 0.1, 5, 0), "cannot be cut"),
+        (lambda: prior_data.cut_models(np.zeros((9, 9)), (6, 6), [], 0.1, 5, 0), "no room"),
+        (lambda: prior_data.cut_models(np.zeros((90, 90)), (6, 6), [(3,)], 0.1, 5, 0), r"\[3\] is no corner"),
         (
-            lambda: prior_data.from_image(np.zeros((90, 90)), (6, 6), [], 0.1, 5, 0, [2]),
+            lambda: prior_data.cut_models(np.zeros((90, 90)), (6, 6), [], 0.1, 5, 0, [2]),
             "axis 2; models have axes 0 to",
         ),
-        (lambda: prior_data.from_models(np.zeros((9, 6)), None, 0.1, 5, 0, [-1]), "axis -1; models have axes 0 to 0"),
-        (lambda: prior_data.from_models(np.zeros((3, 4)), None, 0.1, 5, 0), "too few"),
-        (lambda: prior_data.from_models(np.zeros((9, 4)), np.zeros(8), 0.1, 5, 0), "one label for each of the 9"),
-        (lambda: prior_data.from_models(np.zeros((9, 4)), np.zeros(9), 0.1, 5, 0), "one group"),
+        (lambda: prior_data.divide_models(np.zeros((9, 6)), None, 0.1, 5, 0, [-1]), "axis -1; models have axes 0 to 0"),
+        (lambda: prior_data.divide_models(np.zeros((3, 4)), None, 0.1, 5, 0), "too few"),
+        (lambda: prior_data.divide_models(np.zeros((9, 4)), np.zeros(8), 0.1, 5, 0), "one label for each of the 9"),
+        (lambda: prior_data.divide_models(np.zeros((9, 4)), np.zeros(9), 0.1, 5, 0), "one group"),
     ],
 )
 def test_what_cannot_be_divided_is_one_line(call, words):

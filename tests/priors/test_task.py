@@ -14,10 +14,10 @@ from geoae import nets
 from geoae.arrays.transforms import Transform
 from geoae.priors import data as prior_data
 from geoae.priors.contract import PriorContract
-from geoae.priors.finish import N_AGGREGATE, add_companions, complete, net_input
+from geoae.priors.finish import N_AGGREGATE, add_companions, finish_prior, make_net_input
 from geoae.priors.prior import Prior
 from geoae.priors.recipe import PriorRecipe
-from geoae.priors.task import task_of_models
+from geoae.priors.task import make_prior_task
 
 SHAPE = (6, 5)
 
@@ -35,11 +35,11 @@ def some_models(mirror=()):
     rng = np.random.default_rng(4)
     models = rng.normal(3.0, 2.0, (40, *SHAPE))
     models[rng.random(models.shape) < 0.1] = np.nan
-    return prior_data.from_models(models, None, 0.1, 4, 0, mirror)
+    return prior_data.divide_models(models, None, 0.1, 4, 0, mirror)
 
 
 def windows(mirror=(), beta=2.0, anneal=10):
-    return task_of_models(plan(beta, anneal), some_models(mirror)).windows
+    return make_prior_task(plan(beta, anneal), some_models(mirror)).windows
 
 
 @pytest.mark.parametrize("data_weight", [0.0, 2.0])
@@ -47,7 +47,7 @@ def test_the_terms_of_the_bound_have_names_and_sum_to_it(data_weight):
     """Reconstruction, KL, and the error of the data where a sensitivity is given and weighs something."""
     recipe = plan(data_weight=data_weight)
     sensitivity = np.random.default_rng(0).normal(size=(2, *SHAPE))
-    made = task_of_models(recipe, some_models(), sensitivity)
+    made = make_prior_task(recipe, some_models(), sensitivity)
     torch.manual_seed(0)
     net = nets.build(recipe.net.name, recipe.net.config)
     made.prepare(net)
@@ -81,21 +81,21 @@ def test_the_weight_rises_step_by_step_and_stays():
 def test_cells_that_are_missing_do_not_count():
     """They are shown as 0, which is average, and marked; all others are shown as they are."""
     x = np.array([[[1.0, np.nan], [-2.0, 0.0]]])
-    np.testing.assert_array_equal(net_input(x)[0], [[[1, 0], [-2, 0]], [[1, 0], [1, 1]], [[0, 0], [0, 0]]])
+    np.testing.assert_array_equal(make_net_input(x)[0], [[[1, 0], [-2, 0]], [[1, 0], [1, 1]], [[0, 0], [0, 0]]])
 
 
 def test_codes_of_other_cuts_have_variance_one():
     """Each of twelve, as far as 8000 cuts tell, however few there are of those that stand for the training."""
     noise = np.random.default_rng(0).normal(size=(90, 90))
     image = (ndimage.gaussian_filter(noise, 2) > 0).astype(np.float32)
-    models = prior_data.from_image(image, (8, 8), (), 0.2, 20, 0)
+    models = prior_data.cut_models(image, (8, 8), (), 0.2, 20, 0)
     models = replace(models, some=models.some[:100])
     config = {"ndim": 2, "shape": [8, 8], "latent": 12, "likelihood": "bernoulli", "hidden": 16, "layers": "dense"}
     torch.manual_seed(0)
     net = nets.build("vae", config).eval()
     made = Prior(PriorContract("p", "", (8, 8), 12, training={}, provenance={}), "vae", config, net,
                  Transform("affine", 0.0, 1.0))  # fmt: skip
-    complete(made, models, SimpleNamespace(optimize=SimpleNamespace(seed=0), max_grey=0.5))
+    finish_prior(made, models, SimpleNamespace(optimize=SimpleNamespace(seed=0), max_grey=0.5))
     add_companions(made, models)
     codes = made.companions["aggregate_codes"]
     assert codes.shape == (N_AGGREGATE, 12)

@@ -25,4 +25,4 @@ def tiny_coder(ndim: int = 2, window: int = 8, sizes: tuple[int, ...] = (2, 4, 8
             layers[-1].weight.normal_(std=0.02)
     shape = (window,) * ndim
     contract = CodeContract("tiny-codes", "Codes for tests.", shape, shape, sizes[-1])
-    return Coder(contract, "window-ae", config, net.eval(), scaler, weights_file.content(net)[1][:12])
+    return Coder(contract, "window-ae", config, net.eval(), scaler, weights_file.pack_weights(net)[1][:12])

@@ -20,9 +20,9 @@ from geoae.errors import InputError
 from geoae.model import load_model
 from geoae.records.recipe import RecordMix, RecordRecipe
 from geoae.records.task import record_mixers, training_task
-from geoae.training import loop as training
+from geoae.training import loop
 from geoae.training.loop import AVERAGED_EVERY, Job
-from geoae.training.optimizers import _optimizers, learning_rate
+from geoae.training.optimizers import compute_learning_rate, make_optimizers
 from geoae.training.split import is_validation
 from tests.conftest import tiny_recipe
 
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def train(recipe: RecordRecipe, data: Path, job: Job) -> models.Model:
-    return training.train_net(recipe, training_task(recipe, data), job)
+    return loop.train_net(recipe, training_task(recipe, data), job)
 
 
 def tensors(out: Path) -> dict[str, torch.Tensor]:
@@ -187,7 +187,7 @@ def test_every_weight_has_one_optimizer(name, optimizer):
     """Muon has the matrices of the blocks and nothing else, AdamW the rest, both at the recipe's rate and decay."""
     plan = tiny_recipe(optimize={"optimizer": optimizer, "learning_rate": 3e-3, "weight_decay": 0.02})
     net = nets.build(name, {"width": 8, "dilations": [1, 2]} if name == "cascade-dae" else {})
-    made = _optimizers(net, plan)
+    made = make_optimizers(net, plan)
     matrices = any(key.startswith("blocks.") and p.ndim == 2 for key, p in net.named_parameters())
     assert set(made) == {"adamw", optimizer if matrices else "adamw"}
     groups = [(kind, group) for kind, each in made.items() for group in each.param_groups]
@@ -205,18 +205,18 @@ def test_a_killed_training_goes_on_as_if_it_had_not(whole, data, tmp_path):
     code = f"""
 import os, signal, torch
 from pathlib import Path
-from geoae import training
+from geoae.training import loop
 from geoae.training.recipe import load_recipe
 from geoae.records.task import training_task
 torch.set_num_threads(1)
-schedule = training.learning_rate
+schedule = loop.compute_learning_rate
 def kill_at_6(step, recipe):
     if step == 6:
         os.kill(os.getpid(), signal.SIGKILL)
     return schedule(step, recipe)
-training.learning_rate = kill_at_6
+loop.compute_learning_rate = kill_at_6
 recipe = load_recipe(Path("recipe.yml"))
-training.train(recipe, training_task(recipe, Path({str(data)!r})), training.Job(Path("out")))
+loop.train_net(recipe, training_task(recipe, Path({str(data)!r})), loop.Job(Path("out")))
 """
     done = run_python(["-c", code], tmp_path)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -289,14 +289,14 @@ def test_the_learning_rate_warms_up_and_falls_as_a_cosine():
     plan = tiny_recipe(
         optimize={"steps": 1100, "warmup_steps": 100, "learning_rate": 2e-3, "final_learning_rate": 1e-4}
     )
-    assert learning_rate(0, plan) == pytest.approx(2e-5)
-    assert learning_rate(49, plan) == pytest.approx(1e-3)
-    assert learning_rate(99, plan) == learning_rate(100, plan) == pytest.approx(2e-3)
+    assert compute_learning_rate(0, plan) == pytest.approx(2e-5)
+    assert compute_learning_rate(49, plan) == pytest.approx(1e-3)
+    assert compute_learning_rate(99, plan) == compute_learning_rate(100, plan) == pytest.approx(2e-3)
     for k in (250, 600, 1000):
         expected = 1e-4 + 1.9e-3 * math.cos(math.pi / 2 * (k - 100) / 1000) ** 2
-        assert learning_rate(k, plan) == pytest.approx(expected)
-    assert learning_rate(1100, plan) == pytest.approx(1e-4)
-    falling = [learning_rate(k, plan) for k in range(100, 1101)]
+        assert compute_learning_rate(k, plan) == pytest.approx(expected)
+    assert compute_learning_rate(1100, plan) == pytest.approx(1e-4)
+    falling = [compute_learning_rate(k, plan) for k in range(100, 1101)]
     assert falling == sorted(falling, reverse=True)
 
 

@@ -21,7 +21,7 @@ from geoae.arrays.types import Float64Array
 from geoae.invert.misfit.noise import Noise, thin_svd
 from geoae.invert.misfit.runs import Runs
 from geoae.invert.problem import Problem
-from geoae.model import one_thread
+from geoae.model import use_one_thread
 
 if TYPE_CHECKING:
     import torch
@@ -95,7 +95,7 @@ def train_predictor(runs: Runs, noise: Noise) -> CodePredictor:
     x, y = (torch.from_numpy(a.astype(np.float32)) for a in (scores / scale, runs.codes))
     sigma = torch.from_numpy((1 / scale).astype(np.float32))
     n_steps = max(EPOCHS * len(x) // BATCH, 1)
-    with one_thread():
+    with use_one_thread():
         random = torch.Generator().manual_seed(0)
         net = _net(x.shape[1], y.shape[1], random)
         optimizer = torch.optim.AdamW(net.parameters(), RATE, weight_decay=DECAY, fused=True)

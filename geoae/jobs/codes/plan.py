@@ -17,7 +17,7 @@ from geoae.codes.infer import encode_region
 from geoae.errors import InputError
 from geoae.jobs.options import CodesWithSignal, InferenceOptions, Workers
 from geoae.jobs.run import load_for_run, load_same_model, make_model_spec
-from geoae.model import Model, contract_of
+from geoae.model import Model, require_contract
 from geoae.stores.blocks import Region, Task
 from geoae.stores.codes import open_codes
 from geoae.stores.ledger import Ledger
@@ -37,8 +37,8 @@ class TruncatedCoder:
     """Whatever units the model was trained on."""
 
     def coding(self, x: xr.DataArray, dims: Sequence[str], prefix: str = "") -> Coding:
-        """Where the windows of an array lie; errors are those of `geoae.codes.coding.coding`."""
-        return coding.coding(x, self.model, dims, self.latent, prefix)
+        """Where the windows of an array lie; errors are those of `geoae.codes.coding.plan_coding`."""
+        return coding.plan_coding(x, self.model, dims, self.latent, prefix)
 
     def plan(self, x: xr.DataArray, dims: Sequence[str], prefix: str = "", grows: str | None = None) -> StorePlan:
         """The part of a store for the codes of an array, to be added to the plan of the array itself."""
@@ -47,7 +47,7 @@ class TruncatedCoder:
 
     def settings(self) -> dict[str, Any]:
         """What decides the codes, beside what decides the samples."""
-        c = contract_of(self.model, CodeContract)
+        c = require_contract(self.model, CodeContract)
         return {
             "codes_model": self.model.name, "codes_digest": self.model.digest, "codes_window": list(c.window),
             "codes_latent": self.latent or c.latent, "codes_scaler": asdict(self.model.scaler),
@@ -73,7 +73,7 @@ def load_coder(
     if asked is None:
         return None
     model = load_for_run(asked.model or default, how.device, how.threads, workers)
-    most = contract_of(model, CodeContract).latent
+    most = require_contract(model, CodeContract).latent
     if asked.latent is not None and not 0 < asked.latent <= most:
         raise InputError(f"latent is {asked.latent}; model {model.name!r} makes codes of 1 to {most} numbers.")
     return TruncatedCoder(model, asked.latent, asked.force)
@@ -99,10 +99,12 @@ def plan_code_store(x: xr.DataArray, where: Coding, model: Model, grows: str | N
     shape = tuple(_ENDLESS if d == grows else n for d, n in zip(where.dims, where.shape, strict=True))
     stored = CodeVariables(of=str(x.name), units=x.attrs.get("units"), prefix=where.prefix)
     chunking = Chunking(replace(where, shape=shape).blocks, grows=grows)
-    coords = coding.coordinates(x, where)
+    coords = coding.make_code_coordinates(x, where)
     plan = plan_codes(where.windows, where.latent, coords=coords, stored=stored, chunking=chunking)
     name = where.prefix + "code"
-    return replace(plan, attrs={**plan.attrs, name: {**plan.attrs[name], **coding.facts(x, where, model)}})
+    return replace(
+        plan, attrs={**plan.attrs, name: {**plan.attrs[name], **coding.make_code_attributes(x, where, model)}}
+    )
 
 
 def make_block_encoder(

@@ -23,7 +23,7 @@ from geoae.jobs.inputs import sort_inputs
 from geoae.jobs.options import CodeOptions, FieldOptions, Progress, RunOptions, no_progress
 from geoae.jobs.run import BlockJob, load_for_run, load_same_model, make_model_spec, run_blocks
 from geoae.jobs.source import ArraySource, RegionReader, digest_source, read_companions, source_from_spec
-from geoae.model import Model, contract_of, load_model
+from geoae.model import Model, load_model, require_contract
 from geoae.readers.records import seisbench
 from geoae.stores import ledger
 from geoae.stores import records as cleaned
@@ -71,13 +71,13 @@ def encode_store(
         grows = find_append_dim(arrays, FieldOptions(options.var, options.dims, append=True))
         assert grows is not None
         first = 0 if run.overwrite else find_first_new_time(target, arrays, grows)
-    name = options.model or coding.default_model(arrays[0], options.dims)
+    name = options.model or coding.choose_default_model(arrays[0], options.dims)
     model = load_for_run(name, options.device, options.threads, run.workers)
     for x in arrays:
         coding.check_units(x, model, options.force)
     by = f"{model.name} {model.digest}"
     codings = _codings(arrays, model, options.dims, options.latent)
-    window = contract_of(model, CodeContract).window
+    window = require_contract(model, CodeContract).window
     settings = {
         KIND: CODES, "model": model.name, "digest": model.digest, "window": list(window),
         "overlap": [0] * len(window), "latent": codings[0].latent, "scaler": asdict(model.scaler),
@@ -129,19 +129,19 @@ def decode_store(
     opened = [open_codes(store, name) for name in names]
     model = load_for_run(load_model_of_codes(opened[0], options.model), options.device, options.threads, run.workers)
     for codes in opened:
-        coding.check_model(codes, model)
+        coding.check_codes_model(codes, model)
     plan = reduce(add, map(_plan_decoded, opened))
     record = "geoae_start" in opened[0]["code"].attrs
     settings = {
         KIND: RECORD if record else "decoded", "model": model.name, "digest": model.digest,
-        "window": list(contract_of(model, CodeContract).window), "latent": int(opened[0].sizes["latent"]),
+        "window": list(require_contract(model, CodeContract).window), "latent": int(opened[0].sizes["latent"]),
     }  # fmt: skip
     source = ArraySource((str(store),), (str(store.absolute()),))
     origin = Origin(source.label(), digest_source(source), run.command, opened[0].attrs)
     spec = {"store": str(store.absolute()), "var": names, **make_model_spec(model, options.device)}
     job = BlockJob(target, plan, settings, origin, make_decode_worker, spec, {"model": model}, threads=options.threads)
     outcome = run_blocks(job, run, progress=progress)
-    codings = [coding.coding_of(codes) for codes in opened]
+    codings = [coding.read_coding(codes) for codes in opened]
     rows = {name: _row(where, math.prod(where.shape)) for name, where in zip(names, codings, strict=True)}
     by = f"{model.name} {model.digest}"
     return CodeSummary(outcome.store, by, rows, outcome.notes(), time.perf_counter() - began)
@@ -176,7 +176,7 @@ def make_decode_worker(spec: dict[str, Any], *, model: Model | None = None) -> C
     model = model or load_same_model(spec)
     run = ledger.load_run(Path(spec["folder"]))
     opened = {name: open_codes(spec["store"], name) for name in spec["var"]}
-    by_variable = {_name_of(codes): (codes, coding.coding_of(codes)) for codes in opened.values()}
+    by_variable = {_name_of(codes): (codes, coding.read_coding(codes)) for codes in opened.values()}
 
     def work(number: int) -> None:
         task = run.task(number)
@@ -247,12 +247,12 @@ def _from(arrays: Sequence[xr.DataArray], along: str | None, first: int) -> list
 
 def _codings(arrays: Sequence[xr.DataArray], model: Model, dims: Sequence[str], latent: int | None) -> list[Coding]:
     prefixes = [f"{x.name}_" if len(arrays) > 1 else "" for x in arrays]
-    return [coding.coding(x, model, dims or None, latent, p) for x, p in zip(arrays, prefixes, strict=True)]
+    return [coding.plan_coding(x, model, dims or None, latent, p) for x, p in zip(arrays, prefixes, strict=True)]
 
 
 def _plan_decoded(codes: xr.Dataset) -> StorePlan:
-    where = coding.coding_of(codes)
-    x = coding.decoded_template(codes, where).rename(_name_of(codes))
+    where = coding.read_coding(codes)
+    x = coding.make_decoded_template(codes, where).rename(_name_of(codes))
     if "geoae_start" in codes["code"].attrs:
         x.attrs[START] = codes["code"].attrs["geoae_start"]
     x.attrs["processing"] = f"decoded from codes of {codes['code'].attrs['geoae_model']}"

@@ -16,8 +16,8 @@ from geoae.jobs.append import find_append_dim, find_layout
 from geoae.jobs.codes.plan import TruncatedCoder
 from geoae.jobs.options import FieldOptions
 from geoae.labels.cf import GridLayout
-from geoae.model import Model, contract_of
-from geoae.model.denoising import processing
+from geoae.model import Model, require_contract
+from geoae.model.denoising import describe_processing
 from geoae.stores.blocks import choose_chunks
 from geoae.stores.plan import Chunking, StorePlan, plan_field
 from geoae.stores.schema import KIND
@@ -36,7 +36,7 @@ def make_field_template(x: xr.DataArray, model: Model, dry: float) -> xr.DataArr
     """The cleaned field, without its samples."""
     dtype = output_dtype(x.dtype)
     nothing = np.broadcast_to(dtype.type(0), x.shape)  # takes no memory
-    return x.copy(deep=False, data=nothing).assign_attrs(processing=processing(model, dry))
+    return x.copy(deep=False, data=nothing).assign_attrs(processing=describe_processing(model, dry))
 
 
 def plan_field_store(
@@ -91,7 +91,7 @@ def list_field_settings(
     model: Model, fields: Sequence[xr.DataArray], asked: FieldOptions, dry: float, coder: TruncatedCoder | None = None
 ) -> dict[str, Any]:
     """What decides the samples: named in the store, and in the message when a run is resumed with others."""
-    c, found = contract_of(model, FieldContract), find_layout(fields[0], asked.dims)
+    c, found = require_contract(model, FieldContract), find_layout(fields[0], asked.dims)
     return {
         KIND: FIELD, "model": model.name, "digest": model.digest, "window": c.window, "stride": c.stride,
         "overlap": [w - s for w, s in zip(c.window, c.stride, strict=True)], "near": c.near, "far": c.far,

@@ -77,13 +77,15 @@ def denoise_fields(
     notes = [] if asked.var else list_skipped_variables(source, fields)
     _check_target(source, target, fields, options)
     if options.run.dry_run:
-        _ = code_plan.load_coder(options.codes, coding.MODELS[2], InferenceOptions(device="cpu", threads=1), workers)
+        _ = code_plan.load_coder(
+            options.codes, coding.DEFAULT_MODELS[2], InferenceOptions(device="cpu", threads=1), workers
+        )
         more = describe_target(target, options.run.overwrite) if in_store else []
         return FieldSummary(make_field_rows(fields, asked, {}), [target], [], notes + more, "", 0.0)
     model = load_for_run(how.model or DEFAULT_MODEL, how.device, how.threads, workers)
     for x in fields:
         build_frame(x, model, asked.dims or None, asked.force)
-    coder = code_plan.load_coder(options.codes, coding.MODELS[2], how, workers)
+    coder = code_plan.load_coder(options.codes, coding.DEFAULT_MODELS[2], how, workers)
     job = _Job(source, fields, model, coder, target, options)
     counts, more = _to_store(job, progress) if in_store else _to_netcdf(job, progress)
     infinite = [

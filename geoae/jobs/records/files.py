@@ -11,7 +11,7 @@ from geoae.jobs.records.counts import RecordSummary, TraceCounts, TraceSums
 from geoae.jobs.records.sinks import FileSink, OutputPlan
 from geoae.labels.segments import Segment
 from geoae.model import Model, load_model
-from geoae.model.devices import prepare
+from geoae.model.devices import prepare_model
 
 
 def _write_files(
@@ -19,7 +19,7 @@ def _write_files(
 ) -> RecordSummary:
     """Denoise segments into the files of a plan; `problems` are those that are known already."""
     how, figure, counts = options.how, options.files.plot, TraceCounts(segments)
-    model = prepare(load_model(how.model), how.device, how.threads)
+    model = prepare_model(load_model(how.model), how.device, how.threads)
     drawings: list[PlottedRecord] = []
     with FileSink(names, segments) as sink:
         denoise_segments(segments, model, how, sink, counts, progress, drawings.append if figure else None)

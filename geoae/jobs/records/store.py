@@ -24,8 +24,8 @@ from geoae.jobs.records.counts import RecordSummary, TraceCounts
 from geoae.jobs.run import BlockJob, load_for_run, load_same_model, make_model_spec, run_blocks
 from geoae.jobs.source import ArraySource, digest_source, hash_content
 from geoae.labels.segments import Record, Segment
-from geoae.model import Model, contract_of
-from geoae.model.denoising import denoise_block, processing
+from geoae.model import Model, require_contract
+from geoae.model.denoising import denoise_block, describe_processing
 from geoae.readers.records import arrange as layout
 from geoae.readers.records import traces
 from geoae.records import infer
@@ -98,12 +98,14 @@ def denoise_store(
     texts = sorted({s.id for s in source.segments if s.text})
     notes = [*source.notes, *(f"{name}: text channel, left out" for name in texts)]
     if options.run.dry_run:
-        _ = code_plan.load_coder(options.codes, coding.MODELS[1], InferenceOptions(device="cpu", threads=1), workers)
+        _ = code_plan.load_coder(
+            options.codes, coding.DEFAULT_MODELS[1], InferenceOptions(device="cpu", threads=1), workers
+        )
         notes += describe_target(target, options.run.overwrite)
         return RecordSummary(counts.traces, [target], source.problems, notes, "", 0.0)
     model = load_for_run(how.model, how.device, how.threads, workers)
     infer.check_rate(record.rate_hz, model, record.ids[0])
-    coder = code_plan.load_coder(options.codes, coding.MODELS[1], how, workers)
+    coder = code_plan.load_coder(options.codes, coding.DEFAULT_MODELS[1], how, workers)
     sound, losses, damaged = _decodable(segments)
     if losses:
         record, counts = _one_record(source.recordings.paths, sound), TraceCounts(sound)
@@ -143,7 +145,7 @@ def plan_record_store(
     template["id"].attrs = {"long_name": "network.station.location.channel"}
     start = str(np.datetime64(record.start_ns, "ns"))
     template.attrs |= {
-        "long_name": "denoised recording", START: start, "processing": processing(model, options.dry)
+        "long_name": "denoised recording", START: start, "processing": describe_processing(model, options.dry)
     }  # fmt: skip
     rows = len(record.ids)
     chunks = {"channel": rows, "time": max(CHUNK_SAMPLES // rows, 1)}
@@ -155,7 +157,7 @@ def list_record_settings(
     record: Record, model: Model, options: InferenceOptions, coder: TruncatedCoder | None = None
 ) -> dict[str, Any]:
     """What decides the samples: named in the store, and in the message when a run is resumed with others."""
-    c = contract_of(model, RecordContract)
+    c = require_contract(model, RecordContract)
     return {
         KIND: RECORD, "model": model.name, "digest": model.digest, "model_rate_hz": c.rate_hz,
         "window": c.window, "stride": c.stride, "scaler": asdict(model.scaler), "dry": options.dry,

@@ -12,8 +12,8 @@ from geoae.jobs.records.clean import denoise_segments
 from geoae.jobs.records.counts import TraceCounts
 from geoae.jobs.records.sinks import MemorySink
 from geoae.model import load_model
-from geoae.model.denoising import processing
-from geoae.model.devices import prepare
+from geoae.model.denoising import describe_processing
+from geoae.model.devices import prepare_model
 from geoae.readers.records import traces
 
 
@@ -29,7 +29,7 @@ def denoise_stream(stream: Any, options: InferenceOptions, noise: bool = False) 
         raise InputError("The Stream is empty, so there is nothing to denoise. Check how it was read or selected.")
     segments = list(traces.scan_stream(source).segments)
     model, sink, counts = (
-        prepare(load_model(options.model), options.device, options.threads),
+        prepare_model(load_model(options.model), options.device, options.threads),
         MemorySink(),
         TraceCounts(segments),
     )
@@ -42,7 +42,7 @@ def denoise_stream(stream: Any, options: InferenceOptions, noise: bool = False) 
         copies = Stream([_rebuild(trace, kept.get(i)) for i, trace in enumerate(source)])
         for i, copy in enumerate(copies):
             if i in sink.signal:
-                copy.stats.processing = [*copy.stats.get("processing", []), processing(model, options.dry)]
+                copy.stats.processing = [*copy.stats.get("processing", []), describe_processing(model, options.dry)]
         results.append(copies[0] if isinstance(stream, Trace) else copies)
     return tuple(results) if noise else results[0]
 

@@ -51,17 +51,17 @@ class SpectralFilter(nn.Module):
         `mean` is 1 where the mean of the plane is not noise, and 0 where it is filtered as the longest waves are.
         """
         with torch.autocast(x.device.type, enabled=False):
-            waves, weights = cosines(x)
+            waves, weights = transform_to_cosines(x)
             spectrum = _spectrum(waves, weights)
             gains = _product(self.gains(spectrum, level, numbers), weights.T).view_as(waves)
             spared = mean[:, None, None, None] * x.float().mean((-1, -2), keepdim=True)
-            kept = planes(gains * waves) + (1 - gains[..., :1, :1]) * spared
+            kept = transform_from_cosines(gains * waves) + (1 - gains[..., :1, :1]) * spared
             return Filtered(kept, spectrum)
 
     def gains(self, spectrum: Tensor, level: Tensor, numbers: Tensor) -> Float[Tensor, "batch node"]:
         """What is let through at each node."""
         above = spectrum - level.flatten(1).log10()
-        logits = self.slope * (above - self.threshold) + by_row(self.guess, torch.cat([spectrum, numbers], 1))
+        logits = self.slope * (above - self.threshold) + apply_by_row(self.guess, torch.cat([spectrum, numbers], 1))
         return 1.1 * logits.sigmoid() - 0.05
 
 
@@ -83,25 +83,25 @@ class Agreement(nn.Module):
     ) -> Planes:
         """The part of `shown` to be taken from `x`, whose filter is `judge`."""
         with torch.autocast(x.device.type, enabled=False):
-            (own, weights), (seen, _) = cosines(x), cosines(shown)
+            (own, weights), (seen, _) = transform_to_cosines(x), transform_to_cosines(shown)
             with torch.no_grad():
                 spectrum = _spectrum(own, weights)
                 stopped = (1 - _product(judge.gains(spectrum, level, numbers), weights.T)).view_as(own) * own
                 share = [_product(part.flatten(1), weights) for part in (stopped * seen, seen.square())]
                 agreed = (share[0] / share[1].clamp(min=1e-12)).clamp(-2, 2)
                 features = torch.cat([spectrum, _spectrum(seen, weights).clamp(min=-4), agreed, numbers], 1)
-            gains = _product(by_row(self.guess, features).sigmoid(), weights.T).view_as(seen)
-            return planes(gains * seen)
+            gains = _product(apply_by_row(self.guess, features).sigmoid(), weights.T).view_as(seen)
+            return transform_from_cosines(gains * seen)
 
 
-def cosines(x: Planes) -> tuple[Planes, Float[Tensor, "wave node"]]:
+def transform_to_cosines(x: Planes) -> tuple[Planes, Float[Tensor, "wave node"]]:
     """The cosine transform of planes; and the shares of its waves in the nodes."""
     rows, columns, weights = (torch.from_numpy(m).to(x.device) for m in _basis(*x.shape[-2:]))
     return rows @ x.float() @ columns.T, weights
 
 
-def planes(waves: Planes) -> Planes:
-    """Undoes `cosines`."""
+def transform_from_cosines(waves: Planes) -> Planes:
+    """Undoes `transform_to_cosines`."""
     rows, columns, _ = (torch.from_numpy(m).to(waves.device) for m in _basis(*waves.shape[-2:]))
     return rows.T @ waves @ columns
 
@@ -112,7 +112,7 @@ def _spectrum(waves: Planes, weights: Float[Tensor, "wave node"]) -> Float[Tenso
     return 0.5 * (power + 1e-10).log10()
 
 
-def by_row(layers: nn.Sequential, x: Float[Tensor, "batch number"]) -> Float[Tensor, "batch answer"]:
+def apply_by_row(layers: nn.Sequential, x: Float[Tensor, "batch number"]) -> Float[Tensor, "batch answer"]:
     """A perceptron on each row by itself: a product of several rows rounds each by its place among them."""
     for layer in layers:
         x = _product(x, layer.weight.T) + layer.bias if isinstance(layer, nn.Linear) else layer(x)
@@ -130,7 +130,7 @@ def _basis(ny: int, nx: int) -> tuple[NDArray[np.float32], NDArray[np.float32], 
     radius = _shares(np.log(np.maximum(np.hypot(k_y, k_x), 1e-9)).ravel(), np.log(RADII))
     angle = _shares(np.degrees(np.arctan2(k_y, k_x)).ravel(), ANGLES)
     weights = (radius[:, :, None] * angle[:, None]).reshape(ny * nx, NODES)
-    rows, columns = (cosine_basis(n).astype(np.float32) for n in (ny, nx))
+    rows, columns = (make_cosine_basis(n).astype(np.float32) for n in (ny, nx))
     return rows, columns, weights.astype(np.float32)
 
 
@@ -139,7 +139,7 @@ def _shares(at: NDArray[np.float64], nodes: NDArray[np.float64]) -> NDArray[np.f
     return np.stack([np.interp(at, nodes, one) for one in np.eye(len(nodes))], axis=1)
 
 
-def cosine_basis(n: int) -> NDArray[np.float64]:
+def make_cosine_basis(n: int) -> NDArray[np.float64]:
     """Orthonormal cosines (wave, sample) of `n` samples, low frequencies first: the rows of the DCT-II."""
     basis: NDArray[np.float64] = dct(np.eye(n), norm="ortho", axis=0)
     return basis

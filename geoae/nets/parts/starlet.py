@@ -14,20 +14,20 @@ WHITE = (0.889, 0.200, 0.086, 0.041, 0.020, 0.010)
 """Standard deviation of each band for white noise of unit variance, without gaps."""
 
 
-def starlet(x: Planes, weight: Planes, n_bands: int = len(WHITE)) -> tuple[Planes, Planes]:
+def split_bands(x: Planes, weight: Planes, n_bands: int = len(WHITE)) -> tuple[Planes, Planes]:
     """Bands (batch, n_bands, y, x) and the rest (batch, 1, y, x) of planes (batch, 1, y, x); their sum is `x`.
 
     Where `weight` is 0 bands hold what the surroundings would give; there `x` counts for nothing.
     """
     bands = []
     for k in range(n_bands):
-        smooth, weight = spread(x, weight, 2**k)
+        smooth, weight = smooth_planes(x, weight, 2**k)
         bands.append(x - smooth)
         x = smooth
     return torch.cat(bands, 1), x
 
 
-def spread(x: Planes, weight: Planes, step: int, axes: tuple[int, ...] = (-2, -1)) -> tuple[Planes, Planes]:
+def smooth_planes(x: Planes, weight: Planes, step: int, axes: tuple[int, ...] = (-2, -1)) -> tuple[Planes, Planes]:
     """Weighted mean over points `step` apart along axes, with the weights of a cubic B-spline; and the mean weight."""
     total, mass = x * weight, weight
     for axis in axes:
@@ -35,7 +35,7 @@ def spread(x: Planes, weight: Planes, step: int, axes: tuple[int, ...] = (-2, -1
     return total / mass.clamp(min=1e-6), mass
 
 
-def filled(x: Planes, weight: Planes) -> tuple[Planes, Planes]:
+def fill_gaps(x: Planes, weight: Planes) -> tuple[Planes, Planes]:
     """Planes whose gaps hold the smoothed surroundings, the nearest that have any; and the weights (0 where none had).
 
     Planes are (batch, 1, y, x); what nothing is known about is 0.
@@ -43,23 +43,23 @@ def filled(x: Planes, weight: Planes) -> tuple[Planes, Planes]:
     out, known = x * (weight > 0), weight > 0
     smooth, mass = x, weight
     for k in range(len(WHITE)):
-        smooth, mass = spread(smooth, mass, 2**k)
+        smooth, mass = smooth_planes(smooth, mass, 2**k)
         near = (mass > 0.02) & ~known
         out = torch.where(near, smooth, out)
         known = known | near
     return out, known.to(x.dtype)
 
 
-def lines(x: Planes, weight: Planes) -> Planes:
+def extract_stripes(x: Planes, weight: Planes) -> Planes:
     """What is long along one axis and rough across it, (batch, 2, y, x): stripes along x, stripes along y."""
     found = []
     for along, across in ((-1, -2), (-2, -1)):
         smooth, mass = x, weight
         for k in range(4):
-            smooth, mass = spread(smooth, mass, 2**k, (along,))
+            smooth, mass = smooth_planes(smooth, mass, 2**k, (along,))
         rest, rest_mass = smooth, mass
         for k in range(4):
-            rest, rest_mass = spread(rest, rest_mass, 2**k, (across,))
+            rest, rest_mass = smooth_planes(rest, rest_mass, 2**k, (across,))
         found.append(smooth - rest)
     return torch.cat(found, 1)
 

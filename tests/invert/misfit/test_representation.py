@@ -9,7 +9,7 @@ from geoae.invert import Inverse
 from geoae.invert.misfit.noise import Noise
 from geoae.invert.misfit.representation import Representation
 from geoae.invert.misfit.values import Values
-from geoae.priors.pca import components_of, pca_space
+from geoae.priors.pca import make_components_space, pca_space
 from tests.invert.linear_space import LinearSpace
 
 CELLS, N = 24, 15
@@ -86,10 +86,10 @@ def test_draws_stay_in_the_domain_of_the_transform():
 
 def test_components_that_a_prior_brings_along_are_the_baseline():
     space = pca_space(smooth(200, 0), 3, held_out=smooth(80, 1))
-    assert components_of(space) is None
+    assert make_components_space(space) is None
     basis = np.random.default_rng(0).normal(size=(CELLS, 2))
     space.model.companions |= {"pca_basis": basis, "pca_offset": np.ones(CELLS)}
-    found = components_of(space)
+    found = make_components_space(space)
     z = found.sample(4)
     np.testing.assert_allclose(found.encode(found.decode(z)), z, atol=1e-8)
     table = str(Inverse(space, matrix(), np.zeros(N), 0.1).calibrate(10, without_representation=True))
