@@ -153,12 +153,12 @@ def _choose_truths(inverse: Inversion, n: int, truths: Any, rng: np.random.Gener
 
 def _components(inverse: Inversion) -> dict[str, Any]:
     """The principal components that were saved with a prior, if there are any."""
-    space: Any = inverse.space
-    if not hasattr(space, "model"):
-        return {}
     from geoae.priors.pca import make_components_space
+    from geoae.priors.space import LatentSpace
 
-    found = make_components_space(space)
+    if not isinstance(inverse.space, LatentSpace):
+        return {}
+    found = make_components_space(inverse.space)
     return {} if found is None else {found.name: found}
 
 

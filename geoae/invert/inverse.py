@@ -1,8 +1,10 @@
 """Inverse: a prior, a forward model, data and noise; solved by several methods, and checked on simulated truths."""
 
 import warnings
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,38 +12,18 @@ from numpy.typing import ArrayLike
 from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
 from geoae.invert.calibrate import Calibration, calibrate
-from geoae.invert.chains.samplers import COUNTS, choose_sampler
-from geoae.invert.chains.settings import ChainSettings
-from geoae.invert.checkpoints import Checkpoint, identify
 from geoae.invert.forward.forward import Forward
 from geoae.invert.misfit.data import read_data
-from geoae.invert.misfit.held_out import HeldOut, run_held_out
+from geoae.invert.misfit.held_out import HeldOut
 from geoae.invert.misfit.noise import Noise, read_noise
 from geoae.invert.misfit.representation import FEWEST, Representation
-from geoae.invert.misfit.runs import Runs
-from geoae.invert.options import (
-    EsmdaOptions,
-    LaplaceOptions,
-    McmcOptions,
-    RmlOptions,
-    SolverOptions,
-    describe_options,
-    read_options,
-)
+from geoae.invert.options import read_options
 from geoae.invert.posterior.posterior import Posterior
+from geoae.invert.prior_runs import PriorRuns
 from geoae.invert.problem import Clock, Problem
-from geoae.invert.protocols import LatentPrior
-from geoae.invert.search import amortised
-from geoae.invert.search.modes import N_STEPS, Mode, Modes, find_mode
-from geoae.invert.search.searches import FEW_CODES, SearchPlan, find_modes
-from geoae.invert.solvers import esmda, laplace, rml
-
-Solution = tuple[Float64Array, Float64Array, Float64Array | None, dict[str, Any]]
-"""Codes (n, d), their data (n, data), chains (chain, draw, d) or None, and what is reported."""
-N_PRIOR_RUNS = 200
-"""Runs of draws of the prior from which starting points are estimated, where there are none of held-out models."""
-LIKELY = 0.99
-"""Share of held-out models whose codes cost less than the end of a search may: one that ends above is not trusted."""
+from geoae.invert.protocols import Decodes, LatentPrior
+from geoae.invert.search.modes import N_STEPS, Mode, find_mode
+from geoae.invert.solver import Solver
 
 
 class Inverse:
@@ -96,35 +78,27 @@ class Inverse:
         seed: int = 0,
         **forward_options: Any,
     ):
-        self.space: LatentPrior = _space(latent)
+        self.space = as_latent_prior(latent)
         self.forward = forward if isinstance(forward, Forward) else Forward(forward, **forward_options)
         measured = read_data(data)
         self.used = np.isfinite(measured).ravel()
         self.data = measured.ravel()[self.used]
         self.noise: Noise = read_noise(noise, measured.shape, self.used)
-        self.use_representation, self.n_representation, self.seed = representation, n_representation, seed
+        self.use_representation, self.seed = representation, seed
         if representation and n_representation < FEWEST:
             raise InputError(f"n_representation is {n_representation}; at least {FEWEST} held-out models are needed.")
         self.forward.check(self.space.decode(np.zeros(self.space.d)), measured.shape)
-        self.held_out_models = held_out
-        self._held: HeldOut | None = None
-        self._representation: Representation | None = None
-        self._prior_runs: Runs | None = None
-        self._training_runs: list[Runs | None] = []  # one list for all that `with_data` makes
+        self._prior_runs = PriorRuns(self.space, self.forward, self.used, held_out, n_representation, seed)
 
     @property
     def held_out(self) -> HeldOut:
         """Held-out models and their data; they are run when this is first asked for."""
-        if self._held is None:
-            self._held = self._run_models(self.held_out_models, self.n_representation)
-        return self._held
+        return self._prior_runs.held_out
 
     @property
     def representation(self) -> Representation | None:
         """The representation error, or None where it is left out."""
-        if self.use_representation and self._representation is None:
-            self._representation = self.held_out.representation(self.noise)
-        return self._representation
+        return self._prior_runs.representation(self.noise) if self.use_representation else None
 
     @property
     def problem(self) -> Problem:
@@ -142,7 +116,7 @@ class Inverse:
         InputError
             There are no held-out models, or all runs fail.
         """
-        self._predicted_code()
+        self._prior_runs.predict_code(self.problem)
         return self
 
     def solve(
@@ -194,11 +168,15 @@ class Inverse:
         seed, clock = self.seed if seed is None else seed, Clock(time_limit_s)
         before = self.forward.counts()
         path = None if checkpoint is None else Path(checkpoint)
-        codes, predicted, chains, info = self._solve(method, settings, seed, clock, path)
+        problem = self.problem
+        codes, predicted, chains, info = Solver(problem, self._prior_runs, self.noise, seed, clock, path).solve(
+            method, settings
+        )
         runs = {k: v - before[k] for k, v in self.forward.counts().items()}
         return Posterior(
-            self.space, method, codes, predicted, self.data, self.problem.noise, self.representation,
-            {**info, **runs, "seconds": round(clock.elapsed_s, 3)}, chains, self._reference(), seed,
+            self.space, method, codes, predicted, self.data, problem.noise, self.representation,
+            {**info, **runs, "seconds": round(clock.elapsed_s, 3)}, chains,
+            self._prior_runs.compare(self.data, self.noise), seed,
         )  # fmt: skip
 
     def calibrate(
@@ -249,8 +227,9 @@ class Inverse:
 
         No run is made.
         """
-        other = self._copy()
-        other.data, other._held, other._representation, other._prior_runs = data, held, representation, None
+        other = copy(self)
+        other.data = data
+        other._prior_runs = replace(self._prior_runs, held=held, draws=None, estimate=representation)
         return other
 
     def with_prior(self, latent: Any) -> "Inverse":
@@ -260,20 +239,20 @@ class Inverse:
         full[self.used] = self.data
         other = type(self)(
             latent, self.forward, full.reshape(shape), 1.0, representation=self.use_representation,
-            n_representation=self.n_representation, held_out=self.held_out_models, seed=self.seed,
+            n_representation=self._prior_runs.n_models, held_out=self._prior_runs.models, seed=self.seed,
         )  # fmt: skip
         other.noise = self.noise
         return other
 
     def without_representation(self) -> "Inverse":
         """Return the same inversion with misfits weighted by the noise alone."""
-        other = self._copy()
-        other._representation, other.use_representation = None, False
+        other = copy(self)
+        other._prior_runs, other.use_representation = replace(self._prior_runs, estimate=None), False
         return other
 
     def run_truths(self, models: Any, n: int) -> HeldOut:
         """Run the forward model on at most `n` of some models (k, *shape) and their decoded codes."""
-        return self._run_models(models, n)
+        return self._prior_runs.run_models(models, n)
 
     def search(
         self, start: Float64Array, n_steps: int = N_STEPS, noise_factor: float = 1.0, *, soft: float | None = None
@@ -284,107 +263,11 @@ class Inverse:
             noise_factor = soft
         return find_mode(self.problem, start, Clock(None), n_steps, noise_factor)
 
-    def _copy(self) -> "Inverse":
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        return other
 
-    def _run_models(self, models: Any, n: int) -> HeldOut:
-        return run_held_out(self.space, self.forward, n, self.seed, models).select_data(self.used)
-
-    def _solve(self, method: str, options: SolverOptions, seed: int, clock: Clock, path: Path | None) -> Solution:
-        if isinstance(options, EsmdaOptions):
-            checkpoint = self._checkpoint(path, method, describe_options(options), seed)
-            start = np.random.default_rng([seed, 2]).normal(size=(options.n_members, self.space.d))
-            z, predicted, info = esmda.update_ensemble(self.problem, start, options.n_steps, seed, clock, checkpoint)
-            return z, predicted, None, info
-        if isinstance(options, McmcOptions):
-            return self._sample_chains(options, seed, clock, path)
-        plan = SearchPlan(options.n_starts, options.n_steps, method != "map", method == "rml")
-        modes, n_searches = self._search_modes(plan, seed, clock)
-        info = laplace.describe_search(modes, n_searches)
-        if isinstance(options, RmlOptions):
-            checkpoint = self._checkpoint(path, method, describe_options(options), seed)
-            n = rml.N_DRAWS if options.n_draws is None else options.n_draws
-            z, predicted, more = rml.draw_perturbed(self.problem, modes, n, options.n_refine, seed, clock, checkpoint)
-            return z, predicted, None, {**info, **more}
-        if isinstance(options, LaplaceOptions):
-            n = laplace.N_DRAWS if options.n_draws is None else options.n_draws
-            return *laplace.draw_mixture(self.problem, modes, n, seed), None, info
-        return modes.modes[0].z[None], modes.modes[0].predicted[None], None, info
-
-    def _sample_chains(self, options: McmcOptions, seed: int, clock: Clock, path: Path | None) -> Solution:
-        sampler = choose_sampler(options.sampler, self.space.d, self.forward.differentiable)
-        given = describe_options(options)
-        counts = {k: getattr(sampler, k) if given[k] is None else given[k] for k in COUNTS}
-        plan = SearchPlan(options.n_starts, options.n_steps, all_modes=True, for_sampling=sampler.stays_at_mode)
-        modes, n_searches = self._search_modes(plan, seed, clock)
-        checkpoint = self._checkpoint(path, "mcmc", describe_options(options, **counts), seed)
-        settings = ChainSettings(**counts, seed=seed, clock=clock, checkpoint=checkpoint)
-        draws, data, info = sampler.sample(self.problem, modes, settings)
-        info = {**info, "n_modes": len(modes.modes), "n_searches": n_searches}
-        return draws.reshape(-1, draws.shape[-1]), data.reshape(-1, data.shape[-1]), draws, info
-
-    def _search_modes(self, plan: SearchPlan, seed: int, clock: Clock) -> tuple[Modes, int]:
-        """The modes that searches find, and the number of searches."""
-        return find_modes(
-            self.problem, self._finished_runs(seed), self._likely_cost(), plan, seed, clock, self._predicted_code()
-        )
-
-    def _predicted_code(self) -> Float64Array | None:
-        """The code (d,) that a net predicts from the data; None where runs are not cheap, or codes are few.
-
-        The runs that the net is trained on are made when this is first asked for.
-        """
-        problem = self.problem
-        if not self.forward.cheap or self.space.d <= FEW_CODES:
-            return None
-        if not self._training_runs:
-            self._training_runs.append(amortised.run_prior(problem, self.seed))
-        (runs,) = self._training_runs
-        return (
-            None
-            if runs is None
-            else amortised.train_predictor(runs, problem.noise).code(problem.noise.whiten(problem.data))
-        )
-
-    def _likely_cost(self) -> float:
-        """The cost below which the codes of nearly all held-out models lie; infinite where that is unknown."""
-        if self._held is None or len(self._held.data) < 2 * FEWEST:
-            return np.inf
-        return float(np.quantile(self._held.costs(self.problem.noise, self.noise), LIKELY))
-
-    def _finished_runs(self, seed: int) -> Runs:
-        """The runs of held-out models or, without these, of draws of the prior, which are made once."""
-        if self._held is not None:
-            return self._held.runs
-        if self._prior_runs is None:
-            z = np.random.default_rng([seed, 3]).normal(size=(N_PRIOR_RUNS, self.space.d))
-            data = self.problem.predict(z)
-            there = np.isfinite(data).all(1)
-            self._prior_runs = Runs(z[there], data[there])
-        return self._prior_runs
-
-    def _reference(self) -> dict[str, Any]:
-        """How the data compare with those of held-out models; empty where these are too few."""
-        if self._held is None or len(self._held.data) < 2 * FEWEST:
-            return {}
-        distance, others = self._held.distances(self.data, self.noise, self.seed)
-        z_scores = self._held.z_scores(self.data, self.noise)
-        return {"distance": distance, "distances": others, "surprises": z_scores}
-
-    def _checkpoint(self, path: Path | None, method: str, options: dict[str, Any], seed: int) -> Checkpoint:
-        """The checkpoint of a solution, which no other data, prior, method or options can resume."""
-        if path is None:
-            return Checkpoint()
-        total = self.problem.noise
-        arrays = (self.data, self.noise.covariance, total.offset, total.variance, self.used)
-        return Checkpoint(path, identify([method, options, seed, getattr(self.space, "digest", "")], *arrays))
-
-
-def _space(latent: Any) -> Any:
-    if hasattr(latent, "decode") and hasattr(latent, "held_out_codes"):
-        return latent
+def as_latent_prior(prior: Any) -> LatentPrior:
+    """Return what has the functions of a `LatentSpace` as it is, and the `LatentSpace` of a model or its folder."""
+    if isinstance(prior, Decodes):
+        return cast(LatentPrior, prior)
     from geoae.priors.space import LatentSpace
 
-    return LatentSpace(latent)
+    return LatentSpace(prior)

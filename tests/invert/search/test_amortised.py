@@ -48,7 +48,7 @@ def test_searches_begin_there(fewer):
         z = rng.normal(size=D)
         one = base.with_data(bent(z), None, None)
         found = one.solve("map")
-        expected = one._predicted_code()
+        expected = one._prior_runs.predict_code(one.problem)
         assert np.abs(expected - z).mean() < 0.5
         first = starts.starting_points(one.problem, None, 0, predicted_code=expected)[0]
         np.testing.assert_array_equal(first, expected)
@@ -66,7 +66,7 @@ def test_nothing_is_learnt_where_a_straight_line_will_do(fewer):
     g = np.random.default_rng(0).normal(size=(20, D))
     problem = Inverse(SPACE, g, np.zeros(20), 0.1, representation=False)
     assert problem.solve("map").info["n_runs"] < 2 * amortised.N_FIRST
-    assert problem._predicted_code() is None
+    assert problem._prior_runs.predict_code(problem.problem) is None
 
 
 @pytest.mark.parametrize(("options", "learns"), [({}, True), ({"cheap": False}, False), ({"cheap": None}, False)])

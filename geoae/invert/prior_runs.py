@@ -1,0 +1,113 @@
+"""Runs of the forward model that are made once for an inversion, and what is estimated from them.
+
+Models that the prior was not trained on give the representation error, starting points of searches, the cost that the
+most likely code of ordinary data has, and the distribution of data. Draws of the prior replace them where there are
+none, and train a net where runs are cheap.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae.arrays.types import Float64Array
+from geoae.invert.forward.forward import Forward
+from geoae.invert.misfit.held_out import HeldOut, run_held_out
+from geoae.invert.misfit.noise import Noise
+from geoae.invert.misfit.representation import FEWEST, Representation
+from geoae.invert.misfit.runs import Runs
+from geoae.invert.problem import Problem
+from geoae.invert.protocols import LatentPrior
+from geoae.invert.search import amortised
+from geoae.invert.search.searches import FEW_CODES
+
+N_PRIOR_RUNS = 200
+"""Runs of draws of the prior from which starting points are estimated, where no held-out models were run."""
+LIKELY = 0.99
+"""Share of held-out models whose cost a search may exceed at its end before others are made."""
+
+
+@dataclass
+class PriorRuns:
+    """Held-out models and draws of the prior, each run when it is first needed."""
+
+    space: LatentPrior
+    forward: Forward
+    used: NDArray[np.bool_]
+    """Which of the forward model's data were measured."""
+    models: Any
+    """(k, *shape) held-out models; None: those saved with the prior."""
+    n_models: int
+    """Held-out models to run, at most."""
+    seed: int
+    held: HeldOut | None = None
+    """The held-out models and their data; None before they are run."""
+    draws: Runs | None = None
+    """Draws of the prior and their data; None before they are run."""
+    estimate: Representation | None = None
+    """The representation error; None before it is estimated."""
+    training: list[Runs | None] = field(default_factory=list)
+    """The runs that a net was trained on, or None where no net is of use; empty before that is known. Inversions of
+    other data share the list."""
+
+    @property
+    def held_out(self) -> HeldOut:
+        """Held-out models and their data; run by the first call."""
+        if self.held is None:
+            self.held = self.run_models(self.models)
+        return self.held
+
+    def run_models(self, models: Any, n: int | None = None) -> HeldOut:
+        """Run the forward model on at most `n` models (k, *shape) and their decoded codes."""
+        n = self.n_models if n is None else n
+        return run_held_out(self.space, self.forward, n, self.seed, models).select_data(self.used)
+
+    def representation(self, noise: Noise) -> Representation:
+        """The representation error beside this noise; estimated by the first call."""
+        if self.estimate is None:
+            self.estimate = self.held_out.representation(noise)
+        return self.estimate
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether enough held-out models were run for data to be compared with theirs."""
+        return self.held is not None and len(self.held.data) >= 2 * FEWEST
+
+    def finished_runs(self, problem: Problem, seed: int) -> Runs:
+        """The runs of held-out models; where none were run, those of draws of the prior, made by the first call."""
+        if self.held is not None:
+            return self.held.runs
+        if self.draws is None:
+            z = np.random.default_rng([seed, 3]).normal(size=(N_PRIOR_RUNS, self.space.d))
+            data = problem.predict(z)
+            has_data = np.isfinite(data).all(1)
+            self.draws = Runs(z[has_data], data[has_data])
+        return self.draws
+
+    def likely_cost(self, problem: Problem, noise: Noise) -> float:
+        """The cost below which the codes of nearly all held-out models lie; infinite where that is unknown."""
+        if self.held is None or not self.is_comparable:
+            return np.inf
+        return float(np.quantile(self.held.costs(problem.noise, noise), LIKELY))
+
+    def predict_code(self, problem: Problem) -> Float64Array | None:
+        """The code (d,) that a net predicts from the data; None where runs are not cheap or a code has few numbers.
+
+        The runs that the net is trained on are made by the first call.
+        """
+        if not self.forward.cheap or self.space.d <= FEW_CODES:
+            return None
+        if not self.training:
+            self.training.append(amortised.run_prior(problem, self.seed))
+        (runs,) = self.training
+        if runs is None:
+            return None
+        return amortised.train_predictor(runs, problem.noise).code(problem.noise.whiten(problem.data))
+
+    def compare(self, data: Float64Array, noise: Noise) -> dict[str, Any]:
+        """Compare data (data,) with those of held-out models; empty where these are too few. See `diagnose`."""
+        if self.held is None or not self.is_comparable:
+            return {}
+        distance, distances = self.held.distances(data, noise, self.seed)
+        return {"distance": distance, "distances": distances, "surprises": self.held.z_scores(data, noise)}
