@@ -1,1 +1,1 @@
-"""Seismic records: denoising, training and its data."""
+"""Seismic records: training data, training, denoising and scores."""

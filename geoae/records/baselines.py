@@ -1,6 +1,6 @@
-"""Denoisers that need no training, to measure a model against: doing nothing, a band-pass, and STFT Wiener filters.
+"""Denoisers without training, the baselines of a model: doing nothing, a band-pass, and STFT Wiener filters.
 
-Each takes traces (..., time) and returns the same shape, every trace on its own.
+Each takes traces (..., time) and returns the same shape. Each trace is filtered by itself.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ _QUANTILE_OVER_MEAN = 0.3567
 
 
 def do_nothing(traces: Float64Array) -> Float64Array:
-    """Return the traces as they came: what any method has to beat."""
+    """Return the traces unchanged: the baseline that any method has to beat."""
     return traces
 
 
@@ -24,8 +24,8 @@ def band_pass(
 ) -> Float64Array:
     """Butterworth band-pass, run forwards and backwards: no phase shift, twice the corners.
 
-    At rest before the first and after the last sample, without padding, so that it is the filter that ObsPy's
-    ``filter("bandpass", zerophase=True)`` applies.
+    Samples before the first and after the last count as zero; there is no padding. This is the filter of ObsPy's
+    ``filter("bandpass", zerophase=True)``.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def band_pass(
 def stft_wiener(
     traces: Float64Array, noise_n: int | None = None, window_n: int = 100, hop_n: int = 25, smoothing: float = 0.9
 ) -> Float64Array:
-    r"""Wiener filter in the time-frequency plane, with the decision-directed estimate of the signal's share.
+    r"""Wiener filter in the time-frequency plane, with the decision-directed estimate of the a priori SNR.
 
     Frame by frame, with :math:`\gamma` the power in a bin over the noise power at its frequency and G the gain,
 
@@ -56,12 +56,12 @@ def stft_wiener(
     traces
         Shape (..., time).
     noise_n
-        The filter is told that the first `noise_n` samples are noise, and takes its spectrum there. None: blind, it
-        takes the spectrum from the 30 % quantile of the power over time, which assumes that noise lasts longest.
+        The noise spectrum is estimated from the first `noise_n` samples. None: it is estimated from the 30 % quantile
+        of the power over time, which assumes that most of the trace is noise.
     window_n, hop_n
         Length and step of the Hann windows in samples (1 s and 0.25 s at 100 Hz); the step at most half the length.
     smoothing
-        The weight :math:`\alpha` of the frame before.
+        Weight :math:`\alpha` of the previous frame.
 
     References
     ----------
@@ -70,34 +70,34 @@ def stft_wiener(
     """
     n, n_frames = traces.shape[-1], -(-traces.shape[-1] // hop_n) + 1
     transform = ShortTimeFFT(hann(window_n, sym=False), hop_n, fs=1.0, phase_shift=None)
-    # frame t is centred on sample t * hop, and zeros lie outside the trace
-    spectrum = transform.stft(_zeros_after(traces, window_n))
+    # frame t is centred on sample t * hop; outside the trace samples are zero
+    spectrum = transform.stft(_pad_zeros(traces, window_n))
     inside = slice(-transform.p_min, n_frames - transform.p_min)
     power = np.abs(spectrum[..., inside]) ** 2
     if noise_n is None:
         noise = np.quantile(power, _NOISE_QUANTILE, axis=-1) / _QUANTILE_OVER_MEAN
     else:
-        # frames that end before the noise does
+        # only frames that end within the noise
         noise = power[..., : max(1, int((noise_n - window_n / 2) // hop_n) + 1)].mean(axis=-1)
-    # bounded away from zero, or a trace that starts with exact zeros would overflow the ratio
+    # a floor: in a trace that starts with exact zeros the ratio would overflow
     noise = np.maximum(noise, 1e-20 * power.max(axis=-1)) + np.finfo(float).tiny
     gain = np.zeros(spectrum.shape)
-    memory = np.zeros_like(noise)
+    previous = np.zeros_like(noise)
     for frame in range(n_frames):
         posterior = power[..., frame] / noise
-        prior = smoothing * memory + (1 - smoothing) * np.maximum(posterior - 1, 0)
+        prior = smoothing * previous + (1 - smoothing) * np.maximum(posterior - 1, 0)
         current = np.maximum(prior / (1 + prior), 0.05)
         gain[..., inside.start + frame] = current
-        memory = current**2 * posterior
-    # frames centred outside the trace are left out, so its first and last samples are sums of fewer frames: what the
-    # same frames make of ones says how much is lacking
+        previous = current**2 * posterior
+    # frames centred outside the trace are left out, so the first and last samples are sums of fewer frames; the same
+    # sums for a trace of ones normalise them
     is_inside = np.zeros(spectrum.shape[-1])
     is_inside[inside] = 1
-    ones = transform.istft(is_inside * transform.stft(_zeros_after(np.ones(n), window_n)), k1=n + window_n)[:n]
+    ones = transform.istft(is_inside * transform.stft(_pad_zeros(np.ones(n), window_n)), k1=n + window_n)[:n]
     filtered = transform.istft(gain * spectrum, k1=n + window_n)[..., :n]
     return np.asarray(filtered / ones, dtype=np.float64)
 
 
-def _zeros_after(traces: Float64Array, n: int) -> Float64Array:
-    """Traces that are followed by `n` zeros."""
+def _pad_zeros(traces: Float64Array, n: int) -> Float64Array:
+    """Append `n` zeros to each trace."""
     return np.concatenate([traces, np.zeros((*traces.shape[:-1], n))], axis=-1)

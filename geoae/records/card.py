@@ -1,4 +1,4 @@
-"""What the card of a denoiser of records says of its data and scores."""
+"""Sections of the model card of a denoiser of records: its data and its scores."""
 
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,12 @@ from geoae.training.card import Sections, describe_data_set, describe_split, lis
 
 
 def describe_record_sources(recipe: RecordRecipe, folder: Path) -> dict[str, Any]:
-    """For a denoiser of records: what is to be said of its events and its noise."""
+    """Describe the data sets of events and of noise, for the provenance in model.json."""
     return {side: describe_data_set(open_set(folder / side)) for side in ("events", "noise")}
 
 
 def describe_record_model(recipe: RecordRecipe, p: dict[str, Any]) -> Sections:
-    """For a denoiser of records."""
+    """Sections on data, held-out stations and score, from the provenance `p`."""
     split = recipe.split
     return list_data_sets(p.get("data", {})), [f"{describe_split(split)}; scores are theirs."], (
         f"Median SI-SDR improvement on {split.n_windows} validation mixtures at -10 to 15 dB: "

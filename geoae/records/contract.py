@@ -1,4 +1,4 @@
-"""What a denoiser of records takes, as model.json holds it."""
+"""The contract of a denoiser of records: the input that it takes, as stored in model.json."""
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -6,20 +6,20 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True)
 class RecordContract:
-    """What a denoiser of records (component, time) takes."""
+    """Sampling rates and windows of records (component, time) that a denoiser takes."""
 
     kind: ClassVar[str] = "record"
     name: str
     summary: str
     rate_hz: float
-    """Sampling rate at which the net works; other rates are brought to it and back."""
+    """Sampling rate of the net; records at other rates are resampled to it and back."""
     rate_range_hz: tuple[float, float]
-    """Recordings outside are passed through."""
+    """Records with rates outside this range are not denoised."""
     window: int
-    """Samples at `rate_hz` that the net sees at once."""
+    """Samples in one window, at `rate_hz`."""
     stride: int
     multiple: int
-    """Windows of shorter records are padded to a multiple of this."""
+    """Windows of shorter records are padded to a multiple of this number of samples."""
     components: int = 3
     provenance: dict[str, Any] = field(default_factory=dict)
-    """Training data with digests and licences, recipe, scores, the command that made it."""
+    """Training data with digests and licences, recipe, scores, and the command that trained the model."""

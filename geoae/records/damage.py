@@ -1,6 +1,6 @@
-"""Training damage on plain arrays: noise at a stated SNR, hum, spikes, steps, gaps, quantisation, band limits.
+"""Damage to training windows, on plain arrays: noise, hum, spikes, steps, gaps, quantisation, band limits.
 
-Every function takes its random generator, and returns a new array.
+Functions that draw take a random generator. All return a new array.
 """
 
 from typing import Any
@@ -13,15 +13,15 @@ from geoae.arrays.types import Array, Generator
 
 
 def noise_factor(signal: Array, noise: Array, snr_db: float | Array) -> Array:
-    """Factor for `noise` (..., time) so that 10 log10(var signal / var noise) = `snr_db`; 0 where either is silent."""
+    """Factor on `noise` (..., time) so that 10 log10(var signal / var noise) = `snr_db`; 0 if either is silent."""
     s, n = signal.std(axis=-1), noise.std(axis=-1)
     return np.where(n > 0, s / np.where(n > 0, n, 1.0) * 10 ** (-np.asarray(snr_db) / 20), 0.0)
 
 
 def draw_coloured_noise(shape: tuple[int, ...], rate_hz: float, rng: Generator) -> Array:
-    """Gaussian noise whose power falls or rises as a random power of frequency, at times with a microseism hump.
+    """Draw Gaussian noise whose power is a random power of frequency, sometimes with a microseism peak.
 
-    Unit variance. The hump lies at 0.12-0.4 Hz (Peterson, 1993, USGS Open-File Report 93-322).
+    Unit variance. The peak lies at 0.12-0.4 Hz (Peterson, 1993, USGS Open-File Report 93-322).
     """
     n = shape[-1]
     f = np.fft.rfftfreq(n, 1 / rate_hz)
@@ -36,7 +36,10 @@ def draw_coloured_noise(shape: tuple[int, ...], rate_hz: float, rng: Generator) 
 
 
 def draw_machinery_noise(shape: tuple[int, ...], rate_hz: float, rng: Generator) -> Array:
-    """Hum of rotating machines: a few harmonics of one wandering frequency, unit variance, own phase a component."""
+    """Draw the hum of a rotating machine: a few harmonics of one slowly varying frequency, unit variance.
+
+    Phases and amplitudes differ between components.
+    """
     n = shape[-1]
     t = np.arange(n) / rate_hz
     wander = 1 + 0.01 * np.sin(2 * np.pi * t * rng.uniform(0.005, 0.1) + rng.uniform(0, 7))
@@ -55,27 +58,27 @@ def draw_machinery_noise(shape: tuple[int, ...], rate_hz: float, rng: Generator)
 
 
 def draw_footsteps(shape: tuple[int, ...], rate_hz: float, rng: Generator) -> Array:
-    """Somebody walks by: alike short pulses at 1.4 to 2.4 a second that swell and fade, unit variance."""
+    """Draw footsteps of a passer-by: equal short pulses, 1.4 to 2.4 per second, that swell and fade; unit variance."""
     n = shape[-1]
     t = np.arange(n) / rate_hz
     train = np.zeros(n)
     steps = np.arange(rng.uniform(0, 1), t[-1], 1 / rng.uniform(1.4, 2.4))
     steps = steps + rng.normal(0, 0.02, size=len(steps))
-    near, width = rng.uniform(0, t[-1]), rng.uniform(3, 20)
+    nearest, width = rng.uniform(0, t[-1]), rng.uniform(3, 20)  # time of the closest approach, s
     places = np.clip(np.round(steps * rate_hz).astype(int), 0, n - 1)
-    np.add.at(train, places, 1 / (1 + ((steps - near) / width) ** 2) * rng.uniform(0.6, 1.4, size=len(steps)))
+    np.add.at(train, places, 1 / (1 + ((steps - nearest) / width) ** 2) * rng.uniform(0.6, 1.4, size=len(steps)))
     length = round(0.5 * rate_hz)
-    since = np.arange(length) / rate_hz
+    lag = np.arange(length) / rate_hz
     centre, fade = rng.uniform(min(5, 0.2 * rate_hz), 0.4 * rate_hz), rng.uniform(0.03, 0.12)
     x = np.zeros(shape)
     for row in np.ndindex(shape[:-1]):
-        pulse = np.exp(-since / fade) * np.sin(2 * np.pi * centre * since + rng.uniform(0, 7)) * rng.uniform(0.3, 1)
+        pulse = np.exp(-lag / fade) * np.sin(2 * np.pi * centre * lag + rng.uniform(0, 7)) * rng.uniform(0.3, 1)
         x[row] = oaconvolve(train, pulse)[:n]
     return x / max(float(x.std()), 1e-12)
 
 
 def draw_noise_level(n: int, rate_hz: float, rng: Generator) -> Array:
-    """A level that wanders by a few dB over seconds to a minute, as that of wind and traffic does; its RMS is 1."""
+    """Draw a noise level (n,) that varies by a few dB within seconds to a minute, like wind and traffic; RMS 1."""
     f = np.fft.rfftfreq(n, 1 / rate_hz)
     slow = np.exp(-f * 10 ** rng.uniform(0.3, 1.5))
     slow[0] = 0
@@ -85,7 +88,7 @@ def draw_noise_level(n: int, rate_hz: float, rng: Generator) -> Array:
 
 
 def add_spikes(x: Array, rng: Generator, most: int = 4) -> Array:
-    """Up to `most` single-sample spikes of 3 to 300 times the RMS, on one component or all."""
+    """Add up to `most` single-sample spikes of 3 to 300 times the RMS, on one component or all."""
     y, level = x.copy(), np.sqrt((x * x).mean(axis=-1))
     for _ in range(int(rng.integers(1, most + 1))):
         rows = slice(None) if rng.random() < 0.3 else int(rng.integers(0, x.shape[0]))
@@ -94,7 +97,7 @@ def add_spikes(x: Array, rng: Generator, most: int = 4) -> Array:
 
 
 def add_step(x: Array, rng: Generator) -> Array:
-    """A step, or a step that decays over seconds as a feedback sensor's does, on one component."""
+    """Add a step to one component; in half of the cases it decays, like the response of a feedback sensor."""
     y, row, at = x.copy(), int(rng.integers(0, x.shape[0])), int(rng.integers(0, x.shape[-1]))
     decay = np.exp(-np.arange(x.shape[-1] - at) / rng.uniform(50, 5000)) if rng.random() < 0.5 else 1.0
     y[row, at:] += x[row].std() * 10 ** rng.uniform(0, 1.3) * rng.choice([-1, 1]) * decay
@@ -102,7 +105,7 @@ def add_step(x: Array, rng: Generator) -> Array:
 
 
 def cut_gaps(x: Array, rng: Generator, most: int = 3) -> Array:
-    """Up to `most` gaps (NaN) of 1 sample to a fifth of the window, on one component or all."""
+    """Cut up to `most` gaps (NaN) of 1 sample to a fifth of the window, in one component or all."""
     y, n = x.copy(), x.shape[-1]
     for _ in range(int(rng.integers(1, most + 1))):
         rows = slice(None) if rng.random() < 0.5 else int(rng.integers(0, x.shape[0]))
@@ -113,7 +116,7 @@ def cut_gaps(x: Array, rng: Generator, most: int = 3) -> Array:
 
 
 def quantise(x: Array, rng: Generator) -> Array:
-    """Round to a digitiser's counts of a fifth to twice the noise level, taken as the median of |x|."""
+    """Round to whole counts of a digitiser; one count is 0.2 to 2 times the noise level, the median of |x|."""
     count = np.median(np.abs(x), axis=-1, keepdims=True) * rng.uniform(0.2, 2)
     return np.where(count > 0, np.round(x / np.where(count > 0, count, 1)) * count, x)
 
@@ -121,8 +124,8 @@ def quantise(x: Array, rng: Generator) -> Array:
 def band_response(n: int, rate_hz: float, low_hz: float, high_hz: float, order: int = 4) -> Array:
     """Zero-phase Butterworth band-pass as a factor on the `n // 2 + 1` frequencies of a real transform.
 
-    The square of the one-way magnitude, as forward-and-backward filtering gives it; `low_hz` 0 and `high_hz` from the
-    Nyquist frequency up leave that side open.
+    It is the square of the magnitude of one pass, as for filtering forwards and backwards. `low_hz` 0 means no
+    high-pass; `high_hz` at or above the Nyquist frequency means no low-pass.
     """
     f = np.fft.rfftfreq(n, 1 / rate_hz)
     response = np.ones(len(f))
@@ -135,9 +138,9 @@ def band_response(n: int, rate_hz: float, low_hz: float, high_hz: float, order: 
 
 
 def draw_response(n: int, rate_hz: float, rng: Generator) -> NDArray[np.complexfloating[Any]]:
-    """A smooth random response, +-10 dB along log frequency: site, path attenuation and sensor all at once.
+    """Draw a smooth response within +-10 dB over log frequency: site, path attenuation and sensor together.
 
-    Complex and of minimum phase, as the Earth's is: a filter of zero phase would ring ahead of an onset.
+    It is complex and of minimum phase: a zero-phase filter would ring before an onset.
     """
     f = np.fft.rfftfreq(n, 1 / rate_hz)
     knots = np.log([k * min(rate_hz / 100, 1.0) for k in (0.05, 0.3, 1.0, 3.0, 10.0, 30.0)] + [rate_hz / 2])

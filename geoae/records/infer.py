@@ -1,4 +1,7 @@
-"""Denoise arrays: native rate -> windows at the model's rate -> net -> back, for any region of a record."""
+"""Denoise records: resample to the model's rate, predict noise window by window, resample back, subtract.
+
+Any region of a record can be computed by itself.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -20,14 +23,17 @@ from geoae.records.scaling import RecordScaler
 BLOCK_N = 1 << 20
 """Samples of a record in one block: some hundred windows, tens of MB."""
 ABOVE_BAND = ("pass", "remove")
+"""Choices for frequencies above the model's Nyquist frequency; see `build_noise_reader`."""
 
-# 1 and 2 are the horizontals of sensors that are not aligned to north; R T (Q) and U V W take the places of E N Z
+# 1 and 2 are horizontals of sensors that are not aligned to north; R T (Q) and U V W are treated as E N Z
 _SLOTS = {"E": 0, "2": 0, "T": 0, "U": 0, "A": 0, "N": 1, "1": 1, "R": 1, "Q": 1, "V": 1, "B": 1,
           "Z": 2, "3": 2, "L": 2, "W": 2, "C": 2}  # fmt: skip
 
 
 def assign_components(codes: Sequence[str]) -> list[int]:
-    """Row of the net's input (E N Z) for each channel code of one sensor; no row is given twice.
+    """Row of the net's input (E N Z) for each channel code of one sensor; each row is used once.
+
+    The last letter of a code decides. Unknown codes take Z, or the next free row.
 
     Examples
     --------
@@ -45,7 +51,7 @@ def assign_components(codes: Sequence[str]) -> list[int]:
 
 
 def check_rate(rate_hz: float, model: Model, what: str) -> None:
-    """Raise SamplingRateError where `model` cannot work on `rate_hz`."""
+    """Raise SamplingRateError if `model` does not take records sampled at `rate_hz`; `what` names the record."""
     low, high = require_contract(model, RecordContract).rate_range_hz
     if not low <= rate_hz <= high:
         raise SamplingRateError(
@@ -63,14 +69,14 @@ def build_noise_reader(
     batch: int = BATCH,
     above_band: str = "pass",
 ) -> ReadSpan:
-    """Noise that the model finds in a record, as a function of (start, stop).
+    """Return a function (start, stop) -> noise (row, stop - start) that the model predicts in a record.
 
     Parameters
     ----------
     read
         (start, stop) -> samples (row, stop - start) of the record, NaN in gaps.
     n
-        Samples of the whole record: windows are anchored to it, so every division gives the same answer.
+        Samples of the whole record. Windows are anchored to it, so the result does not depend on the regions.
     slots
         Row of the net's input for each row of the record, see `assign_components`.
     rate_hz
@@ -78,12 +84,11 @@ def build_noise_reader(
     model
         The denoiser.
     batch
-        Windows a call of the net.
+        Windows per call of the net.
     above_band
         "pass" keeps frequencies above the model's Nyquist frequency in the signal, "remove" counts them as noise.
-        Frequencies below are not affected.
     """
-    c, work = require_contract(model, RecordContract), _skip_empty(require_role(model, Denoiser).noise)
+    c, window_noise = require_contract(model, RecordContract), _skip_empty(require_role(model, Denoiser).noise)
     up, down = resampling_ratio(rate_hz, c.rate_hz)
     n_model = resampled_length(n, up, down) if (up, down) != (1, 1) else n
     same_rate = up == down
@@ -91,14 +96,14 @@ def build_noise_reader(
     window = c.window if n_model >= c.window else -(-n_model // c.multiple) * c.multiple
     grid = WindowGrid((n_model,), (window,), (min(c.stride, window),))
 
-    def components(region: tuple[slice, ...]) -> Array:
+    def read_components(region: tuple[slice, ...]) -> Array:
         rows = to_model(region[0].start, region[0].stop)
         out = np.full((c.components, rows.shape[-1]), np.nan)
         out[list(slots)] = rows
         return out
 
     def model_noise(start: int, stop: int) -> Array:
-        return join_region(components, work, grid, (slice(start, stop),), batch)[list(slots)]
+        return join_region(read_components, window_noise, grid, (slice(start, stop),), batch)[list(slots)]
 
     def native_noise(start: int, stop: int) -> Array:
         noise = resample_region(model_noise, n_model, down, up, start, stop)
@@ -121,8 +126,8 @@ def denoise_record(
 ) -> tuple[xr.DataArray, xr.DataArray]:
     """Denoise a labelled array along `time`; returns signal and removed noise with the dims, coords and dtype of `x`.
 
-    Dims: `time`, at most a `channel` of one sensor, and any others (record, station, ...), along which arrays are
-    denoised one by one. Channels without names are taken as Z N E.
+    Dimensions are `time`, optionally `channel` (the components of one sensor), and any others (record, station, ...),
+    along which arrays are denoised one by one. Channels without names are taken as Z N E.
 
     Raises
     ------
@@ -146,14 +151,14 @@ def denoise_record(
     signal, removed = np.empty(ordered.shape, dtype), np.empty(ordered.shape, dtype)
     lead = ordered.shape[: ordered.ndim - len(last)]
     for index in np.ndindex(lead):
-        one = ordered[index]
+        record = ordered[index]
 
-        def read(a: int, b: int, one: xr.DataArray = one) -> Array:
-            return np.atleast_2d(np.asarray(one.isel(time=slice(a, b)).values, dtype=np.float64))
+        def read(a: int, b: int, record: xr.DataArray = record) -> Array:
+            return np.atleast_2d(np.asarray(record.isel(time=slice(a, b)).values, dtype=np.float64))
 
-        noise = build_noise_reader(read, one.sizes["time"], slots, rate, model, batch=batch, above_band=above_band)
-        for start in range(0, one.sizes["time"], BLOCK_N):
-            stop = min(start + BLOCK_N, one.sizes["time"])
+        noise = build_noise_reader(read, record.sizes["time"], slots, rate, model, batch=batch, above_band=above_band)
+        for start in range(0, record.sizes["time"], BLOCK_N):
+            stop = min(start + BLOCK_N, record.sizes["time"])
             s, r = denoise_block(read(start, stop), noise(start, stop), dry, dtype)
             shape = signal[index][..., start:stop].shape
             signal[index][..., start:stop], removed[index][..., start:stop] = s.reshape(shape), r.reshape(shape)
@@ -164,15 +169,15 @@ def denoise_record(
 
 
 def _skip_empty(noise: Callable[[Array], Array]) -> Callable[[Array], Array]:
-    """A function that calls `noise` only for windows with a sample; the others, in long gaps, are zero."""
+    """Wrap `noise` so that the net is not called for windows without samples (long gaps); their noise is zero."""
 
     def apply(batch: Array) -> Array:
-        some = np.isfinite(batch).any(axis=tuple(range(1, batch.ndim)))
-        if some.all():
+        has_samples = np.isfinite(batch).any(axis=tuple(range(1, batch.ndim)))
+        if has_samples.all():
             return noise(batch)
         out = np.zeros(batch.shape)
-        if some.any():
-            out[some] = noise(batch[some])
+        if has_samples.any():
+            out[has_samples] = noise(batch[has_samples])
         return out
 
     return apply
@@ -181,6 +186,6 @@ def _skip_empty(noise: Callable[[Array], Array]) -> Callable[[Array], Array]:
 def build_identity_denoiser(
     rate_hz: float = 100.0, window: int = 256, stride: int = 192, multiple: int = 1
 ) -> Denoiser:
-    """The denoiser of records that removes nothing; for checks of everything around a net."""
+    """Build a denoiser of records that removes nothing, to test everything except the net."""
     contract = RecordContract("identity", "removes nothing", rate_hz, (1e-3, 1e6), window, stride, multiple)
     return Denoiser(contract, "identity", {}, nets.build("identity", {}), RecordScaler())

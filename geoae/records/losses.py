@@ -1,4 +1,4 @@
-"""What training makes small, on tensors of scaled windows."""
+"""The training loss of denoisers of records, on tensors of scaled windows."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name every torch user knows
@@ -9,13 +9,14 @@ from geoae.nets.protocols import Loss
 from geoae.training.losses import Batch, log_error_db
 
 FRAME_LENGTHS = (8, 32, 128)
+"""Samples in the frames of the spectral error: short frames resolve times, long ones frequencies."""
 
 
 def compressed_magnitude(x: Batch, frame: int, power: float = 0.3) -> Float[Tensor, "batch channel frame bin"]:
-    """|X|^power on Hann frames of `frame` samples at 50 % overlap: quiet parts count beside loud ones."""
+    """|X|^power on Hann frames of `frame` samples at 50 % overlap; the power gives quiet parts more weight."""
     frames = x.unfold(-1, frame, frame // 2) * torch.hann_window(frame, device=x.device)
     z = torch.view_as_real(torch.fft.rfft(frames))
-    # the floor keeps the slope of a power below one finite at zero
+    # the floor keeps the gradient finite at zero
     return (z.square().sum(-1) + 1e-4).pow(power / 2)
 
 
@@ -31,15 +32,16 @@ def relative_error(
     difference, total = (estimate - target).square().mean(-1), (estimate + target).square().mean(-1)
     if weight is None:
         return difference.mean(-1) / (total.mean(-1) + 1e-9)
-    return (weight * difference).sum(-1) / ((weight * total).sum(-1) + 1)  # 0 where nothing sets in
+    return (weight * difference).sum(-1) / ((weight * total).sum(-1) + 1)  # 0 where there is no onset
 
 
 def onset_weight(
     target: Batch, step: int, reach_steps: int = 25, floor: float = 1e-3
 ) -> Float[Tensor, "batch channel step"]:
-    """How many powers of ten more energy follows than came before, 0 to 3, every `step` samples.
+    """Weight of onsets, every `step` samples: log10 of the energy after over the energy before, clipped to 0-3.
 
-    Near 0 in silence and in a steady signal, large from `reach_steps` steps before an onset until half as many after.
+    It is near 0 in silence and in a steady signal, and large from `reach_steps` steps before an onset until half as
+    many after it.
     """
     energy = F.avg_pool1d(target.square(), step)
     padded = F.pad(energy, (reach_steps, reach_steps), mode="replicate")
@@ -57,16 +59,16 @@ def denoising_loss(
     spectral_weight: float,
     onsets: float = 0.0,
 ) -> Loss:
-    """Error in dB + `spectral_weight` * spectral error + `onsets` * that of the shortest frames around onsets.
+    """Error in dB + `spectral_weight` * spectral error + `onsets` * spectral error of the shortest frames at onsets.
 
-    The spectral error is the mean over frames of 8, 32 and 128 samples: short ones see times, long ones frequencies.
-    Summed over recorded components / all components: the divisor does not depend on the data, so that the mean over
-    processes is the loss of the whole batch.
+    The spectral error is the mean over the `FRAME_LENGTHS`. The loss is summed over recorded components and divided by
+    the number of all components. This divisor does not depend on the data, so the mean over processes is the loss of
+    the whole batch.
 
     Returns
     -------
     Loss
-        With the terms error, spectral and onset, as far as their weights are not 0.
+        With the term error, and spectral and onset if their weights are not 0.
     """
     loss = log_error_db(estimate, target, noisy)
     parts = {"error": [loss]}

@@ -1,6 +1,6 @@
-"""Training windows: recorded and drawn events in recorded noise at a random SNR, each drawn from its own seed.
+"""Training windows of records: recorded and synthetic events in noise, at a random signal-to-noise ratio.
 
-A window depends on (seed, index) alone, so a resumed or distributed training sees the same windows.
+A window depends only on (seed, index), so resumed and distributed trainings use the same windows.
 """
 
 import re
@@ -24,11 +24,12 @@ from geoae.training.recipe import SplitSection
 from geoae.training.split import is_validation
 
 SNR_WINDOW_S = 20.0
-_MARGIN = 1024  # samples either side of a window, so that filters do not wrap around into it
+"""The SNR is measured in this time from the P onset."""
+_MARGIN = 1024  # samples on either side of a window, so that filters do not wrap around into it
 
 
 class Mixture(NamedTuple):
-    """noisy and signal (3, time); NaN in `noisy` where there is a gap or no component."""
+    """Noisy record and its signal, (3, time). `noisy` is NaN in gaps and in missing components."""
 
     noisy: Array
     signal: Array
@@ -36,7 +37,7 @@ class Mixture(NamedTuple):
 
 
 class RecordExample(NamedTuple):
-    """What the net is shown and should answer, scaled; float32 (3, time), and where both count, bool (3, time)."""
+    """Scaled input and target of the net, float32 (3, time), and the samples that count in the loss, bool (3, time)."""
 
     noisy: NDArray[np.float32]
     target: NDArray[np.float32]
@@ -45,7 +46,7 @@ class RecordExample(NamedTuple):
 
 @dataclass
 class WaveformPool:
-    """Records of one side of the split at one rate, drawn so that a station with many records does not rule."""
+    """Records of training or validation stations at one sampling rate; draws limit the share of frequent stations."""
 
     data: SeisBenchSet
     indices: NDArray[np.intp]
@@ -61,12 +62,12 @@ class WaveformPool:
         self._cumulative = np.cumsum(weight / weight.sum())
 
     def choose(self, rng: np.random.Generator) -> int:
-        """Index of a record; a station's share grows with the square root of its number of records."""
+        """Draw the index of a record; a station's share grows with the square root of its number of records."""
         place = int(np.searchsorted(self._cumulative, rng.random()))
         return int(self.indices[min(place, len(self.indices) - 1)])
 
     def record(self, i: int) -> tuple[Array, NDArray[np.bool_], int]:
-        """Samples (3, n) at the pool's rate without their line, presence (3,), and the sample of P (-1: none)."""
+        """Detrended samples (3, n) at the pool's rate, present components (3,), and the sample of P (-1: no pick)."""
         if i in self._cache:
             return self._cache[i]
         rate, p = self.data.rate_hz(i), self.data.p_sample(i)
@@ -77,7 +78,7 @@ class WaveformPool:
         if up != down:
             x = resample_poly(x, up, down, axis=-1)
         x = x.astype(np.float32)
-        found = (x, present, -1 if p is None else _onset(x, present, round(p * up / down), self.rate_hz))
+        found = (x, present, -1 if p is None else _refine_pick(x, present, round(p * up / down), self.rate_hz))
         if self._used + x.nbytes <= self.cache_bytes:
             self._cache[i], self._used = found, self._used + x.nbytes
         return found
@@ -91,31 +92,33 @@ def open_pools(
     rate_hz: float,
     validation: bool | None,
 ) -> tuple[WaveformPool, WaveformPool]:
-    """Events with a P pick and enough SNR, and noise: of the validation stations, of all others, or (None) of all.
+    """Open pools of events (with a P pick and enough SNR) and of noise.
+
+    `validation` selects validation stations (True), training stations (False) or all stations (None).
 
     Raises
     ------
     InputError
-        One side of the split holds no usable event or no noise.
+        The selected stations have no usable event or no noise.
     """
 
-    def side(data: SeisBenchSet, i: int) -> bool:
+    def is_selected(data: SeisBenchSet, i: int) -> bool:
         return validation is None or is_validation(data.station(i), split) == validation
 
-    good = [i for i in range(len(events)) if side(events, i) and _usable(events, i, mix.min_event_snr_db)]
-    quiet = [i for i in range(len(noise)) if side(noise, i)]
-    if not good or not quiet:
+    usable = [i for i in range(len(events)) if is_selected(events, i) and _is_usable(events, i, mix.min_event_snr_db)]
+    noise_records = [i for i in range(len(noise)) if is_selected(noise, i)]
+    if not usable or not noise_records:
         raise InputError(
-            f"The {'validation' if validation else 'training'} stations hold {len(good)} usable events (P pick, SNR "
-            f"above {mix.min_event_snr_db:g} dB) and {len(quiet)} noise records; both are needed. Use more data, or "
-            "another split.modulus in the recipe."
+            f"The {'validation' if validation else 'training'} stations hold {len(usable)} usable events (P pick, SNR "
+            f"above {mix.min_event_snr_db:g} dB) and {len(noise_records)} noise records; both are needed. "
+            "Use more data, or another split.modulus in the recipe."
         )
-    return WaveformPool(events, np.array(good), rate_hz), WaveformPool(noise, np.array(quiet), rate_hz)
+    return WaveformPool(events, np.array(usable), rate_hz), WaveformPool(noise, np.array(noise_records), rate_hz)
 
 
 @dataclass
 class RecordMixer:
-    """Draws training windows; `mixer[index]` is the same in every process and on every day."""
+    """Draws training windows; `mixer[index]` depends only on seed and index."""
 
     events: WaveformPool
     noise: WaveformPool
@@ -127,17 +130,17 @@ class RecordMixer:
     def __getitem__(self, index: int) -> RecordExample:
         mixture = self.draw(index)
         noisy, stats = self.scaler.apply(mixture.noisy[None])
-        signal, own = self.scaler.apply(mixture.signal[None])
-        target = (signal * (own.gain / stats.gain)).astype(np.float32)
+        signal, signal_stats = self.scaler.apply(mixture.signal[None])
+        target = (signal * (signal_stats.gain / stats.gain)).astype(np.float32)
         return RecordExample(noisy[0], target[0], np.isfinite(mixture.noisy))
 
     def draw(self, index: int) -> Mixture:
-        """Mixture number `index`, at the scale of the noise record."""
+        """Draw mixture number `index`, at the scale of its noise."""
         mix, rng = self.mix, np.random.default_rng([self.seed, index])
         n, rate = self.length + 2 * _MARGIN, self.events.rate_hz
         kind = rng.random()
-        signal, present, p = self._signal(n, rng)
-        noise = self._noise(n, rng)
+        signal, present, p = self._draw_signal(n, rng)
+        noise = self._draw_noise(n, rng)
         if kind < mix.noise_only:
             signal[:] = 0
         signal, noise = self._filter(signal, noise, rate, rng)
@@ -155,17 +158,20 @@ class RecordMixer:
         noisy[~present] = np.nan
         return Mixture(noisy, signal, snr if kind >= mix.noise_only else -np.inf)
 
-    def _signal(self, n: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.bool_], int]:
-        first, present, p = self._event(n, rng, _MARGIN - 0.2 * self.length, _MARGIN + 0.95 * self.length)
+    def _draw_signal(self, n: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.bool_], int]:
+        """One event or several: samples (3, n), components of the first, and the sample of its P."""
+        first, present, p = self._draw_event(n, rng, _MARGIN - 0.2 * self.length, _MARGIN + 0.95 * self.length)
         if rng.random() < self.mix.several_events:
             for _ in range(int(rng.integers(1, 3))):
-                other, also, _ = self._event(n, rng, 0, n)
-                level = first[present].std() / max(float(other[also].std()), 1e-30)
+                other, other_present, _ = self._draw_event(n, rng, 0, n)
+                level = first[present].std() / max(float(other[other_present].std()), 1e-30)
                 first = first + other * level * 10 ** rng.uniform(-1.5, 0.8)
         return first, present, max(p, 0)
 
-    def _event(self, n: int, rng: np.random.Generator, low: float, high: float) -> tuple[Array, NDArray[np.bool_], int]:
-        """One event in `n` samples with its P at a random place, silent before P and faded out at its end."""
+    def _draw_event(
+        self, n: int, rng: np.random.Generator, low: float, high: float
+    ) -> tuple[Array, NDArray[np.bool_], int]:
+        """One event (3, n) with P at a random sample from `low` to `high`; zero before P, tapered at its end."""
         rate = self.events.rate_hz
         at, out = int(rng.uniform(low, high)), np.zeros((3, n))
         if rng.random() < self.mix.synthetic_events:
@@ -187,24 +193,25 @@ class RecordMixer:
         if rng.random() < self.mix.distant:
             up = round(100 * 2 * 4 ** rng.random())
         if up != 100:
-            x = x[:, max(p - 200, 0) : p + (n + max(-at, 0)) * 100 // up + 1]  # no more than the window can show
+            x = x[:, max(p - 200, 0) : p + (n + max(-at, 0)) * 100 // up + 1]  # no more than fits into the window
             x, p = resample_poly(x, up, 100, axis=-1), round(min(p, 200) * up / 100)
-        x = _turn(x, present, rng)
+        x = _turn_components(x, present, rng)
         start = at - p
         a, b = max(start, 0), min(start + x.shape[-1], n)
         if b > a:
             out[:, a:b] = x[:, a - start : b - start]
         return out, present, at
 
-    def _noise(self, n: int, rng: np.random.Generator) -> Array:
+    def _draw_noise(self, n: int, rng: np.random.Generator) -> Array:
+        """Noise (3, n): recorded or coloured, with additional sources as in the recipe."""
         mix, rate = self.mix, self.noise.rate_hz
         x = (
             damage.draw_coloured_noise((3, n), rate, rng)
             if rng.random() < mix.synthetic_noise
-            else self._recorded(n, rng)
+            else self._draw_recorded_noise(n, rng)
         )
         if rng.random() < mix.noise_pile_up:
-            x = x + 10 ** rng.uniform(-1, 0.3) * self._recorded(n, rng)
+            x = x + 10 ** rng.uniform(-1, 0.3) * self._draw_recorded_noise(n, rng)
         if rng.random() < mix.machinery:
             x = x + 10 ** rng.uniform(-1, 0.5) * damage.draw_machinery_noise((3, n), rate, rng)
         if rng.random() < mix.footsteps:
@@ -213,11 +220,11 @@ class RecordMixer:
             x = x * damage.draw_noise_level(n, rate, rng)
         return x
 
-    def _recorded(self, n: int, rng: np.random.Generator) -> Array:
-        """Recorded noise of unit variance; missing components take another's spectrum with random phases."""
+    def _draw_recorded_noise(self, n: int, rng: np.random.Generator) -> Array:
+        """Recorded noise (3, n) of unit variance; missing components get the spectrum of another with random phases."""
         x, present, _ = self.noise.record(self.noise.choose(rng))
-        x = _extend(x.astype(np.float64), n, rng)
-        x = _turn(x, present, rng)
+        x = _cut_or_repeat(x.astype(np.float64), n, rng)
+        x = _turn_components(x, present, rng)
         for row in np.flatnonzero(~present):
             if present.any():
                 spectrum = np.fft.rfft(x[rng.choice(np.flatnonzero(present))])
@@ -226,23 +233,29 @@ class RecordMixer:
         return x / np.where(deviation > 0, deviation, 1.0)
 
     def _filter(self, signal: Array, noise: Array, rate: float, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Apply random responses to signal and noise, and one band limit to both."""
         mix, n = self.mix, signal.shape[-1]
-        s = n_ = np.ones(n // 2 + 1, dtype=complex)
+        signal_response = noise_response = np.ones(n // 2 + 1, dtype=complex)
         if rng.random() < mix.response:
-            s = damage.draw_response(n, rate, rng)
+            signal_response = damage.draw_response(n, rate, rng)
         if rng.random() < mix.response:
-            n_ = damage.draw_response(n, rate, rng)
+            noise_response = damage.draw_response(n, rate, rng)
         band = np.ones(n // 2 + 1)
         if rng.random() < mix.band_pass:
             low, high = (1.0, 45.0) if rng.random() < 0.6 else (10 ** rng.uniform(-1.3, 0.7), rng.uniform(8, 50))
             band = damage.band_response(n, rate, low, high)
         if rng.random() < mix.low_rate:
             band = band * damage.band_response(n, rate, 0, 0.45 * rng.choice([20, 25, 40, 50, 62.5, 80]), order=16)
-        if (s is n_) and (band == 1).all():
+        if signal_response is noise_response and (band == 1).all():
             return signal, noise
-        return tuple(np.fft.irfft(np.fft.rfft(x) * r * band, n) for x, r in ((signal, s), (noise, n_)))  # type: ignore[return-value]
+        filtered = (
+            np.fft.irfft(np.fft.rfft(x) * response * band, n)
+            for x, response in ((signal, signal_response), (noise, noise_response))
+        )
+        return next(filtered), next(filtered)
 
     def _damage(self, x: Array, rng: np.random.Generator) -> Array:
+        """Quantisation, spikes, steps and gaps, each with its probability."""
         mix = self.mix
         for probability, function in (
             (mix.quantised, damage.quantise),
@@ -255,18 +268,19 @@ class RecordMixer:
         return x.copy()
 
 
-def _usable(events: SeisBenchSet, i: int, min_snr_db: float) -> bool:
+def _is_usable(events: SeisBenchSet, i: int, min_snr_db: float) -> bool:
+    """True for events with a P pick whose SNR, if stated, is at least `min_snr_db`."""
     if events.p_sample(i) is None:
         return False
-    text = events.rows[i].get("trace_snr_db", "")  # a number, or in STEAD one a component: "[47.4 49.5 50.1]"
+    text = events.rows[i].get("trace_snr_db", "")  # a number, or in STEAD one per component: "[47.4 49.5 50.1]"
     values = [float(v) for v in re.findall(r"-?\d+\.?\d*(?:[eE][-+]?\d+)?", text)]
-    return not values or float(np.mean(values)) >= min_snr_db  # a set without the column is taken as it is
+    return not values or float(np.mean(values)) >= min_snr_db  # sets without this column are used whole
 
 
-def _onset(x: Array, present: NDArray[np.bool_], p: int, rate_hz: float) -> int:
-    """The pick `p`, moved to where the AIC says the P wave begins if that is near.
+def _refine_pick(x: Array, present: NDArray[np.bool_], p: int, rate_hz: float) -> int:
+    """Move the pick `p` to the onset of the AIC picker if this is within 0.6 s.
 
-    Picks are off by tenths of seconds, and a net cannot learn an onset sharper than those it is shown.
+    Picks have errors of tenths of a second, and a net learns onsets only as sharp as those in its training data.
     """
     low, high = max(p - round(rate_hz), 0), min(p + round(0.7 * rate_hz), x.shape[-1])
     row = 2 if present[2] else int(np.argmax(present))
@@ -274,8 +288,8 @@ def _onset(x: Array, present: NDArray[np.bool_], p: int, rate_hz: float) -> int:
     return int(found) if np.isfinite(found) and abs(found - p) < 0.6 * rate_hz else p
 
 
-def _turn(x: Array, present: NDArray[np.bool_], rng: np.random.Generator) -> Array:
-    """Random polarity; where both horizontals are there, a random azimuth."""
+def _turn_components(x: Array, present: NDArray[np.bool_], rng: np.random.Generator) -> Array:
+    """Draw a random polarity and, if both horizontals are present, a random azimuth in half of the cases."""
     x = x * rng.choice([-1.0, 1.0])
     if present[0] and present[1] and rng.random() < 0.5:
         angle = rng.uniform(0, 2 * np.pi)
@@ -284,8 +298,8 @@ def _turn(x: Array, present: NDArray[np.bool_], rng: np.random.Generator) -> Arr
     return x
 
 
-def _extend(x: Array, n: int, rng: np.random.Generator, crossfade: int = 400) -> Array:
-    """A random stretch of `n` samples; a shorter record is repeated with a crossfade of equal power."""
+def _cut_or_repeat(x: Array, n: int, rng: np.random.Generator, crossfade: int = 400) -> Array:
+    """Cut `n` samples from a random position; a shorter record is repeated with a crossfade of equal power."""
     k = min(crossfade, x.shape[-1] // 4)
     rise = np.sin(np.linspace(0, np.pi / 2, k))
     while x.shape[-1] < n:

@@ -1,7 +1,7 @@
-"""The fixed mixtures that denoisers are scored on: recorded events and noise of stations kept out of training.
+"""The fixed mixtures for scores of denoisers: recorded events and recorded noise, by default of validation stations.
 
-SNR is 10 log10 of the variance of the signal over that of the noise, per component, over 20 s from P. An event and its
-noise never come from one station.
+The SNR is 10 log10 of the variance of the signal over the variance of the noise, per component, in 20 s from P. The
+event and the noise of a mixture come from different stations.
 """
 
 from collections import Counter, defaultdict
@@ -23,9 +23,13 @@ from geoae.training.split import is_validation
 
 RATE_HZ = 100
 WINDOW_N = 6000
+"""Samples in a mixture."""
 AFTER_P_N = 2000
+"""Samples from P in which the SNR is measured."""
 SEED = 20251121
+"""Default seed of the mixtures."""
 BANDS: dict[str, tuple[float, float] | None] = {"raw": None, "bp1-45": (1.0, 45.0), "bp1-4.5": (1.0, 4.5)}
+"""Name of a band -> corners of its band-pass in Hz; None: no filter."""
 
 _MIN_SNR_DB = 20.0
 _EVENTS_A_STATION, _NOISES_A_STATION = 8, 40
@@ -36,11 +40,11 @@ class Mixtures:
     """Clean events and the noise to add to them, E N Z at 100 Hz."""
 
     clean: Float64Array
-    """(n, 3, 6000), mean before P removed."""
+    """(n, 3, 6000), with the mean before P removed."""
     noise: Float64Array
     """(n, 3, 6000), scaled to 0 dB on each component."""
     p: npt.NDArray[np.int64]
-    """(n,) sample of the P arrival; at least 8 s of noise precede it."""
+    """(n,) sample of the P arrival, at least 8 s after the start."""
     band: str
     """A name in `BANDS`."""
     meta: tuple[dict[str, str], ...]
@@ -71,13 +75,13 @@ def build_mixtures(
     band
         "raw", or the band-pass applied to both: a name in `BANDS`.
     n
-        Number of mixtures; events are used again, with other noise, when there are fewer.
+        Number of mixtures; if there are fewer events, they are used again with other noise.
     seed
-        Of the draw of pairs, shifts and noise windows.
+        Seed of the draws of pairs, shifts and noise windows.
     stations
-        "validation" (see `geoae.training.split.is_validation`), "train" (the others) or "all".
+        "validation" (see `geoae.training.split.is_validation`), "train" (all others) or "all".
     validation_modulus
-        One of this many stations is a validation station; as in the training of what is scored.
+        One in this many stations is a validation station; use the value of the training.
 
     Raises
     ------
@@ -89,11 +93,13 @@ def build_mixtures(
     if stations not in ("validation", "train", "all"):
         raise InputError(f"No stations are called {stations!r}. Choose validation, train or all.")
     rng = np.random.default_rng(seed)
-    records = partial(_records, band=BANDS[band], stations=stations, split=SplitSection(modulus=validation_modulus))
+    records = partial(
+        _iterate_records, band=BANDS[band], stations=stations, split=SplitSection(modulus=validation_modulus)
+    )
     events = _load_events(records(data / "events"))
-    noises: dict[str, list[_Take]] = defaultdict(list)
-    for take in _load_noise(records(data / "noise")):
-        noises[take.station].append(take)
+    noises: dict[str, list[_Record]] = defaultdict(list)
+    for record in _load_noise(records(data / "noise")):
+        noises[record.station].append(record)
     names = sorted(noises)
     if not events or not names or (len(names) == 1 and any(e.station == names[0] for e in events)):
         raise InputError(
@@ -108,19 +114,19 @@ def build_mixtures(
         name = names[rng.integers(len(names))]
         if name == event.station:
             name = names[(names.index(name) + 1) % len(names)]
-        donor = noises[name][rng.integers(len(noises[name]))]
-        signal, p_sample = _place(event, rng)
+        noise_record = noises[name][rng.integers(len(noises[name]))]
+        signal, p_sample = _cut_event(event, rng)
         clean.append(signal)
-        noise.append(_match(signal, p_sample, donor, rng))
+        noise.append(_cut_noise(signal, p_sample, noise_record, rng))
         p.append(p_sample)
-        meta.append({"event": event.name, "station": event.station, "noise": donor.name, "noise_station": name})
+        meta.append({"event": event.name, "station": event.station, "noise": noise_record.name, "noise_station": name})
     shape = (n, 3, WINDOW_N)
     return Mixtures(np.reshape(clean, shape), np.reshape(noise, shape), np.array(p, np.int64), band, tuple(meta))
 
 
 @dataclass(frozen=True, eq=False)
-class _Take:
-    """One usable record at 100 Hz; p is the sample of the P arrival, -1 where the set gives none."""
+class _Record:
+    """One usable record at 100 Hz; `p` is the sample of the P arrival, -1 without a pick."""
 
     name: str
     station: str
@@ -128,10 +134,10 @@ class _Take:
     p: int
 
 
-def _records(
+def _iterate_records(
     folder: Path, band: tuple[float, float] | None, stations: str, split: SplitSection
-) -> Iterator[tuple[str, Callable[[], _Take | None]]]:
-    """Yield the station of each record, and a function that reads it: None if it has no three live components."""
+) -> Iterator[tuple[str, Callable[[], _Record | None]]]:
+    """Yield the station of each record and a function that reads it; see `_read`."""
     records = open_set(folder)
     for i in range(len(records)):
         station = records.station(i)
@@ -139,7 +145,8 @@ def _records(
             yield station, partial(_read, records, i, band)
 
 
-def _read(records: SeisBenchSet, i: int, band: tuple[float, float] | None) -> _Take | None:
+def _read(records: SeisBenchSet, i: int, band: tuple[float, float] | None) -> _Record | None:
+    """Read a record at 100 Hz, band-passed; None if its rate is below 50 Hz or a component is dead or missing."""
     rate_hz = records.rate_hz(i)
     if rate_hz < RATE_HZ / 2 or not all(records.present(i)):
         return None
@@ -153,13 +160,14 @@ def _read(records: SeisBenchSet, i: int, band: tuple[float, float] | None) -> _T
     if band is not None:
         x = sosfiltfilt(butter(4, band, "bandpass", fs=RATE_HZ, output="sos"), x, axis=-1)
     p = records.p_sample(i)
-    return _Take(
+    return _Record(
         records.rows[i]["trace_name"], records.station(i), x, -1 if p is None else round(p * (RATE_HZ / rate_hz))
     )
 
 
-def _load_events(records: Iterator[tuple[str, Callable[[], _Take | None]]]) -> list[_Take]:
-    events: list[_Take] = []
+def _load_events(records: Iterator[tuple[str, Callable[[], _Record | None]]]) -> list[_Record]:
+    """Events with enough samples around P and enough SNR, at most 8 of each station."""
+    events: list[_Record] = []
     count: Counter[str] = Counter()
     for station, read in records:
         if count[station] >= _EVENTS_A_STATION or (event := read()) is None:
@@ -168,7 +176,7 @@ def _load_events(records: Iterator[tuple[str, Callable[[], _Take | None]]]) -> l
         if p < 830 or x.shape[1] - p < AFTER_P_N + 20:
             continue
         before = x[:, max(20, p - 2600) : p - 50].var(axis=1)
-        # a component without any noise before P is as good as it gets; it must not divide by zero
+        # compared as a product: a component without noise before P must not divide by zero
         if (x[:, p : p + AFTER_P_N].var(axis=1) <= 10 ** (_MIN_SNR_DB / 10) * before).any():
             continue
         count[station] += 1
@@ -176,24 +184,25 @@ def _load_events(records: Iterator[tuple[str, Callable[[], _Take | None]]]) -> l
     return events
 
 
-def _load_noise(records: Iterator[tuple[str, Callable[[], _Take | None]]]) -> Iterator[_Take]:
+def _load_noise(records: Iterator[tuple[str, Callable[[], _Record | None]]]) -> Iterator[_Record]:
+    """Noise records without large spikes, repeated to a window's length, at most 40 of each station."""
     count: Counter[str] = Counter()
     for station, read in records:
-        if count[station] >= _NOISES_A_STATION or (take := read()) is None:
+        if count[station] >= _NOISES_A_STATION or (record := read()) is None:
             continue
-        x = take.data
+        x = record.data
         if x.shape[1] < AFTER_P_N or (np.abs(x).max(axis=1) > 25 * x.std(axis=1)).any():
             continue
         count[station] += 1
         fade_in = np.sin(np.linspace(0, np.pi / 2, 400))
-        while x.shape[1] < WINDOW_N:  # repeated with a cross-fade: a mirrored record would look stationary
+        while x.shape[1] < WINDOW_N:  # repeated with a crossfade: a mirrored record would look stationary
             seam = x[:, -400:] * fade_in[::-1] + x[:, :400] * fade_in
             x = np.concatenate([x[:, :-400], seam, x[:, 400:]], axis=1)
-        yield _Take(take.name, station, x, -1)
+        yield _Record(record.name, station, x, -1)
 
 
-def _place(event: _Take, rng: np.random.Generator) -> tuple[Float64Array, int]:
-    """Cut a window from an event so that P falls on a random sample between 8 and 25 s."""
+def _cut_event(event: _Record, rng: np.random.Generator) -> tuple[Float64Array, int]:
+    """Cut a window from an event, with P at a random sample between 8 and 25 s."""
     latest = min(2500, event.p - 20)
     earliest = max(800, event.p - (event.data.shape[1] - WINDOW_N - 20))
     p = int(rng.integers(earliest, latest + 1)) if latest > earliest else latest
@@ -203,10 +212,10 @@ def _place(event: _Take, rng: np.random.Generator) -> tuple[Float64Array, int]:
     return clean - clean[:, : p - 50].mean(axis=1, keepdims=True), p
 
 
-def _match(clean: Float64Array, p: int, donor: _Take, rng: np.random.Generator) -> Float64Array:
-    """Cut a random window of noise and scale each component to 0 dB over the 20 s from P."""
-    start = int(rng.integers(0, donor.data.shape[1] - WINDOW_N + 1))
-    noise = donor.data[:, start : start + WINDOW_N]
+def _cut_noise(clean: Float64Array, p: int, record: _Record, rng: np.random.Generator) -> Float64Array:
+    """Cut a random window of noise and scale each component to an SNR of 0 dB in the 20 s from P."""
+    start = int(rng.integers(0, record.data.shape[1] - WINDOW_N + 1))
+    noise = record.data[:, start : start + WINDOW_N]
     noise = noise - noise.mean(axis=1, keepdims=True)
     span = slice(p, p + AFTER_P_N)
     gain = clean[:, span].std(axis=1, keepdims=True) / noise[:, span].std(axis=1, keepdims=True)

@@ -8,20 +8,20 @@ from geoae.training.recipe import AnyRecipe, LoopSection, Section, SplitSection
 
 
 class RecordWindow(Section):
-    """What the net sees at once, in samples at the model's rate."""
+    """Windows of the net, in samples at the model's rate."""
 
     length: int = Field(gt=0)
-    """Window of inference; the crossfade between neighbours is length - stride."""
+    """Window of inference; neighbouring windows overlap by length - stride."""
     stride: int = Field(gt=0)
     train_length: int = Field(ge=128)
-    """Window of training, at least the longest frame of the loss; may be shorter, since the nets are convolutions."""
+    """Window of training, at least the longest frame of the loss. The nets are convolutional: it may be shorter."""
     multiple: int = Field(32, gt=0)
-    """Windows of shorter records are padded to a multiple of this."""
+    """Windows of shorter records are padded to a multiple of this number of samples."""
 
     @model_validator(mode="after")
-    def _no_sample_left_out(self) -> Self:
+    def _check_stride(self) -> Self:
         if self.stride > self.length:
-            raise ValueError(f"stride {self.stride} is longer than length {self.length}: samples would never be seen")
+            raise ValueError(f"stride {self.stride} is longer than length {self.length}: samples would be skipped")
         return self
 
 
@@ -29,21 +29,21 @@ class RecordMix(Section):
     """How training windows are made; the fractions are probabilities for one window."""
 
     snr_db: tuple[float, float] = (-12.0, 25.0)
-    """Range of 10 log10 of signal over noise power, in the 20 s from the P onset."""
+    """Range of the SNR: 10 log10 of signal power over noise power, in the 20 s from the P onset."""
     noise_only: float = Field(0.06, ge=0, le=1)
     clean_only: float = Field(0.05, ge=0, le=1)
     several_events: float = Field(0.25, ge=0, le=1)
     synthetic_events: float = Field(0.2, ge=0, le=1)
     time_stretch: float = Field(0.5, ge=0, le=1)
     distant: float = Field(0.06, ge=0, le=1)
-    """Stretched 2 to 8 times: the slow, long shape of distant events."""
+    """Events stretched 2 to 8 times in time, to the slow and long shape of distant events."""
     response: float = Field(0.5, ge=0, le=1)
     band_pass: float = Field(0.5, ge=0, le=1)
     synthetic_noise: float = Field(0.2, ge=0, le=1)
     noise_pile_up: float = Field(0.2, ge=0, le=1)
     machinery: float = Field(0.1, ge=0, le=1)
     gusts: float = Field(0.2, ge=0, le=1)
-    """Noise whose level wanders within the window."""
+    """Noise whose level varies within the window, like wind."""
     footsteps: float = Field(0.03, ge=0, le=1)
     spikes: float = Field(0.08, ge=0, le=1)
     steps: float = Field(0.04, ge=0, le=1)
@@ -52,40 +52,40 @@ class RecordMix(Section):
     low_rate: float = Field(0.12, ge=0, le=1)
     missing_component: float = Field(0.2, ge=0, le=1)
     min_event_snr_db: float = 15.0
-    """Events below this are no targets: their own noise would be learnt as signal."""
+    """Events with a lower SNR are not used: their noise would be learnt as signal."""
 
     @model_validator(mode="after")
-    def _ordered(self) -> Self:
+    def _check_snr_range(self) -> Self:
         if self.snr_db[0] > self.snr_db[1]:
             raise ValueError(f"snr_db {list(self.snr_db)} must go from low to high")
         return self
 
 
 class RecordOptimize(LoopSection):
-    """The loop, and the loss of a denoiser of records."""
+    """The training loop, and the weights of the loss."""
 
     spectral_weight: float = Field(5.0, ge=0)
-    """Weight of the error of short-time spectra in `losses.denoising_loss`; the first term is an error in dB."""
+    """Weight of the error of short-time spectra in `denoising_loss`; the first term is an error in dB."""
     onset_weight: float = Field(0.0, ge=0)
-    """Weight of that error around onsets."""
+    """Weight of the error of short-time spectra around onsets."""
 
 
 class RecordRecipe(AnyRecipe):
     """One complete training of a denoiser of records."""
 
     start: str = ""
-    """Shipped model, or the folder of one with the same net, whose weights training begins with; empty: none."""
+    """Shipped model, or folder of a model with the same net, whose weights are the start; empty: random weights."""
     rate_hz: float = Field(100.0, gt=0)
-    """Sampling rate that the net works at; readers' data are brought to it."""
+    """Sampling rate of the net; training data are resampled to it."""
     rate_range_hz: tuple[float, float] = (8.0, 1000.0)
-    """Recordings outside this range are not for this model."""
+    """Records with rates outside this range are not denoised."""
     window: RecordWindow
     mix: RecordMix = RecordMix()
     split: SplitSection = SplitSection()
     optimize: RecordOptimize
 
     @model_validator(mode="after")
-    def _rate_in_range(self) -> Self:
+    def _check_rate(self) -> Self:
         if not self.rate_range_hz[0] <= self.rate_hz <= self.rate_range_hz[1]:
             raise ValueError(f"rate_hz {self.rate_hz:g} must lie in rate_range_hz {list(self.rate_range_hz)}")
         return self

@@ -1,4 +1,4 @@
-"""Native rate <-> model rate by whole-number ratios, anchored to the first sample of the whole array."""
+"""Resample between native rate and model rate by ratios of whole numbers, anchored to the record's first sample."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from geoae.arrays.types import Array
 
 ReadSpan = Callable[[int, int], Array]
-"""(start, stop) -> block (..., stop - start) of an array; never asked for samples before 0 or behind the end."""
+"""(start, stop) -> samples (..., stop - start) of an array, with 0 <= start < stop <= length."""
 
 _ZERO_CROSSINGS = 16  # of the sinc on either side: a transition band of about a tenth of the Nyquist frequency
 
@@ -18,7 +18,7 @@ _ZERO_CROSSINGS = 16  # of the sinc on either side: a transition band of about a
 def resampling_ratio(native_hz: float, model_hz: float, tolerance: float = 0.01) -> tuple[int, int]:
     """Smallest (up, down) with native_hz * up / down within `tolerance` of model_hz.
 
-    A net does not feel a hundredth: 99.98 Hz and 100 Hz need no resampling, and 62.5 Hz becomes 100 Hz by 8 / 5.
+    An error of a hundredth does not matter to a net: 99.98 Hz is used as 100 Hz, without resampling.
 
     Examples
     --------
@@ -35,25 +35,24 @@ def resampling_ratio(native_hz: float, model_hz: float, tolerance: float = 0.01)
 
 
 def resampled_length(n: int, up: int, down: int) -> int:
-    """Number of output samples that cover the span of `n` input samples, both ends included."""
+    """Number of output samples within the time from the first to the last of `n` input samples, both included."""
     return -(-(n - 1) * up // down) + 1
 
 
 def resample_region(read: ReadSpan, n: int, up: int, down: int, start: int, stop: int) -> NDArray[np.float64]:
     """Samples [start, stop) of an array of `n` samples at `up / down` times its rate.
 
-    Output sample k lies at input position k * down / up, whatever region is asked for. Windowed-sinc interpolation
-    (Kaiser, beta 8) with the band limit at the lower of the two Nyquist frequencies. Near gaps (NaN), and beyond the
-    ends, the filter sees the samples reflected; an output sample is NaN where the nearest input sample is.
+    Output sample k lies at input position k * down / up, for every region. The filter is a windowed sinc (Kaiser, beta
+    8), limited to the lower of the two Nyquist frequencies. In gaps (NaN) and beyond the ends, samples are continued by
+    reflection; an output sample is NaN where the nearest input sample is.
     """
     if up == down:
         return np.asarray(read(start, stop), dtype=np.float64)
-    from scipy.signal import upfirdn  # loaded when rates differ: it takes longer than an hour of data does
+    from scipy.signal import upfirdn  # imported here because loading takes longer than resampling an hour of data
 
-    taps, half = _filter(up, down)
+    taps, half = _design_filter(up, down)
     reach = half // up + 1
-    # twice the reach beyond what the filter touches:
-    # every region then sees the same ends of a short gap, and fills it alike
+    # twice the reach more than the filter needs: every region then contains both ends of a short gap and fills it alike
     first = (start * down) // up - 3 * reach
     first -= first % down
     last = ((stop - 1) * down) // up + 3 * reach + 1
@@ -66,20 +65,21 @@ def resample_region(read: ReadSpan, n: int, up: int, down: int, start: int, stop
     y = upfirdn(taps, filled, up, down, axis=-1)[..., start + offset : stop + offset]
     if not valid.all():
         nearest = (2 * np.arange(start, stop) * down + up) // (2 * up) - first
-        inside = np.clip(nearest, a - first, b - first - 1)  # the last sample may lie just behind the end
+        inside = np.clip(nearest, a - first, b - first - 1)  # the last sample may lie just after the end
         y[~valid[..., inside]] = np.nan
     return np.ascontiguousarray(y)
 
 
 @lru_cache(maxsize=32)
-def _filter(up: int, down: int) -> tuple[NDArray[np.float64], int]:
+def _design_filter(up: int, down: int) -> tuple[NDArray[np.float64], int]:
+    """Taps of the filter at `up` times the input rate, and the index of the middle one."""
     from scipy.signal import firwin
 
     half = _ZERO_CROSSINGS * max(up, down)
     half = -(-half // down) * down  # whole output samples, so that a block starts on an output sample
     taps = firwin(2 * half + 1, 1 / max(up, down), window=("kaiser", 8.0)) * up
-    # straight lines come through every phase as themselves, however large: the smallest change of the taps that makes
-    # their sum one and their first moment zero
+    # every phase must keep straight lines unchanged: change the taps least, so that their sum is one and their first
+    # moment zero
     distance = np.arange(-half, half + 1) / up
     weight = np.kaiser(2 * half + 1, 8.0)
     for phase in range(up):
@@ -91,27 +91,28 @@ def _filter(up: int, down: int) -> tuple[NDArray[np.float64], int]:
 
 
 def _fill(x: NDArray[np.float64], valid: NDArray[np.bool_], reach: int) -> NDArray[np.float64]:
-    """Continue into NaN by point reflection at the nearest sample, cross-faded in short gaps; 0 beyond `reach`.
+    """Fill NaN by point reflection at the nearest sample, with a crossfade in short gaps; 0 beyond `reach`.
 
-    A reflection at a point carries a straight line on, so that trends make no kinks at gaps and ends.
+    Point reflection continues a straight line, so trends have no kinks at gaps and ends.
     """
     n = x.shape[-1]
     index = np.arange(n)
     left = np.maximum.accumulate(np.where(valid, index, -n - reach), axis=-1)
     right = np.minimum.accumulate(np.where(valid, index, 2 * n + reach)[..., ::-1], axis=-1)[..., ::-1]
-    near_left, near_right = index - left <= reach, right - index <= reach
+    is_near_left, is_near_right = index - left <= reach, right - index <= reach
     from_left, from_right = _reflect(x, valid, left, index), _reflect(x, valid, right, index)
-    share = np.where(near_left & near_right, (right - index) / np.maximum(right - left, 1), near_left)
-    fill = np.where(near_left, share * from_left, 0.0) + np.where(near_right, (1 - share) * from_right, 0.0)
+    both = (right - index) / np.maximum(right - left, 1)
+    weight = np.where(is_near_left & is_near_right, both, is_near_left)
+    fill = np.where(is_near_left, weight * from_left, 0.0) + np.where(is_near_right, (1 - weight) * from_right, 0.0)
     return np.where(valid, x, fill)
 
 
 def _reflect(x: NDArray[np.float64], valid: NDArray[np.bool_], at: NDArray[np.intp], index: NDArray[np.intp]) -> Array:
-    """2 x[at] - x[at - (index - at)], or x[at] where that partner is missing."""
+    """2 x[at] - x[2 at - index], or x[at] where the second of these samples is missing."""
     n = x.shape[-1]
     partner = 2 * at - index
     inside = (partner >= 0) & (partner < n)
     partner = np.clip(partner, 0, n - 1)
     edge = np.take_along_axis(x, np.clip(at, 0, n - 1), -1)
-    there = inside & np.take_along_axis(valid, partner, -1)
-    return np.where(there, 2 * edge - np.take_along_axis(x, partner, -1), edge)
+    is_there = inside & np.take_along_axis(valid, partner, -1)
+    return np.where(is_there, 2 * edge - np.take_along_axis(x, partner, -1), edge)

@@ -1,4 +1,4 @@
-"""Score a denoiser on recorded events mixed with recorded noise at known signal-to-noise ratios, beside baselines."""
+"""Scores of a denoiser and of baselines, on recorded events in recorded noise at known signal-to-noise ratios."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from geoae.records.baselines import band_pass, do_nothing, stft_wiener
 from geoae.records.mixtures import AFTER_P_N, RATE_HZ, SEED, Mixtures, build_mixtures
 
 DenoiseFunction = Callable[[Float64Array], npt.NDArray[np.floating[Any]]]
-"""(n, 3, time) at 100 Hz, components E N Z, to the same shape."""
+"""Maps traces (n, 3, time) at 100 Hz, components E N Z, to denoised traces of the same shape."""
 
 SNRS_DB = (-10, -5, 0, 5, 10, 15)
 STATIONS = ("validation", "train", "all")
 DEFINITIONS = 1
-"""Counts up when a score changes its meaning: compare numbers only where it is equal."""
+"""Version of the scores. Results are comparable only if they have the same version."""
 
 _NOISE_BEFORE_P_N = 750  # P comes 8 s after the start or later
 _BASELINES: dict[str, DenoiseFunction] = {
@@ -44,30 +44,30 @@ def score_denoiser(
     snrs
         Signal-to-noise ratios of the mixtures, dB.
     batch
-        Mixtures handed over at a time.
+        Mixtures per call of `denoise`.
 
     Returns
     -------
-    ``snr``: by SNR, median and quartiles over the mixtures of each score (the mean over the components; the onset is
-    that of Z), the share of onsets within 0.1 s and the count of mixtures whose result was not finite (such samples
-    are scored as zeros). ``clean_in``: what the clean events become. ``noise_in``: what the noise alone becomes.
-    All plain data, ready for JSON.
+    Plain data, ready for JSON. ``snr``: for each SNR, median and quartiles over the mixtures of each score (the mean
+    over the components; the onset on Z), the share of onsets within 0.1 s, and the number of mixtures with results that
+    are not finite (these samples are scored as zeros). ``clean_in``: scores of the denoised clean events. ``noise_in``:
+    scores of the denoised noise.
     """
     by_snr = {}
     for snr in snrs:
         noisy = mixtures.noisy(snr)
-        result, n_nonfinite = _run(denoise, noisy, batch)
+        result, n_nonfinite = _denoise_batches(denoise, noisy, batch)
         scores = _scores(mixtures.clean, noisy, result, mixtures.p)
         by_snr[f"{snr:g}"] = {
             **{name: _quartiles(values) for name, values in scores.items()},
             "onset_within_0.1s": round(float((scores["onset_error_s"] <= 0.1).mean()), 3),
             "n_nonfinite": n_nonfinite,
         }
-    result, n_clean = _run(denoise, mixtures.clean, batch)
+    result, n_clean = _denoise_batches(denoise, mixtures.clean, batch)
     scores = _scores(mixtures.clean, mixtures.clean, result, mixtures.p)
     clean_in = {name: _quartiles(scores[name]) for name in ("correlation", "peak_ratio", "onset_error_s")}
     clean_in["sdr_db"] = _quartiles(metrics.sdr_db(mixtures.clean, result).mean(axis=1))
-    result, n_noise = _run(denoise, mixtures.noise, batch)
+    result, n_noise = _denoise_batches(denoise, mixtures.noise, batch)
     noise_in = {
         "reduction_db": _quartiles(metrics.power_reduction_db(mixtures.noise, result).mean(axis=1)),
         "peak_ratio": _quartiles((np.abs(result).max(axis=2) / np.abs(mixtures.noise).max(axis=2)).mean(axis=1)),
@@ -82,24 +82,24 @@ def score_denoiser(
 
 @dataclass(frozen=True)
 class Comparison:
-    """Which mixtures denoisers are compared on; see `build_mixtures`."""
+    """Settings of the mixtures for a comparison of denoisers; see `build_mixtures`."""
 
     n: int = 160
-    """Mixtures for each band and SNR."""
+    """Number of mixtures for each band and SNR."""
     stations: str = "validation"
-    """validation, train or all."""
+    """Stations of the mixtures: validation, train or all."""
     seed: int = SEED
-    """Of the draw of mixtures."""
+    """Seed of the mixtures."""
     validation_modulus: int = 4
-    """One of this many stations is a validation station."""
+    """One in this many stations is a validation station."""
     bands: tuple[str, ...] = ("bp1-45", "raw")
-    """Names in `geoae.records.mixtures.BANDS`, or raw."""
+    """Names in `geoae.records.mixtures.BANDS`."""
     snrs_db: tuple[float, ...] = SNRS_DB
     """Signal-to-noise ratios, dB."""
 
     def __post_init__(self) -> None:
         if self.n < 1:
-            raise InputError(f"{self.n} mixtures were asked for; at least 1 is needed.")
+            raise InputError(f"n is {self.n}; at least 1 mixture is needed.")
         if self.stations not in STATIONS:
             raise InputError(f"stations is {self.stations!r}; choose validation, train or all.")
         if not self.bands or not self.snrs_db:
@@ -122,15 +122,15 @@ def compare_denoisers(
     data
         Folder with two data sets in the SeisBench form, ``events`` and ``noise``.
     options
-        Which mixtures; None: those of `Comparison`.
+        Settings of the mixtures; None: the defaults of `Comparison`.
     name
-        Of the denoiser, in the results.
+        Name of the denoiser in the results.
     report
-        Called with band and method, in one line, before each is scored.
+        Called with one line, "band: method", before each method is scored.
 
     Returns
     -------
-    Plain data, ready for JSON: the settings, and under ``bands`` the scores by band and method.
+    Plain data, ready for JSON: the settings, and under ``bands`` the scores for each band and method.
     """
     o = options or Comparison()
     by_band: dict[str, Any] = {}
@@ -154,9 +154,9 @@ def compare_denoisers(
 
 
 def build_table_rows(results: dict[str, Any], band: str) -> tuple[list[str], list[list[str]]]:
-    """Return the header and the rows of the table of one band, as text: medians over the mixtures."""
+    """Build header and rows of the table of one band, as text: medians over the mixtures."""
     snrs = [f"{snr:g}" for snr in results["snrs_db"]]
-    # correlation and peak are quoted at 0 dB and the onset at 5 dB, or at the scored SNR nearest to that
+    # correlation and peak at 0 dB and onsets at 5 dB, or at the nearest SNR that was scored
     at_0, at_5 = (min(snrs, key=lambda snr: abs(float(snr) - wanted)) for wanted in (0, 5))
     header = ["SI-SDR improvement dB at SNR", *snrs, f"CC at {at_0} dB", f"peak at {at_0} dB"]
     header += [f"onset <=0.1 s at {at_5} dB", "clean-in SDR dB", "noise-in red dB"]
@@ -171,7 +171,7 @@ def build_table_rows(results: dict[str, Any], band: str) -> tuple[list[str], lis
 
 
 def format_markdown(results: dict[str, Any]) -> str:
-    """Write what `compare_denoisers` returned as Markdown, one table a band."""
+    """Format the results of `compare_denoisers` as Markdown, one table for each band."""
     lines = []
     for band, scored in results["bands"].items():
         header, rows = build_table_rows(results, band)
@@ -182,27 +182,27 @@ def format_markdown(results: dict[str, Any]) -> str:
             *("| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *rows)),
             "",
         ]
-    lines.append("The row told the noise before P knows where the noise is; the others do not.")
+    lines.append("Only the method told the noise before P is given a part of the record that holds noise alone.")
     return "\n".join(lines) + "\n"
 
 
-def _run(denoise: DenoiseFunction, traces: Float64Array, batch: int) -> tuple[Float64Array, int]:
-    """Denoise in batches; samples that are not finite become zero, and the mixtures that hold any are counted."""
+def _denoise_batches(denoise: DenoiseFunction, traces: Float64Array, batch: int) -> tuple[Float64Array, int]:
+    """Denoise in batches. Samples that are not finite become zero; also returns the number of mixtures with any."""
     parts = [denoise(traces[i : i + batch].copy()) for i in range(0, len(traces), batch)]
     result = np.concatenate(parts).astype(np.float64)
     if result.shape != traces.shape:
-        raise InputError(f"The denoiser made {result.shape} from {traces.shape}; it must keep the shape.")
+        raise InputError(f"The denoiser returned shape {result.shape} for {traces.shape}; it must keep the shape.")
     n_nonfinite = int((~np.isfinite(result)).any(axis=(1, 2)).sum())
     return np.nan_to_num(result, nan=0.0, posinf=0.0, neginf=0.0), n_nonfinite
 
 
 def _scores(clean: Float64Array, noisy: Float64Array, result: Float64Array, p: npt.NDArray[np.int64]) -> dict[str, Any]:
-    """Return each score of each mixture: the mean over the components, the onset on Z."""
-    event_clean, event_noisy, event_result = (_windows(x, p, AFTER_P_N) for x in (clean, noisy, result))
+    """Scores of each mixture: means over the components; the onset on Z."""
+    event_clean, event_noisy, event_result = (_cut_windows(x, p, AFTER_P_N) for x in (clean, noisy, result))
     before = [
         metrics.power_reduction_db(x[:, : q - 100], y[:, : q - 100]) for x, y, q in zip(noisy, result, p, strict=True)
     ]
-    onset_clean, onset_result = (metrics.aic_onset(_windows(x[:, 2:], p - 250, 500))[:, 0] for x in (clean, result))
+    onset_clean, onset_result = (metrics.aic_onset(_cut_windows(x[:, 2:], p - 250, 500))[:, 0] for x in (clean, result))
     onset_error_s = np.abs(onset_clean - onset_result) / RATE_HZ
     by_component = {
         "si_sdr_gain_db": metrics.si_sdr_db(clean, result) - metrics.si_sdr_db(clean, noisy),
@@ -213,11 +213,12 @@ def _scores(clean: Float64Array, noisy: Float64Array, result: Float64Array, p: n
         "before_p_reduction_db": np.array(before),
     }
     scores = {name: values.mean(axis=1) for name, values in by_component.items()}
-    # no onset at all is as wrong as the window allows
+    # a missing onset counts as the largest error in the window
     return {**scores, "onset_error_s": np.nan_to_num(onset_error_s, nan=2.5)}
 
 
-def _windows(traces: Float64Array, start: npt.NDArray[np.int64], n: int) -> Float64Array:
+def _cut_windows(traces: Float64Array, start: npt.NDArray[np.int64], n: int) -> Float64Array:
+    """`n` samples of each mixture (mixture, component, time) from its own start."""
     return np.stack([x[:, i : i + n] for x, i in zip(traces, start, strict=True)])
 
 

@@ -1,4 +1,4 @@
-"""How a denoiser of records is trained: mixtures of events and noise, the loss on them, their score."""
+"""Training of a denoiser of records: windows of events in noise, loss, and validation score."""
 
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,19 @@ from geoae.records.scaling import RecordScaler
 from geoae.training.loop import Predict, TrainingTask, make_weight_loader
 
 METRIC = "si_sdr_improvement_db"
+"""Name of the validation score in provenance, without ``validation_``."""
 
 
 def training_task(recipe: RecordRecipe, data: Path) -> TrainingTask:
-    """Windows of DATA/events in DATA/noise.
+    """Training task with the events of ``data/events`` in the noise of ``data/noise``.
 
     Raises
     ------
     InputError
-        DATA holds no events or noise.
+        There are no events or no noise.
     """
     o = recipe.optimize
-    training, validation = record_mixers(recipe, data)
+    training, validation = build_record_mixers(recipe, data)
 
     def loss(estimate: Tensor, parts: tuple[Tensor, ...]) -> Loss:
         noisy, target, valid = parts
@@ -46,16 +47,16 @@ def training_task(recipe: RecordRecipe, data: Path) -> TrainingTask:
     )  # fmt: skip
 
 
-def record_mixers(recipe: RecordRecipe, data: Path) -> tuple[RecordMixer, RecordMixer]:
-    """Training windows with every kind of damage, and plain validation windows of other stations."""
+def build_record_mixers(recipe: RecordRecipe, data: Path) -> tuple[RecordMixer, RecordMixer]:
+    """Mixers of training windows, with damage as in the recipe, and of undamaged windows of the validation stations."""
     events, noise = open_set(data / "events"), open_set(data / "noise")
-    damage = {k: 0.0 for k in RecordMix.model_fields if k not in ("snr_db", "min_event_snr_db")}
-    plain = recipe.mix.model_copy(update={**damage, "snr_db": (-10.0, 15.0)})
-    made = []
+    no_damage = {k: 0.0 for k in RecordMix.model_fields if k not in ("snr_db", "min_event_snr_db")}
+    plain = recipe.mix.model_copy(update={**no_damage, "snr_db": (-10.0, 15.0)})
+    mixers = []
     for mix, validation, seed in ((recipe.mix, False, 0), (plain, True, 1)):
         pools = open_pools(events, noise, recipe.split, recipe.mix, recipe.rate_hz, validation)
-        made.append(RecordMixer(*pools, mix, recipe.window.train_length, RecordScaler(), recipe.optimize.seed + seed))
-    return made[0], made[1]
+        mixers.append(RecordMixer(*pools, mix, recipe.window.train_length, RecordScaler(), recipe.optimize.seed + seed))
+    return mixers[0], mixers[1]
 
 
 def validate_records(net: Predict, mixer: RecordMixer, n: int, batch: int = 20) -> float:

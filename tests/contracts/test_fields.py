@@ -246,17 +246,17 @@ def test_any_chunk_and_shard_of_the_store_gives_the_same_samples(saved, source, 
 
 VICTIM = """
 import os, signal, sys
-from geoae.jobs import fields
+from geoae.jobs.fields import store
 from geoae.jobs.denoise import denoise_files
 from geoae.jobs.options import DenoiseOptions
 
-def deadly(folder, number, values, write=fields.write_region, left=[int(sys.argv[4])]):
+def deadly(folder, number, values, write=store.write_region, left=[int(sys.argv[4])]):
     if not left[0]:
         os.kill(os.getpid(), signal.SIGKILL)
     left[0] -= 1
     write(folder, number, values)
 
-fields.write_region = deadly
+store.write_region = deadly
 denoise_files([sys.argv[1]], DenoiseOptions.of(out=sys.argv[2], model=sys.argv[3], threads=1, chunks={"time": 2}))
 """
 

@@ -110,7 +110,7 @@ def test_the_signal_is_silent_before_its_onset(data, kind, lead_s, share):
     """The events' own noise before P is no target: nothing until 0.05 s before P, and something at once after it."""
     drawn, rng = mixer(data, **{**PLAIN, **kind}), np.random.default_rng(0)
     for _ in range(40):
-        signal, _, at = drawn._event(LENGTH, rng, 500, 3000)
+        signal, _, at = drawn._draw_event(LENGTH, rng, 500, 3000)
         peak = np.abs(signal).max()
         assert np.abs(signal[:, : at - round(lead_s * 100)]).max() <= share * peak
         assert np.abs(signal[:, at : at + 100]).max() > 0.01 * peak
@@ -147,7 +147,7 @@ def test_synthetic_events_have_all_components(data):
     drawn, rng = mixer(data, **{**PLAIN, "synthetic_events": 1.0}), np.random.default_rng(1)
     places = []
     for _ in range(40):
-        signal, present, at = drawn._event(LENGTH, rng, -1000, 0.9 * LENGTH)
+        signal, present, at = drawn._draw_event(LENGTH, rng, -1000, 0.9 * LENGTH)
         assert signal.shape == (3, LENGTH)
         assert present.all()
         assert signal[:, max(at, 0) :].any(axis=-1).all()
@@ -175,7 +175,7 @@ def test_events_are_stretched_in_time(tmp_path, kind, least, most):
     drawn = RecordMixer(pool, pool, RecordMix(**{**PLAIN, **kind}), LENGTH, RecordScaler(), 0)
     factors = []
     for _ in range(60):
-        z = np.abs(drawn._event(LENGTH, rng, 500, 1000)[0][2])
+        z = np.abs(drawn._draw_event(LENGTH, rng, 500, 1000)[0][2])
         second = z.argmax()
         factors.append((second - z[: second - 150].argmax()) / 500)
     factors = np.array(factors)

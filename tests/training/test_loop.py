@@ -19,7 +19,7 @@ from geoae import nets
 from geoae.errors import InputError
 from geoae.model import load_model
 from geoae.records.recipe import RecordMix, RecordRecipe
-from geoae.records.task import record_mixers, training_task
+from geoae.records.task import build_record_mixers, training_task
 from geoae.training import loop
 from geoae.training.loop import AVERAGED_EVERY, Job
 from geoae.training.optimizers import compute_learning_rate, make_optimizers
@@ -303,7 +303,7 @@ def test_the_learning_rate_warms_up_and_falls_as_a_cosine():
 def test_validation_is_plain_and_apart(data):
     """Validation windows have no damage but noise at -10 to 15 dB, and are of other stations."""
     plan = tiny_recipe(mix={"gaps": 1.0, "missing_component": 1.0, "noise_only": 1.0})
-    training, validation = record_mixers(plan, data)
+    training, validation = build_record_mixers(plan, data)
     for i in range(10):
         drawn = validation.draw(i)
         assert -10 <= drawn.snr_db <= 15
