@@ -16,6 +16,7 @@ from geoae.errors import InputError
 from geoae.labels.cf import describe_sizes, display_name, grid_layout, has_same_units
 from geoae.labels.timeaxis import rate_hz, sample_offset_ns, start_ns, time_coordinates
 from geoae.model import Model, require_contract
+from geoae.stores import schema
 
 DEFAULT_MODELS = dict(enumerate(kinds.find_kind(CodeContract.kind).defaults, start=1))
 """Shipped models for windows of one and of two dimensions."""
@@ -61,7 +62,7 @@ class Coding:
     @property
     def windows(self) -> dict[str, int]:
         """Dimensions of the codes but for the last, and their sizes."""
-        own = ("window_y", "window_x") if len(self.core) == 2 else ("window",)
+        own = schema.WINDOW_DIMS[len(self.core)]
         lead = {d: n for d, n in zip(self.dims, self.shape, strict=True) if d not in self.core}
         return lead | {self.prefix + d: len(self.grid.starts(k)) for k, d in enumerate(own)}
 
@@ -142,7 +143,7 @@ def make_code_coordinates(x: xr.DataArray, where: Coding) -> dict[str, Any]:
         elif dim in x.coords and x.coords[dim].dims == (dim,):
             value, units = x.coords[dim].values[starts], {k: v for k, v in x.coords[dim].attrs.items() if k == "units"}
         found[where.prefix + place] = (name, value, {"long_name": f"{dim} of the window's first sample", **units})
-        found[f"{where.prefix}{place}_index"] = (
+        found[where.prefix + place + schema.INDEX_SUFFIX] = (
             name, starts.astype(np.int64), {"long_name": f"number of the window's first sample along {dim}"}
         )  # fmt: skip
     return found
@@ -153,13 +154,15 @@ def make_code_attributes(x: xr.DataArray, where: Coding, model: Model) -> dict[s
     dtype = x.dtype.newbyteorder("=") if x.dtype.kind == "f" else np.result_type(x.dtype, np.float32)
     own = {str(k): v.tolist() if isinstance(v, np.ndarray | np.generic) else v for k, v in x.attrs.items()}
     found: dict[str, Any] = {
-        "long_name": "latent code of the window", "units": "1", "geoae_of": str(x.name or "array"),
-        "geoae_model": model.name, "geoae_digest": model.digest, "geoae_window": list(where.window),
-        "geoae_dims": list(where.dims), "geoae_core": list(where.core), "geoae_lengths": list(where.lengths),
-        "geoae_dtype": str(np.dtype(dtype)), "geoae_attrs": json.dumps(own, default=str),
+        "long_name": "latent code of the window", "units": "1", schema.CODED_VARIABLE: str(x.name or "array"),
+        schema.MODEL_NAME: model.name, schema.MODEL_DIGEST: model.digest, schema.WINDOW: list(where.window),
+        schema.CODED_DIMS: list(where.dims), schema.WINDOWED_DIMS: list(where.core),
+        schema.WINDOWED_LENGTHS: list(where.lengths),
+        schema.CODED_DTYPE: str(np.dtype(dtype)),
+        schema.CODED_ATTRS: json.dumps(own, default=str),
     }  # fmt: skip
     if _has_lazy_time(x):
-        found |= {"geoae_start": str(np.datetime64(start_ns(x), "ns")), "geoae_rate_hz": rate_hz(x)}
+        found |= {schema.CODED_START: str(np.datetime64(start_ns(x), "ns")), schema.CODED_RATE_HZ: rate_hz(x)}
     return found
 
 
@@ -171,22 +174,22 @@ def read_coding(codes: xr.Dataset) -> Coding:
     InputError
         They are not codes of ours, or not all windows are there.
     """
-    if not isinstance(codes, xr.Dataset) or {"code", "offset", "gain"} - set(codes.data_vars):
+    if not isinstance(codes, xr.Dataset) or {schema.CODE, schema.OFFSET, schema.GAIN} - set(codes.data_vars):
         raise InputError("These are no codes: code, offset and gain are needed, as geoae.encode gives them.")
-    attrs = codes["code"].attrs
+    attrs = codes[schema.CODE].attrs
     try:
-        dims, core = (tuple(np.atleast_1d(attrs[key]).tolist()) for key in ("geoae_dims", "geoae_core"))
-        lengths = dict(zip(core, np.atleast_1d(attrs["geoae_lengths"]).tolist(), strict=True))
-        window = tuple(int(w) for w in np.atleast_1d(attrs["geoae_window"]))
+        dims, core = (tuple(np.atleast_1d(attrs[key]).tolist()) for key in (schema.CODED_DIMS, schema.WINDOWED_DIMS))
+        lengths = dict(zip(core, np.atleast_1d(attrs[schema.WINDOWED_LENGTHS]).tolist(), strict=True))
+        window = tuple(int(w) for w in np.atleast_1d(attrs[schema.WINDOW]))
     except KeyError as error:
         raise InputError(f"These codes do not say what they are of: the attribute {error} of code is gone.") from error
-    there = [str(d) for d in codes["code"].dims]
-    own = [d for d in there if d in ("window", "window_y", "window_x", "latent")]
+    there = [str(d) for d in codes[schema.CODE].dims]
+    own = [d for d in there if d in {schema.LATENT, *schema.WINDOW_DIMS[1], *schema.WINDOW_DIMS[2]}]
     # batch dimensions may have gone, as after isel(time=0), and others may have come
     more = [d for d in there if d not in own and d not in dims]
     kept = (*more, *(d for d in dims if d in core or d in there))
     shape = tuple(lengths[d] if d in core else codes.sizes[d] for d in kept)
-    where = Coding(kept, shape, core, window, codes.sizes.get("latent", 1))
+    where = Coding(kept, shape, core, window, codes.sizes.get(schema.LATENT, 1))
     for name, n in where.windows.items():
         if codes.sizes.get(name) != n:
             raise InputError(f"Decoding takes all {n} windows along {name}; there are {codes.sizes.get(name, 'none')}.")
@@ -195,25 +198,25 @@ def read_coding(codes: xr.Dataset) -> Coding:
 
 def check_codes_model(codes: xr.Dataset, model: Model) -> None:
     """Raise InputError unless `model` made the codes."""
-    attrs, c = codes["code"].attrs, require_contract(model, CodeContract)
-    if (attrs.get("geoae_digest"), attrs.get("geoae_model")) != (model.digest, model.name):
+    attrs, c = codes[schema.CODE].attrs, require_contract(model, CodeContract)
+    if (attrs.get(schema.MODEL_DIGEST), attrs.get(schema.MODEL_NAME)) != (model.digest, model.name):
         raise InputError(
-            f"The codes were made by model {attrs.get('geoae_model')} {attrs.get('geoae_digest')}, and cannot be "
-            f"decoded by {c.name} {model.digest}. Give the model that made them (its folder) with --model."
+            f"The codes were made by model {attrs.get(schema.MODEL_NAME)} {attrs.get(schema.MODEL_DIGEST)}, and "
+            f"cannot be decoded by {c.name} {model.digest}. Give the model that made them (its folder) with --model."
         )
 
 
 def make_decoded_template(codes: xr.Dataset, where: Coding) -> xr.DataArray:
     """The array that codes stand for, filled with NaN that take no memory."""
-    attrs = codes["code"].attrs
-    own = {v for place in where.places for v in (place, f"{place}_index")}
+    attrs = codes[schema.CODE].attrs
+    own = {v for place in where.places for v in (place, place + schema.INDEX_SUFFIX)}
     coords = {k: v.variable for k, v in codes.coords.items() if k not in own and set(v.dims) <= set(where.dims)}
-    empty = np.broadcast_to(np.dtype(attrs["geoae_dtype"]).type(np.nan), where.shape)
-    of = attrs.get("geoae_of")
-    out = xr.DataArray(empty, coords, where.dims, None if of == "array" else of, json.loads(attrs["geoae_attrs"]))
-    if "geoae_start" in attrs:
-        start = int(np.datetime64(attrs["geoae_start"], "ns").astype(np.int64))
-        axis = time_coordinates(start, float(attrs["geoae_rate_hz"]), where.shape[where.dims.index("time")])
+    empty = np.broadcast_to(np.dtype(attrs[schema.CODED_DTYPE]).type(np.nan), where.shape)
+    of = attrs.get(schema.CODED_VARIABLE)
+    out = xr.DataArray(empty, coords, where.dims, None if of == "array" else of, json.loads(attrs[schema.CODED_ATTRS]))
+    if schema.CODED_START in attrs:
+        start = int(np.datetime64(attrs[schema.CODED_START], "ns").astype(np.int64))
+        axis = time_coordinates(start, float(attrs[schema.CODED_RATE_HZ]), where.shape[where.dims.index("time")])
         out = out.assign_coords(axis)
     return out
 

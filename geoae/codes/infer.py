@@ -26,10 +26,11 @@ from geoae.codes.coding import (
 from geoae.codes.model import Coder
 from geoae.errors import InputError
 from geoae.model import Model, require_role
+from geoae.stores import schema
 
 BATCH = 512
 """Windows in one call of the net. Fixed, because their number may change the last digits."""
-STATISTIC_DTYPES = {"offset": "float64", "gain": "float64", "recon_error": "float32", "n_valid": "int32"}
+STATISTIC_DTYPES = {name: schema.STATISTICS[name].dtype for name in schema.CODE_STATISTICS}
 """Dtypes of the statistics of each window, in the order in which they are packed after its code."""
 
 
@@ -93,14 +94,14 @@ def encode_array(
         )  # fmt: skip
     assert packed.shape[:-1] == counts
     dims_ = tuple(where.windows)
-    variables: dict[str, Any] = {"code": ((*dims_, "latent"), packed[..., : where.latent].astype(np.float32))}
+    variables: dict[str, Any] = {schema.CODE: ((*dims_, schema.LATENT), packed[..., : where.latent].astype(np.float32))}
     for k, (name, dtype) in enumerate(STATISTIC_DTYPES.items(), start=where.latent):
         variables[name] = (dims_, packed[..., k].astype(dtype))
     out = xr.Dataset(variables, make_code_coordinates(x, where))
     units = x.attrs.get("units")
-    for name in ("offset", "gain", "recon_error"):
+    for name in (schema.OFFSET, schema.GAIN, schema.RECON_ERROR):
         out[name].attrs |= {"units": units} if units is not None else {}
-    out["code"].attrs |= make_code_attributes(x, where, model)
+    out[schema.CODE].attrs |= make_code_attributes(x, where, model)
     return out
 
 
@@ -124,12 +125,12 @@ def decode_codes(codes: xr.Dataset, model: Model) -> xr.DataArray:
     InputError
         Not codes, those of another model, or not all windows.
     """
-    where, attrs = read_coding(codes), codes["code"].attrs
+    where, attrs = read_coding(codes), codes[schema.CODE].attrs
     check_codes_model(codes, model)
     order = tuple(where.windows)
-    packed = [codes["code"].transpose(*order, "latent").data]
-    packed += [codes[name].transpose(*order).data[..., None] for name in ("offset", "gain")]
-    n_batch, lazy = len(where.batch), codes["code"].chunks is not None
+    packed = [codes[schema.CODE].transpose(*order, schema.LATENT).data]
+    packed += [codes[name].transpose(*order).data[..., None] for name in (schema.OFFSET, schema.GAIN)]
+    n_batch, lazy = len(where.batch), codes[schema.CODE].chunks is not None
     if lazy:
         import dask.array as da
 
@@ -140,13 +141,13 @@ def decode_codes(codes: xr.Dataset, model: Model) -> xr.DataArray:
             tuple(c * w for c in chunk) for chunk, w in zip(joined.chunks[n_batch:-1], where.window, strict=True)
         )
         tiled = da.map_blocks(  # type: ignore[no-untyped-call]
-            _decode_tiled, joined, where.window, model, attrs["geoae_dtype"], dtype=attrs["geoae_dtype"],
+            _decode_tiled, joined, where.window, model, attrs[schema.CODED_DTYPE], dtype=attrs[schema.CODED_DTYPE],
             chunks=(*joined.chunks[:n_batch], *tiles), drop_axis=joined.ndim - 1,
-            meta=np.empty((0,) * (joined.ndim - 1), attrs["geoae_dtype"]),
+            meta=np.empty((0,) * (joined.ndim - 1), attrs[schema.CODED_DTYPE]),
         )  # fmt: skip
     else:
         joined = np.concatenate([np.asarray(p, dtype=np.float64) for p in packed], axis=-1)
-        tiled = _decode_tiled(joined, where.window, model, attrs["geoae_dtype"])
+        tiled = _decode_tiled(joined, where.window, model, attrs[schema.CODED_DTYPE])
     for axis, (n, w) in enumerate(zip(where.lengths, where.window, strict=True), start=n_batch):
         tiled = _untiled(tiled, axis, n, w, lazy)
     out = xr.DataArray(tiled, dims=(*where.batch, *where.core)).transpose(*where.dims)
@@ -181,7 +182,7 @@ def encode_region(
         # where the last window overlaps the one before it, samples are taken twice
         block = block.take((starts[:, None] - span.start + np.arange(w)).ravel(), axis)
     packed = _encode_tiled(block, where, model)
-    found = {where.prefix + "code": packed[..., : where.latent].astype(np.float32)}
+    found = {where.prefix + schema.CODE: packed[..., : where.latent].astype(np.float32)}
     for k, (name, dtype) in enumerate(STATISTIC_DTYPES.items(), start=where.latent):
         found[where.prefix + name] = packed[..., k].astype(dtype)
     return found
@@ -197,11 +198,12 @@ def decode_region(codes: xr.Dataset, where: Coding, model: Model, region: Region
         holder = np.minimum(samples // w, len(starts) - 1)
         inside.append((holder - holder[0]) * w + samples - starts[holder])
         selection[names[len(where.batch) + k]] = slice(int(holder[0]), int(holder[-1]) + 1)
-    part = codes[["code", "offset", "gain"]].isel(selection)
-    packed = [_computed(part["code"].transpose(*names, "latent").variable.data)]
-    packed += [_computed(part[name].transpose(*names).variable.data)[..., None] for name in ("offset", "gain")]
+    part = codes[[schema.CODE, schema.OFFSET, schema.GAIN]].isel(selection)
+    packed = [_computed(part[schema.CODE].transpose(*names, schema.LATENT).variable.data)]
+    scaling = (part[name].transpose(*names) for name in (schema.OFFSET, schema.GAIN))
+    packed += [_computed(x.variable.data)[..., None] for x in scaling]
     joined = np.concatenate([np.asarray(values, dtype=np.float64) for values in packed], axis=-1)
-    block = _decode_tiled(joined, where.window, model, codes["code"].attrs["geoae_dtype"])
+    block = _decode_tiled(joined, where.window, model, codes[schema.CODE].attrs[schema.CODED_DTYPE])
     for axis, index in enumerate(inside, start=len(where.batch)):
         block = block.take(index, axis)
     return block.transpose([(*where.batch, *where.core).index(d) for d in where.dims])

@@ -7,9 +7,8 @@ import xarray as xr
 
 from geoae.errors import InputError, MissingFileError, OutputExistsError, StoreError, one_line
 from geoae.files.whole import whole_folder
-from geoae.priors.space import DIGEST, MODEL_NAME, LatentSpace
-
-CODE = "code"
+from geoae.priors.space import LatentSpace
+from geoae.stores.schema import CODE, MODEL_DIGEST, MODEL_NAME
 
 
 def write_codes(
@@ -32,7 +31,7 @@ def write_codes(
     space.labelled(x, tuple(str(d) for d in x.dims[:-1]))  # refuses codes of another model
     if out.exists() and not overwrite:
         raise OutputExistsError(f"{out} is there already; choose another name, or give overwrite=True.")
-    x = x.assign_attrs({DIGEST: space.digest, MODEL_NAME: space.name})
+    x = x.assign_attrs({MODEL_DIGEST: space.digest, MODEL_NAME: space.name})
     with whole_folder(out) as part:
         x.to_dataset(name=CODE).to_zarr(part, mode="w", consolidated=False)
     return out
@@ -61,7 +60,7 @@ def read_codes(space: LatentSpace, path: str | Path) -> xr.DataArray:
         there = ", ".join(map(str, data.data_vars)) or "nothing"
         raise StoreError(f"{folder} holds no codes, only {there}. Write them with geoae.priors.saved.write_codes.")
     found = data[CODE]
-    if (digest := found.attrs.get(DIGEST)) != space.digest:
+    if (digest := found.attrs.get(MODEL_DIGEST)) != space.digest:
         raise InputError(
             f"{folder} holds codes of model {found.attrs.get(MODEL_NAME)!r} ({digest}); this is {space.name!r} "
             f"({space.digest}). Load the model that made them, or encode anew."

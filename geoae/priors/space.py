@@ -20,6 +20,7 @@ from geoae.errors import InputError
 from geoae.model import Model, load_model, require_contract
 from geoae.priors import places
 from geoae.priors.contract import PriorContract
+from geoae.stores.schema import CODE, LATENT, MODEL_DIGEST, MODEL_NAME
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 PART = 256
 """Models decoded in one call of the net."""
-DIGEST, MODEL_NAME = "geoae_digest", "geoae_model"
-"""Attributes of labelled codes: digest and name of the model that they belong to."""
 
 
 class LatentSpace:
@@ -240,11 +239,11 @@ class LatentSpace:
     def labelled(self, z: Any, dims: tuple[str, ...] = (), coords: dict[str, Any] | None = None) -> xr.DataArray:
         """Codes (..., d) as a DataArray with the digest of its model; `dims` names the leading dimensions."""
         z = self._check_codes(z)
-        names = (*dims, "latent") if dims else (*(f"dim_{i}" for i in range(z.ndim - 1)), "latent")
+        names = (*dims, LATENT) if dims else (*(f"dim_{i}" for i in range(z.ndim - 1)), LATENT)
         if len(names) != z.ndim:
             raise InputError(f"dims {list(dims)} name {len(dims)} leading dimensions; the codes have {z.ndim - 1}.")
-        attrs = {DIGEST: self.digest, MODEL_NAME: self.name}
-        return xr.DataArray(z, dims=names, coords=coords or {}, name="code", attrs=attrs)
+        attrs = {MODEL_DIGEST: self.digest, MODEL_NAME: self.name}
+        return xr.DataArray(z, dims=names, coords=coords or {}, name=CODE, attrs=attrs)
 
     # the arithmetic, on tensors with one leading dimension
 
@@ -312,10 +311,10 @@ class LatentSpace:
         return not hasattr(x, "requires_grad")
 
     def _check_codes(self, z: Any) -> NDArray[np.float64]:
-        if isinstance(z, xr.DataArray) and z.attrs.get(DIGEST, self.digest) != self.digest:
+        if isinstance(z, xr.DataArray) and z.attrs.get(MODEL_DIGEST, self.digest) != self.digest:
             raise InputError(
-                f"These are codes of model {z.attrs.get(MODEL_NAME)!r} ({z.attrs[DIGEST]}); this is {self.name!r} "
-                f"({self.digest}). Load the model that made them, or encode anew."
+                f"These are codes of model {z.attrs.get(MODEL_NAME)!r} ({z.attrs[MODEL_DIGEST]}); this is "
+                f"{self.name!r} ({self.digest}). Load the model that made them, or encode anew."
             )
         x = np.asarray(z, dtype=np.float64)
         if x.shape[-1:] != (self.d,):

@@ -7,9 +7,7 @@ import xarray as xr
 from geoae.errors import InputError, StoreError, one_line
 from geoae.stores import ledger, provenance
 from geoae.stores.blocks import Part
-
-OF = "geoae_of"
-"""Attribute of codes: the cleaned variable that they belong to."""
+from geoae.stores.schema import CODE, CODED_VARIABLE
 
 
 def open_codes(store: str | Path, variable: str | None = None) -> xr.Dataset:
@@ -43,13 +41,13 @@ def open_codes(store: str | Path, variable: str | None = None) -> xr.Dataset:
         data = xr.open_zarr(path, chunks={}, decode_timedelta=False)
     except Exception as error:  # what a damaged store does to zarr and xarray has many kinds
         raise StoreError(f"{path} is damaged: {one_line(error)}.") from error
-    found = [name for name in codes if variable in (None, name, data[name].attrs.get(OF))]
+    found = [name for name in codes if variable in (None, name, data[name].attrs.get(CODED_VARIABLE))]
     if len(found) != 1:
-        choices = ", ".join(str(data[name].attrs.get(OF, name)) for name in codes)
+        choices = ", ".join(str(data[name].attrs.get(CODED_VARIABLE, name)) for name in codes)
         raise InputError(f"{path} holds codes of {choices}; say which: variable={variable!r} is not one of them.")
     (name,) = found
-    prefix = name.removesuffix("code")
-    others = [other.removesuffix("code") for other in codes if other != name and other != "code"]
+    prefix = name.removesuffix(CODE)
+    others = [other.removesuffix(CODE) for other in codes if other != name and other != CODE]
     names = {v.name: v.name.removeprefix(prefix) for v in codes[name].variables}
     # what belongs to the codes of other variables, or to the cleaned variable alone, stays behind
     coords = [str(c) for c in data.coords if not any(str(c).startswith(other) for other in others)]
@@ -63,7 +61,7 @@ def list_coded_variables(store: str | Path) -> list[str]:
     path = Path(store).resolve()
     names = list(_parts(path))
     with xr.open_zarr(path, chunks=None, decode_times=False) as data:
-        return [str(data[name].attrs.get(OF, name)) for name in names]
+        return [str(data[name].attrs.get(CODED_VARIABLE, name)) for name in names]
 
 
 def _parts(path: Path) -> dict[str, Part]:

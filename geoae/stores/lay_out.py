@@ -20,7 +20,7 @@ from geoae.stores.blocks import Part, Variable, choose_chunks
 from geoae.stores.plain import plain_value, plain_variable
 from geoae.stores.plan import StorePlan, with_ancillary
 from geoae.stores.provenance import Identity, differences
-from geoae.stores.schema import FINGERPRINT, PARTS, PREFIX, STARTED
+from geoae.stores.schema import COMMAND, FINGERPRINT, PARTS, PREFIX, SOURCE, SOURCE_HASH, STARTED, VERSION
 
 CONVENTIONS = "CF-1.11"
 
@@ -84,10 +84,10 @@ def _attributes(about: Provenance, identity: Identity, started: str) -> dict[str
         "Conventions": CONVENTIONS,
         "history": f"{before}\n{line}".lstrip(),
         **{PREFIX + name: value for name, value in about.settings.items()},
-        f"{PREFIX}version": __version__,
-        f"{PREFIX}command": about.command,
-        f"{PREFIX}source": about.source,
-        f"{PREFIX}source_hash": about.source_hash,
+        VERSION: __version__,
+        COMMAND: about.command,
+        SOURCE: about.source,
+        SOURCE_HASH: about.source_hash,
         STARTED: started,
         FINGERPRINT: provenance.fingerprint(identity),
     }
@@ -161,7 +161,7 @@ def _grown(
     coords = _grown_coords(old, plan.coords, base, append)
     before = dict(old.attrs)
     variables = {v.name: {**old[v.name].attrs} for part in parts for v in part.variables}
-    for key in (f"{PREFIX}source", f"{PREFIX}source_hash"):
+    for key in (SOURCE, SOURCE_HASH):
         attrs[key] = f"{before.get(key, '')}\n{attrs[key]}"
     history = f"{before.get('history', '')}\n{attrs['history'].splitlines()[-1]}"
     return StorePlan(parts, coords, variables), {**before, **attrs, "history": history}

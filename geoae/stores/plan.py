@@ -9,7 +9,16 @@ import xarray as xr
 from geoae.errors import InputError, one_line
 from geoae.stores.blocks import Part, Variable, choose_chunks, choose_shards
 from geoae.stores.plain import plain_attrs, plain_variable
-from geoae.stores.schema import _SCALING, OF, STATISTICS
+from geoae.stores.schema import (
+    CODE,
+    CODE_STATISTICS,
+    CODED_VARIABLE,
+    COMPONENT,
+    LATENT,
+    N_VALID,
+    SCALING,
+    STATISTICS,
+)  # fmt: skip
 
 # what an attribute says of the samples as they were packed, or as they were before
 _NO_LONGER_TRUE = {"_FillValue", "missing_value", "scale_factor", "add_offset", "dtype", "coordinates", "actual_range"}
@@ -66,7 +75,7 @@ class CodeVariables:
     """Of the samples."""
     prefix: str = ""
     """Before each name, where a store holds the codes of several variables."""
-    statistics: Sequence[str] = ("offset", "gain", "recon_error", "n_valid")
+    statistics: Sequence[str] = CODE_STATISTICS
     """Variables of `STATISTICS`."""
     components: Sequence[str] = ()
     """Names of the components that scaling works on one by one; none if a window has one."""
@@ -161,7 +170,7 @@ def plan_codes(
         No windows, coordinates that cannot be written.
     """
     prefix, components = stored.prefix, stored.components
-    code, latent, component = (_checked_name(prefix + word) for word in ("code", "latent", "component"))
+    code, latent, component = (_checked_name(prefix + word) for word in (CODE, LATENT, COMPONENT))
     sizes = {**{_checked_name(dim): n for dim, n in windows.items()}, latent: n_latent}
     if not windows or min(sizes.values()) < 1:
         raise InputError(f"Codes of windows {dict(windows)} with {n_latent} numbers each: there is nothing to store.")
@@ -169,14 +178,18 @@ def plan_codes(
     blocks = _blocks(tuple(sizes), tuple(sizes.values()), [latent], whole_codes)
     variables = [Variable(code, tuple(sizes), tuple(sizes.values()), stored.dtype, *blocks)]
     attrs: dict[str, dict[str, Any]] = {
-        code: {"long_name": "latent code of the window", "units": "1", **({OF: stored.of} if stored.of else {})}
+        code: {
+            "long_name": "latent code of the window",
+            "units": "1",
+            **({CODED_VARIABLE: stored.of} if stored.of else {}),
+        }
     }
     for word in stored.statistics:
         kind, meaning = STATISTICS[word]
-        more = {component: len(components)} if components and word in _SCALING else {}
+        more = {component: len(components)} if components and word in SCALING else {}
         dims, shape = (*windows, *more), (*windows.values(), *more.values())
         variables.append(Variable(prefix + word, dims, shape, kind, (*variables[0].block[:-1], *more.values())))
-        attrs[prefix + word] = {"long_name": meaning, "units": "1" if word == "n_valid" else stored.units or "1"}
+        attrs[prefix + word] = {"long_name": meaning, "units": "1" if word == N_VALID else stored.units or "1"}
     labels: dict[str, Any] = {component: (component, list(components))} if components else {}
     try:
         places = xr.Dataset(coords={**labels, **(coords or {})}).variables
@@ -194,7 +207,7 @@ def with_ancillary(plan: StorePlan) -> dict[str, dict[str, Any]]:
     for part in plan.parts:
         names = [variable.name for variable in part.variables]
         listed[names[0]] += names[1:]
-        listed.get(attrs[names[0]].get(OF, ""), []).extend(names)
+        listed.get(attrs[names[0]].get(CODED_VARIABLE, ""), []).extend(names)
     for name, ancillary in listed.items():
         if kept := [other for other in dict.fromkeys(ancillary) if other in stored and other != name]:
             attrs[name]["ancillary_variables"] = " ".join(kept)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from geoae.errors import DamagedFileError, StoreError, one_line
 from geoae.labels.timeaxis import time_coordinates
 from geoae.stores import provenance
-from geoae.stores.schema import KIND, RECORD, START
+from geoae.stores.schema import KIND, RECORD, START_TIME
 
 kind: Literal["records"] = "records"
 """Of what it reads; see `geoae.readers.protocols`."""
@@ -41,7 +41,7 @@ def read(path: str | Path) -> xr.DataArray:
         parts = provenance.finished_parts(path)
         missing = int((~provenance.present(path, parts)).sum())
         x = xr.open_zarr(path, chunks=None, drop_variables=["time"])[parts[0].name]
-        start = int(np.datetime64(x.attrs.pop(START), "ns").astype(np.int64))
+        start = int(np.datetime64(x.attrs.pop(START_TIME), "ns").astype(np.int64))
         rate = float(x.attrs["sampling_rate_hz"])
     except Exception as error:  # what a damaged store does to zarr and xarray has many kinds
         raise DamagedFileError(f"{path} is damaged: {one_line(error)}. Make it anew with --overwrite.") from error

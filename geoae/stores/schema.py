@@ -1,32 +1,132 @@
-"""The names of attributes and variables in geoae's stores."""
+"""The names of all attributes and variables that geoae writes into stores, each with its meaning.
 
-KIND, RECORD = "kind", "record"
-"""Setting of a store that holds one record."""
+These strings are a format on disk. Stores that were written before are read by them, so none of them may change.
+"""
 
+from typing import NamedTuple
 
-START = "start_time"
-"""Attribute of its variable: time of the first sample to the ns, so that the time axis need not be read."""
-
+# attributes of every store
 
 PREFIX = "geoae_"
-"""Of the names of attributes that geoae writes to a store."""
+"""Begins the name of every attribute that geoae adds to a store. The settings of a run follow it."""
+FINGERPRINT = f"{PREFIX}fingerprint"
+"""Digest of everything that decides the content of the store."""
+PARTS = f"{PREFIX}parts"
+"""How the arrays are divided into blocks, see `geoae.stores.provenance.parts_attribute`."""
+STARTED = f"{PREFIX}started"
+"""When the run began, UTC."""
+VERSION = f"{PREFIX}version"
+"""The version of geoae that wrote the store."""
+COMMAND = f"{PREFIX}command"
+"""The command line of the first start."""
+SOURCE = f"{PREFIX}source"
+"""The input, one line for each run that appended to the store."""
+SOURCE_HASH = f"{PREFIX}source_hash"
+"""A digest of the input, one line for each run that appended to the store."""
+
+# settings, whose attributes have the prefix
+
+KIND = "kind"
+"""What the store holds: `RECORD`, `FIELD`, `CODES` or `DECODED`."""
+RECORD, FIELD, CODES, DECODED = "record", "field", "codes", "decoded"
+
+# attributes of variables
+
+START_TIME = "start_time"
+"""Of a record: time of its first sample to the ns, so that the time axis need not be read."""
+MODEL_NAME = f"{PREFIX}model"
+"""Of a store, or of codes: name of the model that made it."""
+MODEL_DIGEST = f"{PREFIX}digest"
+"""Of a store, or of codes: digest of the model that made it."""
+CODED_VARIABLE = f"{PREFIX}of"
+"""Of codes: name of the variable that they encode."""
+WINDOW = f"{PREFIX}window"
+"""Of codes: samples of a window along each of `WINDOWED_DIMS`."""
+CODED_DIMS = f"{PREFIX}dims"
+"""Of codes: dimensions of the encoded array, in its order."""
+WINDOWED_DIMS = f"{PREFIX}core"
+"""Of codes: the dimensions of the encoded array that windows lie along."""
+WINDOWED_LENGTHS = f"{PREFIX}lengths"
+"""Of codes: samples of the encoded array along each of `WINDOWED_DIMS`."""
+CODED_DTYPE = f"{PREFIX}dtype"
+"""Of codes: dtype of the decoded array."""
+CODED_ATTRS = f"{PREFIX}attrs"
+"""Of codes: attributes of the encoded array, as JSON."""
+CODED_START = f"{PREFIX}start"
+"""Of codes of a record: time of its first sample to the ns."""
+CODED_RATE_HZ = f"{PREFIX}rate_hz"
+"""Of codes of a record: its sampling rate."""
+
+# variables and dimensions of codes
+
+CODE = "code"
+"""Latent codes (windows..., latent)."""
+LATENT = "latent"
+"""Dimension: the numbers of one code."""
+COMPONENT = "component"
+"""Dimension: the components of a window that are scaled one by one."""
+OFFSET = "offset"
+SLOPE = "slope"
+GAIN = "gain"
+RECON_ERROR = "recon_error"
+N_VALID = "n_valid"
 
 
-FINGERPRINT, PARTS, STARTED = f"{PREFIX}fingerprint", f"{PREFIX}parts", f"{PREFIX}started"
+class Statistic(NamedTuple):
+    """A variable that is stored for each window beside its code."""
+
+    dtype: str
+    meaning: str
 
 
-STATISTICS: dict[str, tuple[str, str]] = {
-    "offset": ("float64", "what scaling took away from the window, added again when its code is decoded"),
-    "slope": ("float64", "rise over the window of the line that scaling took away"),
-    "gain": ("float64", "what scaling divided the window by, multiplied again when its code is decoded"),
-    "recon_error": ("float32", "root-mean-square difference of the window and its decoded code"),
-    "n_valid": ("int32", "samples of the window that are not missing"),
+STATISTICS = {
+    OFFSET: Statistic("float64", "what scaling took away from the window, added again when its code is decoded"),
+    SLOPE: Statistic("float64", "rise over the window of the line that scaling took away"),
+    GAIN: Statistic("float64", "what scaling divided the window by, multiplied again when its code is decoded"),
+    RECON_ERROR: Statistic("float32", "root-mean-square difference of the window and its decoded code"),
+    N_VALID: Statistic("int32", "samples of the window that are not missing"),
 }
-"""What is stored for each window beside its code: dtype and meaning."""
+"""What may be stored for each window beside its code. The meanings are written to the store as ``long_name``."""
+SCALING = (OFFSET, SLOPE, GAIN)
+"""The statistics that decoding needs."""
+CODE_STATISTICS = (OFFSET, GAIN, RECON_ERROR, N_VALID)
+"""The statistics that `geoae.encode` stores, in the order in which they follow the numbers of a code in memory."""
+WINDOW_DIMS = {1: ("window",), 2: ("window_y", "window_x")}
+"""Dimensions of the windows of codes, by the number of dimensions that windows lie along."""
+INDEX_SUFFIX = "_index"
+"""Ends the name of a coordinate with the number of each window's first sample: ``t0_index`` beside ``t0``."""
 
+# stores of posteriors
 
-_SCALING = ("offset", "slope", "gain")
-
-
-OF = "geoae_of"
-"""Attribute of codes: the cleaned variable that they belong to."""
+POSTERIOR_FORMAT = f"{PREFIX}posterior"
+"""Attribute: version of the format."""
+METHOD = "method"
+"""Attribute: how the posterior was sampled."""
+SEED = "seed"
+"""Attribute: the seed of the run."""
+N_CHAINS = "chains"
+"""Attribute: number of chains; 0 if the draws come from no chains."""
+INFO = "about"
+"""Attribute: counts and settings of the run, as JSON."""
+DISTANCE = "distance"
+"""Attribute: Mahalanobis distance of the data from those of the held-out models."""
+PREDICTED = "predicted"
+"""Data (draw, datum) of each draw."""
+DATA = "data"
+"""The data that were inverted."""
+NOISE = "noise"
+"""Covariance of the noise: a matrix, or its diagonal (datum)."""
+NOISE_OFFSET = "noise_offset"
+"""Mean of the noise (datum)."""
+RESIDUALS = "rest"
+"""What codes leave of each held-out model (held_out, cell)."""
+REPRESENTATION_ERRORS = "errors"
+"""Data of each held-out model less those of its decoded code (held_out, datum)."""
+HELD_OUT_CODE = "held_out_code"
+"""Codes of the held-out models."""
+DECODED_DATA = "decoded_data"
+"""Data of the decoded codes of the held-out models (held_out, datum)."""
+DISTANCES = "distances"
+"""The same distance of each held-out model's data, the reference for `DISTANCE`."""
+SURPRISES = "surprises"
+"""Each datum less its mean over the held-out models, in standard deviations (datum)."""

@@ -13,8 +13,10 @@ from geoae.invert.misfit.noise import Noise
 from geoae.invert.misfit.representation import Representation
 from geoae.invert.posterior.draws import Draws
 from geoae.invert.protocols import LatentPrior
+from geoae.stores import schema
 
 FORMAT = 1
+_HELD_OUT = (schema.RESIDUALS, schema.REPRESENTATION_ERRORS, schema.HELD_OUT_CODE, schema.DECODED_DATA)
 
 
 def save_draws(posterior: Draws, path: Path, overwrite: bool) -> Path:
@@ -35,34 +37,42 @@ def read_draws(path: Path, latent: LatentPrior) -> dict[str, Any]:
             found = store.load()
     except Exception as error:  # whatever a damaged store makes its reader raise
         raise StoreError(f"{path} cannot be read as a zarr store ({one_line(error)}).") from error
-    if found.attrs.get("geoae_posterior") != FORMAT or "code" not in found:
+    if found.attrs.get(schema.POSTERIOR_FORMAT) != FORMAT or schema.CODE not in found:
         raise StoreError(f"{path} holds no posterior with codes, or one of a newer geoae.")
-    if found.attrs["geoae_digest"] != _digest(latent):
+    if found.attrs[schema.MODEL_DIGEST] != _digest(latent):
         raise StoreError(
-            f"{path} has codes of model {found.attrs['geoae_model']!r} ({found.attrs['geoae_digest']}); the given "
-            f"one is {latent.name!r} ({_digest(latent)}). Load the model that made them."
+            f"{path} has codes of model {found.attrs[schema.MODEL_NAME]!r} ({found.attrs[schema.MODEL_DIGEST]}); the "
+            f"given one is {latent.name!r} ({_digest(latent)}). Load the model that made them."
         )
-    noise, representation = Noise(found["noise"].values, found["noise_offset"].values), None
-    if "rest" in found:
-        arrays = {name: found[name].values for name in ("rest", "errors", "held_out_code", "decoded_data")}
+    noise, representation = Noise(found[schema.NOISE].values, found[schema.NOISE_OFFSET].values), None
+    if schema.RESIDUALS in found:
+        arrays = {name: found[name].values for name in _HELD_OUT}
         representation = Representation(
-            arrays["rest"], arrays["errors"], noise, arrays["held_out_code"], arrays["decoded_data"]
+            arrays[schema.RESIDUALS],
+            arrays[schema.REPRESENTATION_ERRORS],
+            noise,
+            arrays[schema.HELD_OUT_CODE],
+            arrays[schema.DECODED_DATA],
         )
         noise = representation.total
-    chains = found["code"].values.reshape(found.attrs["chains"], -1, latent.d) if found.attrs["chains"] else None
-    info = json.loads(found.attrs["about"])
+    chains = (
+        found[schema.CODE].values.reshape(found.attrs[schema.N_CHAINS], -1, latent.d)
+        if found.attrs[schema.N_CHAINS]
+        else None
+    )
+    info = json.loads(found.attrs[schema.INFO])
     reference: dict[str, Any] = {}
-    if "distances" in found:
+    if schema.DISTANCES in found:
         reference = {
-            "distance": found.attrs["distance"],
-            "distances": found["distances"].values,
-            "surprises": found["surprises"].values,
+            "distance": found.attrs[schema.DISTANCE],
+            "distances": found[schema.DISTANCES].values,
+            "surprises": found[schema.SURPRISES].values,
         }
     return {
-        "space": latent, "method": found.attrs["method"], "codes": found["code"].values,
-        "predicted": found["predicted"].values, "data": found["data"].values, "noise": noise,
+        "space": latent, "method": found.attrs[schema.METHOD], "codes": found[schema.CODE].values,
+        "predicted": found[schema.PREDICTED].values, "data": found[schema.DATA].values, "noise": noise,
         "representation": representation, "info": info, "chains": chains, "reference": reference,
-        "seed": int(found.attrs["seed"]),
+        "seed": int(found.attrs[schema.SEED]),
     }  # fmt: skip
 
 
@@ -71,23 +81,27 @@ def _dataset(p: Draws) -> xr.Dataset:
     noise = p.noise if r is None else r.noise
     dims = ("datum",) if noise.covariance.ndim == 1 else ("datum", "other")
     variables: dict[str, Any] = {
-        "code": (("draw", "latent"), p.codes), "predicted": (("draw", "datum"), p.predicted), "data": ("datum", p.data),
-        "noise": (dims, noise.covariance), "noise_offset": ("datum", noise.offset),
+        schema.CODE: (("draw", schema.LATENT), p.codes), schema.PREDICTED: (("draw", "datum"), p.predicted),
+        schema.DATA: ("datum", p.data),
+        schema.NOISE: (dims, noise.covariance), schema.NOISE_OFFSET: ("datum", noise.offset),
     }  # fmt: skip
     attrs: dict[str, Any] = {
-        "geoae_posterior": FORMAT, "geoae_digest": _digest(p.space), "geoae_model": p.space.name, "method": p.method,
-        "seed": p.seed, "chains": 0 if p.chains is None else len(p.chains),
-        "about": json.dumps(p.info, default=_to_builtin),
+        schema.POSTERIOR_FORMAT: FORMAT, schema.MODEL_DIGEST: _digest(p.space), schema.MODEL_NAME: p.space.name,
+        schema.METHOD: p.method,
+        schema.SEED: p.seed, schema.N_CHAINS: 0 if p.chains is None else len(p.chains),
+        schema.INFO: json.dumps(p.info, default=_to_builtin),
     }  # fmt: skip
     if r is not None and r.codes is not None and r.decoded_data is not None:
         variables |= {
-            "rest": (("held_out", "cell"), r.residuals), "errors": (("held_out", "datum"), r.errors),
-            "held_out_code": (("held_out", "latent"), r.codes), "decoded_data": (("held_out", "datum"), r.decoded_data),
+            schema.RESIDUALS: (("held_out", "cell"), r.residuals),
+            schema.REPRESENTATION_ERRORS: (("held_out", "datum"), r.errors),
+            schema.HELD_OUT_CODE: (("held_out", schema.LATENT), r.codes),
+            schema.DECODED_DATA: (("held_out", "datum"), r.decoded_data),
         }  # fmt: skip
     if p.reference:
-        variables["distances"] = ("reference", p.reference["distances"])
-        variables["surprises"] = ("datum", p.reference["surprises"])
-        attrs["distance"] = float(p.reference["distance"])
+        variables[schema.DISTANCES] = ("reference", p.reference["distances"])
+        variables[schema.SURPRISES] = ("datum", p.reference["surprises"])
+        attrs[schema.DISTANCE] = float(p.reference["distance"])
     return xr.Dataset(variables, attrs=attrs)
 
 

@@ -18,6 +18,7 @@ from geoae.errors import InputError
 from geoae.jobs.options import CodesWithSignal, InferenceOptions, Workers
 from geoae.jobs.run import load_for_run, load_same_model, make_model_spec
 from geoae.model import Model, require_contract
+from geoae.stores import schema
 from geoae.stores.blocks import Region, Task
 from geoae.stores.codes import open_codes
 from geoae.stores.ledger import Ledger
@@ -101,7 +102,7 @@ def plan_code_store(x: xr.DataArray, where: Coding, model: Model, grows: str | N
     chunking = Chunking(replace(where, shape=shape).blocks, grows=grows)
     coords = coding.make_code_coordinates(x, where)
     plan = plan_codes(where.windows, where.latent, coords=coords, stored=stored, chunking=chunking)
-    name = where.prefix + "code"
+    name = where.prefix + schema.CODE
     return replace(
         plan, attrs={**plan.attrs, name: {**plan.attrs[name], **coding.make_code_attributes(x, where, model)}}
     )
@@ -169,13 +170,13 @@ def describe_codes(store: Path, names: Sequence[str]) -> list[str]:
     lines = []
     for name in names:
         codes = open_codes(store, name)
-        error, n = (codes[key].values.astype(np.float64) for key in ("recon_error", "n_valid"))
+        error, n = (codes[key].values.astype(np.float64) for key in (schema.RECON_ERROR, schema.N_VALID))
         largest = float(np.nanmax(error, initial=0.0)) or 1.0  # squares stay inside float64 in any units
         rms = largest * np.sqrt(np.nansum((error / largest) ** 2 * n) / max(n.sum(), 1))
-        attrs, units = codes["code"].attrs, codes["recon_error"].attrs.get("units", "1")
-        ratio = np.prod(attrs["geoae_window"]) / codes.sizes["latent"]
+        attrs, units = codes[schema.CODE].attrs, codes[schema.RECON_ERROR].attrs.get("units", "1")
+        ratio = np.prod(attrs[schema.WINDOW]) / codes.sizes[schema.LATENT]
         lines.append(
-            f"codes of {name} by {attrs['geoae_model']} {attrs['geoae_digest']}: {n.size} windows of "
-            f"{codes.sizes['latent']} numbers, 1:{ratio:.4g}, rms error {rms:.4g}{f' {units}' * (units != '1')}"
+            f"codes of {name} by {attrs[schema.MODEL_NAME]} {attrs[schema.MODEL_DIGEST]}: {n.size} windows of "
+            f"{codes.sizes[schema.LATENT]} numbers, 1:{ratio:.4g}, rms error {rms:.4g}{f' {units}' * (units != '1')}"
         )
     return lines

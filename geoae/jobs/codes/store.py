@@ -25,14 +25,12 @@ from geoae.jobs.run import BlockJob, load_for_run, load_same_model, make_model_s
 from geoae.jobs.source import ArraySource, RegionReader, digest_source, read_companions, source_from_spec
 from geoae.model import Model, load_model, require_contract
 from geoae.readers.records import seisbench
-from geoae.stores import ledger
+from geoae.stores import ledger, schema
 from geoae.stores import records as cleaned
 from geoae.stores.codes import list_coded_variables, open_codes
 from geoae.stores.plan import StorePlan, plan_field
-from geoae.stores.schema import KIND, RECORD, START
 from geoae.stores.write import Origin, write_region
 
-CODES = "codes"
 """Kind of a store that holds codes alone."""
 
 
@@ -79,7 +77,7 @@ def encode_store(
     codings = _codings(arrays, model, options.dims, options.latent)
     window = require_contract(model, CodeContract).window
     settings = {
-        KIND: CODES, "model": model.name, "digest": model.digest, "window": list(window),
+        schema.KIND: schema.CODES, "model": model.name, "digest": model.digest, "window": list(window),
         "overlap": [0] * len(window), "latent": codings[0].latent, "scaler": asdict(model.scaler),
         "dims": list(codings[0].core), "units": {str(x.name): str(x.attrs.get("units", "")) for x in arrays},
     }  # fmt: skip
@@ -105,7 +103,7 @@ def encode_store(
         errors[part] = before[0] + squares, before[1] + n
 
     outcome = run_blocks(job, run, add_error, progress)
-    rows = {str(x.name): _row(where, x.size, errors.get(where.prefix + "code"))
+    rows = {str(x.name): _row(where, x.size, errors.get(where.prefix + schema.CODE))
             for x, where in zip(arrays, codings, strict=True)}  # fmt: skip
     return CodeSummary(outcome.store, by, rows, outcome.notes(), time.perf_counter() - began)
 
@@ -131,10 +129,10 @@ def decode_store(
     for codes in opened:
         coding.check_codes_model(codes, model)
     plan = reduce(add, map(_plan_decoded, opened))
-    record = "geoae_start" in opened[0]["code"].attrs
+    record = schema.CODED_START in opened[0][schema.CODE].attrs
     settings = {
-        KIND: RECORD if record else "decoded", "model": model.name, "digest": model.digest,
-        "window": list(require_contract(model, CodeContract).window), "latent": int(opened[0].sizes["latent"]),
+        schema.KIND: schema.RECORD if record else schema.DECODED, "model": model.name, "digest": model.digest,
+        "window": list(require_contract(model, CodeContract).window), "latent": int(opened[0].sizes[schema.LATENT]),
     }  # fmt: skip
     source = ArraySource((str(store),), (str(store.absolute()),))
     origin = Origin(source.label(), digest_source(source), run.command, opened[0].attrs)
@@ -158,14 +156,16 @@ def make_encode_worker(
     model = model or load_same_model(spec)
     run = ledger.load_run(Path(spec["folder"]))
     codings = _codings(arrays, model, spec["dims"], spec["latent"])
-    parts = {where.prefix + "code": (where, RegionReader(x, None)) for x, where in zip(arrays, codings, strict=True)}
+    parts = {
+        where.prefix + schema.CODE: (where, RegionReader(x, None)) for x, where in zip(arrays, codings, strict=True)
+    }
 
     def work(number: int) -> tuple[str, float, int]:
         task = run.task(number)
         where, read = parts[task.part.name]
         values = encode_region(read, where, model, task.region)
         write_region(run.folder, number, values)
-        error, n = (values[where.prefix + name].astype(np.float64) for name in ("recon_error", "n_valid"))
+        error, n = (values[where.prefix + name].astype(np.float64) for name in (schema.RECON_ERROR, schema.N_VALID))
         return task.part.name, float(np.nansum(error**2 * n)), int(n.sum())
 
     return work
@@ -196,16 +196,16 @@ def load_model_of_codes(codes: xr.Dataset, given: str | Path | Model | None) -> 
     """
     if given is not None:
         return load_model(given)
-    attrs = codes["code"].attrs if "code" in codes else {}
-    name = attrs.get("geoae_model")
+    attrs = codes[schema.CODE].attrs if schema.CODE in codes else {}
+    name = attrs.get(schema.MODEL_NAME)
     if name is None:
         raise InputError("These codes do not say which model made them; they are not as geoae writes them.")
     try:
         return load_model(str(name))
     except UnknownNameError as error:
         raise UnknownNameError(
-            f"The codes were made by model {name} {attrs.get('geoae_digest')}, which is not shipped with geoae. Give "
-            "its folder with --model."
+            f"The codes were made by model {name} {attrs.get(schema.MODEL_DIGEST)}, which is not shipped with geoae. "
+            "Give its folder with --model."
         ) from error
 
 
@@ -253,14 +253,14 @@ def _codings(arrays: Sequence[xr.DataArray], model: Model, dims: Sequence[str], 
 def _plan_decoded(codes: xr.Dataset) -> StorePlan:
     where = coding.read_coding(codes)
     x = coding.make_decoded_template(codes, where).rename(_name_of(codes))
-    if "geoae_start" in codes["code"].attrs:
-        x.attrs[START] = codes["code"].attrs["geoae_start"]
-    x.attrs["processing"] = f"decoded from codes of {codes['code'].attrs['geoae_model']}"
+    if schema.CODED_START in codes[schema.CODE].attrs:
+        x.attrs[schema.START_TIME] = codes[schema.CODE].attrs[schema.CODED_START]
+    x.attrs["processing"] = f"decoded from codes of {codes[schema.CODE].attrs[schema.MODEL_NAME]}"
     return plan_field(x, where.core)
 
 
 def _name_of(codes: xr.Dataset) -> str:
-    return str(codes["code"].attrs["geoae_of"])
+    return str(codes[schema.CODE].attrs[schema.CODED_VARIABLE])
 
 
 def _row(where: Coding, samples: int, error: tuple[float, int] | None = None) -> dict[str, float]:

@@ -20,9 +20,8 @@ from geoae.model import Model, require_contract
 from geoae.model.denoising import describe_processing
 from geoae.stores.blocks import choose_chunks
 from geoae.stores.plan import Chunking, StorePlan, plan_field
-from geoae.stores.schema import KIND
+from geoae.stores.schema import FIELD, KIND
 
-FIELD = "field"
 """Kind of a store of cleaned fields."""
 
 

@@ -36,7 +36,7 @@ from geoae.jobs.source import (
     source_from_spec,
 )
 from geoae.model import Model
-from geoae.stores import ledger
+from geoae.stores import ledger, schema
 from geoae.stores.blocks import Region, Task
 from geoae.stores.runs import is_store
 from geoae.stores.write import Origin, write_region
@@ -223,7 +223,7 @@ def _encoders(
         def samples(task: Task, clean: BlockDenoiser = clean) -> NDArray[Any]:
             return clean(task)[0]
 
-        found[where.prefix + "code"] = code_plan.make_block_encoder(run, str(x.name), where, coder, samples)
+        found[where.prefix + schema.CODE] = code_plan.make_block_encoder(run, str(x.name), where, coder, samples)
     return found
 
 

@@ -33,7 +33,7 @@ from geoae.records.contract import RecordContract
 from geoae.stores import blocks, ledger
 from geoae.stores import records as cleaned
 from geoae.stores.plan import Chunking, StorePlan, plan_field
-from geoae.stores.schema import KIND, RECORD, START
+from geoae.stores.schema import KIND, RECORD, START_TIME
 from geoae.stores.write import Origin, write_region
 
 BlockCounts = dict[str, list[Any]]
@@ -145,7 +145,7 @@ def plan_record_store(
     template["id"].attrs = {"long_name": "network.station.location.channel"}
     start = str(np.datetime64(record.start_ns, "ns"))
     template.attrs |= {
-        "long_name": "denoised recording", START: start, "processing": describe_processing(model, options.dry)
+        "long_name": "denoised recording", START_TIME: start, "processing": describe_processing(model, options.dry)
     }  # fmt: skip
     rows = len(record.ids)
     chunks = {"channel": rows, "time": max(CHUNK_SAMPLES // rows, 1)}
