@@ -1,1 +1,1 @@
-"""Files: written whole or not at all, and the private parts of the libraries that read and write them."""
+"""Write files whole or not at all; the private parts of ObsPy; YAML files that people write."""

@@ -42,16 +42,16 @@ def whole_file(
     path
         The file. What a symbolic link points to is replaced, and the link stays.
     temporary_folder
-        Where the temporary file lies, on the same file system; by default the folder of `path`.
+        Folder of the temporary file, on the same file system; by default the folder of `path`.
     target
-        What the error names, where `path` is a part of it that the user does not know.
+        Name in the error, where `path` is an internal part of an output that the user knows by another name.
     advice
-        What the error adds, beginning with a space.
+        Added to the error; begins with a space.
 
     Yields
     ------
     Path
-        A name that no other process uses, with the suffix of `path`, from which many libraries take the format.
+        A name that no other process uses. It has the suffix of `path`, because many libraries choose the format by it.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def output_errors(target: Path, advice: str = "") -> Iterator[None]:
-    """Turn what the operating system reports into an OutputError of one line that names `target`."""
+    """Turn errors of the operating system into an OutputError of one line that names `target`."""
     try:
         yield
     except OSError as error:
@@ -116,12 +116,12 @@ def output_errors(target: Path, advice: str = "") -> Iterator[None]:
 
 
 def sync_to_disk(*paths: Path) -> None:
-    """Wait until the content of files, or the names in folders, are on the disk."""
+    """Wait until the content of files, or the names in folders, have been written to the disk."""
     for path in paths:
         is_folder = path.is_dir()
         if os.name == "nt" and is_folder:
             continue  # Windows cannot synchronise folders
-        handle = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)  # Windows synchronises what may be written
+        handle = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)  # Windows needs a file open for writing
         try:
             os.fsync(handle)
         finally:

@@ -1,1 +1,1 @@
-"""Dimensions, coordinates, time axes and the changes that a catalog makes to them. xarray, never torch."""
+"""Dimensions, coordinates, time axes, and the changes that a data catalog makes to variables. xarray, never torch."""

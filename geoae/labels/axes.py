@@ -1,7 +1,7 @@
-"""Which axis a coordinate speaks for: X west-east, Y south-north, Z level, T time, E member.
+"""Find the axis of a coordinate: X west-east, Y south-north, Z level, T time, E ensemble member.
 
-The rules are those of the CF conventions, sections 4 and 5 (https://cfconventions.org), and, where a file says nothing,
-the names that models and sensors use.
+The rules are those of the CF conventions, sections 4 and 5 (https://cfconventions.org). Coordinates without metadata
+are recognised by the names that models and sensors use.
 """
 
 import re
@@ -33,12 +33,12 @@ _NAMES = {
     "E": r"members?|number|ens(emble)?s?|realization|realisation|runs?",
 }
 RANK_OF_NAME = 6
-"""Rank of a name, the weakest evidence."""
-_NUMBERED = r"(_?\d+)?"  # as lat_0 in converted GRIB
+"""Rank of evidence from a name, the weakest."""
+_NUMBER_SUFFIX = r"(_?\d+)?"  # as lat_0 in converted GRIB
 
 
 def find_axis_evidence(name: str, coord: xr.Variable) -> tuple[int, str]:
-    """What a coordinate says of itself: rank of the evidence (0 is best) and X, Y, Z, T or E; "" if nothing."""
+    """Return rank (0 is best) and axis (X, Y, Z, T or E) of the best evidence; the axis is "" without evidence."""
     attrs = {key: str(value).strip() for key, value in coord.attrs.items()}
     axis = (attrs.get("axis") or attrs.get("cartesian_axis") or "").upper()
     if axis in ("X", "Y", "Z", "T", "E"):
@@ -56,15 +56,15 @@ def find_axis_evidence(name: str, coord: xr.Variable) -> tuple[int, str]:
 
 
 def find_axis_by_name(name: str) -> tuple[int, str]:
-    """What a bare name says, as `find_axis_evidence`."""
+    """Return rank and axis from a name alone, as `find_axis_evidence` does."""
     for axis, pattern in _NAMES.items():
-        if re.fullmatch(f"({pattern}){_NUMBERED}", name.lower()):
+        if re.fullmatch(f"({pattern}){_NUMBER_SUFFIX}", name.lower()):
             return RANK_OF_NAME, axis
     return RANK_OF_NAME + 1, ""
 
 
 def find_geographic_axis(variable: xr.Variable) -> str:
-    """X for a longitude, Y for a latitude by standard name or units, whatever its dimensions; else empty."""
+    """Return X for a longitude and Y for a latitude of any shape, by standard name or units; else an empty text."""
     standard, units = str(variable.attrs.get("standard_name", "")), str(variable.attrs.get("units", ""))
     for axis, name in (("X", "longitude"), ("Y", "latitude")):
         if standard == name or (not standard and re.fullmatch(_UNITS[axis], units, re.IGNORECASE)):
@@ -73,7 +73,7 @@ def find_geographic_axis(variable: xr.Variable) -> str:
 
 
 def is_longitude(coord: xr.Variable, name: str) -> bool:
-    """Whether a coordinate counts degrees of longitude, of the globe or of a rotated one."""
+    """Whether a coordinate is in degrees of longitude, on the globe or on a rotated grid."""
     standard, units = str(coord.attrs.get("standard_name", "")), str(coord.attrs.get("units", "")).lower()
     if re.fullmatch(_UNITS["X"], units) or standard in ("longitude", "grid_longitude"):
         return not units.startswith("rad")

@@ -1,4 +1,4 @@
-"""The one module that uses xarray's private indexing: arrays whose samples are read when they are used."""
+"""Arrays whose samples are read when they are used. The only module that uses xarray's private indexing."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,23 +18,23 @@ def lazy_array(
     Parameters
     ----------
     shape, dtype
-        Of the whole array.
+        Shape and type of the whole array.
     read
-        Is given one index an axis, and returns the samples. Each index is an int or a slice, or an array of positions,
-        which are combined as an outer product. It has to be picklable where the array is sent to other processes.
+        Takes one index for each axis, and returns the samples. An index is an int, a slice or an array of positions;
+        arrays are combined as an outer product. It must be picklable if the array is sent to other processes.
     slices_only
-        Give `read` ints and slices only; xarray selects from what these return.
+        Call `read` with ints and slices only; xarray selects positions from the samples that it returns.
     """
     return indexing.LazilyIndexedArray(_OnDemand(shape, dtype, read, slices_only))
 
 
 def is_in_memory(x: xr.DataArray) -> bool:
-    """Whether the samples of an array lie in memory, and are neither in chunks of dask nor to be read from a file."""
+    """Whether the samples of an array are in memory: neither in chunks of dask nor still in a file."""
     return bool(x.variable._in_memory)
 
 
 class _OnDemand(BackendArray):  # type: ignore[misc,unused-ignore]
-    """What xarray asks for samples."""
+    """Backend array that calls a function when xarray indexes it."""
 
     def __init__(
         self,

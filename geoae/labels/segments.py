@@ -1,4 +1,4 @@
-"""Segments of a recording, and the records that they make up."""
+"""Segments of a recording, and the records that they form."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +20,14 @@ class Segment:
     source: Path | None
     """The file, or None for data in memory."""
     locator: object
-    """Where the samples are; understood only by the reader that made the segment."""
+    """Where the samples are: a `geoae.readers.protocols.Locator` or data of the reader that made the segment."""
     text: bool = False
     """True for text and log channels, which are passed through."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedSegment:
-    """A segment and where it lies in its record."""
+    """A segment and its place in a record: row and first sample."""
 
     segment: Segment
     row: int
@@ -44,4 +44,4 @@ class Record:
     rate_hz: float
     n: int
     placed: tuple[PlacedSegment, ...]
-    """Never two of one row over the same sample: overlaps lie in another record."""
+    """Sorted by row and first sample. Segments of one row never overlap: overlapping segments are in other records."""

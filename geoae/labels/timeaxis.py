@@ -1,6 +1,6 @@
-"""A time axis that is start and rate only: the lazy datetime64[ns] coordinate of every record.
+"""A time axis that stores only start and rate: the lazy datetime64[ns] coordinate of every record.
 
-Sample i lies at start + i / rate, rounded to the nearest ns (halves up), without error adding up along the record.
+Sample i lies at start + i / rate, rounded to the nearest ns (halves up). Rounding errors do not accumulate.
 """
 
 import copy
@@ -59,7 +59,7 @@ def rate_hz(da: xr.DataArray) -> float:
     Raises
     ------
     InputError
-        If nothing tells the rate, or the time coordinate is uneven by more than a tenth of a step.
+        The rate is unknown, or the steps of the time coordinate differ by more than a tenth of a step.
     """
     if DIM not in da.dims:
         raise InputError(f"The array has dimensions {da.dims}, but 'time' is needed. Rename or add the time dimension.")
@@ -69,7 +69,7 @@ def rate_hz(da: xr.DataArray) -> float:
         return float(da.attrs["sampling_rate_hz"])
     if DIM not in da.coords or da.sizes[DIM] < 2:
         raise InputError(
-            "Nothing tells the sampling rate: give the array a time coordinate of two samples or more, "
+            "The sampling rate is unknown: give the array a time coordinate of two samples or more, "
             "or set attrs['sampling_rate_hz']."
         )
     return _rate_of_steps(da[DIM].values)
@@ -79,7 +79,7 @@ def sample_offset_ns(position: np.ndarray | int, rate_hz: float) -> np.ndarray:
     """Return the time from sample 0 to `position` in ns, exact to rounding (halves up), for positions below 2**34."""
     step = Fraction(10**9) / Fraction(rate_hz)
     whole = math.floor(step)
-    # the fraction of a ns in three limbs of 28 bits: each product stays inside 63 bits, the error below 2**-50 ns
+    # the fraction of a ns in three parts of 28 bits: each product fits in 63 bits, the error is below 2**-50 ns
     limbs = math.ceil((step - whole) * 2**84)
     high, middle, low = limbs >> 56, (limbs >> 28) & (2**28 - 1), limbs & (2**28 - 1)
     i = np.asarray(position, dtype=np.int64)
@@ -90,12 +90,12 @@ def sample_offset_ns(position: np.ndarray | int, rate_hz: float) -> np.ndarray:
 
 def first_position(offset_ns: int, rate_hz: float) -> int:
     """Return the first sample that lies at or after `offset_ns` from sample 0; may be negative or beyond the end."""
-    # sample times are rounded to the ns, so a sample counts from half a ns before
+    # sample times are rounded to the ns, so a sample may lie up to half a ns before its time
     return math.ceil((Fraction(offset_ns) - Fraction(1, 2)) * Fraction(rate_hz) / 10**9)
 
 
 class _TimeTransform(CoordinateTransform):
-    """Sample k lies at origin + (first + k * stride) / rate: slices keep the origin, so no rounding adds up."""
+    """Sample k lies at origin + (first + k * stride) / rate. Slices keep the origin, so no rounding adds up."""
 
     def __init__(self, origin_ns: int, origin_rate_hz: float, n: int):
         super().__init__([DIM], {DIM: int(n)}, dtype=np.dtype("datetime64[ns]"))
@@ -178,14 +178,14 @@ class TimeIndex(CoordinateTransformIndex):
         if isinstance(label, slice):
             return IndexSelResult({self._dim: self._slice(label)})
         if method not in (None, "nearest"):
-            raise ValueError(f"method={method!r} is not known to a lazy time axis. Use 'nearest' or leave it out.")
+            raise ValueError(f"method={method!r} is not supported by a lazy time axis. Use 'nearest' or leave it out.")
         values = label.values if isinstance(label, xr.DataArray | xr.Variable) else label
-        wanted = _to_ns(values)
-        found = np.rint(self.transform.reverse({self._dim: wanted})[self._dim]).astype(np.int64)
+        times = _to_ns(values)
+        found = np.rint(self.transform.reverse({self._dim: times})[self._dim]).astype(np.int64)
         found = np.clip(found, 0, max(self.transform.n - 1, 0))
         limit = np.timedelta64(0, "ns") if method is None else tolerance
         if self.transform.n == 0 or (
-            limit is not None and np.any(np.abs(self.transform.times(found) - wanted) > pd.Timedelta(limit).to_numpy())
+            limit is not None and np.any(np.abs(self.transform.times(found) - times) > pd.Timedelta(limit).to_numpy())
         ):
             raise KeyError(f"no sample at {values!r}; method='nearest' takes the closest one")
         if isinstance(label, xr.Variable):
@@ -200,13 +200,13 @@ class TimeIndex(CoordinateTransformIndex):
         return slice(start, max(start, stop), label.step)
 
     def join(self, other: Any, how: str = "inner") -> Self:
-        """Return the common or united span of two axes whose samples fall together."""
+        """Return the intersection (how="inner") or the union (how="outer") of two axes on the same sample grid."""
         shift = self._shift(other)
-        own, others = range(self.transform.n), range(shift, shift + other.transform.n)
+        here, there = range(self.transform.n), range(shift, shift + other.transform.n)
         if how in ("left", "right"):
             return self if how == "left" else other
         pick_start, pick_stop = (max, min) if how == "inner" else (min, max)
-        start, stop = pick_start(own.start, others.start), pick_stop(own.stop, others.stop)
+        start, stop = pick_start(here.start, there.start), pick_stop(here.stop, there.stop)
         return type(self)(self.transform.part(range(start, max(start, stop))))
 
     def reindex_like(self, other: Any) -> dict[Hashable, Any]:
@@ -215,20 +215,20 @@ class TimeIndex(CoordinateTransformIndex):
         return {self._dim: np.where((positions >= 0) & (positions < self.transform.n), positions, -1)}
 
     def _shift(self, other: Any) -> int:
-        """Sample number, on this axis, of the other axis' first sample."""
-        mine, theirs = self.transform, other.transform
-        shift = float((theirs.start_ns - mine.start_ns) * mine.rate_hz / 1e9)
-        # rounding to the ns may part two axes that are one by a ns
-        if mine.rate_hz != theirs.rate_hz or abs(shift - round(shift)) > 2e-9 * mine.rate_hz + 1e-6:
+        """Position on this axis of the first sample of another axis."""
+        here, there = self.transform, other.transform
+        shift = float((there.start_ns - here.start_ns) * here.rate_hz / 1e9)
+        # two axes on one grid may differ by 1 ns through rounding
+        if here.rate_hz != there.rate_hz or abs(shift - round(shift)) > 2e-9 * here.rate_hz + 1e-6:
             raise InputError(
-                f"Two time axes do not fall together (rates {mine.rate_hz:g} and {theirs.rate_hz:g} Hz, "
+                f"Two time axes do not lie on the same samples (rates {here.rate_hz:g} and {there.rate_hz:g} Hz, "
                 f"shift {shift:.3f} samples). Resample one of the arrays, or select with method='nearest'."
             )
         return round(shift)
 
     @classmethod
     def concat(cls, indexes: Any, dim: Hashable, positions: Any = None) -> Any:
-        """Lazy where each axis goes on where the one before ends, else dense."""
+        """Join axes end to end: lazy if each continues the axis before it, else dense."""
         first = indexes[0].transform
         ends = np.cumsum([index.transform.n for index in indexes])
         expected = first.times(np.append(0, ends[:-1]))
@@ -239,7 +239,7 @@ class TimeIndex(CoordinateTransformIndex):
         return PandasIndex.concat([PandasIndex(index.to_pandas_index(), dim) for index in indexes], dim, positions)
 
     def to_pandas_index(self) -> pd.Index:
-        """Return the dense axis, for what needs one (resample, groupby, plots)."""
+        """Return the dense axis, for functions that need one (resample, groupby, plots)."""
         return pd.DatetimeIndex(self.transform.times(np.arange(self.transform.n)), name=self._dim)
 
     def __repr__(self) -> str:
@@ -264,12 +264,12 @@ def _rate_of_steps(times: np.ndarray) -> float:
     if not step > 0 or float(np.max(np.abs(steps - step))) > 0.1 * step:
         raise InputError(
             f"The time coordinate is not even: steps from {steps.min():g} to {steps.max():g} s. "
-            "Put the data on an even axis first, with NaN where there is none."
+            "Put the data on an even axis first, with NaN where samples are missing."
         )
-    # the mean over all steps is finer than any one step rounded to the ns; the median guards it
+    # the mean step is more precise than one step rounded to the ns; the median guards against outliers
     mean = float(steps.mean())
     rate = 1 / (mean if abs(mean - step) < 1e-3 * step else step)
-    # a whole number of Hz that the coordinate's resolution cannot tell from the mean is meant
+    # take a whole number of Hz if the resolution of the coordinate allows it
     tolerance = rate * (1e-9 / (steps.size * step) + 1e-9)
     return float(round(rate)) if 0 < abs(rate - round(rate)) <= tolerance else rate
 
@@ -283,7 +283,7 @@ def _to_ns(values: Any) -> np.ndarray:
 
 def _timestamp(value: Any) -> pd.Timestamp:
     value = value.item() if isinstance(value, np.ndarray) and value.dtype == object else value
-    # str() first for times of other libraries (UTCDateTime), whose ISO text pandas reads exactly
+    # times of other libraries (UTCDateTime) go through str(): pandas reads their ISO text exactly
     known = isinstance(value, str | np.datetime64 | np.ndarray | pd.Timestamp) or type(value).__module__ == "datetime"
     time = pd.Timestamp(value if known else str(value))
     return time if time.tzinfo is None else time.tz_convert(None)

@@ -148,7 +148,7 @@ def test_rates_that_cannot_be_told():
     """An uneven axis, none at all, or no time dimension is refused; an attribute helps."""
     with pytest.raises(InputError, match="not even"):
         rate_hz(xr.DataArray(np.zeros(3), dims="time", coords={"time": [0.0, 1.0, 1.5]}))
-    with pytest.raises(InputError, match="Nothing tells"):
+    with pytest.raises(InputError, match="rate is unknown"):
         rate_hz(xr.DataArray(np.zeros(3), dims="time"))
     with pytest.raises(InputError, match="time"):
         rate_hz(xr.DataArray(np.zeros(3), dims="x"))

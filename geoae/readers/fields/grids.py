@@ -163,7 +163,7 @@ def grow_chunks(
 
     Examples
     --------
-    >>> chunk_sizes({"time": 100, "y": 64, "x": 128}, {"time": 1, "y": 64, "x": 64}, ("y", "x"), limit=2**15)
+    >>> grow_chunks({"time": 100, "y": 64, "x": 128}, {"time": 1, "y": 64, "x": 64}, ("y", "x"), limit=2**15)
     {'time': 4, 'y': 64, 'x': 128}
     """
     chunk = {dim: max(1, min(stored.get(dim, 1), n)) for dim, n in sizes.items()}

@@ -69,7 +69,7 @@ def test_unknown_variable(denoise):
 def test_no_horizontal_dimensions(denoise):
     """How to name them is said, and naming them helps; so does leaving out what is no field."""
     x = xr.DataArray(small().values, dims=("time", "a", "b"), name="t2m")
-    refused(denoise(x), "which dimensions are horizontal is not clear", "--dims a,b")
+    refused(denoise(x), "it is not clear which dimensions are horizontal", "--dims a,b")
     done(denoise(x, "--dims", "a,b"))
     refused(denoise(x, "--dims", "a,c", out="b.zarr"), "no dimension c", out="b.zarr")
     refused(denoise(x, "--dims", "a", out="b.zarr"), "1 horizontal dimensions", "--dims y,x", out="b.zarr")

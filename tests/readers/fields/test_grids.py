@@ -92,7 +92,7 @@ def nothing_is_read(monkeypatch):
     def refuse(*_):
         raise AssertionError("samples were read")
 
-    monkeypatch.setattr(adapter._Changed, "read", refuse)
+    monkeypatch.setattr(adapter._ChangedVariable, "read", refuse)
 
 
 def test_every_store_gives_the_same_field(store):
@@ -129,14 +129,14 @@ def test_a_store_of_many_chunks_is_one_of_few_tasks(tmp_path):
 def test_a_part_reads_that_part(tmp_path, monkeypatch):
     """The edge of a window does not read the whole chunk that it lies in."""
     netcdf3(made(), tmp_path / "a.nc")
-    shapes, get = [], adapter._Changed.read
+    shapes, get = [], adapter._ChangedVariable.read
 
     def noting(self, key):
         out = get(self, key)
         shapes.append(out.shape)
         return out
 
-    monkeypatch.setattr(adapter._Changed, "read", noting)
+    monkeypatch.setattr(adapter._ChangedVariable, "read", noting)
     geoae.read(tmp_path / "a.nc")[1, 2:4, 5:8].compute()
     assert shapes
     assert set(shapes) <= {(2, 3), (1, 2, 3)}
