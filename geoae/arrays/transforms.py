@@ -1,4 +1,4 @@
-"""From models in physical units to numbers that a net learns well, and back: exact inverses and their derivatives.
+"""From models in physical units to numbers that a net learns well, and back: exact inverses.
 
 Everything is element by element, for numpy arrays and torch tensors alike; NaN stays NaN.
 """
@@ -54,18 +54,6 @@ class Transform:
             return self._linear(y, "scores", "knots")
         return y
 
-    def derivative(self, x: Any) -> Any:
-        """Slope of `undo` at `x`."""
-        y = x * self.gain + self.offset
-        if self.kind == "log":
-            return _library(x).exp(y) * self.gain
-        if self.kind == "logit":
-            s = _sigmoid(y)
-            return (self.high - self.low) * self.gain * s * (1 - s)
-        if self.kind == "normal-score":
-            return self._slope(y, "scores", "knots") * self.gain
-        return 0 * y + self.gain
-
     def _f(self, m: Any) -> Any:
         if self.kind == "log":
             return _library(m).log(m)
@@ -98,10 +86,6 @@ class Transform:
     def _linear(self, x: Any, of: str, to: str) -> Any:
         a, b, i = self._piece(x, of, to)
         return b[i] + (x - a[i]) * ((b[i + 1] - b[i]) / (a[i + 1] - a[i]))
-
-    def _slope(self, x: Any, of: str, to: str) -> Any:
-        a, b, i = self._piece(x, of, to)
-        return (b[i + 1] - b[i]) / (a[i + 1] - a[i]) + 0 * x
 
     def _piece(self, x: Any, of: str, to: str) -> tuple[Any, Any, Any]:
         a, b = self._tables[of], self._tables[to]

@@ -310,8 +310,8 @@ def _module(data: Any) -> Any:
 
 
 def _computed(data: Any) -> Any:
-    # in this thread: workers of a scheduler must not ask it for more
-    return data.compute(scheduler="synchronous") if hasattr(data, "compute") else data
+    # in this thread: a task that waits for other tasks of its scheduler may wait for ever
+    return data if isinstance(data, np.ndarray) else data.compute(scheduler="synchronous")
 
 
 def _no_larger(chunks: tuple[int, ...], most: int) -> tuple[int, ...]:

@@ -1,12 +1,16 @@
 """Coder: a model that turns windows of records or fields into codes, and codes into windows."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoae.arrays.scaling import Stats
+from geoae.errors import InputError
 from geoae.model.model import Model
+
+if TYPE_CHECKING:
+    from geoae.nets.protocols import Encodes
 
 
 class Coder(Model):
@@ -18,17 +22,26 @@ class Coder(Model):
         Missing samples are taken as the window's mean.
         """
         x, stats = self.scaler.apply(batch)
-        return self.batched(self._encode, x), stats
+        net = self._coding_net()
+
+        def encode(part: NDArray[Any]) -> NDArray[np.float32]:
+            return self.run(lambda windows: net.encode(windows).float(), part)
+
+        return self.batched(encode, x), stats
 
     def decode(self, codes: NDArray[np.floating[Any]], stats: Stats) -> NDArray[np.float64]:
         """Windows (batch, 1, *window) of codes (batch, latent), in the units of the data."""
-        windows: NDArray[np.float64] = self.scaler.undo(self.batched(self._decode, codes), stats)
+        net = self._coding_net()
+
+        def decode(part: NDArray[Any]) -> NDArray[np.float32]:
+            return self.run(lambda some: net.decode(some).float(), part)
+
+        windows: NDArray[np.float64] = self.scaler.undo(self.batched(decode, codes), stats)
         return windows
 
-    def _encode(self, x: NDArray[Any]) -> NDArray[np.float32]:
-        net: Any = self.net
-        return self.run(lambda part: net.encode(part).float(), x)
+    def _coding_net(self) -> "Encodes":
+        from geoae.nets.protocols import Encodes
 
-    def _decode(self, codes: NDArray[Any]) -> NDArray[np.float32]:
-        net: Any = self.net
-        return self.run(lambda part: net.decode(part).float(), codes)
+        if not isinstance(self.net, Encodes):
+            raise InputError(f"Net {self.net_name!r} of model {self.name!r} has no codes: it lacks encode or decode.")
+        return self.net

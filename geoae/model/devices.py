@@ -85,7 +85,7 @@ def has_fast_bfloat16(device: str) -> bool:
         return True
     if not device.startswith("cpu"):
         return False
-    try:  # torch has no public name for this yet; tested with torch 2.9 to 2.13, the bounds in pyproject.toml
+    try:  # torch has no public name for this; where the private one is missing, the answer is no
         return bool(torch.cpu._is_avx512_bf16_supported())
     except AttributeError:
         return False

@@ -1,6 +1,6 @@
 """From the kind of a contract to the class of its model, and checks that a model is of the kind that is needed."""
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from geoae import kinds
 from geoae.errors import InputError
@@ -8,16 +8,19 @@ from geoae.model.card import describe_model, list_shipped_models
 from geoae.model.contract import AnyContract
 from geoae.model.model import Model
 
+if TYPE_CHECKING:
+    from torch import nn
+
 C = TypeVar("C", bound=AnyContract)
 R = TypeVar("R", bound=Model)
 
 
 def make_model(
-    contract: AnyContract, net_name: str, net_config: dict[str, Any], net: Any, scaler: Any, **more: Any
+    contract: AnyContract, net_name: str, net_config: dict[str, Any], net: "nn.Module", scaler: Any, **fields: Any
 ) -> Model:
-    """A model of the class that the kind of `contract` has; `more` are further fields of `Model`."""
+    """Make a model of the class that belongs to the kind of `contract`; `fields` are further fields of `Model`."""
     role: type[Model] = kinds.load_name(kinds.find_kind(contract.kind).role)
-    return role(contract, net_name, net_config, net, scaler, **more)
+    return role(contract, net_name, net_config, net, scaler, **fields)
 
 
 def require_contract(model: Model, wanted: type[C]) -> C:

@@ -1,8 +1,7 @@
-"""The terms of the evidence lower bound (Kingma & Welling, 2014, arXiv:1312.6114) and bounds that are tighter."""
+"""The terms of the evidence lower bound (Kingma & Welling, 2014, arXiv:1312.6114)."""
 
 import math
 
-import torch
 import torch.nn.functional as F  # noqa: N812 - the name every torch user knows
 from jaxtyping import Float
 from torch import Tensor
@@ -33,18 +32,3 @@ def log_gaussian(x: Tensor, mean: Tensor, log_variance: Tensor, counts: Tensor) 
     """Log-likelihood of values in the last dimension's cells that count."""
     left = (x - mean).square() * (-log_variance).exp() + log_variance + math.log(2 * math.pi)
     return -0.5 * (left * counts).sum(-1)
-
-
-def importance_weighted_bound(log_weights: Tensor) -> PerModel:
-    """Logarithm of the mean of weights p(x, z) / q(z | x), draws z ~ q first: on average from the ELBO up to log p(x).
-
-    Burda et al. (2016, arXiv:1509.00519), equation 8; with one draw it is the ELBO.
-    """
-    return torch.logsumexp(log_weights, 0) - math.log(len(log_weights))
-
-
-def log_weights(log_likelihood: Tensor, z: Tensor, mean: Codes, log_variance: Codes) -> Tensor:
-    """Logarithm of p(x | z) p(z) / q(z | x), (draws, *batch), of draws z (draws, *batch, latent) from the posterior."""
-    prior = -0.5 * z.square().sum(-1)
-    posterior = -0.5 * ((z - mean).square() * (-log_variance).exp() + log_variance).sum(-1)
-    return log_likelihood + prior - posterior

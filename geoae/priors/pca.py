@@ -1,10 +1,9 @@
 """Principal components as a prior: the linear latent space, and what every other prior is measured against."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geoae import nets
 from geoae.arrays.transforms import Transform, fit_transform
 from geoae.arrays.types import Array
 from geoae.errors import InputError
@@ -13,6 +12,9 @@ from geoae.priors.contract import PriorContract
 from geoae.priors.linear import find_stored_components, fit_components
 from geoae.priors.prior import Prior
 from geoae.priors.space import LatentSpace
+
+if TYPE_CHECKING:
+    from geoae.nets.linear_ae import LinearAE
 
 
 def pca_space(
@@ -88,11 +90,13 @@ def make_components_space(space: LatentSpace) -> LatentSpace | None:
     """
     import torch
 
+    from geoae.nets.linear_ae import LinearAE, LinearAEConfig
+
     stored = find_stored_components(space)
     if stored is None:
         return None
     basis, offset = (torch.from_numpy(part) for part in stored)
-    net: Any = nets.build("linear-ae", {"shape": list(space.shape), "latent": basis.shape[1]}).eval().double()
+    net = LinearAE(LinearAEConfig(space.shape, basis.shape[1])).eval().double()
     with torch.no_grad():
         back = torch.linalg.pinv(basis)
         net.from_code.weight.copy_(basis)
@@ -105,8 +109,8 @@ def make_components_space(space: LatentSpace) -> LatentSpace | None:
     return LatentSpace(made, "float64")
 
 
-def _linear_prior(net: Any, rule: Transform, units: str) -> Prior:
-    shape, n = tuple(net.config.shape), int(net.config.latent)
+def _linear_prior(net: "LinearAE", rule: Transform, units: str) -> Prior:
+    shape, n = net.shape, net.latent
     contract = PriorContract(f"pca-{n}", f"{n} principal components", shape, n, units)
     config = {"shape": list(shape), "latent": n}
     return Prior(contract, "linear-ae", config, net, rule, weights_file.pack_weights(net)[1][:12])

@@ -1,7 +1,7 @@
 """Scores of a prior on held-out models, beside as many principal components."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -62,6 +62,8 @@ def make_report(model: Model, seed: int = 0) -> Report:
     InputError
         The model is no prior, or has no held-out models.
     """
+    from geoae.nets.protocols import Samples
+
     space = LatentSpace(model)
     truth, estimate = space.representation_residuals()
     linear = reconstruct_with_components(space, truth)
@@ -76,7 +78,7 @@ def make_report(model: Model, seed: int = 0) -> Report:
          ({} if drawn_linear is None else {PCA: stats.variogram_error(truth, drawn_linear)})),
         ("mean of drawn models", {PRIOR: float(np.nanmean(drawn)), MODELS: float(np.nanmean(truth))}),
     ]  # fmt: skip
-    if getattr(model.net, "likelihood", "") == "bernoulli":
+    if isinstance(model.net, Samples) and model.net.likelihood == "bernoulli":
         rows += _facies_rows(space, truth, {PRIOR: estimate, PCA: linear}, {PRIOR: drawn, PCA: drawn_linear})
     rows += _code_rows(space, truth, seed)
     worst = np.argsort(-errors)[:5]
@@ -108,12 +110,14 @@ def _facies_rows(
 
 
 def _code_rows(space: LatentSpace, truth: Array, seed: int) -> list[tuple[str, dict[str, float]]]:
-    net: Any = space.model.net
-    codes = space.encode(truth)
-    active: float = float((codes.var(axis=0) > ACTIVE).sum())
-    if hasattr(net, "posterior"):
-        import torch
+    import torch
 
+    from geoae.nets.protocols import Variational
+
+    net = space.model.net
+    codes = space.encode(truth)
+    active = float((codes.var(axis=0) > ACTIVE).sum())
+    if isinstance(net, Variational):
         with torch.no_grad():
             x = torch.from_numpy(np.nan_to_num(space.transform.apply(truth))[:, None]).float()
             mean, log_variance = (torch.cat(p) for p in zip(*(net.posterior(p) for p in x.split(64)), strict=True))

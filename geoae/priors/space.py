@@ -62,6 +62,8 @@ class LatentSpace:
     def __init__(self, model: Model | str | Path, precision: str = "float32", device: str = "cpu"):
         import torch
 
+        from geoae.nets.protocols import Samples
+
         self.model = load_model(model)
         contract = require_contract(self.model, PriorContract)
         self.d, self.shape, self.units, self.name = contract.latent, contract.shape, contract.units, contract.name
@@ -74,7 +76,10 @@ class LatentSpace:
         self.mask: NDArray[np.bool_] = np.ones(self.shape, bool) if stored is None else stored.astype(bool)
         self._type = torch.float64 if precision == "float64" else torch.float32
         # a copy: the model may go on being trained, saved or moved
-        self._net: Any = copy.deepcopy(self.model.net).to(device, self._type).eval().requires_grad_(False)
+        net = copy.deepcopy(self.model.net).to(device, self._type).eval().requires_grad_(False)
+        if not isinstance(net, Samples):
+            raise InputError(f"Net {self.model.net_name!r} of model {self.name!r} is no prior; vae and linear-ae are.")
+        self._net: Samples = net
         self._holes = None if self.mask.all() else torch.from_numpy(~self.mask).to(device)
         self._residuals: tuple[Array, Array] | None = None
 
@@ -308,7 +313,9 @@ class LatentSpace:
 
     def _is_array(self, x: Any) -> bool:
         """Whether `x` is an array rather than a tensor."""
-        return not hasattr(x, "requires_grad")
+        import torch
+
+        return not isinstance(x, torch.Tensor)
 
     def _check_codes(self, z: Any) -> NDArray[np.float64]:
         if isinstance(z, xr.DataArray) and z.attrs.get(MODEL_DIGEST, self.digest) != self.digest:

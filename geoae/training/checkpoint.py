@@ -1,5 +1,10 @@
-"""The state of a training in two files without pickle: tensors in safetensors, the rest in JSON."""
+"""What a training writes on its way: its state without pickle, and the table of its validations.
 
+The state is two files: tensors in safetensors, the rest in JSON.
+"""
+
+import csv
+import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +18,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from geoae.errors import ModelFileError, one_line
-from geoae.files.whole import write_bytes
+from geoae.files.whole import write_bytes, write_text
 
 TENSORS, FACTS = "checkpoint.safetensors", "checkpoint.json"
 
@@ -80,6 +85,17 @@ def load_checkpoint(folder: Path, facts: dict[str, Any], modules: Modules, optim
                     _, index, moment = key.split("/")
                     state["state"].setdefault(int(index), {})[moment] = value
             optimizer.load_state_dict(state)
+
+
+def write_history(path: Path, history: list[dict[str, Any]]) -> None:
+    """Write the rows of all validations as a CSV table; the file is replaced whole."""
+    names = dict.fromkeys(name for row in history for name in row)
+    table = io.StringIO(newline="")
+    # rows of a checkpoint written before the terms of the loss were recorded lack their columns
+    writer = csv.DictWriter(table, list(names), restval="nan")
+    writer.writeheader()
+    writer.writerows(history)
+    write_text(path, table.getvalue())
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """The training loop, readable top to bottom: batches -> loss -> step -> validate -> keep the best."""
 
-import csv
 import math
 import os
 import time
@@ -149,7 +148,7 @@ def train_net(recipe: AnyRecipe, task: TrainingTask, job: Job) -> Model:
             losses.clear()
             if rank == 0:
                 checkpoint.save_checkpoint(job.out / "checkpoint", state.modules, state.optimizers, facts)
-                _write_history(job.out / "history.csv", facts["history"])
+                checkpoint.write_history(job.out / "history.csv", facts["history"])
                 job.report(row)
             if _is_out_of_patience(facts, recipe):
                 break
@@ -350,15 +349,6 @@ def _autocast(device: str, precision: str) -> torch.autocast:
 def _is_out_of_patience(facts: dict[str, Any], recipe: AnyRecipe) -> bool:
     o = recipe.optimize
     return bool(facts["step"] - facts["best_step"] >= o.patience * o.validate_every)
-
-
-def _write_history(path: Path, history: list[dict[str, Any]]) -> None:
-    with path.open("w", newline="") as file:
-        names = dict.fromkeys(name for row in history for name in row)
-        # rows of a checkpoint written before the terms of the loss were recorded lack their columns
-        writer = csv.DictWriter(file, list(names), restval="nan")
-        writer.writeheader()
-        writer.writerows(history)
 
 
 def _provenance(recipe: AnyRecipe, facts: dict[str, Any], metric: str) -> dict[str, Any]:

@@ -24,19 +24,14 @@ def transforms_name(kind):
 
 @pytest.mark.parametrize("kind", KINDS, ids=transforms_name)
 @given(seed=st.integers(0, 50), scale=st.sampled_from([0.01, 1.0, 30.0]))
-def test_undo_is_the_inverse_and_derivative_its_slope(kind, seed, scale):
-    """undo(apply(m)) = m also outside what was fitted, and the slope is that of central differences."""
+def test_undo_is_the_inverse_of_apply(kind, seed, scale):
+    """undo(apply(m)) = m, also outside the range of the fitted values."""
     rule = transforms.fit_transform(kind, values(kind))
     m = values(kind, 50, seed)
     if transforms_name(kind) != "logit":
         m = m * scale
     x = rule.apply(m)
     np.testing.assert_allclose(rule.undo(x), m, rtol=1e-9, atol=1e-12)
-    step = 1e-6
-    found = (rule.undo(x + step) - rule.undo(x - step)) / (2 * step)
-    kinks = np.asarray(rule.scores) if rule.scores else np.array([np.inf])
-    smooth = np.abs((x * rule.gain + rule.offset)[:, None] - kinks).min(1) > 10 * step
-    np.testing.assert_allclose(rule.derivative(x)[smooth], found[smooth], rtol=1e-5, atol=1e-8)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=transforms_name)
@@ -53,14 +48,20 @@ def test_scaled_values_have_mean_zero_and_variance_one(kind):
 
 @pytest.mark.parametrize("kind", KINDS, ids=transforms_name)
 def test_tensors_get_what_arrays_get(kind):
-    """numpy and torch agree, and autograd gives the derivative."""
+    """numpy and torch agree, and autograd gives the slope of central differences."""
     m = values(kind, 30)
     rule = transforms.fit_transform(kind, m)
     x = torch.from_numpy(rule.apply(m)).requires_grad_()
     back = rule.undo(x)
     np.testing.assert_allclose(back.detach().numpy(), m, rtol=1e-9, atol=1e-12)
-    (slope,) = torch.autograd.grad(back.sum(), x)
-    np.testing.assert_allclose(slope.numpy(), rule.derivative(x.detach().numpy()), rtol=1e-9)
+    x = (x.detach() + 0.01).requires_grad_()  # between the knots, where the normal-score transform has a slope
+    (slope,) = torch.autograd.grad(rule.undo(x).sum(), x)
+    x, step = x.detach().numpy(), 1e-6
+    expected = (rule.undo(x + step) - rule.undo(x - step)) / (2 * step)
+    kinks = np.asarray(rule.scores) if rule.scores else np.array([np.inf])
+    smooth = np.abs((x * rule.gain + rule.offset)[:, None] - kinks).min(1) > 10 * step
+    assert smooth.sum() > 20
+    np.testing.assert_allclose(slope.numpy()[smooth], expected[smooth], rtol=1e-5, atol=1e-8)
 
 
 def test_normal_scores_are_normal():
