@@ -1,7 +1,7 @@
 """The one table of the kinds of model that geoae knows.
 
-Every place that treats kinds differently looks up here what belongs to a kind. The table holds strings, "module:name",
-so importing it imports no kind. To add a kind, add one entry to `KINDS` and write the functions that it names.
+Code that treats kinds differently looks up in this table what belongs to a kind. The table holds strings, "module:name",
+so importing it imports no kind. To add a kind, add one entry to `KINDS` and write the classes and functions it names.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from typing import Any
 from geoae.errors import UnknownNameError
 
 DEFAULT = "record"
-"""The kind of model files and recipes without a key `kind`: those of records were written before there were others."""
+"""The kind of model files and recipes without a key `kind`, which are older than the other kinds."""
 
 
 @dataclass(frozen=True)
@@ -21,17 +21,17 @@ class Kind:
     name: str
     """Value of `kind` in model.json and in recipes."""
     data: str
-    """What models of this kind work on, as a word of tables."""
-    words: str
-    """What a model of this kind is, for messages: "is not ...", "is ..."."""
+    """The data that models of this kind work on, in one word for tables."""
+    description: str
+    """Completes "Model X is ..." in messages."""
     contract: str
-    """Frozen dataclass of what a model takes; its `kind` is `name`."""
+    """Frozen dataclass that describes the input of a model; its `kind` is `name`."""
     role: str
     """Class of the model: a `geoae.model.Model` with the methods of this kind."""
     scaler: str
     """Frozen dataclass that scales what the net sees."""
     recipe: str
-    """Class of its recipes."""
+    """Class of the recipes of this kind."""
     task: str
     """Function (recipe, data folder) -> TrainingTask. Its module loads torch."""
     score: str
@@ -39,11 +39,11 @@ class Kind:
     card: str
     """Function (recipe, provenance) -> (lines about the data, lines about what was held out, line about the score)."""
     sources: str
-    """Function (recipe, data folder) -> what is to be said of the data, for provenance."""
-    row: str
+    """Function (recipe, data folder) -> description of the training data with digests, for provenance."""
+    rates: str
     """Function of the contract in model.json -> the columns "rate Hz" and "takes Hz" of a table of models."""
     defaults: tuple[str, ...] = ()
-    """Shipped models taken where none is named: one, or one for each number of dimensions."""
+    """Shipped models that are used if the user names none: one, or one for each number of dimensions."""
 
 
 _ALL = (
@@ -53,14 +53,14 @@ _ALL = (
         scaler="geoae.records.scaling:RecordScaler", recipe="geoae.records.recipe:RecordRecipe",
         task="geoae.records.task:training_task", score="SI-SDR improvement",
         card="geoae.records.card:describe_record_model", sources="geoae.records.card:describe_record_sources",
-        row="geoae.cli.tables:format_rates", defaults=("seismic",),
+        rates="geoae.records.contract:format_rates", defaults=("seismic",),
     ),
     Kind(
         "field", "fields", "a denoiser of gridded fields",
         contract="geoae.fields.contract:FieldContract", role="geoae.model.denoiser:Denoiser",
         scaler="geoae.arrays.scaling:FieldScaler", recipe="geoae.fields.recipe:FieldRecipe",
         task="geoae.fields.task:training_task", score="error reduction", card="geoae.fields.card:describe_field_model",
-        sources="geoae.fields.card:describe_field_sources", row="geoae.cli.tables:format_no_rates", defaults=("grid",),
+        sources="geoae.fields.card:describe_field_sources", rates="geoae.model.contract:format_no_rates", defaults=("grid",),
     ),
     Kind(
         "codes", "codes", "a model with codes",
@@ -68,14 +68,14 @@ _ALL = (
         scaler="geoae.arrays.scaling:FieldScaler",
         recipe="geoae.codes.recipe:CodeRecipe", task="geoae.codes.task:training_task", score="reconstruction",
         card="geoae.codes.card:describe_code_model", sources="geoae.codes.card:describe_code_sources",
-        row="geoae.cli.tables:format_no_rates", defaults=("seismic-codes", "grid-codes"),
+        rates="geoae.model.contract:format_no_rates", defaults=("seismic-codes", "grid-codes"),
     ),
     Kind(
         "prior", "priors", "a prior of models (made by geoae.fit)",
         contract="geoae.priors.contract:PriorContract", role="geoae.priors.prior:Prior",
         scaler="geoae.arrays.transforms:Transform", recipe="geoae.priors.recipe:PriorRecipe",
         task="geoae.priors.task:training_task", score="reconstruction", card="geoae.priors.card:describe_prior_model",
-        sources="geoae.priors.card:describe_prior_sources", row="geoae.cli.tables:format_no_rates",
+        sources="geoae.priors.card:describe_prior_sources", rates="geoae.model.contract:format_no_rates",
     ),
 )  # fmt: skip
 KINDS: dict[str, Kind] = {kind.name: kind for kind in _ALL}
@@ -83,12 +83,12 @@ KINDS: dict[str, Kind] = {kind.name: kind for kind in _ALL}
 
 
 def find_kind(name: str) -> Kind:
-    """The kind of that name.
+    """Find a kind by its name.
 
     Raises
     ------
     UnknownNameError
-        There is none.
+        No kind has this name.
     """
     if name not in KINDS:
         raise UnknownNameError(f"There is no kind of model {name!r}; choose one of {', '.join(KINDS)}.")
@@ -96,6 +96,6 @@ def find_kind(name: str) -> Kind:
 
 
 def load_name(name: str) -> Any:
-    """What "module:name" names; its module is imported."""
+    """Import the module of "module:name" and return the object of this name."""
     module, _, attribute = name.partition(":")
     return getattr(import_module(module), attribute)

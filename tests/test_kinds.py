@@ -1,4 +1,4 @@
-"""The table of kinds is complete, and whatever asks it works for a kind that nobody has heard of."""
+"""The table of kinds is complete, and the code that uses it works for a new kind that only the tests know."""
 
 import inspect
 import subprocess
@@ -26,7 +26,7 @@ NAMES = [f.name for f in fields(kinds.Kind) if ":" in str(getattr(kinds.KINDS["r
 
 @dataclass(frozen=True)
 class VolumeContract:
-    """What a made-up kind of model takes."""
+    """Contract of a made-up kind of model."""
 
     kind: ClassVar[str] = "volume"
     name: str
@@ -44,20 +44,20 @@ class VolumeScaler:
 
 
 class VolumeModel(Model):
-    """The role of the made-up kind."""
+    """Role of the made-up kind."""
 
     def double(self, batch: np.ndarray) -> np.ndarray:
         return self.batched(lambda part: self.run(lambda x: self.net(x) + x, part), batch) * self.scaler.gain
 
 
 class VolumeRecipe(AnyRecipe):
-    """Its recipe."""
+    """Recipe of the made-up kind."""
 
     kind: str
     depth_m: float
 
 
-def volume_row(contract):
+def format_volume_rates(contract):
     return "-", f"{contract['spacing_m']:g} m"
 
 
@@ -71,12 +71,12 @@ def volume_card(recipe, provenance):
 
 @pytest.fixture
 def volume(monkeypatch):
-    """A fifth kind, known to the table alone."""
+    """A fifth kind that is only an entry of the table."""
     here = __name__
     kind = kinds.Kind(
         "volume", "volumes", "a denoiser of volumes", contract=f"{here}:VolumeContract", role=f"{here}:VolumeModel",
-        scaler=f"{here}:VolumeScaler", recipe=f"{here}:VolumeRecipe", task=f"{here}:volume_row", score="gain",
-        card=f"{here}:volume_card", sources=f"{here}:volume_sources", row=f"{here}:volume_row",
+        scaler=f"{here}:VolumeScaler", recipe=f"{here}:VolumeRecipe", task=f"{here}:format_volume_rates", score="gain",
+        card=f"{here}:volume_card", sources=f"{here}:volume_sources", rates=f"{here}:format_volume_rates",
     )  # fmt: skip
     monkeypatch.setitem(kinds.KINDS, "volume", kind)
     return kind
@@ -88,13 +88,13 @@ def volume_model() -> Model:
 
 
 def test_the_list_of_names_is_that_of_the_table():
-    """Each field of a kind that is "module:name" is tested below."""
-    assert set(NAMES) == {"contract", "role", "scaler", "recipe", "task", "card", "sources", "row"}
+    """The tests below cover each field of a kind whose value is "module:name"."""
+    assert set(NAMES) == {"contract", "role", "scaler", "recipe", "task", "card", "sources", "rates"}
 
 
 @pytest.mark.parametrize("kind", kinds.KINDS)
 def test_every_name_of_a_kind_resolves(kind):
-    """To dataclasses, classes and functions of the right number of arguments."""
+    """Each name is a dataclass, a class, or a function with the right number of arguments."""
     row = kinds.KINDS[kind]
     assert row.name == kind
     found = {name: kinds.load_name(getattr(row, name)) for name in NAMES}
@@ -106,23 +106,23 @@ def test_every_name_of_a_kind_resolves(kind):
     assert issubclass(found["role"], Model)
     assert found["role"] is not Model
     assert issubclass(found["recipe"], AnyRecipe)
-    for name, n in (("task", 2), ("card", 2), ("sources", 2), ("row", 1)):
+    for name, n in (("task", 2), ("card", 2), ("sources", 2), ("rates", 1)):
         assert len(inspect.signature(found[name]).parameters) == n
     assert row.data
-    assert row.words
+    assert row.description
     assert row.score
 
 
 @pytest.mark.parametrize("kind", kinds.KINDS)
 def test_default_models_are_shipped_and_of_their_kind(kind):
-    """A default that is not there would fail only when it is needed."""
+    """Each default model can be read and is of the kind that names it."""
     for name in kinds.KINDS[kind].defaults:
         assert models.describe_model(name)["kind"] == kind
 
 
 def test_no_two_kinds_share_a_contract_or_recipe():
-    """The kind follows from either."""
-    for name in ("contract", "recipe", "task", "data", "words"):
+    """The contract alone, or the recipe alone, determines the kind."""
+    for name in ("contract", "recipe", "task", "data", "description"):
         assert len({getattr(kind, name) for kind in kinds.KINDS.values()}) == len(kinds.KINDS)
 
 
@@ -137,13 +137,13 @@ def test_importing_the_table_imports_no_kind(tmp_path):
 
 
 def test_an_unknown_kind_is_named():
-    """With those that there are."""
+    """The message names the unknown kind and lists the known ones."""
     with pytest.raises(UnknownNameError, match="'volume'; choose one of record, field, codes, prior"):
         kinds.find_kind("volume")
 
 
 def test_a_new_kind_is_saved_and_loaded(volume, tmp_path):
-    """With its own class, contract and scaler; its methods work on the loaded model."""
+    """Class, contract and scaler are those of the kind, and the methods of the loaded model work."""
     before = volume_model()
     before.save(tmp_path / "m", "# card\n")
     after = models.load_model(tmp_path / "m")
@@ -156,8 +156,8 @@ def test_a_new_kind_is_saved_and_loaded(volume, tmp_path):
     assert facts["contract"]["window"] == [4, 5, 6]
 
 
-def test_a_new_kind_has_its_line_in_the_table_of_models(volume, tmp_path):
-    """Beside those of all other kinds."""
+def test_a_new_kind_has_a_line_in_the_table_of_models(volume, tmp_path):
+    """The table shows models of all kinds together."""
     volume_model().save(tmp_path / "v", "")
     for kind in MADE:
         made(kind).save(tmp_path / kind, "")
@@ -174,7 +174,7 @@ def volume_model_digest(folder):
 
 
 def test_a_new_kind_has_recipes_and_cards(volume, tmp_path):
-    """`kind: volume` is read as its recipe, whose functions write provenance and card."""
+    """A recipe with `kind: volume` is read as a VolumeRecipe; the functions of the kind write provenance and card."""
     plan = {"kind": "volume", "name": "v", "summary": "for tests", "net": {"name": "identity"}, "depth_m": 900.0,
             "optimize": {"steps": 1}}  # fmt: skip
     (tmp_path / "r.yml").write_text(yaml.safe_dump(plan))
@@ -190,14 +190,14 @@ def test_a_new_kind_has_recipes_and_cards(volume, tmp_path):
 
 @pytest.mark.parametrize("kind", ["volume", 3, ["record"]])
 def test_a_recipe_of_no_kind_is_refused(kind, tmp_path):
-    """The kinds that there are are named."""
+    """The message lists the known kinds."""
     (tmp_path / "r.yml").write_text(yaml.safe_dump({"kind": kind}))
     with pytest.raises(RecipeError, match=r"r\.yml is no recipe: kind is .*; choose one of record, field, codes"):
         load_recipe(tmp_path / "r.yml")
 
 
-def test_a_contract_is_that_of_the_kind_that_is_asked_for(volume):
-    """A model of the new kind is none of the others, and the message says in words what it is not."""
+def test_a_contract_of_another_kind_is_refused(volume):
+    """The message describes in words the kind of model that was required."""
     model = volume_model()
     assert require_contract(model, VolumeContract) is model.contract
     with pytest.raises(InputError, match=r"^Model 'v' \(for tests\) is not a denoiser of records"):
@@ -207,11 +207,11 @@ def test_a_contract_is_that_of_the_kind_that_is_asked_for(volume):
 
 
 def test_a_role_is_checked():
-    """A model of another role, or a bare `Model`, is refused in one line."""
+    """A model of another role, or a plain `Model`, is refused with a message of one line."""
     denoiser = made("record")
     assert require_role(denoiser, Denoiser) is denoiser
     with pytest.raises(InputError, match=r"'c' is a model with codes, of class Coder; a Denoiser was expected"):
         require_role(made("codes"), Denoiser)
-    bare = Model(denoiser.contract, "identity", {}, denoiser.net, RecordScaler())
+    plain = Model(denoiser.contract, "identity", {}, denoiser.net, RecordScaler())
     with pytest.raises(InputError, match="of class Model; a Denoiser was expected"):
-        require_role(bare, Denoiser)
+        require_role(plain, Denoiser)

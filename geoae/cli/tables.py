@@ -80,19 +80,9 @@ def models_table(cards: Iterable[Mapping[str, Any]]) -> str:
     for facts in cards:
         c = facts["contract"]
         kind = kinds.find_kind(facts["kind"])
-        row = kinds.load_name(kind.row)(c)
-        table.add_row(c["name"], kind.data, facts["weights_sha256"][:12], *row, c["summary"])
+        rates = kinds.load_name(kind.rates)(c)
+        table.add_row(c["name"], kind.data, facts["weights_sha256"][:12], *rates, c["summary"])
     return _text(table)
-
-
-def format_rates(contract: Mapping[str, Any]) -> tuple[str, str]:
-    """Cells of a model for one sampling rate: the rate at which it works, and those that it takes, Hz."""
-    return f"{contract['rate_hz']:g}", "{:g}-{:g}".format(*contract["rate_range_hz"])
-
-
-def format_no_rates(contract: Mapping[str, Any]) -> tuple[str, str]:
-    """Cells of a model whose data have no sampling rate, or any."""
-    return "-", "-"
 
 
 def status_table(store: Path, found: "Status") -> str:

@@ -1,5 +1,6 @@
-"""Contracts: what a model takes, as model.json holds it. Each kind has a dataclass of its own for this."""
+"""Contracts: the input that a model takes, as stored in model.json. Each kind of model has its own dataclass."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, ClassVar, Protocol, TypeVar, get_origin, get_type_hints
 
@@ -7,26 +8,26 @@ T = TypeVar("T")
 
 
 class AnyContract(Protocol):
-    """What the contracts of all kinds have: frozen dataclasses with at least these fields."""
+    """Fields that the contracts of all kinds share; a contract is a frozen dataclass."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
     kind: ClassVar[str]
 
     @property
     def name(self) -> str:
-        """What `--model` calls the model."""
+        """Name of the model, for `--model`."""
 
     @property
     def summary(self) -> str:
-        """What the model does, in a line."""
+        """What the model does, in one line."""
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Training data with digests and licences, recipe, scores, the command that made it."""
+        """Training data with digests and licences, recipe, scores, and the command that trained the model."""
 
 
-def list_json_types(of: type) -> dict[str, type]:
-    """Fields of a dataclass, and the types that their values have in JSON: tuples are lists there.
+def list_json_types(dataclass: type) -> dict[str, type]:
+    """Fields of a dataclass with the types of their values in JSON, where tuples are lists.
 
     Examples
     --------
@@ -34,11 +35,16 @@ def list_json_types(of: type) -> dict[str, type]:
     >>> json_types(make_dataclass("Window", [("length", int), ("taper", tuple[float, ...])]))
     {'length': <class 'int'>, 'taper': <class 'list'>}
     """
-    hints = get_type_hints(of)
-    plain = {f.name: get_origin(hints[f.name]) or hints[f.name] for f in fields(of)}
-    return {name: list if found is tuple else found for name, found in plain.items()}
+    hints = get_type_hints(dataclass)
+    types = {f.name: get_origin(hints[f.name]) or hints[f.name] for f in fields(dataclass)}
+    return {name: list if type_ is tuple else type_ for name, type_ in types.items()}
 
 
-def from_json(of: type[T], facts: dict[str, Any]) -> T:
-    """The object of dataclass `of` that `dataclasses.asdict` and JSON turned into `facts`."""
-    return of(**{k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()})
+def from_json(dataclass: type[T], facts: dict[str, Any]) -> T:
+    """Build a dataclass from JSON: the inverse of `dataclasses.asdict`, with lists as tuples."""
+    return dataclass(**{k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()})
+
+
+def format_no_rates(contract: Mapping[str, Any]) -> tuple[str, str]:
+    """The two cells of a table of models for a model that is not bound to sampling rates."""
+    return "-", "-"

@@ -35,7 +35,7 @@ def require_contract(model: Model, wanted: type[C]) -> C:
         return model.contract
     fitting = [name for name in list_shipped_models() if describe_model(name)["kind"] == wanted.kind]
     raise InputError(
-        f"Model {model.name!r} ({model.contract.summary.rstrip('.')}) is not {kinds.find_kind(wanted.kind).words}. "
+        f"Model {model.name!r} ({model.contract.summary.rstrip('.')}) is not {kinds.find_kind(wanted.kind).description}. "
         + (f"Shipped models that are: {', '.join(fitting)}." if fitting else "Train one: geoae train RECIPE.")
     )
 
@@ -52,6 +52,6 @@ def require_role(model: Model, role: type[R]) -> R:
         return model
     found = kinds.find_kind(model.contract.kind)
     raise InputError(
-        f"Model {model.name!r} is {found.words}, of class {type(model).__name__}; a {role.__name__} was expected. "
+        f"Model {model.name!r} is {found.description}, of class {type(model).__name__}; a {role.__name__} was expected. "
         "Load it with geoae.load_model, or make it with geoae.model.make_model."
     )

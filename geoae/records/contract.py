@@ -1,5 +1,6 @@
 """The contract of a denoiser of records: the input that it takes, as stored in model.json."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -23,3 +24,8 @@ class RecordContract:
     components: int = 3
     provenance: dict[str, Any] = field(default_factory=dict)
     """Training data with digests and licences, recipe, scores, and the command that trained the model."""
+
+
+def format_rates(contract: Mapping[str, Any]) -> tuple[str, str]:
+    """Sampling rate of the net and range of rates that it takes, both in Hz, as text for a table of models."""
+    return f"{contract['rate_hz']:g}", "{:g}-{:g}".format(*contract["rate_range_hz"])

@@ -82,7 +82,7 @@ def test_a_model_of_another_kind_is_said(kind):
         if other.name == kind:
             assert require_contract(made(kind), wanted) == MADE[kind][0]
             continue
-        words = rf"^Model '{kind[0]}' \(for tests\) is not {re.escape(other.words)}\. (Shipped models|Train one)"
+        words = rf"^Model '{kind[0]}' \(for tests\) is not {re.escape(other.description)}\. (Shipped models|Train one)"
         with pytest.raises(InputError, match=words):
             require_contract(made(kind), wanted)
 
