@@ -1,1 +1,1 @@
-"""Gridded fields: denoising, training and its data."""
+"""Gridded fields: training data, training and denoising."""

@@ -1,4 +1,4 @@
-"""What the card of a denoiser of fields says of its data and scores."""
+"""Sections of the model card of a denoiser of fields: its data and its scores."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from geoae.training.card import Sections, digest_files, list_files
 
 
 def describe_field_sources(recipe: FieldRecipe, folder: Path) -> dict[str, Any]:
-    """For a denoiser of fields: its files with their digests; none where all fields are drawn."""
+    """List the training files with their digests, for the provenance in model.json; empty if all fields are drawn."""
     data = recipe.data
     if not data.files:
         return {}
@@ -19,7 +19,7 @@ def describe_field_sources(recipe: FieldRecipe, folder: Path) -> dict[str, Any]:
 
 
 def describe_field_model(recipe: FieldRecipe, p: dict[str, Any]) -> Sections:
-    """For a denoiser of fields."""
+    """Sections on data, held-out files and score, from the provenance `p`."""
     lines = list_files(p)
     if recipe.mix.drawn:
         lines.append(f"- drawn fields: {100 * recipe.mix.drawn:g} % of the training windows")

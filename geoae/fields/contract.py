@@ -1,4 +1,4 @@
-"""What a denoiser of fields takes, as model.json holds it."""
+"""The contract of a denoiser of fields: the input that it takes, as stored in model.json."""
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -6,26 +6,27 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True)
 class FieldContract:
-    """What a denoiser of gridded fields (time, south-north, west-east) takes: any grid, units and noise level."""
+    """Windows of gridded fields (time, south-north, west-east) that a denoiser takes."""
 
     kind: ClassVar[str] = "field"
     name: str
     summary: str
     window: tuple[int, int]
-    """Grid points that the net sees at once, south-north and west-east."""
+    """Grid points of one window, south-north and west-east."""
     stride: tuple[int, int]
     multiple: int
-    """Windows of smaller grids are padded to a multiple of this."""
+    """Windows of smaller grids are padded to a multiple of this number of points."""
     near: int
     far: int
-    """Slices before and after the one to be denoised whose two means the net sees beside it; 0: none."""
+    """The net also sees the means over `near` and over `far` slices before and after the denoised one; 0: no means."""
     enough: int = 0
-    """Points along a side; grids with fewer are interpolated, since signal from point to point looks like noise."""
+    """Grids with fewer points along a side are interpolated, because their signal varies like noise."""
     overview: int = 0
-    """Points along a side that are averaged to one in an overview of a slice without neighbours, whose noise the net
-    sees beside the slice: blotches larger than a window; 0: none."""
+    """Points along a side of the blocks that are averaged in an overview of a slice without neighbours in time. The net
+    also sees the noise of the overview, which has scales larger than a window. 0: no overview."""
     units: str = ""
-    """Of the data it was trained on; empty: any."""
+    """Units of the training data; empty: any."""
     dims: tuple[str, ...] = ()
-    """Names of the horizontal dimensions it was trained on; (): any."""
+    """Names of the horizontal dimensions of the training data; (): any."""
     provenance: dict[str, Any] = field(default_factory=dict)
+    """Training data with digests, recipe, scores, and the command that trained the model."""

@@ -1,7 +1,7 @@
 """Noise and gaps of gridded fields: instruments, scan lines, radar speckle, model weather, clouds, coasts.
 
-Every function takes its random generator and draws anew for each slice (the first axis): noise that repeated itself
-could not be told from signal.
+Functions take a random generator and draw independent noise for each slice (the first axis): noise that repeats in time
+cannot be distinguished from signal.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from geoae.fields.synthesis import draw_planes, draw_power_law, normalise_field
 
 
 def draw_white_noise(x: Array, rng: Generator) -> Array:
-    """Independent in every point; at times with tails longer than a Gaussian's, or stronger in some regions."""
+    """Draw independent noise at each point, sometimes with long tails, or stronger in some regions."""
     gaussian = rng.random() < 0.8
     noise: Array = rng.standard_normal(x.shape, np.float32) if gaussian else rng.standard_t(3, x.shape)
     if rng.random() < 0.2:
@@ -24,9 +24,9 @@ def draw_white_noise(x: Array, rng: Generator) -> Array:
 
 
 def draw_red_noise(x: Array, rng: Generator) -> Array:
-    """Correlated in space: power falls as wavenumber^-slope with slopes up to 2.4: less than those of fields.
+    """Draw noise with power proportional to wavenumber^-slope; slopes are at most 2.4, lower than those of fields.
 
-    Often a part of a larger plane, as a window of a large grid sees it: with offsets and slopes of its own.
+    Often it is cut from a larger plane, as for a window of a large grid, and keeps its mean and gradient.
     """
     stretch = 1.0 if rng.random() < 0.7 else rng.uniform(1, 3)
     slope, angle = rng.uniform(1.2, 2.4) if rng.random() < 0.7 else rng.uniform(0.3, 1.2), rng.uniform(0, np.pi)
@@ -35,30 +35,30 @@ def draw_red_noise(x: Array, rng: Generator) -> Array:
 
 
 def draw_blurred_noise(x: Array, rng: Generator) -> Array:
-    """White noise that an interpolation has smoothed."""
+    """Draw white noise, smoothed as by an interpolation."""
     size = rng.uniform(0.4, 2.0)
     noise = rng.standard_normal(x.shape, np.float32)
     return normalise_field(gaussian_filter1d(gaussian_filter1d(noise, size, axis=-1), size, axis=-2))
 
 
 def draw_stripes(x: Array, rng: Generator) -> Array:
-    """Offsets of scan lines, along rows or columns; at times of a part of the lines, or a part of each line."""
+    """Draw offsets of scan lines along rows or columns; sometimes of some lines only, or of a part of each line."""
     n, ny, nx = x.shape
     axis = -1 if rng.random() < 0.5 else -2
     lines = rng.standard_normal((n, ny, 1) if axis == -1 else (n, 1, nx))
     kind = rng.random()
     if kind < 0.3:
         lines = lines * (rng.random(lines.shape) < rng.uniform(0.1, 0.7))
-    elif kind < 0.5:  # detectors that take turns
+    elif kind < 0.5:  # detectors that alternate
         period = int(rng.integers(2, 11))
         pattern = rng.standard_normal((n, period))
         lines = pattern[:, np.arange(lines.size // n) % period].reshape(lines.shape)
     noise = np.broadcast_to(lines, x.shape)
-    if rng.random() < 0.4:  # lines that begin and end inside
+    if rng.random() < 0.4:  # lines that begin and end inside the window
         along = 0.0 if axis == -1 else np.pi / 2
         parts = draw_planes(len(x), lambda k: draw_power_law((k, *x.shape[1:]), 4.0, rng, 3.0, along), rng)
         noise = noise * (parts > rng.uniform(-1, 0.5))
-    if rng.random() < 0.4:  # offsets that change on the way along some lines
+    if rng.random() < 0.4:  # offsets that change along some lines
         first, length = rng.random(lines.shape), rng.uniform(0.1, 1, lines.shape)
         t = np.linspace(0, 1, x.shape[axis])[:, None] if axis == -2 else np.linspace(0, 1, x.shape[axis])
         hit = rng.random(lines.shape) < rng.uniform(0.1, 0.6)
@@ -67,7 +67,7 @@ def draw_stripes(x: Array, rng: Generator) -> Array:
 
 
 def draw_speckle(x: Array, rng: Generator) -> Array:
-    """In proportion to the field above some level, times a Gaussian or gamma number a point (radar intensities)."""
+    """Draw speckle, as of radar: a random Gaussian or gamma factor at each point times the field above some level."""
     low, spread = np.nanmin(x), np.nanstd(x)
     height = np.abs(x - (low - 10 ** rng.uniform(-2, 0.3) * spread if rng.random() < 0.7 else np.nanmean(x)))
     if rng.random() < 0.5:
@@ -79,7 +79,7 @@ def draw_speckle(x: Array, rng: Generator) -> Array:
 
 
 def draw_outliers(x: Array, rng: Generator) -> Array:
-    """A few points far off: single retrievals that failed."""
+    """Draw a few large outliers, as of failed retrievals."""
     hit = rng.random(x.shape) < 10 ** rng.uniform(-3, -1)
     return hit * rng.standard_normal(x.shape) * 10 + rng.uniform(0, 1) * rng.standard_normal(x.shape)
 
@@ -95,19 +95,19 @@ _KINDS: tuple[tuple[float, Callable[[Array, Generator], Array]], ...] = (
 
 
 def draw_noise(x: Array, rng: Generator) -> Array:
-    """Noise of one kind or two for slices (time, y, x), of unit standard deviation where these are."""
+    """Draw noise of one or two kinds for slices (time, y, x), with unit standard deviation over their finite points."""
     weights = np.array([weight for weight, _ in _KINDS])
-    total, there = np.zeros(x.shape), np.isfinite(x)
+    total, is_finite = np.zeros(x.shape), np.isfinite(x)
     for k in rng.choice(len(_KINDS), size=1 if rng.random() < 0.8 else 2, p=weights / weights.sum()):
         part = _KINDS[k][1](x, rng)
-        total += 10 ** rng.uniform(-0.7, 0) * part / max(float(part.std(where=there)), 1e-12)
-    return total / max(float(total.std(where=there)), 1e-12)
+        total += 10 ** rng.uniform(-0.7, 0) * part / max(float(part.std(where=is_finite)), 1e-12)
+    return total / max(float(total.std(where=is_finite)), 1e-12)
 
 
 def draw_missing(shape: tuple[int, ...], rng: Generator) -> NDArray[np.bool_]:
-    """Which points of slices (time, y, x) are not there: clouds, swaths, a coast that stays, single points."""
+    """Draw which points of slices (time, y, x) are missing, bool: clouds, a coast, single points, or swaths."""
     kind = rng.random()
-    if kind < 0.5:  # clouds: others in each slice
+    if kind < 0.5:  # clouds: independent in each slice
         slope = rng.uniform(2, 4)
         clouds = draw_planes(shape[0], lambda k: draw_power_law((k, *shape[1:]), slope, rng), rng)
         return clouds > np.quantile(clouds[:12], 1 - rng.uniform(0.05, 0.7))

@@ -1,7 +1,7 @@
-"""Denoise any region of a whole field: windows over two of its axes, neighbours in time beside each slice.
+"""Denoise any region of a field, on plain arrays: windows over its two horizontal axes, neighbours in time.
 
-Everything follows from where a region lies in the whole array, so memory, dask and stores give one answer. Plain
-arrays; labels are in `geoae.fields.infer`.
+The result depends only on the place of a region in the whole array, so arrays in memory, dask arrays and stores get the
+same samples. `geoae.fields.infer` does the same for labelled arrays.
 """
 
 import math
@@ -22,42 +22,44 @@ from geoae.model.denoising import BATCH, denoise_block
 from geoae.stores.blocks import choose_chunks
 
 MIN_OVERVIEW_BLOCKS = 8
-"""Blocks along a side that an overview has at least."""
+"""Smallest number of blocks along a side of an overview."""
 
 
 @dataclass(frozen=True)
 class FieldFrame:
     """Layout of the windows of a whole field, and the samples that a region of it needs.
 
-    Regions are slices along all axes of the array. Spans are what is read: along an axis that closes around the globe
-    they may begin below 0 and end beyond the last sample, and are meant modulo its length.
+    Regions are slices along all axes of the array. Spans are the slices to be read for them. Along a periodic axis
+    spans may begin below 0 and end after the last sample; their indices count modulo the length of the axis.
     """
 
     shape: tuple[int, ...]
-    """Of the whole array, its axes in any order."""
+    """Shape of the whole array, its axes in any order."""
     horizontal: tuple[int, int]
-    """Axes that windows cover."""
+    """The two axes of the windows."""
     time: int | None
-    """Axis along which slices are neighbours."""
+    """Axis of time; None without neighbours in time."""
     periodic: tuple[bool, bool]
-    """For each horizontal axis whether its last sample is next to its first."""
+    """For each horizontal axis, True if its last sample is next to its first, as longitudes around the globe."""
     contract: FieldContract
 
     @property
     def zoom(self) -> int:
-        """How many times finer than the grid the net's windows are."""
+        """Factor by which small grids are interpolated for the net."""
         return neighbours.zoom(min(self.shape[a] for a in self.horizontal), self.contract.enough)
 
     @property
     def overview(self) -> int:
-        """Points along a side of a block of the overview; 0 where slices have neighbours in time or are too small."""
+        """Points along a side of a block of the overview; 0 if slices have neighbours in time or are too small."""
         c, small = self.contract, min(self.shape[a] for a in self.horizontal)
-        alone = self.time is None or self.shape[self.time] == 1
-        return c.overview if alone and c.overview and small // c.overview >= max(c.enough, MIN_OVERVIEW_BLOCKS) else 0
+        is_single = self.time is None or self.shape[self.time] == 1
+        return (
+            c.overview if is_single and c.overview and small // c.overview >= max(c.enough, MIN_OVERVIEW_BLOCKS) else 0
+        )
 
     @property
-    def blocks(self) -> "FieldFrame":
-        """Where the windows of the overview lie."""
+    def overview_frame(self) -> "FieldFrame":
+        """Layout of the windows of the overview."""
         by, shape = self.overview, list(self.shape)
         for axis in self.horizontal:
             shape[axis] = overview.length(self.shape[axis], by)
@@ -68,7 +70,7 @@ class FieldFrame:
 
     @property
     def grid(self) -> WindowGrid:
-        """Windows along the horizontal axes; those that close are longer by a window at either end."""
+        """Windows along the horizontal axes; periodic axes are extended by one window at either end."""
         c, k = self.contract, self.zoom
         sizes = tuple(self.shape[a] for a in self.horizontal)
         window = tuple(_window(n, w // k, s // k, c.multiple // k, ring)
@@ -78,7 +80,7 @@ class FieldFrame:
         return _Rings(shape, window, stride, self.periodic)
 
     def span(self, axis: int, region: slice) -> slice:
-        """Samples that a region needs along one axis."""
+        """Span of samples that a region needs along one axis."""
         near = self.window_span(axis, region)
         if axis not in self.horizontal or not self.overview:
             return near
@@ -86,24 +88,24 @@ class FieldFrame:
         return slice(min(near.start, wide.start), max(near.stop, wide.stop))
 
     def overview_blocks(self, axis: int, region: slice) -> slice:
-        """Blocks of the overview that are interpolated to a region, along one axis."""
+        """Span of blocks of the overview that are interpolated to a region, along one axis."""
         if axis not in self.horizontal:
             return region
         ring = self.periodic[self.horizontal.index(axis)]
         return overview.span(self.window_span(axis, region), self.shape[axis], self.overview, ring)
 
     def overview_span(self, axis: int, region: slice) -> slice:
-        """Samples that are averaged to `overview_blocks` along one axis, with the halo of the overview's windows."""
+        """Span of samples averaged to `overview_blocks` along one axis, with the halo of the overview's windows."""
         if axis not in self.horizontal:
             return self.window_span(axis, region)
-        blocks, by, n = self.blocks, self.overview, self.shape[axis]
+        blocks, by, n = self.overview_frame, self.overview, self.shape[axis]
         wide = blocks.span(axis, self.overview_blocks(axis, region))
         # the last block may be smaller
         ring = blocks.periodic[self.horizontal.index(axis)]
         return slice(wide.start * by, wide.stop * by if ring else min(wide.stop * by, n))
 
     def window_span(self, axis: int, region: slice) -> slice:
-        """Samples of all windows that touch a region along one axis; along time, of its neighbours."""
+        """Span of all windows that touch a region along one axis; along time, span of its neighbours."""
         if axis == self.time:
             return neighbours.halo(region.start, region.stop, self.shape[axis], self.contract.far)
         if axis not in self.horizontal:
@@ -114,13 +116,13 @@ class FieldFrame:
         return slice(int(starts[0]) - margin, min(int(starts[-1]) + grid.window[k], grid.shape[k]) - margin)
 
     def spans(self, region: Region) -> Region:
-        """Samples that a region needs along every axis."""
+        """Spans of samples that a region needs along all axes."""
         return tuple(self.span(axis, r) for axis, r in enumerate(region))
 
 
 @dataclass(frozen=True)
 class _Rings(WindowGrid):
-    """Windows along axes of which some are periodic. Along these they are spaced evenly, so that there is no seam."""
+    """Windows along axes of which some are periodic. On periodic axes they are evenly spaced, so there is no seam."""
 
     closed: tuple[bool, bool]
 
@@ -135,98 +137,98 @@ class _Rings(WindowGrid):
 
 
 def _window(n: int, window: int, stride: int, multiple: int, ring: bool) -> int:
-    """Samples of a window on an axis of n: no more than are there, in whole multiples; a ring overlaps itself."""
-    wanted = n + (window - stride) * ring
-    return window if window <= wanted else -(-wanted // multiple) * multiple
+    """Length of windows on an axis of `n` samples; on short axes, the axis length padded to a whole multiple."""
+    available = n + (window - stride) * ring  # on a ring, the last window overlaps the first
+    return window if window <= available else -(-available // multiple) * multiple
 
 
-def predict_region_noise(block: Array, where: FieldFrame, region: Region, model: Model, batch: int = BATCH) -> Array:
-    """Noise that the model finds in a region of a field.
+def predict_region_noise(block: Array, frame: FieldFrame, region: Region, model: Model, batch: int = BATCH) -> Array:
+    """Predict the noise in a region of a field.
 
     Parameters
     ----------
     block
-        Samples of ``where.spans(region)``, NaN where missing; those that are not finite count as missing.
-    where
-        Of the whole field.
+        Samples of ``frame.spans(region)``. Samples that are not finite count as missing.
+    frame
+        Layout of the windows of the whole field.
     region
         A slice with start and stop for each axis.
     model
         A denoiser of fields.
     batch
-        Windows a call of the net.
+        Windows per call of the net.
 
     Returns
     -------
     Array
-        Shape of the region, float64, finite; zero in windows in which nothing varies.
+        Shape of the region, float64, finite; zero in constant windows.
     """
-    overview_noise = _overview_noise(block, where, region, model, batch) if where.overview else None
-    inner = _inside([where.window_span(axis, r) for axis, r in enumerate(region)], where.spans(region))
-    lead = [a for a in range(len(where.shape)) if a != where.time and a not in where.horizontal]
-    order = (*lead, *([] if where.time is None else [where.time]), *where.horizontal)
+    overview_noise = _overview_noise(block, frame, region, model, batch) if frame.overview else None
+    inner = _inside([frame.window_span(axis, r) for axis, r in enumerate(region)], frame.spans(region))
+    lead = [a for a in range(len(frame.shape)) if a != frame.time and a not in frame.horizontal]
+    order = (*lead, *([] if frame.time is None else [frame.time]), *frame.horizontal)
     ordered = block[inner].transpose(order)
     overview_noise = None if overview_noise is None else overview_noise.transpose(order)
     noise = np.empty([region[a].stop - region[a].start for a in order])
-    if where.time is None:
+    if frame.time is None:
         ordered, noise_view, first = ordered[..., None, :, :], noise[..., None, :, :], 0
         overview_noise = None if overview_noise is None else overview_noise[..., None, :, :]
         series = {}
     else:
-        origin = where.span(where.time, region[where.time]).start
-        noise_view, first = noise, region[where.time].start - origin
-        series = {"origin": origin, "n": where.shape[where.time]}
-    grid, margins = where.grid, [w * ring for w, ring in zip(where.grid.window, where.periodic, strict=True)]
+        origin = frame.span(frame.time, region[frame.time]).start
+        noise_view, first = noise, region[frame.time].start - origin
+        series = {"origin": origin, "n": frame.shape[frame.time]}
+    grid, margins = frame.grid, [w * ring for w, ring in zip(frame.grid.window, frame.periodic, strict=True)]
     part = tuple(slice(region[a].start + m, region[a].stop + m)
-                 for a, m in zip(where.horizontal, margins, strict=True))  # fmt: skip
-    # small grids: windows of several slices fill a batch
+                 for a, m in zip(frame.horizontal, margins, strict=True))  # fmt: skip
+    # on small grids, windows of several slices fill a batch
     together = max(batch // math.prod(len(grid.touching(axis, r)) for axis, r in enumerate(part)), 1)
     for index in np.ndindex(noise_view.shape[:-3]):
         for start in range(0, noise_view.shape[-3], together):
             stop = min(start + together, noise_view.shape[-3])
             planes: Array = np.stack([
-                neighbours.channels(ordered[index], first + t, where.contract.near, where.contract.far, **series)
+                neighbours.channels(ordered[index], first + t, frame.contract.near, frame.contract.far, **series)
                 for t in range(start, stop)
             ])  # fmt: skip
             if overview_noise is not None:
                 planes = neighbours.with_overview(planes, overview_noise[index][start:stop])
             size = max(batch // (stop - start), 1)
-            answer = join_region(lambda _, planes=planes: planes, _Windows(model, where.zoom), grid, part, size)  # type: ignore[misc]
+            answer = join_region(lambda _, planes=planes: planes, _Windows(model, frame.zoom), grid, part, size)  # type: ignore[misc]
             noise_view[index][start:stop] = answer[:, 0]
     return noise.transpose(np.argsort(order))
 
 
-def _overview_noise(block: Array, where: FieldFrame, region: Region, model: Model, batch: int) -> Array:
-    """Noise of the overview, interpolated to the samples of the windows that touch a region."""
-    spans, by = where.spans(region), where.overview
-    wide = block[_inside([where.overview_span(axis, r) for axis, r in enumerate(region)], spans)]
-    means = np.moveaxis(overview.means(np.moveaxis(wide, where.horizontal, (-2, -1)), by), (-2, -1), where.horizontal)
-    blocks_needed = tuple(where.overview_blocks(axis, r) for axis, r in enumerate(region))
-    found: Array = predict_region_noise(means, where.blocks, blocks_needed, model, batch)
-    for axis, ring in zip(where.horizontal, where.periodic, strict=True):
-        points = where.window_span(axis, region[axis])
-        found = overview.between(found, axis, blocks_needed[axis].start, where.shape[axis], points, by, ring)
+def _overview_noise(block: Array, frame: FieldFrame, region: Region, model: Model, batch: int) -> Array:
+    """Predict the noise of the overview, interpolated to the samples of the windows that touch a region."""
+    spans, by = frame.spans(region), frame.overview
+    wide = block[_inside([frame.overview_span(axis, r) for axis, r in enumerate(region)], spans)]
+    means = np.moveaxis(overview.means(np.moveaxis(wide, frame.horizontal, (-2, -1)), by), (-2, -1), frame.horizontal)
+    blocks_needed = tuple(frame.overview_blocks(axis, r) for axis, r in enumerate(region))
+    found: Array = predict_region_noise(means, frame.overview_frame, blocks_needed, model, batch)
+    for axis, ring in zip(frame.horizontal, frame.periodic, strict=True):
+        points = frame.window_span(axis, region[axis])
+        found = overview.between(found, axis, blocks_needed[axis].start, frame.shape[axis], points, by, ring)
     return found
 
 
 def _inside(part: Sequence[slice], whole: Sequence[slice]) -> Region:
-    """Where a part, in samples of the array, lies in a block that holds `whole`."""
+    """Slices of `part` in a block that holds the samples `whole`; both count from the start of the array."""
     return tuple(slice(p.start - w.start, p.stop - w.start) for p, w in zip(part, whole, strict=True))
 
 
 class _Windows:
-    """Noise of windows (batch, slice, 8, y, x). Windows of several slices go through the net in one call."""
+    """Predicts noise (batch, slice, 1, y, x) of windows (batch, slice, 8, y, x), all slices in one call of the net."""
 
     def __init__(self, model: Model, zoom: int) -> None:
         self.model, self.zoom = require_role(model, Denoiser), zoom
 
     def __call__(self, windows: Array) -> Array:
         flat = windows.reshape(-1, *windows.shape[-3:])
-        np.nan_to_num(flat[:, neighbours.VALUES :], copy=False)  # beyond a small grid nothing is known
-        own = flat[:, 0]
-        finite = np.isfinite(own)
-        high = own.max((-2, -1), initial=-np.inf, where=finite)
-        varied = high > own.min((-2, -1), initial=np.inf, where=finite)
+        np.nan_to_num(flat[:, neighbours.VALUES :], copy=False)  # padding of small grids
+        values = flat[:, 0]
+        finite = np.isfinite(values)
+        high = values.max((-2, -1), initial=-np.inf, where=finite)
+        varied = high > values.min((-2, -1), initial=np.inf, where=finite)
         noise = np.zeros((len(flat), 1, *flat.shape[-2:]))
         if varied.any():
             noise[varied] = self._noise(flat if varied.all() else flat[varied])
@@ -239,38 +241,38 @@ class _Windows:
 
 
 def denoise_region(
-    block: Array, where: FieldFrame, region: Region, model: Model, dry: float = 0.0, batch: int = BATCH
+    block: Array, frame: FieldFrame, region: Region, model: Model, dry: float = 0.0, batch: int = BATCH
 ) -> tuple[Array, Array, Array]:
-    """Samples of a region, its signal, and what was removed, from the samples that it needs.
+    """Denoise a region: returns its samples, its signal, and the removed noise.
 
     Signal and removed have the type `output_dtype`; they add up to the samples, within its rounding. Samples that are
     not finite are returned unchanged. Parameters as in `predict_region_noise`; `dry` is the fraction of the noise that
     is kept.
     """
-    noise = predict_region_noise(block, where, region, model, batch)
-    spans = where.spans(region)
+    noise = predict_region_noise(block, frame, region, model, batch)
+    spans = frame.spans(region)
     x, dtype = np.asarray(block[_inside(region, spans)], dtype=np.float64), output_dtype(block.dtype)
     limit = float(np.finfo(dtype).max)
-    if dtype.itemsize < 4:  # half precision ends at 65504, and recordings come near it
+    if dtype.itemsize < 4:  # half precision ends at 65504, which data may come near
         with np.errstate(invalid="ignore"):
             noise = np.clip(noise, x - limit, x + limit, where=np.isfinite(x), out=noise)
     return x, *denoise_block(x, noise, dry, dtype)
 
 
 def output_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """What cleaned samples are of: floats as they came, float32 where they were whole numbers."""
+    """Data type of signals: that of the samples if these are floats, float32 for integers."""
     return dtype.newbyteorder("=") if dtype.kind == "f" else np.dtype(np.float32)
 
 
-def iterate_regions(where: FieldFrame) -> Iterator[Region]:
-    """The whole field in parts of about a million samples."""
-    sizes = choose_chunks(where.shape, where.horizontal)
-    cuts = [[slice(a, min(a + m, n)) for a in range(0, n, m)] for n, m in zip(where.shape, sizes, strict=True)]
+def iterate_regions(frame: FieldFrame) -> Iterator[Region]:
+    """Iterate over the whole field in regions of about a million samples."""
+    sizes = choose_chunks(frame.shape, frame.horizontal)
+    cuts = [[slice(a, min(a + m, n)) for a in range(0, n, m)] for n, m in zip(frame.shape, sizes, strict=True)]
     yield from product(*cuts)
 
 
 def split_span(span: slice, n: int) -> list[slice]:
-    """Parts of an axis of n samples that a span, meant modulo n, consists of, in its order.
+    """Split a span that counts modulo `n` into slices of an axis of `n` samples, in order.
 
     Examples
     --------
@@ -286,8 +288,8 @@ def split_span(span: slice, n: int) -> list[slice]:
 
 
 def read_spans(samples: Array, spans: Region) -> Array:
-    """Samples of spans, of an array in memory."""
+    """Read the samples of spans from an array in memory."""
     for axis, span in enumerate(spans):
-        parts = [samples[(slice(None),) * axis + (one,)] for one in split_span(span, samples.shape[axis])]
+        parts = [samples[(slice(None),) * axis + (part,)] for part in split_span(span, samples.shape[axis])]
         samples = parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
     return samples

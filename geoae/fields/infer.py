@@ -1,4 +1,4 @@
-"""Denoise labelled fields: in memory, or lazily, with one task of dask for each chunk."""
+"""Denoise labelled fields, in memory or lazily with dask."""
 
 from collections.abc import Sequence
 
@@ -15,8 +15,8 @@ from geoae.model import Model, require_contract
 from geoae.model.denoising import BATCH, describe_processing
 
 MIN_GRID_POINTS = 8
-"""Points along each horizontal dimension that a grid has at least."""
-# what the samples are packed into: cleaned ones are not whole multiples of a step, and may lie beyond its range
+"""Smallest number of points along each horizontal dimension."""
+# the packing of the samples (scale, type) is dropped: denoised samples may lie between its steps or beyond its range
 _KEPT_ENCODING = ("grid_mapping", "coordinates")
 
 
@@ -31,7 +31,8 @@ def denoise_field(
 ) -> tuple[xr.DataArray, xr.DataArray]:
     """Denoise a labelled field; returns signal and removed noise with the dims, coords, attributes and name of `x`.
 
-    A dask array stays lazy, in its chunks. Each chunk is one task, which also reads what it needs of its neighbours.
+    A dask array stays lazy and keeps its chunks. Each chunk is one task, which also reads the samples that it needs of
+    neighbouring chunks.
 
     Parameters
     ----------
@@ -40,45 +41,45 @@ def denoise_field(
     model
         A denoiser of fields.
     dims
-        Names of the horizontal dimensions, where metadata does not tell.
+        Names of the horizontal dimensions, if they do not follow from metadata.
     dry
         Fraction of the noise that is kept.
     batch
-        Windows a call of the net.
+        Windows per call of the net.
     force
-        Take a model that was trained on other units or dimensions.
+        Also use a model that was trained on other units or dimensions.
 
     Raises
     ------
     InputError
         See `build_frame`.
     """
-    where = build_frame(x, model, dims, force)
-    parts = _in_memory(x, where, model, dry, batch) if x.chunks is None else denoise_lazily(x, where, model, dry, batch)
+    frame = build_frame(x, model, dims, force)
+    parts = _in_memory(x, frame, model, dry, batch) if x.chunks is None else denoise_lazily(x, frame, model, dry, batch)
     attrs = {**x.attrs, "processing": describe_processing(model, dry)}
     signal, removed = (x.copy(deep=False, data=part) for part in parts)
-    for one in (signal, removed):
-        one.attrs, one.encoding = dict(attrs), {k: v for k, v in x.encoding.items() if k in _KEPT_ENCODING}
+    for part in (signal, removed):
+        part.attrs, part.encoding = dict(attrs), {k: v for k, v in x.encoding.items() if k in _KEPT_ENCODING}
     return signal, removed
 
 
-def _in_memory(x: xr.DataArray, where: FieldFrame, model: Model, dry: float, batch: int) -> tuple[Array, Array]:
+def _in_memory(x: xr.DataArray, frame: FieldFrame, model: Model, dry: float, batch: int) -> tuple[Array, Array]:
     samples = np.asarray(x.values)
     signal, removed = (np.empty(x.shape, output_dtype(x.dtype)) for _ in range(2))
-    for region in iterate_regions(where):
+    for region in iterate_regions(frame):
         _, signal[region], removed[region] = denoise_region(
-            read_spans(samples, where.spans(region)), where, region, model, dry, batch
+            read_spans(samples, frame.spans(region)), frame, region, model, dry, batch
         )
     return signal, removed
 
 
 def build_frame(x: xr.DataArray, model: Model, dims: Sequence[str] | None = None, force: bool = False) -> FieldFrame:
-    """Where the windows of a model lie in a field.
+    """Build the layout of the windows of a model in a field.
 
     Raises
     ------
     InputError
-        The array is no field or is too small; the model is not for fields, or was trained on other units or
+        The array is not a field or is too small; or the model is not for fields, or was trained on other units or
         dimensions and `force` is not set.
     """
     c = require_contract(model, FieldContract)
@@ -106,7 +107,7 @@ def _check_size(x: xr.DataArray, layout: GridLayout) -> None:
         found = " and ".join(f"{d} {x.sizes[d]}" for d in small)
         raise InputError(
             f"{display_name(x)} has {found}, too few to tell noise from signal: a field has at least {MIN_GRID_POINTS} "
-            f"samples along each horizontal dimension ({', '.join(layout.horizontal)}). Others are chosen with --dims."
+            f"samples along each horizontal dimension ({', '.join(layout.horizontal)}). Choose others with --dims."
         )
     if not x.size:
         raise InputError(f"{display_name(x)} has no samples ({describe_sizes(x)}), so there is nothing to denoise.")
@@ -121,5 +122,5 @@ def _check_training(x: xr.DataArray, layout: GridLayout, model: Model) -> None:
         if trained and not same:
             raise InputError(
                 f"{display_name(x)} has {what} {found}; model {model.name!r} was trained on {trained}. "
-                "Take another model, or ask for --force."
+                "Choose another model, or use --force."
             )

@@ -1,4 +1,4 @@
-"""Denoise a dask-backed field: one task for each chunk of the output."""
+"""Denoise a field that is a dask array, with one task for each chunk of the output."""
 
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
@@ -20,9 +20,9 @@ from geoae.model import Model, load_model, weights_file
 
 @dataclass(frozen=True)
 class _Chunks:
-    """What the tasks of all chunks share: the chunks of the whole array, the model and its options."""
+    """Data that the tasks of all chunks share: the chunks of the whole array, the model and its options."""
 
-    where: FieldFrame
+    frame: FieldFrame
     chunks: tuple[tuple[int, ...], ...]
     model: "_PicklableModel"
     dry: float
@@ -30,17 +30,17 @@ class _Chunks:
 
     @cached_property
     def edges(self) -> list[NDArray[np.intp]]:
-        """Where chunks begin and end along each axis."""
+        """First samples of the chunks along each axis, and the end."""
         return [np.concatenate([[0], np.cumsum(along)]) for along in self.chunks]
 
     def region(self, axis: int, number: int) -> slice:
-        """Samples of a chunk along one axis."""
+        """Slice of a chunk along one axis."""
         return slice(*(int(edge) for edge in self.edges[axis][number : number + 2]))
 
     def parts(self, axis: int, number: int) -> list[tuple[int, slice]]:
-        """Chunks along one axis that a chunk needs, and which part of each, in their order."""
+        """Numbers of the chunks along one axis that a chunk needs, and the slice that it needs of each, in order."""
         edges, found = self.edges[axis], []
-        for piece in split_span(self.where.span(axis, self.region(axis, number)), self.where.shape[axis]):
+        for piece in split_span(self.frame.span(axis, self.region(axis, number)), self.frame.shape[axis]):
             first, last = np.searchsorted(edges, [piece.start, piece.stop - 1], side="right") - 1
             for chunk in range(int(first), int(last) + 1):
                 a, b = (int(edge) for edge in edges[chunk : chunk + 2])
@@ -49,7 +49,7 @@ class _Chunks:
 
 
 class _PicklableModel:
-    """A model that is pickled as its folder, from which each process loads it once; without a folder, as it is."""
+    """A model that is pickled as the path of its folder; each process loads it once. Without a folder, as a whole."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -69,29 +69,29 @@ def _load_once(folder: str, digest: str, device: str, precision: str) -> _Pickla
     return _PicklableModel(model.to(device, precision))
 
 
-def denoise_lazily(x: xr.DataArray, where: FieldFrame, model: Model, dry: float, batch: int) -> tuple[Any, Any]:
-    """Signal and removed noise, in the chunks of `x`."""
+def denoise_lazily(x: xr.DataArray, frame: FieldFrame, model: Model, dry: float, batch: int) -> tuple[Any, Any]:
+    """Return lazy signal and removed noise, in the chunks of `x`."""
     from dask.base import tokenize
 
     source, chunks = x.data, x.data.chunks
     if any(np.isnan(n) for along in chunks for n in along):
-        raise InputError(f"{display_name(x)} has chunks of unknown sizes. Find them out: x.data.compute_chunk_sizes().")
-    plan = _Chunks(where, chunks, _PicklableModel(model), dry, batch)
+        raise InputError(f"{display_name(x)} has chunks of unknown sizes. Compute them: x.data.compute_chunk_sizes().")
+    plan = _Chunks(frame, chunks, _PicklableModel(model), dry, batch)
     token = tokenize(
-        source.name, repr(where), weights_file.pack_weights(model.net)[1], model.device, model.precision, dry, batch
+        source.name, repr(frame), weights_file.pack_weights(model.net)[1], model.device, model.precision, dry, batch
     )
 
     @cache
     def needed(axis: int, number: int) -> list[int]:
         return [k for k, _ in plan.parts(axis, number)]
 
-    work = BlockFunction("denoise", _chunk, plan, needed)
+    work = BlockFunction("denoise", _denoise_chunk, plan, needed)
     signal, removed = map_blocks(source, work, ("signal", "removed"), token, output_dtype(x.dtype))
     return signal, removed
 
 
-def _chunk(plan: _Chunks, index: tuple[int, ...], blocks: list[Array]) -> tuple[Array, Array]:
-    """Signal and removed noise of one chunk, from all chunks that it needs."""
+def _denoise_chunk(plan: _Chunks, index: tuple[int, ...], blocks: list[Array]) -> tuple[Array, Array]:
+    """Denoise one chunk, from all chunks that it needs; returns signal and removed noise."""
     region: Region = tuple(plan.region(axis, i) for axis, i in enumerate(index))
     parts = [plan.parts(axis, i) for axis, i in enumerate(index)]
     cut: Any = np.empty([len(p) for p in parts], object)
@@ -103,4 +103,4 @@ def _chunk(plan: _Chunks, index: tuple[int, ...], blocks: list[Array]) -> tuple[
             row = list(cut[place])
             joined[place] = row[0] if len(row) == 1 else np.concatenate(row, axis)
         cut = joined
-    return denoise_region(cut[()], plan.where, region, plan.model.model, plan.dry, plan.batch)[1:]
+    return denoise_region(cut[()], plan.frame, region, plan.model.model, plan.dry, plan.batch)[1:]
