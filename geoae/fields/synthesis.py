@@ -1,7 +1,7 @@
-"""Drawn fields: random surfaces of many slopes, fronts, plates, vortices, coasts, and how they change in time.
+"""Synthetic fields: random surfaces, fronts, plates, vortices and others, and their changes in time.
 
-A net that has seen these knows what fields can look like, rather than what those of a few archives do. Every function
-takes its random generator; fields have zero mean and unit variance unless they say otherwise.
+They vary more than the fields of a few archives, so a net trained on them generalises better. Functions take a random
+generator; fields have zero mean and unit variance unless stated otherwise.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Shape = tuple[int, int]
 
 
 def normalise_field(x: Array) -> Array:
-    """Zero mean and unit standard deviation over the last two axes; a constant stays zero."""
+    """Scale to zero mean and unit standard deviation over the last two axes; constant fields become zero."""
     x = x - x.mean(axis=(-1, -2), keepdims=True)
     spread = x.std(axis=(-1, -2), keepdims=True)
     return x / np.where(spread > 0, spread, 1.0)
@@ -25,14 +25,14 @@ def normalise_field(x: Array) -> Array:
 def draw_power_law(
     shape: tuple[int, ...], slope: float, rng: Generator, stretch: float = 1.0, angle: float = 0.0, part: float = 0.8
 ) -> Array:
-    """Gaussian fields whose power falls as wavenumber^-slope, unit variance, over the last two of the axes `shape`.
+    """Draw Gaussian fields with power proportional to wavenumber^-slope over the last two axes of `shape`.
 
-    On a plane geophysical fields have slopes from about 3 (topography, sea surface temperature) over 4 (geostrophic
-    turbulence) to 8 (smoothed analyses). `stretch` above 1 draws the field out along `angle`. They are cut from a plane
-    of which they are a `part` along each axis; below a half they keep the mean and the slopes that the larger plane
-    gives them, at unit variance there.
+    In two dimensions, geophysical fields have slopes from about 3 (topography, sea surface temperature) over 4
+    (geostrophic turbulence) to 8 (smoothed analyses). `stretch` above 1 elongates the field along `angle`. Fields are
+    cut from a larger plane; `part` is their size relative to it along each axis. With a `part` below 0.5, fields keep mean
+    and gradient of the plane, which has unit variance.
     """
-    # drawn on a larger plane: the part that is kept does not close on itself
+    # on a larger plane, because the transform is periodic and the field must not be
     ny, nx = (fft.next_fast_len(max(round(n / part), n + 8), real=True) for n in shape[-2:])
     ky, kx = np.fft.fftfreq(ny)[:, None], np.fft.rfftfreq(nx)
     along, across = kx * np.cos(angle) + ky * np.sin(angle), ky * np.cos(angle) - kx * np.sin(angle)
@@ -47,21 +47,21 @@ def draw_power_law(
     return normalise_field(x[..., : shape[-2], : shape[-1]])
 
 
-def draw_planes(n: int, draw: Callable[[int], Array], rng: Generator, own: int = 12) -> Array:
-    """`n` planes (n, y, x) for the cost of `own`: the others are rolled, mirrored and negated copies of those drawn.
+def draw_planes(n: int, draw: Callable[[int], Array], rng: Generator, n_drawn: int = 12) -> Array:
+    """Draw `n` planes (n, y, x) with the cost of `n_drawn`; the others are rolled, mirrored and negated copies.
 
-    Copies that lie elsewhere average out as independent planes do, which is all that the mean of neighbours sees.
+    Displaced copies average out like independent planes, and the net sees only means over the neighbours in time.
     """
-    drawn = draw(min(n, own))
-    if n <= own:
+    drawn = draw(min(n, n_drawn))
+    if n <= n_drawn:
         return drawn
     out = np.empty((n, *drawn.shape[1:]), drawn.dtype)
-    out[:own] = drawn
+    out[:n_drawn] = drawn
     ny, nx = drawn.shape[1:]
     rows, columns = rng.integers(ny // 8, ny, n), rng.integers(nx // 8, nx, n)
     signs, mirrors = rng.choice(np.array([-1, 1], drawn.dtype), n), rng.random(n) < 0.5
-    for i in range(own, n):
-        plane = drawn[i % own, :: -1 if mirrors[i] else 1]
+    for i in range(n_drawn, n):
+        plane = drawn[i % n_drawn, :: -1 if mirrors[i] else 1]
         y, x, sign = rows[i], columns[i], signs[i]
         out[i, y:, x:], out[i, y:, :x] = sign * plane[: ny - y, : nx - x], sign * plane[: ny - y, nx - x :]
         out[i, :y, x:], out[i, :y, :x] = sign * plane[ny - y :, : nx - x], sign * plane[ny - y :, nx - x :]
@@ -69,7 +69,7 @@ def draw_planes(n: int, draw: Callable[[int], Array], rng: Generator, own: int =
 
 
 def draw_smooth_surface(shape: Shape, slope: tuple[float, float], rng: Generator) -> Array:
-    """A random surface, often drawn out in one direction."""
+    """Draw a random surface, often elongated in one direction."""
     stretch = 1.0 if rng.random() < 0.5 else rng.uniform(1, 3)
     return draw_power_law(
         shape, rng.uniform(*slope), rng, stretch, float(rng.choice([0.0, np.pi / 2, rng.uniform(0, 3)]))
@@ -77,7 +77,7 @@ def draw_smooth_surface(shape: Shape, slope: tuple[float, float], rng: Generator
 
 
 def draw_zonal(shape: Shape, rng: Generator) -> Array:
-    """A profile along one axis, as from equator to pole, and a surface on it; jets that are a few points wide."""
+    """Draw a profile along one axis, as from equator to pole or of narrow jets, with a random surface added."""
     axis = int(rng.random() < 0.3)
     n = shape[axis]
     if rng.random() < 0.5:
@@ -92,21 +92,21 @@ def draw_zonal(shape: Shape, rng: Generator) -> Array:
 
 
 def draw_plates(shape: Shape, rng: Generator) -> Array:
-    """Regions of constant value with sharp borders, as of facies, land use or soils."""
+    """Draw regions of constant value with sharp borders, as of facies, land use or soils."""
     layers = [draw_power_law(shape, rng.uniform(3.4, 5.5), rng) for _ in range(int(rng.integers(1, 4)))]
     x = sum(rng.normal() * np.digitize(layer, np.sort(rng.normal(size=int(rng.integers(1, 4))))) for layer in layers)
     return normalise_field(np.asarray(x, dtype=np.float64))
 
 
 def draw_fronts(shape: Shape, rng: Generator) -> Array:
-    """Steep borders between flat regions."""
+    """Draw flat regions with steep transitions between them."""
     sharp = 10 ** rng.uniform(0, 1.3)
     x = np.tanh(sharp * (draw_power_law(shape, rng.uniform(3.4, 6.0), rng) - rng.normal()))
     return normalise_field(x + rng.uniform(0, 0.5) * draw_smooth_surface(shape, (3.2, 6.0), rng))
 
 
 def draw_vortices(shape: Shape, rng: Generator) -> Array:
-    """Eddies and jets: a sum of bumps of all sizes."""
+    """Draw eddies and jets: a sum of bumps of all sizes."""
     y, x = np.meshgrid(np.arange(shape[0]), np.arange(shape[1]), indexing="ij")
     total = rng.uniform(0, 1) * draw_smooth_surface(shape, (3.2, 6.5), rng)
     for _ in range(int(rng.integers(2, 15))):
@@ -118,7 +118,7 @@ def draw_vortices(shape: Shape, rng: Generator) -> Array:
 
 
 def draw_skewed(shape: Shape, rng: Generator) -> Array:
-    """Non-negative fields with peaks, as rain, plankton or hydraulic conductivity."""
+    """Draw a field with a skewed distribution, as of rain, plankton or hydraulic conductivity."""
     x = draw_smooth_surface(shape, (3.2, 5.5), rng)
     if rng.random() < 0.5:
         return normalise_field(np.exp(rng.uniform(0.5, 1.5) * x))
@@ -126,13 +126,13 @@ def draw_skewed(shape: Shape, rng: Generator) -> Array:
 
 
 def draw_ridges(shape: Shape, rng: Generator) -> Array:
-    """Valleys and crests, as of topography."""
+    """Draw valleys and crests, as of topography."""
     x = np.abs(draw_power_law(shape, rng.uniform(3.2, 5.0), rng))
     return normalise_field(rng.choice([-1, 1]) * x + rng.uniform(0, 1) * draw_smooth_surface(shape, (3.2, 5.0), rng))
 
 
 def draw_waves(shape: Shape, rng: Generator) -> Array:
-    """Trains of waves under an envelope, as of gravity waves, dunes or reflections."""
+    """Draw wave trains with an envelope, as of gravity waves, dunes or reflections."""
     y, x = np.meshgrid(np.arange(shape[0]), np.arange(shape[1]), indexing="ij")
     angle, length = rng.uniform(0, np.pi), rng.uniform(5, 40)
     phase = 2 * np.pi * (np.cos(angle) * x + np.sin(angle) * y) / length + 2 * draw_power_law(shape, 4.0, rng)
@@ -143,7 +143,7 @@ def draw_waves(shape: Shape, rng: Generator) -> Array:
 
 
 def draw_winds(shape: Shape, rng: Generator) -> Array:
-    """A component of the flow along the lines of a stream function: rougher than that, and drawn out one way."""
+    """Draw a component of the flow of a stream function, its derivative along one axis."""
     axis = int(rng.random() < 0.5)
     wide = (shape[0] + (axis == 0), shape[1] + (axis == 1))
     kind = rng.random()
@@ -160,7 +160,7 @@ def draw_winds(shape: Shape, rng: Generator) -> Array:
 
 
 def stretch_towards_pole(x: Array, rng: Generator) -> Array:
-    """The same (y, x) where meridians converge: rows stretched the more the nearer they are to one edge."""
+    """Stretch rows of a field (y, x) towards one edge, as on a grid of latitude and longitude near a pole."""
     ny, nx = x.shape
     latitude = np.linspace(rng.uniform(0, 60), rng.uniform(65, 88), ny)[:: 1 if rng.random() < 0.5 else -1]
     scale = np.cos(np.radians(latitude)) / np.cos(np.radians(latitude)).max()
@@ -171,14 +171,14 @@ def stretch_towards_pole(x: Array, rng: Generator) -> Array:
 
 
 def draw_patchy(shape: Shape, rng: Generator) -> Array:
-    """Rough in some places and smooth in others, as winds are over mountains and over the sea."""
+    """Draw a field that is rough in some places and smooth in others, as winds over mountains and over the sea."""
     share = 1 / (1 + np.exp(-rng.uniform(1, 6) * (draw_power_law(shape, rng.uniform(3.5, 6.0), rng) + rng.normal())))
     rough, even = draw_power_law(shape, rng.uniform(3.0, 4.5), rng), draw_power_law(shape, rng.uniform(5.0, 8.0), rng)
     return normalise_field(share * rough + 10 ** rng.uniform(-0.5, 0.5) * even)
 
 
 def remove_short_waves(x: Array, rng: Generator) -> Array:
-    """The same without its shortest waves, as spectral models and interpolations leave them out; over the last axes."""
+    """Remove the shortest waves over the last two axes, as in spectral models and interpolations."""
     waves = fft.dctn(x, axes=(-2, -1))
     k = np.hypot(*np.meshgrid(*(np.arange(n) / (2 * n) for n in x.shape[-2:]), indexing="ij")) / rng.uniform(0.12, 0.5)
     sharp = rng.random() < 0.5
@@ -202,7 +202,7 @@ _KINDS: tuple[tuple[float, Callable[[Shape, Generator], Array]], ...] = (
 
 
 def draw_field(shape: Shape, rng: Generator) -> Array:
-    """One field of any kind, or a sum of two."""
+    """Draw a field (y, x) of one kind, or a sum of two."""
     weights = np.array([weight for weight, _ in _KINDS])
     chosen = rng.choice(len(_KINDS), size=1 if rng.random() < 0.6 else 2, p=weights / weights.sum())
     x = sum((10 ** rng.uniform(-0.8, 0) * _KINDS[k][1](shape, rng) for k in chosen), np.zeros(shape))
@@ -210,19 +210,22 @@ def draw_field(shape: Shape, rng: Generator) -> Array:
 
 
 def draw_sequence(n: int, shape: Shape, rng: Generator) -> Array:
-    """`n` fields in time (n, y, x): one that stays, a trend or season of it, and surfaces that come and go."""
+    """Draw `n` fields in time (n, y, x): a constant field, a trend or season, and variable weather."""
     if rng.random() >= 0.3:
-        return _sequence(n, shape, rng)
-    edge = 12  # what is cut off afterwards: limits are not to be sharp in the window's own waves
-    wide = remove_short_waves(_sequence(n, (shape[0] + 2 * edge, shape[1] + 2 * edge), rng), rng)
+        return _draw_full_sequence(n, shape, rng)
+    edge = 12  # points that are cut off afterwards, so that the band limit is not exact on the smaller grid
+    wide = remove_short_waves(_draw_full_sequence(n, (shape[0] + 2 * edge, shape[1] + 2 * edge), rng), rng)
     return wide[:, edge:-edge, edge:-edge]
 
 
 def draw_drift(n: int, shape: Shape, rng: Generator) -> Array:
-    """Slow changes in time (n, y, x), as forcings make them: patterns mostly of one sign, each with its own course."""
+    """Draw slow changes in time (n, y, x), as of forcings: patterns mostly of one sign, each with its own time series.
+
+    Unit variance over all.
+    """
     total = np.zeros((n, *shape), np.float32)
     for _ in range(int(rng.integers(1, 4))):
-        t = np.arange(n) - rng.uniform(0, n)  # where something begins, or is over
+        t = np.arange(n) - rng.uniform(0, n)  # time since the change begins, or since its peak
         width = n * 10 ** rng.uniform(-1.3, 0)
         kind = rng.random()
         course = (
@@ -234,10 +237,11 @@ def draw_drift(n: int, shape: Shape, rng: Generator) -> Array:
     return total / spread if spread > 0 else total
 
 
-def _sequence(n: int, shape: Shape, rng: Generator) -> Array:
-    lasting = draw_field(shape, rng)
+def _draw_full_sequence(n: int, shape: Shape, rng: Generator) -> Array:
+    """Draw a sequence with all its wavelengths; see `draw_sequence`."""
+    constant = draw_field(shape, rng)
     t = np.arange(n, dtype=np.float32) - n / 2
-    out = np.repeat(lasting[None].astype(np.float32), n, axis=0)
+    out = np.repeat(constant[None].astype(np.float32), n, axis=0)
     if n == 1:
         return out
     if rng.random() < 0.5:
@@ -257,11 +261,12 @@ def _sequence(n: int, shape: Shape, rng: Generator) -> Array:
             strength = (strength * np.exp(0.5 * draw_power_law(shape, 4.0, rng))).astype(np.float32)
         weather *= strength
         out += weather
-    if rng.random() < 0.15:  # what moves: neighbours are shifted copies
+    if rng.random() < 0.15:  # a moving field: slices are shifted copies
         speed = rng.normal(size=2) * 1.5
-        out = np.stack([_shifted(one, speed * i) for one, i in zip(out, t, strict=True)])
+        out = np.stack([_shift(field, speed * i) for field, i in zip(out, t, strict=True)])
     return out
 
 
-def _shifted(x: Array, by: Array) -> Array:
+def _shift(x: Array, by: Array) -> Array:
+    """Roll a field (y, x) by whole points."""
     return np.roll(x, tuple(round(s) for s in by), axis=(0, 1))

@@ -8,7 +8,7 @@ import xarray as xr
 
 from geoae.arrays import neighbours
 from geoae.errors import InputError, RecipeError
-from geoae.fields.mixing import FieldMixer, _thinned
+from geoae.fields.mixing import FieldMixer, _draw_small_cut
 from geoae.fields.recipe import FieldMix, FieldRecipe, FieldWindow
 from geoae.fields.task import training_task
 from geoae.training.loop import Job, train_net
@@ -132,7 +132,7 @@ def test_small_grids_are_often_coarse():
     steps = set()
     for index in range(60):
         rng = np.random.default_rng(index)
-        cut = _thinned(plane, (10, 12), 16, rng)(plane)
+        cut = _draw_small_cut(plane, (10, 12), 16, rng)(plane)
         assert cut.shape == (3, 16, 16)
         assert np.isfinite(cut).sum() == 3 * 10 * 12
         across = np.diff(cut[:, :10, :12], axis=2)
@@ -172,7 +172,7 @@ def test_members_may_share_a_change_in_time():
     )
     changes = []
     for seed in range(20):
-        (a, at, wanted, _), (b, _, moved, _) = (m._members(np.random.default_rng(seed)) for m in (still, moving))
+        (a, at, wanted, _), (b, _, moved, _) = (m._draw_members(np.random.default_rng(seed)) for m in (still, moving))
         more = b - a
         np.testing.assert_allclose(moved - wanted, more[at], atol=1e-4)
         assert np.isfinite(more).all()
