@@ -9,44 +9,44 @@ from numpy.typing import NDArray
 
 from geoae.arrays.types import Array
 
-VALUES = 4
+N_VALUES = 4
 """Channels that hold values: the slice, the mean of its near neighbours, that of all neighbours, and the slice without
 the noise that an overview of it shows."""
 OVERVIEW = 3
 """The last of these."""
-CHANNELS = 2 * VALUES
+N_CHANNELS = 2 * N_VALUES
 """The same number again says how well each is known, from 0 (not at all) to 1."""
-FINER = 4
+ZOOM = 4
 """How many times finer the points are that the net sees, where a grid has too few: with twice as many, rough fields on
 coarse grids were still taken for noise."""
 
 
-def time_neighbours(index: int, n: int, far: int) -> tuple[int, int]:
+def find_time_neighbours(index: int, n: int, far: int) -> tuple[int, int]:
     """Range (first, end) of the slices in the far mean of one slice of n.
 
     Near the ends of a series the range moves inwards and keeps its length, so the mean is as well known there.
 
     Examples
     --------
-    >>> neighbours(50, 100, 4), neighbours(1, 100, 4), neighbours(99, 100, 4), neighbours(0, 2, 4)
-    ((46, 55), (0, 9), (91, 100), (0, 2))
+    >>> [find_time_neighbours(index, 100, 4) for index in (50, 1, 99)], find_time_neighbours(0, 2, 4)
+    ([(46, 55), (0, 9), (91, 100)], (0, 2))
     """
     first = min(max(index - far, 0), max(n - 2 * far - 1, 0))
     return first, min(first + 2 * far + 1, n)
 
 
-def halo(start: int, stop: int, n: int, far: int) -> slice:
+def find_halo(start: int, stop: int, n: int, far: int) -> slice:
     """Slices on which the channels of slices start..stop of n depend.
 
     Examples
     --------
-    >>> halo(10, 12, 100, 4), halo(0, 1, 2, 16)
+    >>> find_halo(10, 12, 100, 4), find_halo(0, 1, 2, 16)
     (slice(6, 16, None), slice(0, 2, None))
     """
-    return slice(time_neighbours(start, n, far)[0], time_neighbours(stop - 1, n, far)[1])
+    return slice(find_time_neighbours(start, n, far)[0], find_time_neighbours(stop - 1, n, far)[1])
 
 
-def channels(
+def make_channels(
     block: Array, index: int, near: int, far: int, *, origin: int = 0, n: int | None = None
 ) -> NDArray[np.float64]:
     """Input of the net for one slice of a block of slices in their order in time.
@@ -70,11 +70,11 @@ def channels(
     Array
         Shape (..., 8, y, x): slice, near mean, far mean, overview, NaN where there is none; then their weights: 1
         where the slice has a value, and the share of neighbours (of 2 near, of 2 far) that have one. There is no
-        overview yet: `with_overview` adds it.
+        overview yet: `add_overview` adds it.
     """
     own, length, at = np.asarray(block[index], dtype=np.float64), len(block) if n is None else n, origin + index
     values, weights = [own], [np.isfinite(own).astype(np.float64)]
-    spans = ((max(at - near, 0), min(at + near + 1, length)), time_neighbours(at, length, far))
+    spans = ((max(at - near, 0), min(at + near + 1, length)), find_time_neighbours(at, length, far))
     for (first, end), most in zip(spans, (2 * near, 2 * far), strict=True):
         total, count = np.zeros(own.shape), np.zeros(own.shape)
         for other in range(first - origin, end - origin):
@@ -93,35 +93,35 @@ def channels(
     return np.stack([*values, *weights], axis=-3)
 
 
-def with_overview(planes: Array, noise: Array) -> Array:
+def add_overview(planes: Array, noise: Array) -> Array:
     """Put the slice without the noise (..., y, x) of its overview into channels (..., 8, y, x), and return these."""
     planes[..., OVERVIEW, :, :] = planes[..., 0, :, :] - noise
-    planes[..., VALUES + OVERVIEW, :, :] = np.isfinite(planes[..., OVERVIEW, :, :])
+    planes[..., N_VALUES + OVERVIEW, :, :] = np.isfinite(planes[..., OVERVIEW, :, :])
     return planes
 
 
-def zoom(points: int, enough: int) -> int:
+def choose_zoom(points: int, enough: int) -> int:
     """How many times finer a grid of so many points along its shorter side has to be.
 
     Examples
     --------
-    >>> zoom(64, 40), zoom(30, 40), zoom(8, 0)
+    >>> choose_zoom(64, 40), choose_zoom(30, 40), choose_zoom(8, 0)
     (1, 4, 1)
     """
-    return FINER if points < enough else 1
+    return ZOOM if points < enough else 1
 
 
-def enlarged(planes: Array, by: int) -> Array:
+def enlarge_channels(planes: Array, by: int) -> Array:
     """Channels (..., 8, y, x) between the points, by cubic splines: (..., 8, y * by, x * by), the points every `by`.
 
     Missing values are filled with their nearest neighbours for the splines, and are missing again in the result.
     """
     from scipy.ndimage import distance_transform_edt
 
-    weights = [spline(n, np.minimum(np.arange(n * by) / by, n - 1)) for n in planes.shape[-2:]]
+    weights = [make_spline_weights(n, np.minimum(np.arange(n * by) / by, n - 1)) for n in planes.shape[-2:]]
     near = [np.minimum((np.arange(n * by) + by // 2) // by, n - 1) for n in planes.shape[-2:]]
-    known = planes[..., VALUES:, near[0][:, None], near[1]]
-    values = np.array(planes[..., :VALUES, :, :])
+    known = planes[..., N_VALUES:, near[0][:, None], near[1]]
+    values = np.array(planes[..., :N_VALUES, :, :])
     for plane in values.reshape(-1, *values.shape[-2:]):
         gone = ~np.isfinite(plane)
         if gone.all():
@@ -133,7 +133,7 @@ def enlarged(planes: Array, by: int) -> Array:
     return np.concatenate([wide, known], axis=-3)
 
 
-def spline(n: int, at: Array) -> NDArray[np.float64]:
+def make_spline_weights(n: int, at: Array) -> NDArray[np.float64]:
     """Weights (place, n) with which n values make up those at places between 0 and n - 1, by a cubic spline."""
     from scipy.interpolate import CubicSpline
 

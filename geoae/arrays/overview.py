@@ -9,27 +9,27 @@ from numpy.typing import NDArray
 from geoae.arrays.types import Array
 
 
-def length(n: int, by: int) -> int:
+def count_blocks(n: int, by: int) -> int:
     """Blocks of an axis of n points."""
     return -(-n // by)
 
 
-def span(region: slice, n: int, by: int, closed: bool) -> slice:
+def find_block_span(region: slice, n: int, by: int, closed: bool) -> slice:
     """Blocks from which points of an axis of n are interpolated; all of them where the axis is periodic."""
     if closed:
-        return slice(0, length(n, by))
-    return slice(max((region.start - by) // by - 1, 0), min((region.stop + by) // by + 2, length(n, by)))
+        return slice(0, count_blocks(n, by))
+    return slice(max((region.start - by) // by - 1, 0), min((region.stop + by) // by + 2, count_blocks(n, by)))
 
 
-def means(x: Array, by: int) -> NDArray[np.float64]:
+def average_blocks(x: Array, by: int) -> NDArray[np.float64]:
     """Means of blocks of points (..., y, x), of what is not NaN; the last block along an axis may be smaller.
 
     Examples
     --------
-    >>> means(np.arange(6.0).reshape(2, 3), 2)
+    >>> average_blocks(np.arange(6.0).reshape(2, 3), 2)
     array([[2. , 3.5]])
     """
-    ny, nx = (length(n, by) for n in x.shape[-2:])
+    ny, nx = (count_blocks(n, by) for n in x.shape[-2:])
     total, count = np.zeros((*x.shape[:-2], ny, nx)), np.zeros((*x.shape[:-2], ny, nx))
     for i in range(by):  # one after the other, so that sums are the same in any part of an array
         for j in range(by):
@@ -41,7 +41,9 @@ def means(x: Array, by: int) -> NDArray[np.float64]:
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
-def between(x: Array, axis: int, first: int, n: int, region: slice, by: int, closed: bool) -> NDArray[np.float64]:
+def interpolate_blocks(
+    x: Array, axis: int, first: int, n: int, region: slice, by: int, closed: bool
+) -> NDArray[np.float64]:
     """Values of blocks along an axis, interpolated to its points.
 
     By cubic convolution (Keys, 1981, doi:10.1109/TASSP.1981.1163711), which uses four blocks. Beyond the ends of an
@@ -70,6 +72,6 @@ def between(x: Array, axis: int, first: int, n: int, region: slice, by: int, clo
         )
     ):
         block = base + k - 1
-        block = block % (n // by) if closed and n % by == 0 else np.clip(block, 0, length(n, by) - 1)
+        block = block % (n // by) if closed and n % by == 0 else np.clip(block, 0, count_blocks(n, by) - 1)
         out = out + weight.reshape(shape) * np.take(x, block - first, axis)
     return np.asarray(out)

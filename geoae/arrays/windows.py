@@ -18,12 +18,12 @@ Read = Callable[[Region], Array]
 Apply = Callable[[Array], Array]
 
 
-def window_starts(length: int, window: int, stride: int) -> NDArray[np.intp]:
+def find_window_starts(length: int, window: int, stride: int) -> NDArray[np.intp]:
     """First sample of each window; the last one sits flush with the end, so nothing is dropped.
 
     Examples
     --------
-    >>> window_starts(10, 4, 3), window_starts(11, 4, 3), window_starts(3, 4, 3)
+    >>> find_window_starts(10, 4, 3), find_window_starts(11, 4, 3), find_window_starts(3, 4, 3)
     (array([0, 3, 6]), array([0, 3, 6, 7]), array([0]))
     """
     tail = max(length - window, 0)
@@ -49,7 +49,7 @@ class WindowGrid:
 
     def starts(self, axis: int) -> NDArray[np.intp]:
         """First sample of each window along one axis."""
-        return window_starts(self.shape[axis], self.window[axis], self.stride[axis])
+        return find_window_starts(self.shape[axis], self.window[axis], self.stride[axis])
 
     def taper(self, axis: int) -> NDArray[np.float64]:
         """Weight of a window's samples along one axis: a plateau with cosine flanks as long as the overlap.

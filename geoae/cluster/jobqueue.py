@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from geoae.errors import ClusterError, RecipeError, one_line
 from geoae.files import yaml_files as settings
 
-INTERVAL = "1s"
+CHECK_INTERVAL = "1s"
 """Between looks at whether as many jobs run as should."""
 RETRY_S = 1.0
 """Before a job that could not be submitted is submitted again."""
@@ -95,7 +95,7 @@ class JobQueue(BaseModel):
         """What dask_jobqueue calls all of it."""
         given = {k: v for k, v in self.model_dump(exclude={"kind", "account"}).items() if v not in (None, [])}
         account = {_QUEUES[self.kind][2]: self.account} if self.account else {}
-        prologue = [*(f"export {k}={v}" for k, v in environment(1).items()), *self.job_script_prologue]
+        prologue = [*(f"export {k}={v}" for k, v in make_environment(1).items()), *self.job_script_prologue]
         return {**given, **account, "processes": self.workers, "job_script_prologue": prologue}
 
 
@@ -113,13 +113,13 @@ def load_jobqueue(path: Path) -> JobQueue:
     return found
 
 
-def environment(threads: int) -> dict[str, str]:
+def make_environment(threads: int) -> dict[str, str]:
     """Variables of a worker: libraries take no more threads than it has, and those that wait do not spin."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     return {**dict.fromkeys(names, str(threads)), "OMP_WAIT_POLICY": "PASSIVE", **_MALLOC}
 
 
-def submit(queue: JobQueue, workers: int, failures: list[str]) -> Any:
+def submit_jobs(queue: JobQueue, workers: int, failures: list[str]) -> Any:
     """A cluster of dask whose workers run in jobs.
 
     Parameters
@@ -151,7 +151,7 @@ def submit(queue: JobQueue, workers: int, failures: list[str]) -> Any:
     )
     # not scale(), which does not submit again what was cancelled or has come to its walltime
     n = queue.jobs(workers)
-    cluster.adapt(minimum_jobs=n, maximum_jobs=n, interval=INTERVAL)
+    cluster.adapt(minimum_jobs=n, maximum_jobs=n, interval=CHECK_INTERVAL)
     return cluster
 
 

@@ -33,10 +33,10 @@ _SAME = ("python", "geoae", "dask", "distributed", "numpy")
 """Whose versions have to be the same here, at the scheduler and on the workers."""
 
 
-Where = str | JobQueue
+Cluster = str | JobQueue
 
 
-def choose(cluster: str | Path | None, workers: int) -> Where | None:
+def choose_cluster(cluster: str | Path | None, workers: int) -> Cluster | None:
     """Tell what is meant: None (this process), "local", the address of a scheduler, or a batch system.
 
     Raises
@@ -64,13 +64,13 @@ def choose(cluster: str | Path | None, workers: int) -> Where | None:
 
 
 @contextmanager
-def connect(where: Where, workers: int, threads: int, say: Say) -> Iterator["tuple[Client, SchedulerLog]"]:
+def connect_workers(where: Cluster, workers: int, threads: int, say: Say) -> Iterator["tuple[Client, SchedulerLog]"]:
     """Start workers, or find those that are there, and stop in the end what was started.
 
     Parameters
     ----------
     where
-        See `choose`.
+        See `choose_cluster`.
     workers
         Processes to start; an address has its own.
     threads
@@ -89,7 +89,7 @@ def connect(where: Where, workers: int, threads: int, say: Say) -> Iterator["tup
         log = stack.enter_context(_redirect_logs(say))
         try:
             if isinstance(where, JobQueue):
-                target: Any = stack.enter_context(_closing(jobqueue.submit(where, workers, log.failures)))
+                target: Any = stack.enter_context(_closing(jobqueue.submit_jobs(where, workers, log.failures)))
                 say(f"asked {where.kind} for {where.jobs(workers)} jobs of {where.workers} workers each")
             elif where == LOCAL:
                 target = stack.enter_context(_closing(_local(workers, threads)))
@@ -169,7 +169,7 @@ def _local(workers: int, threads: int) -> Any:
     # a free port: another run on this machine has taken the usual one
     settings = {
         "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
-        "distributed.nanny.pre-spawn-environ": jobqueue.environment(threads),
+        "distributed.nanny.pre-spawn-environ": jobqueue.make_environment(threads),
     }
     with dask.config.set(settings), _interrupts_blocked():
         return LocalCluster(
@@ -180,7 +180,7 @@ def _local(workers: int, threads: int) -> Any:
             dashboard_address="127.0.0.1:0",
             memory_limit=MEMORY_LIMIT // workers,
             silence_logs=logging.CRITICAL,
-            env=jobqueue.environment(threads),
+            env=jobqueue.make_environment(threads),
         )
 
 
@@ -219,7 +219,7 @@ def _reachable_address(address: str) -> str:
     return address
 
 
-def _unreachable(where: Where, error: BaseException) -> str:
+def _unreachable(where: Cluster, error: BaseException) -> str:
     if isinstance(where, JobQueue):
         return f"Jobs cannot be submitted to {where.kind}: {one_line(error)}."
     if where == LOCAL:

@@ -28,22 +28,22 @@ if TYPE_CHECKING:
 Work = Callable[[int], Any]
 Make = Callable[[dict[str, Any]], Work]
 Outcome = tuple[str, Any, str]
-AHEAD = 3
+TASKS_PER_WORKER = 3
 """Tasks under way for each worker: it has the next one when it is done, and little is lost when it is killed."""
-LOOK_S = 2.0
+CHECK_INTERVAL_S = 2.0
 """Between looks at the cluster: whether it is there, and how many workers it has."""
-SUSPECTS_S = 0.5
+FAILURES_WAIT_S = 0.5
 """To hear of all tasks that a cluster has given up, where it has given up one."""
-PATIENCE = 3
+MAX_SUBMISSIONS = 3
 """Submissions of jobs that fail, one after the other, before a run gives up."""
 
 
-def on_workers(cluster: str | Path | None, workers: int = 1) -> bool:
-    """Whether dask workers do the work, and not this process; errors are those of `geoae.cluster.schedulers.choose`."""
-    return schedulers.choose(cluster, workers) is not None
+def is_distributed(cluster: str | Path | None, workers: int = 1) -> bool:
+    """Whether dask workers do the work, and not this process; raises as `geoae.cluster.schedulers.choose_cluster`."""
+    return schedulers.choose_cluster(cluster, workers) is not None
 
 
-def each(
+def run_tasks(
     numbers: Iterable[int],
     make: str | Make,
     spec: dict[str, Any],
@@ -84,9 +84,9 @@ def each(
     ClusterError
         Workers cannot be had or are lost, one task has cost several of them, or a task raised something else.
     InputError, RecipeError
-        See `geoae.cluster.schedulers.choose`.
+        See `geoae.cluster.schedulers.choose_cluster`.
     """
-    where = schedulers.choose(cluster, workers)
+    where = schedulers.choose_cluster(cluster, workers)
     if where is None:
         work = (_find(make) if isinstance(make, str) else make)(spec)
         for number in numbers:
@@ -97,7 +97,7 @@ def each(
     first = next(waiting, None)
     if first is None:
         return
-    with schedulers.connect(where, workers, threads, say) as (client, log):
+    with schedulers.connect_workers(where, workers, threads, say) as (client, log):
         yield from _run_on_workers(client, log, chain([first], waiting), name, text, say)
 
 
@@ -119,7 +119,7 @@ def _run_on_workers(
         while under_way:
             watch.check()
             try:
-                future = done.get(timeout=LOOK_S)
+                future = done.get(timeout=CHECK_INTERVAL_S)
             except queue.Empty:
                 continue
             number = under_way[future]
@@ -133,7 +133,7 @@ def _run_on_workers(
 
 
 class _Watch:
-    """Number of workers and state of the scheduler, asked for at most once in `LOOK_S`."""
+    """Number of workers and state of the scheduler, asked for at most once in `CHECK_INTERVAL_S`."""
 
     def __init__(self, client: "Client", log: SchedulerLog, say: Say) -> None:
         self._client, self._log, self._say = client, log, say
@@ -141,7 +141,7 @@ class _Watch:
         self._empty_since: float | None = None
         self._threads: set[int] = set()
         self.address = str(client.scheduler.address) if client.scheduler else "?"
-        self.capacity = AHEAD
+        self.capacity = TASKS_PER_WORKER
         self.check()
 
     def check(self) -> None:
@@ -149,15 +149,15 @@ class _Watch:
         now = time.monotonic()
         if now < self._next:
             return
-        self._next = now + LOOK_S
+        self._next = now + CHECK_INTERVAL_S
         try:
             workers = self._client.scheduler_info(n_workers=-1)["workers"]
         except Exception as error:  # what a connection that breaks does has many kinds
             raise self.connection_error() from error
         if self._client.status != "running":
             raise self.connection_error()
-        self.capacity = AHEAD * max(len(workers), 1)
-        if not workers and len(self._log.failures) >= PATIENCE:
+        self.capacity = TASKS_PER_WORKER * max(len(workers), 1)
+        if not workers and len(self._log.failures) >= MAX_SUBMISSIONS:
             raise ClusterError(f"Jobs cannot be submitted: {self._log.failures[-1]}.")
         self._report_missing_workers(bool(workers), now)
         if (most := max((facts["nthreads"] for facts in workers.values()), default=1)) > 1 and not self._threads:
@@ -194,7 +194,7 @@ def _result(future: "Future[Any]", under_way: "dict[Future[Any], int]", watch: _
         raise
     except KilledWorker as error:
         # dask blames all that a worker had in hand when it died, and tells of them one by one
-        time.sleep(SUSPECTS_S)
+        time.sleep(FAILURES_WAIT_S)
         blamed = sorted({number, *(n for one, n in under_way.items() if one.status == "error")})
         raise ClusterError(
             f"Block {' or '.join(map(str, blamed))} was given up after "

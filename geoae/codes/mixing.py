@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from geoae.arrays.scaling import FieldScaler
 from geoae.arrays.types import Array, Generator
-from geoae.arrays.windows import window_starts
+from geoae.arrays.windows import find_window_starts
 from geoae.codes.recipe import CodeRecipe, DrawSection
 from geoae.errors import InputError
 from geoae.fields import synthesis
@@ -72,7 +72,7 @@ def draw_field_windows(fields: list[Array], n: int, size: int, how: DrawSection,
 def _field_window(x: Array, size: int, how: DrawSection, rng: Generator) -> Array:
     plane = x[rng.integers(len(x))]
     if rng.random() < how.aligned:
-        y, x_ = (int(rng.choice(window_starts(m, size, size))) for m in plane.shape)
+        y, x_ = (int(rng.choice(find_window_starts(m, size, size))) for m in plane.shape)
         return plane[y : y + size, x_ : x_ + size]
     by = _thinning(min(plane.shape) // size, how, rng)
     y, x_ = (int(rng.integers(m - size * by + 1)) for m in plane.shape)

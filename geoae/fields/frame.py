@@ -46,7 +46,7 @@ class FieldFrame:
     @property
     def zoom(self) -> int:
         """Factor by which small grids are interpolated for the net."""
-        return neighbours.zoom(min(self.shape[a] for a in self.horizontal), self.contract.enough)
+        return neighbours.choose_zoom(min(self.shape[a] for a in self.horizontal), self.contract.enough)
 
     @property
     def overview(self) -> int:
@@ -62,7 +62,7 @@ class FieldFrame:
         """Layout of the windows of the overview."""
         by, shape = self.overview, list(self.shape)
         for axis in self.horizontal:
-            shape[axis] = overview.length(self.shape[axis], by)
+            shape[axis] = overview.count_blocks(self.shape[axis], by)
         even = tuple(p and self.shape[a] % by == 0 for a, p in zip(self.horizontal, self.periodic, strict=True))
         return FieldFrame(
             tuple(shape), self.horizontal, self.time, (even[0], even[1]), replace(self.contract, overview=0)
@@ -92,7 +92,7 @@ class FieldFrame:
         if axis not in self.horizontal:
             return region
         ring = self.periodic[self.horizontal.index(axis)]
-        return overview.span(self.window_span(axis, region), self.shape[axis], self.overview, ring)
+        return overview.find_block_span(self.window_span(axis, region), self.shape[axis], self.overview, ring)
 
     def overview_span(self, axis: int, region: slice) -> slice:
         """Span of samples averaged to `overview_blocks` along one axis, with the halo of the overview's windows."""
@@ -107,7 +107,7 @@ class FieldFrame:
     def window_span(self, axis: int, region: slice) -> slice:
         """Span of all windows that touch a region along one axis; along time, span of its neighbours."""
         if axis == self.time:
-            return neighbours.halo(region.start, region.stop, self.shape[axis], self.contract.far)
+            return neighbours.find_halo(region.start, region.stop, self.shape[axis], self.contract.far)
         if axis not in self.horizontal:
             return region
         grid, k = self.grid, self.horizontal.index(axis)
@@ -187,11 +187,11 @@ def predict_region_noise(block: Array, frame: FieldFrame, region: Region, model:
         for start in range(0, noise_view.shape[-3], together):
             stop = min(start + together, noise_view.shape[-3])
             planes: Array = np.stack([
-                neighbours.channels(ordered[index], first + t, frame.contract.near, frame.contract.far, **series)
+                neighbours.make_channels(ordered[index], first + t, frame.contract.near, frame.contract.far, **series)
                 for t in range(start, stop)
             ])  # fmt: skip
             if overview_noise is not None:
-                planes = neighbours.with_overview(planes, overview_noise[index][start:stop])
+                planes = neighbours.add_overview(planes, overview_noise[index][start:stop])
             size = max(batch // (stop - start), 1)
             answer = join_region(lambda _, planes=planes: planes, _Windows(model, frame.zoom), grid, part, size)  # type: ignore[misc]
             noise_view[index][start:stop] = answer[:, 0]
@@ -202,12 +202,14 @@ def _overview_noise(block: Array, frame: FieldFrame, region: Region, model: Mode
     """Predict the noise of the overview, interpolated to the samples of the windows that touch a region."""
     spans, by = frame.spans(region), frame.overview
     wide = block[_inside([frame.overview_span(axis, r) for axis, r in enumerate(region)], spans)]
-    means = np.moveaxis(overview.means(np.moveaxis(wide, frame.horizontal, (-2, -1)), by), (-2, -1), frame.horizontal)
+    means = np.moveaxis(
+        overview.average_blocks(np.moveaxis(wide, frame.horizontal, (-2, -1)), by), (-2, -1), frame.horizontal
+    )
     blocks_needed = tuple(frame.overview_blocks(axis, r) for axis, r in enumerate(region))
     found: Array = predict_region_noise(means, frame.overview_frame, blocks_needed, model, batch)
     for axis, ring in zip(frame.horizontal, frame.periodic, strict=True):
         points = frame.window_span(axis, region[axis])
-        found = overview.between(found, axis, blocks_needed[axis].start, frame.shape[axis], points, by, ring)
+        found = overview.interpolate_blocks(found, axis, blocks_needed[axis].start, frame.shape[axis], points, by, ring)
     return found
 
 
@@ -224,7 +226,7 @@ class _Windows:
 
     def __call__(self, windows: Array) -> Array:
         flat = windows.reshape(-1, *windows.shape[-3:])
-        np.nan_to_num(flat[:, neighbours.VALUES :], copy=False)  # padding of small grids
+        np.nan_to_num(flat[:, neighbours.N_VALUES :], copy=False)  # padding of small grids
         values = flat[:, 0]
         finite = np.isfinite(values)
         high = values.max((-2, -1), initial=-np.inf, where=finite)
@@ -237,7 +239,7 @@ class _Windows:
     def _noise(self, windows: Array) -> Array:
         if self.zoom == 1:
             return self.model.noise(windows)[:, :1]
-        return self.model.noise(neighbours.enlarged(windows, self.zoom))[:, :1, :: self.zoom, :: self.zoom]
+        return self.model.noise(neighbours.enlarge_channels(windows, self.zoom))[:, :1, :: self.zoom, :: self.zoom]
 
 
 def denoise_region(

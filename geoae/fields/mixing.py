@@ -44,7 +44,7 @@ class FieldMixer:
     """Recorded noise (time, y, x)."""
     noise_of: Callable[[Array], Array] | None = None
     """Predicts noise (batch, 1, y, x) from channels (batch, 8, y, x), for the overviews of wide fields."""
-    scaler: FieldScaler = field(default_factory=lambda: FieldScaler(axes=2, channels=neighbours.VALUES))
+    scaler: FieldScaler = field(default_factory=lambda: FieldScaler(axes=2, channels=neighbours.N_VALUES))
 
     def __post_init__(self) -> None:
         if not self.fields and self.mix.drawn < 1:
@@ -68,7 +68,7 @@ class FieldMixer:
             self.mix.target
         ]
         noisy, at, target, counts = draw(rng)
-        return self._scale(neighbours.channels(noisy, at, self.window.near, self.window.far), target, counts)
+        return self._scale(neighbours.make_channels(noisy, at, self.window.near, self.window.far), target, counts)
 
     def _scale(self, channels: Array, target: Array, counts: NDArray[np.bool_]) -> FieldExample:
         """Scale channels (8, y, x) and their target (y, x) alike."""
@@ -119,8 +119,8 @@ class FieldMixer:
         middle = points[int(rng.integers(len(points)))]
         corner = [int(np.clip(k - n // 2, 0, length - n)) for k, length in zip(middle, noisy.shape, strict=True)]
         window = tuple(slice(k, k + n) for k in corner)
-        planes = neighbours.channels(noisy[None, *window], 0, self.window.near, self.window.far)
-        return neighbours.with_overview(planes, overview_noise[window]), signal[window], np.isfinite(noisy[window])
+        planes = neighbours.make_channels(noisy[None, *window], 0, self.window.near, self.window.far)
+        return neighbours.add_overview(planes, overview_noise[window]), signal[window], np.isfinite(noisy[window])
 
     def _draw_wide_field(self, rng: Generator) -> tuple[Array, Array, Array]:
         """Draw a slice several windows wide: noisy, clean, and the noise that the model predicts from its overview."""
@@ -139,12 +139,14 @@ class FieldMixer:
         else:
             signal = synthesis.draw_sequence(1, (by * rows, by * int(rng.integers(-(-n // by), n + 1))), rng)
         noisy = self._add_noise(signal, 0, rng, is_small=False)
-        blocks = overview.means(noisy, by)
+        blocks = overview.average_blocks(noisy, by)
         beyond = [(0, 0), *((0, n - length) for length in blocks.shape[1:])]
-        planes = neighbours.channels(np.pad(blocks, beyond, constant_values=np.nan), 0, near, far)
+        planes = neighbours.make_channels(np.pad(blocks, beyond, constant_values=np.nan), 0, near, far)
         overview_noise = self.noise_of(planes[None])[0, 0]
         for axis, length in enumerate(signal.shape[1:]):
-            overview_noise = overview.between(overview_noise, axis, 0, length, slice(0, length), by, closed=False)
+            overview_noise = overview.interpolate_blocks(
+                overview_noise, axis, 0, length, slice(0, length), by, closed=False
+            )
         return noisy[0], signal[0], overview_noise
 
     def _draw_recorded_noise(self, x: Array, rng: Generator) -> Array:
@@ -217,7 +219,7 @@ class FieldMixer:
         if rng.random() < 0.3:  # short series
             before, after = (int(rng.integers(0, self.window.far // 2 + 1)) for _ in range(2))
             return max(at - before, 0), at, min(at + after + 1, n)
-        first, end = neighbours.time_neighbours(at, n, self.window.far)
+        first, end = neighbours.find_time_neighbours(at, n, self.window.far)
         return first, at, end
 
     def _draw_cut(self, x: Array, rng: Generator) -> Cut:
@@ -306,4 +308,4 @@ def _interpolate(x: Array, axis: int, n: int, zoom: float, shift: float) -> Arra
     """Interpolate `n` points, `1 / zoom` apart along an axis, with cubic splines."""
     length = x.shape[axis]
     at = np.minimum(np.arange(n) / zoom + shift * max(length - 1 - (n - 1) / zoom, 0), length - 1)
-    return np.moveaxis(np.tensordot(x, neighbours.spline(length, at), axes=(axis, 1)), -1, axis)
+    return np.moveaxis(np.tensordot(x, neighbours.make_spline_weights(length, at), axes=(axis, 1)), -1, axis)

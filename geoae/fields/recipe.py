@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from geoae.arrays.neighbours import FINER
+from geoae.arrays.neighbours import ZOOM
 from geoae.nets import has_one_window_size
 from geoae.training.recipe import AnyRecipe, Section
 
@@ -48,8 +48,8 @@ class FieldWindow(Section):
             raise ValueError(f"near {self.near} must not exceed far {self.far}")
         if self.train_length % self.multiple or self.length % self.multiple:
             raise ValueError(f"length and train_length must be multiples of {self.multiple}")
-        if self.enough and any(n % FINER for n in (self.length, self.stride, self.multiple)):
-            raise ValueError(f"with enough, length, stride and multiple must be multiples of {FINER}")
+        if self.enough and any(n % ZOOM for n in (self.length, self.stride, self.multiple)):
+            raise ValueError(f"with enough, length, stride and multiple must be multiples of {ZOOM}")
         return self
 
 

@@ -49,7 +49,7 @@ def training_task(recipe: FieldRecipe, data: Path) -> TrainingTask:
         return FieldContract(recipe.name, recipe.summary, (w.length, w.length), (w.stride, w.stride), w.multiple,
                              w.near, w.far, w.enough, w.overview, recipe.units, recipe.dims, provenance)  # fmt: skip
 
-    scaler = FieldScaler(axes=2, channels=neighbours.VALUES)
+    scaler = FieldScaler(axes=2, channels=neighbours.N_VALUES)
     return TrainingTask(
         training, loss, lambda net: validate_fields(net, validation, recipe.n_validation), contract, scaler,
         "error_less_db",

@@ -117,8 +117,8 @@ def models() -> list[dict[str, Any]]:
 
 
 def status(store: str | Path) -> ledger.Status:
-    """How far a store is that geoae writes; errors are those of `geoae.stores.ledger.store_status`."""
-    return ledger.store_status(Path(store))
+    """How far a store is that geoae writes; errors are those of `geoae.stores.ledger.read_store_status`."""
+    return ledger.read_store_status(Path(store))
 
 
 def refuse_unfinished(path: Path) -> None:
@@ -130,7 +130,7 @@ def refuse_unfinished(path: Path) -> None:
         It is not finished.
     """
     try:
-        found = ledger.store_status(path)
+        found = ledger.read_store_status(path)
     except GeoAEError:
         return
     if found.finished:
@@ -152,7 +152,7 @@ def describe_target(target: Path, overwrite: bool) -> list[str]:
     if not target.absolute().parent.is_dir():
         raise OutputError(f"The folder {target.absolute().parent} for the output is not there; make it first.")
     try:
-        found = ledger.store_status(target)
+        found = ledger.read_store_status(target)
     except MissingFileError:
         return []
     if not found.finished:
@@ -220,7 +220,7 @@ def _row(parts: list[Segment]) -> TraceRow:
 
 def _cleaned(path: Path) -> SourceContent:
     x = cleaned.read(path)
-    there, rows, rate = cleaned.finite(x), [], rate_of(x)
+    there, rows, rate = cleaned.find_valid_samples(x), [], rate_of(x)
     for name, samples in zip(x["id"].values, there, strict=True):
         at = np.flatnonzero(samples)
         first, last = (int(at[0]), int(at[-1])) if at.size else (0, 0)

@@ -56,7 +56,7 @@ class InferenceOptions:
 
 @dataclass(frozen=True)
 class Workers:
-    """Which processes compute the blocks of a store; see `geoae.cluster.work.each`."""
+    """Which processes compute the blocks of a store; see `geoae.cluster.work.run_tasks`."""
 
     cluster: str | Path | None = None
     """None or "local": of this machine; else the address of a dask scheduler, or a jobqueue file."""
@@ -69,8 +69,8 @@ class Workers:
 
     @property
     def are_elsewhere(self) -> bool:
-        """Whether other processes than this one compute; errors are those of `geoae.cluster.work.on_workers`."""
-        return cluster.on_workers(self.cluster, self.n)
+        """Whether other processes than this one compute; errors are those of `geoae.cluster.work.is_distributed`."""
+        return cluster.is_distributed(self.cluster, self.n)
 
 
 @dataclass(frozen=True)

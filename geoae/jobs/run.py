@@ -117,7 +117,7 @@ def run_blocks(
         workers, make = options.workers, job.make_work
         if not workers.are_elsewhere:
             make = partial(make, **job.in_hand)
-        results = cluster.each(
+        results = cluster.run_tasks(
             pending, make, {**job.spec, "folder": str(run.folder)}, cluster=workers.cluster, workers=workers.n,
             threads=job.threads or 1, say=workers.say,
         )  # fmt: skip

@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812 - the name every torch user knows
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from geoae.arrays.neighbours import CHANNELS, OVERVIEW, VALUES
+from geoae.arrays.neighbours import N_CHANNELS, N_VALUES, OVERVIEW
 from geoae.nets.parts.spectral import NODES, Agreement, SpectralFilter, apply_by_row
 from geoae.nets.parts.starlet import WHITE, Planes, extract_stripes, fill_gaps, smooth_planes, split_bands
 
@@ -37,7 +37,7 @@ class FieldDAEConfig:
 
 
 class FieldDAE(nn.Module):
-    """(batch, 8, y, x) of `geoae.arrays.neighbours.channels`, scaled -> (batch, 1, y, x); y and x multiples of 8."""
+    """Scaled (batch, 8, y, x) of `geoae.arrays.neighbours.make_channels` -> (batch, 1, y, x); y, x multiples of 8."""
 
     Config = FieldDAEConfig
 
@@ -103,17 +103,17 @@ class _Parts(NamedTuple):
     """Numbers that the filter's gains follow from: `_KNOWN` of them, then the spectrum of the slice."""
 
 
-_KNOWN = 2 + VALUES + 2 * BANDS
+_KNOWN = 2 + N_VALUES + 2 * BANDS
 """Numbers beside the spectrum: noise levels, how well the slice, the means and the overview are known, and how much of
 the far mean is in the slice, band by band."""
-_PLANES = CHANNELS - 1 + 1 + (BANDS + 1) + BANDS + 2 + 1 + 1 + 2
+_PLANES = N_CHANNELS - 1 + 1 + (BANDS + 1) + BANDS + 2 + 1 + 1 + 2
 _NUMBERS = (BANDS + 1) + BANDS + 2 + 1 + _KNOWN + NODES
 
 
 def _parts(x: Planes, band_pass: SpectralFilter, agreement: Agreement) -> _Parts:
     with torch.no_grad():
         x = x.float()
-        there = (x[:, VALUES:] > 0).to(x.dtype)
+        there = (x[:, N_VALUES:] > 0).to(x.dtype)
         own, known, seen = there[:, :1], there[:, 2:3], there[:, OVERVIEW:]
         # beside a gap of the far mean its surroundings stand for it
         wide, mass = fill_gaps(x[:, 2:3], known)
@@ -141,7 +141,7 @@ def _parts(x: Planes, band_pass: SpectralFilter, agreement: Agreement) -> _Parts
 
 
 def _known_share(x: Planes) -> Float[Tensor, "batch value"]:
-    return x[:, VALUES:].float().mean((-1, -2))
+    return x[:, N_VALUES:].float().mean((-1, -2))
 
 
 def _share_of_far(bands: Planes, far: Planes, there: Planes) -> Float[Tensor, "batch number"]:
@@ -164,7 +164,7 @@ def _level(detail: Planes, there: Planes) -> Tensor:
 def _planes(x: Planes, parts: _Parts) -> Planes:
     """What the U-Net computes with: the input, and all its parts in units of the noise that they would have."""
     x = x.float()
-    there = (x[:, VALUES:] > 0).to(x.dtype)
+    there = (x[:, N_VALUES:] > 0).to(x.dtype)
     white = torch.tensor(WHITE, device=x.device)[:, None, None]
     own = parts.own / (torch.cat([white, white[-1:]]) * parts.level)
     other = (x[:, :1] - x[:, 1:2]) * there[:, :1] * there[:, 1:2]
@@ -175,13 +175,13 @@ def _planes(x: Planes, parts: _Parts) -> Planes:
     scaled = torch.cat(fine, 1).asinh() * there[:, :1]  # linear for noise, a logarithm for signal
     levels = [(one.log10() / 2).expand_as(x[:, :1]) for one in (parts.level, parts.far_level)]
     values = torch.cat([x[:, :1] - parts.shown, x[:, 1:OVERVIEW]], 1).clamp(-20, 20) * there[:, :OVERVIEW]
-    return torch.cat([values, x[:, VALUES:], scaled, *levels], 1)
+    return torch.cat([values, x[:, N_VALUES:], scaled, *levels], 1)
 
 
 @torch.no_grad()
 def _numbers(x: Planes, parts: _Parts) -> Float[Tensor, "batch number"]:
     """The spectrum of the window, which tells red noise from a rough field: how strong each part is, and known."""
-    there = (x[:, VALUES : VALUES + 1] > 0).float()
+    there = (x[:, N_VALUES : N_VALUES + 1] > 0).float()
     count = there.sum((-1, -2)).clamp(min=1)
     planes = torch.cat([parts.own, parts.far, parts.stripes, parts.shown], 1).float() * there
     power = planes.square().sum((-1, -2)) / count

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SAMPLES = 1 << 20
+TARGET_SAMPLES = 1 << 20
 """Samples that a chunk aims at, between the two below."""
-FEWEST, MOST = 400_000, 1_500_000
+MIN_SAMPLES, MAX_SAMPLES = 400_000, 1_500_000
 Region = tuple[slice, ...]
 
 
@@ -100,13 +100,13 @@ class Task:
     """What is written, counted in the store; holds samples from before this run where their last block was not full."""
 
 
-def task(parts: Sequence[Part], number: int) -> Task:
+def find_task(parts: Sequence[Part], number: int) -> Task:
     """Task by number; those of the first part come first, each part's in C order.
 
     Examples
     --------
     >>> u = Variable("u", ("time", "x"), (5, 8), "float32", (2, 8))
-    >>> task([Part("u", 2, (u,))], 2).region
+    >>> find_task([Part("u", 2, (u,))], 2).region
     (slice(4, 5, None), slice(0, 8, None))
     """
     rest = number
@@ -141,12 +141,12 @@ def choose_chunks(shape: Sequence[int], core: Collection[int] = (), grows: int |
     ((9, 241, 480), (1, 1080000))
     """
     chunks = [n if axis in core else 1 for axis, n in enumerate(shape)]
-    while math.prod(chunks) > MOST:
+    while math.prod(chunks) > MAX_SAMPLES:
         longest = max(core, key=lambda axis: chunks[axis])
         chunks[longest] = -(-chunks[longest] // 2)
     for axis in (a for a in reversed(range(len(shape))) if a not in core):
-        room = max(round(SAMPLES / math.prod(chunks)), 1)
-        chunks[axis] = room if axis == grows or shape[axis] > MOST / math.prod(chunks) else shape[axis]
+        room = max(round(TARGET_SAMPLES / math.prod(chunks)), 1)
+        chunks[axis] = room if axis == grows or shape[axis] > MAX_SAMPLES / math.prod(chunks) else shape[axis]
         if chunks[axis] < shape[axis]:
             break
     return tuple(chunks)

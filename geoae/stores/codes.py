@@ -67,17 +67,17 @@ def list_coded_variables(store: str | Path) -> list[str]:
 def _parts(path: Path) -> dict[str, Part]:
     """The codes in a finished store, all blocks there."""
     if not path.exists():
-        how_far = ledger.store_status(path)
+        how_far = ledger.read_store_status(path)
         raise StoreError(
             f"{path} is not finished: {how_far.n_done} of {how_far.n_tasks} blocks are done. "
             "Run the command that makes it again; it goes on from there."
         )
-    parts = provenance.finished_parts(path)
+    parts = provenance.read_parts(path)
     codes = {part.name: part for part in parts if part.n_axes < len(part.variables[0].dims)}
     if not codes:
         there = ", ".join(v.name for part in parts for v in part.variables)
         raise StoreError(f"{path} holds no codes, only {there}. Make them with geoae encode, or geoae denoise --codes.")
-    if missing := int((~provenance.present(path, codes.values())).sum()):
+    if missing := int((~provenance.find_done_blocks(path, codes.values())).sum()):
         raise StoreError(
             f"{path} is damaged: {missing} blocks of its codes are missing. Make it anew with --overwrite."
         )

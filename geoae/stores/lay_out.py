@@ -17,9 +17,9 @@ from geoae.errors import StoreError, one_line
 from geoae.files.whole import sync_to_disk
 from geoae.stores import provenance
 from geoae.stores.blocks import Part, Variable, choose_chunks
-from geoae.stores.plain import plain_value, plain_variable
-from geoae.stores.plan import StorePlan, with_ancillary
-from geoae.stores.provenance import Identity, differences
+from geoae.stores.plain import simplify_value, simplify_variable
+from geoae.stores.plan import StorePlan, make_attributes
+from geoae.stores.provenance import Identity, describe_differences
 from geoae.stores.schema import COMMAND, FINGERPRINT, PARTS, PREFIX, SOURCE, SOURCE_HASH, STARTED, VERSION
 
 CONVENTIONS = "CF-1.11"
@@ -36,7 +36,7 @@ class Provenance:
     attrs: dict[str, Any]
 
 
-def lay_out(
+def lay_out_store(
     plan: StorePlan,
     about: Provenance,
     identity: Identity,
@@ -55,7 +55,7 @@ def lay_out(
     attrs = _attributes(about, identity, started)
     if base is not None:
         plan, attrs = _grown(plan, attrs, about, base, append)
-    attrs[PARTS] = provenance.parts_attribute(plan.parts)
+    attrs[PARTS] = provenance.format_parts(plan.parts)
     _write_metadata(plan, attrs, folder)
     sync_to_disk(*(path for path in folder.rglob("*") if path.is_file()))
     if base is not None:
@@ -64,14 +64,14 @@ def lay_out(
     return plan.parts
 
 
-def compressors() -> tuple[Any, ...]:
+def make_compressors() -> tuple[Any, ...]:
     """Of all numbers."""
     from zarr.codecs import BloscCodec
 
     return (BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"),)
 
 
-def fill_value(variable: Variable) -> Any:
+def find_fill_value(variable: Variable) -> Any:
     """What a reader sees where nothing was written."""
     return np.array(np.nan if np.dtype(variable.dtype).kind in "fc" else 0).astype(variable.dtype)[()]
 
@@ -89,25 +89,25 @@ def _attributes(about: Provenance, identity: Identity, started: str) -> dict[str
         SOURCE: about.source,
         SOURCE_HASH: about.source_hash,
         STARTED: started,
-        FINGERPRINT: provenance.fingerprint(identity),
+        FINGERPRINT: provenance.make_fingerprint(identity),
     }
 
 
 def _write_metadata(plan: StorePlan, attrs: dict[str, Any], folder: Path) -> None:
     from dask.array import full
 
-    attributes = with_ancillary(plan)
+    attributes = make_attributes(plan)
     data: dict[str, xr.Variable] = {}
     encoding: dict[str, dict[str, Any]] = {}
     for variable in (v for part in plan.parts for v in part.variables):
-        fill = fill_value(variable)
+        fill = find_fill_value(variable)
         # one chunk, whatever its size: it is never computed
         nothing = full(variable.shape, fill, dtype=variable.dtype, chunks=variable.shape)  # type: ignore[no-untyped-call]
         data[variable.name] = xr.Variable(variable.dims, nothing, attributes[variable.name])
         encoding[variable.name] = {
             "chunks": variable.chunks,
             "shards": variable.shards,
-            "compressors": compressors(),
+            "compressors": make_compressors(),
             "fill_value": fill,
             "_FillValue": None,  # missing samples are NaN: nothing is to be masked
             "chunk_key_encoding": {"name": "default", "separator": "."},
@@ -116,7 +116,7 @@ def _write_metadata(plan: StorePlan, attrs: dict[str, Any], folder: Path) -> Non
         if coord.ndim and coord.dtype.kind != "O":
             chunks = choose_chunks(coord.shape, range(coord.ndim))
             # what is given here is taken in place of the variable's own
-            encoding[str(label)] = {**coord.encoding, "chunks": chunks, "compressors": compressors()}
+            encoding[str(label)] = {**coord.encoding, "chunks": chunks, "compressors": make_compressors()}
     dataset = plan.coords.assign(data).assign_attrs(attrs)
     with warnings.catch_warnings():
         # without consolidated metadata xarray warns whoever opens the store; with it zarr warns here
@@ -134,9 +134,9 @@ def check_settings(base: Path, settings: Mapping[str, Any]) -> None:
     StoreError
         They were made with others, which are named; or it cannot be read.
     """
-    wanted = {name: plain_value(value) for name, value in settings.items()}
+    wanted = {name: simplify_value(value) for name, value in settings.items()}
     there = {k: v for k, v in provenance.read_settings(base).items() if k in wanted}
-    if changed := differences(there, wanted):
+    if changed := describe_differences(there, wanted):
         raise StoreError(f"{base} was made with other settings: {changed}. Append with the same, or to another store.")
 
 
@@ -144,11 +144,13 @@ def _grown(
     plan: StorePlan, attrs: dict[str, Any], about: Provenance, base: Path, append: tuple[str, ...]
 ) -> tuple[StorePlan, dict[str, Any]]:
     """Plan and attributes of a finished store with the samples of `plan` behind its own."""
-    there = {part.name: part for part in provenance.finished_parts(base)}
+    there = {part.name: part for part in provenance.read_parts(base)}
     check_settings(base, about.settings)
-    if changed := differences({"variables": ", ".join(there)}, {"variables": ", ".join(p.name for p in plan.parts)}):
+    if changed := describe_differences(
+        {"variables": ", ".join(there)}, {"variables": ", ".join(p.name for p in plan.parts)}
+    ):
         raise StoreError(f"{base} holds other variables ({changed}). Append the same, or to another store.")
-    missing = int((~provenance.present(base, there.values())).sum())
+    missing = int((~provenance.find_done_blocks(base, there.values())).sum())
     if missing:
         raise StoreError(f"{base} is damaged: {missing} of its blocks are missing. Make it anew with --overwrite.")
     parts = tuple(_grown_part(part, there[part.name], base, append) for part in plan.parts)
@@ -175,14 +177,16 @@ def _grown_part(new: Part, old: Part, base: Path, append: tuple[str, ...]) -> Pa
         )
     (axis,) = axes
     variables = []
-    if changed := differences(*({"with it": ", ".join(v.name for v in part.variables)} for part in (old, new))):
+    if changed := describe_differences(
+        *({"with it": ", ".join(v.name for v in part.variables)} for part in (old, new))
+    ):
         raise StoreError(f"{base} holds {new.name} otherwise: {changed}.")
     for mine, theirs in zip(new.variables, old.variables, strict=True):
         was, now = (
             {"dims": list(v.dims), "dtype": v.dtype, "sizes": [n for a, n in enumerate(v.shape) if a != axis]}
             for v in (theirs, mine)
         )
-        if changed := differences(was, now):
+        if changed := describe_differences(was, now):
             raise StoreError(f"{base} holds {mine.name} otherwise: {changed}.")
         shape = tuple(n + theirs.shape[a] if a == axis else n for a, n in enumerate(mine.shape))
         variables.append(replace(theirs, shape=shape))
@@ -195,14 +199,14 @@ def _grown_coords(old: xr.Dataset, new: xr.Dataset, base: Path, append: tuple[st
         raise StoreError(f"{base} and the new samples do not have the same coordinates: {', '.join(unlike)}.")
     grown = {}
     for name in names:
-        was, now = plain_variable(name, old.variables[name]), new.variables[name]
+        was, now = simplify_variable(name, old.variables[name]), new.variables[name]
         if was.dims != now.dims or not (set(was.dims) & set(append) or was.equals(now)):  # type: ignore[no-untyped-call]
             raise StoreError(f"{base} lies on another grid: its {name} differs from that of the new samples.")
         if (name,) == was.dims and name in append:
             _check_follows(name, was.values, now.values, base)
         dims = [dim for dim in was.dims if dim in append]
         if dims:
-            was = plain_variable(name, xr.Variable.concat([was, now], dims[0]))  # type: ignore[no-untyped-call]
+            was = simplify_variable(name, xr.Variable.concat([was, now], dims[0]))  # type: ignore[no-untyped-call]
         grown[name] = was
     return xr.Dataset(grown).set_coords(names)
 

@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from geoae.errors import GeoAEError, MissingFileError, OutputError, OutputExistsError, StoreError, one_line
 from geoae.files.whole import output_errors, sync_to_disk, whole_file
 from geoae.stores import provenance, runs
-from geoae.stores.blocks import Part, Task, Variable, task
-from geoae.stores.provenance import Identity, differences, fingerprint, present
+from geoae.stores.blocks import Part, Task, Variable, find_task
+from geoae.stores.provenance import Identity, describe_differences, find_done_blocks, make_fingerprint
 from geoae.stores.schema import FINGERPRINT
 
 FORMAT = 1
@@ -59,7 +59,7 @@ class Ledger:
 
     def task(self, number: int) -> Task:
         """What task `number` computes and writes, from 0 to `n_tasks` - 1."""
-        return task(self.parts, number)
+        return find_task(self.parts, number)
 
     def pending(self) -> NDArray[np.intp]:
         """Numbers of the tasks that are not done, in order.
@@ -70,7 +70,7 @@ class Ledger:
             The run was removed.
         """
         try:
-            return np.flatnonzero(~present(self.folder / runs.STORE, self.parts))
+            return np.flatnonzero(~find_done_blocks(self.folder / runs.STORE, self.parts))
         except FileNotFoundError:
             self._finished_elsewhere()
             return np.empty(0, np.intp)
@@ -120,7 +120,7 @@ class Ledger:
         store, claim = self.folder / runs.STORE, self.folder / f"final-{uuid.uuid4().hex}"
         with output_errors(self.target, _RESUME):
             try:
-                done = present(store, self.parts)
+                done = find_done_blocks(store, self.parts)
                 if not done.all():
                     raise StoreError(f"{self.target} is unfinished: {(~done).sum()} of {done.size} blocks are missing.")
                 sync_to_disk(*(store / v.name for part in self.parts for v in part.variables), store)
@@ -139,7 +139,7 @@ class Ledger:
             sync_to_disk(self.target.parent)
             # and what processes that were killed while they laid out have left
             hidden = self.folder.parent
-            runs.remove(hidden, self.folder, *hidden.glob("new-*"))
+            runs.remove_runs(hidden, self.folder, *hidden.glob("new-*"))
         return self.target
 
     def _file(self, one: Task, variable: Variable) -> Path:
@@ -148,7 +148,7 @@ class Ledger:
     def _check_replaced(self) -> None:
         if not self.replaces:
             raise OutputExistsError(f"{self.target} has appeared meanwhile; choose another output, or --overwrite.")
-        if self.base is not None and provenance.attributes(self.target).get(FINGERPRINT) != self.base:
+        if self.base is not None and provenance.read_attributes(self.target).get(FINGERPRINT) != self.base:
             raise StoreError(f"{self.target} has changed since this run began to append to it; nothing was appended.")
 
     def _finished_elsewhere(self) -> Path:
@@ -170,7 +170,7 @@ class Status(NamedTuple):
     settings: dict[str, Any]
 
 
-def store_status(target: Path) -> Status:
+def read_store_status(target: Path) -> Status:
     """How far a store is, and its settings; where a finished one is replaced or appended to, how far that is.
 
     A finished store with fewer blocks done than there are is damaged.
@@ -184,14 +184,14 @@ def store_status(target: Path) -> Status:
     """
     target = Path(target).resolve()
     try:
-        for run in runs.runs_in(runs.hidden_folder(target)):
+        for run in runs.list_runs(runs.name_hidden_folder(target)):
             ledger = _read(run)
-            done = present(run / runs.STORE, ledger.parts)
+            done = find_done_blocks(run / runs.STORE, ledger.parts)
             return Status(target, False, int(done.sum()), done.size, ledger.started, dict(ledger.identity))
         if not target.exists():
             raise MissingFileError(f"There is no store {target}, and none of that name is being written.")
         settings = provenance.read_settings(target)
-        done = present(target, provenance.finished_parts(target))
+        done = find_done_blocks(target, provenance.read_parts(target))
     except FileNotFoundError as error:
         if isinstance(error, GeoAEError):
             raise
@@ -233,30 +233,32 @@ def begin_run(
     if not target.parent.is_dir():
         raise OutputError(f"The folder {target.parent} for the output is not there; make it first.")
     with output_errors(target):
-        hidden, base = runs.hidden_folder(target), None
-        runs.undo_half_swap(target, hidden)
+        hidden, base = runs.name_hidden_folder(target), None
+        runs.undo_interrupted_finish(target, hidden)
         if target.exists():
             _check_store(target)
-            own = hidden / fingerprint(identity)
+            own = hidden / make_fingerprint(identity)
             # what a run leaves behind when it is killed after its last rename says that it was this command
             leftover = own.is_dir() and not runs.is_run(own)
             if provenance.is_result(target, identity) and (leftover or not overwrite):
-                runs.remove(hidden, *(folder for folder in runs.subfolders(hidden) if not runs.is_run(folder)))
+                runs.remove_runs(
+                    hidden, *(folder for folder in runs.list_subfolders(hidden) if not runs.is_run(folder))
+                )
                 return Ledger(target, own, (), identity, "", finished=True)
             if append and not overwrite:
-                base = str(provenance.attributes(target).get(FINGERPRINT))
+                base = str(provenance.read_attributes(target).get(FINGERPRINT))
             elif not overwrite:
                 raise OutputExistsError(
                     f"{target} is there already{_other_settings(target, identity)}; "
                     "choose another output, or ask for --overwrite."
                 )
-        run = hidden / fingerprint(identity, base)
-        for other in runs.runs_in(hidden):
+        run = hidden / make_fingerprint(identity, base)
+        for other in runs.list_runs(hidden):
             if other != run:
                 _drop_or_refuse(other, target, identity, overwrite)
         if not runs.is_run(run):
             if run.is_dir() and not any(run.glob("final-*")) and not (run / runs.REPLACED).exists():
-                runs.remove(hidden, run)  # left of a run whose store was removed since
+                runs.remove_runs(hidden, run)  # left of a run whose store was removed since
             _new_run(run, target, identity, base, lay_out)
         return _read(run, replaces=overwrite or base is not None)
 
@@ -307,7 +309,7 @@ def _new_run(run: Path, target: Path, identity: dict[str, Any], base: str | None
     fresh = run.parent / f"new-{uuid.uuid4().hex}"
     try:
         (fresh / runs.TMP).mkdir(parents=True)
-        started = provenance.now()
+        started = provenance.format_now()
         parts = lay_out(fresh / runs.STORE, started, target if base else None)
         facts = {"format": FORMAT, "identity": identity, "base": base, "started": started,
                  "parts": [asdict(part) for part in parts]}  # fmt: skip
@@ -320,17 +322,19 @@ def _new_run(run: Path, target: Path, identity: dict[str, Any], base: str | None
                 raise
         sync_to_disk(run.parent)
     finally:
-        runs.remove(run.parent, fresh)
+        runs.remove_runs(run.parent, fresh)
 
 
 def _drop_or_refuse(run: Path, target: Path, identity: Identity, overwrite: bool) -> None:
     if not overwrite:
-        changed = differences(_read(run).identity, identity) or "the finished store that it appends to has changed"
+        changed = (
+            describe_differences(_read(run).identity, identity) or "the finished store that it appends to has changed"
+        )
         raise StoreError(
             f"The unfinished {target} was begun with other settings: {changed}. "
             "Finish it with the settings that it was begun with, or begin anew with --overwrite."
         )
-    runs.remove(run.parent, run)
+    runs.remove_runs(run.parent, run)
 
 
 def _other_settings(target: Path, identity: Identity) -> str:
@@ -339,7 +343,7 @@ def _other_settings(target: Path, identity: Identity) -> str:
         there = {k: v for k, v in provenance.read_settings(target).items() if k in identity}
     except StoreError:
         return ""
-    changed = differences(there, {k: identity[k] for k in there})
+    changed = describe_differences(there, {k: identity[k] for k in there})
     return f", with other settings ({changed})" if changed else ""
 
 

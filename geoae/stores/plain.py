@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 from geoae.errors import InputError, one_line
 
 
-def plain_attrs(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+def simplify_attrs(attrs: Mapping[Any, Any]) -> dict[str, Any]:
     """Attributes as text, numbers, and lists of them: what JSON and netCDF both hold."""
-    return {str(name): plain_value(value) for name, value in attrs.items()}
+    return {str(name): simplify_value(value) for name, value in attrs.items()}
 
 
-def plain_value(value: Any) -> Any:
+def simplify_value(value: Any) -> Any:
     """One attribute or setting.
 
     Examples
     --------
-    >>> plain_value(np.float32(0.5)), plain_value((64, 64)), plain_value(None), plain_value({"kind": "rms"})
-    (0.5, [64, 64], 'none', '{"kind": "rms"}')
+    >>> [simplify_value(x) for x in (np.float32(0.5), (64, 64), None, {"kind": "rms"})]
+    [0.5, [64, 64], 'none', '{"kind": "rms"}']
     """
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
@@ -38,12 +38,12 @@ def plain_value(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if isinstance(value, list | tuple):
-        items = [plain_value(item) for item in value]
+        items = [simplify_value(item) for item in value]
         return items if len({isinstance(item, str) for item in items}) < 2 else json.dumps(items)
     return json.dumps(value, sort_keys=True, default=str) if isinstance(value, dict) else str(value)
 
 
-def plain_variable(name: str, variable: xr.Variable) -> xr.Variable:
+def simplify_variable(name: str, variable: xr.Variable) -> xr.Variable:
     """A coordinate in memory, as it is written: text as text, times exact, packing undone.
 
     Raises
@@ -57,8 +57,8 @@ def plain_variable(name: str, variable: xr.Variable) -> xr.Variable:
     ):
         # zarr has no settled form for text of fixed width, and warns of it
         values = _as_text(values)
-        return xr.Variable(variable.dims, values, plain_attrs(variable.attrs))
-    attrs = {k: v for k, v in plain_attrs(variable.attrs).items() if k not in ("_FillValue", "missing_value")}
+        return xr.Variable(variable.dims, values, simplify_attrs(variable.attrs))
+    attrs = {k: v for k, v in simplify_attrs(variable.attrs).items() if k not in ("_FillValue", "missing_value")}
     encoding = {k: v for k, v in variable.encoding.items() if k in ("units", "calendar")}
     if values.dtype.kind == "f":
         encoding = {"_FillValue": None}
@@ -71,7 +71,7 @@ def plain_variable(name: str, variable: xr.Variable) -> xr.Variable:
     return plain
 
 
-def digest_values(coords: xr.Dataset) -> str:
+def digest_coordinates(coords: xr.Dataset) -> str:
     """16 hex digits that change with any value, name or dim of coordinates."""
     total = hashlib.sha256()
     for name in sorted(map(str, coords.variables)):

@@ -8,7 +8,7 @@ import xarray as xr
 
 from geoae.errors import InputError, one_line
 from geoae.stores.blocks import Part, Variable, choose_chunks, choose_shards
-from geoae.stores.plain import plain_attrs, plain_variable
+from geoae.stores.plain import simplify_attrs, simplify_variable
 from geoae.stores.schema import (
     CODE,
     CODE_STATISTICS,
@@ -130,7 +130,9 @@ def plan_field(
     variables = tuple(Variable(n, dims, template.shape, template.dtype.name, *blocks) for n in names)
     false = _NO_LONGER_TRUE | (_TRUE_WHEN_PACKED if "scale_factor" in template.encoding else set())
     mapping = {k: template.encoding[k] for k in ("grid_mapping",) if k in template.encoding}
-    attrs = {n: plain_attrs({k: v for k, v in (mapping | dict(a)).items() if k not in false}) for n, a in names.items()}
+    attrs = {
+        n: simplify_attrs({k: v for k, v in (mapping | dict(a)).items() if k not in false}) for n, a in names.items()
+    }
     labels = {str(k): v.variable for k, v in template.coords.items()}
     if beside is not None:
         labels |= {str(k): v for k, v in beside.variables.items()}
@@ -199,7 +201,7 @@ def plan_codes(
     return StorePlan((Part(code, len(windows), tuple(variables)),), given, attrs)
 
 
-def with_ancillary(plan: StorePlan) -> dict[str, dict[str, Any]]:
+def make_attributes(plan: StorePlan) -> dict[str, dict[str, Any]]:
     """Attributes of the variables, where each lists what belongs to it and is in the store."""
     attrs = {name: dict(values) for name, values in plan.attrs.items()}
     stored = {*attrs, *map(str, plan.coords.variables)}
@@ -240,7 +242,7 @@ def _coords(labels: Mapping[str, xr.Variable], sizes: Mapping[str, int]) -> xr.D
     for name, variable in labels.items():
         if any(sizes.get(str(dim), n) != n for dim, n in variable.sizes.items()):
             raise InputError(f"{name} has the sizes {dict(variable.sizes)}; the samples have {dict(sizes)}.")
-    plain = {_checked_name(name): plain_variable(name, variable) for name, variable in labels.items()}
+    plain = {_checked_name(name): simplify_variable(name, variable) for name, variable in labels.items()}
     return xr.Dataset(plain).set_coords(list(plain))
 
 

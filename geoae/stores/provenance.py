@@ -22,24 +22,24 @@ from geoae.stores.schema import FINGERPRINT, PARTS, PREFIX
 Identity = Mapping[str, Any]
 
 
-def fingerprint(identity: Identity, base: str | None = None) -> str:
+def make_fingerprint(identity: Identity, base: str | None = None) -> str:
     """16 hex digits that change with anything that decides a result; `base`: those of the store that is appended to."""
     return hashlib.sha256(json.dumps([dict(identity), base], sort_keys=True).encode()).hexdigest()[:16]
 
 
-def differences(old: Identity, new: Identity) -> str:
+def describe_differences(old: Identity, new: Identity) -> str:
     """What differs, as ``name: old -> new``; empty where nothing does.
 
     Examples
     --------
-    >>> differences({"model": "a", "window": [64, 64]}, {"model": "b", "window": [64, 64]})
+    >>> describe_differences({"model": "a", "window": [64, 64]}, {"model": "b", "window": [64, 64]})
     'model: a -> b'
     """
     keys = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
     return "; ".join(f"{key}: {_as_text(old.get(key))} -> {_as_text(new.get(key))}" for key in keys)
 
 
-def now() -> str:
+def format_now() -> str:
     """UTC; or SOURCE_DATE_EPOCH, seconds since 1970, where results are to be the same byte by byte on another day."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     try:
@@ -51,7 +51,7 @@ def now() -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def attributes(store: Path) -> dict[str, Any]:
+def read_attributes(store: Path) -> dict[str, Any]:
     """Attributes of a finished store.
 
     Raises
@@ -63,24 +63,24 @@ def attributes(store: Path) -> dict[str, Any]:
 
 
 def read_settings(store: Path) -> dict[str, Any]:
-    """Attributes that geoae wrote to a finished store, without the prefix; see `attributes`."""
-    return {k.removeprefix(PREFIX): v for k, v in attributes(store).items() if k.startswith(PREFIX)}
+    """Attributes that geoae wrote to a finished store, without the prefix; see `read_attributes`."""
+    return {k.removeprefix(PREFIX): v for k, v in read_attributes(store).items() if k.startswith(PREFIX)}
 
 
 def is_result(store: Path, identity: Identity) -> bool:
     """Whether a finished store is the result of a run with this identity."""
     try:
-        return attributes(store).get(FINGERPRINT) == fingerprint(identity)
+        return read_attributes(store).get(FINGERPRINT) == make_fingerprint(identity)
     except StoreError:
         return False
 
 
-def parts_attribute(parts: Iterable[Part]) -> str:
-    """What `finished_parts` reads: ``name axes variable variable; name ...``."""
+def format_parts(parts: Iterable[Part]) -> str:
+    """What `read_parts` reads: ``name axes variable variable; name ...``."""
     return "; ".join(" ".join([part.name, str(part.n_axes), *(v.name for v in part.variables)]) for part in parts)
 
 
-def finished_parts(store: Path) -> tuple[Part, ...]:
+def read_parts(store: Path) -> tuple[Part, ...]:
     """How a finished store is divided.
 
     Raises
@@ -88,7 +88,7 @@ def finished_parts(store: Path) -> tuple[Part, ...]:
     StoreError
         It is damaged, or not a store that geoae wrote.
     """
-    groups = attributes(store).get(PARTS)
+    groups = read_attributes(store).get(PARTS)
     if not isinstance(groups, str):
         raise StoreError(f"{store} was not written by geoae: its attributes do not say how it is divided.")
     try:
@@ -99,7 +99,7 @@ def finished_parts(store: Path) -> tuple[Part, ...]:
         raise StoreError(f"{store} is damaged: {one_line(error)}.") from error
 
 
-def present(store: Path, parts: Iterable[Part]) -> NDArray[np.bool_]:
+def find_done_blocks(store: Path, parts: Iterable[Part]) -> NDArray[np.bool_]:
     """Which tasks are done, by number: one look at the folder of each variable.
 
     Raises

@@ -38,8 +38,8 @@ def read(path: str | Path) -> xr.DataArray:
     """
     path = Path(path)
     try:
-        parts = provenance.finished_parts(path)
-        missing = int((~provenance.present(path, parts)).sum())
+        parts = provenance.read_parts(path)
+        missing = int((~provenance.find_done_blocks(path, parts)).sum())
         x = xr.open_zarr(path, chunks=None, drop_variables=["time"])[parts[0].name]
         start = int(np.datetime64(x.attrs.pop(START_TIME), "ns").astype(np.int64))
         rate = float(x.attrs["sampling_rate_hz"])
@@ -54,7 +54,7 @@ def read(path: str | Path) -> xr.DataArray:
     return x.assign_coords(time_coordinates(start, rate, x.sizes["time"]))
 
 
-def finite(x: xr.DataArray) -> NDArray[np.bool_]:
+def find_valid_samples(x: xr.DataArray) -> NDArray[np.bool_]:
     """Which samples of a record are there, looked up block by block."""
     n = x.sizes["time"]
     spans = (slice(start, start + _BLOCK) for start in range(0, n, _BLOCK))

@@ -18,9 +18,9 @@ from geoae._version import __version__
 from geoae.errors import InputError, StoreError, one_line
 from geoae.stores import ledger, runs
 from geoae.stores.blocks import Variable
-from geoae.stores.lay_out import Provenance, compressors, fill_value, lay_out
+from geoae.stores.lay_out import Provenance, find_fill_value, lay_out_store, make_compressors
 from geoae.stores.ledger import Ledger
-from geoae.stores.plain import digest_values, plain_attrs, plain_value
+from geoae.stores.plain import digest_coordinates, simplify_attrs, simplify_value
 from geoae.stores.plan import StorePlan
 
 
@@ -80,18 +80,18 @@ def begin_store(
     """
     if "://" in str(target):
         raise InputError(f"{target} is a URL; a store is written to a folder. Copy it there when it is finished.")
-    given = {name: plain_value(value) for name, value in settings.items()}
-    written = Provenance(given, origin.source, origin.source_hash, origin.command, plain_attrs(origin.attrs))
+    given = {name: simplify_value(value) for name, value in settings.items()}
+    written = Provenance(given, origin.source, origin.source_hash, origin.command, simplify_attrs(origin.attrs))
     identity = {
         **given,
         "version": __version__,
         "source": origin.source,
         "source_hash": origin.source_hash,
         **{f"variable {v.name}": _describe(v) for part in plan.parts for v in part.variables},
-        "coordinates": digest_values(plan.coords),
+        "coordinates": digest_coordinates(plan.coords),
     }
     dims = (append,) if isinstance(append, str) else tuple(append)
-    make = partial(lay_out, plan, written, identity, dims)
+    make = partial(lay_out_store, plan, written, identity, dims)
     return ledger.begin_run(Path(target), identity, make, overwrite=overwrite, append=bool(dims))
 
 
@@ -168,8 +168,8 @@ def _encode(variable: Variable, x: NDArray[Any]) -> bytes:
         chunks=variable.chunks,
         shards=variable.shards,
         dtype=variable.dtype,
-        compressors=compressors(),
-        fill_value=fill_value(variable),
+        compressors=make_compressors(),
+        fill_value=find_fill_value(variable),
         config={"write_empty_chunks": True},
         zarr_format=3,
     )

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geoae.arrays import neighbours as context
-from geoae.arrays.neighbours import VALUES
+from geoae.arrays.neighbours import N_VALUES
 
 
 def field(n: int, seed: int = 0) -> np.ndarray:
@@ -22,42 +22,42 @@ def test_any_block_that_holds_the_neighbours_gives_the_same(n, near, more, data)
     x, far = field(n), near + more
     start = data.draw(st.integers(0, n - 1))
     stop = data.draw(st.integers(start + 1, n))
-    read = context.halo(start, stop, n, far)
+    read = context.find_halo(start, stop, n, far)
     for index in range(start, stop):
-        part = context.channels(x[read], index - read.start, near, far, origin=read.start, n=n)
-        np.testing.assert_array_equal(part, context.channels(x, index, near, far))
+        part = context.make_channels(x[read], index - read.start, near, far, origin=read.start, n=n)
+        np.testing.assert_array_equal(part, context.make_channels(x, index, near, far))
 
 
 def test_means_leave_the_slice_out_and_what_is_missing():
     """By hand: three slices, the middle one asked for."""
     x = np.array([[[1.0, np.nan]], [[100.0, 5.0]], [[3.0, np.nan]]])
-    out = context.channels(x, 1, 1, 2)
+    out = context.make_channels(x, 1, 1, 2)
     np.testing.assert_array_equal(out[:, 0, 0], [100.0, 2.0, 2.0, np.nan, 1.0, 1.0, 0.5, 0.0])
     np.testing.assert_array_equal(out[:, 0, 1], [5.0, np.nan, np.nan, np.nan, 1.0, 0.0, 0.0, 0.0])
 
 
 def test_a_slice_alone_has_no_neighbours():
     """No mean, no weight."""
-    out = context.channels(np.ones((1, 2, 2)), 0, 2, 16)
-    assert np.isnan(out[1:VALUES]).all()
-    assert (out[VALUES + 1 :] == 0).all()
+    out = context.make_channels(np.ones((1, 2, 2)), 0, 2, 16)
+    assert np.isnan(out[1:N_VALUES]).all()
+    assert (out[N_VALUES + 1 :] == 0).all()
 
 
 def test_an_overview_is_the_slice_less_its_noise():
     """Known where the slice is, and nothing else changes."""
     x = np.array([[[1.0, np.nan]]])
-    out = context.with_overview(context.channels(x, 0, 2, 16)[None], np.array([[[0.25, 3.0]]]))[0]
+    out = context.add_overview(context.make_channels(x, 0, 2, 16)[None], np.array([[[0.25, 3.0]]]))[0]
     np.testing.assert_array_equal(out[context.OVERVIEW], [[0.75, np.nan]])
-    np.testing.assert_array_equal(out[VALUES + context.OVERVIEW], [[1.0, 0.0]])
-    np.testing.assert_array_equal(out[[0, 1, 2, 4, 5, 6]], context.channels(x, 0, 2, 16)[[0, 1, 2, 4, 5, 6]])
+    np.testing.assert_array_equal(out[N_VALUES + context.OVERVIEW], [[1.0, 0.0]])
+    np.testing.assert_array_equal(out[[0, 1, 2, 4, 5, 6]], context.make_channels(x, 0, 2, 16)[[0, 1, 2, 4, 5, 6]])
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
 def test_means_follow_the_scale(scale):
     """Values are multiplied, weights are not."""
-    one, other = context.channels(field(5), 2, 1, 2), context.channels(scale * field(5), 2, 1, 2)
-    np.testing.assert_allclose(other[:VALUES], scale * one[:VALUES], rtol=1e-12)
-    np.testing.assert_array_equal(other[VALUES:], one[VALUES:])
+    one, other = context.make_channels(field(5), 2, 1, 2), context.make_channels(scale * field(5), 2, 1, 2)
+    np.testing.assert_allclose(other[:N_VALUES], scale * one[:N_VALUES], rtol=1e-12)
+    np.testing.assert_array_equal(other[N_VALUES:], one[N_VALUES:])
 
 
 @settings(max_examples=30)
@@ -65,13 +65,13 @@ def test_means_follow_the_scale(scale):
 def test_finer_points_keep_those_that_are_known(by, seed, gaps):
     """Every second or fourth point is the one that was there; what is unknown stays so, and what is known too."""
     rng = np.random.default_rng(seed)
-    planes = rng.normal(size=(2, 2 * VALUES, 9, 11))
-    planes[:, VALUES:] = rng.random((2, VALUES, 9, 11)) >= gaps
-    planes[:, :VALUES][planes[:, VALUES:] == 0] = np.nan
-    fine = context.enlarged(planes, by)
-    assert fine.shape == (2, 2 * VALUES, 9 * by, 11 * by)
+    planes = rng.normal(size=(2, 2 * N_VALUES, 9, 11))
+    planes[:, N_VALUES:] = rng.random((2, N_VALUES, 9, 11)) >= gaps
+    planes[:, :N_VALUES][planes[:, N_VALUES:] == 0] = np.nan
+    fine = context.enlarge_channels(planes, by)
+    assert fine.shape == (2, 2 * N_VALUES, 9 * by, 11 * by)
     np.testing.assert_allclose(fine[..., ::by, ::by], planes, atol=1e-9)
-    np.testing.assert_array_equal(np.isfinite(fine[:, :VALUES]), fine[:, VALUES:] > 0)
+    np.testing.assert_array_equal(np.isfinite(fine[:, :N_VALUES]), fine[:, N_VALUES:] > 0)
 
 
 def test_finer_points_lie_on_the_curve():
@@ -80,7 +80,7 @@ def test_finer_points_lie_on_the_curve():
     smooth = np.sin(y / 5)[:, None] * np.cos(x / 4)
     nothing = np.full_like(smooth, np.nan)
     planes = np.stack([smooth, smooth, nothing, nothing, *np.ones((2, 12, 14)), *np.zeros((2, 12, 14))])
-    fine = context.enlarged(planes, 4)
+    fine = context.enlarge_channels(planes, 4)
     expected = np.sin(np.arange(45) / 20)[:, None] * np.cos(np.arange(53) / 16)
     np.testing.assert_allclose(fine[0, :45, :53], expected, atol=2e-3)
     assert np.isnan(fine[2]).all()

@@ -14,7 +14,7 @@ def test_means_are_those_of_what_is_there(n, by, seed):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(2, n, 7))
     x[rng.random(x.shape) < 0.4] = np.nan
-    found = overview.means(x, by)
+    found = overview.average_blocks(x, by)
     assert found.shape == (2, -(-n // by), -(-7 // by))
     for k, i, j in np.ndindex(found.shape):
         block = x[k, i * by : (i + 1) * by, j * by : (j + 1) * by]
@@ -25,10 +25,10 @@ def test_means_are_those_of_what_is_there(n, by, seed):
 @pytest.mark.parametrize(("n", "by"), [(40, 4), (43, 4), (30, 3)])
 def test_between_blocks_lies_what_curves_have(n, by):
     """Straight lines exactly, away from the ends; parabolas, too."""
-    middle = np.arange(overview.length(n, by)) * by + (by - 1) / 2
+    middle = np.arange(overview.count_blocks(n, by)) * by + (by - 1) / 2
     at = np.arange(2 * by, n - 3 * by)
     for power in (0, 1, 2):
-        found = overview.between(middle**power, 0, 0, n, slice(2 * by, n - 3 * by), by, closed=False)
+        found = overview.interpolate_blocks(middle**power, 0, 0, n, slice(2 * by, n - 3 * by), by, closed=False)
         np.testing.assert_allclose(found, at.astype(float) ** power, rtol=1e-10)
 
 
@@ -36,7 +36,7 @@ def test_a_ring_has_no_ends():
     """Points beyond the last are the first ones, and a wave goes on across the seam."""
     n, by = 360, 4
     wave = np.cos(2 * np.pi * (np.arange(90) * by + 1.5) / n)
-    found = overview.between(wave, 0, 0, n, slice(-20, n + 20), by, closed=True)
+    found = overview.interpolate_blocks(wave, 0, 0, n, slice(-20, n + 20), by, closed=True)
     np.testing.assert_allclose(found, np.cos(2 * np.pi * np.arange(-20, n + 20) / n), atol=1e-4)
     np.testing.assert_array_equal(found[:40], found[n : n + 40])
 
@@ -44,9 +44,9 @@ def test_a_ring_has_no_ends():
 @given(n=st.integers(8, 90), by=st.integers(2, 5), closed=st.booleans(), data=st.data())
 def test_a_part_needs_the_blocks_that_it_says(n, by, closed, data):
     """From these alone it is what it is in the whole, along any axis."""
-    blocks = np.random.default_rng(n).normal(size=(3, overview.length(n, by)))
+    blocks = np.random.default_rng(n).normal(size=(3, overview.count_blocks(n, by)))
     a, b = sorted(data.draw(st.sets(st.integers(0, n), min_size=2, max_size=2)))
-    whole = overview.between(blocks, 1, 0, n, slice(0, n), by, closed)
-    need = overview.span(slice(a, b), n, by, closed)
-    part = overview.between(blocks[:, need], -1, need.start, n, slice(a, b), by, closed)
+    whole = overview.interpolate_blocks(blocks, 1, 0, n, slice(0, n), by, closed)
+    need = overview.find_block_span(slice(a, b), n, by, closed)
+    part = overview.interpolate_blocks(blocks[:, need], -1, need.start, n, slice(a, b), by, closed)
     np.testing.assert_array_equal(part, whole[:, a:b])

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoae.arrays.windows import WindowGrid, join_region, window_starts
+from geoae.arrays.windows import WindowGrid, find_window_starts, join_region
 
 
 @given(length=st.integers(1, 400), window=st.integers(1, 64), stride=st.integers(1, 64))
 def test_windows_cover_every_sample_and_end_flush(length, window, stride):
     """No sample is outside all windows, and none lies behind the end unless the array is shorter than a window."""
     stride = min(stride, window)
-    starts = window_starts(length, window, stride)
+    starts = find_window_starts(length, window, stride)
     seen = np.zeros(max(length, window), bool)
     for s in starts:
         seen[s : s + window] = True

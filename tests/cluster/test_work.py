@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geoae.cluster import jobqueue, schedulers
-from geoae.cluster.work import _wait_for_result, each, on_workers
+from geoae.cluster.work import _wait_for_result, is_distributed, run_tasks
 from geoae.errors import ClusterError, GeoAEError, InputError, RecipeError
 from tests.support.cluster_worker import alive, square, wait_until, worker_pids
 
@@ -69,25 +69,25 @@ def address() -> Iterator[str]:
 
 def test_in_this_process(tmp_path):
     """One after the other, and no sooner than asked for; a function needs no name."""
-    results = each([3, 1, 2], square, {"log": str(tmp_path)})
+    results = run_tasks([3, 1, 2], square, {"log": str(tmp_path)})
     assert next(results) == (3, 9)
     assert len(log(tmp_path, "begun")) == 1
     assert list(results) == [(1, 1), (2, 4)]
     assert len(log(tmp_path, "made")) == 1
     with pytest.raises(InputError, match=r"^number 1 cannot be$"):
-        dict(each([0, 1], SQUARE, {"log": str(tmp_path), "refused": 1}))
-    assert list(each([], SQUARE, {}, workers=2)) == []  # and no worker is started for it
+        dict(run_tasks([0, 1], SQUARE, {"log": str(tmp_path), "refused": 1}))
+    assert list(run_tasks([], SQUARE, {}, workers=2)) == []  # and no worker is started for it
 
 
 def test_workers_give_the_same_and_are_told_once(tmp_path):
     """Each process makes its function once, takes one thread, and is gone in the end."""
     said: list[str] = []
-    results = dict(each(range(50), square, {"log": str(tmp_path), "sleep_s": 0.01}, workers=2, say=said.append))
+    results = dict(run_tasks(range(50), square, {"log": str(tmp_path), "sleep_s": 0.01}, workers=2, say=said.append))
     assert results == {number: number**2 for number in range(50)}
     makers = [name.split("-")[1] for name in log(tmp_path, "made")]
     assert len(set(makers)) == len(makers) == 2
     assert not alive(list(map(int, makers)))
-    around = dict(each(range(4), "tests.support.cluster_worker:surroundings", {}, cluster="local", threads=3))
+    around = dict(run_tasks(range(4), "tests.support.cluster_worker:surroundings", {}, cluster="local", threads=3))
     assert {tuple(threads) for _, threads, _ in around.values()} == {("3", "3", "3")}
     assert len({pid for pid, *_ in around.values()} | {os.getpid()}) == 2
     assert all(line.startswith("dashboard: http://") for line in said)
@@ -97,7 +97,7 @@ def test_workers_give_the_same_and_are_told_once(tmp_path):
 @given(numbers=st.lists(st.integers(0, 10**6), max_size=30, unique=True))
 def test_any_numbers_in_any_order(tmp_path, address, numbers):
     """Each comes back once, with its own result."""
-    results = list(each(numbers, SQUARE, {"log": str(tmp_path)}, cluster=address))
+    results = list(run_tasks(numbers, SQUARE, {"log": str(tmp_path)}, cluster=address))
     assert sorted(results) == sorted((number, number**2) for number in numbers)
 
 
@@ -105,7 +105,7 @@ def test_work_is_handed_out_as_it_is_done(tmp_path, address):
     """Of 100,000 numbers few are looked at before the first result, so there is nothing to plan."""
     drawn: list[int] = []
     numbers = (drawn.append(number) or number for number in range(100_000))
-    with closing(each(numbers, SQUARE, {"log": str(tmp_path)}, cluster=address)) as results:
+    with closing(run_tasks(numbers, SQUARE, {"log": str(tmp_path)}, cluster=address)) as results:
         for _ in range(5):
             next(results)
         assert len(drawn) < 20
@@ -115,7 +115,7 @@ def test_work_is_handed_out_as_it_is_done(tmp_path, address):
 def test_a_worker_that_is_killed_is_replaced(tmp_path, capfd):
     """What it had not handed over is done again; nobody needs to hear of it."""
     spec = {"log": str(tmp_path), "deadly": [3, 8], "sleep_s": 0.01}
-    assert dict(each(range(20), SQUARE, spec, workers=2)) == {number: number**2 for number in range(20)}
+    assert dict(run_tasks(range(20), SQUARE, spec, workers=2)) == {number: number**2 for number in range(20)}
     assert min(len(log(tmp_path, f"begun-{number}-")) for number in spec["deadly"]) >= 2
     assert capfd.readouterr() == ("", "")
 
@@ -143,7 +143,7 @@ def test_a_task_that_kills_every_worker_is_named(tmp_path, monkeypatch, capfd):
     spec = {"log": str(tmp_path), "deadly": [4], "deaths": 99}
     given_up = rf"^Block ([0-5] or )?4( or [0-5])? was given up after 2 workers had died with it{ONE_LINE}$"
     with pytest.raises(ClusterError, match=given_up):
-        dict(each(range(6), SQUARE, spec, workers=2))
+        dict(run_tasks(range(6), SQUARE, spec, workers=2))
     assert capfd.readouterr() == ("", "")
 
 
@@ -159,7 +159,7 @@ def test_errors_come_back_in_a_line(tmp_path, address, capfd, word, kind, line):
     """Ours as themselves, others named with their block; what was not begun is not begun any more."""
     spec = {"log": str(tmp_path), word: 2, "sleep_s": 0.02}
     with pytest.raises(kind, match=line) as caught:
-        dict(each(range(100), SQUARE, spec, cluster=address))
+        dict(run_tasks(range(100), SQUARE, spec, cluster=address))
     assert "in work" in str(caught.value.__cause__)  # where, for who looks for it
     assert len(log(tmp_path, "begun")) < 20
     assert capfd.readouterr() == ("", "")
@@ -167,17 +167,17 @@ def test_errors_come_back_in_a_line(tmp_path, address, capfd, word, kind, line):
 
 def test_what_is_no_cluster_is_refused():
     """What can be asked for is said."""
-    assert not on_workers(None)
-    assert on_workers(None, 2)
-    assert on_workers("local")
+    assert not is_distributed(None)
+    assert is_distributed(None, 2)
+    assert is_distributed("local")
     with pytest.raises(InputError, match=r"^workers is 0; it must be at least 1\.$"):
-        on_workers("local", 0)
+        is_distributed("local", 0)
     with pytest.raises(InputError, match=r"^There is no cluster 'here'; choose local, the address [^\n]+$"):
-        on_workers("here")
+        is_distributed("here")
     with pytest.raises(InputError, match=r"^'tcp://host' is no address of a dask scheduler; one looks like [^\n]+$"):
-        on_workers("tcp://host")
+        is_distributed("tcp://host")
     with pytest.raises(ValueError, match="not at the top of a module"):
-        next(each([1], lambda spec: square(spec), {}, workers=2))
+        next(run_tasks([1], lambda spec: square(spec), {}, workers=2))
 
 
 def test_addresses_where_no_scheduler_is(monkeypatch, address, capfd):
@@ -186,16 +186,16 @@ def test_addresses_where_no_scheduler_is(monkeypatch, address, capfd):
         patch.setattr(schedulers, "TIMEOUT_S", 1.0)
         mute.bind(("127.0.0.1", 0))
         with pytest.raises(ClusterError, match=r"^No dask scheduler answers at tcp://\S+ within 1 s\. [^\n]+$"):
-            next(each([1], SQUARE, {}, cluster=f"tcp://127.0.0.1:{mute.getsockname()[1]}"))
+            next(run_tasks([1], SQUARE, {}, cluster=f"tcp://127.0.0.1:{mute.getsockname()[1]}"))
         mute.listen()
         with pytest.raises(ClusterError, match=r"^No dask scheduler answers at"):
-            next(each([1], SQUARE, {}, cluster=f"tcp://127.0.0.1:{mute.getsockname()[1]}"))
+            next(run_tasks([1], SQUARE, {}, cluster=f"tcp://127.0.0.1:{mute.getsockname()[1]}"))
     from distributed import Client
 
     with Client(address, set_as_default=False) as client:
         worker = next(iter(client.scheduler_info()["workers"]))
     with pytest.raises(ClusterError, match=r"is no dask scheduler, but a worker of dask\.$"):
-        next(each([1], SQUARE, {}, cluster=worker))
+        next(run_tasks([1], SQUARE, {}, cluster=worker))
     assert capfd.readouterr() == ("", "")
 
 
@@ -205,7 +205,7 @@ def test_workers_with_other_software_are_refused(tmp_path, monkeypatch, address)
     with pytest.raises(
         ClusterError, match=r"^The worker tcp://\S+ at \S+ has other software: geoae \S+ \(here 99\.0\)"
     ):
-        next(each([1], SQUARE, {"log": str(tmp_path)}, cluster=address))
+        next(run_tasks([1], SQUARE, {"log": str(tmp_path)}, cluster=address))
 
 
 def test_a_scheduler_that_dies_is_one_line(tmp_path, capfd):
@@ -214,7 +214,7 @@ def test_a_scheduler_that_dies_is_one_line(tmp_path, capfd):
     with subprocess.Popen([sys.executable, "-c", SCHEDULER], cwd=ROOT, **quiet) as process:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
-        results = each(range(10_000), SQUARE, {"log": str(tmp_path), "sleep_s": 0.05}, cluster=address)
+        results = run_tasks(range(10_000), SQUARE, {"log": str(tmp_path), "sleep_s": 0.05}, cluster=address)
         next(results)
         process.kill()
         with pytest.raises(ClusterError, match=rf"^The dask scheduler at tcp://\S+ is gone\. {ONE_LINE}$"):
@@ -259,7 +259,7 @@ def test_faults_of_a_jobqueue_file_are_named(tmp_path, text, faults):
     path = tmp_path / "jobs.yml"
     path.write_text(text)
     with pytest.raises(RecipeError) as caught:
-        on_workers(path)
+        is_distributed(path)
     assert faults in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -268,16 +268,16 @@ def test_jobs_that_cannot_be_submitted_from_here(tmp_path, monkeypatch):
     """No file, no package, no batch system."""
     path = tmp_path / "jobs.yml"
     with pytest.raises(RecipeError, match=r"^There is no jobqueue file \S+jobs\.yml\.$"):
-        on_workers(path)
+        is_distributed(path)
     path.write_text("kind: lsf\nmemory: 1GB\n")
     monkeypatch.setenv("PATH", str(tmp_path))
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "dask_jobqueue", None)
         with pytest.raises(ClusterError, match=r'not installed: pip install "geoae\[hpc\]"\.$'):
-            next(each([1], SQUARE, {}, cluster=path))
+            next(run_tasks([1], SQUARE, {}, cluster=path))
     pytest.importorskip("dask_jobqueue")
     with pytest.raises(ClusterError, match=r"^There is no bsub here: from this machine no job can be submitted "):
-        next(each([1], SQUARE, {}, cluster=path))
+        next(run_tasks([1], SQUARE, {}, cluster=path))
 
 
 def test_options_of_jobs(tmp_path):
@@ -310,11 +310,11 @@ def test_jobs_of_a_batch_system(tmp_path, slurm, monkeypatch, capfd):
     """Workers in jobs do the same; a job that is cancelled is submitted again."""
     import dask
 
-    monkeypatch.setattr(jobqueue, "INTERVAL", "100ms")
+    monkeypatch.setattr(jobqueue, "CHECK_INTERVAL", "100ms")
     said: list[str] = []
     spec = {"log": str(tmp_path), "sleep_s": 0.1}
     with dask.config.set({"distributed.deploy.lost-worker-timeout": "200ms"}):
-        results = each(range(30), SQUARE, spec, cluster=slurm, say=said.append)
+        results = run_tasks(range(30), SQUARE, spec, cluster=slurm, say=said.append)
         got = dict([next(results)])
         (first,) = (tmp_path / "jobs").read_text().split()
         os.killpg(int(first), signal.SIGKILL)
@@ -329,8 +329,8 @@ def test_jobs_of_a_batch_system(tmp_path, slurm, monkeypatch, capfd):
 
 def test_jobs_that_are_refused(tmp_path, slurm, monkeypatch):
     """What the batch system says comes through, when it has said it a few times."""
-    monkeypatch.setattr(jobqueue, "INTERVAL", "100ms")
+    monkeypatch.setattr(jobqueue, "CHECK_INTERVAL", "100ms")
     monkeypatch.setattr(jobqueue, "RETRY_S", 0.1)
     (tmp_path / "sbatch").write_text("#!/bin/sh\necho 'sbatch: error: invalid account' >&2\nexit 1\n")
     with pytest.raises(GeoAEError, match=rf"^Jobs cannot be submitted[^\n]*invalid account{ONE_LINE}$"):
-        next(each([1], SQUARE, {"log": str(tmp_path)}, cluster=slurm))
+        next(run_tasks([1], SQUARE, {"log": str(tmp_path)}, cluster=slurm))

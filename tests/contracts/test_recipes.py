@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from geoae import nets
-from geoae.arrays.neighbours import CHANNELS
+from geoae.arrays.neighbours import N_CHANNELS
 from geoae.errors import InputError, UnknownNameError
 from geoae.training.recipe import load_recipe
 
@@ -41,7 +41,7 @@ def of_record(recipe):
 
 def of_field(recipe):
     w = recipe.window
-    return [((CHANNELS, n, n), (1, n, n)) for n in (w.train_length, w.multiple)]
+    return [((N_CHANNELS, n, n), (1, n, n)) for n in (w.train_length, w.multiple)]
 
 
 def of_codes(recipe):

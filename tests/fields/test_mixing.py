@@ -41,7 +41,7 @@ def test_windows_follow_from_their_number(target):
         for a, b in zip(window, again[index], strict=True):
             np.testing.assert_array_equal(a, b)
         assert not np.array_equal(window.shown, other[index].shown)
-        assert window.shown.shape == (neighbours.CHANNELS, 32, 32)
+        assert window.shown.shape == (neighbours.N_CHANNELS, 32, 32)
         assert window.target.shape == window.counts.shape == (1, 32, 32)
         assert window.shown.dtype == window.target.dtype == np.float32
         assert np.isfinite(window.shown).all()
@@ -83,7 +83,7 @@ def test_windows_of_wide_fields_follow_from_their_number(drawn):
         for a, b in zip(window, again[index], strict=True):
             np.testing.assert_array_equal(a, b)
         assert np.isfinite(window.shown).all()
-        own, near, far, overview = window.shown[neighbours.VALUES :]
+        own, near, far, overview = window.shown[neighbours.N_VALUES :]
         np.testing.assert_array_equal(own, overview)
         assert own.any()
         assert not near.any()
@@ -147,7 +147,7 @@ def test_gaps_and_land_do_not_count():
     lost = 0
     for index in range(20):
         shown, _, counts = gappy[index]
-        np.testing.assert_array_equal(counts[0], shown[neighbours.VALUES] == 1)
+        np.testing.assert_array_equal(counts[0], shown[neighbours.N_VALUES] == 1)
         assert (shown[0][~counts[0]] == 0).all()
         lost += (~counts).sum()
     assert lost > 1000

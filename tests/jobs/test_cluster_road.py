@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from geoae.cli.main import app
-from geoae.cluster.work import each
+from geoae.cluster.work import run_tasks
 from geoae.errors import InputError, MissingFileError, ModelFileError
 from geoae.jobs.options import InferenceOptions
 from geoae.jobs.records import store
@@ -86,7 +86,7 @@ def test_whoever_is_killed_when(tmp_path, small, saved, monkeypatch):
 
     def done() -> int:
         with suppress(MissingFileError):  # it is laid out, or gets its name
-            return ledger.store_status(target).n_done
+            return ledger.read_store_status(target).n_done
         return 0
 
     for victim in ("client", "worker", "client"):
@@ -134,17 +134,17 @@ def test_workers_that_find_something_else_say_so(tmp_path, small, saved, monkeyp
         yield
 
     with monkeypatch.context() as patch:
-        patch.setattr("geoae.cluster.work.each", stop)
+        patch.setattr("geoae.cluster.work.run_tasks", stop)
         with pytest.raises(KeyboardInterrupt):
             denoise_files([path], target, InferenceOptions(saved), workers=2)
     (spec,) = specs
-    assert dict(each([0], store.make_record_worker, spec))[0]["losses"] == []
+    assert dict(run_tasks([0], store.make_record_worker, spec))[0]["losses"] == []
     with pytest.raises(ModelFileError, match=r"has changed: the run was begun with 0000, a worker finds \w{12}\.$"):
-        next(each([1], store.make_record_worker, {**spec, "digest": "0000"}))
+        next(run_tasks([1], store.make_record_worker, {**spec, "digest": "0000"}))
     record(path, n=4000)
     with pytest.raises(InputError, match=r"a worker finds another record there than the run that it works for\."):
-        next(each([1], store.make_record_worker, spec))
-    assert ledger.store_status(target).n_done == 1
+        next(run_tasks([1], store.make_record_worker, spec))
+    assert ledger.read_store_status(target).n_done == 1
 
 
 def test_workers_are_for_stores(tmp_path):
@@ -165,4 +165,4 @@ def test_the_command_line_takes_workers(tmp_path, small, saved):
     assert (shown.exit_code, shown.output) == (1, "geoae: There is no jobqueue file nothing.yml.\n")
     shown = CliRunner().invoke(app, [*words, "--cluster", "local", "--workers", "2"])
     assert shown.exit_code == 0, shown.output
-    assert ledger.store_status(tmp_path / "a.zarr").finished
+    assert ledger.read_store_status(tmp_path / "a.zarr").finished

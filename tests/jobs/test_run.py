@@ -64,7 +64,7 @@ def run(target: Path, factor: float = 1.0, stop_after: int | None = None, **opti
 def stopped(target: Path, n_done: int, factor: float = 1.0) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(target, factor, stop_after=n_done)
-    assert ledger.store_status(target)[1:4] == (False, n_done, N)
+    assert ledger.read_store_status(target)[1:4] == (False, n_done, N)
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +120,7 @@ def test_other_settings_are_refused_and_named(n_done, factor):
         stopped(target, n_done)
         with pytest.raises(StoreError, match=f"factor: 1.0 -> {json.dumps(factor)}".replace("+", r"\+")):
             run(target, factor)
-        assert ledger.store_status(target).n_done == n_done
+        assert ledger.read_store_status(target).n_done == n_done
         run(target)
         with pytest.raises(OutputExistsError, match=r"other settings \(factor: 1\.0 -> "):
             run(target, factor)
@@ -156,7 +156,7 @@ def test_a_block_that_fails_keeps_those_before(tmp_path):
 
     with pytest.raises(InputError, match="block 3 cannot be"):
         run_blocks(replace(job(tmp_path / "a.zarr"), make_work=make), RunOptions())
-    assert ledger.store_status(tmp_path / "a.zarr").n_done == 3
+    assert ledger.read_store_status(tmp_path / "a.zarr").n_done == 3
     assert run(tmp_path / "a.zarr")[0].n_kept == 3
 
 

@@ -10,7 +10,7 @@ import pytest
 from geoae import kinds, nets
 from geoae import model as models
 from geoae.arrays import neighbours as context
-from geoae.arrays.neighbours import VALUES
+from geoae.arrays.neighbours import N_VALUES
 from geoae.arrays.scaling import FieldScaler
 from geoae.arrays.transforms import Transform
 from geoae.codes.contract import CodeContract
@@ -28,7 +28,7 @@ CODES = CodeContract("c", "for tests", (16,), (16,), 4)
 PRIOR = PriorContract("p", "for tests", (16,), 4, "km/s", ("z",))
 MADE = {
     "record": (RECORD, RecordScaler()),
-    "field": (FIELD, FieldScaler(axes=2, channels=context.VALUES)),
+    "field": (FIELD, FieldScaler(axes=2, channels=context.N_VALUES)),
     "codes": (CODES, FieldScaler(axes=1)),
     "prior": (PRIOR, Transform("log", 1.0, 0.5)),
 }
@@ -99,7 +99,7 @@ def test_every_key_of_a_contract_has_a_type():
 
 def field(seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    x = rng.normal(3, 2, size=(4, 2 * VALUES, 8, 9))
+    x = rng.normal(3, 2, size=(4, 2 * N_VALUES, 8, 9))
     x[rng.random(x.shape) < 0.2] = np.nan
     return x
 
@@ -108,13 +108,13 @@ def field(seed: int = 0) -> np.ndarray:
 def test_field_scaling_is_undone(scale):
     """The first channel has zero mean and unit spread; weights stay; undo gives the values back."""
     x = field()
-    x[:, :VALUES] *= scale
-    scaler = FieldScaler(axes=2, channels=VALUES)
+    x[:, :N_VALUES] *= scale
+    scaler = FieldScaler(axes=2, channels=N_VALUES)
     scaled, stats = scaler.apply(x)
     own = np.where(np.isfinite(x[:, 0]), scaled[:, 0], np.nan)
     np.testing.assert_allclose(np.nanmean(own, (1, 2)), 0, atol=1e-6)
     np.testing.assert_allclose(np.nanstd(own, (1, 2)), 1, atol=1e-5)
-    np.testing.assert_array_equal(scaled[:, VALUES:], x[:, VALUES:].astype(np.float32))
+    np.testing.assert_array_equal(scaled[:, N_VALUES:], x[:, N_VALUES:].astype(np.float32))
     back = scaler.undo(scaled[:, :1], stats)
     valid = np.isfinite(x[:, :1])
     np.testing.assert_allclose(back[valid], x[:, :1][valid], rtol=1e-5, atol=1e-5 * scale)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from geoae import nets
-from geoae.arrays.neighbours import CHANNELS
+from geoae.arrays.neighbours import N_CHANNELS
 from geoae.errors import InputError, UnknownNameError
 from geoae.nets.parts.couplings import Couplings
 from geoae.nets.protocols import Encodes, EncodesWindows, HasLogProb, Samples, Variational
@@ -20,7 +20,7 @@ VAE = {"latent": 3, "hidden": 8, "depth": 1, "widths": [4, 4]}
 CASES = [
     ("cascade-dae", {"width": 8, "dilations": [1, 2]}, (3, 640)),
     ("cascade-dae", {"width": 8, "dilations": [1], "channels": 1}, (1, 100)),
-    ("field-dae", {"width": 8, "middle": 8, "deep": 8, "blocks": 1}, (CHANNELS, 32, 40)),
+    ("field-dae", {"width": 8, "middle": 8, "deep": 8, "blocks": 1}, (N_CHANNELS, 32, 40)),
     ("identity", {"channels": 2}, (2, 50)),
     ("linear-ae", {"shape": [5, 4], "latent": 3}, (1, 5, 4)),
     ("vae", {**VAE, "ndim": 1, "shape": [13]}, (3, 13)),

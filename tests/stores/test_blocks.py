@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoae.stores.blocks import FEWEST, MOST, Part, Variable, choose_chunks, choose_shards, task
+from geoae.stores.blocks import MAX_SAMPLES, MIN_SAMPLES, Part, Variable, choose_chunks, choose_shards, find_task
 
 SHAPES = st.lists(st.integers(1, 5000), min_size=1, max_size=4).map(tuple)
 
@@ -18,7 +18,7 @@ def test_chunks_have_half_a_million_to_one_and_a_half_million_samples(shape, dat
     core = data.draw(st.sets(st.sampled_from(range(len(shape)))))
     chunks = choose_chunks(shape, core)
     assert all(1 <= c <= n for c, n in zip(chunks, shape, strict=True))
-    assert min(FEWEST, math.prod(shape)) <= math.prod(chunks) <= MOST
+    assert min(MIN_SAMPLES, math.prod(shape)) <= math.prod(chunks) <= MAX_SAMPLES
 
 
 @given(shape=SHAPES, data=st.data())
@@ -26,7 +26,7 @@ def test_batch_entries_are_divided_before_the_models_axes(shape, data):
     """The model's axes are whole unless one batch entry alone is too large."""
     core = data.draw(st.sets(st.sampled_from(range(len(shape))), min_size=1))
     chunks = choose_chunks(shape, core)
-    if math.prod(shape[a] for a in core) <= MOST:
+    if math.prod(shape[a] for a in core) <= MAX_SAMPLES:
         assert all(chunks[a] == shape[a] for a in core)
     else:
         assert all(c == 1 for a, c in enumerate(chunks) if a not in core)
@@ -60,7 +60,7 @@ def test_tasks_cover_what_is_new_once_and_write_whole_blocks(shape, data):
     new = np.zeros([n - old * (a == axis) for a, n in enumerate(shape)], int)
     written = np.zeros(shape, int)
     for number in range(part.n_blocks):
-        one = task([part], number)
+        one = find_task([part], number)
         new[one.region] += 1
         written[one.block] += 1
         assert all(s.start % b == 0 and (s.stop % b == 0 or s.stop == n)
@@ -74,9 +74,9 @@ def test_a_part_of_many_blocks_is_as_light_as_one_of_few():
     u = Variable("u", ("time", "y", "x"), (10**9, 1000, 1000), "float32", (1, 1000, 1000))
     part = Part("u", 3, (u,))
     assert part.n_blocks == 10**9
-    assert task([part], 123_456_789).region[0] == slice(123_456_789, 123_456_790)
+    assert find_task([part], 123_456_789).region[0] == slice(123_456_789, 123_456_790)
     with pytest.raises(IndexError):
-        task([part], 10**9)
+        find_task([part], 10**9)
 
 
 def test_variables_of_a_part_share_its_blocks():

@@ -52,7 +52,7 @@ def test_the_same_command_once_more_has_nothing_to_do(tmp_path):
     assert run.finished
     assert run.pending().size == run.n_tasks == 0
     assert run.finish() == target
-    left = tmp_path / ".out.zarr.part" / provenance.fingerprint(IDENTITY)
+    left = tmp_path / ".out.zarr.part" / provenance.make_fingerprint(IDENTITY)
     left.mkdir(parents=True)
     (left / "ledger.json").write_text("{}")
     assert begin(target, overwrite=True).finished  # what is left behind says that it was this command
@@ -94,7 +94,7 @@ def test_what_is_finished_is_not_overwritten_unasked(tmp_path):
     run = begin(target, model="b", overwrite=True)
     write(run, 0)
     assert provenance.is_result(target, IDENTITY)
-    assert ledger.store_status(target)[1:4] == (False, 1, 5)
+    assert ledger.read_store_status(target)[1:4] == (False, 1, 5)
     run = begin(target, model="b", overwrite=True)
     write(run, *run.pending())
     run.finish()
@@ -131,10 +131,10 @@ def test_start_is_that_of_the_first_start(tmp_path, monkeypatch):
     write(begin(target), 0, 1, 2, 3)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
     run = begin(target)
-    assert run.started == ledger.store_status(target).started == "1970-01-01T00:00:00Z"
+    assert run.started == ledger.read_store_status(target).started == "1970-01-01T00:00:00Z"
     write(run, 4)
     run.finish()
-    assert ledger.store_status(target).started == "1970-01-01T00:00:00Z"
+    assert ledger.read_store_status(target).started == "1970-01-01T00:00:00Z"
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "tomorrow")
     with pytest.raises(InputError, match=ONE_LINE):
         begin(target, overwrite=True)
@@ -144,28 +144,28 @@ def test_status_of_a_store(tmp_path):
     """Unfinished, finished and damaged ones, and what is none."""
     target = tmp_path / "out.zarr"
     with pytest.raises(MissingFileError, match=ONE_LINE):
-        ledger.store_status(target)
+        ledger.read_store_status(target)
     run = begin(target)
     write(run, 1, 3)
-    assert ledger.store_status(target) == (target.resolve(), False, 2, 5, run.started, IDENTITY)
+    assert ledger.read_store_status(target) == (target.resolve(), False, 2, 5, run.started, IDENTITY)
     write(run, 0, 2, 4)
     run.finish()
-    assert ledger.store_status(target)[1:5] == (True, 5, 5, run.started)
-    assert ledger.store_status(target).settings["model"] == "a"
+    assert ledger.read_store_status(target)[1:5] == (True, 5, 5, run.started)
+    assert ledger.read_store_status(target).settings["model"] == "a"
     (target / "v" / "c.2").unlink()
-    assert ledger.store_status(target)[1:4] == (True, 4, 5)
+    assert ledger.read_store_status(target)[1:4] == (True, 4, 5)
     (target / "v" / "zarr.json").write_text('{"shape"')
     with pytest.raises(StoreError, match=r"^\S+out.zarr is damaged \([^\n]+\)\.$"):
-        ledger.store_status(target)
+        ledger.read_store_status(target)
     (target / "v" / "zarr.json").unlink()
     with pytest.raises(StoreError, match=r"^\S+out.zarr is damaged: it lacks 'v'\.$"):
-        ledger.store_status(target)
+        ledger.read_store_status(target)
     (target / "zarr.json").write_text('{"attributes": {}}')
     with pytest.raises(StoreError, match="was not written by geoae"):
-        ledger.store_status(target)
+        ledger.read_store_status(target)
     (target / "zarr.json").unlink()
     with pytest.raises(StoreError, match="is not a zarr store of format 3"):
-        ledger.store_status(target)
+        ledger.read_store_status(target)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_damaged_ledger_is_one_line(tmp_path, text):
     target = tmp_path / "out.zarr"
     run = begin(target)
     (run.folder / "ledger.json").write_text(text)
-    for call in (lambda: begin(target), lambda: begin(target, model="b"), lambda: ledger.store_status(target)):
+    for call in (lambda: begin(target), lambda: begin(target, model="b"), lambda: ledger.read_store_status(target)):
         with pytest.raises(StoreError, match=r"^The unfinished \S+out.zarr [^\n]+\.$"):
             call()
     assert begin(target, model="b", overwrite=True).pending().size == 5
@@ -189,7 +189,7 @@ def test_a_lost_folder_is_one_line(tmp_path):
     (run.folder / "store" / "v" / "zarr.json").unlink()
     (run.folder / "store" / "v").rmdir()
     with pytest.raises(StoreError, match=ONE_LINE):
-        ledger.store_status(target)
+        ledger.read_store_status(target)
     with pytest.raises(StoreError, match=ONE_LINE):
         run.pending()
 
@@ -360,11 +360,11 @@ SETTINGS = st.dictionaries(
 def test_the_fingerprint_changes_with_what_differs(old, new):
     """And with nothing else: not with the order of names."""
     same = {k: v for k, v in old.items() if v is not None} == {k: v for k, v in new.items() if v is not None}
-    assert (provenance.differences(old, new) == "") == same
+    assert (provenance.describe_differences(old, new) == "") == same
     if old == new:
-        assert provenance.fingerprint(old) == provenance.fingerprint(dict(reversed(new.items())))
+        assert provenance.make_fingerprint(old) == provenance.make_fingerprint(dict(reversed(new.items())))
     else:
-        assert provenance.fingerprint(old) != provenance.fingerprint(new)
+        assert provenance.make_fingerprint(old) != provenance.make_fingerprint(new)
 
 
 def test_present_ignores_what_is_no_block(tmp_path):
@@ -373,14 +373,14 @@ def test_present_ignores_what_is_no_block(tmp_path):
     part = Part("u", 2, (Variable("u", ("time", "x"), (4, 4), "float32", (2, 4)),))
     for name in ("zarr.json", ".nfs0001", "c.0.0.partial", "c", "c.x.0", "c.9.0", "c.0", "c.1.0"):
         (tmp_path / "u" / name).touch()
-    np.testing.assert_array_equal(provenance.present(tmp_path, [part]), [False, True])
+    np.testing.assert_array_equal(provenance.find_done_blocks(tmp_path, [part]), [False, True])
 
 
 def test_runs_are_told_from_what_is_left_of_them(tmp_path):
     """A folder is a run from its one rename until another."""
-    assert runs.runs_in(tmp_path / "none") == []
+    assert runs.list_runs(tmp_path / "none") == []
     for name in ("new-1", "old-1", "abc", "def"):
         (tmp_path / name / "store").mkdir(parents=True)
     for name in ("new-1", "old-1", "abc"):
         (tmp_path / name / "ledger.json").touch()
-    assert [path.name for path in runs.runs_in(tmp_path)] == ["abc"]
+    assert [path.name for path in runs.list_runs(tmp_path)] == ["abc"]

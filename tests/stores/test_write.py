@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 from geoae.errors import InputError, MissingFileError, OutputError, OutputExistsError, StoreError
 from geoae.stores import ledger, provenance
 from geoae.stores.codes import open_codes
-from geoae.stores.plain import plain_value
+from geoae.stores.plain import simplify_value
 from geoae.stores.plan import Chunking, CodeVariables, plan_codes, plan_field
 from geoae.stores.write import begin_store, write_region
 from tests.support import store_worker as worker
@@ -476,15 +476,15 @@ def test_stores_without_codes_are_one_line(tmp_path):
 
 def test_values_that_attributes_hold():
     """Numbers, text, and lists of one kind."""
-    assert plain_value(np.array([1, 2], np.int16)) == [1, 2]
-    assert plain_value([1.0, float("nan")]) == '[1.0, "nan"]'
-    assert plain_value(Path("a")) == "a"
-    assert plain_value([]) == []
+    assert simplify_value(np.array([1, 2], np.int16)) == [1, 2]
+    assert simplify_value([1.0, float("nan")]) == '[1.0, "nan"]'
+    assert simplify_value(Path("a")) == "a"
+    assert simplify_value([]) == []
 
 
 def test_a_finished_store_says_how_it_is_divided(tmp_path):
     """As the run said it, shards and all."""
     run = worker.start(tmp_path / "out.zarr", worker.field(0, 9), shard_chunks=2)
     worker.write_all(run, worker.field(0, 9))
-    assert provenance.finished_parts(run.finish()) == run.parts
-    assert ledger.store_status(tmp_path / "out.zarr").n_done == run.n_tasks
+    assert provenance.read_parts(run.finish()) == run.parts
+    assert ledger.read_store_status(tmp_path / "out.zarr").n_done == run.n_tasks

@@ -156,8 +156,8 @@ def bare_layout(identity: dict[str, Any], n: int) -> Any:
             facts = {"attributes": {}, "shape": v.shape, "chunk_grid": grid, "codecs": [{"name": "bytes"}],
                      "dimension_names": v.dims, "data_type": v.dtype}  # fmt: skip
             (folder / v.name / "zarr.json").write_text(json.dumps(facts))
-        attrs = {FINGERPRINT: provenance.fingerprint(identity), STARTED: started,
-                 PARTS: provenance.parts_attribute(parts), "geoae_model": identity["model"]}  # fmt: skip
+        attrs = {FINGERPRINT: provenance.make_fingerprint(identity), STARTED: started,
+                 PARTS: provenance.format_parts(parts), "geoae_model": identity["model"]}  # fmt: skip
         (folder / "zarr.json").write_text(json.dumps({"attributes": attrs}))
         return parts
 

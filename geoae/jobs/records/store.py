@@ -38,7 +38,7 @@ from geoae.stores.write import Origin, write_region
 
 BlockCounts = dict[str, list[Any]]
 """What the work on one block counts: numbers of each trace, and lines on what was lost."""
-CHUNK_SAMPLES = blocks.SAMPLES
+CHUNK_SAMPLES = blocks.TARGET_SAMPLES
 """Of a chunk, all channels together: they are denoised together, so they lie in one chunk."""
 MAX_SAMPLES = 1 << 25
 """Samples of a record along time: its time coordinate is held in memory while the store is laid out."""
@@ -316,7 +316,7 @@ def _count_kept(record: Record, plan: StorePlan, store: Path, computed: frozense
     found, lost = {}, TraceCounts()
     for number in range(plan.parts[0].n_blocks):
         if number not in computed:
-            span = blocks.task(plan.parts, number).region[1]
+            span = blocks.find_task(plan.parts, number).region[1]
             x = traces.read_block(record, span.start, span.stop, lost.tell)
             found[number] = _count(record, span, x, signal[:, span].values, lost)
     return found

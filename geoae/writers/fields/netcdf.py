@@ -14,8 +14,8 @@ from geoae.errors import InputError, OutputError, OutputExistsError, one_line
 from geoae.files.whole import whole_file
 from geoae.stores import provenance
 from geoae.stores.lay_out import CONVENTIONS
-from geoae.stores.plain import plain_attrs, plain_value
-from geoae.stores.plan import StorePlan, with_ancillary
+from geoae.stores.plain import simplify_attrs, simplify_value
+from geoae.stores.plan import StorePlan, make_attributes
 from geoae.stores.schema import PREFIX
 
 MAX_BYTES = 1 << 32
@@ -61,12 +61,12 @@ def write_netcdf(
     OutputError
         The disk is full or fails; nothing half-written is left behind.
     """
-    given, notes = plain_attrs(attrs), []
-    line = f"{provenance.now()} geoae {__version__}: {command or 'called from Python'}"
+    given, notes = simplify_attrs(attrs), []
+    line = f"{provenance.format_now()} geoae {__version__}: {command or 'called from Python'}"
     own = {**settings, "version": __version__, "command": command, "source": source, "source_hash": source_hash}
     given |= {"Conventions": CONVENTIONS, "history": f"{given.get('history', '')}\n{line}".lstrip()}
-    given |= {PREFIX + name: plain_value(value) for name, value in own.items()}
-    variables, attributes, encoding = {}, with_ancillary(plan), {}
+    given |= {PREFIX + name: simplify_value(value) for name, value in own.items()}
+    variables, attributes, encoding = {}, make_attributes(plan), {}
     for variable in (v for part in plan.parts for v in part.variables):
         x = samples[variable.name]
         if x.dtype.itemsize < 4:

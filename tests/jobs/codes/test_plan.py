@@ -148,7 +148,7 @@ def test_the_store_is_the_same_whatever_was_there(folder, tmp_path, small, monke
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     whole, target = tmp_path / "whole.zarr", tmp_path / "a.zarr"
     denoise(folder, name, whole)
-    n_tasks = ledger.store_status(whole).n_tasks
+    n_tasks = ledger.read_store_status(whole).n_tasks
     n_codes = len(list((whole / "code").glob("c.*")))
     assert n_codes > 1
     assert n_tasks - n_codes > 2
@@ -169,8 +169,10 @@ def test_the_store_is_the_same_whatever_was_there(folder, tmp_path, small, monke
             geoae.open_codes(target)
     denoise(folder, name, target)
     assert files(target) == files(whole)
-    forwards = cluster.each
-    monkeypatch.setattr(cluster, "each", lambda numbers, *rest, **more: forwards(list(numbers)[::-1], *rest, **more))
+    forwards = cluster.run_tasks
+    monkeypatch.setattr(
+        cluster, "run_tasks", lambda numbers, *rest, **more: forwards(list(numbers)[::-1], *rest, **more)
+    )
     denoise(folder, name, tmp_path / "c.zarr")
     assert files(tmp_path / "c.zarr") == files(whole)
 
@@ -253,14 +255,14 @@ def test_a_model_that_workers_cannot_load_is_refused(folder, tmp_path):
 @pytest.mark.parametrize("name", ["t.nc", "a.mseed"])
 def test_workers_find_the_models_by_what_they_are_told(folder, tmp_path, small, monkeypatch, name):
     """From plain data they write the same blocks; another model of codes in that folder is refused."""
-    told, here = [], cluster.each
+    told, here = [], cluster.run_tasks
 
     def far(numbers, make, spec, **options):
         told.append(json.loads(json.dumps(spec)))
         yield from here(numbers, make, told[-1])
 
     denoise(folder, name, tmp_path / "whole.zarr")
-    monkeypatch.setattr(cluster, "each", far)
+    monkeypatch.setattr(cluster, "run_tasks", far)
     denoise(folder, name, tmp_path / "a.zarr", workers=2)
     assert files(tmp_path / "a.zarr") == files(tmp_path / "whole.zarr")
     changed = {**told[0], "codes": {**told[0]["codes"], "digest": "0000"}}

@@ -114,7 +114,7 @@ def test_a_run_that_was_stopped_goes_on(folder, tmp_path, monkeypatch):
     whole, target = tmp_path / "whole.zarr", tmp_path / "c.zarr"
     asked = CodeOptions(folder / "coder", threads=1)
     jobs.encode_store([folder / "u.nc"], whole, asked)
-    n_blocks = ledger.store_status(whole).n_tasks
+    n_blocks = ledger.read_store_status(whole).n_tasks
     assert n_blocks > 3
     calls = []
 

@@ -193,7 +193,7 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(tmp_path, small, saved, m
     done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert not target.exists()
-    assert ledger.store_status(target)[1:4] == (False, n_done, 7)
+    assert ledger.read_store_status(target)[1:4] == (False, n_done, 7)
     written = []
     write = store.write_region
     monkeypatch.setattr(store, "write_region", lambda f, number, v: (written.append(number), write(f, number, v)))
@@ -236,9 +236,9 @@ def test_other_settings_are_refused_by_name(tmp_path, small, monkeypatch):
     record(path, seed=1)
     with pytest.raises(StoreError, match="source_hash: sha256:"):
         run(path, target)
-    assert ledger.store_status(target).n_done == 2
+    assert ledger.read_store_status(target).n_done == 2
     run(path, target, overwrite=True)
-    assert ledger.store_status(target).finished
+    assert ledger.read_store_status(target).finished
 
 
 def test_targets_that_cannot_be(tmp_path, small, monkeypatch):
@@ -283,9 +283,9 @@ def test_a_disk_that_is_full_keeps_what_is_done(tmp_path, small, monkeypatch):
         with pytest.raises(OutputError, match=r"No space left.*goes on from there"):
             run(path, target, progress=fill)
     assert not target.exists()
-    assert ledger.store_status(target)[1:4] == (False, 3, 7)
+    assert ledger.read_store_status(target)[1:4] == (False, 3, 7)
     run(path, target)
-    assert ledger.store_status(target)[1:4] == (True, 7, 7)
+    assert ledger.read_store_status(target)[1:4] == (True, 7, 7)
 
 
 def test_what_a_store_cannot_hold_is_refused(tmp_path, small, monkeypatch):
