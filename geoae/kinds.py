@@ -1,7 +1,7 @@
 """The one table of the kinds of model that geoae knows.
 
-Code that treats kinds differently looks up in this table what belongs to a kind. The table holds strings, "module:name",
-so importing it imports no kind. To add a kind, add one entry to `KINDS` and write the classes and functions it names.
+Code that treats kinds differently looks up in this table what belongs to a kind. The table holds strings of the form
+"module:name", so importing it imports no kind. To add a kind, add an entry to `KINDS` and write what the entry names.
 """
 
 from dataclasses import dataclass
@@ -60,7 +60,8 @@ _ALL = (
         contract="geoae.fields.contract:FieldContract", role="geoae.model.denoiser:Denoiser",
         scaler="geoae.arrays.scaling:FieldScaler", recipe="geoae.fields.recipe:FieldRecipe",
         task="geoae.fields.task:training_task", score="error reduction", card="geoae.fields.card:describe_field_model",
-        sources="geoae.fields.card:describe_field_sources", rates="geoae.model.contract:format_no_rates", defaults=("grid",),
+        sources="geoae.fields.card:describe_field_sources", rates="geoae.model.contract:format_no_rates",
+        defaults=("grid",),
     ),
     Kind(
         "codes", "codes", "a model with codes",

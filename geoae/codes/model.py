@@ -1,4 +1,4 @@
-"""Coder: a model that turns windows of records or fields into codes, and codes into windows."""
+"""Coder: a model that encodes windows of records or fields, and decodes codes."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -17,29 +17,23 @@ class Coder(Model):
     """A model whose net encodes scaled windows and decodes codes."""
 
     def encode(self, batch: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float32], Stats]:
-        """Codes (batch, latent) of windows (batch, 1, *window), and what scaling took from each.
+        """Encode windows (batch, 1, *window): returns codes (batch, latent) and the statistics of scaling.
 
-        Missing samples are taken as the window's mean.
+        Missing samples count as the mean of their window.
         """
         x, stats = self.scaler.apply(batch)
-        net = self._coding_net()
+        net = self._encoding_net()
 
-        def encode(part: NDArray[Any]) -> NDArray[np.float32]:
-            return self.run(lambda windows: net.encode(windows).float(), part)
-
-        return self.batched(encode, x), stats
+        return self.batched(lambda part: self.run(net.encode, part), x), stats
 
     def decode(self, codes: NDArray[np.floating[Any]], stats: Stats) -> NDArray[np.float64]:
-        """Windows (batch, 1, *window) of codes (batch, latent), in the units of the data."""
-        net = self._coding_net()
-
-        def decode(part: NDArray[Any]) -> NDArray[np.float32]:
-            return self.run(lambda some: net.decode(some).float(), part)
-
-        windows: NDArray[np.float64] = self.scaler.undo(self.batched(decode, codes), stats)
+        """Decode codes (batch, latent) to windows (batch, 1, *window) in the units of the data."""
+        net = self._encoding_net()
+        scaled = self.batched(lambda part: self.run(net.decode, part), codes)
+        windows: NDArray[np.float64] = self.scaler.undo(scaled, stats)
         return windows
 
-    def _coding_net(self) -> "Encodes":
+    def _encoding_net(self) -> "Encodes":
         from geoae.nets.protocols import Encodes
 
         if not isinstance(self.net, Encodes):

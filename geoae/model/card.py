@@ -1,4 +1,4 @@
-"""model.json: where models are, what each says of itself, and the check that nothing is missing or unknown."""
+"""Find model folders, read model.json, and check that it has all keys and no others."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ FORMAT = 1
 WEIGHTS, CARD, README = "weights.safetensors", "model.json", "card.md"
 COMPANIONS = "companions.safetensors"
 DEFAULT = kinds.KINDS[kinds.DEFAULT].defaults[0]
-"""The model that is loaded where none is named."""
+"""The model that is loaded if the user names none."""
 _SHIPPED = Path(__file__).parents[1] / "weights"
 _KEYS = {
     "format": int, "kind": str, "geoae": str, "net": str, "config": dict, "scaler": dict, "contract": dict,
@@ -22,12 +22,12 @@ _KEYS = {
 
 
 def find_model(name_or_folder: str | Path) -> Path:
-    """Folder of a shipped model or of one on disk.
+    """Find the folder of a shipped model, or of a model on disk.
 
     Raises
     ------
     UnknownNameError
-        No shipped model and no folder has that name.
+        No shipped model and no folder has this name.
     """
     for folder in (_SHIPPED / str(name_or_folder), Path(name_or_folder)):
         if (folder / CARD).is_file() or (folder / WEIGHTS).is_file():
@@ -45,17 +45,17 @@ def list_shipped_models() -> list[str]:
 
 
 def describe_model(name_or_folder: str | Path) -> dict[str, Any]:
-    """What model.json says, without loading weights or torch; the kind is always in it."""
+    """Read model.json without loading weights or torch; the key `kind` is always present."""
     return read_card(find_model(name_or_folder))
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """What model.json in `folder` says.
+    """Read and check model.json in `folder`.
 
     Raises
     ------
     ModelFileError
-        It is missing or damaged, has missing, unknown or mistyped keys, which are listed, or a newer format.
+        The file is missing or damaged, has a newer format, or has missing, unknown or mistyped keys, which are listed.
     """
     try:
         facts = json.loads(read_bytes(folder / CARD))
@@ -63,25 +63,25 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise ModelFileError(f"{folder / CARD} is damaged: {error}. Copy the model folder again.") from error
     if not isinstance(facts, dict) or not isinstance(facts.get("format"), int):
         raise ModelFileError(f"{folder / CARD} is not a geoae model: it has no format number.")
-    if facts["format"] > FORMAT:  # before its keys are looked at: a newer format has others
+    if facts["format"] > FORMAT:  # before the keys are checked: a newer format has other keys
         raise ModelFileError(
             f"{folder} has model format {facts['format']}, written by geoae {facts.get('geoae')}; geoae {__version__} "
             f"reads up to {FORMAT}. Install a newer geoae."
         )
     facts.setdefault("kind", kinds.DEFAULT)
-    if not (faults := _faults(facts, _KEYS, "")):
+    if not (faults := _list_faults(facts, _KEYS, "")):
         if (kind := kinds.KINDS.get(facts["kind"])) is None:
             faults = [f"kind is {facts['kind']!r} instead of one of {', '.join(kinds.KINDS)}"]
         else:
-            faults = _faults(facts["scaler"], list_json_types(kinds.load_name(kind.scaler)), "scaler.")
-            faults += _faults(facts["contract"], list_json_types(kinds.load_name(kind.contract)), "contract.")
+            faults = _list_faults(facts["scaler"], list_json_types(kinds.load_name(kind.scaler)), "scaler.")
+            faults += _list_faults(facts["contract"], list_json_types(kinds.load_name(kind.contract)), "contract.")
     if faults:
         raise ModelFileError(f"{folder / CARD} does not describe a model of format {FORMAT}: {'; '.join(faults)}.")
     return facts
 
 
 def read_bytes(path: Path) -> bytes:
-    """Content of a file of a model folder; ModelFileError where it is missing or cannot be read."""
+    """Content of a file in a model folder; raises ModelFileError if it is missing or cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
@@ -90,12 +90,12 @@ def read_bytes(path: Path) -> bytes:
         raise ModelFileError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _faults(found: dict[str, Any], wanted: dict[str, type], where: str) -> list[str]:
-    """What is missing, unknown, or of another type."""
-    faults = [f"missing key {where}{k}" for k in sorted(wanted.keys() - found.keys())]
-    faults += [f"unknown key {where}{k}" for k in sorted(found.keys() - wanted.keys())]
+def _list_faults(found: dict[str, Any], wanted: dict[str, type], prefix: str) -> list[str]:
+    """Messages about keys that are missing, unknown, or of the wrong type; `prefix` goes before each key."""
+    faults = [f"missing key {prefix}{k}" for k in sorted(wanted.keys() - found.keys())]
+    faults += [f"unknown key {prefix}{k}" for k in sorted(found.keys() - wanted.keys())]
     for key in sorted(wanted.keys() & found.keys()):
         types = (int, float) if wanted[key] is float else wanted[key]
         if not isinstance(found[key], types) or isinstance(found[key], bool):
-            faults.append(f"{where}{key} is {found[key]!r} instead of {wanted[key].__name__}")
+            faults.append(f"{prefix}{key} is {found[key]!r} instead of {wanted[key].__name__}")
     return faults

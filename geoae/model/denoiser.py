@@ -15,23 +15,23 @@ class Denoiser(Model):
     """A model whose net maps scaled noisy windows to scaled signal."""
 
     def noise(self, batch: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """The noise in windows, in their units; finite in gaps too.
+        """Estimate the noise in windows, in the units of the windows; gaps get finite values, too.
 
         Parameters
         ----------
         batch
             For records (batch, component, time), rows E N Z; a missing component is NaN throughout. For fields
-            (batch, channel, y, x) as `context.channels` makes them.
+            (batch, channel, y, x) as `geoae.arrays.neighbours` makes them.
 
         Returns
         -------
         array
-            For records of the same shape, for fields (batch, 1, y, x), the first channel.
+            For records, of the same shape; for fields (batch, 1, y, x), the noise of the first channel.
 
         Raises
         ------
         InputError
-            The net gave a value that is not finite.
+            The net returned a value that is not finite.
         """
         return self.batched(self._noise, batch)
 

@@ -1,4 +1,4 @@
-"""Subtract noise from a block of samples; the note on processing that outputs carry."""
+"""Subtract noise from a block of samples, and describe the processing for the metadata of outputs."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ BATCH = 16
 def denoise_block(
     x: Array, noise: Array, dry: float, dtype: np.dtype[Any], rounded: bool = False
 ) -> tuple[Array, Array]:
-    """Signal and what was removed, such that their sum is `x` to the rounding of `dtype`.
+    """Subtract noise: returns the signal and the removed part, whose sum is `x` to the rounding of `dtype`.
 
-    Samples that are not finite come back as they came, with nothing removed. `dry` is the fraction of the noise kept;
-    `rounded` gives a signal of whole numbers, for integer encodings.
+    Samples that are not finite stay as they are, and nothing is removed from them. `dry` is the fraction of the noise
+    that is kept. If `rounded`, the signal has whole numbers, for integer encodings.
     """
     finite = np.isfinite(x)
     whole = bool(finite.all())
@@ -25,7 +25,7 @@ def denoise_block(
     signal = x - (1 - dry) * noise if whole else np.where(finite, x - (1 - dry) * noise, x)
     if rounded:
         np.rint(signal, out=signal)
-    # what the dtype cannot hold (float64 recordings beyond 3e38) is held at its limit, not turned into infinity
+    # values beyond the range of dtype (float64 recordings beyond 3e38) are clipped to its limit, not made infinite
     signal = (
         np.where(finite, np.clip(signal, -limit, limit), signal).astype(dtype)
         if np.abs(x).max(initial=0, where=finite) > limit / 8
@@ -38,7 +38,7 @@ def denoise_block(
 
 
 def describe_processing(model: Model, dry: float = 0.0) -> str:
-    """One line of provenance: version, model and digest, as ObsPy's `stats.processing` has it."""
+    """One line of provenance: version, model and digest, in the form of ObsPy's `stats.processing`."""
     from geoae._version import __version__
 
     return f"geoae {__version__}: denoise(model={model.name!r}, digest={model.digest!r}, dry={dry:g})"

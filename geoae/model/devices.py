@@ -1,4 +1,4 @@
-"""Where a net runs: device, threads and precision."""
+"""Choose the device and the number of threads for a net; memory settings for training."""
 
 import ctypes
 import os
@@ -10,14 +10,14 @@ from geoae.errors import InputError
 from geoae.model import Model
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""Numbers of glibc's options, of malloc.h."""
+"""Options of mallopt, from glibc's malloc.h."""
 _KEPT, _MAPPED, _USUAL = 2**31 - 1, 2**25, 2**26
-"""Bytes: what may lie free, all of it; the most that may be mapped, and where glibc by itself settles for either."""
-MAX_THREADS = 8  # small nets do not gain from more, and a shared node's neighbours lose
+"""Values of these options in bytes: freed memory to keep (all), largest block on the heap, glibc's usual value."""
+MAX_THREADS = 8  # small nets gain nothing from more threads, and other users of a shared node lose cores
 
 
 def prepare_model(model: Model, device: str = "auto", threads: int | None = None) -> Model:
-    """Put a model where it will run.
+    """Move a model to a device and set its number of threads.
 
     Parameters
     ----------
@@ -26,12 +26,12 @@ def prepare_model(model: Model, device: str = "auto", threads: int | None = None
     device
         "auto" (CUDA, else Apple's MPS, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
     threads
-        Of the CPU; None: as many as this process may use, at most `MAX_THREADS`, or OMP_NUM_THREADS where it is set.
+        CPU threads. None: OMP_NUM_THREADS if it is set, else the cores of this process, at most `MAX_THREADS`.
 
     Raises
     ------
     InputError
-        The device is not there, or `threads` is below 1.
+        The device does not exist, or `threads` is below 1.
     """
     import torch
 
@@ -46,16 +46,16 @@ def prepare_model(model: Model, device: str = "auto", threads: int | None = None
 
 
 def choose_device(device: str) -> str:
-    """Name of a device that is there."""
+    """Name of an available device; "auto" prefers CUDA, then MPS, then the CPU."""
     import torch
 
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device == "auto":
-        return next(kind for kind in ("cuda", "mps", "cpu") if there[kind])
+        return next(kind for kind in ("cuda", "mps", "cpu") if available[kind])
     kind, _, number = device.partition(":")
-    if kind not in there or not (number.isdigit() or device == kind):
+    if kind not in available or not (number.isdigit() or device == kind):
         raise InputError(f"There is no device {device!r}; choose auto, cpu, cuda, cuda:1 or mps.")
-    if not there[kind]:
+    if not available[kind]:
         raise InputError(f"This machine or this build of torch has no {kind!r} device; use --device cpu or auto.")
     count = torch.cuda.device_count() if kind == "cuda" else 1
     if number and int(number) >= count:
@@ -64,13 +64,13 @@ def choose_device(device: str) -> str:
 
 
 def choose_threads() -> int:
-    """OMP_NUM_THREADS where it is set, else the cores this process may use, at most `MAX_THREADS`."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return int(asked) if asked.isdigit() and int(asked) > 0 else min(count_cores(), MAX_THREADS)
+    """Number of CPU threads: OMP_NUM_THREADS if it is set, else the cores of this process, at most `MAX_THREADS`."""
+    value = os.environ.get("OMP_NUM_THREADS", "")
+    return int(value) if value.isdigit() and int(value) > 0 else min(count_cores(), MAX_THREADS)
 
 
 def count_cores() -> int:
-    """Cores that this process may use: what a batch system or `taskset` left of the machine's."""
+    """Number of cores that this process may use, which a batch system or `taskset` may limit."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # macOS and Windows have no such call
@@ -93,10 +93,10 @@ def has_fast_bfloat16(device: str) -> bool:
 
 @contextmanager
 def keep_freed_memory() -> Iterator[None]:
-    """Keep what is freed for what is asked for next, where the C library is glibc; elsewhere, nothing.
+    """Keep freed memory in the process for the next allocation, if the C library is glibc; else do nothing.
 
-    Each step of a training asks for what the last one gave back, and the system fills it with zeros each time: that
-    was a twelfth of the CPU time of a prior of two-dimensional models.
+    Each training step allocates what the last one freed. If the memory goes back to the system in between, the system
+    fills it with zeros again, which took a twelfth of the CPU time of training a prior of two-dimensional models.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,4 +1,4 @@
-"""Load a model folder, checking everything it says of itself."""
+"""Load a model folder; digest, keys and tensors are checked."""
 
 import hashlib
 from pathlib import Path
@@ -21,21 +21,21 @@ def load_model(name_or_folder: str | Path | Model | None = None) -> Model:
     Returns
     -------
     Model
-        Of the class of its kind, such as `Denoiser`. A model that is given comes back.
+        An object of the class of its kind, such as `Denoiser`. A `Model` is returned as it is.
 
     Raises
     ------
     UnknownNameError
-        No shipped model and no folder has that name.
+        No shipped model and no folder has this name.
     ModelFileError
-        The folder is incomplete or damaged, holds an unknown key, or was written by a newer geoae; the
-        differences are listed.
+        The folder is incomplete or damaged, has an unknown key, or was written by a newer geoae; the differences are
+        listed.
     """
     if isinstance(name_or_folder, Model):
         return name_or_folder
     folder = find_model(name_or_folder or DEFAULT)
     facts = read_card(folder)
-    raw = _checked_bytes(folder / WEIGHTS, facts["weights_sha256"])
+    raw = _read_checked(folder / WEIGHTS, facts["weights_sha256"])
     try:
         net = nets.build(facts["net"], facts["config"])
     except GeoAEError as error:
@@ -54,10 +54,10 @@ def _read_companions(folder: Path, sha: str) -> dict[str, NDArray[Any]]:
         return {}
     from safetensors.numpy import load as load_arrays
 
-    return dict(load_arrays(_checked_bytes(folder / COMPANIONS, sha)))
+    return dict(load_arrays(_read_checked(folder / COMPANIONS, sha)))
 
 
-def _checked_bytes(path: Path, wanted: str) -> bytes:
+def _read_checked(path: Path, wanted: str) -> bytes:
     raw = read_bytes(path)
     if (sha := hashlib.sha256(raw).hexdigest()) != wanted:
         raise ModelFileError(

@@ -1,4 +1,4 @@
-"""Model: a net with its scaler, contract and digest. What a model of some kind can do is in its role, a subclass."""
+"""Model: a net with its scaler, contract and digest. Subclasses, called roles, add the methods of a kind."""
 
 import hashlib
 import json
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class Model:
-    """A net and all that belongs to it, whatever its kind.
+    """A net and all that belongs to it, for every kind.
 
-    `geoae.load_model` and `make_model` give the class of the model's kind, such as `Denoiser`.
+    `geoae.load_model` and `make_model` return an object of the class of the model's kind, such as `Denoiser`.
     """
 
     contract: AnyContract
@@ -35,27 +35,27 @@ class Model:
     net_config: dict[str, Any]
     net: "nn.Module"
     scaler: Any
-    """Frozen dataclass of the kind's class: brings the net's input to its scale, and results back."""
+    """Frozen dataclass of its kind: scales the input of the net, and scales results back."""
     digest: str = "unsaved"
     """First 12 hex digits of the SHA-256 of the weights file."""
     device: str = "cpu"
     precision: str = "float32"
     pool: Executor | None = None
-    """Threads that share the windows of a batch; each window is computed by one, so their number changes no digit."""
+    """Threads that share the windows of a batch; the result does not depend on their number."""
     threads: int = 1
     folder: Path | None = None
-    """Where it was loaded from; workers load it from there."""
+    """The folder it was loaded from; worker processes load the model from it."""
     companions: dict[str, NDArray[Any]] = field(default_factory=dict)
-    """Arrays that travel with the weights, such as held-out models; the contract holds `companions_sha256` for them."""
+    """Arrays stored beside the weights, such as held-out models; the contract has their digest, `companions_sha256`."""
 
     @property
     def name(self) -> str:
-        """What `--model` calls it."""
+        """Name of the model, for `--model`."""
         return self.contract.name
 
     @property
     def home(self) -> Path:
-        """The folder that workers load the model from; InputError where it came from none."""
+        """The folder that worker processes load the model from; raises InputError for a model without a folder."""
         if self.folder is None:
             raise InputError(
                 f"Model {self.name!r} was given as an object that comes from no folder, and workers load it from one. "
@@ -64,22 +64,22 @@ class Model:
         return self.folder
 
     def to(self, device: str, precision: str = "float32") -> Self:
-        """The same model on a device ("cpu", "cuda", "mps") at a precision ("float32", "bfloat16")."""
+        """Move the model to a device ("cpu", "cuda", "mps") and set its precision ("float32", "bfloat16")."""
         self.net.to(device)
         self.device, self.precision = device, precision
         return self
 
-    def batched(self, work: Callable[[Any], NDArray[Any]], batch: NDArray[Any]) -> NDArray[Any]:
-        """`work` on windows (batch, ...), in parts that the model's threads take."""
-        return map_parts(work, batch, PART if self.device == "cpu" else max(len(batch), 1), self.pool)
+    def batched(self, function: Callable[[Any], NDArray[Any]], batch: NDArray[Any]) -> NDArray[Any]:
+        """Apply `function` to windows (batch, ...), part by part, on the threads of the model."""
+        return map_parts(function, batch, PART if self.device == "cpu" else max(len(batch), 1), self.pool)
 
-    def run(self, work: Callable[["Tensor"], "Tensor"], batch: NDArray[Any]) -> NDArray[np.float32]:
-        """`work` on a batch as a float32 tensor on the model's device, at its precision, without gradients.
+    def run(self, method: Callable[["Tensor"], "Tensor"], batch: NDArray[Any]) -> NDArray[np.float32]:
+        """Apply a method of the net to a batch: float32, on the model's device, at its precision, without gradients.
 
         Raises
         ------
         InputError
-            A value of the result is not finite.
+            The result has a value that is not finite.
         """
         import torch
 
@@ -87,13 +87,13 @@ class Model:
         half = self.precision == "bfloat16"
         with torch.inference_mode(), torch.autocast(kind, torch.bfloat16, enabled=half):
             x = torch.from_numpy(np.asarray(batch, dtype=np.float32)).to(self.device)
-            out: NDArray[np.float32] = work(x).cpu().numpy()
+            out: NDArray[np.float32] = method(x).float().cpu().numpy()
         if not np.isfinite(out).all():
             raise InputError("the net gave a value that is not finite; the input's values may lie too far apart")
         return out
 
     def save(self, folder: Path, card: str) -> None:
-        """Write weights.safetensors, model.json and card.md, and companions.safetensors where there are companions.
+        """Write weights.safetensors, model.json, card.md and, if there are companions, companions.safetensors.
 
         Raises
         ------
@@ -122,7 +122,7 @@ class Model:
             write_bytes(folder / COMPANIONS, companions)
 
     def _seal_companions(self) -> bytes:
-        """Content of the file of companions; its digest goes into the contract."""
+        """Content of the file of companions; writes its digest into the contract."""
         if not self.companions:
             return b""
         from safetensors.numpy import save

@@ -1,4 +1,4 @@
-"""From the kind of a contract to the class of its model, and checks that a model is of the kind that is needed."""
+"""Make a model of the class of its kind, and check that a model is of the kind that a function needs."""
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,24 +24,25 @@ def make_model(
 
 
 def require_contract(model: Model, wanted: type[C]) -> C:
-    """The contract of a model, which must be of class `wanted`.
+    """Return the contract of a model after checking that it is of class `wanted`.
 
     Raises
     ------
     InputError
-        It is a model of another kind. The message names the shipped models that fit.
+        The model is of another kind. The message names the shipped models of the right kind.
     """
     if isinstance(model.contract, wanted):
         return model.contract
     fitting = [name for name in list_shipped_models() if describe_model(name)["kind"] == wanted.kind]
+    expected = kinds.find_kind(wanted.kind).description
     raise InputError(
-        f"Model {model.name!r} ({model.contract.summary.rstrip('.')}) is not {kinds.find_kind(wanted.kind).description}. "
+        f"Model {model.name!r} ({model.contract.summary.rstrip('.')}) is not {expected}. "
         + (f"Shipped models that are: {', '.join(fitting)}." if fitting else "Train one: geoae train RECIPE.")
     )
 
 
 def require_role(model: Model, role: type[R]) -> R:
-    """The same model as an object of class `role`.
+    """Return the model after checking that it is an object of class `role`.
 
     Raises
     ------
@@ -50,8 +51,8 @@ def require_role(model: Model, role: type[R]) -> R:
     """
     if isinstance(model, role):
         return model
-    found = kinds.find_kind(model.contract.kind)
+    found = kinds.find_kind(model.contract.kind).description
     raise InputError(
-        f"Model {model.name!r} is {found.description}, of class {type(model).__name__}; a {role.__name__} was expected. "
+        f"Model {model.name!r} is {found}, of class {type(model).__name__}; a {role.__name__} was expected. "
         "Load it with geoae.load_model, or make it with geoae.model.make_model."
     )

@@ -1,4 +1,4 @@
-"""How the windows of a batch are shared among threads, such that their number changes no digit of the result."""
+"""Share the windows of a batch among threads; the result is the same, bit by bit, for any number of threads."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
@@ -10,34 +10,38 @@ from numpy.typing import NDArray
 
 PART = 2
 """Windows that one thread takes at a time."""
-Work = Callable[[NDArray[Any]], NDArray[Any]]
+Function = Callable[[NDArray[Any]], NDArray[Any]]
 
 
-def map_parts(work: Work, batch: NDArray[Any], size: int, pool: Executor | None) -> NDArray[Any]:
-    """`work` on a batch, `size` windows at a time, on the threads of `pool`; None: on this one.
+def map_parts(function: Function, batch: NDArray[Any], size: int, pool: Executor | None) -> NDArray[Any]:
+    """Apply `function` to a batch, `size` windows at a time, on the threads of `pool`; None: on this thread.
 
     Parameters
     ----------
-    work
+    function
         (size, ...) -> (size, ...), each window independent of the others.
     batch
         (n, ...), any n.
     """
-    # torch's own threads would split one window among them, and wait for each other; ours take whole windows
+    # threads of torch would split one window and wait for each other; these threads take whole windows
     with use_one_thread():
-        # always the same few windows a part: what the net's kernels make of a part depends on its size in the last
-        # digits. Threads that finish early find more to do, and a part stays in the cache
+        # always the same number of windows in a part: the last digits of a result depend on it. Small parts stay in
+        # the cache, and a thread that finishes early takes the next one
         parts = [batch[i : i + size] for i in range(0, len(batch), size)]
         if pool is None or len(parts) < 2:
-            return np.concatenate([_fill(work, part, size) for part in parts]) if len(batch) else work(batch)
-        return np.concatenate(list(pool.map(lambda part: _fill(work, part, size), parts)))
+            return (
+                np.concatenate([_apply_filled(function, part, size) for part in parts])
+                if len(batch)
+                else function(batch)
+            )
+        return np.concatenate(list(pool.map(lambda part: _apply_filled(function, part, size), parts)))
 
 
 @contextmanager
 def use_one_thread() -> Iterator[None]:
-    """Work on one thread of torch: sums that several threads share differ in their last digits with their number.
+    """Let torch use one thread in the ``with`` block, then restore the caller's number of threads.
 
-    The caller's setting is put back.
+    The last digits of a sum depend on the number of threads that share it.
     """
     import torch
 
@@ -49,7 +53,7 @@ def use_one_thread() -> Iterator[None]:
         torch.set_num_threads(callers)
 
 
-def _fill(work: Work, part: NDArray[Any], size: int) -> NDArray[Any]:
-    """`work` on a part that is filled up to `size` windows: products of other shapes may round otherwise."""
+def _apply_filled(function: Function, part: NDArray[Any], size: int) -> NDArray[Any]:
+    """Apply `function` to a part that is filled up to `size` windows: other shapes may round differently."""
     fill = np.repeat(part[-1:], size - len(part), axis=0)
-    return work(np.concatenate([part, fill]) if len(fill) else part)[: len(part)]
+    return function(np.concatenate([part, fill]) if len(fill) else part)[: len(part)]

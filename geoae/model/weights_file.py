@@ -1,4 +1,4 @@
-"""The weights of a net as the content of a safetensors file, and back into a net that they must fit exactly."""
+"""Pack the weights of a net into a safetensors file, and load them into a net of exactly the same tensors."""
 
 import hashlib
 from pathlib import Path
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _LISTED = 8
-"""Tensors that an error names; more of them say no more."""
+"""Differing tensors that an error message lists at most."""
 
 
 def pack_weights(net: "nn.Module") -> tuple[bytes, str]:
     """Content of the weights file of a net, and its SHA-256.
 
-    Tensors whose values half precision can hold exactly are written so, in half the bytes: see `halve_weights`.
+    Tensors whose values are exact in half precision are stored in half precision: see `halve_weights`.
     """
     from safetensors.torch import save
 
@@ -25,7 +25,7 @@ def pack_weights(net: "nn.Module") -> tuple[bytes, str]:
 
 
 def halve_weights(net: "nn.Module") -> None:
-    """Round the weights of a net to values that half precision can hold, where none of them is too large for it."""
+    """Round the weights of a net to half precision, tensor by tensor; a tensor with a value out of its range stays."""
     import torch
 
     for tensor in net.state_dict().values():
@@ -34,12 +34,12 @@ def halve_weights(net: "nn.Module") -> None:
 
 
 def load_weights(net: "nn.Module", raw: bytes, path: Path, name: str) -> None:
-    """Load the content of weights file `path` into the net called `name`.
+    """Load the content `raw` of weights file `path` into the net called `name`.
 
     Raises
     ------
     ModelFileError
-        It is no safetensors file, or its tensors are not those of the net; the differences are listed.
+        The file is no safetensors file, or its tensors are not those of the net; the differences are listed.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
