@@ -21,7 +21,7 @@ MOVED = {
     "geoae.invert.learning:begin": "geoae.invert.chains.learning:start_walkers",
     "geoae.invert.map": "geoae.invert.search.modes",
     "geoae.invert.map:STEPS": "geoae.invert.search.modes:N_STEPS",
-    "geoae.invert.map:damped": "geoae.invert.search.modes:solve_damped",
+    "geoae.invert.map:damped": "geoae.invert.search.modes:solve_damped_step",
     "geoae.invert.mcmc": "geoae.invert.chains.hamiltonian",
     "geoae.invert.mcmc:Coordinates": "geoae.invert.chains.coordinates:Coordinates",
     "geoae.invert.mcmc:Wanted": "geoae.invert.chains.settings:ChainSettings",

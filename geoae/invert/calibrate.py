@@ -1,4 +1,4 @@
-"""How often intervals contain the truth: held-out models as truths, with data simulated from them."""
+"""How often intervals contain the truth, counted on held-out models with simulated data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ from geoae.invert.protocols import LatentPrior
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 GAUSSIAN = "Gaussian, all cells"
 N_DRAWS = 200
-"""Models of each posterior, at most."""
+"""Models drawn from each posterior, at most."""
 
 
 class Inversion(Protocol):
-    """What a calibration needs of an inversion: it can be solved for other data and with other priors."""
+    """An inversion that can be solved for other data and with other priors, as a calibration needs it."""
 
     space: LatentPrior
     noise: Noise
@@ -52,31 +52,31 @@ class Inversion(Protocol):
 
 @dataclass(frozen=True)
 class Coverage:
-    """How often intervals of one prior and method contain the truth, and how wide they are."""
+    """Coverage of the intervals of one prior and method, and their width."""
 
     cells: tuple[float, ...]
-    """Share of cells of all truths inside their intervals, one a level."""
+    """Share of the cells of all truths inside their intervals, for each level."""
     codes: tuple[float, ...] | None
-    """The same of the truths' codes; None where there are no codes."""
+    """The same share of the truths' codes; None where there are no codes."""
     data: tuple[float, ...]
-    """The same of the truths' data without noise."""
+    """The same share of the truths' data without noise."""
     rmse: float
-    """Of the mean model."""
+    """Root mean squared error of the mean model."""
     width: float
-    """Mean width of 90 % intervals of cells: of two calibrated posteriors, the narrower one is the better."""
+    """Mean width of the 90 % intervals of cells. Of two calibrated posteriors, the narrower one is better."""
     failed: tuple[str, ...]
     """The error of each truth that could not be inverted."""
     accuracy: float | None = None
-    """Of facies models: share of cells whose more probable facies is right."""
+    """Facies models only: share of cells whose more probable facies is right."""
     brier: float | None = None
-    """Of facies models: mean squared error of their probabilities."""
+    """Facies models only: mean squared error of the probabilities."""
     r_hat: tuple[float, ...] = ()
     """Largest R-hat of all codes, for each truth; empty without chains."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Coverage of a prior and of others for comparison; print it."""
+    """Coverage of a prior, and of other priors for comparison; `print` shows a table."""
 
     n: int
     results: dict[str, Coverage]
@@ -119,23 +119,23 @@ def calibrate(
     if method == "map":
         raise InputError('The method "map" gives no intervals; calibrate "laplace", "rml", "esmda" or "mcmc".')
     rng = np.random.default_rng(seed)
-    chosen, others = _choose_truths(inverse, n, truths, rng)
+    chosen, remaining = _choose_truths(inverse, n, truths, rng)
     noisy = chosen.data + inverse.noise.sample(n, rng)
     solver = (method, seed, options)
-    results = {f"{inverse.space.name}, {method}": _coverage(inverse, chosen, others, noisy, *solver)}
+    results = {f"{inverse.space.name}, {method}": _measure_coverage(inverse, chosen, remaining, noisy, *solver)}
     if without_representation:
         name = f"{inverse.space.name}, {method}, without residual"
-        results[name] = _coverage(inverse.without_representation(), chosen, others, noisy, *solver)
-    for name, space in (_components(inverse) if other_priors is None else other_priors).items():
+        results[name] = _measure_coverage(inverse.without_representation(), chosen, remaining, noisy, *solver)
+    for name, space in (_load_components(inverse) if other_priors is None else other_priors).items():
         other = inverse.with_prior(space)
-        encoded, apart = _divide_anew(other, chosen)
-        results[f"{name}, {method}"] = _coverage(other, encoded, apart, noisy, *solver)
-    results[GAUSSIAN] = _gaussian(inverse, chosen, others, noisy, rng)
+        encoded, unused = _encode_truths(other, chosen)
+        results[f"{name}, {method}"] = _measure_coverage(other, encoded, unused, noisy, *solver)
+    results[GAUSSIAN] = _measure_gaussian_coverage(inverse, chosen, remaining, noisy, rng)
     return Calibration(n, results)
 
 
 def _choose_truths(inverse: Inversion, n: int, truths: Any, rng: np.random.Generator) -> tuple[HeldOut, HeldOut]:
-    """Truths, and the held-out models that the representation error is estimated from."""
+    """Choose truths; also the held-out models that the representation error is estimated from."""
     held = inverse.held_out
     if truths is not None:
         found = inverse.run_truths(truths, n)
@@ -151,8 +151,8 @@ def _choose_truths(inverse: Inversion, n: int, truths: Any, rng: np.random.Gener
     return held.select(rows), held.select(np.setdiff1d(np.arange(len(held.models)), rows))
 
 
-def _components(inverse: Inversion) -> dict[str, Any]:
-    """The principal components that were saved with a prior, if there are any."""
+def _load_components(inverse: Inversion) -> dict[str, Any]:
+    """Name and space of the principal components that were saved with a prior; empty if there are none."""
     from geoae.priors.pca import make_components_space
     from geoae.priors.space import LatentSpace
 
@@ -162,84 +162,89 @@ def _components(inverse: Inversion) -> dict[str, Any]:
     return {} if found is None else {found.name: found}
 
 
-def _divide_anew(other: Inversion, truths: HeldOut) -> tuple[HeldOut, HeldOut]:
-    """The truths as another prior encodes them, and its held-out models without the truths."""
+def _encode_truths(other: Inversion, truths: HeldOut) -> tuple[HeldOut, HeldOut]:
+    """Encode the truths with another prior; also its held-out models without the truths."""
     held, codes = other.held_out, np.asarray(other.space.encode(truths.models))
-    used = set(_fingerprints(truths.models))
-    apart = np.array([i for i, name in enumerate(_fingerprints(held.models)) if name not in used], dtype=np.intp)
+    are_truths = set(_fingerprints(truths.models))
+    rows = np.array([i for i, name in enumerate(_fingerprints(held.models)) if name not in are_truths], dtype=np.intp)
     encoded = HeldOut(truths.models, codes, other.space.decode(codes), truths.data, truths.data, held.values)
-    return encoded, held.select(apart)
+    return encoded, held.select(rows)
 
 
-def shares(truth: Float64Array, draws: Float64Array, rng: np.random.Generator) -> Float64Array:
-    """Share (...) of draws (n, ...) below the truth (...), ties broken at random; uniform for calibrated draws."""
+def rank_truth(truth: Float64Array, draws: Float64Array, rng: np.random.Generator) -> Float64Array:
+    """Rank (...) of the truth (...) among draws (n, ...), as a share; ties are broken at random.
+
+    The ranks of many truths are uniform between 0 and 1 if the draws are calibrated.
+    """
     below, equal = (draws < truth).sum(0), (draws == truth).sum(0)
     return (below + rng.uniform(size=truth.shape) * (equal + 1)) / (len(draws) + 1)
 
 
-def _coverage(
+def _measure_coverage(
     inverse: Inversion,
     truths: HeldOut,
-    others: HeldOut,
+    remaining: HeldOut,
     noisy: Float64Array,
     method: str,
     seed: int,
     options: dict[str, Any],
 ) -> Coverage:
-    """Solve for noisy data (n, data) of the truths, and count how often intervals contain these."""
+    """Solve for the noisy data (n, data) of the truths, and count how often intervals contain the truths."""
     rng = np.random.default_rng([seed, 1])
-    representation = others.representation(inverse.noise) if inverse.use_representation else None
-    codes, models, data = [], _ModelScores(inverse), []
+    representation = remaining.estimate_representation(inverse.noise) if inverse.use_representation else None
+    codes, scores, data = [], _ModelScores(inverse), []
     failed: list[str] = []
     largest_r_hat: list[float] = []
     for i, measured in enumerate(noisy):
-        one = inverse.with_data(measured, others, representation)
+        inversion = inverse.with_data(measured, remaining, representation)
         try:
-            posterior = one.solve(method, seed=seed + i, **options)
+            posterior = inversion.solve(method, seed=seed + i, **options)
         except GeoAEError as error:
             failed.append(f"number {i}: {error}")
             continue
-        models.add(truths.models[i], posterior.sample(min(len(posterior.codes), N_DRAWS), seed=i), rng)
-        codes.append(shares(truths.codes[i], posterior.codes, rng))
+        scores.add(truths.models[i], posterior.sample(min(len(posterior.codes), N_DRAWS), seed=i), rng)
+        codes.append(rank_truth(truths.codes[i], posterior.codes, rng))
         if posterior.chains is not None and has_enough_draws(posterior.chains):
             largest_r_hat.append(float(r_hat(posterior.chains).max()))
-        seen = posterior.predicted
+        predicted = posterior.predicted
         if representation is not None:
-            seen = seen + representation.draw_errors(posterior.data - seen, rng)
-        data.append(shares(truths.data[i], seen, rng))
+            predicted = predicted + representation.draw_errors(posterior.data - predicted, rng)
+        data.append(rank_truth(truths.data[i], predicted, rng))
     if not codes:
         raise InputError(f"None of the {len(noisy)} truths could be inverted. The first, {failed[0]}")
-    return models.coverage(codes, data, failed, largest_r_hat)
+    return scores.summarise(codes, data, failed, largest_r_hat)
 
 
-def _gaussian(
-    inverse: Inversion, truths: HeldOut, others: HeldOut, noisy: Float64Array, rng: np.random.Generator
+def _measure_gaussian_coverage(
+    inverse: Inversion, truths: HeldOut, remaining: HeldOut, noisy: Float64Array, rng: np.random.Generator
 ) -> Coverage:
-    """Coverage of the Gaussian with mean and covariance of the held-out models, conditioned on the data."""
-    prior, models, data = others.gaussian(inverse.noise), _ModelScores(inverse), []
+    """Measure the coverage of the Gaussian of all cells: mean and covariance of the models, conditioned on the data."""
+    prior, scores, data = remaining.fit_gaussian(inverse.noise), _ModelScores(inverse), []
     for truth, clean, measured in zip(truths.models, truths.data, noisy, strict=True):
-        misfit = np.broadcast_to(measured, (N_DRAWS, len(measured)))  # nothing is decoded, so all data are misfit
-        models.add(truth, others.values.models(prior.draw_residuals(misfit, rng).reshape(-1, *truth.shape)), rng)
-        data.append(shares(clean, prior.draw_errors(misfit, rng), rng))
-    return models.coverage(None, data, ())
+        # no code explains a part of the data, so the misfit is all of them
+        misfit = np.broadcast_to(measured, (N_DRAWS, len(measured)))
+        draws = remaining.values.to_models(prior.draw_residuals(misfit, rng).reshape(-1, *truth.shape))
+        scores.add(truth, draws, rng)
+        data.append(rank_truth(clean, prior.draw_errors(misfit, rng), rng))
+    return scores.summarise(None, data, ())
 
 
 class _ModelScores:
-    """Ranks, errors and widths of draws of models, collected over truths."""
+    """Ranks of truths among draws of models, errors of mean models, and widths of intervals, collected over truths."""
 
     def __init__(self, inverse: Inversion):
         self.mask, self.facies = np.asarray(inverse.space.mask), inverse.held_out.values.facies
-        self.shares: list[Float64Array] = []
+        self.ranks: list[Float64Array] = []
         self.errors: list[Float64Array] = []
         self.widths: list[float] = []
 
     def add(self, truth: Float64Array, draws: Float64Array, rng: np.random.Generator) -> None:
         draws, truth = draws[:, self.mask], truth[self.mask]
-        self.shares.append(shares(truth, draws, rng))
+        self.ranks.append(rank_truth(truth, draws, rng))
         self.errors.append(draws.mean(0) - truth)
         self.widths.append(float(np.ptp(np.quantile(draws, [0.05, 0.95], axis=0), axis=0).mean()))
 
-    def coverage(
+    def summarise(
         self,
         codes: list[Float64Array] | None,
         data: list[Float64Array],
@@ -247,21 +252,22 @@ class _ModelScores:
         r_hats: Sequence[float] = (),
     ) -> Coverage:
         rmse = float(np.sqrt(np.mean(np.square(self.errors))))
-        right = brier = None
+        accuracy = brier = None
         if self.facies is not None:
-            apart = self.facies[1] - self.facies[0]
+            step = self.facies[1] - self.facies[0]
             # the more probable facies is right where the mean is closer to the truth than to the other value
-            right, brier = float(np.mean(np.abs(self.errors) < apart / 2)), (rmse / apart) ** 2
-        code_shares = None if codes is None else _at_levels(codes)
+            accuracy, brier = float(np.mean(np.abs(self.errors) < step / 2)), (rmse / step) ** 2
+        code_shares = None if codes is None else _share_inside(codes)
         return Coverage(
-            _at_levels(self.shares), code_shares, _at_levels(data), rmse, float(np.mean(self.widths)), tuple(failed),
-            right, brier, tuple(r_hats),
+            _share_inside(self.ranks), code_shares, _share_inside(data), rmse, float(np.mean(self.widths)),
+            tuple(failed), accuracy, brier, tuple(r_hats),
         )  # fmt: skip
 
 
-def _at_levels(found: list[Float64Array]) -> tuple[float, ...]:
-    away = np.abs(np.stack(found) - 0.5)
-    return tuple(float((away <= level / 2).mean()) for level in LEVELS)
+def _share_inside(ranks: list[Float64Array]) -> tuple[float, ...]:
+    """Share of ranks inside the central interval of each level."""
+    from_median = np.abs(np.stack(ranks) - 0.5)
+    return tuple(float((from_median <= level / 2).mean()) for level in LEVELS)
 
 
 def _fingerprints(models: Float64Array) -> list[bytes]:

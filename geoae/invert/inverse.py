@@ -98,7 +98,7 @@ class Inverse:
     @property
     def representation(self) -> Representation | None:
         """The representation error, or None where it is left out."""
-        return self._prior_runs.representation(self.noise) if self.use_representation else None
+        return self._prior_runs.estimate_representation(self.noise) if self.use_representation else None
 
     @property
     def problem(self) -> Problem:

@@ -63,10 +63,10 @@ class PriorRuns:
         n = self.n_models if n is None else n
         return run_held_out(self.space, self.forward, n, self.seed, models).select_data(self.used)
 
-    def representation(self, noise: Noise) -> Representation:
+    def estimate_representation(self, noise: Noise) -> Representation:
         """The representation error beside this noise; estimated by the first call."""
         if self.estimate is None:
-            self.estimate = self.held_out.representation(noise)
+            self.estimate = self.held_out.estimate_representation(noise)
         return self.estimate
 
     @property
@@ -89,7 +89,7 @@ class PriorRuns:
         """The cost below which the codes of nearly all held-out models lie; infinite where that is unknown."""
         if self.held is None or not self.is_comparable:
             return np.inf
-        return float(np.quantile(self.held.costs(problem.noise, noise), LIKELY))
+        return float(np.quantile(self.held.compute_costs(problem.noise, noise), LIKELY))
 
     def predict_code(self, problem: Problem) -> Float64Array | None:
         """The code (d,) that a net predicts from the data; None where runs are not cheap or a code has few numbers.
@@ -103,11 +103,11 @@ class PriorRuns:
         (runs,) = self.training
         if runs is None:
             return None
-        return amortised.train_predictor(runs, problem.noise).code(problem.noise.whiten(problem.data))
+        return amortised.train_predictor(runs, problem.noise).predict(problem.noise.whiten(problem.data))
 
     def compare(self, data: Float64Array, noise: Noise) -> dict[str, Any]:
         """Compare data (data,) with those of held-out models; empty where these are too few. See `diagnose`."""
         if self.held is None or not self.is_comparable:
             return {}
-        distance, distances = self.held.distances(data, noise, self.seed)
-        return {"distance": distance, "distances": distances, "surprises": self.held.z_scores(data, noise)}
+        distance, distances = self.held.compute_distances(data, noise, self.seed)
+        return {"distance": distance, "distances": distances, "surprises": self.held.compute_z_scores(data, noise)}

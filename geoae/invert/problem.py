@@ -51,7 +51,7 @@ class Problem:
         No run is made for codes whose prior alone makes them `MAX_EXCESS` more costly than `lowest`, the cost of the
         most likely code: a trajectory that diverges may propose them, but they would be rejected.
         """
-        predicted, likely = np.full((len(z), len(self.data)), np.nan), _likely(z, lowest)
+        predicted, likely = np.full((len(z), len(self.data)), np.nan), _is_likely(z, lowest)
         if likely.any():
             predicted[likely] = self.predict(z[likely], some_must_work=False)
         with np.errstate(over="ignore"):
@@ -60,7 +60,7 @@ class Problem:
     def gradient_likely(self, z: Float64Array, lowest: float) -> tuple[Float64Array, Float64Array, Float64Array]:
         """As `gradient`, where `run_likely` makes runs; elsewhere infinite cost, zero gradient and NaN data."""
         cost, slope, predicted = np.full(len(z), np.inf), np.zeros_like(z), np.full((len(z), len(self.data)), np.nan)
-        if (likely := _likely(z, lowest)).any():
+        if (likely := _is_likely(z, lowest)).any():
             cost[likely], slope[likely], predicted[likely] = self.gradient(z[likely])
         return cost, slope, predicted
 
@@ -155,7 +155,7 @@ class Problem:
         return predicted, codes.grad.numpy().astype(np.float64)
 
 
-def _likely(z: Float64Array, lowest: float) -> NDArray[np.bool_]:
+def _is_likely(z: Float64Array, lowest: float) -> NDArray[np.bool_]:
     with np.errstate(over="ignore", invalid="ignore"):
         found: NDArray[np.bool_] = 0.5 * (z**2).sum(1) < lowest + MAX_EXCESS
     return found
@@ -175,6 +175,6 @@ class Clock:
         return time.monotonic() - self.start
 
     @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether the limit is reached."""
         return self.limit_s is not None and self.elapsed_s > self.limit_s

@@ -17,7 +17,7 @@ class LinearSpace:
             self.held_out, self.held_out_codes = np.empty((0, *self.shape)), np.empty((0, self.d))
 
     @classmethod
-    def of(cls, models, d, held_out=None):
+    def from_models(cls, models, d, held_out=None):
         """Principal components of models, by the smaller of the two Gram matrices."""
         flat = models.reshape(len(models), -1)
         mean = flat.mean(0)

@@ -12,7 +12,7 @@ from tests.invert.problems import D, N, matrix, rough_models
 def test_intervals_contain_the_truth_only_with_the_representation_error():
     """The finding that this package builds on."""
     models = rough_models(400, 0)
-    space = LinearSpace.of(models, D, rough_models(300, 1))
+    space = LinearSpace.from_models(models, D, rough_models(300, 1))
     data = matrix(5) @ rough_models(1, 2)[0]
     honest = Inverse(space, matrix(5), data, 0.05).calibrate(60)
     naive = Inverse(space, matrix(5), data, 0.05, representation=False).calibrate(60)
@@ -26,7 +26,9 @@ def test_intervals_contain_the_truth_only_with_the_representation_error():
 
 def test_why_truths_could_not_be_inverted_is_told(monkeypatch):
     """Those that could be are counted; where none could, what is wrong is in the error."""
-    inverse = Inverse(LinearSpace.of(rough_models(200, 0), 3), matrix(), np.zeros(N), 0.1, held_out=rough_models(80, 1))
+    inverse = Inverse(
+        LinearSpace.from_models(rough_models(200, 0), 3), matrix(), np.zeros(N), 0.1, held_out=rough_models(80, 1)
+    )
     with pytest.raises(InputError, match=r"None of the 3 truths could be inverted\. The first, number 0: n_steps is 0"):
         inverse.calibrate(3, "esmda", n_steps=0)
     calls, solve = [], Inverse.solve
@@ -46,7 +48,7 @@ def test_why_truths_could_not_be_inverted_is_told(monkeypatch):
 def test_a_calibration_says_for_how_many_truths_chains_met():
     rng = np.random.default_rng(0)
     models = rng.normal(size=(60, 4)) @ np.diag([2.0, 1.0, 0.3, 0.1])
-    space = LinearSpace.of(models[:30], 2, models[30:])
+    space = LinearSpace.from_models(models[:30], 2, models[30:])
     found = Inverse(space, np.eye(4), np.zeros(4), 0.3).calibrate(3, "mcmc", n_draws=60, other_priors={})
     (coverage,) = (c for name, c in found.results.items() if "mcmc" in name)
     assert len(coverage.r_hat) == 3

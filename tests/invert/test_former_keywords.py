@@ -10,7 +10,7 @@ from tests.invert.problems import D, matrix, rough_models
 
 @pytest.fixture(scope="module")
 def inverse():
-    space = LinearSpace.of(rough_models(200, 0), D, rough_models(60, 1))
+    space = LinearSpace.from_models(rough_models(200, 0), D, rough_models(60, 1))
     return Inverse(space, matrix(5), matrix(5) @ rough_models(1, 2)[0], 0.1)
 
 
@@ -23,7 +23,7 @@ def test_rest_is_residual(inverse):
 
 
 def test_beside_and_naive_are_other_priors_and_without_representation(inverse):
-    other = LinearSpace.of(rough_models(200, 0), 2, rough_models(60, 1))
+    other = LinearSpace.from_models(rough_models(200, 0), 2, rough_models(60, 1))
     with pytest.warns(DeprecationWarning, match=r"calibrate\((beside|naive)=\.\.\.\) is calibrate\("):
         old = inverse.calibrate(4, beside={"two": other}, naive=True)
     new = inverse.calibrate(4, other_priors={"two": other}, without_representation=True)

@@ -65,7 +65,7 @@ def test_the_same_seed_gives_the_same_draws(known):
 def test_what_the_data_say_of_the_rest_is_not_lost():
     """With representation error, the posterior of a linear Gaussian problem is the one of all cells."""
     models = rough_models(4000, 0)
-    space, g, sigma = LinearSpace.of(models, D, rough_models(2000, 1)), matrix(5), 0.1
+    space, g, sigma = LinearSpace.from_models(models, D, rough_models(2000, 1)), matrix(5), 0.1
     data = g @ rough_models(1, 2)[0]
     posterior = Inverse(space, g, data, sigma, n_representation=2000).solve("laplace", n_draws=400)
     prior = np.cov(models.T)

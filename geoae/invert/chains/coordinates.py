@@ -48,9 +48,9 @@ class Coordinates:
         x = self.from_codes((z - z.mean(0)).reshape(-1, d) + self.middle)
         precision_draws = (gradients - gradients.mean(0)).reshape(-1, d)
         wide, narrow = ((y.T @ y / CORRELATED + d * np.eye(d)) / (n / CORRELATED + d) for y in (x, precision_draws))
-        root = _root(narrow)
+        root = _symmetric_root(narrow)
         inverse_root = np.asarray(linalg.inv(root))
-        covariance = inverse_root @ _root(root @ wide @ root) @ inverse_root
+        covariance = inverse_root @ _symmetric_root(root @ wide @ root) @ inverse_root
         self.root = self.root @ linalg.cholesky(covariance, lower=True)
 
     def draw_starts(self, n: int, seed: int, cost: Callable[[Float64Array], Float64Array]) -> Float64Array:
@@ -67,7 +67,7 @@ class Coordinates:
         return x
 
 
-def _root(matrix: Float64Array) -> Float64Array:
+def _symmetric_root(matrix: Float64Array) -> Float64Array:
     """The symmetric root of a symmetric positive matrix."""
     size, axes = linalg.eigh(matrix)
     found: Float64Array = (axes * np.sqrt(np.maximum(size, 1e-12))) @ axes.T

@@ -18,9 +18,16 @@ import numpy as np
 
 from geoae.arrays.types import Float64Array
 from geoae.invert.chains.emulator import Emulator
-from geoae.invert.chains.learning import GROWTH, Learning, count_leaps, start_walkers
+from geoae.invert.chains.learning import GROWTH, Exploration, count_leaps, start_walkers
 from geoae.invert.chains.settings import CHECKPOINT_EVERY, MIN_DRAWS, ChainSettings
-from geoae.invert.chains.trajectories import LENGTH, STEP_FACTORS, DualAveraging, acceptance, pick, trajectory
+from geoae.invert.chains.trajectories import (
+    LENGTH,
+    STEP_FACTORS,
+    DualAveraging,
+    acceptance_probability,
+    run_trajectory,
+    select_states,
+)
 from geoae.invert.problem import Problem
 from geoae.invert.search.modes import Modes
 
@@ -53,10 +60,10 @@ def sample_emulated(
         The time is over before there are draws.
     """
     state: dict[str, Any] = dict(settings.checkpoint.read() or {})
-    learning = Learning(problem, modes, settings.seed, state or start_walkers(problem, modes, settings.seed))
+    learning = Exploration(problem, modes, settings.seed, state or start_walkers(problem, modes, settings.seed))
     while "z" not in learning.state and not learning.is_finished(settings.n_learn):
         learning.explore(min(settings.n_learn, int(GROWTH * learning.n) + 1), settings.clock)
-        if settings.clock.over:  # a part that was cut short is repeated as a whole
+        if settings.clock.is_over:  # a part that was cut short is repeated as a whole
             settings.raise_out_of_time(f"{learning.n} of at most {settings.n_learn} runs that an emulator learns from")
         settings.checkpoint.write(learning.state)
     return _Chains(problem, learning, settings).draw()
@@ -67,7 +74,7 @@ class _Chains:
     """The chains and what they have drawn."""
 
     problem: Problem
-    learning: Learning
+    learning: Exploration
     settings: ChainSettings
 
     def __post_init__(self) -> None:
@@ -100,7 +107,7 @@ class _Chains:
         total = settings.n_steps
         refit_at = {round(share * settings.n_warmup) for share in REFIT_AT}
         draws, data = list(state["draws"]), list(state["data"])
-        while (at := int(state["moves"])) < total and not settings.clock.over:
+        while (at := int(state["moves"])) < total and not settings.clock.is_over:
             acceptance_now = self.move(at)
             state["moves"] = np.array(at + 1)
             if at >= settings.n_warmup:
@@ -131,13 +138,13 @@ class _Chains:
         here = there = emulator.energy(x)
         for _ in range(N_TRAJECTORIES):
             step, length = self.step * rng.uniform(*STEP_FACTORS), LENGTH * rng.uniform(0.6, 1.4)
-            x, there, _ = trajectory(emulator.energy, x, there, step, count_leaps(length, step), rng)
+            x, there, _ = run_trajectory(emulator.energy, x, there, step, count_leaps(length, step), rng)
         z = emulator.to_codes(x)
         cost, seen = self.problem.run_likely(z, self.lowest)
         self.remember_runs(at, z, cost, seen)
-        probability = acceptance((there[0] - here[0]) - (cost - state["cost"]))
+        probability = acceptance_probability((there[0] - here[0]) - (cost - state["cost"]))
         accepted = rng.uniform(size=len(z)) < probability
-        state["z"], state["cost"], state["seen"] = pick(
+        state["z"], state["cost"], state["seen"] = select_states(
             accepted, (z, cost, seen), (state["z"], state["cost"], state["seen"])
         )
         if at % FORWARD_EVERY == FORWARD_EVERY - 1 and self.problem.forward.differentiable:
@@ -155,9 +162,9 @@ class _Chains:
             return cost, gradient @ emulator.root, predicted
 
         x, step = emulator.from_codes(state["z"]), self.step * rng.uniform(*STEP_FACTORS)
-        y, there, _ = trajectory(energy, x, energy(x), step, int(rng.integers(*FORWARD_LEAPS)), rng)
+        y, there, _ = run_trajectory(energy, x, energy(x), step, int(rng.integers(*FORWARD_LEAPS)), rng)
         moved = (y != x).any(1)  # the others keep their codes exactly
-        state["z"], state["cost"], state["seen"] = pick(
+        state["z"], state["cost"], state["seen"] = select_states(
             moved, (emulator.to_codes(y), there[0], there[2]), (state["z"], state["cost"], state["seen"])
         )
 
@@ -171,7 +178,7 @@ def _tune_step(emulator: Emulator, x: Float64Array, step: float, seed: int) -> f
     """Choose the step length for trajectories on the emulator; no run is made."""
     averaging, here, rng = DualAveraging.near(step), emulator.energy(x), np.random.default_rng([seed, 10])
     for _ in range(N_TUNING):
-        x, here, probability = trajectory(
+        x, here, probability = run_trajectory(
             emulator.energy, x, here, averaging.step, count_leaps(1.0, averaging.step), rng
         )
         averaging.update(float(probability.mean()))

@@ -17,7 +17,7 @@ import numpy as np
 from geoae.arrays.types import Float64Array
 from geoae.invert.chains.coordinates import Coordinates
 from geoae.invert.chains.settings import CHECKPOINT_EVERY, MIN_DRAWS, ChainSettings
-from geoae.invert.chains.trajectories import LENGTH, STEP_FACTORS, DualAveraging, trajectory
+from geoae.invert.chains.trajectories import LENGTH, STEP_FACTORS, DualAveraging, run_trajectory
 from geoae.invert.problem import Problem
 from geoae.invert.search.modes import Modes
 
@@ -60,12 +60,12 @@ def sample_hamiltonian(
     draws, data = list(state["draws"]), list(state["data"])
     averaging, accepted = DualAveraging(state["averaging"]), state["accepted"].copy()
     here: tuple[Float64Array, ...] = energy(x)
-    while at < settings.n_steps and not settings.clock.over:
+    while at < settings.n_steps and not settings.clock.is_over:
         rng = np.random.default_rng([settings.seed, 1 + at])
         step = averaging.step if at < settings.n_warmup else averaging.mean_step
         length, step = LENGTH * rng.uniform(0.6, 1.4), step * rng.uniform(*STEP_FACTORS)
         n_leaps = int(np.clip(round(length / step), 1, MAX_LEAPS))
-        x, here, probability = trajectory(energy, x, here, step, n_leaps, rng)
+        x, here, probability = run_trajectory(energy, x, here, step, n_leaps, rng)
         if at < settings.n_warmup:
             averaging.update(float(probability.mean()))
             recent.append(coordinates.to_codes(x))

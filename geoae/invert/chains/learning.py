@@ -12,7 +12,7 @@ import numpy as np
 
 from geoae.arrays.types import Float64Array
 from geoae.invert.chains.emulator import Emulator
-from geoae.invert.chains.trajectories import LENGTH, STEP_FACTORS, acceptance, trajectory
+from geoae.invert.chains.trajectories import LENGTH, STEP_FACTORS, acceptance_probability, run_trajectory
 from geoae.invert.problem import Clock, Problem
 from geoae.invert.search.modes import Modes
 
@@ -53,7 +53,7 @@ def start_walkers(problem: Problem, modes: Modes, seed: int) -> dict[str, Any]:
 
 
 @dataclass
-class Learning:
+class Exploration:
     """Walkers and all runs so far."""
 
     problem: Problem
@@ -100,23 +100,23 @@ class Learning:
             cost, slope = emulator.energy(x)
             return cost / temperatures, slope / temperatures[:, None]
 
-        while self.n < n_runs and not (acceptances and clock.over):
+        while self.n < n_runs and not (acceptances and clock.is_over):
             rng = np.random.default_rng([self.seed, 7, len(state["past"])])
             x, before = emulator.from_codes(state["codes"][state["at"]]), state["costs"][state["at"]]
             here = energy(x)
             step = float(state["step"]) * rng.uniform(*STEP_FACTORS)
-            y, there, probability = trajectory(
+            y, there, probability = run_trajectory(
                 energy, x, here, step, count_leaps(LENGTH * rng.uniform(0.6, 1.4), step), rng
             )
             state["step"] = np.array(min(float(state["step"]) * np.exp(0.5 * (probability.mean() - 0.8)), MAX_STEP))
             codes = emulator.to_codes(y)
             costs, predicted = self.problem.run_likely(codes, self.modes.modes[0].cost)
             gain = (there[0] - here[0]) - (costs - before) / temperatures
-            accepted = rng.uniform(size=len(y)) < acceptance(gain)
+            accepted = rng.uniform(size=len(y)) < acceptance_probability(gain)
             state["at"] = np.where(accepted, self.n + np.arange(len(y)), state["at"])
             state["past"] = np.concatenate([state["past"], state["at"][None]])
             self.add(codes, costs, predicted)
-            acceptances.append(float(acceptance(gain * temperatures).mean()))
+            acceptances.append(float(acceptance_probability(gain * temperatures).mean()))
         state["agreed"], state["rounds"] = np.mean(acceptances), state["rounds"] + 1
 
     def _covariance(self) -> Float64Array:

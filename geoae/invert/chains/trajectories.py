@@ -22,7 +22,7 @@ STEP_FACTORS = (0.6, 1.2)
 """Range of random factors of the step length: the small steps get a chain out of a bend too narrow for the others."""
 
 
-def trajectory(
+def run_trajectory(
     energy: Any, x: Float64Array, here: tuple[Float64Array, ...], step: float, n_leaps: int, rng: np.random.Generator
 ) -> tuple[Float64Array, tuple[Float64Array, ...], Float64Array]:
     """Move all chains by a trajectory of leapfrog steps, where it is accepted; also its probability of acceptance."""
@@ -35,18 +35,18 @@ def trajectory(
         there = energy(y)
         momentum = momentum - 0.5 * step * there[1]
     with np.errstate(invalid="ignore"):  # from one failed run to another
-        probability = acceptance(before - there[0] - 0.5 * (momentum**2).sum(1))
+        probability = acceptance_probability(before - there[0] - 0.5 * (momentum**2).sum(1))
     accepted = rng.uniform(size=len(x)) < probability
-    return np.where(accepted[:, None], y, x), pick(accepted, there, here), probability
+    return np.where(accepted[:, None], y, x), select_states(accepted, there, here), probability
 
 
-def acceptance(gain: Float64Array) -> Float64Array:
+def acceptance_probability(gain: Float64Array) -> Float64Array:
     """Metropolis probability of acceptance for a gain in log density; 0 for a failed run, whose cost is infinite."""
     found: Float64Array = np.exp(np.minimum(np.where(np.isnan(gain), -np.inf, gain), 0.0))
     return found
 
 
-def pick(
+def select_states(
     accepted: NDArray[np.bool_], one: tuple[Float64Array, ...], other: tuple[Float64Array, ...]
 ) -> tuple[Float64Array, ...]:
     """Take one state for the accepted chains, the other elsewhere."""

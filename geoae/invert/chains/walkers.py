@@ -49,14 +49,14 @@ def sample_walkers(
                  "data": np.empty((0, n_walkers, len(problem.data)))}  # fmt: skip
     at, accepted, draws, data = int(state["at"]), float(state["accepted"]), [state["draws"]], [state["data"]]
     here = emcee.State(state["x"], log_prob=state.get("log_prob"), blobs=state.get("predicted"))
-    late = settings.clock.over
+    late = settings.clock.is_over
     while at < total and not late:
         # the random numbers of each part are its own, so that a resumed run is the same run
         here.random_state = np.random.RandomState([settings.seed, at]).get_state()
         sampler.reset()
         done = 0
         for last in sampler.sample(here, iterations=min(CHECKPOINT_EVERY, total - at)):
-            here, done, late = last, done + 1, settings.clock.over
+            here, done, late = last, done + 1, settings.clock.is_over
             if late:
                 break
         unused = max(settings.n_warmup - at, 0)

@@ -74,7 +74,7 @@ def run_many(
     import cloudpickle  # comes with dask: functions of notebooks have no module to be imported from
 
     frozen = cloudpickle.dumps(function)
-    waiting = [workers.submit(run_frozen, frozen, model, limit_s) for model in models]
+    waiting = [workers.submit(run_pickled, frozen, model, limit_s) for model in models]
     members, last = [], time.monotonic()
     for future in waiting:
         # a worker stops itself after the limit; one that hangs outside of Python cannot, and is not waited for
@@ -89,7 +89,7 @@ def run_many(
     return members
 
 
-def run_frozen(frozen: bytes, model: NDArray[np.float64], limit_s: float | None) -> Member:
+def run_pickled(frozen: bytes, model: NDArray[np.float64], limit_s: float | None) -> Member:
     """`run_one` of a pickled function, which is unpickled once in a process."""
     return run_one(_unpickle(frozen), model, limit_s)
 

@@ -1,1 +1,1 @@
-"""What misfits are weighed by: noise, and the representation error estimated from held-out models."""
+"""The weights of misfits: noise, and the representation error estimated from held-out models."""

@@ -1,7 +1,7 @@
-"""Held-out models and their decoded codes, run through the forward model once.
+"""Data of held-out models and of their decoded codes.
 
-The representation error is estimated from these runs; so are starting points of searches and the data that the prior
-predicts. In a calibration, some of the held-out models are the truths.
+The representation error, starting points of searches and the distribution of data are estimated from these runs. In a
+calibration, some of the held-out models are the truths.
 """
 
 from dataclasses import dataclass, field, replace
@@ -21,11 +21,11 @@ from geoae.invert.misfit.values import Values
 from geoae.invert.protocols import LatentPrior
 
 Z_SCORE = 4.0
-"""Standard deviations beyond which no model of the prior explains a datum."""
+"""No model of the prior explains a datum that differs from its prediction by more standard deviations."""
 REFINE = 3
-"""Gauss-Newton steps that improve the codes of models given by a caller."""
+"""Gauss-Newton steps that improve the codes of a caller's models."""
 MAX_OUTLIERS = 50
-"""Outlying data that are removed one by one, at most; with more, all data disagree with the prior."""
+"""Outlying data that are removed one by one, at most. If there are more, all data disagree with the prior."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,40 +35,40 @@ class HeldOut:
     models: Float64Array
     """(k, *shape); missing cells hold the decoder's values."""
     codes: Float64Array
-    """(k, d) their best codes."""
+    """(k, d) codes that represent the models best."""
     decoded: Float64Array
-    """(k, *shape) models of the codes."""
+    """(k, *shape) models that the codes decode to."""
     data: Float64Array
-    """(k, data) of the models."""
+    """(k, data) data of the models."""
     decoded_data: Float64Array
-    """(k, data) of the decoded codes."""
+    """(k, data) data of the decoded codes."""
     values: Values = field(default_factory=Values)
-    """The values that models may have."""
+    """The values that models can have."""
 
     def select(self, rows: NDArray[np.intp]) -> "HeldOut":
-        """Take some of the models."""
+        """Select some of the models."""
         return HeldOut(
             self.models[rows], self.codes[rows], self.decoded[rows], self.data[rows], self.decoded_data[rows],
             self.values,
         )  # fmt: skip
 
     def select_data(self, used: NDArray[np.bool_]) -> "HeldOut":
-        """Take the data that were measured."""
+        """Select the data that were measured."""
         return replace(self, data=self.data[:, used], decoded_data=self.decoded_data[:, used])
 
     @property
     def residuals(self) -> Float64Array:
-        """(k, cells) models less their decoded codes, as `values` adds them; 0 where cells are missing."""
-        residuals = self.values.numbers(self.models) - self.values.numbers(self.decoded)
+        """(k, cells) models less their decoded codes, both transformed by `values`; 0 where cells are missing."""
+        residuals = self.values.to_numbers(self.models) - self.values.to_numbers(self.decoded)
         return np.nan_to_num(residuals).reshape(len(self.models), -1)
 
-    def representation(self, noise: Noise) -> Representation:
+    def estimate_representation(self, noise: Noise) -> Representation:
         """Estimate the representation error."""
         return Representation(self.residuals, self.data - self.decoded_data, noise, self.codes, self.decoded_data)
 
-    def gaussian(self, noise: Noise) -> Representation:
-        """Describe the models by mean and covariance alone: nothing is decoded, and the whole model is residual."""
-        numbers = np.nan_to_num(self.values.numbers(self.models))
+    def fit_gaussian(self, noise: Noise) -> Representation:
+        """Estimate mean and covariance of the whole models, as if all of a model were residual and no code existed."""
+        numbers = np.nan_to_num(self.values.to_numbers(self.models))
         return Representation(numbers.reshape(len(self.models), -1), self.data, noise)
 
     @cached_property
@@ -76,45 +76,46 @@ class HeldOut:
         """Codes and the data of their decoded models, from which starting points are estimated."""
         return Runs(self.codes, self.decoded_data)
 
-    def costs(self, total: Noise, noise: Noise) -> Float64Array:
-        """Compute the cost (k,) of each model's own code for its noisy data: -log posterior up to a constant.
+    def compute_costs(self, total: Noise, noise: Noise) -> Float64Array:
+        """Compute the cost (k,) of each model's code for noisy data of the model: -log posterior up to a constant.
 
-        `total` is noise and representation error together.
+        `total` is the noise with the representation error.
         """
-        return _costs(self, total, noise)
+        return _compute_costs(self, total, noise)
 
-    def z_scores(self, data: Float64Array, noise: Noise) -> Float64Array:
-        """Compare each datum with its prediction from the models and all other data, in standard deviations: (data,).
+    def compute_z_scores(self, data: Float64Array, noise: Noise) -> Float64Array:
+        """Compute the difference (data,) of each datum from its prediction by all other data, in standard deviations.
 
-        The worst outlier is removed before the others are compared, because it would distort their predictions.
+        The prediction is that of a Gaussian fitted to the models' data. Outliers are removed one by one, the worst
+        first, because they distort the predictions of other data.
         """
-        mean, precision, scale = _predicted_data(self, noise)
-        left, kept, found = data - mean, np.arange(len(data)), np.zeros(len(data))
+        mean, precision, scale = _fit_predictions(self, noise)
+        deviation, kept, z_scores = data - mean, np.arange(len(data)), np.zeros(len(data))
         while True:
-            scores = precision @ left[kept] / np.sqrt(np.diagonal(precision)) / scale[kept]
+            scores = precision @ deviation[kept] / np.sqrt(np.diagonal(precision)) / scale[kept]
             worst = int(np.argmax(np.abs(scores)))
             if abs(scores[worst]) <= Z_SCORE or len(data) - len(kept) >= min(len(data) // 2, MAX_OUTLIERS):
-                found[kept] = scores
-                return found
-            found[kept[worst]] = scores[worst]
+                z_scores[kept] = scores
+                return z_scores
+            z_scores[kept[worst]] = scores[worst]
             column = precision[:, worst]
             precision = precision - np.outer(column, column) / column[worst]
-            others = np.delete(np.arange(len(kept)), worst)
-            precision, kept = precision[np.ix_(others, others)], kept[others]
+            rest = np.delete(np.arange(len(kept)), worst)
+            precision, kept = precision[np.ix_(rest, rest)], kept[rest]
 
-    def distances(self, data: Float64Array, noise: Noise, seed: int) -> tuple[float, Float64Array]:
-        """Compute how far data lie from those of the models, and how far noisy data of the models themselves do: (k,).
+    def compute_distances(self, data: Float64Array, noise: Noise, seed: int) -> tuple[float, Float64Array]:
+        """Compute the distance of data from the models' data, and those (k,) of noisy data of the models themselves.
 
-        Squared Mahalanobis distances in the leading directions of whitened data. Mean and covariance are fitted to one
-        half of the models and applied to the other.
+        Distances are squared Mahalanobis distances in the leading directions of whitened data. Mean and covariance are
+        fitted to one half of the models and applied to the other half.
         """
-        own, halves = _data_distributions(self, noise, seed)
+        model_distances, halves = _fit_distributions(self, noise, seed)
         measured = noise.whiten(data)
-        return float(np.mean([half.squared_distance(measured) for half in halves])), own
+        return float(np.mean([half.squared_distance(measured) for half in halves])), model_distances
 
 
 class _DataDistribution(NamedTuple):
-    """Mean and covariance of whitened data of half of the models."""
+    """Mean and covariance of the whitened data of half of the models."""
 
     centre: Float64Array
     axes: Float64Array
@@ -130,67 +131,67 @@ class _DataDistribution(NamedTuple):
 
 
 @lru_cache(maxsize=2)
-def _costs(held: HeldOut, total: Noise, noise: Noise) -> Float64Array:
+def _compute_costs(held: HeldOut, total: Noise, noise: Noise) -> Float64Array:
     noisy = held.data + noise.sample(len(held.data), np.random.default_rng(0))
     white = total.whiten(noisy - held.decoded_data - total.offset)
-    found: Float64Array = 0.5 * (white**2).sum(1) + 0.5 * (held.codes**2).sum(1)
-    return found
+    costs: Float64Array = 0.5 * (white**2).sum(1) + 0.5 * (held.codes**2).sum(1)
+    return costs
 
 
 @lru_cache(maxsize=2)
-def _data_distributions(held: HeldOut, noise: Noise, seed: int) -> tuple[Float64Array, list[_DataDistribution]]:
-    """Squared distances (k,) of the models' own data, and the two distributions they come from."""
+def _fit_distributions(held: HeldOut, noise: Noise, seed: int) -> tuple[Float64Array, list[_DataDistribution]]:
+    """Fit a distribution to each half of the models' data; also the squared distances (k,) of the other half's data."""
     white = noise.whiten(held.data + noise.sample(len(held.data), np.random.default_rng([seed, 4])))
     even = np.arange(len(white)) % 2 == 0
-    halves, own = [], np.empty(len(white))
+    halves, distances = [], np.empty(len(white))
     for fit in (even, ~even):
         centre = white[fit].mean(0)
-        _, size, vectors = thin_svd(white[fit] - centre)
+        _, singular, vectors = thin_svd(white[fit] - centre)
         axes = vectors.T
         n = max(min(fit.sum() // 4, len(axes)), 1)
-        floor = (size[n:] ** 2).sum() / max(fit.sum() - 1, 1) / max(white.shape[1] - n, 1)
-        half = _DataDistribution(centre, axes[:n], size[:n] ** 2 / max(fit.sum() - 1, 1), max(float(floor), 1.0))
-        own[~fit] = half.squared_distance(white[~fit])
+        floor = (singular[n:] ** 2).sum() / max(fit.sum() - 1, 1) / max(white.shape[1] - n, 1)
+        half = _DataDistribution(centre, axes[:n], singular[:n] ** 2 / max(fit.sum() - 1, 1), max(float(floor), 1.0))
+        distances[~fit] = half.squared_distance(white[~fit])
         halves.append(half)
-    return own, halves
+    return distances, halves
 
 
 @lru_cache(maxsize=2)
-def _predicted_data(held: HeldOut, noise: Noise) -> tuple[Float64Array, Float64Array, Float64Array]:
-    """Mean and inverse covariance (data, data) of noisy data of the models, and factors of their standard deviations.
+def _fit_predictions(held: HeldOut, noise: Noise) -> tuple[Float64Array, Float64Array, Float64Array]:
+    """Fit a Gaussian to noisy data of the models: mean, inverse covariance (data, data), and factors (data,).
 
-    The factors (data,) are the RMS z-scores of one half of the models under the Gaussian of the other, at least 1: data
-    have heavier tails than a Gaussian.
+    The factors widen the standard deviations, because data have heavier tails than a Gaussian. They are the RMS
+    z-scores of one half of the models under the Gaussian of the other half, at least 1.
     """
-    total, n = held.gaussian(noise).total, len(held.data)
+    total, n = held.fit_gaussian(noise).total, len(held.data)
     noisy = held.data + noise.sample(n, np.random.default_rng(0))
     even, scores = np.arange(n) % 2 == 0, np.zeros((n, noise.n))
     for fit in (even, ~even) if n >= 2 * FEWEST else ():
-        one = held.select(np.flatnonzero(fit)).gaussian(noise).total
-        scores[~fit] = (noisy[~fit] - one.offset) @ one.precision / np.sqrt(np.diagonal(one.precision))
+        half = held.select(np.flatnonzero(fit)).fit_gaussian(noise).total
+        scores[~fit] = (noisy[~fit] - half.offset) @ half.precision / np.sqrt(np.diagonal(half.precision))
     return total.offset, total.precision, np.maximum(np.sqrt((scores**2).mean(0)), 1.0)
 
 
 def run_held_out(space: LatentPrior, forward: Forward, n: int, seed: int, models: Any = None) -> HeldOut:
-    """Run the forward model on at most `n` held-out models and their decoded codes; failed pairs are dropped.
+    """Run the forward model on at most `n` held-out models and their decoded codes; drop pairs with a failed run.
 
     Parameters
     ----------
     space, forward
         Prior and forward model.
     n, seed
-        How many, and the seed that chooses them where there are more.
+        Number of models, and the seed that chooses them if there are more.
     models
-        (k, *shape) that the prior was not trained on; None: those it brings along.
+        (k, *shape) that the prior was not trained on; None: those saved with it.
 
     Raises
     ------
     InputError
         There are no models, they have another shape, or all runs fail.
     """
-    own = models is None
+    saved = models is None
     try:
-        models = np.asarray(space.held_out if own else models, dtype=np.float64)
+        models = np.asarray(space.held_out if saved else models, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"The held-out models are a {type(models).__name__} that is no array of numbers.") from error
     if models.shape[1:] != tuple(space.shape):
@@ -200,18 +201,18 @@ def run_held_out(space: LatentPrior, forward: Forward, n: int, seed: int, models
         )
     if not len(models):
         raise InputError(
-            f"Prior {space.name!r} has no held-out models, which tell what it cannot represent. Make it with some held "
-            "out, give held_out=models, or give representation=False and read intervals that are too narrow."
+            f"Prior {space.name!r} has no held-out models to estimate the representation error from. Hold some out "
+            "when it is trained, give held_out=models, or give representation=False, which makes intervals too narrow."
         )
     rows = np.arange(len(models))
     if len(models) > n:
         rows = np.sort(np.random.default_rng(seed).choice(len(models), n, replace=False))
     models = models[rows]
-    codes = np.asarray(space.held_out_codes)[rows] if own else np.asarray(space.encode(models, refine=REFINE))
+    codes = np.asarray(space.held_out_codes)[rows] if saved else np.asarray(space.encode(models, refine=REFINE))
     decoded = space.decode(codes)
     models = np.where(np.isnan(models), decoded, models)
     data, decoded_data = forward.run(models), forward.run(decoded)
-    there = np.isfinite(data).all(1) & np.isfinite(decoded_data).all(1)
-    if not there.any():
+    both_ran = np.isfinite(data).all(1) & np.isfinite(decoded_data).all(1)
+    if not both_ran.any():
         raise InputError(f"No held-out model could be run: {forward.problems.most_common(1)[0][0]}.")
-    return HeldOut(models, codes, decoded, data, decoded_data, Values.of(space)).select(np.flatnonzero(there))
+    return HeldOut(models, codes, decoded, data, decoded_data, Values.of_prior(space)).select(np.flatnonzero(both_ran))

@@ -1,4 +1,4 @@
-"""Errors of the data, independent or with a covariance, and whitening by them."""
+"""Gaussian errors of data, independent or with a covariance, and whitening."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,11 +13,11 @@ from geoae.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class Noise:
-    """Gaussian errors of mean `offset` of the data as one axis (data,).
+    """Gaussian errors of the data, which count as one axis (data,), with mean `offset`.
 
-    Their covariance is L (I + floor I + U diag(sizes - floor) U^T) L^T with L L^T = `covariance` and U = `axes`: a
-    known part, and a part estimated from samples, of which there may be fewer than data. All products are computed in
-    these axes, never with a dense matrix (data, data). What `whiten` gives has unit variance and no correlation.
+    Their covariance is L (I + floor I + U diag(axis_variances - floor) U^T) L^T with L L^T = `covariance` and U =
+    `axes`: a known part, and a part estimated from samples, possibly fewer than data. Products are computed in these
+    axes, never with a dense matrix (data, data).
     """
 
     covariance: Float64Array
@@ -26,10 +26,10 @@ class Noise:
     """(data,) mean of the errors."""
     axes: Float64Array | None = None
     """(data, p) orthonormal, in data whitened by `covariance`; None where that is the whole covariance."""
-    sizes: Float64Array | None = None
+    axis_variances: Float64Array | None = None
     """(p,) variances added along the axes."""
     floor: float = 0.0
-    """Variance added in all other directions."""
+    """Variance added in each direction outside of the axes."""
 
     @property
     def n(self) -> int:
@@ -60,9 +60,9 @@ class Noise:
     def variance(self) -> Float64Array:
         """Variance of each datum, (data,)."""
         known = self.covariance if self.covariance.ndim == 1 else np.diagonal(self.covariance)
-        if self.axes is None or self.sizes is None:
+        if self.axes is None or self.axis_variances is None:
             return known
-        return known * (1 + self.floor) + (self._base_colour(self.axes.T) ** 2).T @ (self.sizes - self.floor)
+        return known * (1 + self.floor) + (self._base_colour(self.axes.T) ** 2).T @ (self.axis_variances - self.floor)
 
     def whiten(self, x: Float64Array) -> Float64Array:
         """Whiten differences of data (..., data): unit variance and no correlation."""
@@ -73,19 +73,21 @@ class Noise:
         return self._base_colour(self._scale_axes(x, 0.5))
 
     def whiten_adjoint(self, x: Float64Array) -> Float64Array:
-        """The transpose of `whiten`, for (..., data): turns a gradient by whitened data into one by the data."""
+        """Apply the transpose of `whiten` to (..., data): a gradient by whitened data becomes one by the data."""
         x = self._scale_axes(x, -0.5)
         if self.covariance.ndim == 1:
             return x / self._factor
         return linalg.solve_triangular(self._factor, x.reshape(-1, self.n).T, lower=True, trans="T").T.reshape(x.shape)
 
     def sample(self, n: int, rng: np.random.Generator) -> Float64Array:
-        """`n` draws of the errors, offset included, (n, data)."""
+        """Draw errors (n, data), with their mean."""
         return self.offset + self.colour(rng.normal(size=(n, self.n)))
 
-    def plus(self, offset: Float64Array, axes: Float64Array, sizes: Float64Array, floor: float) -> "Noise":
-        """Add independent errors, whose covariance is given by axes in data whitened by these."""
-        return Noise(self.covariance, self.offset + offset, axes, sizes, floor)
+    def add_errors(
+        self, offset: Float64Array, axes: Float64Array, axis_variances: Float64Array, floor: float
+    ) -> "Noise":
+        """Add independent errors, whose covariance is given along axes of data that are whitened by these errors."""
+        return Noise(self.covariance, self.offset + offset, axes, axis_variances, floor)
 
     def _base_whiten(self, x: Float64Array) -> Float64Array:
         if self.covariance.ndim == 1:
@@ -96,70 +98,71 @@ class Noise:
         return x * self._factor if self.covariance.ndim == 1 else x @ self._factor.T
 
     def _scale_axes(self, x: Float64Array, power: float) -> Float64Array:
-        """Multiply by a power of the symmetric matrix I + floor I + U diag(sizes - floor) U^T."""
-        if self.axes is None or self.sizes is None:
+        """Multiply by a power of the symmetric matrix I + floor I + U diag(axis_variances - floor) U^T."""
+        if self.axes is None or self.axis_variances is None:
             return x
         outside = (1 + self.floor) ** power
-        return outside * x + ((x @ self.axes) * ((1 + self.sizes) ** power - outside)) @ self.axes.T
+        return outside * x + ((x @ self.axes) * ((1 + self.axis_variances) ** power - outside)) @ self.axes.T
 
 
 def thin_svd(x: Float64Array) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Left singular vectors (n, p), falling singular values (p,) and right vectors (data, p) of x (n, data).
 
-    From the eigenvectors of the smaller Gram matrix: several times as fast as a singular value decomposition, and less
-    exact in the smallest values, which are dropped.
+    They are computed from the eigenvectors of the smaller Gram matrix. This is several times as fast as a full
+    decomposition, and less exact in the smallest singular values, which are dropped.
     """
     wide = x.shape[0] < x.shape[1]
-    square, vectors = linalg.eigh(x @ x.T if wide else x.T @ x, check_finite=False)
-    kept = square > max(square[-1], 0.0) * 1e-14
-    size, vectors = np.sqrt(square[kept])[::-1], vectors[:, kept][:, ::-1]
-    return (vectors, size, x.T @ vectors / size) if wide else (x @ vectors / size, size, vectors)
+    squared, vectors = linalg.eigh(x @ x.T if wide else x.T @ x, check_finite=False)
+    kept = squared > max(squared[-1], 0.0) * 1e-14
+    singular, vectors = np.sqrt(squared[kept])[::-1], vectors[:, kept][:, ::-1]
+    return (vectors, singular, x.T @ vectors / singular) if wide else (x @ vectors / singular, singular, vectors)
 
 
 def read_noise(noise: ArrayLike, shape: tuple[int, ...], used: NDArray[np.bool_]) -> Noise:
-    """Read the noise from what a caller gives: a standard deviation, one for each datum, or a covariance.
+    """Read the noise from a standard deviation, one for each datum, or a covariance.
 
     Parameters
     ----------
     noise
         One standard deviation, an array of them in the shape of the data, or a covariance (data, data) of the data in
-        C order; in units of the data, or their square.
+        C order. Units of the data, or their square for a covariance.
     shape
-        Of the data.
+        Shape of the data.
     used
-        (data,) which of the data were measured.
+        (data,) whether each datum was measured.
 
     Raises
     ------
     InputError
-        Another shape, not finite, zero or negative, or a covariance that is not symmetric and positive definite.
+        The noise has another shape, is not finite, is not positive, or is a covariance that is not symmetric and
+        positive definite.
     """
     try:
-        given = np.asarray(noise, dtype=np.float64)
+        values = np.asarray(noise, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(
             f"The noise is a {type(noise).__name__}; give a standard deviation, one for each datum, or a covariance."
         ) from error
     n = used.size
-    if given.ndim == 0 or given.shape in (shape, (n,)):
-        sigma = np.broadcast_to(given if given.ndim == 0 else given.ravel(), n)[used]
+    if values.ndim == 0 or values.shape in (shape, (n,)):
+        sigma = np.broadcast_to(values if values.ndim == 0 else values.ravel(), n)[used]
         if not np.isfinite(sigma).all() or (sigma <= 0).any():
-            bad = sigma[~(sigma > 0) | ~np.isfinite(sigma)]
+            invalid = sigma[~(sigma > 0) | ~np.isfinite(sigma)]
             raise InputError(
-                f"The noise has a standard deviation of {bad[0]:g} for {bad.size} of {sigma.size} data; each needs one "
-                "above zero. For data without noise, give what the forward model itself is uncertain by."
+                f"The noise has a standard deviation of {invalid[0]:g} for {invalid.size} of {sigma.size} data; each "
+                "must be above zero. For data without noise, give the uncertainty of the forward model."
             )
         return Noise(sigma**2, np.zeros(sigma.size))
-    if given.shape != (n, n):
+    if values.shape != (n, n):
         raise InputError(
-            f"The noise has shape {given.shape}, and the data have {shape}: give one standard deviation, one for each "
+            f"The noise has shape {values.shape}, and the data have {shape}: give one standard deviation, one for each "
             f"datum {shape}, or a covariance {(n, n)}."
         )
-    covariance = given[np.ix_(used, used)]
-    return Noise(_checked(covariance), np.zeros(len(covariance)))
+    covariance = values[np.ix_(used, used)]
+    return Noise(_require_positive_definite(covariance), np.zeros(len(covariance)))
 
 
-def _checked(covariance: Float64Array) -> Float64Array:
+def _require_positive_definite(covariance: Float64Array) -> Float64Array:
     if not np.isfinite(covariance).all():
         raise InputError("The covariance of the noise holds values that are not finite.")
     scale = np.abs(covariance).max()

@@ -1,14 +1,14 @@
-"""The representation error: what the decoder cannot represent, and its effect on the data.
+"""The representation error: the part of the data that comes from what the decoder cannot represent.
 
 A model is m = D(z) + r with its code z and a residual r that no code can represent. The residual changes the data by
-e = F(m) - F(D(z)), the representation error. An inversion that weights misfits by the noise alone is overconfident as
-soon as e is larger than the noise. Here the mean and covariance of e, and the regression of r on e, are estimated from
-models that the decoder was not trained on.
+e = F(m) - F(D(z)), the representation error. An inversion that weights misfits by the noise alone is overconfident if
+e is larger than the noise. Here the mean and covariance of e, and the regression of r on e, are estimated from models
+that the decoder was not trained on.
 
-There are usually fewer held-out models than data, and a covariance of few samples is too small in the directions of
-its smallest eigenvalues, which matter most. So everything is cross-validated: the variance along each axis is that of
-samples that the axis was not fitted to; the regression is shrunk by how well it predicts the residuals of such samples;
-and the covariance is inflated until the codes of such samples lie in their posteriors.
+There are usually fewer held-out models than data. A covariance of few samples is too small along its smallest
+eigenvectors, which weigh most in a misfit. All estimates are therefore cross-validated: the variance along each axis is
+that of samples that the axis was not fitted to; the regression is shrunk according to its prediction of the residuals
+of such samples; the covariance is inflated until the codes of such samples lie inside their posteriors.
 
 References
 ----------
@@ -31,106 +31,110 @@ from geoae.errors import InputError
 from geoae.invert.misfit.noise import Noise, thin_svd
 
 FEWEST = 8
+"""Held-out models, at least."""
 FOLDS = 5
 CELLS = 1000
-"""Cells of the residuals from which the shrinkage of the regression is estimated: it is one number an axis."""
+"""Cells of the residuals, at most, from which the shrinkage of the regression is estimated: one number for each axis
+needs no more."""
 MAX_INFLATION = 9.0
-"""Inflation of the covariance, at most: beyond, the linear estimate of codes is meaningless."""
+"""Inflation of the covariance, at most. Where more would be needed, the linear estimate of codes means nothing."""
 
 
 class _Axes(NamedTuple):
-    """Singular vectors of centred whitened errors."""
+    """Singular vectors of the centred whitened errors of some samples."""
 
     rows: NDArray[np.intp]
+    """Numbers of the samples."""
     mean: Float64Array
+    """(data,)"""
     left: Float64Array
     """(rows, p)"""
-    size: Float64Array
-    """(p,)"""
+    singular: Float64Array
+    """(p,) singular values."""
     right: Float64Array
     """(data, p)"""
 
 
 @dataclass(frozen=True, eq=False)
 class Representation:
-    """The representation error, estimated from held-out models and their decoded codes."""
+    """The representation error, estimated from samples: held-out models and their decoded codes."""
 
     residuals: Float64Array
     """(k, cells) held-out models less their decoded codes; 0 where cells are missing."""
     errors: Float64Array
-    """(k, data) data of the held-out models less those of their decoded codes."""
+    """(k, data) data of the held-out models less data of their decoded codes."""
     noise: Noise
-    """Of the data alone."""
+    """Noise of the data."""
     codes: Float64Array | None = None
-    """(k, d) of the held-out models; None where nothing is decoded."""
+    """(k, d) codes of the held-out models; None if models are residuals as a whole."""
     decoded_data: Float64Array | None = None
-    """(k, data) of the decoded codes."""
+    """(k, data) data of the decoded codes; None if there are no codes."""
 
     def __post_init__(self) -> None:
         if len(self.errors) < FEWEST:
             raise InputError(
                 f"{len(self.errors)} held-out models are too few to estimate the representation error; at least "
-                f"{FEWEST} are needed, better some hundred. Hold out more, or give representation=False and read "
-                "intervals that are too narrow."
+                f"{FEWEST} are needed, and some hundred are better. Hold out more, or give representation=False, which "
+                "makes intervals too narrow."
             )
 
     @cached_property
     def total(self) -> Noise:
         """Noise and representation error together, by which misfits are weighted."""
-        sizes, floor = self._sizes
-        axes = self._whole.right
-        return self.noise.plus(
-            self.errors.mean(0), axes, self.inflation * _resize(sizes, floor, axes.shape[1]), self.inflation * floor
-        )
+        variances, floor = self._variances
+        axes = self._fit_axes(np.arange(len(self.errors))).right
+        variances = self.inflation * _resize(variances, floor, axes.shape[1])
+        return self.noise.add_errors(self.errors.mean(0), axes, variances, self.inflation * floor)
 
     def draw_residuals(self, misfit: Float64Array, rng: np.random.Generator) -> Float64Array:
-        """Draw a residual r for each code of a sample, given the misfit of its data.
+        """Draw a residual r for each of n codes, given the misfit of its data.
 
-        Matheron's rule: the residual of a random held-out model, with its error and a draw of the noise, is corrected
-        by the regression of r on e, applied to the difference between the misfit and that error and noise. The
-        regression was fitted without that model, so the spread is that of models that were not used.
+        By Matheron's rule, the residual of a random held-out model is a draw of the prior. A draw of the posterior is
+        this residual plus a correction: the regression of r on e, applied to the misfit less the error of that model
+        and a draw of the noise. The regression is fitted without that model, so that draws spread as much as the
+        residuals of new models.
 
         Parameters
         ----------
         misfit
-            (n, data) measured data less those of each decoded code.
+            (n, data) measured data less the data of each decoded code.
 
         Returns
         -------
         Float64Array
             (n, cells).
         """
-        return self._draw_weights(misfit, rng, self._weight_of_residuals) @ self.residuals
+        return self._draw_weights(misfit, rng, self._shrinkage_of_residuals) @ self.residuals
 
     def draw_errors(self, misfit: Float64Array, rng: np.random.Generator) -> Float64Array:
-        """Draw the representation error (n, data) in the same way as `draw_residuals`."""
-        return self._draw_weights(misfit, rng, self._weight_of_errors) @ self.errors
+        """Draw representation errors (n, data), as `draw_residuals` draws residuals."""
+        return self._draw_weights(misfit, rng, self._shrinkage_of_errors) @ self.errors
 
     @cached_property
     def inflation(self) -> float:
-        """Factor of the covariance with which the codes of left-out models lie in their posteriors.
+        """Factor of the covariance, between 1 and `MAX_INFLATION`.
 
-        Each code is estimated with the covariance of the other folds and a linear fit of data to codes; the factor is
-        the mean squared error in standard deviations.
+        Each code is estimated from the error of its model, with the covariance of the other folds and a linear fit of
+        data to codes. The factor is the mean squared error of these estimates in units of their variance.
         """
         if self.codes is None or self.decoded_data is None or len(self.codes) <= self.codes.shape[1] + 1:
             return 1.0
         white = self.noise.whiten(self.decoded_data)
-        known = np.c_[np.ones(len(self.codes)), self.codes]
-        slope: Float64Array = np.linalg.lstsq(known, white, rcond=None)[0][1:].astype(np.float64)
+        design = np.c_[np.ones(len(self.codes)), self.codes]
+        slope: Float64Array = np.linalg.lstsq(design, white, rcond=None)[0][1:].astype(np.float64)
         rng, scores = np.random.default_rng(0), []
-        for fold, axes in enumerate(self._folds):
-            rows = self._left_out(fold)
-            here = Noise(np.ones(self.noise.n), axes.mean, axes.right, self._sizes_of(axes), self._sizes[1])
-            seen = here.whiten(self._white[rows] - axes.mean + rng.normal(size=(len(rows), self.noise.n)))
-            jacobian = here.whiten(slope)
+        for fold, axes in enumerate(self._fold_axes):
+            rows = self._left_out_rows(fold)
+            total = Noise(np.ones(self.noise.n), axes.mean, axes.right, self._variances_along(axes), self._variances[1])
+            noisy = total.whiten(self._white[rows] - axes.mean + rng.normal(size=(len(rows), self.noise.n)))
+            jacobian = total.whiten(slope)
             covariance = linalg.inv(jacobian @ jacobian.T + np.eye(len(jacobian)))
-            scores.append((seen @ jacobian.T - self.codes[rows]) @ covariance / np.sqrt(np.diagonal(covariance)))
+            scores.append((noisy @ jacobian.T - self.codes[rows]) @ covariance / np.sqrt(np.diagonal(covariance)))
         return float(np.clip(np.mean(np.concatenate(scores) ** 2), 1.0, MAX_INFLATION))
 
     @property
     def ratio(self) -> float:
-        """RMS of the representation error over that of the noise."""
+        """RMS of the representation error, in standard deviations of the noise."""
         return float(np.sqrt(np.mean(self.errors**2 / self.noise.variance)))
 
     @cached_property
@@ -138,80 +142,79 @@ class Representation:
         return self.noise.whiten(self.errors)
 
     @cached_property
-    def _whole(self) -> _Axes:
-        return self._axes(np.arange(len(self.errors)))
-
-    @cached_property
-    def _folds(self) -> list[_Axes]:
+    def _fold_axes(self) -> list[_Axes]:
         """Axes of the samples outside of each fold."""
-        return [self._axes(np.flatnonzero(np.arange(len(self.errors)) % FOLDS != fold)) for fold in range(FOLDS)]
+        number = np.arange(len(self.errors))
+        return [self._fit_axes(np.flatnonzero(number % FOLDS != fold)) for fold in range(FOLDS)]
 
-    def _axes(self, rows: NDArray[np.intp]) -> _Axes:
+    def _fit_axes(self, rows: NDArray[np.intp]) -> _Axes:
         mean = self._white[rows].mean(0)
         return _Axes(rows, mean, *thin_svd(self._white[rows] - mean))
 
-    def _left_out(self, fold: int) -> NDArray[np.intp]:
+    def _left_out_rows(self, fold: int) -> NDArray[np.intp]:
         return np.arange(fold, len(self.errors), FOLDS)
 
     @cached_property
-    def _sizes(self) -> tuple[Float64Array, float]:
+    def _variances(self) -> tuple[Float64Array, float]:
         """Variance of left-out samples along each axis, in falling order, and in each direction outside of the axes."""
-        along, outside_axes = [], []
-        for fold, axes in enumerate(self._folds):
-            left = self._white[self._left_out(fold)] - axes.mean
-            scores = left @ axes.right
+        along, outside = [], []
+        for fold, axes in enumerate(self._fold_axes):
+            left_out = self._white[self._left_out_rows(fold)] - axes.mean
+            scores = left_out @ axes.right
             along.append((scores**2).mean(0))
-            outside = self.noise.n - axes.right.shape[1]
-            outside_axes.append(((left**2).sum(1) - (scores**2).sum(1)).mean() / outside if outside else np.inf)
+            n_outside = self.noise.n - axes.right.shape[1]
+            outside.append(((left_out**2).sum(1) - (scores**2).sum(1)).mean() / n_outside if n_outside else np.inf)
         n = min(map(len, along))
-        sizes = isotonic_regression(np.mean([a[:n] for a in along], axis=0), increasing=False).x
-        return sizes, float(max(min(np.mean(outside_axes), sizes[-1]), 0.0))
+        variances = isotonic_regression(np.mean([a[:n] for a in along], axis=0), increasing=False).x
+        return variances, float(max(min(np.mean(outside), variances[-1]), 0.0))
 
-    def _sizes_of(self, axes: _Axes) -> Float64Array:
-        return _resize(*self._sizes, len(axes.size))
+    def _variances_along(self, axes: _Axes) -> Float64Array:
+        return _resize(*self._variances, len(axes.singular))
 
     def _gains(self, axes: _Axes) -> Float64Array:
-        """(p,) factors that turn scores along the axes, times left singular vectors, into weights of the samples."""
-        return axes.size / (len(axes.rows) - 1) / (self._sizes_of(axes) + 1)
+        """Gains (p,) of the regression: scores along the axes, times gains, times `left` are weights of the samples."""
+        return axes.singular / (len(axes.rows) - 1) / (self._variances_along(axes) + 1)
 
     @cached_property
-    def _weight_of_residuals(self) -> Float64Array:
-        return self._weight(self.residuals[:, :: max(self.residuals.shape[1] // CELLS, 1)])
+    def _shrinkage_of_residuals(self) -> Float64Array:
+        return self._estimate_shrinkage(self.residuals[:, :: max(self.residuals.shape[1] // CELLS, 1)])
 
     @cached_property
-    def _weight_of_errors(self) -> Float64Array:
-        return self._weight(self._white)
+    def _shrinkage_of_errors(self) -> Float64Array:
+        return self._estimate_shrinkage(self._white)
 
-    def _weight(self, target: Float64Array) -> Float64Array:
-        """Shrinkage (p,) of the regression along each axis, in falling order: least squares over left-out samples."""
-        n = len(self._sizes[0])
-        said, size = np.zeros(n), np.zeros(n)
-        for fold, axes in enumerate(self._folds):
-            rows, middle = self._left_out(fold), target[axes.rows].mean(0)
-            says = (axes.left[:, :n] * self._gains(axes)[:n]).T @ (target[axes.rows] - middle)
+    def _estimate_shrinkage(self, target: Float64Array) -> Float64Array:
+        """Factors (p,) of the regression's slopes along the axes, in falling order: least squares for left-out samples.
+
+        `target` (k, ...) is what the regression predicts.
+        """
+        n = len(self._variances[0])
+        products, squares = np.zeros(n), np.zeros(n)
+        for fold, axes in enumerate(self._fold_axes):
+            rows, mean = self._left_out_rows(fold), target[axes.rows].mean(0)
+            slopes = (axes.left[:, :n] * self._gains(axes)[:n]).T @ (target[axes.rows] - mean)
             scores = (self._white[rows] - axes.mean) @ axes.right[:, :n]
-            said += (scores * ((target[rows] - middle) @ says.T)).sum(0)
-            size += (scores**2 + 1).sum(0) * (says**2).sum(1)
-        size = np.maximum(size, 1e-300)
-        found = isotonic_regression(said / size, weights=size, increasing=False).x
-        return np.clip(found, 0.0, None)
+            products += (scores * ((target[rows] - mean) @ slopes.T)).sum(0)
+            squares += (scores**2 + 1).sum(0) * (slopes**2).sum(1)
+        squares = np.maximum(squares, 1e-300)
+        factors = isotonic_regression(products / squares, weights=squares, increasing=False).x
+        return np.clip(factors, 0.0, None)
 
-    def _draw_weights(self, misfit: Float64Array, rng: np.random.Generator, weight: Float64Array) -> Float64Array:
-        """Draw weights (n, k): the weighted sum of the samples is a draw."""
+    def _draw_weights(self, misfit: Float64Array, rng: np.random.Generator, shrinkage: Float64Array) -> Float64Array:
+        """Draw weights (n, k) of the samples; the weighted sums of residuals or errors are draws of these."""
         chosen = rng.integers(0, len(self.errors), len(misfit))
-        moved = self.noise.whiten(
-            misfit - self.errors[chosen] - (self.noise.sample(len(misfit), rng) - self.noise.offset)
-        )
-        shares = np.zeros((len(misfit), len(self.errors)))
-        for fold, axes in enumerate(self._folds):
+        noise = self.noise.sample(len(misfit), rng) - self.noise.offset
+        difference = self.noise.whiten(misfit - self.errors[chosen] - noise)
+        weights = np.zeros((len(misfit), len(self.errors)))
+        for fold, axes in enumerate(self._fold_axes):
             rows = np.flatnonzero(chosen % FOLDS == fold)
-            gains = self._gains(axes) * _resize(weight, weight[-1], len(axes.size))
-            shares[np.ix_(rows, axes.rows)] = ((moved[rows] @ axes.right) * gains) @ axes.left.T
+            gains = self._gains(axes) * _resize(shrinkage, shrinkage[-1], len(axes.singular))
+            weights[np.ix_(rows, axes.rows)] = ((difference[rows] @ axes.right) * gains) @ axes.left.T
         # the columns of each regression sum to zero, so the mean of the samples cancels
-        shares[np.arange(len(misfit)), chosen] += 1
-        return shares
+        weights[np.arange(len(misfit)), chosen] += 1
+        return weights
 
 
-def _resize(sizes: Float64Array, floor: float, n: int) -> Float64Array:
-    """The first n of sizes, filled up with the floor."""
-    return np.r_[sizes[:n], np.full(max(n - len(sizes), 0), floor)]
+def _resize(values: Float64Array, fill: float, n: int) -> Float64Array:
+    """The first n values; missing ones are filled in."""
+    return np.r_[values[:n], np.full(max(n - len(values), 0), fill)]

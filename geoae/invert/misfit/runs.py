@@ -8,11 +8,13 @@ from geoae.invert.misfit.noise import Noise
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """Codes (n, d) and data (n, data) of their decoded models."""
+    """Codes, and the data of their decoded models."""
 
     codes: Float64Array
+    """(n, d)"""
     data: Float64Array
+    """(n, data)"""
 
-    def white(self, noise: Noise) -> Float64Array:
-        """Whitened data (n, data), with the mean of the noise added as in measured data."""
+    def whiten(self, noise: Noise) -> Float64Array:
+        """Add the mean of the noise to the data, as in measured data, and whiten them: (n, data)."""
         return noise.whiten(self.data + noise.offset)

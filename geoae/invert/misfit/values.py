@@ -1,4 +1,4 @@
-"""Transform models so that residuals can be added to them, and back, so that every draw is a possible model."""
+"""Transforms of models to numbers that residuals can be added to, and back to values that models can have."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,30 +9,30 @@ from geoae.arrays.types import Float64Array
 from geoae.invert.protocols import LatentPrior
 
 EDGE = 1e-9
-"""Share of the range of a logit: values that a decoder rounds to its end are moved inside by this much."""
+"""Values at the ends of a logit's range, where it is infinite, are moved inside by this share of the range."""
 
 
 @dataclass(frozen=True)
 class Values:
-    """The values that models of a prior may have.
+    """The values that models of a prior can have.
 
-    Residuals are differences of transformed models: permeability stays above zero where the net learned its logarithm.
-    Models of two facies are drawn with two values, and the mean of draws is a probability.
+    Residuals are differences of transformed models. With a logarithm as the transform, for example, permeability stays
+    above zero. Draws of facies models have two values only, so that their mean is a probability.
     """
 
     transform: Any = None
-    """Of the prior; None where values are added as they are."""
+    """Transform of the prior; None if values can be added as they are."""
     facies: tuple[float, float] | None = None
     """The two values of facies models; None for other models."""
 
     @classmethod
-    def of(cls, space: LatentPrior) -> "Values":
+    def of_prior(cls, space: LatentPrior) -> "Values":
         """Read transform and facies from a prior."""
         transform = getattr(space, "transform", None)
         linear = transform is None or transform.kind == "affine"
         return cls(None if linear else transform, getattr(space, "facies", None))
 
-    def numbers(self, models: Float64Array) -> Float64Array:
+    def to_numbers(self, models: Float64Array) -> Float64Array:
         """Transform models to numbers that can be added."""
         if self.transform is None:
             return models
@@ -44,8 +44,8 @@ class Values:
             models = np.clip(models, t.low + edge, t.high - edge)
         return np.asarray(t.apply(models))
 
-    def models(self, numbers: Float64Array) -> Float64Array:
-        """Undo `numbers`; facies models get the nearer of the two values in each cell."""
+    def to_models(self, numbers: Float64Array) -> Float64Array:
+        """Undo `to_numbers`; facies models get the nearer of the two values in each cell."""
         found = numbers if self.transform is None else np.asarray(self.transform.undo(numbers))
         if self.facies is None:
             return found

@@ -84,9 +84,9 @@ class Draws:
         models = np.asarray(self.space.decode(self.codes[rows]))
         if residual and self.representation is not None:
             misfit = self.data - self.predicted[rows]
-            values = Values.of(self.space)
+            values = Values.of_prior(self.space)
             residuals = self.representation.draw_residuals(misfit, rng).reshape(models.shape)
-            models = values.models(values.numbers(models) + residuals)
+            models = values.to_models(values.to_numbers(models) + residuals)
         return models
 
     @cached_property

@@ -27,11 +27,11 @@ def plot_posterior(posterior: Draws, truth: Any = None) -> "Figure":
         raise InputError(f"The truth has shape {np.shape(truth)}; the prior's models have {shape}.")
     if len(shape) > 2:
         raise InputError(f"Models of shape {shape} cannot be drawn; draw a slice of posterior.mean() yourself.")
-    return _profile(posterior, truth) if len(shape) == 1 else _images(posterior, truth)
+    return _plot_profile(posterior, truth) if len(shape) == 1 else _plot_images(posterior, truth)
 
 
-def _profile(p: Draws, truth: Any) -> "Figure":
-    figure = _figure(4.2, 5.5)
+def _plot_profile(p: Draws, truth: Any) -> "Figure":
+    figure = _new_figure(4.2, 5.5)
     axis, cell = figure.subplots(), np.arange(p.space.shape[0])
     if len(p.codes) > 1:
         for level, shade in ((0.95, 0.2), (0.5, 0.45)):
@@ -46,7 +46,7 @@ def _profile(p: Draws, truth: Any) -> "Figure":
     return figure
 
 
-def _images(p: Draws, truth: Any) -> "Figure":
+def _plot_images(p: Draws, truth: Any) -> "Figure":
     panels = [] if truth is None else [("truth", np.asarray(truth))]
     panels.append(("mean" if len(p.codes) > 1 else "most likely", p.mean()))
     if len(p.codes) > 1:
@@ -55,7 +55,7 @@ def _images(p: Draws, truth: Any) -> "Figure":
         panels += [(f"draw {i + 1}", m) for i, m in enumerate(p.sample(N_DRAWS))]
     n = len(panels) + (len(p.codes) > 1)
     height, width = p.space.shape
-    figure = _figure(1.9 * n + 0.6, float(np.clip(1.7 * height / width, 1.2, 5)) + 0.8)
+    figure = _new_figure(1.9 * n + 0.6, float(np.clip(1.7 * height / width, 1.2, 5)) + 0.8)
     axes = np.atleast_1d(figure.subplots(1, n, sharex=True, sharey=True))
     limits = p.mean() if truth is None else np.stack([truth, p.mean()])
     shown: Any = None
@@ -70,7 +70,7 @@ def _images(p: Draws, truth: Any) -> "Figure":
     return figure
 
 
-def _figure(width: float, height: float) -> "Figure":
+def _new_figure(width: float, height: float) -> "Figure":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -24,7 +24,7 @@ def save_draws(posterior: Draws, path: Path, overwrite: bool) -> Path:
     if path.exists() and not overwrite:
         raise OutputExistsError(f"{path} is there already; choose another name, or give overwrite=True.")
     with whole_folder(path) as part:
-        _dataset(posterior).to_zarr(part, mode="w", consolidated=False)
+        _to_dataset(posterior).to_zarr(part, mode="w", consolidated=False)
     return path
 
 
@@ -76,7 +76,7 @@ def read_draws(path: Path, latent: LatentPrior) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _dataset(p: Draws) -> xr.Dataset:
+def _to_dataset(p: Draws) -> xr.Dataset:
     r = p.representation
     noise = p.noise if r is None else r.noise
     dims = ("datum",) if noise.covariance.ndim == 1 else ("datum", "other")

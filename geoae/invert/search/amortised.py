@@ -1,8 +1,8 @@
-"""A small net that predicts codes from data: a starting point of searches, trained on many runs of the prior's models.
+"""A small net that predicts codes from data, as a starting point of searches; trained on runs of the prior's models.
 
-A search that starts near a wrong mode ends there, and where decoder or physics are nonlinear, a linear estimate of
-codes is often near a wrong one. Where runs are cheap, the net is trained once on thousands of pairs of codes and data,
-and serves for all data.
+A search that starts near a wrong mode ends there. If decoder or physics are nonlinear, a linear estimate of the code is
+often near a wrong mode. If runs are cheap, the net is trained once on thousands of pairs of codes and data, and then
+used for all measured data.
 
 References
 ----------
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
     import torch
 
 N_RUNS, N_FIRST, N_AT_ONCE = 20_000, 1000, 500
-"""Runs to train on; those from which it is decided whether a net is of use; and those made in one batch."""
+"""Runs to train on; first runs, which show whether data are linear in codes; and runs in one batch."""
 N_AXES, N_SAMPLES = 200, 4000
-"""Principal axes of whitened data that are the net's input, at most, and runs from which they are computed."""
+"""Principal axes of whitened data that are the net's input, at most; runs from which they are computed."""
 WIDTH, BATCH, EPOCHS, RATE, DECAY = 256, 256, 40, 3e-3, 0.05
 
 
 @dataclass(frozen=True, eq=False)
 class CodePredictor:
-    """A net that predicts codes, and the axes its input is projected on."""
+    """A net that predicts codes, and the axes that its input is projected on."""
 
     net: Any
     mean: Float64Array
-    """(data,) of whitened data."""
+    """(data,) mean of whitened data."""
     axes: Float64Array
-    """(data, axes), scaled so that noisy data have variance one along each."""
+    """(data, axes), scaled so that noisy data have unit variance along each axis."""
 
-    def code(self, measured: Float64Array) -> Float64Array:
+    def predict(self, measured: Float64Array) -> Float64Array:
         """Predict the code (d,) of whitened data (data,)."""
         import torch
 
@@ -54,7 +54,7 @@ class CodePredictor:
 
 
 def run_prior(problem: Problem, seed: int) -> Runs | None:
-    """Run the forward model for draws of the prior; None where data are a linear function of codes, up to the noise."""
+    """Run the forward model for draws of the prior; None if data are a linear function of codes within the noise."""
     rng = np.random.default_rng([seed, 4])
     codes, data = _run_codes(problem, N_FIRST, rng)
     if len(codes) < N_FIRST // 2 or _is_linear(Runs(codes, data), problem.noise):
@@ -66,27 +66,27 @@ def run_prior(problem: Problem, seed: int) -> Runs | None:
 def _run_codes(problem: Problem, n: int, rng: np.random.Generator) -> tuple[Float64Array, Float64Array]:
     codes = rng.normal(size=(n, problem.space.d))
     data = problem.predict(codes, some_must_work=False)
-    there = np.isfinite(data).all(1)
-    return codes[there], data[there]
+    has_data = np.isfinite(data).all(1)
+    return codes[has_data], data[has_data]
 
 
 def _is_linear(runs: Runs, noise: Noise) -> bool:
     """Whether a linear fit of data to codes has residuals below the noise."""
-    known = np.c_[np.ones(len(runs.codes)), runs.codes]
-    white = runs.white(noise)
-    residual = white - known @ np.linalg.lstsq(known, white, rcond=None)[0]
+    design = np.c_[np.ones(len(runs.codes)), runs.codes]
+    white = runs.whiten(noise)
+    residual = white - design @ np.linalg.lstsq(design, white, rcond=None)[0]
     return bool((residual**2).mean() < 1)
 
 
 @lru_cache(maxsize=4)
 def train_predictor(runs: Runs, noise: Noise) -> CodePredictor:
-    """Train a net to predict the mean code of noisy data; noise is drawn anew in each epoch.
+    """Train a net to predict the mean code of noisy data; the noise is drawn anew in each step.
 
-    On one thread, so that searches start at the same code on every machine.
+    Training runs on one thread, so that searches start at the same code for any number of threads.
     """
     import torch
 
-    white = runs.white(noise)
+    white = runs.whiten(noise)
     mean = white.mean(0)
     _, _, axes = thin_svd(white[:N_SAMPLES] - mean)
     axes = axes[:, :N_AXES]
@@ -97,7 +97,7 @@ def train_predictor(runs: Runs, noise: Noise) -> CodePredictor:
     n_steps = max(EPOCHS * len(x) // BATCH, 1)
     with use_one_thread():
         random = torch.Generator().manual_seed(0)
-        net = _net(x.shape[1], y.shape[1], random)
+        net = _build_net(x.shape[1], y.shape[1], random)
         optimizer = torch.optim.AdamW(net.parameters(), RATE, weight_decay=DECAY, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, n_steps)
         for _ in range(n_steps):
@@ -110,8 +110,8 @@ def train_predictor(runs: Runs, noise: Noise) -> CodePredictor:
     return CodePredictor(net.eval().requires_grad_(False), mean, axes / scale)
 
 
-def _net(n_in: int, n_out: int, random: "torch.Generator") -> Any:
-    """Make a net of two hidden layers."""
+def _build_net(n_in: int, n_out: int, random: "torch.Generator") -> Any:
+    """Build a net of two hidden layers with random weights."""
     from torch import nn
 
     sizes = (n_in, WIDTH, WIDTH, n_out)

@@ -19,22 +19,24 @@ from geoae.errors import InputError
 from geoae.invert.problem import Clock, Problem
 
 N_STEPS = 14
-"""Steps of a search, at most. It takes one Jacobian more, for the curvature where it ends."""
+"""Steps of a search, at most. One more Jacobian gives the curvature where it ends."""
 N_TRIALS, DAMPING_FACTOR = 2, 12.0
-"""Steps that are tried at once after one that failed, each with so many times the damping of the one before."""
+"""After a step that failed, `N_TRIALS` steps are tried at once, each with `DAMPING_FACTOR` times more damping."""
 TOLERANCE = 1e-3
-"""Gain of cost, a log density, below which a search has converged: smaller gains hardly change a probability."""
+"""A search has converged when a step lowers the cost, a negative log density, by less: probabilities hardly change."""
 
 
 @dataclass(frozen=True)
 class Mode:
-    """A most likely code, and the curvature of the cost there."""
+    """A code at a minimum of the cost, and the curvature of the cost there."""
 
     z: Float64Array
+    """(d,)"""
     predicted: Float64Array
+    """(data,)"""
     cost: float
     jacobian: Float64Array
-    """(data, d), whitened."""
+    """(data, d) derivative of whitened data."""
     converged: bool
     n_steps: int
 
@@ -44,7 +46,7 @@ class Mode:
         return self.jacobian.T @ self.jacobian + np.eye(len(self.z))
 
     def spread(self) -> Float64Array:
-        """A root (d, d) of the covariance: codes are z + root @ N(0, I)."""
+        """A root (d, d) of the covariance: z + root @ N(0, I) are draws of the Gaussian."""
         factor = linalg.cholesky(self.precision, lower=True)
         return linalg.solve_triangular(factor, np.eye(len(self.z)), lower=True).T
 
@@ -56,8 +58,8 @@ class Modes:
     modes: tuple[Mode, ...]
 
     @classmethod
-    def distinct(cls, found: Sequence[Mode]) -> "Modes":
-        """Sort the ends of several searches; those within a standard deviation of each other are one mode."""
+    def from_searches(cls, found: Sequence[Mode]) -> "Modes":
+        """Sort the ends of searches by cost; ends within a standard deviation of a better one are left out."""
         kept: list[Mode] = []
         for mode in sorted(found, key=lambda m: m.cost):
             if all((mode.z - other.z) @ other.precision @ (mode.z - other.z) > 1 for other in kept):
@@ -68,11 +70,11 @@ class Modes:
     def weights(self) -> Float64Array:
         """Weight of each Gaussian, from its height and its volume (Laplace's method)."""
         logs = np.array([-m.cost - 0.5 * np.linalg.slogdet(m.precision)[1] for m in self.modes])
-        shares: Float64Array = np.exp(logs - logs.max())
-        return shares / shares.sum()
+        weights: Float64Array = np.exp(logs - logs.max())
+        return weights / weights.sum()
 
     def draw(self, n: int, rng: np.random.Generator) -> tuple[NDArray[np.intp], Float64Array, Float64Array]:
-        """Draw from the mixture: mode of each draw (n,), and its steps in codes (n, d) and whitened data."""
+        """Draw from the mixture: numbers of modes (n,), and differences from them in codes (n, d) and whitened data."""
         shift = rng.normal(size=(n, len(self.modes[0].z)))
         which = (
             np.zeros(n, np.intp)
@@ -94,16 +96,16 @@ def find_mode(
     Parameters
     ----------
     problem
-        What is to be minimised.
+        The inversion.
     starts
-        (n, d); the costs of all are computed in one batch, and the steps begin at the lowest.
+        (n, d) codes; their costs are computed in one batch, and the search starts at the one with the lowest cost.
     clock
-        Once the time is over, the best code so far is returned.
+        When the time is over, the best code so far is returned.
     n_steps
-        At most; each takes one Jacobian and at least one run.
+        Steps at most; each takes one Jacobian and at least one run.
     noise_factor
-        In the first third of the steps at most, the noise counts as so many times as large. The search then finds a
-        mode near the middle of the prior, and follows it as the data gain weight. 1: not done.
+        Factor of the noise in the first third of the steps, at most. With a factor above 1, the search first finds a
+        mode near the middle of the prior, and follows it when the data gain weight.
 
     Raises
     ------
@@ -118,17 +120,17 @@ def find_mode(
             f"The forward model failed for all {len(starts)} starts: {problem.forward.problems.most_common(1)[0][0]}."
         )
     z, predicted = starts[best], predictions[best]
-    found = _Search(problem, clock, z, predicted, problem.jacobian(z, predicted))
+    search = _Search(problem, clock, z, predicted, problem.jacobian(z, predicted))
     if noise_factor > 1:
-        found.descend(n_steps // 3, noise_factor**-2)
-    converged = found.descend(n_steps - found.n_steps, 1.0)
-    cost = float(_cost(problem, found.z[None], found.predicted[None], 1.0)[0])
-    return Mode(found.z, found.predicted, cost, found.jacobian, converged, found.n_steps)
+        search.descend(n_steps // 3, noise_factor**-2)
+    converged = search.descend(n_steps - search.n_steps, 1.0)
+    cost = float(_cost(problem, search.z[None], search.predicted[None], 1.0)[0])
+    return Mode(search.z, search.predicted, cost, search.jacobian, converged, search.n_steps)
 
 
 @dataclass
 class _Search:
-    """The state of a search."""
+    """The state of a search: the best code so far, with its data and Jacobian."""
 
     problem: Problem
     clock: Clock
@@ -137,28 +139,28 @@ class _Search:
     jacobian: Float64Array
     n_steps: int = 0
 
-    def descend(self, n_steps: int, share: float) -> bool:
-        """Take at most so many steps, with the squared misfit multiplied by `share`; whether they converged."""
+    def descend(self, n_steps: int, data_weight: float) -> bool:
+        """Take at most `n_steps` steps with the squared misfit times `data_weight`; return whether they converged."""
         problem, damping, last = self.problem, 1e-3, self.n_steps + n_steps
-        cost = float(_cost(problem, self.z[None], self.predicted[None], share)[0])
+        cost = float(_cost(problem, self.z[None], self.predicted[None], data_weight)[0])
         converged = False
-        while self.n_steps < last and not converged and not self.clock.over:
+        while self.n_steps < last and not converged and not self.clock.is_over:
             self.n_steps += 1
-            slope = share * self.jacobian.T @ problem.misfit(self.predicted) - self.z
-            curvature = share * self.jacobian.T @ self.jacobian + np.eye(len(self.z))
-            move = solve_damped(curvature, slope, damping)
-            gain = float(move @ slope - 0.5 * move @ curvature @ move)  # of a linear problem
+            slope = data_weight * self.jacobian.T @ problem.misfit(self.predicted) - self.z
+            curvature = data_weight * self.jacobian.T @ self.jacobian + np.eye(len(self.z))
+            move = solve_damped_step(curvature, slope, damping)
+            gain = float(move @ slope - 0.5 * move @ curvature @ move)  # predicted by the linear model
             tried = (self.z + move)[None]
-            found = problem.predict(tried)
-            costs = _cost(problem, tried, found, share)
+            predicted = problem.predict(tried)
+            costs = _cost(problem, tried, predicted, data_weight)
             best = int(np.argmin(costs))
             if not costs[best] < cost:
                 damping = max(damping, 1e-3) * DAMPING_FACTOR
                 tried = np.stack(
-                    [self.z + solve_damped(curvature, slope, damping * DAMPING_FACTOR**k) for k in range(N_TRIALS)]
+                    [self.z + solve_damped_step(curvature, slope, damping * DAMPING_FACTOR**k) for k in range(N_TRIALS)]
                 )
-                found = problem.predict(tried)
-                costs = _cost(problem, tried, found, share)
+                predicted = problem.predict(tried)
+                costs = _cost(problem, tried, predicted, data_weight)
                 best = int(np.argmin(costs))
                 if not costs[best] < cost:  # only steps too small to matter would lower the cost
                     damping *= DAMPING_FACTOR**N_TRIALS
@@ -170,7 +172,7 @@ class _Search:
                 cost - float(costs[best]),
                 float(costs[best]),
                 tried[best],
-                found[best],
+                predicted[best],
             )
             # less damping where the linear model predicted the gain, more where it predicted too much (Nielsen, 1999)
             damping = max(damping * float(np.clip(1 - (2 * gained / gain - 1) ** 3, 0.1, 2.0)), 1e-8)
@@ -179,12 +181,12 @@ class _Search:
         return converged
 
 
-def _cost(problem: Problem, z: Float64Array, predicted: Float64Array, share: float) -> Float64Array:
-    """-log posterior (n,) of codes (n, d), with the squared misfit multiplied by `share`."""
+def _cost(problem: Problem, z: Float64Array, predicted: Float64Array, data_weight: float) -> Float64Array:
+    """-log posterior (n,) of codes (n, d), with the squared misfit times `data_weight`."""
     prior = 0.5 * (z**2).sum(-1)
-    return share * (problem.cost(z, predicted) - prior) + prior
+    return data_weight * (problem.cost(z, predicted) - prior) + prior
 
 
-def solve_damped(curvature: Float64Array, slope: Float64Array, damping: float) -> Float64Array:
-    """The step (d,) of Levenberg and Marquardt, with the damping relative to each diagonal element."""
+def solve_damped_step(curvature: Float64Array, slope: Float64Array, damping: float) -> Float64Array:
+    """Compute the Levenberg-Marquardt step (d,), with the damping relative to each diagonal element."""
     return linalg.solve(curvature + damping * np.diag(np.diagonal(curvature)), slope, assume_a="pos")

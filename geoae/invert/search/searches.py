@@ -1,4 +1,4 @@
-"""How many searches for modes are made: one where its end is likely enough, others where it is not."""
+"""Searches for modes: one if the code where it ends is likely enough, several if it is not."""
 
 from contextlib import suppress
 from typing import NamedTuple
@@ -11,52 +11,53 @@ from geoae.invert.search.modes import N_STEPS, Modes, find_mode
 from geoae.invert.search.starts import starting_points
 
 FEW_CODES, N_SEARCHES = 10, 6
-"""With up to `FEW_CODES` codes, posteriors often have several modes and runs are cheap: so many searches are made."""
+"""Posteriors of up to `FEW_CODES` codes often have several modes, and their runs are cheap: `N_SEARCHES` are made."""
 NOISE_FACTOR = 5.0
-"""The noise counts as so many times as large in the first steps of the first search with few codes: cooling (Haber,
-Ascher & Oldenburg, 2000)."""
+"""Factor of the noise in the first steps of the first search with few codes: cooling (Haber, Ascher & Oldenburg,
+2000)."""
 AGREEMENT, N_AGREEING = 1.01, 3
 """Searches stop when `N_AGREEING` of them have ended within `AGREEMENT` times the lowest cost."""
 N_STEPS_LONG = 60
-"""Steps of searches after a first one that was not enough, or before chains: most converge before."""
+"""Steps, at most, of searches before chains and of those after a first search that was not enough; most converge
+earlier."""
 
 
 class SearchPlan(NamedTuple):
-    """What a caller asks for; None where the number of codes and the first search decide."""
+    """Number and length of searches; None if the number of codes and the first search decide."""
 
     n_starts: int | None
     n_steps: int | None
     all_modes: bool
-    """Whether all modes count, or the most likely code alone."""
+    """Whether all modes are wanted, or the most likely code alone."""
     for_sampling: bool
-    """Whether chains or draws begin at the modes, which hardly move from one mode to another."""
+    """Whether chains or draws start at the modes. They hardly move from one mode to another, so all must be found."""
 
 
 def find_modes(
     problem: Problem,
     runs: Runs | None,
-    highest: float,
+    likely_cost: float,
     plan: SearchPlan,
     seed: int,
     clock: Clock,
     predicted_code: Float64Array | None = None,
 ) -> tuple[Modes, int]:
-    """Search from the best starting point and from random ones; returns the modes and the number of searches.
+    """Search from the best starting point and from random codes; return the modes and the number of searches.
 
     Parameters
     ----------
     problem
-        What is to be minimised.
+        The inversion.
     runs
-        From which starting points are estimated.
-    highest
-        A cost below which searches end for nearly all models of the prior. Where all searches so far ended above it,
-        the first one goes on if it had not converged, and then others are made until three agree, `N_SEARCHES` at most,
-        unless the plan gives a number of searches or steps.
+        Finished runs, from which starting points are estimated.
+    likely_cost
+        The cost below which searches end for nearly all models of the prior. If the first search ends above it, it is
+        continued if it had not converged; then others are made until one ends below or three agree, `N_SEARCHES` at
+        most. A number of searches or steps in the plan comes first.
     plan
-        What the caller asks for.
+        Number and length of searches.
     predicted_code
-        (d,) that a net predicts from the data.
+        (d,) code that a net predicts from the data.
 
     Raises
     ------
@@ -68,24 +69,24 @@ def find_modes(
     most = plan.n_starts or N_SEARCHES
     n_steps = plan.n_steps or (N_STEPS_LONG if plan.for_sampling and not few else N_STEPS)
     longer = plan.n_steps or N_STEPS_LONG
-    found = starting_points(problem, runs, seed, most - 1, predicted_code)
-    first, others = found[: len(found) - most + 1], found[len(found) - most + 1 :]
-    # not with many codes: for crosshole data, searches that spend steps on it end at a higher cost
+    starts = starting_points(problem, runs, seed, most - 1, predicted_code)
+    first, others = starts[: len(starts) - most + 1], starts[len(starts) - most + 1 :]
+    # no cooling with many codes: for crosshole data, searches that spend steps on it end at a higher cost
     modes = [find_mode(problem, first, clock, n_steps, NOISE_FACTOR if few else 1.0)]
-    unfinished = modes[0].cost > highest and not modes[0].converged and longer > n_steps
-    if unfinished and plan.n_starts is None and not clock.over:
+    unfinished = modes[0].cost > likely_cost and not modes[0].converged and longer > n_steps
+    if unfinished and plan.n_starts is None and not clock.is_over:
         modes[0] = find_mode(problem, modes[0].z[None], clock, longer - n_steps)
     n = 1
     for z in others:
-        if clock.over or (n >= least and _is_enough([m.cost for m in modes], highest)):
+        if clock.is_over or (n >= least and _is_enough([m.cost for m in modes], likely_cost)):
             break
         n += 1
-        with suppress(InputError):  # the forward model fails at this starting point; it worked in the first search
+        with suppress(InputError):  # the forward model fails at this starting point; it ran in the first search
             modes.append(find_mode(problem, z[None], clock, n_steps if n <= least else longer))
-    return Modes.distinct(modes), n
+    return Modes.from_searches(modes), n
 
 
-def _is_enough(costs: list[float], highest: float) -> bool:
-    """Whether the lowest cost is low enough, or was reached often enough."""
+def _is_enough(costs: list[float], likely_cost: float) -> bool:
+    """Whether the lowest cost is low enough, or several searches reached it."""
     lowest = min(costs)
-    return lowest <= highest or sum(cost <= AGREEMENT * lowest for cost in costs) >= N_AGREEING
+    return lowest <= likely_cost or sum(cost <= AGREEMENT * lowest for cost in costs) >= N_AGREEING

@@ -54,7 +54,7 @@ def update_ensemble(
     z: Float64Array = state["z"]
     lost = int(state["n_lost"])
     for step in range(int(state["step"]), n_steps):
-        if clock.over:
+        if clock.is_over:
             raise InputError(
                 f"The time limit of {clock.limit_s:g} s was over after {step} of {n_steps} steps of ES-MDA."
                 f"{checkpoint.hint}"

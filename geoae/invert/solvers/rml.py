@@ -23,7 +23,7 @@ from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
 from geoae.invert.checkpoints import Checkpoint
 from geoae.invert.problem import Clock, Problem
-from geoae.invert.search.modes import DAMPING_FACTOR, N_TRIALS, Modes, solve_damped
+from geoae.invert.search.modes import DAMPING_FACTOR, N_TRIALS, Modes, solve_damped_step
 
 N_DRAWS, MIN_DRAWS = 100, 10
 """Draws, where the caller leaves that open, and the fewest that make a posterior."""
@@ -142,7 +142,7 @@ class _Group:
         for _ in range(n_steps):
             outdated = active[has_moved[active]]
             for first in range(0, len(outdated), JACOBIANS):
-                if clock.over:
+                if clock.is_over:
                     return False
                 some = outdated[first : first + JACOBIANS]
                 jacobians[some] = self.problem.jacobians(self.z[some], self.predicted[some])
@@ -151,7 +151,9 @@ class _Group:
                 misfit = self.problem.misfit(self.predicted[i]) + self.errors[i]
                 slope = misfit @ jacobians[i] - (self.z[i] - self.centres[i])
                 curvature = jacobians[i].T @ jacobians[i] + np.eye(d)
-                moves[:, at] = [solve_damped(curvature, slope, damping[i] * DAMPING_FACTOR**k) for k in range(N_TRIALS)]
+                moves[:, at] = [
+                    solve_damped_step(curvature, slope, damping[i] * DAMPING_FACTOR**k) for k in range(N_TRIALS)
+                ]
                 gains[at] = moves[0, at] @ slope - 0.5 * moves[0, at] @ curvature @ moves[0, at]
             moves, active = moves[:, gains > MIN_GAIN], active[gains > MIN_GAIN]
             if not len(active):

@@ -46,7 +46,7 @@ def test_draws_are_right_on_an_emulator_that_is_wrong(monkeypatch):
 def test_true_trajectories_alone_leave_the_posterior_as_it_is(monkeypatch):
     """Every move is one, and none of the emulator is taken."""
     monkeypatch.setattr(emulated, "FORWARD_EVERY", 1)
-    monkeypatch.setattr(emulated, "acceptance", np.zeros_like)
+    monkeypatch.setattr(emulated, "acceptance_probability", np.zeros_like)
     mean, spread, _ = bent.exact()
     posterior = bent.inverse(adjoint=bent.adjoint).solve("mcmc", n_draws=150, n_chains=60, n_warmup=3, n_learn=600)
     assert posterior.info["accepted"] == 0

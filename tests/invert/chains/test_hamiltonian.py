@@ -14,7 +14,7 @@ MATRIX = np.random.default_rng(5).normal(size=(N, CELLS)) / 3
 @pytest.fixture(scope="module")
 def space() -> LinearSpace:
     rough = np.random.default_rng(0).normal(size=(260, CELLS)).cumsum(1)
-    return LinearSpace.of(rough[:200], D, rough[200:])
+    return LinearSpace.from_models(rough[:200], D, rough[200:])
 
 
 def inverse(space: LinearSpace, forward, **options) -> tuple[Inverse, np.ndarray, np.ndarray]:

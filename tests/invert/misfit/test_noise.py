@@ -49,7 +49,7 @@ def test_axes_stand_for_their_covariance(base, p):
     root = rng.normal(size=(6, 6))
     known = rng.uniform(0.5, 2, 6) if base == "independent" else root @ root.T + np.eye(6)
     axes, sizes, floor = np.linalg.qr(rng.normal(size=(6, p)))[0], rng.uniform(1, 9, p), 0.7 if p < 6 else 0.0
-    noise = Noise(known, np.zeros(6)).plus(np.ones(6), axes, sizes, floor)
+    noise = Noise(known, np.zeros(6)).add_errors(np.ones(6), axes, sizes, floor)
     dense = np.diag(known) if known.ndim == 1 else known
     lower = np.linalg.cholesky(dense)
     expected = dense + lower @ (floor * np.eye(6) + (axes * (sizes - floor)) @ axes.T) @ lower.T

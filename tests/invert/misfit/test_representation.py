@@ -39,7 +39,7 @@ def test_errors_of_models_never_seen_are_as_large_as_said(k):
 
 def test_codes_lie_in_their_intervals_with_few_held_out_models():
     """The sample covariance of fewer models than data would be far too sure."""
-    space, g = LinearSpace.of(smooth(400, 0), 3, smooth(36, 1)), matrix(80)
+    space, g = LinearSpace.from_models(smooth(400, 0), 3, smooth(36, 1)), matrix(80)
     inverse = Inverse(space, g, np.zeros(80), 0.05)
     result = next(iter(inverse.calibrate(50, truths=smooth(50, 7)).results.values()))
     assert 0.82 < result.codes[2] < 0.97
@@ -48,7 +48,7 @@ def test_codes_lie_in_their_intervals_with_few_held_out_models():
 
 def test_thousands_of_data_cost_no_more_than_they_need():
     """Nothing of the size data by data is made on the way to a posterior."""
-    space, g = LinearSpace.of(smooth(200, 0), 3, smooth(60, 1)), matrix(4000)
+    space, g = LinearSpace.from_models(smooth(200, 0), 3, smooth(60, 1)), matrix(4000)
     inverse = Inverse(space, g, g @ smooth(1, 2)[0], 0.1)
     assert np.isfinite(inverse.problem.cost(np.zeros((2, 3)), inverse.problem.predict(np.zeros((2, 3))))).all()
     assert "dense" not in vars(inverse.representation.total)
@@ -81,7 +81,7 @@ def test_draws_stay_in_the_domain_of_the_transform():
     posterior = Inverse(space, lambda m: matrix() @ np.log(m), np.zeros(N), 0.1).solve("laplace", n_draws=60)
     assert posterior.sample(50).min() > 0
     values = Values(Transform("logit", low=0.0, high=0.4))
-    np.testing.assert_allclose(values.models(values.numbers(np.array([0.0, 0.1, 0.4]))), [0, 0.1, 0.4], atol=1e-8)
+    np.testing.assert_allclose(values.to_models(values.to_numbers(np.array([0.0, 0.1, 0.4]))), [0, 0.1, 0.4], atol=1e-8)
 
 
 def test_components_that_a_prior_brings_along_are_the_baseline():
@@ -102,7 +102,7 @@ def test_components_that_a_prior_brings_along_are_the_baseline():
     [(np.zeros((30, 7)), r"shape \(30, 7\); expected"), ("none", "no array of numbers"), (smooth(3, 0), "too few")],
 )
 def test_bad_held_out_models_are_told_at_once(models, says):
-    space = LinearSpace.of(smooth(200, 0), 3)
+    space = LinearSpace.from_models(smooth(200, 0), 3)
     with pytest.raises(InputError, match=says):
         Inverse(space, matrix(), np.zeros(N), 0.1, held_out=models).solve("map")
     with pytest.raises(InputError, match="of the truths"):

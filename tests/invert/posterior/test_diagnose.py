@@ -14,7 +14,7 @@ def test_a_small_ensemble_is_noticed(known):
 
 def test_a_truth_outside_of_the_prior_is_noticed():
     """Data that no model of the prior explains are named."""
-    space = LinearSpace.of(rough_models(200, 0), D, rough_models(200, 1))
+    space = LinearSpace.from_models(rough_models(200, 0), D, rough_models(200, 1))
     g = matrix(5)
     data = g @ rough_models(1, 2)[0]
     fine = Inverse(space, g, data, 0.1).solve("laplace").diagnose()

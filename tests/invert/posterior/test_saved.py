@@ -11,7 +11,7 @@ from tests.invert.problems import D, matrix, rough_models
 
 def test_a_stored_posterior_is_the_same(tmp_path):
     """Draws are decoded from the store; codes of another model are refused."""
-    space = LinearSpace.of(rough_models(200, 0), D, rough_models(60, 1))
+    space = LinearSpace.from_models(rough_models(200, 0), D, rough_models(60, 1))
     posterior = Inverse(space, matrix(5), matrix(5) @ rough_models(1, 2)[0], 0.1).solve("laplace", n_draws=50)
     path = posterior.save(tmp_path / "posterior.zarr")
     again = load(path, space)
@@ -29,7 +29,7 @@ def test_a_stored_posterior_is_the_same(tmp_path):
 
 def test_an_old_posterior_stays_until_the_new_one_is_whole(tmp_path):
     """Overwriting replaces the whole store; what cannot be stored leaves the old store alone in the folder."""
-    space = LinearSpace.of(rough_models(200, 0), D, rough_models(60, 1))
+    space = LinearSpace.from_models(rough_models(200, 0), D, rough_models(60, 1))
     posterior = Inverse(space, matrix(5), matrix(5) @ rough_models(1, 2)[0], 0.1).solve("laplace", n_draws=20)
     path = posterior.save(tmp_path / "posterior.zarr")
     (path / "extra").write_text("of the first store")

@@ -36,7 +36,7 @@ def test_a_net_begins_nearer_to_the_answer_than_a_straight_line(fewer):
     net, line = amortised.train_predictor(runs, problem.noise), starts.fit_ridge(runs, problem.noise)
     truths = rng.normal(size=(100, D))
     white = problem.noise.whiten(bent(truths) + 0.1 * rng.normal(size=(100, 2 * D)))
-    off = {name: np.mean([(estimate.code(w) - z) ** 2 for w, z in zip(white, truths, strict=True)])
+    off = {name: np.mean([(estimate.predict(w) - z) ** 2 for w, z in zip(white, truths, strict=True)])
            for name, estimate in (("net", net), ("line", line))}  # fmt: skip
     assert off["net"] < 0.8 * off["line"]
 
@@ -105,7 +105,7 @@ def test_the_net_is_the_same_on_any_number_of_threads(fewer):
         for n in (1, 2):
             torch.set_num_threads(n)
             amortised.train_predictor.cache_clear()
-            found.append(amortised.train_predictor(runs, problem.noise).code(np.ones(2 * D)))
+            found.append(amortised.train_predictor(runs, problem.noise).predict(np.ones(2 * D)))
             assert torch.get_num_threads() == n
     finally:
         torch.set_num_threads(before)

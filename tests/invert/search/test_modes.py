@@ -17,13 +17,13 @@ def mode(z, cost, slope):
 
 def test_searches_that_end_at_one_mode_count_once():
     """Nearer than a standard deviation is the same; the lowest cost is kept, and comes first."""
-    found = Modes.distinct([mode(2.0, 3.0, 0.0), mode(0.5, 1.1, 0.0), mode(0.0, 1.0, 0.0)])
+    found = Modes.from_searches([mode(2.0, 3.0, 0.0), mode(0.5, 1.1, 0.0), mode(0.0, 1.0, 0.0)])
     assert [m.cost for m in found.modes] == [1.0, 3.0]
 
 
 def test_modes_weigh_what_height_and_volume_say():
     """Laplace's method in one dimension: the heights exp(-cost), the standard deviations 1 / sqrt(J^2 + 1)."""
-    found = Modes.distinct([mode(0.0, 1.0, 0.0), mode(9.0, 1.5, np.sqrt(3.0))])
+    found = Modes.from_searches([mode(0.0, 1.0, 0.0), mode(9.0, 1.5, np.sqrt(3.0))])
     expected = np.array([np.exp(-1.0) * 1.0, np.exp(-1.5) * 0.5])
     np.testing.assert_allclose(found.weights, expected / expected.sum())
     which, shift, white = found.draw(4000, np.random.default_rng(0))

@@ -111,7 +111,7 @@ def test_hardly_a_model_of_the_prior_is_searched_for_twice():
 def test_costs_of_models_are_those_of_their_codes():
     """Half of a chi-squared with as many degrees as data, and half of one with as many as codes."""
     inverse, _, _ = linear_inverse(600)
-    costs = inverse.held_out.costs(inverse.problem.noise, inverse.noise)
+    costs = inverse.held_out.compute_costs(inverse.problem.noise, inverse.noise)
     assert costs.shape == (600,)
     assert costs.mean() == pytest.approx((10 + 4) / 2, rel=0.1)
 
