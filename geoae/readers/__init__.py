@@ -1,7 +1,7 @@
-"""Files to labelled arrays: pick a reader by name or by looking into the file.
+"""Read files into labelled arrays with the reader that recognises them.
 
 A reader is a module or object as `geoae.readers.protocols` describes it; `sniff(path)` and `read(path)` are enough.
-Other packages add theirs through the entry-point group "geoae.readers".
+Other packages add readers through the entry-point group "geoae.readers".
 """
 
 import glob
@@ -27,11 +27,11 @@ READERS = {
     "grids": "geoae.readers.fields.grids",
     "traces": "geoae.readers.records.traces",
 }
-"""The built-in ones, in the order in which they are asked: the cheapest to ask comes first."""
+"""Built-in readers, in the order in which they look into a file: the one with the cheapest `sniff` comes first."""
 
 Uri = str | Path | Sequence[str | Path]
 AnyReader = ModuleType | PluginRecords | PluginFields
-"""Built in, or of another package and wrapped."""
+"""A built-in reader, or a wrapped reader of another package."""
 
 
 def read(uri: Uri, reader: str | None = None, **selection: Any) -> xr.DataArray | xr.DataTree:
@@ -40,35 +40,35 @@ def read(uri: Uri, reader: str | None = None, **selection: Any) -> xr.DataArray 
     Parameters
     ----------
     uri
-        A file or store, a folder in the SeisBench form, a URL, a pattern with wildcards, or several files that belong
-        together; or the name of a data set in data_catalog.yml.
+        A file or store, a folder in the SeisBench format, a URL, a pattern with wildcards, several files that belong
+        together, or the name of a data set in data_catalog.yml.
     reader
-        Name of a reader; found by looking into the file if left out.
+        Name of a reader. None: the reader that recognises the file.
     **selection
         Passed to the reader: `ids`, `start_time`, `end_time` for recordings, `var`, `dims`, `along` for gridded fields.
 
     Returns
     -------
     DataArray or DataTree
-        The one record or variable. Else a tree: of records with one child each, holding the variable "trace"; of
-        variables of a gridded data set with all of them at its root, so that ``tree["t2m"]`` is one.
+        An array if there is one record or variable, else a tree. Each record is a child with the variable "trace".
+        The variables of a gridded data set lie at the root, as ``tree["t2m"]``.
 
     Raises
     ------
     InputError
-        If there is no such file, nothing in it matches the selection, or the reader knows no such selection.
+        There is no such file, nothing in it matches the selection, or the reader does not support the selection.
     UnknownFormatError
-        If no reader recognises the file.
+        No reader recognises the file.
     UnknownNameError
-        If there is no reader or variable of that name.
+        There is no reader or variable of that name.
     """
     records = read_records(uri, reader, **selection)
     if not records:
-        raise InputError(f"{_name(uri)} holds no samples that match. List what is in it with `geoae info`.")
+        raise InputError(f"{_join_names(uri)} holds no samples that match. List what is in it with `geoae info`.")
     if len(records) == 1:
         return records[0]
     if len({record.name for record in records}) == len(records):
-        return _variables(records)
+        return _merge_variables(records)
     names = _tree_names(records)
     return xr.DataTree.from_dict(
         {name: record.to_dataset(name="trace") for name, record in zip(names, records, strict=True)}
@@ -76,41 +76,41 @@ def read(uri: Uri, reader: str | None = None, **selection: Any) -> xr.DataArray 
 
 
 def read_records(uri: Uri, reader: str | None = None, **selection: Any) -> list[xr.DataArray]:
-    """Read as `read` does, into a list with one array per record or variable; parameters and errors are its."""
-    given = [uri] if isinstance(uri, str | Path) else list(uri)
-    if not given:
+    """Read into a list with one array for each record or variable. Parameters and errors are those of `read`."""
+    uris = [uri] if isinstance(uri, str | Path) else list(uri)
+    if not uris:
         raise InputError("No file was given. Name at least one.")
-    source = _catalogued(given)
+    source = _find_in_catalog(uris)
     if source is not None:
         reader = reader or source.reader
         selection = {**source.options, **selection}
         places: list[Path | str] = list(source.places)
     else:
-        places = [place for one in given for place in _places(one)]
+        places = [place for single in uris for place in _list_places(single)]
     name = reader if reader is not None else find_reader(places[0])
     module = open_reader(name)
-    known = inspect.signature(module.read).parameters
-    if source is not None and "adapter" in known:
+    parameters = inspect.signature(module.read).parameters
+    if source is not None and "adapter" in parameters:
         selection["adapter"] = source.adapter
-    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
-    if (unknown := [key for key in selection if key not in known]) and not open_ended:
-        takes = [key for key in list(known)[1:] if key != "adapter"]
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    if (unknown := [key for key in selection if key not in parameters]) and not takes_any:
+        supported = [key for key in list(parameters)[1:] if key != "adapter"]
         raise InputError(
             f"The reader {name!r} of {places[0]} does not know {', '.join(unknown)}; it takes "
-            f"{', '.join(takes) or 'nothing more'}."
+            f"{', '.join(supported) or 'nothing more'}."
         )
     found = module.read(places if len(places) > 1 else places[0], **selection)
     records = [found] if isinstance(found, xr.DataArray) else list(found)
-    return records if source is None or "adapter" in known else [source.adapter(record) for record in records]
+    return records if source is None or "adapter" in parameters else [source.adapter(record) for record in records]
 
 
 def reader_names() -> list[str]:
-    """Names of all readers, those of other installed packages included; none is loaded."""
+    """Names of all readers, including those of other installed packages. No reader is loaded."""
     return sorted({*READERS, *plugin_names()})
 
 
 def open_reader(name: str) -> AnyReader:
-    """Load a reader by name: a built-in one, else one of another package.
+    """Load a built-in reader or a reader of another package by name.
 
     Raises
     ------
@@ -127,17 +127,17 @@ def open_reader(name: str) -> AnyReader:
 
 
 def find_reader(place: Path | str, otherwise: str | None = None) -> str:
-    """Name of the reader of a file, folder or URL: every verb asks this function.
+    """Find the name of the reader that recognises a file, folder or URL.
 
-    The built-in readers are asked first, then those of other packages, then the backends of xarray. A reader of
-    another package that cannot be used is only an error where no other reader knows the file.
+    The built-in readers come first, then those of other packages, then the backends of xarray. A broken reader of
+    another package is an error only if no other reader recognises the file.
 
     Parameters
     ----------
     place
         A path, or a URL as text.
     otherwise
-        Name to return where no reader knows the file, so that this reader says what is wrong with it.
+        Name of the reader to return if none recognises the file; its error then explains what is wrong.
 
     Raises
     ------
@@ -167,42 +167,42 @@ def find_reader(place: Path | str, otherwise: str | None = None) -> str:
             return otherwise
         if place.is_file():
             importlib.import_module(READERS["traces"]).scan(place)
-    said = " ".join([f"Readers asked: {', '.join(reader_names())}.", *faults])
-    raise UnknownFormatError(f"{place} is nothing that can be read. {said}")
+    details = " ".join([f"Readers tried: {', '.join(reader_names())}.", *faults])
+    raise UnknownFormatError(f"{place} is in no format that can be read. {details}")
 
 
-def _catalogued(given: Sequence[str | Path]) -> "catalog.Source | None":
-    """The data set of the catalog that is meant, where one name is given and no such file is there."""
-    text = str(given[0])
-    if len(given) > 1 or not catalog.is_name(text) or Path(text).exists():
+def _find_in_catalog(uris: Sequence[str | Path]) -> "catalog.Source | None":
+    """The data set of that name in the catalog; None for several names, or for a name that is an existing file."""
+    text = str(uris[0])
+    if len(uris) > 1 or not catalog.is_name(text) or Path(text).exists():
         return None
     return catalog.find_entry(text)
 
 
-def _places(one: str | Path) -> list[Path | str]:
-    """Paths of one input: several where it has wildcards; a URL stays text, since a path would lose its slashes."""
-    text = str(one)
+def _list_places(uri: str | Path) -> list[Path | str]:
+    """Paths that a name or pattern stands for. A URL stays text, because a Path would merge its slashes."""
+    text = str(uri)
     if "://" in text:
         return [text]
-    if glob.has_magic(text) and not Path(one).exists():
-        return [Path(found) for found in sorted(glob.glob(text))] or [Path(one)]  # noqa: PTH207 - may be absolute
-    return [Path(one)]
+    if glob.has_magic(text) and not Path(uri).exists():
+        return [Path(match) for match in sorted(glob.glob(text))] or [Path(uri)]  # noqa: PTH207 - may be absolute
+    return [Path(uri)]
 
 
-def _variables(records: Sequence[xr.DataArray]) -> xr.DataTree:
-    """Variables at the root of a tree; those whose coordinates differ, such as levels of GRIB, each in a child."""
+def _merge_variables(records: Sequence[xr.DataArray]) -> xr.DataTree:
+    """Put variables at the root of a tree, or each into a child if their coordinates differ, as levels of GRIB do."""
     try:
         return xr.DataTree(xr.merge(records, compat="equals", join="exact", combine_attrs="drop"))
     except ValueError:
         return xr.DataTree.from_dict({str(record.name): record.to_dataset() for record in records})
 
 
-def _name(uri: Uri) -> str:
-    return str(uri) if isinstance(uri, str | Path) else ", ".join(str(one) for one in uri)
+def _join_names(uri: Uri) -> str:
+    return str(uri) if isinstance(uri, str | Path) else ", ".join(map(str, uri))
 
 
 def _tree_names(records: Sequence[xr.DataArray]) -> list[str]:
-    """Sensor of each record, with the start, then a number, where that is not enough to tell them apart."""
+    """Unique names of records: the sensor, with the start and then a number where the sensor is not unique."""
     sensors = [_sensor(record) for record in records]
     starts = [
         str(np.datetime64(start_ns(record), "ns").astype("datetime64[s]")).replace("-", "").replace(":", "")
@@ -220,7 +220,7 @@ def _tree_names(records: Sequence[xr.DataArray]) -> list[str]:
 
 
 def _sensor(record: xr.DataArray) -> str:
-    """Id without component; a name that a tree can hold where the id says nothing."""
+    """Id without the component letter, or "record" if the id is empty."""
     id_ = str(record["id"].values.flat[0]) if "id" in record.coords else str(record.name or "")
     sensor = id_[:-1] if record.sizes.get("channel", 1) > 1 or id_[-1:] in "".join(FAMILIES) else id_
     return sensor.replace("/", "_") if sensor.strip(".") else "record"

@@ -1,4 +1,4 @@
-"""Data sets by name: data_catalog.yml in the form of hydroMT v1, checked by pydantic."""
+"""Find data sets by name in data_catalog.yml, which has the format of hydroMT v1."""
 
 import glob
 import math
@@ -16,28 +16,39 @@ from geoae.labels.adapter import Adapter
 
 FILE = "data_catalog.yml"
 ENVIRONMENT = "GEOAE_CATALOG"
-# drivers of hydroMT -> our readers; options of its drivers that only say how xarray joins files and cuts chunks
+# readers of geoae for the drivers of hydroMT
 _READERS = {
     name: "grids" for name in ("raster_xarray", "geodataset_xarray", "dataset_xarray", "netcdf", "zarr", "grib")
 }
-_TUNING = {"chunks", "combine", "parallel", "compat", "join", "coords", "data_vars", "combine_attrs", "ext_override"}
+# options of these drivers that only tune xarray, and are ignored
+_IGNORED_OPTIONS = {
+    "chunks",
+    "combine",
+    "parallel",
+    "compat",
+    "join",
+    "coords",
+    "data_vars",
+    "combine_attrs",
+    "ext_override",
+}
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where and how to read the data set of a name."""
+    """Where a data set of the catalog lies, and how to read it."""
 
     name: str
     places: tuple[Path | str, ...]
-    """Paths of what is there, or URLs."""
+    """Paths that exist, or URLs."""
     reader: str
     options: dict[str, Any]
-    """Of the reader."""
+    """Keyword arguments of the reader."""
     adapter: Adapter
 
 
 class Driver(BaseModel):
-    """Which reader opens the entry, and its options."""
+    """Reader of an entry, and its options."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -52,7 +63,7 @@ def _not_zero(value: float) -> float:
 
 
 class DataAdapter(BaseModel):
-    """What is changed on reading: renamed first, then x * unit_mult + unit_add under the new names."""
+    """Changes on reading: rename first, then x * unit_mult + unit_add under the new names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -63,14 +74,14 @@ class DataAdapter(BaseModel):
 
 
 class Metadata(BaseModel):
-    """What is known of the data; keys of one's own are welcome, such as url, licence, citation and notes."""
+    """Facts about the data. Further keys are allowed, such as url, licence, citation and notes."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
     unit: str | None = None
     """Units of the variables, after conversion."""
     nodata: float | dict[str, float] | None = None
-    """Value of missing samples, where the files do not say."""
+    """Value of missing samples, for files without a fill value."""
     attrs: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Attributes of variables, such as ``{t2m: {units: degC}}``."""
 
@@ -82,7 +93,7 @@ class Entry(BaseModel):
 
     data_type: str
     uri: str
-    """Path or URL; relative paths count from the catalog's `root`. The wildcards * and ?, {year} and {month} stand for
+    """Path or URL. Relative paths start at the `root` of the catalog. The wildcards * and ?, {year} and {month} match
     several files."""
     driver: Driver
     data_adapter: DataAdapter = Field(default_factory=DataAdapter)
@@ -93,13 +104,13 @@ class Entry(BaseModel):
 
     @field_validator("driver", mode="before")
     @classmethod
-    def _named(cls, driver: Any) -> Any:
-        """HydroMT takes the bare name of a driver too."""
+    def _accept_name(cls, driver: Any) -> Any:
+        """Accept the name of a driver without options, as hydroMT does."""
         return {"name": driver} if isinstance(driver, str) else driver
 
 
 class Catalog(BaseModel):
-    """All entries of one file, and the folder or address that their paths count from."""
+    """All entries of one file, and the folder or URL at which their relative paths start."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -113,22 +124,22 @@ def load_catalog(path: Path) -> Catalog:
     Raises
     ------
     RecipeError
-        The file is no YAML, or an entry has an unknown key or lacks one.
+        The file is not YAML, or an entry has an unknown key or lacks a required one.
     """
     data = settings.read_yaml(path, "data catalog") or {}
     if not isinstance(data, dict) or not isinstance(meta := data.pop("meta", {}) or {}, dict):
         raise RecipeError(f"{path} cannot be read as a data catalog: expected names, each with its entry, and `meta`.")
-    facts = {"root": _root(meta.get("roots"), path.parent), "entries": data}
-    return settings.validate_yaml(Catalog, facts, path, "data catalog", n_outer_keys=1)
+    content = {"root": _choose_root(meta.get("roots"), path.parent), "entries": data}
+    return settings.validate_yaml(Catalog, content, path, "data catalog", n_outer_keys=1)
 
 
 def find_catalog() -> Path | None:
-    """The file that GEOAE_CATALOG names, else data_catalog.yml in the working folder, else none.
+    """Path of the catalog: the file named by GEOAE_CATALOG, else data_catalog.yml in the working folder, else None.
 
     Raises
     ------
     RecipeError
-        GEOAE_CATALOG names a file that is not there.
+        GEOAE_CATALOG names a file that does not exist.
     """
     if named := os.environ.get(ENVIRONMENT):
         if not Path(named).is_file():
@@ -138,16 +149,16 @@ def find_catalog() -> Path | None:
 
 
 def locate_data(data: str | Path) -> Path:
-    """Folder or file of `data`: a path, or the name of a catalog entry.
+    """Find the folder or file of `data`, which is a path or the name of a catalog entry.
 
     Raises
     ------
     UnknownNameError
-        Neither a path nor a name in the catalog.
+        It is neither a path nor a name in the catalog.
     RecipeError
         The catalog cannot be read.
     InputError
-        The entry's path is not there.
+        The path of the entry does not exist.
     """
     if Path(data).exists():
         return Path(data)
@@ -162,33 +173,35 @@ def locate_data(data: str | Path) -> Path:
 
 
 def find_entry(name: str) -> Source | None:
-    """The data set of that name in the catalog; None if there is no catalog, or no such name in it.
+    """Find a data set of the catalog by name; None if there is no catalog or no such name.
 
     Raises
     ------
     RecipeError
         The catalog cannot be read.
     InputError
-        The entry's path is not there.
+        The path of the entry does not exist.
     """
     file = find_catalog()
     catalog = load_catalog(file) if file else None
     if catalog is None or name not in catalog.entries:
         return None
     entry = catalog.entries[name]
-    options = {key: value for key, value in entry.driver.options.items() if key not in _TUNING}
+    options = {key: value for key, value in entry.driver.options.items() if key not in _IGNORED_OPTIONS}
     if "concat_dim" in options:
         options["along"] = options.pop("concat_dim")
     if "storage_options" in options:
         options["options"] = {"storage_options": options.pop("storage_options")}
-    change, metadata = entry.data_adapter, entry.metadata
-    adapter = Adapter(change.rename, change.unit_mult, change.unit_add, metadata.nodata, metadata.attrs, metadata.unit)
+    changes, metadata = entry.data_adapter, entry.metadata
+    adapter = Adapter(
+        changes.rename, changes.unit_mult, changes.unit_add, metadata.nodata, metadata.attrs, metadata.unit
+    )
     reader = _READERS.get(entry.driver.name, entry.driver.name)
-    return Source(name, _places(name, entry, catalog, file), reader, options, adapter)
+    return Source(name, _locate_entry(name, entry, catalog, file), reader, options, adapter)
 
 
 def expand_data(data: str | Path) -> list[Path | str]:
-    """Paths of the data set of that name; `data` itself if there is such a path, or no such name."""
+    """Replace the name of a data set by its paths; an existing path or an unknown name stays as it is."""
     if Path(data).exists() or not is_name(str(data)):
         return [data]
     source = find_entry(str(data))
@@ -196,12 +209,12 @@ def expand_data(data: str | Path) -> list[Path | str]:
 
 
 def is_name(text: str) -> bool:
-    """Whether a text may be the name of an entry: paths and URLs have separators."""
+    """Whether a text can be the name of an entry: unlike paths and URLs it has no separators."""
     return bool(text) and Path(text).name == text
 
 
 def missing_file_error(place: str | Path) -> MissingFileError:
-    """The error for what is neither a file nor, where it may be a name, an entry of the catalog."""
+    """Error for a missing file; it lists the names of the catalog if the text can be such a name."""
     file = find_catalog() if is_name(str(place)) else None
     if file is None:
         return MissingFileError(f"{place} does not exist. Check the name and the folder.")
@@ -209,7 +222,7 @@ def missing_file_error(place: str | Path) -> MissingFileError:
 
 
 def describe_names(file: Path) -> str:
-    """All names of a catalog file, for a person.
+    """All names of a catalog file, as text for messages.
 
     Raises
     ------
@@ -219,14 +232,14 @@ def describe_names(file: Path) -> str:
     return f"{', '.join(sorted(load_catalog(file).entries))} ({file})"
 
 
-def _root(roots: Any, folder: Path) -> Path | str:
-    """The first of the roots that is there, else the first."""
-    listed = [os.path.expandvars(str(one)) for one in ([roots] if isinstance(roots, str) else roots or ["."])]
-    found = [one if "://" in one else folder / one for one in listed]
-    return next((one for one in found if isinstance(one, str) or one.exists()), found[0])
+def _choose_root(roots: Any, folder: Path) -> Path | str:
+    """The first root that exists, else the first one."""
+    texts = [os.path.expandvars(str(root)) for root in ([roots] if isinstance(roots, str) else roots or ["."])]
+    places = [text if "://" in text else folder / text for text in texts]
+    return next((place for place in places if isinstance(place, str) or place.exists()), places[0])
 
 
-def _places(name: str, entry: Entry, catalog: Catalog, file: Path | None) -> tuple[Path | str, ...]:
+def _locate_entry(name: str, entry: Entry, catalog: Catalog, file: Path | None) -> tuple[Path | str, ...]:
     uri = os.path.expandvars(re.sub(r"\{(year|month)(:[^}]*)?\}", "*", entry.uri))
     root = os.path.expandvars(entry.root) if entry.root else catalog.root
     if "://" in uri:
@@ -236,8 +249,8 @@ def _places(name: str, entry: Entry, catalog: Catalog, file: Path | None) -> tup
     path = (file.parent if file else Path()) / root / uri if entry.root else Path(root) / uri
     if path.exists():
         return (path,)
-    if glob.has_magic(uri) and (found := sorted(glob.glob(str(path)))):  # noqa: PTH207 - may be absolute
-        return tuple(Path(one) for one in found)
+    if glob.has_magic(uri) and (matches := sorted(glob.glob(str(path)))):  # noqa: PTH207 - may be absolute
+        return tuple(Path(match) for match in matches)
     unset = ", ".join(re.findall(r"\$\{?(\w+)", str(path)))
     remedy = f"Set the environment variable {unset}" if unset else "Correct its uri, or its root"
-    raise InputError(f"Catalog entry {name!r} of {file} points to {path}, which is not there. {remedy}.")
+    raise InputError(f"Catalog entry {name!r} of {file} points to {path}, which does not exist. {remedy}.")

@@ -1,4 +1,4 @@
-"""What the jobs need of a reader, derived from one that only gives labelled arrays: segments, contents, selections."""
+"""Derive segments and selections from labelled arrays, for readers that have no `scan` of their own."""
 
 import fnmatch
 from collections.abc import Iterator, Sequence
@@ -15,40 +15,40 @@ from geoae.labels.timeaxis import first_position, rate_hz, sample_offset_ns, sta
 from geoae.readers.protocols import Scan
 from geoae.readers.records.traces import parse_time_limits, select_segments
 
-_BLOCK = 1 << 20
-"""Samples along time that are looked at together for gaps."""
-_KNOWN = {"network", "station", "location", "sampling_rate_hz", "source", "units", "calib"}
+_BLOCK_SAMPLES = 1 << 20
+"""Samples along time that are searched for gaps at once."""
+_KEPT_ATTRS = {"network", "station", "location", "sampling_rate_hz", "source", "units", "calib"}
 """Attributes that the segments keep."""
 
 
 @dataclass(frozen=True, eq=False)
 class ArrayLocator:
-    """Samples first ... of one row of an array; see `geoae.readers.protocols.Locator`."""
+    """Part of one row of an array, from sample `first` on; see `geoae.readers.protocols.Locator`."""
 
     x: xr.DataArray
     """Dims (channel, time)."""
     row: int
     id: str
     place: str
-    """For errors."""
+    """Name of the file in errors."""
     first: int = 0
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the samples."""
+        """Type of the samples, in the byte order of this machine."""
         return self.x.dtype.newbyteorder("=")
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Samples of the segment."""
+        """Samples start ... stop of the segment, shape (time,)."""
         span = slice(self.first + start, self.first + stop)
         return load_samples(self.x[self.row : self.row + 1, span], self.place)[0].astype(self.dtype, copy=False)
 
     def part(self, start: int, stop: int) -> "ArrayLocator":
-        """The locator of a part of the segment."""
+        """Return the locator of samples start ... stop of the segment."""
         return replace(self, first=self.first + start)
 
     def headers(self) -> Any:
-        """Id, rate, units and calib; an array holds no other header of a format."""
+        """Return an ObsPy header with id, rate, units and calib; an array has no other headers."""
         from obspy.core import Stats
 
         names = ("network", "station", "location", "channel")
@@ -61,7 +61,7 @@ class ArrayLocator:
         return stats
 
     def raw_bytes(self) -> bytes | None:
-        """There are no miniSEED records."""
+        """Return None: an array has no miniSEED records."""
         return None
 
 
@@ -73,18 +73,18 @@ def scan_arrays(
     start_time: Any = None,
     end_time: Any = None,
 ) -> Scan:
-    """Derive the segments of a file from its records, with a note that other headers of its format are not kept.
+    """Derive the segments of a file from its records, with a note that other headers of its format are lost.
 
-    Samples are looked at once, block by block, since gaps are found as NaN; they are read again when they are used.
+    All samples are read once, block by block, to find gaps (NaN). They are read again when they are used.
 
     Parameters
     ----------
     arrays
-        Checked by `check_record`.
+        Records that `check_record` returned.
     path
         The file.
     reader
-        Its reader's name, for the note.
+        Name of its reader, for the note.
     ids, start_time, end_time
         As for `geoae.readers.records.traces.scan`.
     """
@@ -96,10 +96,10 @@ def scan_arrays(
         for row, id_ in enumerate(names):
             for a, b in spans[row]:
                 locator = ArrayLocator(x, row, id_, str(path), a)
-                at = start + int(sample_offset_ns(a, rate))
-                segments.append(Segment(id_, at, rate, b - a, len(segments), path, locator))
-    others = sorted({str(name) for x in arrays for name in x.attrs} - _KNOWN)
-    listed = f" ({', '.join(others)})" if others else ""
+                time_ns = start + int(sample_offset_ns(a, rate))
+                segments.append(Segment(id_, time_ns, rate, b - a, len(segments), path, locator))
+    lost = sorted({str(name) for x in arrays for name in x.attrs} - _KEPT_ATTRS)
+    listed = f" ({', '.join(lost)})" if lost else ""
     note = (
         f"{path.name} is read by the reader {reader!r}: ids, times, rates, units and samples are written in the format "
         f"of the output; other headers{listed} are not."
@@ -110,7 +110,7 @@ def scan_arrays(
 def select_record(
     x: xr.DataArray, ids: str | Sequence[str] = (), start_time: Any = None, end_time: Any = None
 ) -> xr.DataArray | None:
-    """The channels and times of a record that were asked for; None if there are none. Parameters as for `scan`."""
+    """Select channels and times of a record; None if nothing matches. Parameters are those of `scan`."""
     first, last = parse_time_limits(start_time, end_time)
     patterns = [ids] if isinstance(ids, str) else list(ids)
     rows = [
@@ -129,37 +129,37 @@ def select_record(
 
 
 def check_record(x: Any, place: object, reader: str) -> xr.DataArray:
-    """Return a record as geoae needs it, with the coordinates `channel` and `id`, or say what is missing.
+    """Check a record, and add the coordinates `channel` and `id` where they are missing.
 
     Raises
     ------
     InputError
-        It is no DataArray, or lacks dimensions, a rate, codes of channels, or real numbers.
+        It is not a DataArray, or has no dimensions (channel, time), rate, channel codes or real numbers.
     """
-    said = f"{place}: the reader {reader!r} gives"
+    prefix = f"{place}: the reader {reader!r} returns"
     if not isinstance(x, xr.DataArray):
-        raise InputError(f"{said} {type(x).__name__}; an xarray.DataArray, or a list of them, was expected.")
+        raise InputError(f"{prefix} {type(x).__name__}; an xarray.DataArray, or a list of them, was expected.")
     if set(x.dims) != {"channel", "time"}:
         raise InputError(
-            f"{said} an array with dimensions ({', '.join(map(str, x.dims))}); records have (channel, time). "
-            'A reader of gridded fields says kind = "fields".'
+            f"{prefix} an array with dimensions ({', '.join(map(str, x.dims))}); records have (channel, time). "
+            'A reader of gridded fields must set kind = "fields".'
         )
     if x.dtype.kind not in "biuf":
-        raise InputError(f"{said} {x.dtype} samples; only real numbers can be worked on.")
+        raise InputError(f"{prefix} {x.dtype} samples; only real numbers are supported.")
     x = x.transpose("channel", "time")
     try:
         rate = rate_hz(x)
     except InputError as error:
-        raise InputError(f"{said} an array without a usable rate. {error}") from error
+        raise InputError(f"{prefix} an array without a usable rate. {error}") from error
     if not np.isfinite(rate) or rate <= 0:
-        raise InputError(f"{said} a sampling rate of {rate} Hz; a number above 0 was expected.")
+        raise InputError(f"{prefix} a sampling rate of {rate} Hz; a number above 0 was expected.")
     if "channel" not in x.coords and "id" not in x.coords:
         raise InputError(
-            f"{said} an array without the coordinate 'channel' (codes such as HHZ) or 'id' (NET.STA.LOC.CHA)."
+            f"{prefix} an array without the coordinate 'channel' (codes such as HHZ) or 'id' (NET.STA.LOC.CHA)."
         )
     names = record_ids(x)
     if wrong := [name for name in names if name.count(".") < 3]:
-        raise InputError(f"{said} the id {wrong[0]!r}; NET.STA.LOC.CHA was expected, whose parts may be empty.")
+        raise InputError(f"{prefix} the id {wrong[0]!r}; NET.STA.LOC.CHA was expected, whose parts may be empty.")
     if "id" not in x.coords:
         x = x.assign_coords(id=("channel", np.array(names, dtype=object)))
     if "channel" not in x.coords:
@@ -168,7 +168,7 @@ def check_record(x: Any, place: object, reader: str) -> xr.DataArray:
 
 
 def record_ids(x: xr.DataArray) -> list[str]:
-    """NET.STA.LOC.CHA of each row: the coordinate `id`, else made of attributes and the codes of channels."""
+    """NET.STA.LOC.CHA of each row: the coordinate `id`, else built from attributes and channel codes."""
     if "id" in x.coords:
         return [str(name) for name in np.broadcast_to(x["id"].values, x.sizes["channel"])]
     sensor = ".".join(str(x.attrs.get(name, "")) for name in ("network", "station", "location"))
@@ -176,63 +176,63 @@ def record_ids(x: xr.DataArray) -> list[str]:
 
 
 def check_field(x: Any, place: object, reader: str) -> xr.DataArray:
-    """Return a variable of a gridded data set, or say what is missing.
+    """Check a variable of a gridded data set, and return it.
 
     Raises
     ------
     InputError
-        It is no DataArray, has no name, or has fewer than two dimensions.
+        It is not a DataArray, has no name, or has fewer than two dimensions.
     """
-    said = f"{place}: the reader {reader!r} gives"
+    prefix = f"{place}: the reader {reader!r} returns"
     if not isinstance(x, xr.DataArray):
-        raise InputError(f"{said} {type(x).__name__}; an xarray.DataArray, or a list of them, was expected.")
+        raise InputError(f"{prefix} {type(x).__name__}; an xarray.DataArray, or a list of them, was expected.")
     if x.ndim < 2:
         raise InputError(
-            f"{said} an array with dimensions ({', '.join(map(str, x.dims))}); two horizontal ones were expected."
+            f"{prefix} an array with dimensions ({', '.join(map(str, x.dims))}); two horizontal ones were expected."
         )
     if x.name is None:
-        raise InputError(f"{said} an array without a name; set x.name to that of the variable.")
+        raise InputError(f"{prefix} an array without a name; set x.name to that of the variable.")
     return x
 
 
 def load_samples(x: xr.DataArray, place: str) -> np.ndarray:
-    """Samples of an array in memory.
+    """Load the samples of an array into memory.
 
     Raises
     ------
     DamagedFileError
-        The reader that gave the array cannot read them.
+        The reader of the array cannot read them.
     """
     data = x.variable
     try:
         if x.chunks is not None:
-            # in this thread: workers of a scheduler must not ask it for more
+            # compute in this thread: a task on a worker must not wait for other tasks
             return np.asarray(data.data.compute(scheduler="synchronous"))
         return np.asarray(data.values)
     except (GeoAEError, MemoryError):
         raise
-    except Exception as error:  # readers of other packages raise whatever comes
+    except Exception as error:  # readers of other packages may raise anything
         raise DamagedFileError(f"{place}: samples cannot be read: {one_line(error)}.") from error
 
 
 def _finite_spans(x: xr.DataArray, place: str) -> list[list[tuple[int, int]]]:
-    """Start and stop of the stretches of each row that hold numbers."""
+    """Start and stop of each stretch without NaN, for every row."""
     n = x.sizes["time"]
     if x.dtype.kind != "f":
         return [[(0, n)] if n else [] for _ in range(x.sizes["channel"])]
-    found: list[list[tuple[int, int]]] = [[] for _ in range(x.sizes["channel"])]
-    for start in range(0, n, _BLOCK):
-        there = ~np.isnan(load_samples(x[:, start : start + _BLOCK], place))
-        for spans, row in zip(found, there, strict=True):
+    all_spans: list[list[tuple[int, int]]] = [[] for _ in range(x.sizes["channel"])]
+    for start in range(0, n, _BLOCK_SAMPLES):
+        valid = ~np.isnan(load_samples(x[:, start : start + _BLOCK_SAMPLES], place))
+        for spans, row in zip(all_spans, valid, strict=True):
             for a, b in _runs(row):
                 if spans and spans[-1][1] == start + a:
                     spans[-1] = spans[-1][0], start + b
                 else:
                     spans.append((start + a, start + b))
-    return found
+    return all_spans
 
 
-def _runs(there: np.ndarray) -> Iterator[tuple[int, int]]:
+def _runs(is_valid: np.ndarray) -> Iterator[tuple[int, int]]:
     """Start and stop of each run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], there, [False]]).astype(np.int8)))
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_valid, [False]]).astype(np.int8)))
     yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)

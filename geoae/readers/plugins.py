@@ -1,7 +1,7 @@
-"""Readers that other installed packages bring, as entry points in the group "geoae.readers".
+"""Readers of other installed packages: entry points in the group "geoae.readers".
 
-Each is wrapped: what it lacks of `geoae.readers.protocols` is derived from its arrays, what it gives is checked, and
-what it raises becomes an error of geoae in one line.
+Each reader is wrapped. Missing functions of `geoae.readers.protocols` are derived from its arrays, its results are
+checked, and its exceptions become errors of geoae in one line.
 """
 
 import inspect
@@ -22,12 +22,12 @@ from geoae.readers.from_arrays import check_field, check_record, scan_arrays, se
 from geoae.readers.protocols import Kind, Place, Scan, Segment
 
 GROUP = "geoae.readers"
-_OURS = "geoae."
+_BUILT_IN = "geoae."
 _SELECTION = ("ids", "start_time", "end_time")
 
 
 def plugin_names() -> list[str]:
-    """Names of the readers of other packages, sorted; none is loaded."""
+    """Names of the readers of other packages, sorted. No reader is loaded."""
     return sorted({entry.name for entry in _entries()})
 
 
@@ -37,16 +37,17 @@ def load_plugin(name: str, built_in: Collection[str] = ()) -> "PluginRecords | P
     Parameters
     ----------
     name
-        Of its entry point.
+        Name of its entry point.
     built_in
-        Names that it must not have.
+        Names of built-in readers, which it must not have.
 
     Raises
     ------
     UnknownNameError
         No installed package has a reader of that name.
     InputError
-        Two packages have one, it has the name of a built-in reader, it cannot be imported, or it is no reader.
+        Two packages have a reader of that name, it has the name of a built-in reader, it cannot be imported, or it is
+        no reader.
     """
     found = [entry for entry in _entries() if entry.name == name]
     if not found:
@@ -64,7 +65,7 @@ def load_plugin(name: str, built_in: Collection[str] = ()) -> "PluginRecords | P
     (entry,) = found
     try:
         plugin = entry.load()
-    except Exception as error:  # a package of others raises whatever comes when it is imported
+    except Exception as error:  # the import of another package may raise anything
         raise InputError(
             f"The reader {name!r} of {packages} cannot be imported: {type(error).__name__}: {one_line(error)}. "
             "Repair or remove the package."
@@ -73,16 +74,16 @@ def load_plugin(name: str, built_in: Collection[str] = ()) -> "PluginRecords | P
 
 
 def wrap_reader(plugin: Any, name: str) -> "PluginRecords | PluginFields":
-    """Make a module or object with `sniff` and `read` a complete reader.
+    """Turn a module or object with `sniff` and `read` into a complete reader.
 
     Raises
     ------
     InputError
         It lacks one of them, or its `kind` is neither "records" nor "fields".
     """
-    if lacking := [part for part in ("sniff", "read") if not callable(getattr(plugin, part, None))]:
+    if missing := [part for part in ("sniff", "read") if not callable(getattr(plugin, part, None))]:
         raise InputError(
-            f"The reader {name!r} has no function {' and no '.join(lacking)}; sniff(path) -> bool and "
+            f"The reader {name!r} has no function {' and no '.join(missing)}; sniff(path) -> bool and "
             "read(path) -> DataArray were expected."
         )
     kind = getattr(plugin, "kind", "records")
@@ -104,11 +105,11 @@ class PluginRecords:
         return _sniff(self.plugin, self.name, path)
 
     def read(self, path: Place | Sequence[Place], **selection: Any) -> list[xr.DataArray]:
-        """Records of one file or several; `ids`, `start_time` and `end_time` are applied where the reader has none."""
-        known, rest = _split(self.plugin, self.name, selection, _SELECTION)
+        """Records of one or several files. `ids`, `start_time` and `end_time` also work if the reader lacks them."""
+        known, rest = _split_selection(self.plugin, self.name, selection, _SELECTION)
         records: list[xr.DataArray] = []
-        for place in _places(path):
-            for found in _arrays(self.plugin, self.name, place, known):
+        for place in _as_list(path):
+            for found in _read_arrays(self.plugin, self.name, place, known):
                 x: xr.DataArray | None = check_record(found, place, self.name)
                 if any(value is not None and value != () for value in rest.values()):
                     assert x is not None
@@ -124,18 +125,18 @@ class PluginRecords:
         end_time: Any = None,
         **options: Any,
     ) -> Scan:
-        """The reader's own scan, or one that is derived from its arrays; `options` are those of its `read`."""
+        """Call the `scan` of the reader, or derive the segments from its arrays; `options` are those of its `read`."""
         if not callable(getattr(self.plugin, "scan", None)):
             return scan_arrays(self.read(path, **options), path, self.name, ids, start_time, end_time)
         known = inspect.signature(self.plugin.scan).parameters
-        with _errors(self.name, path):
+        with _reader_errors(self.name, path):
             found = self.plugin.scan(
                 path, ids, start_time, end_time, **{k: v for k, v in options.items() if k in known}
             )
         if not isinstance(found, Scan) or not all(isinstance(segment, Segment) for segment in found.segments):
             raise InputError(
-                f"{path}: scan of the reader {self.name!r} gives {type(found).__name__}; geoae.readers.protocols.Scan "
-                "with segments was expected."
+                f"{path}: scan of the reader {self.name!r} returns {type(found).__name__}; a "
+                "geoae.readers.protocols.Scan with segments was expected."
             )
         return found
 
@@ -153,25 +154,27 @@ class PluginFields:
         return _sniff(self.plugin, self.name, path)
 
     def contents(self, place: Place, *, adapter: Adapter | None = None, **options: Any) -> dict[str, xr.DataArray]:
-        """All variables of one place, under the names that an adapter gives them."""
+        """All variables of one place, renamed as the adapter states."""
         if callable(getattr(self.plugin, "contents", None)):
-            with _errors(self.name, place):
-                given = self.plugin.contents(place, **options)
-            if not isinstance(given, Mapping):
+            with _reader_errors(self.name, place):
+                variables = self.plugin.contents(place, **options)
+            if not isinstance(variables, Mapping):
                 raise InputError(
-                    f"{place}: contents of the reader {self.name!r} gives {type(given).__name__}; a mapping of names "
-                    "to arrays was expected."
+                    f"{place}: contents of the reader {self.name!r} returns {type(variables).__name__}; a "
+                    "mapping of names to arrays was expected."
                 )
-            arrays: Sequence[Any] = [x.rename(name) if isinstance(x, xr.DataArray) else x for name, x in given.items()]
+            arrays: Sequence[Any] = [
+                x.rename(name) if isinstance(x, xr.DataArray) else x for name, x in variables.items()
+            ]
         else:
-            known, _ = _split(self.plugin, self.name, options, ())
-            arrays = _arrays(self.plugin, self.name, place, known)
+            known, _ = _split_selection(self.plugin, self.name, options, ())
+            arrays = _read_arrays(self.plugin, self.name, place, known)
         found: dict[str, xr.DataArray] = {}
         for x in arrays:
-            x = _renamed(check_field(x, place, self.name), adapter)
+            x = _rename(check_field(x, place, self.name), adapter)
             found[str(x.name)] = x
         if not found:
-            raise InputError(f"{place} holds no field: the reader {self.name!r} gives nothing.")
+            raise InputError(f"{place} holds no field: the reader {self.name!r} returns nothing.")
         return found
 
     def read(
@@ -184,20 +187,20 @@ class PluginFields:
         adapter: Adapter | None = None,
         **options: Any,
     ) -> list[xr.DataArray]:
-        """Fields of one place or of several that are joined; parameters as of `geoae.readers.fields.grids.read`."""
-        places = _places(path)
+        """Fields of one place, or of several joined. Parameters are those of `geoae.readers.fields.grids.read`."""
+        places = _as_list(path)
         chosen = tuple(dims.replace(" ", "").split(",")) if isinstance(dims, str) else dims
-        change = adapter or Adapter()
+        adapt = adapter or Adapter()
         opened = [self.contents(place, adapter=adapter, **options) for place in places]
         wanted = [var] if isinstance(var, str) else var
-        names = list(wanted) if wanted else _on_grids(opened[0], chosen)
+        names = list(wanted) if wanted else _names_on_grids(opened[0], chosen)
         fields = []
         for name in names:
             parts = []
             for place, found in zip(places, opened, strict=True):
                 if name not in found:
                     raise UnknownNameError(f"{place} has no variable {name}; there are {', '.join(found)}.")
-                x = change(found[name])
+                x = adapt(found[name])
                 x.encoding.setdefault("source", str(place))
                 parts.append((place, x))
             layout = grid_layout(parts[0][1], chosen)
@@ -206,11 +209,11 @@ class PluginFields:
 
 
 def _entries() -> Iterator[EntryPoint]:
-    """Entry points of other packages; those that geoae's own metadata names are built in."""
+    """Entry points of other packages, without those of geoae itself."""
     seen = set()
     for entry in entry_points(group=GROUP):
         key = entry.name, entry.value, _package(entry)
-        if not entry.value.startswith(_OURS) and key not in seen:  # a package may be found by two paths
+        if not entry.value.startswith(_BUILT_IN) and key not in seen:  # a package may be on the path twice
             seen.add(key)
             yield entry
 
@@ -224,14 +227,14 @@ def _sniff(plugin: Any, name: str, path: Path) -> bool:
         return bool(plugin.sniff(path))
     except Exception as error:
         raise InputError(
-            f"The reader {name!r} raises {type(error).__name__} when it is asked whether it knows {path.name}: "
-            f"{one_line(error)}. Its sniff must return True or False."
+            f"The reader {name!r} raises {type(error).__name__} in sniff for {path.name}: "
+            f"{one_line(error)}. It must return True or False instead."
         ) from error
 
 
 @contextmanager
-def _errors(name: str, place: Place) -> Iterator[None]:
-    """Turn what a reader of others raises into one line that names it."""
+def _reader_errors(name: str, place: Place) -> Iterator[None]:
+    """Turn exceptions of another package's reader into an error of one line that names the reader."""
     try:
         yield
     except (GeoAEError, MemoryError):
@@ -242,42 +245,43 @@ def _errors(name: str, place: Place) -> Iterator[None]:
         ) from error
 
 
-def _arrays(plugin: Any, name: str, place: Place, selection: Mapping[str, Any]) -> list[Any]:
-    with _errors(name, place):
+def _read_arrays(plugin: Any, name: str, place: Place, selection: Mapping[str, Any]) -> list[Any]:
+    with _reader_errors(name, place):
         found = plugin.read(place, **selection)
         if isinstance(found, list | tuple):
             return list(found)
     return [found]
 
 
-def _split(
-    plugin: Any, name: str, selection: Mapping[str, Any], applied: Sequence[str]
+def _split_selection(
+    plugin: Any, name: str, selection: Mapping[str, Any], applied_here: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the reader takes of a selection, and what geoae applies; InputError for what neither knows."""
+    """Split a selection into arguments of the reader and those that geoae applies; InputError for all others."""
     parameters = inspect.signature(plugin.read).parameters
-    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    known = {k: v for k, v in selection.items() if k in parameters or (open_ended and k not in applied)}
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    known = {k: v for k, v in selection.items() if k in parameters or (takes_any and k not in applied_here)}
     rest = {k: v for k, v in selection.items() if k not in known}
-    if unknown := [key for key in rest if key not in applied]:
-        takes = list(dict.fromkeys([*list(parameters)[1:], *applied]))
+    if unknown := [key for key in rest if key not in applied_here]:
+        supported = list(dict.fromkeys([*list(parameters)[1:], *applied_here]))
         raise InputError(
-            f"The reader {name!r} does not know {', '.join(unknown)}; it takes {', '.join(takes) or 'nothing more'}."
+            f"The reader {name!r} does not know {', '.join(unknown)}; it takes "
+            f"{', '.join(supported) or 'nothing more'}."
         )
     return known, rest
 
 
-def _places(path: Place | Sequence[Place]) -> list[Place]:
+def _as_list(path: Place | Sequence[Place]) -> list[Place]:
     return [path] if isinstance(path, str | Path) else list(path)
 
 
-def _renamed(x: xr.DataArray, adapter: Adapter | None) -> xr.DataArray:
+def _rename(x: xr.DataArray, adapter: Adapter | None) -> xr.DataArray:
     names = {old: new for old, new in (adapter.rename if adapter else {}).items() if old in {*x.coords, *x.dims}}
     x = x.rename(names) if names else x
     return x.rename(adapter.rename.get(str(x.name), str(x.name))) if adapter else x
 
 
-def _on_grids(found: Mapping[str, xr.DataArray], dims: Sequence[str] | None) -> list[str]:
-    """Names of the variables that have two horizontal dimensions; the error of the largest where none has."""
+def _names_on_grids(found: Mapping[str, xr.DataArray], dims: Sequence[str] | None) -> list[str]:
+    """Names of the variables with two horizontal dimensions; if there is none, raise the error of the largest."""
     names, faults = [], {}
     for name, x in found.items():
         try:

@@ -1,8 +1,8 @@
-"""What a reader offers. A reader is a module or an object; it needs no base class.
+"""Functions that a reader must have. A reader is a module or an object; it needs no base class.
 
-Every reader has `sniff` and `read`. `kind` says what it reads: "records" (traces of sensors) or "fields" (gridded
-variables). geoae derives `scan` and `contents` for the readers of other packages that do not offer them, see
-`geoae.readers.from_arrays`. `geoae.testing.readers` holds tests that a reader should pass.
+Every reader has `sniff` and `read`. Its `kind` is "records" (traces of sensors) or "fields" (gridded variables). For
+readers of other packages without `scan` or `contents`, geoae derives these, see `geoae.readers.from_arrays` and
+`geoae.readers.plugins`. `geoae.testing.readers` has tests that every reader should pass.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,53 +28,53 @@ class Scan:
 
     segments: tuple[Segment, ...]
     notes: tuple[str, ...]
-    """One line each: what is odd."""
+    """Remarks on the file, one line each."""
     losses: tuple[str, ...] = ()
-    """One line each: what is damaged and could not be read."""
+    """Damaged parts that could not be read, one line each."""
 
 
 @runtime_checkable
 class Locator(Protocol):
-    """Where the samples of one segment are: `Segment.locator`. It has to be hashable."""
+    """Where the samples of one segment are: `Segment.locator`. It must be hashable."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the samples, as `read` gives them."""
+        """Type of the samples that `read` returns."""
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Samples start ... stop of the segment, shape (time,); NaN where one is missing."""
+        """Samples start ... stop of the segment, shape (time,); missing ones are NaN."""
 
     def part(self, start: int, stop: int) -> "Locator":
-        """The locator of the segment that holds only samples start ... stop."""
+        """Return the locator of a segment that has only samples start ... stop."""
 
     def headers(self) -> Any:
-        """A new ObsPy Stats, with all that the format says; geoae sets start and number of samples."""
+        """Return a new ObsPy Stats with all headers of the format; geoae sets start and number of samples."""
 
     def raw_bytes(self) -> bytes | None:
-        """The miniSEED records of the segment, which are copied unchanged; None for every other format."""
+        """Return the miniSEED records of the segment, to be copied unchanged; None for other formats."""
 
 
 class Reader(Protocol):
-    """What every reader offers."""
+    """Functions of every reader."""
 
     def sniff(self, path: Path) -> bool:
         """Whether the reader reads this file or folder, by its first bytes or names.
 
-        It is asked of every file that geoae itself does not recognise: it must be quick, and never raise.
+        It is called for every file that geoae itself does not recognise. It must be quick and never raise.
         """
 
     def read(self, path: Any, **selection: Any) -> xr.DataArray | Sequence[xr.DataArray]:
-        """One labelled array, or several; samples are best read when they are used.
+        """Return one or several labelled arrays; samples should be read when they are used.
 
         Records have dims (channel, time), a coordinate ``channel`` with codes, a coordinate ``id`` along it with
-        NET.STA.LOC.CHA (or attributes network, station, location), a time coordinate, or
-        ``attrs["sampling_rate_hz"]``; gaps are NaN. Fields have names, two horizontal dimensions with coordinates,
-        and a time coordinate where they have times.
+        NET.STA.LOC.CHA (or attributes network, station, location), and a time coordinate or
+        ``attrs["sampling_rate_hz"]``. Gaps are NaN. Fields have names, two horizontal dimensions with coordinates,
+        and a time coordinate if they have times.
         """
 
 
 class RecordsReader(Reader, Protocol):
-    """A reader of recordings, as the jobs use it."""
+    """A reader of recordings with all functions that the jobs use."""
 
     def scan(self, path: Path, ids: Sequence[str] = (), start_time: Any = None, end_time: Any = None) -> Scan:
         """Find the segments of one file.
@@ -86,12 +86,12 @@ class RecordsReader(Reader, Protocol):
         ids
             NET.STA.LOC.CHA with the wildcards * ? [ ]; all if empty.
         start_time, end_time
-            Anything `obspy.UTCDateTime` takes; samples from one to the other, both included, are taken.
+            Anything `obspy.UTCDateTime` accepts; both ends are included.
         """
 
 
 class FieldsReader(Reader, Protocol):
-    """A reader of gridded fields, as the jobs use it."""
+    """A reader of gridded fields with all functions that the jobs use."""
 
     def contents(self, place: Place, **options: Any) -> Mapping[str, xr.DataArray]:
-        """All variables of one place by name, lazily; also those that are no fields on a grid."""
+        """Return all variables of one place by name, lazily, including those that are no fields on a grid."""

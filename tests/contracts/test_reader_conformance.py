@@ -11,14 +11,14 @@ import xarray as xr
 from obspy import Stream, Trace, UTCDateTime
 
 from geoae import readers
-from geoae.jobs.denoise import denoise_files
-from geoae.jobs.records.clean import Options
+from geoae.jobs.options import InferenceOptions
 from geoae.readers.fields import grids
 from geoae.readers.records import seisbench, traces
 from geoae.stores import records as cleaned
 from geoae.testing.readers import check_fields_reader, check_reader, check_records_reader
 from tests.conftest import tiny_model, write_seisbench
 from tests.support import fields
+from tests.support.denoising import denoise_files
 
 ROOT = Path(obspy.__file__).parent / "io"
 RECORDINGS = [
@@ -66,7 +66,7 @@ def test_the_trace_reader_on_many_formats(name):
 def test_the_reader_of_denoised_records(tmp_path):
     """A store that geoae wrote is a recording like others."""
     path, _ = recording(tmp_path / "a.mseed")
-    denoise_files([path], tmp_path / "a.zarr", Options(tiny_model(), threads=1))
+    denoise_files([path], tmp_path / "a.zarr", InferenceOptions(tiny_model(), threads=1))
     check_records_reader(cleaned, tmp_path / "a.zarr")
 
 

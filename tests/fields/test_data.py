@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import obspy
 import pytest
 import xarray as xr
 
-from geoae.errors import InputError, UnknownNameError
+from geoae.errors import DamagedFileError, InputError, UnknownNameError
 from geoae.fields.data import SOURCE, load_slices
 
 
@@ -71,3 +72,14 @@ def test_nothing_to_train_on_is_said(folder):
         load_slices(folder / "no", ["*"])
     with pytest.raises(UnknownNameError, match=r"u, v"):
         load_slices(folder, ["wind.1.nc:w"])
+
+
+def test_files_without_fields_are_refused(folder):
+    """A recording has no variables; text under any name is neither netCDF nor zarr."""
+    trace = obspy.Trace(np.arange(100, dtype="i4"), {"channel": "HHZ", "sampling_rate": 10.0})
+    trace.write(str(folder / "a.mseed"), format="MSEED")
+    with pytest.raises(InputError, match=r"reader 'traces' .* does not know var"):
+        load_slices(folder, ["a.mseed"])
+    (folder / "a.txt").write_text("no field")
+    with pytest.raises(DamagedFileError, match=r"a\.txt is neither netCDF nor zarr"):
+        load_slices(folder, ["a.txt"])

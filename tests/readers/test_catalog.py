@@ -92,7 +92,7 @@ def test_an_entry_whose_path_is_missing_is_named(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"Set the environment variable MY_DATA"):
         catalog.locate_data("quakes")
     monkeypatch.setenv("MY_DATA", str(tmp_path / "other"))
-    with pytest.raises(InputError, match=r"other/quakes, which is not there\. Correct its uri"):
+    with pytest.raises(InputError, match=r"other/quakes, which does not exist\. Correct its uri"):
         catalog.locate_data("quakes")
 
 

@@ -1,4 +1,4 @@
-"""Readers of other packages work in every verb; those that are broken are named in one line."""
+"""Readers of other packages work in every verb; broken ones are named in an error of one line."""
 
 import os
 import subprocess
@@ -16,15 +16,16 @@ import geoae
 from geoae import readers
 from geoae.cli.main import app
 from geoae.errors import GeoAEError, InputError, UnknownFormatError, UnknownNameError
-from geoae.jobs.denoise import denoise_files
+from geoae.fields.data import load_slices
 from geoae.jobs.inspect import info
-from geoae.jobs.records.clean import Options
+from geoae.jobs.options import InferenceOptions
 from geoae.labels.segments import Segment
 from geoae.readers.protocols import Scan
 from geoae.testing.readers import check_fields_reader, check_records_reader
 from tests.conftest import tiny_model
 from tests.support import fields
 from tests.support.coding import tiny_coder
+from tests.support.denoising import denoise_files
 from tests.support.plugin_packages import FIELDS, RECORDS, install, write_fields, write_record
 
 IDS = ["XX.ABC.00.HHE", "XX.ABC.00.HHZ"]
@@ -34,7 +35,7 @@ GAP = slice(2000, 2600)
 
 @pytest.fixture
 def site(tmp_path, monkeypatch) -> Path:
-    """A folder of packages, in which the two made-up formats are installed."""
+    """A folder of packages in which readers of the two invented formats are installed."""
     folder = install(tmp_path / "site", "tst_records", RECORDS, "tst")
     install(folder, "tst_fields", FIELDS, "tstf")
     monkeypatch.syspath_prepend(folder)
@@ -68,7 +69,7 @@ def record(tmp_path) -> Path:
 
 @pytest.fixture
 def same_in_mseed(tmp_path) -> Path:
-    """The same recording in a format that geoae reads itself."""
+    """The same recording in miniSEED."""
     x, begin = samples(), UTCDateTime(START)
     parts = [(0, slice(0, 5000)), (1, slice(0, GAP.start)), (1, slice(GAP.stop, 5000))]
     traces = []
@@ -82,7 +83,7 @@ def same_in_mseed(tmp_path) -> Path:
 
 
 def run(*words: object) -> str:
-    """What the command prints; it must end well."""
+    """Run a command, which must succeed, and return its output."""
     done = CliRunner().invoke(app, [str(word) for word in words])
     assert done.exit_code == 0, done.output
     return done.output
@@ -98,8 +99,8 @@ def equal_traces(one: Path, other: Path) -> None:
 
 
 @pytest.mark.usefixtures("site")
-def test_the_made_up_readers_keep_the_promises(record, tmp_path):
-    """The readers of these tests pass the conformance tests, with what the files hold."""
+def test_readers_of_the_invented_formats_conform(record, tmp_path):
+    """The readers of these tests pass the conformance tests with the known content of the files."""
     expected = xr.DataArray(
         samples(), {"id": ("channel", IDS), "time": [np.datetime64(START, "ns") + np.timedelta64(10, "ms") * i
                                                      for i in range(5000)]}, ("channel", "time"),
@@ -111,7 +112,7 @@ def test_the_made_up_readers_keep_the_promises(record, tmp_path):
 
 @pytest.mark.usefixtures("site")
 def test_records_of_a_plugin_are_read_and_listed(record):
-    """`read` gives its array, with selections that geoae applies; `info` has ids, times, rates and gaps."""
+    """`read` returns its array, with selections applied by geoae; `info` has ids, times, rates and gaps."""
     x = geoae.read(record)
     np.testing.assert_array_equal(x.values, samples())
     assert (list(x.channel.values), x.attrs["gain"]) == (["HHE", "HHZ"], 3.0)
@@ -128,8 +129,8 @@ def test_records_of_a_plugin_are_read_and_listed(record):
 
 @pytest.mark.usefixtures("site")
 def test_records_of_a_plugin_are_denoised_as_those_of_miniseed(record, same_in_mseed, models, tmp_path):
-    """To files and to a store: the samples are those of the same recording in miniSEED."""
-    options = Options(models / "tiny", threads=1)
+    """Files and stores have the same samples as for the same recording in miniSEED."""
+    options = InferenceOptions(models / "tiny", threads=1)
     for source, name in ((record, "tst"), (same_in_mseed, "mseed")):
         done = denoise_files([source], tmp_path / f"{name}.out", options)
         assert not done.problems
@@ -139,7 +140,7 @@ def test_records_of_a_plugin_are_denoised_as_those_of_miniseed(record, same_in_m
     found, expected = (geoae.read(tmp_path / f"{name}.zarr") for name in ("tst", "mseed"))
     xr.testing.assert_equal(found, expected)
     assert np.isnan(found.values[1, GAP]).all()
-    chosen = denoise_files([record], tmp_path / "z.sac", options, format_name="SAC", ids=["*HHE"])
+    chosen = denoise_files([record], tmp_path / "z.sac", options, format="SAC", ids=["*HHE"])
     (only,) = obspy.read(str(chosen.outputs[0]))
     assert (only.id, only.stats.starttime, only.stats.npts) == (IDS[0], UTCDateTime(START), 5000)
 
@@ -155,7 +156,7 @@ def test_records_of_a_plugin_are_encoded(record, same_in_mseed, models, tmp_path
 
 @pytest.mark.usefixtures("site")
 def test_fields_of_a_plugin_work_in_every_verb(models, tmp_path):
-    """`read`, `info`, `denoise` (one process, workers, netCDF) and `encode` give what they give for netCDF."""
+    """`read`, `info`, `denoise`, `encode` and training give what they give for the same field in netCDF."""
     x = fields.field(4, 40, 40)
     data = x.to_dataset().assign(v=x + 1, profile=("time", np.arange(4.0)))
     data["v"].attrs = {"units": "K"}
@@ -164,9 +165,11 @@ def test_fields_of_a_plugin_work_in_every_verb(models, tmp_path):
     tree = geoae.read(path)
     np.testing.assert_array_equal(tree["v"].values, data["v"].values)
     np.testing.assert_array_equal(geoae.read(path, var="t2m").values, x.values)
+    slices = {suffix: load_slices(tmp_path, [f"a.{suffix}:v"]) for suffix in ("tstf", "nc")}
+    np.testing.assert_array_equal(slices["tstf"][0].values, slices["nc"][0].values)
     assert info(path).fields == info(tmp_path / "a.nc").fields
     assert "t2m" in run("info", path)
-    options = Options(models / "grid", threads=1)
+    options = InferenceOptions(models / "grid", threads=1)
     for source, name in ((path, "tst"), (tmp_path / "a.nc", "nc")):
         denoise_files([source], tmp_path / f"{name}.zarr", options, var=["t2m"])
         run("encode", source, "--var", "t2m", "-o", tmp_path / f"{name}-codes.zarr", "--model", models / "coder",
@@ -181,7 +184,7 @@ def test_fields_of_a_plugin_work_in_every_verb(models, tmp_path):
 
 
 def test_the_command_finds_plugins_in_a_new_process(site, record, models, tmp_path):
-    """`geoae info` and `geoae denoise --workers`, as a person runs them: workers write what one process writes."""
+    """`geoae info` and `geoae denoise --workers` in new processes; workers write the same store as one process."""
     assert site.is_dir()
     denoise = ["denoise", record, "-o", tmp_path / "out.zarr", "--model", models / "tiny", "--workers", "2"]
     for words in (["info", record], denoise):
@@ -190,20 +193,20 @@ def test_the_command_finds_plugins_in_a_new_process(site, record, models, tmp_pa
             capture_output=True, text=True, check=False, cwd=tmp_path,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-    denoise_files([record], tmp_path / "one.zarr", Options(models / "tiny", threads=1))
+    denoise_files([record], tmp_path / "one.zarr", InferenceOptions(models / "tiny", threads=1))
     xr.testing.assert_equal(geoae.read(tmp_path / "out.zarr"), geoae.read(tmp_path / "one.zarr"))
 
 
 @pytest.mark.usefixtures("site")
 def test_a_catalog_names_a_plugin_as_driver(record, models, tmp_path, monkeypatch):
-    """An entry whose driver is the plugin is read by it; one whose driver is not there says which there are."""
+    """The driver of an entry may be a plugin; for an unknown driver the error lists the readers."""
     monkeypatch.chdir(tmp_path)
     record.rename("data.bin")
     entry = "{data_type: Records, uri: data.bin, driver: %s}"
     Path("data_catalog.yml").write_text(f"mine: {entry % 'tst'}\nother: {entry % 'nothing'}\n")
     assert geoae.read("mine").sizes["time"] == 5000
     assert [row.id for row in info("mine").rows] == IDS
-    assert not denoise_files(["mine"], "out.mseed", Options(models / "tiny", threads=1)).problems
+    assert not denoise_files(["mine"], "out.mseed", InferenceOptions(models / "tiny", threads=1)).problems
     for verb in (geoae.read, info, lambda name: denoise_files([name], "b.mseed")):
         with pytest.raises(UnknownNameError, match=r"No reader is called 'nothing'. There are: .*tst"):
             verb("other")
@@ -211,12 +214,12 @@ def test_a_catalog_names_a_plugin_as_driver(record, models, tmp_path, monkeypatc
 
 @pytest.mark.usefixtures("site")
 def test_files_of_several_readers_are_denoised_together(record, models, tmp_path):
-    """Each file is read by its own reader; as one record of codes they are refused."""
+    """Each file is read by its own reader; encoding files of several formats together is refused."""
     other = tmp_path / "b.mseed"
     trace = Trace(samples()[0], {"network": "XX", "station": "ABC", "location": "00", "channel": "HHN",
                                  "sampling_rate": 100.0, "starttime": UTCDateTime(START)})  # fmt: skip
     trace.write(str(other), format="MSEED")
-    done = denoise_files([record, other], tmp_path / "all.mseed", Options(models / "tiny", threads=1))
+    done = denoise_files([record, other], tmp_path / "all.mseed", InferenceOptions(models / "tiny", threads=1))
     assert not done.problems
     assert {trace.id for trace in obspy.read(str(tmp_path / "all.mseed"))} == {*IDS, "XX.ABC.00.HHN"}
     shown = CliRunner().invoke(app, ["encode", str(record), str(other), "-o", str(tmp_path / "c.zarr"), "--model",
@@ -229,12 +232,12 @@ SNIFFS = "def sniff(path):\n    return path.suffix == '.bad'\n"
 BROKEN = {
     "import": ("import no_such_library\n", "The reader 'bad' of package bad_one cannot be imported: ModuleNotFoundErr"),
     "sniff": ("def sniff(path):\n    raise KeyError('x')\ndef read(path):\n    pass\n",
-              "The reader 'bad' raises KeyError when it is asked whether it knows a.bad"),
+              "The reader 'bad' raises KeyError in sniff for a.bad"),
     "no-read": (SNIFFS, "The reader 'bad' has no function read"),
     "kind": (SNIFFS + "kind = 'waves'\ndef read(path):\n    pass\n", "has the kind 'waves'"),
-    "nothing": (SNIFFS + "def read(path):\n    return None\n", "the reader 'bad' gives NoneType"),
+    "nothing": (SNIFFS + "def read(path):\n    return None\n", "the reader 'bad' returns NoneType"),
     "numpy": (SNIFFS + "import numpy as np\ndef read(path):\n    return [np.zeros((1, 9))]\n",
-              "the reader 'bad' gives ndarray"),
+              "the reader 'bad' returns ndarray"),
     "dims": (SNIFFS + "import xarray as xr\ndef read(path):\n    return xr.DataArray([[0.0]], dims=('lat', 'lon'))\n",
              "dimensions (lat, lon); records have (channel, time)"),
     "rate": (SNIFFS + "import xarray as xr\ndef read(path):\n"
@@ -250,7 +253,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_broken_plugin_is_named_in_one_line(fault, site, tmp_path):
-    """Every verb says what is wrong with it; files of other formats are read as ever."""
+    """Every verb names the fault; files of other formats are still read."""
     module, said = BROKEN[fault]
     install(site, "bad_one", module, "bad")
     (tmp_path / "a.bad").write_bytes(b"something else\n" * 40)
@@ -266,7 +269,7 @@ def test_a_broken_plugin_is_named_in_one_line(fault, site, tmp_path):
 
 
 def test_two_plugins_of_one_name_are_both_named(site, tmp_path):
-    """Which of them is meant, nobody can tell."""
+    """An ambiguous name is an error with both packages."""
     install(site, "bad_one", RECORDS, "twice")
     install(site, "bad_two", RECORDS, "twice")
     (tmp_path / "a.bin").write_bytes(b"something else\n" * 40)
@@ -278,7 +281,7 @@ def test_two_plugins_of_one_name_are_both_named(site, tmp_path):
 
 
 def test_a_plugin_with_the_name_of_a_built_in_reader_is_refused(site, tmp_path):
-    """The built-in one is used, and a file that none knows is told why."""
+    """The built-in reader is used, and the error for an unknown file names the conflict."""
     install(site, "bad_one", RECORDS.replace("TSTR", "BADR"), "traces")
     (tmp_path / "a.bin").write_bytes(b"BADR{}\n")
     with pytest.raises(UnknownFormatError, match=r"'traces' of package bad_one has the name of a built-in reader"):
@@ -286,8 +289,8 @@ def test_a_plugin_with_the_name_of_a_built_in_reader_is_refused(site, tmp_path):
     assert readers.open_reader("traces").__name__ == "geoae.readers.records.traces"
 
 
-def test_a_plugin_that_brings_its_own_scan(site, tmp_path):
-    """Its segments and notes are used; what is no Scan is refused."""
+def test_a_plugin_with_its_own_scan(site, tmp_path):
+    """Its segments and notes are used; a result that is no Scan is refused."""
     module = RECORDS.replace("TSTR", "OWNR") + (
         "\nfrom geoae.readers.from_arrays import ArrayLocator\n"
         "from geoae.readers.protocols import Scan, Segment\n"

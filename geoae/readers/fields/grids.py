@@ -1,4 +1,4 @@
-"""Gridded fields in netCDF, zarr, GRIB and whatever else xarray opens, as lazy arrays in chunks of a few MB."""
+"""Read gridded fields in netCDF, zarr, GRIB and other formats of xarray, as lazy arrays in chunks of a few MB."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -18,31 +18,31 @@ from geoae.readers.fields.joining import join_fields
 from geoae.readers.protocols import Kind, Place
 
 kind: Kind = "fields"
-"""Of what it reads; see `geoae.readers.protocols`."""
+"""Kind of data; see `geoae.readers.protocols`."""
 MAX_CHUNK_SAMPLES = 1 << 22
-"""Samples of a chunk at most, unless the store itself has larger ones: 16 MB of float32."""
+"""Largest number of samples in a chunk, unless the chunks of the store are larger: 16 MB of float32."""
 SUFFIXES = {".nc", ".nc3", ".nc4", ".cdf", ".zarr", ".grib", ".grib2", ".grb", ".grb2"}
-"""Of names that no recording has."""
+"""File suffixes that no recording has."""
 
 
 def sniff(path: str | Path) -> bool:
-    """Tell whether a file or folder is netCDF, zarr or GRIB, by its first bytes or names. Never raises."""
+    """Whether a file or folder is netCDF, zarr or GRIB, by its first bytes or names. Never raises."""
     try:
         format_ = stores.detect_format(Path(path))
         return _has_dimensions(Path(path)) if format_ == "hdf5" else format_ is not None
-    except Exception:  # whatever a foreign file does to a parser, it is no grid
+    except Exception:  # a file that breaks the parser is no grid
         return False
 
 
 def can_open(path: str | Path) -> bool:
-    """Tell whether a name, or some backend that is installed for xarray, claims a file or folder. Never raises."""
+    """Whether a file has the suffix of a grid, or an installed backend of xarray accepts it. Never raises."""
     from xarray.backends.plugins import guess_engine
 
     if Path(path).suffix.lower() in SUFFIXES:
         return True
     try:
         return bool(guess_engine(str(path)))
-    except Exception:  # it raises where none does, and backends of others may raise anything
+    except Exception:  # it raises if no backend accepts the file, and backends may raise anything
         return False
 
 
@@ -65,24 +65,24 @@ def read(
     Parameters
     ----------
     path
-        File, folder or URL, or several that are joined in the order of their times.
+        File, folder or URL; several are joined in the order of their times.
     var
-        Names of variables; left out: all that have two horizontal dimensions.
+        Names of variables. None: all variables with two horizontal dimensions.
     dims
-        Names of the horizontal dimensions, where they are not found from names and metadata: ("y", "x") or "y,x".
+        Names of the horizontal dimensions, ("y", "x") or "y,x". None: found from names and metadata.
     along
-        Dimension to join several files along, such as "member"; made where there is none. The time if left out.
+        Dimension to join several files along, such as "member"; it is made if it does not exist. None: time.
     group
-        Of a store that has several.
+        Name of a group in the store.
     engine, options
-        Of `xarray.open_dataset`; found from the content if left out.
+        Arguments of `xarray.open_dataset`. None: chosen by the format.
     adapter
-        Changes of names, units and missing values, as a catalog states them.
+        Changes of names, units and missing values from a data catalog.
 
     Returns
     -------
     list of DataArray
-        One for each variable, in the order of the file.
+        One array for each variable, in the order of the file.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def read(
         The horizontal dimensions are not clear, coordinates are out of order, files do not fit each other, or a
         library is missing.
     DamagedFileError
-        A file cannot be decoded; samples are only looked at, and this raised, when they are used.
+        A file cannot be decoded. For damaged samples the error comes when they are used.
     """
     places = [path] if isinstance(path, str | Path) else list(path)
     adapter = adapter or Adapter()
@@ -101,9 +101,9 @@ def read(
     try:
         for place in places:
             opened.append(contents(place, group, engine, options, adapter))
-        names = _choose(opened[0], places[0], [var] if isinstance(var, str) else var, chosen)
+        names = _choose_names(opened[0], places[0], [var] if isinstance(var, str) else var, chosen)
         settings = repr((group, engine, options, adapter))
-        return [_field(name, places, opened, chosen, along, adapter, settings) for name in names]
+        return [_open_field(name, places, opened, chosen, along, adapter, settings) for name in names]
     except GeoAEError:
         close_files(opened)
         raise
@@ -116,18 +116,18 @@ def contents(
     options: Mapping[str, Any] | None = None,
     adapter: Adapter | None = None,
 ) -> dict[str, xr.DataArray]:
-    """All variables of a store that may be fields, lazily, as they are in it but for their names.
+    """All variables of a store that may be fields, lazily; the adapter only changes their names here.
 
     Raises
     ------
     GeoAEError
-        As for `read`; InputError where there is no such variable.
+        As for `read`; InputError if there is no variable.
     """
     found: dict[str, xr.DataArray] = {}
-    others: list[str] = []
+    other_names: list[str] = []
     for data in stores.open_store(place, group, engine, options):
         rename = {old: new for old, new in (adapter.rename if adapter else {}).items() if old in data.variables}
-        data, closes = promote_coordinates(data.rename(rename)), data.close
+        data, close_file = promote_coordinates(data.rename(rename)), data.close
         for coord in data.coords.values():
             if coord.ndim < 2:
                 coord.load()
@@ -137,20 +137,24 @@ def contents(
                 label = f"{name}_{data[name].attrs.get('GRIB_typeOfLevel', '')}"
                 label = label if label not in found else f"{label}_{len(found)}"
             found[label] = data[name].rename(label)
-            found[label].set_close(closes)
-        others += map(str, data.variables)
+            found[label].set_close(close_file)
+        other_names += map(str, data.variables)
         if not found:
-            closes()
+            close_file()
     if not found:
         inner = stores.list_groups(place) if group is None else []
-        hint = f"only {', '.join(others)}. Real numbers along dimensions were expected" if others else "nothing at all"
+        hint = (
+            f"only {', '.join(other_names)}. Real numbers along dimensions were expected"
+            if other_names
+            else "nothing at all"
+        )
         hint = f"but the groups {', '.join(inner)}: choose one with group='{inner[0]}'" if inner else hint
         raise InputError(f"{place} holds no field, {hint}.")
     return found
 
 
 def close_files(opened: Sequence[Mapping[str, xr.DataArray]]) -> None:
-    """Let go of the files that `contents` opened; what they hold can no longer be read."""
+    """Close the files that `contents` opened; their samples can no longer be read."""
     for found in opened:
         for field in found.values():
             field.close()
@@ -159,7 +163,7 @@ def close_files(opened: Sequence[Mapping[str, xr.DataArray]]) -> None:
 def grow_chunks(
     sizes: Mapping[str, int], stored: Mapping[str, int], horizontal: Sequence[str], limit: int = MAX_CHUNK_SAMPLES
 ) -> dict[str, int]:
-    """Samples of a chunk along each dimension: whole stored chunks, as many as fit in `limit`, horizontal ones first.
+    """Chunk size of each dimension: whole stored chunks, as many as fit in `limit` samples, horizontal ones first.
 
     Examples
     --------
@@ -169,18 +173,18 @@ def grow_chunks(
     chunk = {dim: max(1, min(stored.get(dim, 1), n)) for dim, n in sizes.items()}
     rest = [dim for dim in reversed(chunk) if dim not in horizontal]
     for dims in ([dim for dim in horizontal if dim in chunk], *([dim] for dim in rest)):
-        grown = True
-        while grown:
-            grown = False
-            for dim in sorted(dims, key=chunk.__getitem__):  # near squares: little to read beyond a window's edge
+        has_grown = True
+        while has_grown:
+            has_grown = False
+            for dim in sorted(dims, key=chunk.__getitem__):  # nearly square chunks overlap few windows
                 size = min(2 * chunk[dim], sizes[dim])
                 if size > chunk[dim] and math.prod(chunk.values()) // chunk[dim] * size <= limit:
-                    chunk[dim], grown = size, True
+                    chunk[dim], has_grown = size, True
                     break
     return chunk
 
 
-def _choose(
+def _choose_names(
     found: Mapping[str, xr.DataArray], place: Place, var: Sequence[str] | None, dims: Sequence[str] | None
 ) -> list[str]:
     if var is not None:
@@ -190,7 +194,7 @@ def _choose(
     names, faults = [], {}
     for name, field in found.items():
         try:
-            _layout(field, dims, place)
+            _find_layout(field, dims, place)
         except InputError as error:
             faults[name] = error
         else:
@@ -200,14 +204,14 @@ def _choose(
     return names
 
 
-def _layout(field: xr.DataArray, dims: Sequence[str] | None, place: Place) -> GridLayout:
+def _find_layout(field: xr.DataArray, dims: Sequence[str] | None, place: Place) -> GridLayout:
     try:
         return grid_layout(field, dims)
     except InputError as error:
         raise InputError(f"{place}: {error}") from error
 
 
-def _field(
+def _open_field(
     name: str,
     places: Sequence[Place],
     opened: Sequence[Mapping[str, xr.DataArray]],
@@ -216,42 +220,44 @@ def _field(
     adapter: Adapter,
     settings: str,
 ) -> xr.DataArray:
-    layout = _layout(opened[0][name], dims, places[0])
+    layout = _find_layout(opened[0][name], dims, places[0])
     parts = []
     for place, found in zip(places, opened, strict=True):
         if name not in found:
             raise InputError(f"{place} does not fit {places[0]}: it has no variable {name}. Leave it out.")
         if not found[name].size:
             raise InputError(f"{place}: {name} has no samples ({describe_sizes(found[name])}).")
-        parts.append((place, _chunked(adapter(_guarded(found[name], place)), layout.horizontal, place, settings)))
+        parts.append(
+            (place, _chunk_field(adapter(_guard_samples(found[name], place)), layout.horizontal, place, settings))
+        )
     joined = join_fields(parts, along or layout.time)
     if len(parts) > 1:
         grid_layout(joined, dims)
     return joined
 
 
-def _guarded(field: xr.DataArray, place: Place) -> xr.DataArray:
-    """The same field, whose samples are in the byte order of this machine, and damage to them an error of ours."""
+def _guard_samples(field: xr.DataArray, place: Place) -> xr.DataArray:
+    """Return a field with samples in the byte order of this machine, where damaged samples raise DamagedFileError."""
     dtype = field.dtype.newbyteorder("=")
-    samples = change_lazily(field.variable, dtype, partial(_read, label=f"{place}: {field.name}", dtype=dtype))
+    samples = change_lazily(field.variable, dtype, partial(_read_part, label=f"{place}: {field.name}", dtype=dtype))
     guarded = field.copy(deep=False, data=samples)
     guarded.encoding["source"] = str(place)
     return guarded
 
 
-def _read(read: Callable[[], NDArray[Any]], label: str, dtype: np.dtype[Any]) -> NDArray[Any]:
+def _read_part(read: Callable[[], NDArray[Any]], label: str, dtype: np.dtype[Any]) -> NDArray[Any]:
     try:
         return read().astype(dtype, copy=False)
     except (GeoAEError, MemoryError):
         raise
-    except Exception as error:  # what a damaged chunk does to a codec has many kinds
+    except Exception as error:  # codecs raise many types for a damaged chunk
         raise DamagedFileError(
             f"{label} cannot be read: {stores.shorten_error(error)}. Copy the file again."
         ) from error
 
 
-def _chunked(field: xr.DataArray, horizontal: Sequence[str], place: Place, settings: str) -> xr.DataArray:
-    """The field in chunks of dask, named after all that their samples depend on."""
+def _chunk_field(field: xr.DataArray, horizontal: Sequence[str], place: Place, settings: str) -> xr.DataArray:
+    """Return a field in chunks of dask. Their name depends on everything that the samples depend on."""
     from dask.base import tokenize
 
     stat = Path(place).stat() if not stores.is_url(place) else None
@@ -267,15 +273,15 @@ def _chunked(field: xr.DataArray, horizontal: Sequence[str], place: Place, setti
 
 
 def _has_dimensions(path: Path) -> bool:
-    """Whether an HDF5 file has the dimension scales of netCDF-4; a damaged one counts, so that its damage is told."""
+    """Whether an HDF5 file has the dimension scales of netCDF-4; True if it is damaged, so that `read` explains it."""
     import h5py
 
     try:
         with h5py.File(path, "r") as file:
             marks: list[bool] = ["_NCProperties" in file.attrs]
             for item in file.values():
-                inside = item.values() if isinstance(item, h5py.Group) else [item]
-                marks += ["DIMENSION_LIST" in one.attrs or "CLASS" in one.attrs for one in inside]
+                members = item.values() if isinstance(item, h5py.Group) else [item]
+                marks += ["DIMENSION_LIST" in member.attrs or "CLASS" in member.attrs for member in members]
             return any(marks)
     except OSError:
         return True

@@ -1,4 +1,4 @@
-"""Several files of one field, joined along time or another dimension; what does not fit is said at once."""
+"""Join several files of one field along time or another dimension, after checking that they fit each other."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -17,20 +17,20 @@ _PACKING = ("scale_factor", "add_offset", "dtype", "_FillValue", "missing_value"
 
 
 def join_fields(parts: Sequence[Part], along: str | None) -> xr.DataArray:
-    """One field from the parts of it that each file holds, in the order of their coordinate.
+    """Join the parts of one field from several files, in the order of their coordinate.
 
     Parameters
     ----------
     parts
         Place and field of each file.
     along
-        Dimension or scalar coordinate to join along; a dimension of this name is made, and counts the files, where
-        there is neither. None: the single time of fields that have no time dimension.
+        Dimension or scalar coordinate to join along. If there is neither, a dimension of this name is made that numbers
+        the files. None: the scalar time of fields without a time dimension.
 
     Raises
     ------
     InputError
-        A file does not fit the first, or two overlap.
+        A file does not fit the first one, or two overlap.
     """
     if len(parts) == 1:
         return parts[0][1]
@@ -42,24 +42,24 @@ def join_fields(parts: Sequence[Part], along: str | None) -> xr.DataArray:
             "Give them one by one; in Python, geoae.read(FILES, along='member') joins them along a new dimension."
         )
     for place, part in parts[1:]:
-        if unlike := _difference(first, part, along):
+        if difference := _describe_difference(first, part, along):
             raise InputError(
-                f"{place} does not fit {first_place}: {first.name} has {unlike}. Leave it out, or read it alone."
+                f"{place} does not fit {first_place}: {first.name} has {difference}. Leave it out, or read it alone."
             )
-    whole = [(place, _with_dimension(part, along, first.dims, k)) for k, (place, part) in enumerate(parts)]
-    if along in whole[0][1].coords:
-        whole = _ordered(whole, along)
+    extended = [(place, _with_dimension(part, along, first.dims, k)) for k, (place, part) in enumerate(parts)]
+    if along in extended[0][1].coords:
+        extended = _sort_parts(extended, along)
     joined = xr.concat(
-        [part for _, part in whole], dim=along, coords="minimal", compat="override", join="override",
+        [part for _, part in extended], dim=along, coords="minimal", compat="override", join="override",
         combine_attrs="override",
     )  # fmt: skip
     joined.encoding = _common_encoding([part for _, part in parts])
-    joined.encoding["source"] = tuple(str(place) for place, _ in whole)
+    joined.encoding["source"] = tuple(str(place) for place, _ in extended)
     return joined
 
 
-def _difference(first: xr.DataArray, part: xr.DataArray, along: str) -> str | None:
-    """What makes two fields of different files unlike, in words; None if they can be joined."""
+def _describe_difference(first: xr.DataArray, part: xr.DataArray, along: str) -> str | None:
+    """Describe why the fields of two files cannot be joined; None if they can."""
     if set(part.dims) != set(first.dims):
         return f"the dimensions ({', '.join(map(str, part.dims))}) there, ({', '.join(map(str, first.dims))}) here"
     if str(part.attrs.get("units")) != str(first.attrs.get("units")):
@@ -103,12 +103,12 @@ def _calendar(coord: xr.DataArray) -> str:
 def _with_dimension(part: xr.DataArray, along: str, dims: tuple[Any, ...], number: int) -> xr.DataArray:
     if along in part.dims:
         return part.transpose(*dims)
-    found = part if along in part.coords else part.assign_coords({along: number})
-    return found.expand_dims(along).transpose(along, *dims)
+    numbered = part if along in part.coords else part.assign_coords({along: number})
+    return numbered.expand_dims(along).transpose(along, *dims)
 
 
-def _ordered(parts: list[Part], along: str) -> list[Part]:
-    """Parts by their place along the coordinate, in the direction that the files have."""
+def _sort_parts(parts: list[Part], along: str) -> list[Part]:
+    """Sort parts along the coordinate, in the direction that it has in the files."""
     spans = []
     for place, part in parts:
         index = pd.Index(part[along].values)
@@ -118,26 +118,28 @@ def _ordered(parts: list[Part], along: str) -> list[Part]:
         if start <= end:
             raise InputError(
                 f"{before} and {after} overlap in {along}: one reaches to {end}, the other starts at {start}. "
-                "Leave one out. Members of an ensemble are given one by one; in Python, "
+                "Leave one out. Give members of an ensemble one by one; in Python, "
                 "geoae.read(FILES, along='member') joins them."
             )
-    long = next((part[along].values for _, _, _, part in spans if part.sizes[along] > 1), None)
-    falling = long is not None and long[1] < long[0]
-    return [(place, part) for _, _, place, part in (reversed(spans) if falling else spans)]
+    values = next((part[along].values for _, _, _, part in spans if part.sizes[along] > 1), None)
+    is_falling = values is not None and values[1] < values[0]
+    return [(place, part) for _, _, place, part in (reversed(spans) if is_falling else spans)]
 
 
 def _common_encoding(parts: Sequence[xr.DataArray]) -> dict[str, Any]:
-    """What the encodings of all parts agree on; one packing for all, or none."""
+    """Encoding that all parts share; the packing is kept only if it is the same for all."""
     first = dict(parts[0].encoding)
-    unlike = {key for part in parts[1:] for key in {*first, *part.encoding} if not _equal(first, part.encoding, key)}
-    if unlike & set(_PACKING):
-        unlike |= set(_PACKING)
-    return {key: value for key, value in first.items() if key not in unlike}
+    different = {
+        key for part in parts[1:] for key in {*first, *part.encoding} if not _is_equal(first, part.encoding, key)
+    }
+    if different & set(_PACKING):
+        different |= set(_PACKING)
+    return {key: value for key, value in first.items() if key not in different}
 
 
-def _equal(a: dict[Any, Any], b: dict[Any, Any], key: str) -> bool:
+def _is_equal(a: dict[Any, Any], b: dict[Any, Any], key: str) -> bool:
     if (key in a) != (key in b):
         return False
-    one, other = a[key], b[key]
-    nan = all(isinstance(x, float | np.floating) and np.isnan(x) for x in (one, other))
-    return nan or bool(np.array_equal(one, other) if isinstance(one, np.ndarray) else one == other)
+    x, y = a[key], b[key]
+    both_nan = all(isinstance(value, float | np.floating) and np.isnan(value) for value in (x, y))
+    return both_nan or bool(np.array_equal(x, y) if isinstance(x, np.ndarray) else x == y)

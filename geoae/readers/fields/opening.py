@@ -1,6 +1,6 @@
 """Open one netCDF file, zarr store, GRIB file, or anything else that xarray opens, as a Dataset of lazy variables.
 
-Which of them it is, is seen in the first bytes; what libraries raise and warn of is told in one line, or not at all.
+The format is detected from the first bytes. Exceptions of the libraries become errors of one line.
 """
 
 import importlib.util
@@ -18,26 +18,33 @@ import xarray as xr
 from geoae.errors import DamagedFileError, GeoAEError, InputError, MissingFileError, UnreadableFileError, one_line
 from geoae.readers.protocols import Place
 
-_ZARR = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
-_FILES = (".nc", ".nc4", ".cdf", ".h5", ".hdf5", ".grib", ".grib2", ".grb", ".grb2")
-_NAMES = {"netcdf3": "netCDF-3", "netcdf5": "netCDF", "hdf5": "netCDF-4", "zarr": "zarr", "zip": "zarr", "grib": "GRIB"}
+_ZARR_METADATA = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
+_FILE_SUFFIXES = (".nc", ".nc4", ".cdf", ".h5", ".hdf5", ".grib", ".grib2", ".grb", ".grb2")
+_FORMAT_NAMES = {
+    "netcdf3": "netCDF-3",
+    "netcdf5": "netCDF",
+    "hdf5": "netCDF-4",
+    "zarr": "zarr",
+    "zip": "zarr",
+    "grib": "GRIB",
+}
 
 
 def is_url(place: Place) -> bool:
-    """Whether a place is on the network or in another store that fsspec knows, such as s3://bucket/store.zarr."""
+    """Whether a place is a URL that fsspec can open, such as s3://bucket/store.zarr."""
     return isinstance(place, str) and "://" in place
 
 
 def detect_format(path: Path) -> str | None:
-    """What a file or folder is: netcdf3, netcdf5, hdf5, grib, zarr or zip (with zarr in it); None if none of these.
+    """Detect the format of a file or folder: netcdf3, netcdf5, hdf5, grib, zarr, or zip that holds zarr; else None.
 
     Raises
     ------
     OSError
-        It is not there, or cannot be read.
+        It does not exist or cannot be read.
     """
     if path.is_dir():
-        return "zarr" if any((path / name).is_file() for name in _ZARR) else None
+        return "zarr" if any((path / name).is_file() for name in _ZARR_METADATA) else None
     with path.open("rb") as file:
         kind = _kind_of_bytes(file.read(8))
     if kind == "zip":
@@ -46,7 +53,7 @@ def detect_format(path: Path) -> str | None:
 
 
 def shorten_error(error: BaseException) -> str:
-    """What an error says, in one line of bearable length."""
+    """Message of an error, in one line of at most 200 characters."""
     text = one_line(error).rstrip(".")
     return text if len(text) <= 200 else f"{text[:197]}..."
 
@@ -61,21 +68,21 @@ def open_store(
     place
         Path or URL.
     group
-        Of a store that has several.
+        Name of a group in the store.
     engine
-        Of xarray; found from the content if left out.
+        Engine of xarray. None: chosen by the format.
     options
-        Handed to the engine, such as `storage_options` for a URL.
+        Keyword arguments of the engine, such as `storage_options` for a URL.
 
     Returns
     -------
     list of Dataset
-        One; of a GRIB file one for each of the grids and kinds of levels in it.
+        One data set; for a GRIB file one for each grid and type of level.
 
     Raises
     ------
     MissingFileError, UnreadableFileError
-        It is not there, or must not be read.
+        It does not exist, or may not be read.
     InputError
         It needs a library that is not installed.
     DamagedFileError
@@ -86,11 +93,15 @@ def open_store(
     else:
         kind = _local_kind(Path(place)) if engine is None else None
     with _errors_in_one_line(place, kind, group):
-        return _open(*_plan(place, kind, group, engine, dict(options or {})))
+        source, engine, arguments = _engine_arguments(place, kind, group, engine, dict(options or {}))
+        datasets = _open(source, engine, arguments)
+    # zarr lists the variables of a store without consolidated metadata in random order
+    is_random = arguments.get("consolidated") is False
+    return [_sort_variables(data) for data in datasets] if is_random else datasets
 
 
 def list_groups(place: Place) -> list[str]:
-    """Names of the groups right below the root of a zarr folder or netCDF-4 file; empty where that is not known."""
+    """Names of the groups at the root of a zarr folder or netCDF-4 file; empty for other formats and on errors."""
     if is_url(place):
         return []
     try:
@@ -101,28 +112,28 @@ def list_groups(place: Place) -> list[str]:
             with h5py.File(place, "r") as file:
                 return sorted(name for name, item in file.items() if isinstance(item, h5py.Group))
         if kind == "zarr":
-            return sorted(p.name for p in Path(place).iterdir() if _node(p) == "group")
-    except Exception:  # only asked for to word an error
+            return sorted(p.name for p in Path(place).iterdir() if _node_type(p) == "group")
+    except Exception:  # the names are only used in an error message
         return []
     return []
 
 
-def _plan(
+def _engine_arguments(
     place: Place, kind: str | None, group: str | None, engine: str | None, options: dict[str, Any]
 ) -> tuple[Any, str | None, dict[str, Any]]:
-    """What to hand to xarray, its engine, and what that has to know."""
+    """Source, engine and further arguments for `xarray.open_dataset`."""
     options = options if group is None else {"group": group, **options}
     if kind == "grib":
-        _need("cfgrib", f"{place} is GRIB", "geoae[grib]")
+        _require("cfgrib", f"{place} is GRIB", "geoae[grib]")
         if is_url(place):
             raise InputError(f"{place} is GRIB, which can only be read from a file. Fetch it first.")
-        _need_eccodes(place)
-        # no index is written beside the file, and a message that is cut off does not just go missing
+        _require_eccodes(place)
+        # write no index file, and raise an error for a message that is cut off
         return place, "cfgrib", {"indexpath": "", "errors": "raise", **options}
     if kind in ("hdf5", "netcdf3", "netcdf5"):
         if kind == "netcdf5":
-            _need("netCDF4", f"{place} is netCDF of the CDF-5 kind")
-        source = _remote(str(place), options.pop("storage_options", None)) if is_url(place) else place
+            _require("netCDF4", f"{place} is netCDF of the CDF-5 kind")
+        source = _open_remote(str(place), options.pop("storage_options", None)) if is_url(place) else place
         return source, {"hdf5": "h5netcdf", "netcdf3": "scipy", "netcdf5": "netcdf4"}[kind], options
     if kind == "zip":
         import zarr
@@ -146,7 +157,7 @@ def _plan(
 
 @contextmanager
 def _errors_in_one_line(place: Place, kind: str | None, group: str | None) -> Iterator[None]:
-    """Turn what libraries raise into one line that names the store."""
+    """Turn exceptions of the libraries into an error of one line that names the store."""
     try:
         yield
     except GeoAEError:
@@ -159,14 +170,14 @@ def _errors_in_one_line(place: Place, kind: str | None, group: str | None) -> It
         raise InputError(
             f"{place} cannot be opened without a library: {shorten_error(error)}. Install it with pip."
         ) from error
-    except Exception as error:  # what a damaged file does to a parser has many kinds
+    except Exception as error:  # parsers raise many types for a damaged file
         if isinstance(error, FileNotFoundError) and group is None and is_url(place):
-            raise MissingFileError(f"{place} is not there. Check the address.") from error
+            raise MissingFileError(f"{place} does not exist. Check the address.") from error
         if "match in any of xarray's" in str(error):
             raise DamagedFileError(
                 f"{place} is neither netCDF nor zarr nor GRIB, nor anything else that xarray opens."
             ) from error
-        what = f"as {_NAMES[kind]}" if kind in _NAMES else "by xarray"
+        what = f"as {_FORMAT_NAMES[kind]}" if kind in _FORMAT_NAMES else "by xarray"
         inner = f", group {group!r}," if group is not None else ""
         raise DamagedFileError(
             f"{place}{inner} cannot be opened {what}: {shorten_error(error)}. Is it complete? Copy it again."
@@ -174,42 +185,57 @@ def _errors_in_one_line(place: Place, kind: str | None, group: str | None) -> It
 
 
 def _open(source: Any, engine: str | None, arguments: dict[str, Any]) -> list[xr.Dataset]:
-    # numbers with units of time are samples like others, not durations
-    plain: dict[str, Any] = {"engine": engine, "chunks": None, "cache": False, "decode_timedelta": False, **arguments}
+    # a variable in seconds, such as a wave period, holds samples and not durations
+    keywords: dict[str, Any] = {
+        "engine": engine,
+        "chunks": None,
+        "cache": False,
+        "decode_timedelta": False,
+        **arguments,
+    }
     with warnings.catch_warnings():
-        # what xarray and zarr warn of here is nothing a person could act on: fill values of other types, stores without
-        # consolidated metadata, text of fixed width, dates beyond the range of nanoseconds
+        # users cannot act on these warnings: fill values of other types, stores without consolidated metadata, text of
+        # fixed width, dates beyond the range of nanoseconds
         warnings.simplefilter("ignore")
         try:
-            with _silent("cfgrib"):  # it logs what it then raises or sorts out
-                return [xr.open_dataset(source, **plain)]
+            with _silence("cfgrib"):  # it logs errors that it also raises or handles
+                return [xr.open_dataset(source, **keywords)]
         except Exception as error:
             if engine == "cfgrib" and type(error).__name__ == "DatasetBuildError":
-                return _grib_parts(source, arguments)
+                return _open_grib_parts(source, arguments)
             if "time" not in str(error):
                 raise
-            # such as "months since", which is no fixed time: the numbers stay as they are
-            return [xr.open_dataset(source, **plain, decode_times=False)]
+            # units such as "months since" are no fixed time: keep the numbers
+            return [xr.open_dataset(source, **keywords, decode_times=False)]
 
 
-def _grib_parts(source: Any, arguments: dict[str, Any]) -> list[xr.Dataset]:
-    """The parts of a GRIB file that holds several kinds of levels or grids."""
+def _sort_variables(data: xr.Dataset) -> xr.Dataset:
+    """Sort the variables of a data set by name."""
+    variables = {name: data.variables[name] for name in sorted(data.data_vars, key=str)}
+    ordered = xr.Dataset(variables, data.coords, data.attrs)
+    ordered.encoding = data.encoding
+    ordered.set_close(data.close)
+    return ordered
+
+
+def _open_grib_parts(source: Any, arguments: dict[str, Any]) -> list[xr.Dataset]:
+    """Open the parts of a GRIB file with several types of levels or grids."""
     import cfgrib
 
-    with _silent("cfgrib"):
+    with _silence("cfgrib"):
         return list(cfgrib.open_datasets(str(source), backend_kwargs=arguments, cache=False, decode_timedelta=False))
 
 
 @contextmanager
-def _silent(logger: str) -> Iterator[None]:
-    """Keep a library's log away from the user's screen for a moment."""
-    found = logging.getLogger(logger)
-    before = found.level
-    found.setLevel(logging.CRITICAL + 1)
+def _silence(logger: str) -> Iterator[None]:
+    """Silence a library's logger while the ``with`` block runs."""
+    log = logging.getLogger(logger)
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        found.setLevel(before)
+        log.setLevel(level)
 
 
 def _kind_of_bytes(head: bytes) -> str | None:
@@ -238,13 +264,13 @@ def _local_kind(path: Path) -> str | None:
 
 
 def _remote_kind(url: str, options: Mapping[str, Any] | None) -> str | None:
-    """Of a file from its first bytes; all else that has an address is taken for zarr."""
-    _need("fsspec", f"{url} is a URL")
+    """Format of a remote file from its first bytes; a URL without the suffix of a file is taken for zarr."""
+    _require("fsspec", f"{url} is a URL")
     import fsspec
 
     storage_options = (options or {}).get("storage_options")
-    if url.partition("?")[0].lower().endswith(_FILES):
-        with _remote(url, storage_options) as file:
+    if url.partition("?")[0].lower().endswith(_FILE_SUFFIXES):
+        with _open_remote(url, storage_options) as file:
             return _kind_of_bytes(file.read(8))
     try:
         fsspec.core.url_to_fs(url, **dict(storage_options or {}))
@@ -253,7 +279,7 @@ def _remote_kind(url: str, options: Mapping[str, Any] | None) -> str | None:
     return "zarr"
 
 
-def _remote(url: str, storage_options: Mapping[str, Any] | None) -> Any:
+def _open_remote(url: str, storage_options: Mapping[str, Any] | None) -> Any:
     import fsspec
 
     try:
@@ -261,26 +287,26 @@ def _remote(url: str, storage_options: Mapping[str, Any] | None) -> Any:
     except (ImportError, ValueError) as error:
         raise InputError(f"{url} cannot be opened: {shorten_error(error)}. Install what its protocol needs.") from error
     except FileNotFoundError as error:
-        raise MissingFileError(f"{url} is not there. Check the address.") from error
-    except Exception as error:  # each protocol has its own
+        raise MissingFileError(f"{url} does not exist. Check the address.") from error
+    except Exception as error:  # each protocol has exceptions of its own
         raise InputError(
             f"{url} cannot be reached: {shorten_error(error)}. Check the address and the network."
         ) from error
 
 
 def _zipped_group(path: Path) -> str | None:
-    """Folder inside a zip file that is a zarr group; "" for its root, None where there is none."""
+    """Folder in a zip file that is a zarr group; "" for its root, None if there is none."""
     with zipfile.ZipFile(path) as file:
         names = set(file.namelist())
-    if names & set(_ZARR):
+    if names & set(_ZARR_METADATA):
         return ""
     folders = {name.partition("/")[0] for name in names}
-    found = [folder for folder in sorted(folders) if any(f"{folder}/{name}" in names for name in _ZARR)]
+    found = [folder for folder in sorted(folders) if any(f"{folder}/{name}" in names for name in _ZARR_METADATA)]
     return found[0] if len(found) == 1 else None
 
 
-def _node(path: Path) -> str | None:
-    """Whether a folder of a zarr store is a "group" or an "array"."""
+def _node_type(path: Path) -> str | None:
+    """Type of a folder in a zarr store, "group" or "array"; None for another folder."""
     if (path / "zarr.json").is_file():
         return str(json.loads((path / "zarr.json").read_text()).get("node_type"))
     return next((node for name, node in ((".zgroup", "group"), (".zarray", "array")) if (path / name).is_file()), None)
@@ -288,8 +314,8 @@ def _node(path: Path) -> str | None:
 
 def _is_array(path: Path) -> bool:
     try:
-        return _node(path) == "array"
-    except (OSError, ValueError, AttributeError):  # told where it is opened
+        return _node_type(path) == "array"
+    except (OSError, ValueError, AttributeError):  # opening the store raises a clear error
         return False
 
 
@@ -303,15 +329,15 @@ def _is_consolidated(path: Path, group: str | None) -> bool:
         return False
 
 
-def _need(library: str, why: str, package: str | None = None) -> None:
+def _require(library: str, why: str, package: str | None = None) -> None:
     if importlib.util.find_spec(library) is None:
         raise InputError(f"{why}, which needs {library}: pip install '{package or library}'.")
 
 
-def _need_eccodes(place: Place) -> None:
+def _require_eccodes(place: Place) -> None:
     try:
         importlib.import_module("cfgrib")
-    except Exception as error:  # its C library may be missing, of which each part tells in its own way
+    except Exception as error:  # without the C library it raises exceptions of several types
         raise InputError(
             f"{place} is GRIB, but cfgrib does not start: {shorten_error(error)}. Install ecCodes."
         ) from error

@@ -203,6 +203,17 @@ def test_one_variable_is_an_array_and_several_are_a_tree(tmp_path):
         geoae.read(tmp_path / "a.nc", var="w")
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_variables_of_a_plain_zarr_store_are_sorted(tmp_path, zarr_format):
+    """zarr lists them in random order if the metadata are not consolidated."""
+    data = made()
+    for name in ("v", "a", "u"):
+        data[name] = data["t2m"]
+    zarr_store(zarr_format, consolidated=False)(data, tmp_path / "a.zarr")
+    for _ in range(5):
+        assert list(geoae.read(tmp_path / "a.zarr").data_vars) == ["a", "t2m", "u", "v"]
+
+
 def test_dimensions_are_named_where_no_rule_finds_them(tmp_path):
     """As a list or as on the command line."""
     path = write(tmp_path / "a.nc", xr.Dataset({"t": (("time", "a", "b"), np.zeros((2, 3, 4)))}))
@@ -454,7 +465,7 @@ def test_addresses(tmp_path):
     for name in ("a.zarr", "a.nc"):
         np.testing.assert_array_equal(geoae.read(f"memory://grids/{name}").values, made()["t2m"].values)
     for name in ("b.zarr", "b.nc"):
-        with pytest.raises(MissingFileError, match=f"memory://grids/{name} is not there"):
+        with pytest.raises(MissingFileError, match=f"memory://grids/{name} does not exist"):
             geoae.read(f"memory://grids/{name}")
     for name in ("a.zarr", "a.nc"):
         with pytest.raises(InputError, match=rf"^nothing://x/{name} cannot be opened[^\n]*nothing"):
@@ -542,7 +553,7 @@ def test_looking_at_a_recording_loads_no_backend(tmp_path):
     (tmp_path / "day.mseed").write_bytes(b"000001D " * 64)
     code = f"""
 import sys
-from geoae.readers import grids
+from geoae.readers.fields import grids
 assert not grids.sniff({str(tmp_path / "day.mseed")!r})
 print(sorted({{"dask", "zarr", "h5py", "h5netcdf", "cfgrib", "scipy", "torch", "obspy"}} & set(sys.modules)))
 """
