@@ -1,4 +1,4 @@
-"""What is done stays done, nothing half-done counts, and a run goes on with its own settings or not at all."""
+"""A task that is done stays done, half a block never counts, and a run resumes only with its own settings."""
 
 import errno
 import os
@@ -6,15 +6,17 @@ import pickle
 import signal
 from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from geoae.errors import InputError, MissingFileError, OutputError, OutputExistsError, StoreError
-from geoae.stores import ledger, provenance, runs
-from geoae.stores.blocks import Part, Variable
-from tests.support.store_worker import EPOCH, IDENTITY, content, ready_processes, run_bare_and_die
+from geoae.stores import ledger, provenance
+from tests.support.store_worker import (
+    EPOCH,
+    IDENTITY,
+    content,
+    ready_processes,
+    run_bare_and_die,
+)
 from tests.support.store_worker import begin_bare as begin
 from tests.support.store_worker import finished_bare as finished
 from tests.support.store_worker import write_bare as write
@@ -26,7 +28,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_run_goes_on_where_it_stopped(tmp_path):
+def test_a_run_resumes_where_it_stopped(tmp_path):
     """What was written is not pending; the store has its name when all of it is there, and nothing else is left."""
     target = tmp_path / "out.zarr"
     run = begin(target)
@@ -45,7 +47,7 @@ def test_a_run_goes_on_where_it_stopped(tmp_path):
     assert sorted(p.name for p in (target / "u").iterdir()) == [f"c.{i}.0" for i in range(5)] + ["zarr.json"]
 
 
-def test_the_same_command_once_more_has_nothing_to_do(tmp_path):
+def test_repeating_a_finished_run_does_nothing(tmp_path):
     """Also where the last one was killed after its last rename."""
     target = finished(tmp_path / "out.zarr")
     run = begin(target)
@@ -60,7 +62,7 @@ def test_the_same_command_once_more_has_nothing_to_do(tmp_path):
     assert begin(target, overwrite=True).pending().size == 5  # asked for on purpose
 
 
-def test_a_block_counts_when_all_of_its_variables_are_there(tmp_path):
+def test_a_task_is_done_when_all_its_variables_are_written(tmp_path):
     """One of two files is not enough, and a file that is being written does not count."""
     run = begin(tmp_path / "out.zarr")
     one = run.task(2)
@@ -71,7 +73,7 @@ def test_a_block_counts_when_all_of_its_variables_are_there(tmp_path):
     assert run.pending().tolist() == [0, 1, 3, 4]
 
 
-def test_other_settings_are_named(tmp_path):
+def test_an_unfinished_store_names_settings_that_differ(tmp_path):
     """An unfinished store goes on with its own settings only, unless it is to be begun anew."""
     target = tmp_path / "out.zarr"
     write(begin(target), 0, 1)
@@ -86,7 +88,7 @@ def test_other_settings_are_named(tmp_path):
         begin(target)
 
 
-def test_what_is_finished_is_not_overwritten_unasked(tmp_path):
+def test_a_finished_store_is_replaced_only_on_request(tmp_path):
     """It stays until what replaces it is finished."""
     target = finished(tmp_path / "out.zarr")
     with pytest.raises(OutputExistsError, match=r"there already, with other settings \(model: a -> b\); [^\n]+$"):
@@ -102,7 +104,7 @@ def test_what_is_finished_is_not_overwritten_unasked(tmp_path):
     assert names(tmp_path) == ["out.zarr"]
 
 
-def test_what_is_no_store_is_not_touched(tmp_path):
+def test_files_and_folders_that_are_no_stores_stay(tmp_path):
     """A folder or file of that name stays, even where overwriting is asked for."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "thesis.tex").write_text("all of it")
@@ -115,7 +117,7 @@ def test_what_is_no_store_is_not_touched(tmp_path):
     assert names(tmp_path) == ["file", "folder"]
 
 
-def test_links_stay_links(tmp_path):
+def test_a_link_stays_a_link(tmp_path):
     """What a link points to is replaced."""
     (tmp_path / "disk").mkdir()
     (tmp_path / "out.zarr").symlink_to(tmp_path / "disk" / "real.zarr")
@@ -124,7 +126,7 @@ def test_links_stay_links(tmp_path):
     assert (tmp_path / "disk" / "real.zarr" / "zarr.json").is_file()
 
 
-def test_start_is_that_of_the_first_start(tmp_path, monkeypatch):
+def test_a_resumed_run_keeps_its_first_start_time(tmp_path, monkeypatch):
     """A run that is resumed on another day is the run that was begun."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     target = tmp_path / "out.zarr"
@@ -140,7 +142,7 @@ def test_start_is_that_of_the_first_start(tmp_path, monkeypatch):
         begin(target, overwrite=True)
 
 
-def test_status_of_a_store(tmp_path):
+def test_the_status_counts_blocks_and_reports_damage(tmp_path):
     """Unfinished, finished and damaged ones, and what is none."""
     target = tmp_path / "out.zarr"
     with pytest.raises(MissingFileError, match=ONE_LINE):
@@ -171,7 +173,7 @@ def test_status_of_a_store(tmp_path):
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", '{"format": 1}', '{"format": 99}', '{"format": 1, "parts": [{"x": 1}]}']
 )
-def test_a_damaged_ledger_is_one_line(tmp_path, text):
+def test_a_damaged_ledger_is_an_error_of_one_line(tmp_path, text):
     """It says where, and --overwrite begins anew."""
     target = tmp_path / "out.zarr"
     run = begin(target)
@@ -182,7 +184,7 @@ def test_a_damaged_ledger_is_one_line(tmp_path, text):
     assert begin(target, model="b", overwrite=True).pending().size == 5
 
 
-def test_a_lost_folder_is_one_line(tmp_path):
+def test_a_missing_folder_is_an_error_of_one_line(tmp_path):
     """Parts of an unfinished store that someone removed."""
     target = tmp_path / "out.zarr"
     run = begin(target)
@@ -221,7 +223,7 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
     assert begin(target).finish() == target.resolve()
 
 
-def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path, monkeypatch):
+def test_a_read_only_place_is_an_error_of_one_line(tmp_path, monkeypatch):
     """Read-only file systems and folders."""
 
     def refuse(*args, **kwargs):
@@ -233,7 +235,7 @@ def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path, monkeypatch):
     assert names(tmp_path) == []
 
 
-def test_writers_of_a_run_that_is_finished_or_gone_harm_nothing(tmp_path):
+def test_late_writers_change_nothing(tmp_path):
     """A worker that outlives its run leaves nothing in the store or beside it; if its work is lost, it says so."""
     target = tmp_path / "out.zarr"
     run = begin(target)
@@ -252,7 +254,7 @@ def test_writers_of_a_run_that_is_finished_or_gone_harm_nothing(tmp_path):
             call()
 
 
-def test_two_clients_may_begin_and_finish_the_same_run(tmp_path):
+def test_two_clients_can_share_a_run(tmp_path):
     """There is no lock: the second finds what the first has done."""
     target = tmp_path / "out.zarr"
     one, two = begin(target), begin(target)
@@ -262,7 +264,7 @@ def test_two_clients_may_begin_and_finish_the_same_run(tmp_path):
     assert names(tmp_path) == ["out.zarr"]
 
 
-def test_a_store_that_appears_meanwhile_is_kept(tmp_path):
+def test_a_store_that_appears_during_the_run_is_kept(tmp_path):
     """Nothing is replaced that was not there when replacing was asked for, or that grew by other means."""
     target = tmp_path / "out.zarr"
     run = begin(target)
@@ -284,21 +286,6 @@ def test_a_store_that_appears_meanwhile_is_kept(tmp_path):
         one.finish()
     with pytest.raises(StoreError, match="the finished store that it appends to has changed"):
         begin(tmp_path / "g.zarr", source="2", append=True)
-
-
-def test_a_kill_between_the_last_renames_loses_no_store(tmp_path):
-    """The one that is replaced comes back, and what replaces it is still complete."""
-    target = finished(tmp_path / "out.zarr")
-    run = begin(target, model="b", overwrite=True)
-    write(run, *run.pending())
-    (run.folder / "store").rename(run.folder / "final-x")
-    target.rename(run.folder / "replaced")
-    again = begin(target, model="b", overwrite=True)
-    assert provenance.is_result(target, IDENTITY)
-    assert again.pending().size == 0
-    again.finish()
-    assert provenance.read_settings(target)["model"] == "b"
-    assert names(tmp_path) == ["out.zarr"]
 
 
 @pytest.mark.parametrize("way", ["new", "overwrite", "append"])
@@ -331,16 +318,7 @@ def test_a_kill_at_any_step_loses_nothing(tmp_path, monkeypatch, way):
     assert step > 30
 
 
-def test_what_killed_layouts_leave_is_removed_in_the_end(tmp_path):
-    """A run is whole when it has its name; what never got one is litter."""
-    target = tmp_path / "out.zarr"
-    (tmp_path / ".out.zarr.part" / "new-x" / "store").mkdir(parents=True)
-    (tmp_path / ".out.zarr.part" / "new-x" / "ledger.json").write_text("{")
-    finished(target)
-    assert names(tmp_path) == ["out.zarr"]
-
-
-def test_a_ledger_is_small_however_much_there_is_to_do(tmp_path):
+def test_the_size_of_a_ledger_does_not_depend_on_the_number_of_tasks(tmp_path):
     """It can be sent to workers; they need no more than its folder and a number."""
     small, large = begin(tmp_path / "a.zarr", n=2), begin(tmp_path / "b.zarr", n=100_000)
     assert abs(len(pickle.dumps(large)) - len(pickle.dumps(small))) < 100
@@ -348,39 +326,3 @@ def test_a_ledger_is_small_however_much_there_is_to_do(tmp_path):
     assert ledger.load_run(large.folder) == large
     assert large.pending().size == large.n_tasks == 100_000
     assert large.task(99_999).block == (slice(199_998, 200_000),)
-
-
-SETTINGS = st.dictionaries(
-    st.sampled_from("abcde"), st.none() | st.integers() | st.sampled_from(["", "1", "none", "x"]), max_size=5
-)
-
-
-@settings(max_examples=200)
-@given(old=SETTINGS, new=SETTINGS)
-def test_the_fingerprint_changes_with_what_differs(old, new):
-    """And with nothing else: not with the order of names."""
-    same = {k: v for k, v in old.items() if v is not None} == {k: v for k, v in new.items() if v is not None}
-    assert (provenance.describe_differences(old, new) == "") == same
-    if old == new:
-        assert provenance.make_fingerprint(old) == provenance.make_fingerprint(dict(reversed(new.items())))
-    else:
-        assert provenance.make_fingerprint(old) != provenance.make_fingerprint(new)
-
-
-def test_present_ignores_what_is_no_block(tmp_path):
-    """Metadata, litter of other programs, blocks outside the array."""
-    (tmp_path / "u").mkdir()
-    part = Part("u", 2, (Variable("u", ("time", "x"), (4, 4), "float32", (2, 4)),))
-    for name in ("zarr.json", ".nfs0001", "c.0.0.partial", "c", "c.x.0", "c.9.0", "c.0", "c.1.0"):
-        (tmp_path / "u" / name).touch()
-    np.testing.assert_array_equal(provenance.find_done_blocks(tmp_path, [part]), [False, True])
-
-
-def test_runs_are_told_from_what_is_left_of_them(tmp_path):
-    """A folder is a run from its one rename until another."""
-    assert runs.list_runs(tmp_path / "none") == []
-    for name in ("new-1", "old-1", "abc", "def"):
-        (tmp_path / name / "store").mkdir(parents=True)
-    for name in ("new-1", "old-1", "abc"):
-        (tmp_path / name / "ledger.json").touch()
-    assert [path.name for path in runs.list_runs(tmp_path)] == ["abc"]

@@ -100,6 +100,20 @@ def run(target: Path, first: int, n: int, pause_s: float, log: Path) -> None:
     ledger.finish()
 
 
+def write_store(target: Path, x: xr.DataArray, **options: Any) -> Path:
+    """Write a whole store in one go; options as of `start`."""
+    ledger = start(target, x, **options)
+    write_all(ledger, x)
+    return ledger.finish()
+
+
+def open_store(target: Path) -> xr.Dataset:
+    """Load a store as any user opens it; warnings are errors."""
+    with xr.open_zarr(target) as one, xr.open_dataset(target) as two:
+        xr.testing.assert_identical(one.load(), two.load())
+        return one
+
+
 def write_some(folder: Path, n: int, seed: int) -> None:
     """Every task, in an order of one's own: what a scheduler may do that takes workers for dead that are not."""
     run = ledger.load_run(folder)

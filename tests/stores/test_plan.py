@@ -1,0 +1,53 @@
+"""Plans of stores: what cannot be stored is refused before anything is written."""
+
+import pytest
+import xarray as xr
+
+from geoae.errors import InputError
+from geoae.stores.plan import Chunking, CodeVariables, plan_codes, plan_field
+from tests.support import store_worker as worker
+
+ONE_LINE = r"^[^\n]+$"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: x.rename(None),
+        lambda x: x.rename("a/b"),
+        lambda x: x.rename("__x"),
+        lambda x: x.isel(time=slice(0)),
+        lambda x: x.astype(str),
+        lambda x: x.astype("datetime64[ns]"),
+        lambda x: x.assign_coords(y=[object() for _ in range(6)]),
+        lambda x: x.stack(space=("y", "x")),
+        lambda x: x.isel(time=0, y=0, x=0),
+    ],
+)
+def test_fields_that_cannot_be_stored_are_refused_in_one_line(change):
+    """Said before anything is written."""
+    with pytest.raises(InputError, match=ONE_LINE):
+        plan_field(change(worker.field(0, 2)))
+
+
+def test_impossible_plans_are_refused_in_one_line():
+    """Unknown dims, names that come twice, grids that differ, windows that do not fit."""
+    x = worker.field(0, 4)
+    for wrong in (
+        lambda: plan_field(x, ["lat"]),
+        lambda: plan_field(x, chunking=Chunking({"time": 0})),
+        lambda: plan_field(x, chunking=Chunking(shard_chunks=0)),
+        lambda: plan_field(x, chunking=Chunking(grows="step")),
+        lambda: plan_field(x, beside=xr.Dataset({"b": ("time", [1])})),
+        lambda: plan_field(x) + plan_field(x),
+        lambda: plan_field(x) + plan_field(x.rename("y2").isel(time=slice(2))),
+        lambda: plan_field(x) + plan_field(x.rename("y2").drop_vars("time").isel(time=slice(2))),
+        lambda: plan_field(x) + plan_codes({"time": 3}, 4),
+        lambda: plan_codes({"window": 0}, 4),
+        lambda: plan_codes({}, 4),
+        lambda: plan_codes({"window": 3}, 4, stored=CodeVariables(statistics=["mean"])),
+        lambda: plan_codes({"window": 3}, 4, coords={"t0": ("window", [1, 2])}),
+        lambda: plan_codes({"window": 3}, 4, coords={"t0": [1, 2, 3, 4], "y": ("t0", [1])}),
+    ):
+        with pytest.raises(InputError, match=ONE_LINE):
+            wrong()
