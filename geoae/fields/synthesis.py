@@ -29,8 +29,8 @@ def draw_power_law(
 
     In two dimensions, geophysical fields have slopes from about 3 (topography, sea surface temperature) over 4
     (geostrophic turbulence) to 8 (smoothed analyses). `stretch` above 1 elongates the field along `angle`. Fields are
-    cut from a larger plane; `part` is their size relative to it along each axis. With a `part` below 0.5, fields keep mean
-    and gradient of the plane, which has unit variance.
+    cut from a larger plane; `part` is their size relative to it along each axis. With a `part` below 0.5, fields keep
+    the mean and the gradient of the plane, which has unit variance.
     """
     # on a larger plane, because the transform is periodic and the field must not be
     ny, nx = (fft.next_fast_len(max(round(n / part), n + 8), real=True) for n in shape[-2:])
