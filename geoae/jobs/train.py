@@ -64,7 +64,7 @@ def train_model(recipe: Path, data: str | Path, out: Path, options: TrainOptions
         raise OutputError(f"The model folder {out} cannot be made: {error.strerror}.") from error
 
     def draw_and_report(row: dict[str, Any]) -> None:
-        draw_curves(out)
+        draw_curves(out, find_recipe_kind(plan).score)
         report(row)
 
     kind = find_recipe_kind(plan)
@@ -81,13 +81,13 @@ def train_model(recipe: Path, data: str | Path, out: Path, options: TrainOptions
     return f"{out}: model {trained.name} {trained.digest}, validation {kind.score} {score} dB"
 
 
-def draw_curves(out: Path) -> None:
-    """Draw curves.png beside history.csv."""
+def draw_curves(out: Path, score: str) -> None:
+    """Draw curves.png beside history.csv; `score` names the validation score."""
     from geoae.plot.training import plot_training
 
     with (out / "history.csv").open(newline="") as file:
         rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-    plot_training(rows).savefig(out / "curves.png")
+    plot_training(rows, score).savefig(out / "curves.png")
 
 
 def _save(trained: Model, plan: AnyRecipe, out: Path, facts: dict[str, Any]) -> None:
@@ -95,4 +95,4 @@ def _save(trained: Model, plan: AnyRecipe, out: Path, facts: dict[str, Any]) -> 
     provenance: Any = {"provenance": {**trained.contract.provenance, **facts}}
     trained.contract = replace(trained.contract, **provenance)
     trained.save(out, cards.make_card(trained, plan))
-    draw_curves(out)
+    draw_curves(out, find_recipe_kind(plan).score)

@@ -1,4 +1,4 @@
-"""A new figure, and the check of its file name."""
+"""New figures, their colours, and the check of their file names."""
 
 from __future__ import annotations
 
@@ -11,8 +11,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+COLOURS = ("#1b4965", "#7f7f7f", "#c8963e", "#5fa8a3", "#a44a3f", "#6c5b7b")
+"""Colours of lines, in order; the second is for references."""
+MARKERS = ("o", "", "s", "^", "v", "D")
+"""Markers of lines, in the order of `COLOURS`."""
+
+
 def check_figure_path(path: Path) -> None:
-    """Raise InputError for a name whose ending tells no format that matplotlib writes."""
+    """Raise InputError if the ending of a file name is no format of matplotlib."""
     from matplotlib.backend_bases import FigureCanvasBase
 
     known = sorted(FigureCanvasBase.filetypes)
@@ -21,12 +27,15 @@ def check_figure_path(path: Path) -> None:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return a figure drawn by Agg, without pyplot and its global list of figures."""
+    """Make a figure with a canvas of its own (Agg); width and height in inches.
+
+    pyplot is not used, so there is no global list of figures and no display is needed.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    # the extra space keeps the last time label of a panel off the first of its neighbour
+    # extra space between the last time label of a panel and the first of the next panel
     figure = Figure(figsize=(width, height), dpi=100, layout=ConstrainedLayoutEngine(wspace=0.04))
     FigureCanvasAgg(figure)
     return figure

@@ -1,7 +1,6 @@
-"""Figures people expect: before / after / removed with spectrograms, scores against SNR, training curves.
+"""Figure of a denoised record: before, after and removed, with spectrograms.
 
-Each function takes plain data and returns a matplotlib Figure with a canvas of its own: ``figure.savefig(path)``.
-Nothing global is touched, so figures can be made in threads and on machines without a display.
+It takes plain arrays and returns a matplotlib Figure with a canvas of its own: ``figure.savefig(path)``.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geoae.arrays.types import Array
-from geoae.plot.canvas import new_figure
+from geoae.plot.canvas import COLOURS, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,11 +22,10 @@ if TYPE_CHECKING:
 
 
 MAX_TRACES = 6
+"""Most channels in one figure."""
 _COLUMNS_WAVEFORM, _COLUMNS_SPECTROGRAM = 1500, 500
 _RANGE_DB = 80.0
 _DAY_S = 86400.0
-_COLOURS = ("#1b4965", "#7f7f7f", "#c8963e", "#5fa8a3", "#a44a3f", "#6c5b7b")
-_MARKERS = ("o", "", "s", "^", "v", "D")
 
 
 def plot_denoised(
@@ -43,22 +41,22 @@ def plot_denoised(
     """Draw a record before and after denoising, and what was removed: waveforms above their spectrograms.
 
     The three waveforms of a trace share one amplitude axis, all spectrograms one colour scale, all panels the time
-    axis. Waveforms are drawn about their mean, which is written beside them where it matters; long records as
-    envelopes, so that no peak is lost; gaps (NaN, Inf) stay blank.
+    axis. Waveforms are drawn without their mean; a large mean is written into the panel. Long records are drawn as
+    envelopes, so that no peak is lost. Gaps (NaN, Inf) stay blank.
 
     Parameters
     ----------
     before, after, removed
-        Shape (channel, time), same units. Of more than `MAX_TRACES` channels the first are drawn, and the title
-        says so.
+        Shape (channel, time), same units. At most the first `MAX_TRACES` channels are drawn; the title then states how
+        many there are.
     rate_hz
         Sampling rate.
     start
         Time of the first sample, UTC; a whole number counts ns since 1970-01-01.
     ids
-        One label a channel.
+        One label for each channel.
     title, units
-        Of the figure and of the samples; may be empty.
+        Title of the figure, and units of the samples; may be empty.
     """
     n_traces, n = before.shape
     shown = min(n_traces, MAX_TRACES)
@@ -70,7 +68,7 @@ def plot_denoised(
     )
     start_ns = start if isinstance(start, int) else int(np.datetime64(start).astype("datetime64[ns]").astype(np.int64))
     first_day = start_ns / (1e9 * _DAY_S)
-    images, colours = [], ("#333333", _COLOURS[0], _COLOURS[4])
+    images, colours = [], ("#333333", COLOURS[0], COLOURS[4])
     for row in range(shown):
         peaks = []
         for column, traces in enumerate((before, after, removed)):
@@ -84,24 +82,25 @@ def plot_denoised(
         axes[2 * row + 1, 0].set_ylabel("frequency (Hz)")
     for axis, name in zip(axes[0], ("before", "after", "removed"), strict=True):
         axis.set_title(name, fontsize=11, fontweight="bold")
-    _time_axis(axes, first_day, n, rate_hz)
-    _common_colours(figure, axes, [image for image in images if image is not None], units)
+    _label_time(axes, first_day, n, rate_hz)
+    _share_colours(figure, axes, [image for image in images if image is not None], units)
     figure.suptitle(title, fontsize=12)
     return figure
 
 
 def _gaps_as_nan(trace: Array) -> Array:
+    """Replace samples that are not finite by NaN."""
     finite = np.isfinite(trace)
     return trace if finite.all() else np.where(finite, trace, np.nan)
 
 
 def _draw_waveform(axis: Axes, trace: Array, rate_hz: float, first_day: float, colour: str) -> float:
-    """Draw a trace about its mean and return its largest deviation from that."""
+    """Draw a trace without its mean; returns its largest deviation from the mean."""
     sample, value = _envelope(trace, _COLUMNS_WAVEFORM)
-    some = np.isfinite(value).any()
-    mean = float(np.nanmean(trace, dtype=np.float64)) if some else 0.0
+    has_samples = np.isfinite(value).any()
+    mean = float(np.nanmean(trace, dtype=np.float64)) if has_samples else 0.0
     value = value.astype(np.float64) - mean
-    peak = float(np.nanmax(np.abs(value))) if some else 0.0
+    peak = float(np.nanmax(np.abs(value))) if has_samples else 0.0
     days = first_day + sample / (rate_hz * _DAY_S)
     axis.plot(days, value, color=colour, linewidth=0.6, marker="o" if len(trace) == 1 else "", markersize=3)
     if abs(mean) > 0.1 * peak:
@@ -111,27 +110,28 @@ def _draw_waveform(axis: Axes, trace: Array, rate_hz: float, first_day: float, c
 
 
 def _envelope(trace: Array, columns: int) -> tuple[Array, Array]:
-    """Return positions and values to draw: every sample, or minimum and maximum of each column of a long trace."""
+    """Positions and values to draw: all samples, or minimum and maximum of each column of a long trace."""
     n = len(trace)
     if n <= 4 * columns:
         return np.arange(n, dtype=float), trace
     edges = np.linspace(0, n, columns + 1).astype(np.int64)[:-1]
     low, high = np.fmin.reduceat(trace, edges), np.fmax.reduceat(trace, edges)
-    # two points a column, not at one abscissa: a vertical stroke for each column, and gaps break the line
+    # two points for each column, at different abscissae, so that gaps break the line
     return np.repeat(edges, 2) + np.tile([0.0, n / columns / 2], columns), np.column_stack([low, high]).ravel()
 
 
 def _draw_spectrogram(axis: Axes, trace: Array, rate_hz: float, first_day: float) -> AxesImage | None:
+    """Draw the power spectral density in dB; returns None if the trace is too short."""
     window_n = min(256 if len(trace) > 60_000 else 128, len(trace) // 4 * 2)
     if window_n < 16:
         axis.set_ylim(0.0, rate_hz / 2)
         axis.text(0.5, 0.5, "too short for a spectrogram", transform=axis.transAxes, ha="center", va="center")
         return None
-    # overlapping in short records, end to end in long ones: every sample counts, none is transformed twice there
+    # frames overlap in short records and do not in long ones; all samples are used
     hop = min(max(1, len(trace) // _COLUMNS_SPECTROGRAM), window_n)
     frames = np.lib.stride_tricks.sliding_window_view(trace, window_n)[::hop]
     density = _density_db(frames, rate_hz, min(_COLUMNS_SPECTROGRAM, len(frames)))
-    # a frame stands at its centre, or the onset in it would seem to come half a window early
+    # a frame is drawn at its centre; at its start, onsets would appear half a frame early
     first = (window_n - hop) / 2
     days = [first_day + n / (rate_hz * _DAY_S) for n in (first, first + len(frames) * hop)]
     extent = (days[0], days[1], 0.0, rate_hz / 2)
@@ -139,11 +139,11 @@ def _draw_spectrogram(axis: Axes, trace: Array, rate_hz: float, first_day: float
 
 
 def _density_db(frames: Array, rate_hz: float, columns: int) -> Array:
-    """Return power spectral density in dB, (column, frequency): means over frames, NaN where each has a gap."""
+    """Power spectral density in dB (column, frequency), a mean over frames; NaN if all frames of a column have gaps."""
     from scipy.fft import rfft
 
     window = np.hanning(frames.shape[1]).astype(np.float32)
-    # single precision is twice as fast, but squares of large or tiny units would leave its range
+    # single precision is twice as fast; the scale keeps squares within its range
     extremes = float(np.fmax.reduce(frames, axis=None)), -float(np.fmin.reduce(frames, axis=None))
     scale = max((x for x in extremes if np.isfinite(x)), default=0.0) or 1.0
     power = np.full((columns, frames.shape[1] // 2 + 1), np.nan)
@@ -155,20 +155,21 @@ def _density_db(frames: Array, rate_hz: float, columns: int) -> Array:
             block = (block - block.mean(axis=1, keepdims=True)) * window
             power[column] = (np.abs(rfft(block, axis=1)) ** 2).mean(axis=0)
     level_db = 20 * np.log10(abs(scale)) - 10 * np.log10(rate_hz / 2 * float((window**2).sum()))
-    # silence is the lowest colour; blank means a gap
+    # silence gets the lowest colour, because blank means a gap
     return np.asarray(10 * np.log10(np.maximum(power, np.finfo(np.float32).tiny)) + level_db, dtype=np.float64)
 
 
-def _time_axis(axes: npt.NDArray[Any], first_day: float, n: int, rate_hz: float) -> None:
+def _label_time(axes: npt.NDArray[Any], first_day: float, n: int, rate_hz: float) -> None:
+    """Set limits, ticks and labels of the time axes."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     length = n / (rate_hz * _DAY_S)
-    # a single sample, or a few at a high rate, still need an axis with a readable length
+    # one sample, or a few at a high rate, still get an axis of 1 ms
     spare = max(0.0, 1e-3 / _DAY_S - length) / 2
     start = np.datetime64(round(first_day * _DAY_S * 1e3), "ms").item()
     for axis in axes[-1]:
         locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
-        # the formatter's own offset is the date of the last tick: often the day after
+        # no offset of the formatter: it is the date of the last tick, often the next day
         formatter = ConciseDateFormatter(locator, show_offset=False)  # type: ignore[no-untyped-call]
         if length > 4 / _DAY_S:
             formatter.formats[5] = formatter.zero_formats[5] = "%H:%M:%S"
@@ -178,7 +179,8 @@ def _time_axis(axes: npt.NDArray[Any], first_day: float, n: int, rate_hz: float)
         axis.set_xlabel(f"UTC, from {start:%Y-%m-%d %H:%M:%S}")
 
 
-def _common_colours(figure: Figure, axes: npt.NDArray[Any], images: list[AxesImage], units: str) -> None:
+def _share_colours(figure: Figure, axes: npt.NDArray[Any], images: list[AxesImage], units: str) -> None:
+    """Set one colour scale for all spectrograms and draw its colour bar."""
     levels = [np.asarray(image.get_array())[np.isfinite(np.asarray(image.get_array()))] for image in images]
     highest = max((float(np.percentile(level, 99.8)) for level in levels if level.size), default=None)
     if highest is None:

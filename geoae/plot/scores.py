@@ -1,12 +1,11 @@
-"""Scores of a model beside its baselines."""
+"""Figure of the scores of a denoiser and of baselines, against the signal-to-noise ratio."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from geoae.plot.canvas import new_figure
-from geoae.plot.records import _COLOURS, _MARKERS
+from geoae.plot.canvas import COLOURS, MARKERS, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,13 +15,13 @@ if TYPE_CHECKING:
 def plot_evaluation(results: dict[str, Any]) -> Figure:
     """Draw the results of `geoae.records.scores.compare_denoisers`: scores against SNR, one row of panels a band.
 
-    Lines are medians over the mixtures; the first method, the model, has its quartiles shaded.
+    Lines are medians over the mixtures; shading shows the quartiles of the first method, the model.
     """
     snrs = results["snrs_db"]
     panels = {
         "si_sdr_gain_db": "SI-SDR improvement (dB)",
         "onset_within_0.1s": "onsets within 0.1 s (%)",
-        "peak_ratio": "peak, after / clean",
+        "peak_ratio": "peak ratio, denoised / clean",
     }
     figure = new_figure(14, 0.8 + 3.7 * len(results["bands"]))
     axes = figure.subplots(len(results["bands"]), len(panels), sharex="all", sharey="col", squeeze=False)
@@ -44,16 +43,18 @@ def plot_evaluation(results: dict[str, Any]) -> Figure:
         f"{band}: {scored['n_events']} events, {scored['n_stations']} stations"
         for band, scored in results["bands"].items()
     )
-    figure.suptitle(f"{results['n']} mixtures per SNR, {results['stations']} stations ({counts}); medians", fontsize=11)
+    title = f"{results['n']} mixtures per SNR, {results['stations']} stations ({counts}); medians, quartiles shaded"
+    figure.suptitle(title, fontsize=11)
     return figure
 
 
 def _draw_score(axis: Axes, snrs: Sequence[float], values: list[Any], method: str, i: int) -> None:
-    colour, marker = _COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)]
+    """Draw the line of the `i`-th method; values are quartiles or shares."""
+    colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
     style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 4, "label": method, "linewidth": 1.3}
     if i == 0:
         style |= {"linewidth": 2.2, "zorder": 3}
-    elif i == 1:  # doing nothing: a reference, to be seen even where a method equals it
+    elif i == 1:  # doing nothing, a reference: visible also where a method equals it
         style |= {"linestyle": "--", "zorder": 4}
     if isinstance(values[0], dict):
         if i == 0:

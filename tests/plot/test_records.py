@@ -1,8 +1,4 @@
-"""Promises of geoae.plot.records: figures hold what they were given, and nothing given makes them fail."""
-
-import io
-import subprocess
-import sys
+"""The figure of a denoised record shows the samples at their times, and odd records do not make it fail."""
 
 import numpy as np
 import pytest
@@ -10,21 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geoae.plot.records import MAX_TRACES, _density_db, _envelope, plot_denoised
-from geoae.plot.scores import plot_evaluation
-from geoae.plot.training import plot_training
+from tests.support.figures import to_png
 
 START = np.datetime64("2010-09-01T00:00:00")
 
 
-def _png(figure) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, dpi=30)
-    return file.getvalue()
-
-
 @given(n=st.integers(1, 20_000), columns=st.integers(1, 50), seed=st.integers(0, 99))
 def test_envelope_loses_no_peak(n, columns, seed):
-    """However long the trace, the line drawn reaches its extremes, stays within them and runs forwards."""
+    """For any length, the line reaches the extremes of the trace, stays within them and runs forwards."""
     trace = np.random.default_rng(seed).normal(size=n)
     sample, value = _envelope(trace, columns)
     assert (value.max(), value.min()) == (trace.max(), trace.min())
@@ -35,7 +24,7 @@ def test_envelope_loses_no_peak(n, columns, seed):
 
 
 def test_envelope_leaves_gaps_blank():
-    """Columns without a sample are NaN; columns with some keep their extremes."""
+    """Columns without samples are NaN; columns with some samples keep their extremes."""
     trace = np.arange(1000.0)
     trace[200:400] = np.nan
     trace[405] = np.nan
@@ -55,7 +44,7 @@ def test_density_is_power_per_hertz(scale):
 
 
 def test_one_amplitude_axis_one_colour_scale_one_time_axis():
-    """Before, after and removed are drawn to one scale, from the first to the last sample, in days since 1970."""
+    """Before, after and removed have one scale, and span the first to the last sample in days since 1970."""
     before = np.random.default_rng(0).normal(size=(3, 3000)) * [[1.0], [10.0], [100.0]]
     figure = plot_denoised(before, 0.6 * before, 0.4 * before, 100.0, START, ["a", "b", "c"], "title", "m/s")
     axes = np.array(figure.axes[:18]).reshape(6, 3)
@@ -71,11 +60,11 @@ def test_one_amplitude_axis_one_colour_scale_one_time_axis():
     for axis in axes.ravel():
         np.testing.assert_allclose(np.array(axis.get_xlim()) - day, [0, 30 / 86400], atol=1e-9)
     assert axes[-1, 0].get_xlabel() == "UTC, from 2010-09-01 00:00:00"
-    assert _png(figure).startswith(b"\x89PNG")
+    assert to_png(figure).startswith(b"\x89PNG")
 
 
 def test_start_may_be_text_or_nanoseconds():
-    """The three ways to give the start draw the same time axis."""
+    """A datetime64, text and nanoseconds give the same time axis."""
     x = np.random.default_rng(0).normal(size=(1, 100))
     starts = (START, "2010-09-01", int(START.astype("datetime64[ns]").astype(np.int64)))
     limits = {plot_denoised(x, x, x, 10.0, start, ["a"]).axes[0].get_xlim() for start in starts}
@@ -99,67 +88,11 @@ def test_odd_records_are_drawn(n, rate, fill):
         x *= 1e37
     elif fill != "noise":
         x[:] = {"dead": 0.0, "nan": np.nan, "offset": 1e9}[fill]
-    _png(plot_denoised(x, x, np.where(np.isfinite(x), 0, np.nan), rate, START, ["A.B..C"]))
+    to_png(plot_denoised(x, x, np.where(np.isfinite(x), 0, np.nan), rate, START, ["A.B..C"]))
 
 
-def test_many_traces_are_cut_and_said_so():
-    """Of a large array the first traces are drawn and the title says how many there are."""
+def test_the_title_counts_traces_that_are_not_drawn():
+    """Of a large array the first traces are drawn; the title states how many there are."""
     x = np.random.default_rng(0).normal(size=(MAX_TRACES + 3, 40))
     figure = plot_denoised(x, x, x, 10.0, START, [str(i) for i in range(len(x))], "array")
     assert figure.get_suptitle() == f"array (first {MAX_TRACES} of {MAX_TRACES + 3} traces)"
-
-
-def _results() -> dict:
-    def scored(value):
-        quartiles = {"median": value, "q25": value - 1, "q75": value + 1}
-        return {
-            "snr": {s: {"si_sdr_gain_db": quartiles, "peak_ratio": quartiles, "onset_within_0.1s": 0.5} for s in "05"}
-        }
-
-    methods = {"mine": scored(5.0), "do nothing": scored(0.0)}
-    band = {"n_events": 3, "n_stations": 2, "methods": methods}
-    return {"n": 7, "stations": "all", "snrs_db": [0.0, 5.0], "bands": {"raw": band, "bp1-45": band}}
-
-
-def test_evaluation_draws_every_method_in_every_band():
-    """Each panel holds a line a method, at the scored values, and the legend names the methods."""
-    figure = plot_evaluation(_results())
-    assert len(figure.axes) == 6
-    for axis in figure.axes:
-        lines = {line.get_label(): line for line in axis.lines}
-        assert {"mine", "do nothing"} <= set(lines)
-        np.testing.assert_array_equal(lines["mine"].get_xdata(), [0, 5])
-    assert list(figure.axes[0].lines[0].get_ydata()) == [5, 5]
-    assert list(figure.axes[1].lines[0].get_ydata()) == [50, 50]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["mine", "do nothing"]
-    assert _png(figure)
-
-
-def test_training_draws_what_is_there():
-    """Curves skip rows without a value; the best validation score is named."""
-    history = [{"step": i, "loss": 1.0 / (i + 1), "lr": 1e-3} for i in range(200)]
-    for i in (0, 100, 199):
-        history[i]["val_db"] = float("nan") if i == 0 else 8.0 - i / 100
-    history[5]["loss"] = None
-    figure = plot_training(history)
-    loss, score, rate = figure.axes
-    assert len(loss.lines[0].get_xdata()) == 199
-    assert list(score.lines[0].get_ydata()) == [7.0, 6.01]
-    assert "7.00 dB at step 100" in score.get_title(loc="right")
-    assert len(rate.lines[0].get_xdata()) == 200
-    assert _png(figure)
-
-
-@pytest.mark.parametrize("history", [[], [{"step": 1, "loss": -3.0}]])
-def test_training_draws_short_histories(history):
-    """No row or one row, and a negative loss, still make a figure."""
-    assert _png(plot_training(history))
-
-
-def test_importing_plot_is_light_and_drawing_leaves_pyplot_alone():
-    """Importing the module loads no matplotlib, and making a figure loads no pyplot."""
-    code = (
-        "import sys, geoae.plot.records as p; light = 'matplotlib' not in sys.modules; "
-        "p.plot_training([]); print(light, 'matplotlib.pyplot' in sys.modules)"
-    )
-    assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["True", "False"]
