@@ -1,1 +1,1 @@
-"""Solvers that are neither a search nor a Markov chain."""
+"""Posteriors without Markov chains: Laplace's method, randomised maximum likelihood, and an ensemble smoother."""
