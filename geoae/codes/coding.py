@@ -1,4 +1,4 @@
-"""Layout of the windows of an array, and the attributes of its codes, from which the array is decoded."""
+"""Layout of the windows of an array, and the attributes of codes that are needed to decode the array."""
 
 import json
 import math
@@ -19,27 +19,27 @@ from geoae.model import Model, require_contract
 from geoae.stores import schema
 
 DEFAULT_MODELS = dict(enumerate(kinds.find_kind(CodeContract.kind).defaults, start=1))
-"""Shipped models for windows of one and of two dimensions."""
+"""Number of dimensions of a window -> shipped model for such windows."""
 _CHUNK = 1 << 24  # samples behind one block of codes, at most: 64 MB of float32
 
 
 @dataclass(frozen=True)
 class Coding:
-    """Layout of the windows of one array, and the length of their codes; no samples in it."""
+    """Layout of the windows of one array, and the length of their codes, without samples."""
 
     dims: tuple[str, ...]
-    """Of the array, in its order."""
+    """All dimensions of the array, in its order."""
     shape: tuple[int, ...]
     core: tuple[str, ...]
-    """Dimensions that windows lie along, in the order of the model's window."""
+    """Dimensions along which the array is cut into windows, in the order of the model's window."""
     window: tuple[int, ...]
     latent: int
     prefix: str = ""
-    """Of the names of stored variables."""
+    """Prefix of the names of stored variables."""
 
     @property
     def batch(self) -> tuple[str, ...]:
-        """All other dimensions."""
+        """Dimensions that are not core dimensions; each of their positions is encoded by itself."""
         return tuple(d for d in self.dims if d not in self.core)
 
     @property
@@ -49,54 +49,54 @@ class Coding:
 
     @property
     def grid(self) -> WindowGrid:
-        """Of the core dimensions."""
+        """Window grid of the core dimensions; windows do not overlap, except the last."""
         return WindowGrid(self.lengths, self.window, self.window)
 
     @property
-    def places(self) -> tuple[str, ...]:
-        """Names of the coordinates of the first samples of windows."""
+    def coordinate_names(self) -> tuple[str, ...]:
+        """Names of the coordinates that locate the first sample of each window."""
         if len(self.core) == 2:
             return "y0", "x0"
         return ("t0",) if self.core == ("time",) else ("x0",)
 
     @property
-    def windows(self) -> dict[str, int]:
-        """Dimensions of the codes but for the last, and their sizes."""
+    def code_sizes(self) -> dict[str, int]:
+        """Dimensions of the codes with their sizes, without the last dimension, latent."""
         own = schema.WINDOW_DIMS[len(self.core)]
         lead = {d: n for d, n in zip(self.dims, self.shape, strict=True) if d not in self.core}
         return lead | {self.prefix + d: len(self.grid.starts(k)) for k, d in enumerate(own)}
 
     @property
     def blocks(self) -> dict[str, int]:
-        """Windows of one block of a store along each dimension: as many numbers as a chunk has, from few samples."""
-        room = max(min((1 << 20) // self.latent, _CHUNK // math.prod(self.window)), 1)
-        found: dict[str, int] = {}
-        for dim, n in reversed(self.windows.items()):
-            found[dim] = min(n, room)
-            room = max(room // n, 1)
-        return {dim: found[dim] for dim in self.windows}
+        """Number of windows in one block of a store along each dimension, limited in stored numbers and in samples."""
+        limit = max(min((1 << 20) // self.latent, _CHUNK // math.prod(self.window)), 1)
+        block: dict[str, int] = {}
+        for dim, n in reversed(self.code_sizes.items()):
+            block[dim] = min(n, limit)
+            limit = max(limit // n, 1)
+        return {dim: block[dim] for dim in self.code_sizes}
 
 
 def plan_coding(
     x: xr.DataArray, model: Model, dims: Sequence[str] | None = None, latent: int | None = None, prefix: str = ""
 ) -> Coding:
-    """Where the windows of an array lie.
+    """Lay out the windows of an array.
 
     Parameters
     ----------
     x
-        A field or a record; no sample is looked at.
+        A field or a record; its samples are not read.
     model
-        With codes.
+        A model with codes.
     dims
-        Names of the dimensions that windows lie along; found if left out: the horizontal ones, or the time.
+        Names of the core dimensions, along which windows are cut. None: the horizontal dimensions, or time.
     latent
-        Numbers of a code to keep; None: all that the model makes.
+        Length of the codes; None: the full length of the model.
 
     Raises
     ------
     InputError
-        The model has no codes or fewer numbers in them, the array no such dimensions or no samples or no real numbers.
+        The model has no codes or only shorter ones, or the array has no such dimensions, no samples or no real numbers.
     """
     c = require_contract(model, CodeContract)
     if x.dtype.kind not in "iuf":
@@ -110,7 +110,7 @@ def plan_coding(
 
 
 def choose_default_model(x: xr.DataArray, dims: Sequence[str] | None = None) -> str:
-    """Name of the shipped model for an array: of fields, or of records."""
+    """Choose the shipped model for an array: the one for records, or the one for fields."""
     if dims:
         return DEFAULT_MODELS.get(len(dims), DEFAULT_MODELS[2])
     return (
@@ -121,7 +121,7 @@ def choose_default_model(x: xr.DataArray, dims: Sequence[str] | None = None) -> 
 
 
 def check_units(x: xr.DataArray, model: Model, force: bool = False) -> None:
-    """Raise InputError for an array in other units than those that the model was trained on, unless `force`."""
+    """Raise InputError if the units of the array differ from those of the training data, unless `force`."""
     trained, found = require_contract(model, CodeContract).units, x.attrs.get("units")
     if not force and trained and found is not None and not has_same_units(trained, str(found)):
         raise InputError(
@@ -130,34 +130,34 @@ def check_units(x: xr.DataArray, model: Model, force: bool = False) -> None:
         )
 
 
-def make_code_coordinates(x: xr.DataArray, where: Coding) -> dict[str, Any]:
-    """Coordinates of codes: first samples of windows, and those of the array except a lazy time axis."""
+def make_code_coordinates(x: xr.DataArray, coding: Coding) -> dict[str, Any]:
+    """Make the coordinates of codes: first samples of windows, and those of the array except a lazy time axis."""
     found: dict[str, Any] = {str(k): v.variable for k, v in x.coords.items() if not (k == "time" and _has_lazy_time(x))}
-    names = tuple(where.windows)[len(where.batch) :]
-    for k, (dim, place, name) in enumerate(zip(where.core, where.places, names, strict=True)):
-        starts = where.grid.starts(k)
+    names = tuple(coding.code_sizes)[len(coding.batch) :]
+    for k, (dim, place, name) in enumerate(zip(coding.core, coding.coordinate_names, names, strict=True)):
+        starts = coding.grid.starts(k)
         units: dict[str, Any] = {}
         value: Any = starts
         if dim == "time" and _has_lazy_time(x):
             value = np.datetime64(start_ns(x), "ns") + sample_offset_ns(starts, rate_hz(x)).astype("timedelta64[ns]")
         elif dim in x.coords and x.coords[dim].dims == (dim,):
             value, units = x.coords[dim].values[starts], {k: v for k, v in x.coords[dim].attrs.items() if k == "units"}
-        found[where.prefix + place] = (name, value, {"long_name": f"{dim} of the window's first sample", **units})
-        found[where.prefix + place + schema.INDEX_SUFFIX] = (
+        found[coding.prefix + place] = (name, value, {"long_name": f"{dim} of the window's first sample", **units})
+        found[coding.prefix + place + schema.INDEX_SUFFIX] = (
             name, starts.astype(np.int64), {"long_name": f"number of the window's first sample along {dim}"}
         )  # fmt: skip
     return found
 
 
-def make_code_attributes(x: xr.DataArray, where: Coding, model: Model) -> dict[str, Any]:
-    """Attributes of codes: what `decode` needs to know about the array and the model."""
+def make_code_attributes(x: xr.DataArray, coding: Coding, model: Model) -> dict[str, Any]:
+    """Make the attributes of codes: what decoding needs to know about the array and the model."""
     dtype = x.dtype.newbyteorder("=") if x.dtype.kind == "f" else np.result_type(x.dtype, np.float32)
     own = {str(k): v.tolist() if isinstance(v, np.ndarray | np.generic) else v for k, v in x.attrs.items()}
     found: dict[str, Any] = {
         "long_name": "latent code of the window", "units": "1", schema.CODED_VARIABLE: str(x.name or "array"),
-        schema.MODEL_NAME: model.name, schema.MODEL_DIGEST: model.digest, schema.WINDOW: list(where.window),
-        schema.CODED_DIMS: list(where.dims), schema.WINDOWED_DIMS: list(where.core),
-        schema.WINDOWED_LENGTHS: list(where.lengths),
+        schema.MODEL_NAME: model.name, schema.MODEL_DIGEST: model.digest, schema.WINDOW: list(coding.window),
+        schema.CODED_DIMS: list(coding.dims), schema.WINDOWED_DIMS: list(coding.core),
+        schema.WINDOWED_LENGTHS: list(coding.lengths),
         schema.CODED_DTYPE: str(np.dtype(dtype)),
         schema.CODED_ATTRS: json.dumps(own, default=str),
     }  # fmt: skip
@@ -167,12 +167,12 @@ def make_code_attributes(x: xr.DataArray, where: Coding, model: Model) -> dict[s
 
 
 def read_coding(codes: xr.Dataset) -> Coding:
-    """Layout of the windows of codes, from their attributes.
+    """Read the layout of the windows from the attributes of codes.
 
     Raises
     ------
     InputError
-        They are not codes of ours, or not all windows are there.
+        `codes` has no codes made by geoae, or some windows are missing.
     """
     if not isinstance(codes, xr.Dataset) or {schema.CODE, schema.OFFSET, schema.GAIN} - set(codes.data_vars):
         raise InputError("These are no codes: code, offset and gain are needed, as geoae.encode gives them.")
@@ -183,17 +183,17 @@ def read_coding(codes: xr.Dataset) -> Coding:
         window = tuple(int(w) for w in np.atleast_1d(attrs[schema.WINDOW]))
     except KeyError as error:
         raise InputError(f"These codes do not say what they are of: the attribute {error} of code is gone.") from error
-    there = [str(d) for d in codes[schema.CODE].dims]
-    own = [d for d in there if d in {schema.LATENT, *schema.WINDOW_DIMS[1], *schema.WINDOW_DIMS[2]}]
-    # batch dimensions may have gone, as after isel(time=0), and others may have come
-    more = [d for d in there if d not in own and d not in dims]
-    kept = (*more, *(d for d in dims if d in core or d in there))
+    present = [str(d) for d in codes[schema.CODE].dims]
+    own = [d for d in present if d in {schema.LATENT, *schema.WINDOW_DIMS[1], *schema.WINDOW_DIMS[2]}]
+    # batch dimensions may have been dropped, as by isel(time=0), or added
+    more = [d for d in present if d not in own and d not in dims]
+    kept = (*more, *(d for d in dims if d in core or d in present))
     shape = tuple(lengths[d] if d in core else codes.sizes[d] for d in kept)
-    where = Coding(kept, shape, core, window, codes.sizes.get(schema.LATENT, 1))
-    for name, n in where.windows.items():
+    coding = Coding(kept, shape, core, window, codes.sizes.get(schema.LATENT, 1))
+    for name, n in coding.code_sizes.items():
         if codes.sizes.get(name) != n:
             raise InputError(f"Decoding takes all {n} windows along {name}; there are {codes.sizes.get(name, 'none')}.")
-    return where
+    return coding
 
 
 def check_codes_model(codes: xr.Dataset, model: Model) -> None:
@@ -206,17 +206,17 @@ def check_codes_model(codes: xr.Dataset, model: Model) -> None:
         )
 
 
-def make_decoded_template(codes: xr.Dataset, where: Coding) -> xr.DataArray:
-    """The array that codes stand for, filled with NaN that take no memory."""
+def make_decoded_template(codes: xr.Dataset, coding: Coding) -> xr.DataArray:
+    """Make the array that codes decode to, filled with NaN and without memory for samples."""
     attrs = codes[schema.CODE].attrs
-    own = {v for place in where.places for v in (place, place + schema.INDEX_SUFFIX)}
-    coords = {k: v.variable for k, v in codes.coords.items() if k not in own and set(v.dims) <= set(where.dims)}
-    empty = np.broadcast_to(np.dtype(attrs[schema.CODED_DTYPE]).type(np.nan), where.shape)
+    own = {v for place in coding.coordinate_names for v in (place, place + schema.INDEX_SUFFIX)}
+    coords = {k: v.variable for k, v in codes.coords.items() if k not in own and set(v.dims) <= set(coding.dims)}
+    empty = np.broadcast_to(np.dtype(attrs[schema.CODED_DTYPE]).type(np.nan), coding.shape)
     of = attrs.get(schema.CODED_VARIABLE)
-    out = xr.DataArray(empty, coords, where.dims, None if of == "array" else of, json.loads(attrs[schema.CODED_ATTRS]))
+    out = xr.DataArray(empty, coords, coding.dims, None if of == "array" else of, json.loads(attrs[schema.CODED_ATTRS]))
     if schema.CODED_START in attrs:
         start = int(np.datetime64(attrs[schema.CODED_START], "ns").astype(np.int64))
-        axis = time_coordinates(start, float(attrs[schema.CODED_RATE_HZ]), where.shape[where.dims.index("time")])
+        axis = time_coordinates(start, float(attrs[schema.CODED_RATE_HZ]), coding.shape[coding.dims.index("time")])
         out = out.assign_coords(axis)
     return out
 
@@ -247,7 +247,7 @@ def _core_dims(x: xr.DataArray, model: Model, dims: Sequence[str] | None) -> tup
 
 
 def _has_lazy_time(x: xr.DataArray) -> bool:
-    """Whether the time axis is start and rate only."""
+    """Whether the time axis is stored as start and rate only."""
     from xarray.indexes import CoordinateTransformIndex
 
     return "time" in x.dims and isinstance(x.xindexes.get("time"), CoordinateTransformIndex)

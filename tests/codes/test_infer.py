@@ -136,14 +136,14 @@ def test_missing_and_constant_windows():
 def test_a_block_is_a_part_of_the_whole(data):
     """Blocks of codes read what they need, and blocks of samples decode from the windows that hold them."""
     x = field((3, data.draw(st.integers(3, 25)), data.draw(st.integers(3, 25)))).transpose("lat", "time", "lon")
-    where, codes = plan_coding(x, MODEL), encode_array(x, MODEL)
+    coding, codes = plan_coding(x, MODEL), encode_array(x, MODEL)
 
     def region(sizes):
         cuts = [sorted(data.draw(st.lists(st.integers(0, n), min_size=2, max_size=2, unique=True))) for n in sizes]
         return tuple(slice(a, b) for a, b in cuts)
 
-    part = region(where.windows.values())
-    for name, values in encode_region(lambda r: x.values[r], where, MODEL, part).items():
+    part = region(coding.code_sizes.values())
+    for name, values in encode_region(lambda r: x.values[r], coding, MODEL, part).items():
         np.testing.assert_allclose(values, codes[name].values[part], rtol=1e-5, atol=1e-5)
     part = region(x.shape)
     found = decode_region(codes, read_coding(codes), MODEL, part)

@@ -42,7 +42,7 @@ def test_an_old_package_needs_no_entry_of_its_own(monkeypatch):
             found = import_module("geoae.former.part")
         assert sys.modules["geoae.former"].part is found
         with pytest.warns(DeprecationWarning, match=r"^geoae\.former\.part\.nearest_codes is now "):
-            assert found.nearest_codes is import_module("geoae.priors.places").nearest_codes
+            assert found.find_nearest_codes is import_module("geoae.priors.places").find_nearest_codes
         with pytest.raises(AttributeError, match=r"'geoae\.former' has no attribute 'nothing'"):
             _ = import_module("geoae.former").nothing
     finally:

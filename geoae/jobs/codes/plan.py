@@ -101,7 +101,7 @@ def plan_code_store(x: xr.DataArray, where: Coding, model: Model, grows: str | N
     stored = CodeVariables(of=str(x.name), units=x.attrs.get("units"), prefix=where.prefix)
     chunking = Chunking(replace(where, shape=shape).blocks, grows=grows)
     coords = coding.make_code_coordinates(x, where)
-    plan = plan_codes(where.windows, where.latent, coords=coords, stored=stored, chunking=chunking)
+    plan = plan_codes(where.code_sizes, where.latent, coords=coords, stored=stored, chunking=chunking)
     name = where.prefix + schema.CODE
     return replace(
         plan, attrs={**plan.attrs, name: {**plan.attrs[name], **coding.make_code_attributes(x, where, model)}}

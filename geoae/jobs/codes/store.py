@@ -266,5 +266,5 @@ def _name_of(codes: xr.Dataset) -> str:
 def _row(where: Coding, samples: int, error: tuple[float, int] | None = None) -> dict[str, float]:
     """What is said of a variable; `error`: sum of squared errors and number of samples."""
     squares, n = error or (math.nan, 1)
-    return {"windows": math.prod(where.windows.values()), "latent": where.latent, "samples": samples,
+    return {"windows": math.prod(where.code_sizes.values()), "latent": where.latent, "samples": samples,
             "ratio": math.prod(where.window) / where.latent, "rms_error": math.sqrt(squares / max(n, 1))}  # fmt: skip
