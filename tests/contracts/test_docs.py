@@ -1,10 +1,12 @@
-"""The promise of the documents: what they say can be typed, and what they name is there."""
+"""The promise of the documents: their commands run, and what they name exists."""
 
+import functools
 import re
 import shutil
 import subprocess
 import tomllib
 import warnings
+from importlib import import_module
 from pathlib import Path
 
 import matplotlib
@@ -59,6 +61,11 @@ def test_every_option_that_a_command_names_exists(name):
             assert set(re.findall(r"(?<=\s)--?[a-z][\w-]*", rest)) <= options(verb), command
 
 
+def test_the_verbs_are_those_of_the_command_line():
+    """Each verb that geoae has is checked here."""
+    assert {command.callback.__name__ for command in app.registered_commands} == set(VERBS)
+
+
 def test_every_option_in_the_text_exists():
     """`--option` in a sentence of the README is one that some verb lists."""
     prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
@@ -99,7 +106,10 @@ def test_ci_runs_the_command_of_the_documents():
     printed = subprocess.run(["bash", str(ROOT / ".ci/run"), "--print"], capture_output=True, text=True, check=True)
     command = printed.stdout.strip()
     assert "\n" not in command
-    assert all(tool in command for tool in (".[tests]", "ruff check .", "ruff format --check .", "mypy", "pytest"))
+    assert all(
+        tool in command
+        for tool in (".[tests]", "ruff check .", "ruff format --check .", "mypy", "lint-imports", "pytest")
+    )
     assert command in commands(README)
     assert command in commands(CONTRIBUTING)
 
@@ -123,17 +133,98 @@ def test_links_lead_somewhere(name):
         assert target.startswith("https://") or (document.parent / target).exists(), target
 
 
-def test_the_plan_shows_every_room():
-    """CONTRIBUTING names each module and dependency that there is, and no module that there is not."""
-    plan = blocks(CONTRIBUTING, "")[0]
-    house = plan[plan.index("geoae/") : plan.index("tests/")]
-    named = set(re.findall(r"\b(\w+\.py)\b", house))
-    there = {p.name for p in Path(geoae.__file__).parent.rglob("*.py") if p.name not in ("__init__.py", "_version.py")}
-    assert named - {"__init__.py"} == there
+def plan_of_the_house() -> list[tuple[int, str]]:
+    """Depth and name of each line of the plan's tree, folders with a slash; several modules may share a line."""
+    tree = next(block for block in blocks(CONTRIBUTING, "") if block.startswith("geoae/\n"))
+    lines = [re.match(r"( *)((?:[\w./]+, )*[\w./]+)", line) for line in tree.splitlines()]
+    return [(len(found[1]) // 2, name) for found in lines for name in found[2].split(", ")]
+
+
+def paths_of_the_plan() -> set[str]:
+    """Paths below the root that the tree names, folders with a slash."""
+    parents: list[str] = []
+    found = set()
+    for depth, name in plan_of_the_house():
+        parents[depth:] = [name] if name.endswith("/") else []
+        found.add("".join(parents[:depth]) + name)
+    return found
+
+
+def test_the_plan_shows_every_folder():
+    """CONTRIBUTING names each folder of the package and each module at its root, and nothing that is not there."""
+    package = Path(geoae.__file__).parent
+    named = paths_of_the_plan()
+    assert not [name for name in named if not (ROOT / name).exists()]
+    folders = {p.parent for pattern in ("*.py", "*.md") for p in package.rglob(pattern)}
+    shown = {f for f in folders if f.parent.name != "weights"}  # one folder a model, and no code
+    assert {name for name in named if name.endswith("/")} == {f"{f.relative_to(ROOT)}/" for f in shown} | {
+        "geoae/weights/"
+    }
+    assert {f"geoae/{p.name}" for p in package.glob("*.py")} <= named
+
+
+def test_every_dependency_has_its_reason():
+    """CONTRIBUTING says why each dependency is there, and why those with an upper bound have one."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     table = CONTRIBUTING[CONTRIBUTING.index("| package | for |") :]
     for requirement in [*project["dependencies"], *project["optional-dependencies"]["tests"]]:
         assert re.match(r"[\w-]+", requirement)[0] in table, requirement
+    bounds = table[table.index("| package | reason |") :].partition("\n\n")[0].splitlines()[2:]
+    bounded = {re.match(r"[\w-]+", r)[0] for r in project["dependencies"] if "<" in r}
+    assert {row.split("|")[1].strip() for row in bounds} == bounded
+
+
+def quoted() -> list[str]:
+    """What stands between backticks in a sentence of the documents, recipes, notebooks and cards."""
+    patterns = ("*.md", "*.yml", "recipes/**/*.*", "notebooks/*.ipynb", "geoae/weights/*/card.md", "tests/**/*.md")
+    paths = [path for pattern in patterns for path in ROOT.glob(pattern)]
+    text = "\n".join(re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL) for path in paths)
+    return re.findall(r"`([^`\n]+)`", text)
+
+
+def resolve(dotted: str) -> object:
+    """What a dotted name stands for: a module, or an attribute of one; a deprecated name raises its warning."""
+    names = dotted.split(".")
+    for n in range(len(names), 0, -1):
+        try:
+            found = import_module(".".join(names[:n]))
+        except ModuleNotFoundError:
+            continue
+        return functools.reduce(getattr, names[n:], found)
+    raise ModuleNotFoundError(dotted)
+
+
+def test_every_name_in_the_documents_exists():
+    """`geoae.name` in backticks is a module or name of the package, and no deprecated one."""
+    named = {name for text in quoted() for name in re.findall(r"\bgeoae(?:\.[a-zA-Z_]\w*)+", text)}
+    assert "geoae.testing" in named
+    for name in sorted(named):
+        resolve(name)
+
+
+def test_a_name_that_does_not_exist_is_found_out():
+    """Neither a module, nor an attribute, nor a name that only works for one release more."""
+    for name, error in (("geoae.nothing.there", AttributeError), ("geoae.readers.nothing", AttributeError),
+                        ("geoae.invert.map", DeprecationWarning)):  # fmt: skip
+        with pytest.raises(error):
+            resolve(name)
+
+
+def test_every_path_in_the_documents_exists():
+    """`folder/file` in backticks is a path of the repository; capitals stand for a name to choose."""
+    starts = re.compile(r"(?:^|\s)((?:geoae|tests|recipes|notebooks)/[\w./-]*)")
+    named = {path for text in quoted() for path in starts.findall(text) if not re.search(r"[A-Z]{3}", path)}
+    assert "geoae/kinds.py" in named
+    assert not [path for path in named if not (ROOT / path).exists()]
+
+
+def test_the_citation_is_of_this_version():
+    """CITATION.cff has what the Citation File Format 1.2 asks for, the version and the licence of the package."""
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["version"] == geoae.__version__
+    assert citation["license"] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["license"]
 
 
 def test_the_version_is_in_the_changes():
