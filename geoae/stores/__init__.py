@@ -1,1 +1,1 @@
-"""Zarr stores that survive kills."""
+"""Zarr stores that are written block by block, and stay consistent when a process is killed."""

@@ -1,6 +1,6 @@
-"""How the arrays of a store are divided: chunks, shards, and tasks that each write one block of them.
+"""Division of the arrays of a store: chunks, shards, and tasks that each write one block.
 
-Arithmetic only: a store of a hundred thousand blocks costs as much as one of three.
+Arithmetic only: nothing is made for a block before its task is looked up, so the number of blocks costs nothing.
 """
 
 import math
@@ -10,14 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 
 TARGET_SAMPLES = 1 << 20
-"""Samples that a chunk aims at, between the two below."""
+"""Samples of a chunk, if the shape allows it."""
 MIN_SAMPLES, MAX_SAMPLES = 400_000, 1_500_000
+"""Limits of the samples of a chunk; a smaller array is one chunk."""
 Region = tuple[slice, ...]
 
 
 @dataclass(frozen=True)
 class Variable:
-    """One array of a store. A block, which is a shard or else a chunk, is one file."""
+    """One array of a store. One block is one file: a shard, or a chunk if there are no shards."""
 
     name: str
     dims: tuple[str, ...]
@@ -39,7 +40,7 @@ class Variable:
         >>> Variable("u", ("time", "y", "x"), (9, 8, 8), "float32", (2, 8, 8)).file((3,))
         'u/c.3.0.0'
         """
-        # all in one folder: a look at what is done is one listing, and a block costs one file and no folders
+        # all blocks lie in one folder: one listing shows what is done, and a block needs no folder of its own
         return ".".join([f"{self.name}/c", *map(str, index), *["0"] * (len(self.shape) - len(index))])
 
 
@@ -51,16 +52,18 @@ class Part:
     n_axes: int
     variables: tuple[Variable, ...]
     grown: tuple[int, int] | None = None
-    """Axis, and samples along it that were written before this run."""
+    """Axis that the run appends along, and samples along it that were written before; None if nothing is appended."""
 
     def __post_init__(self) -> None:
         for v in self.variables:
-            whole = all(b >= n for b, n in zip(v.block[self.n_axes :], v.shape[self.n_axes :], strict=True))
-            same = all(getattr(v, k)[: self.n_axes] == getattr(self, k) for k in ("dims", "shape", "block"))
-            if not (whole and same):
-                raise ValueError(f"{v} does not share the blocks of part {self.name!r}, or divides an axis of its own")
+            has_whole_axes = all(b >= n for b, n in zip(v.block[self.n_axes :], v.shape[self.n_axes :], strict=True))
+            shares_blocks = all(getattr(v, k)[: self.n_axes] == getattr(self, k) for k in ("dims", "shape", "block"))
+            if not (has_whole_axes and shares_blocks):
+                raise ValueError(
+                    f"{v} does not share the blocks of part {self.name!r}, or divides an axis that it does not share"
+                )
             if any(s % c for s, c in zip(v.block, v.chunks, strict=True)):
-                raise ValueError(f"{v.name}: shards {v.shards} are no whole multiples of chunks {v.chunks}")
+                raise ValueError(f"{v.name}: shards {v.shards} are not whole multiples of chunks {v.chunks}")
 
     @property
     def dims(self) -> tuple[str, ...]:
@@ -84,24 +87,24 @@ class Part:
 
     @property
     def n_blocks(self) -> int:
-        """Blocks, which are tasks."""
+        """Number of blocks; each is one task."""
         return math.prod(self.counts)
 
 
 @dataclass(frozen=True)
 class Task:
-    """What one task computes and writes; everything follows from its number."""
+    """What one task computes and writes."""
 
     part: Part
     index: tuple[int, ...]
     region: Region
-    """What is to be computed, counted in the array that the run works on."""
+    """Samples to compute, counted in the input of the run."""
     block: Region
-    """What is written, counted in the store; holds samples from before this run where their last block was not full."""
+    """Samples to write, counted in the store. If the last old block was not full, its old samples are included."""
 
 
 def find_task(parts: Sequence[Part], number: int) -> Task:
-    """Task by number; those of the first part come first, each part's in C order.
+    """Task by its number. Tasks of the first part come first; within a part they are in C order.
 
     Examples
     --------
@@ -109,14 +112,14 @@ def find_task(parts: Sequence[Part], number: int) -> Task:
     >>> find_task([Part("u", 2, (u,))], 2).region
     (slice(4, 5, None), slice(0, 8, None))
     """
-    rest = number
+    remaining = number
     for part in parts:
-        if 0 <= rest < part.n_blocks:
+        if 0 <= remaining < part.n_blocks:
             break
-        rest -= part.n_blocks
+        remaining -= part.n_blocks
     else:
         raise IndexError(f"there is no task {number}: there are {sum(part.n_blocks for part in parts)}")
-    index = tuple(int(i) for i in np.unravel_index(rest, part.counts))
+    index = tuple(int(i) for i in np.unravel_index(remaining, part.counts))
     block = tuple(slice(i * b, min((i + 1) * b, n)) for i, b, n in zip(index, part.block, part.shape, strict=True))
     axis, old = part.grown or (0, 0)
     region = tuple(slice(max(s.start - old, 0), max(s.stop - old, 0)) if a == axis else s for a, s in enumerate(block))
@@ -124,16 +127,16 @@ def find_task(parts: Sequence[Part], number: int) -> Task:
 
 
 def choose_chunks(shape: Sequence[int], core: Collection[int] = (), grows: int | None = None) -> tuple[int, ...]:
-    """Chunks of 0.4 to 1.5 million samples: whole along the core axes where that is not too many, few batch entries.
+    """Chunks of 0.4 to 1.5 million samples: whole along the core axes if possible, with few batch entries.
 
     Parameters
     ----------
     shape
         Samples along each axis.
     core
-        Axes that a model works along (y and x, or time); they are halved only where one batch entry is too large.
+        Axes that a model works along (y and x, or time). They are halved only if one batch entry is too large.
     grows
-        Batch axis that will be appended to: chunks are as long as if it had no end.
+        Batch axis that will be appended to: its chunks do not depend on its present length.
 
     Examples
     --------
@@ -153,7 +156,7 @@ def choose_chunks(shape: Sequence[int], core: Collection[int] = (), grows: int |
 
 
 def choose_shards(shape: Sequence[int], chunks: Sequence[int], n_chunks: int) -> tuple[int, ...]:
-    """Shards of at most `n_chunks` chunks, which lie side by side along the last axes first.
+    """Shards of at most `n_chunks` chunks, filled along the last axes first.
 
     Examples
     --------

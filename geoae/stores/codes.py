@@ -1,4 +1,4 @@
-"""The latent codes in a store that geoae wrote, and what it takes to decode them. No sample is read."""
+"""Open the latent codes in a store that geoae wrote, with all that decoding needs. No sample is read."""
 
 from pathlib import Path
 
@@ -11,20 +11,21 @@ from geoae.stores.schema import CODE, CODED_VARIABLE
 
 
 def open_codes(store: str | Path, variable: str | None = None) -> xr.Dataset:
-    """Open codes and their windows' scaling, reconstruction error and places, lazily.
+    """Open codes lazily, with the scaling, reconstruction error and coordinates of their windows.
 
     Parameters
     ----------
     store
         A finished zarr store.
     variable
-        Which codes, where the store holds those of several variables: the name of the variable, or of the codes.
+        Name of the encoded variable, or of its codes. Needed only if the store holds codes of several variables.
 
     Returns
     -------
     Dataset
-        ``code`` (window dims..., latent), and of offset, slope, gain (window dims...[, component]), recon_error and
-        n_valid (window dims...) what was stored; windows' coordinates; attributes of the store.
+        ``code`` (window dims..., latent), and those of these variables that were stored: ``offset``, ``slope``,
+        ``gain`` (window dims...[, component]), ``recon_error`` and ``n_valid`` (window dims...). Coordinates of the
+        windows; attributes of the store.
 
     Raises
     ------
@@ -33,10 +34,10 @@ def open_codes(store: str | Path, variable: str | None = None) -> xr.Dataset:
     StoreError
         It is not finished, holds no codes, was not written by geoae, or is damaged.
     InputError
-        It holds codes of several variables, and not of `variable`, or none was named.
+        The store has no codes of `variable`, or has codes of several variables and none was named.
     """
     path = Path(store).resolve()
-    codes = _parts(path)
+    codes = _read_code_parts(path)
     try:
         data = xr.open_zarr(path, chunks={}, decode_timedelta=False)
     except Exception as error:  # what a damaged store does to zarr and xarray has many kinds
@@ -47,36 +48,36 @@ def open_codes(store: str | Path, variable: str | None = None) -> xr.Dataset:
         raise InputError(f"{path} holds codes of {choices}; say which: variable={variable!r} is not one of them.")
     (name,) = found
     prefix = name.removesuffix(CODE)
-    others = [other.removesuffix(CODE) for other in codes if other != name and other != CODE]
-    names = {v.name: v.name.removeprefix(prefix) for v in codes[name].variables}
-    # what belongs to the codes of other variables, or to the cleaned variable alone, stays behind
-    coords = [str(c) for c in data.coords if not any(str(c).startswith(other) for other in others)]
-    chosen = data.drop_vars([v for v in data.variables if v not in coords and v not in names])
-    own = {str(n): str(n).removeprefix(prefix) for n in (*chosen.dims, *chosen.variables) if str(n).startswith(prefix)}
-    return chosen.rename({old: new for old, new in own.items() if old != new})
+    other_prefixes = [other.removesuffix(CODE) for other in codes if other not in (name, CODE)]
+    variables = {v.name for v in codes[name].variables}
+    # coordinates of the codes of other variables are left out, and so are the denoised variables
+    coords = {str(c) for c in data.coords if not any(str(c).startswith(other) for other in other_prefixes)}
+    chosen = data.drop_vars([v for v in data.variables if v not in coords | variables])
+    prefixed = [str(n) for n in (*chosen.dims, *chosen.variables) if prefix and str(n).startswith(prefix)]
+    return chosen.rename({n: n.removeprefix(prefix) for n in prefixed})
 
 
 def list_coded_variables(store: str | Path) -> list[str]:
     """Names of the variables whose codes a finished store holds; raises as `open_codes`."""
     path = Path(store).resolve()
-    names = list(_parts(path))
+    names = list(_read_code_parts(path))
     with xr.open_zarr(path, chunks=None, decode_times=False) as data:
         return [str(data[name].attrs.get(CODED_VARIABLE, name)) for name in names]
 
 
-def _parts(path: Path) -> dict[str, Part]:
-    """The codes in a finished store, all blocks there."""
+def _read_code_parts(path: Path) -> dict[str, Part]:
+    """Parts of a finished store that hold codes, by name; raises if blocks of them are missing."""
     if not path.exists():
-        how_far = ledger.read_store_status(path)
+        status = ledger.read_store_status(path)
         raise StoreError(
-            f"{path} is not finished: {how_far.n_done} of {how_far.n_tasks} blocks are done. "
-            "Run the command that makes it again; it goes on from there."
+            f"{path} is not finished: {status.n_done} of {status.n_tasks} blocks are done. "
+            "Run the command that makes it again; it resumes there."
         )
     parts = provenance.read_parts(path)
     codes = {part.name: part for part in parts if part.n_axes < len(part.variables[0].dims)}
     if not codes:
-        there = ", ".join(v.name for part in parts for v in part.variables)
-        raise StoreError(f"{path} holds no codes, only {there}. Make them with geoae encode, or geoae denoise --codes.")
+        names = ", ".join(v.name for part in parts for v in part.variables)
+        raise StoreError(f"{path} holds no codes, only {names}. Make them with geoae encode, or geoae denoise --codes.")
     if missing := int((~provenance.find_done_blocks(path, codes.values())).sum()):
         raise StoreError(
             f"{path} is damaged: {missing} blocks of its codes are missing. Make it anew with --overwrite."

@@ -1,4 +1,4 @@
-"""Labels and attributes in forms that a store holds and plain xarray reads without a warning."""
+"""Coordinates and attributes in forms that zarr and netCDF hold, and that xarray reads without a warning."""
 
 import hashlib
 import json
@@ -15,12 +15,12 @@ from geoae.errors import InputError, one_line
 
 
 def simplify_attrs(attrs: Mapping[Any, Any]) -> dict[str, Any]:
-    """Attributes as text, numbers, and lists of them: what JSON and netCDF both hold."""
+    """Attributes as text, numbers and lists of them, which both JSON and netCDF hold."""
     return {str(name): simplify_value(value) for name, value in attrs.items()}
 
 
 def simplify_value(value: Any) -> Any:
-    """One attribute or setting.
+    """One attribute or setting as text, a number or a list of one kind.
 
     Examples
     --------
@@ -30,9 +30,9 @@ def simplify_value(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if value is None or isinstance(value, bool):
-        return str(value).lower()  # netCDF has neither
+        return str(value).lower()  # netCDF has no such values
     if isinstance(value, float) and not math.isfinite(value):
-        return str(value)  # nor has JSON these
+        return str(value)  # JSON has no such numbers
     if isinstance(value, int | float | str):
         return value
     if isinstance(value, bytes):
@@ -44,18 +44,18 @@ def simplify_value(value: Any) -> Any:
 
 
 def simplify_variable(name: str, variable: xr.Variable) -> xr.Variable:
-    """A coordinate in memory, as it is written: text as text, times exact, packing undone.
+    """A coordinate as it is written: text as objects, times in units that hold them exactly, packing undone.
 
     Raises
     ------
     InputError
-        It holds something else than numbers, times or text.
+        It holds objects that are not numbers, times or text.
     """
     values = np.asarray(variable.values)
     if values.dtype.kind in "SUT" or (
         values.dtype.kind == "O" and all(isinstance(v, str | bytes) for v in values.flat)
     ):
-        # zarr has no settled form for text of fixed width, and warns of it
+        # zarr has no standard for text of fixed width, and warns about it
         values = _as_text(values)
         return xr.Variable(variable.dims, values, simplify_attrs(variable.attrs))
     attrs = {k: v for k, v in simplify_attrs(variable.attrs).items() if k not in ("_FillValue", "missing_value")}
@@ -67,20 +67,20 @@ def simplify_variable(name: str, variable: xr.Variable) -> xr.Variable:
     if values.dtype.kind not in "iufbcmM" and not cftime:
         raise InputError(f"The coordinate {name} holds {values.dtype}; numbers, times or text were expected.")
     if values.dtype.kind in "mM" or cftime:
-        plain.encoding = _exact_times(name, plain)
+        plain.encoding = _choose_time_encoding(name, plain)
     return plain
 
 
 def digest_coordinates(coords: xr.Dataset) -> str:
-    """16 hex digits that change with any value, name or dim of coordinates."""
-    total = hashlib.sha256()
+    """16 hex digits that change with any value, name or dimension of coordinates."""
+    digest = hashlib.sha256()
     for name in sorted(map(str, coords.variables)):
         values = np.asarray(coords[name].variable.values)
-        total.update(f"{name}{coords[name].dims}{values.shape}{values.dtype.kind}".encode())
-        total.update(
+        digest.update(f"{name}{coords[name].dims}{values.shape}{values.dtype.kind}".encode())
+        digest.update(
             repr(values.tolist()).encode() if values.dtype.kind == "O" else np.ascontiguousarray(values).tobytes()
         )
-    return total.hexdigest()[:16]
+    return digest.hexdigest()[:16]
 
 
 def _as_text(values: NDArray[Any]) -> NDArray[Any]:
@@ -90,8 +90,8 @@ def _as_text(values: NDArray[Any]) -> NDArray[Any]:
     return text
 
 
-def _exact_times(name: str, times: xr.Variable) -> dict[str, Any]:
-    """The units that times came in, if they hold these times exactly, or else those that xarray finds."""
+def _choose_time_encoding(name: str, times: xr.Variable) -> dict[str, Any]:
+    """Encoding of times: the units of their file if these are exact, otherwise the units that xarray chooses."""
     for encoding in (times.encoding, {k: v for k, v in times.encoding.items() if k == "calendar"}):
         try:
             with warnings.catch_warnings():
@@ -100,6 +100,6 @@ def _exact_times(name: str, times: xr.Variable) -> dict[str, Any]:
                     xr.Variable(times.dims, times.values, times.attrs, encoding), name=name
                 )
             return dict(encoding)
-        except Exception as error:  # what does not fit has many kinds
+        except Exception as error:  # inexact times raise errors of many kinds
             reason = error
     raise InputError(f"The coordinate {name} cannot be written: {one_line(reason)}.") from reason

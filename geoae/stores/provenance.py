@@ -1,6 +1,6 @@
-"""Provenance of a store: how it was made, how its arrays are divided, and which blocks are there.
+"""Provenance of a store: how it was made, how its arrays are divided, and which blocks are done.
 
-All of it comes from JSON and file names, so the state of a store is found without zarr and xarray.
+All of it is read from JSON and file names, without zarr and xarray.
 """
 
 import hashlib
@@ -20,15 +20,16 @@ from geoae.stores.blocks import Part, Variable
 from geoae.stores.schema import FINGERPRINT, PARTS, PREFIX
 
 Identity = Mapping[str, Any]
+"""Everything that decides the content of a store, by name."""
 
 
 def make_fingerprint(identity: Identity, base: str | None = None) -> str:
-    """16 hex digits that change with anything that decides a result; `base`: those of the store that is appended to."""
+    """16 hex digits that change with every entry of `identity`; `base` is the fingerprint of the store appended to."""
     return hashlib.sha256(json.dumps([dict(identity), base], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def describe_differences(old: Identity, new: Identity) -> str:
-    """What differs, as ``name: old -> new``; empty where nothing does.
+    """All differences, as ``name: old -> new``; empty if there are none.
 
     Examples
     --------
@@ -40,7 +41,7 @@ def describe_differences(old: Identity, new: Identity) -> str:
 
 
 def format_now() -> str:
-    """UTC; or SOURCE_DATE_EPOCH, seconds since 1970, where results are to be the same byte by byte on another day."""
+    """The time in UTC, or SOURCE_DATE_EPOCH (seconds since 1970) for outputs that are identical byte by byte."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     try:
         moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
@@ -59,11 +60,11 @@ def read_attributes(store: Path) -> dict[str, Any]:
     StoreError
         It is damaged, or not a zarr store of format 3.
     """
-    return dict(_metadata(store, store)["attributes"])
+    return dict(_read_metadata(store, store)["attributes"])
 
 
 def read_settings(store: Path) -> dict[str, Any]:
-    """Attributes that geoae wrote to a finished store, without the prefix; see `read_attributes`."""
+    """Attributes that geoae wrote to a finished store, without their prefix; raises as `read_attributes`."""
     return {k.removeprefix(PREFIX): v for k, v in read_attributes(store).items() if k.startswith(PREFIX)}
 
 
@@ -76,12 +77,12 @@ def is_result(store: Path, identity: Identity) -> bool:
 
 
 def format_parts(parts: Iterable[Part]) -> str:
-    """What `read_parts` reads: ``name axes variable variable; name ...``."""
+    """Parts as one attribute, which `read_parts` reads: ``name n_axes variable variable; name ...``."""
     return "; ".join(" ".join([part.name, str(part.n_axes), *(v.name for v in part.variables)]) for part in parts)
 
 
 def read_parts(store: Path) -> tuple[Part, ...]:
-    """How a finished store is divided.
+    """Parts of a finished store, from its attributes and metadata.
 
     Raises
     ------
@@ -92,7 +93,7 @@ def read_parts(store: Path) -> tuple[Part, ...]:
     if not isinstance(groups, str):
         raise StoreError(f"{store} was not written by geoae: its attributes do not say how it is divided.")
     try:
-        return tuple(_part(store, *group.split()) for group in groups.split("; "))
+        return tuple(_read_part(store, *group.split()) for group in groups.split("; "))
     except (ValueError, KeyError, TypeError, IndexError) as error:
         if isinstance(error, GeoAEError):
             raise
@@ -100,35 +101,35 @@ def read_parts(store: Path) -> tuple[Part, ...]:
 
 
 def find_done_blocks(store: Path, parts: Iterable[Part]) -> NDArray[np.bool_]:
-    """Which tasks are done, by number: one look at the folder of each variable.
+    """Mask of the tasks that are done, by number. Lists the folder of each variable once.
 
     Raises
     ------
     FileNotFoundError
         A variable has no folder.
     """
-    return np.concatenate([np.zeros(0, bool), *(_present(store, part) for part in parts)])
+    return np.concatenate([np.zeros(0, bool), *(_find_done(store, part) for part in parts)])
 
 
-def _present(store: Path, part: Part) -> NDArray[np.bool_]:
+def _find_done(store: Path, part: Part) -> NDArray[np.bool_]:
     done = np.ones(part.counts, bool)
     for variable in part.variables:
-        found = np.zeros(part.counts, bool)
-        named = re.compile(r"c" + r"\.(\d+)" * len(variable.shape))
+        is_written = np.zeros(part.counts, bool)
+        block_name = re.compile(r"c" + r"\.(\d+)" * len(variable.shape))
         with os.scandir(store / variable.name) as entries:
-            blocks = [match.groups() for entry in entries if (match := named.fullmatch(entry.name))]
+            blocks = [match.groups() for entry in entries if (match := block_name.fullmatch(entry.name))]
         keys = np.array(blocks, dtype=np.intp).reshape(-1, len(variable.shape))[:, : part.n_axes]
-        found[tuple(keys[(keys < part.counts).all(axis=1)].T)] = True
-        done &= found
+        is_written[tuple(keys[(keys < part.counts).all(axis=1)].T)] = True
+        done &= is_written
     return done.ravel()
 
 
-def _part(store: Path, name: str, n_axes: str, *variables: str) -> Part:
-    return Part(name, int(n_axes), tuple(_variable(store, v) for v in variables))
+def _read_part(store: Path, name: str, n_axes: str, *variables: str) -> Part:
+    return Part(name, int(n_axes), tuple(_read_variable(store, v) for v in variables))
 
 
-def _variable(store: Path, name: str) -> Variable:
-    facts = _metadata(store, store / name)
+def _read_variable(store: Path, name: str) -> Variable:
+    facts = _read_metadata(store, store / name)
     block = tuple(facts["chunk_grid"]["configuration"]["chunk_shape"])
     codec = facts["codecs"][0]
     inner = tuple(codec["configuration"]["chunk_shape"]) if codec["name"] == "sharding_indexed" else None
@@ -136,11 +137,11 @@ def _variable(store: Path, name: str) -> Variable:
     return Variable(name, dims, shape, facts["data_type"], inner or block, block if inner else None)
 
 
-def _metadata(store: Path, folder: Path) -> Any:
+def _read_metadata(store: Path, folder: Path) -> Any:
     try:
         facts = json.loads((folder / "zarr.json").read_text())
         if not isinstance(facts["attributes"], dict):
-            raise TypeError("its attributes are no table")
+            raise TypeError("its attributes are not a mapping")
     except (FileNotFoundError, NotADirectoryError):
         what = "is not a zarr store of format 3" if folder == store else f"is damaged: it lacks {folder.name!r}"
         raise StoreError(f"{store} {what}.") from None

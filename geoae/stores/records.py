@@ -1,4 +1,4 @@
-"""Records in zarr stores that geoae wrote: lazy (channel, time) arrays, as their recordings were."""
+"""Read records from zarr stores that geoae wrote, as lazy arrays (channel, time)."""
 
 from pathlib import Path
 from typing import Literal
@@ -13,13 +13,14 @@ from geoae.stores import provenance
 from geoae.stores.schema import KIND, RECORD, START_TIME
 
 kind: Literal["records"] = "records"
-"""Of what it reads; see `geoae.readers.protocols`."""
+"""What this reader reads; see `geoae.readers.protocols`."""
 
 _BLOCK = 1 << 20
+"""Samples of each channel that `find_valid_samples` reads at once."""
 
 
 def sniff(path: str | Path) -> bool:
-    """Tell whether a folder is a store of a record that geoae wrote. Never raises."""
+    """Whether a folder is a store of a record that geoae wrote. Never raises."""
     try:
         return provenance.read_settings(Path(path)).get(KIND) == RECORD
     except (StoreError, OSError):
@@ -27,7 +28,7 @@ def sniff(path: str | Path) -> bool:
 
 
 def read(path: str | Path) -> xr.DataArray:
-    """Read the record; samples are read when they are used.
+    """Read a record lazily: its samples are read when they are used.
 
     Dims (channel, time); coords channel (codes), id, and a lazy time axis. Gaps are NaN.
 
@@ -49,13 +50,13 @@ def read(path: str | Path) -> xr.DataArray:
         raise DamagedFileError(
             f"{path} is damaged: {missing} of its blocks are missing. Make it anew with --overwrite."
         )
-    for name in ("channel", "id"):  # as the other readers have text
+    for name in ("channel", "id"):  # other readers give text as objects, too
         x = x.assign_coords({name: ("channel", x[name].values.astype(object))})
     return x.assign_coords(time_coordinates(start, rate, x.sizes["time"]))
 
 
 def find_valid_samples(x: xr.DataArray) -> NDArray[np.bool_]:
-    """Which samples of a record are there, looked up block by block."""
+    """Mask of the samples (channel, time) that are not missing. Reads block by block, to bound the memory."""
     n = x.sizes["time"]
     spans = (slice(start, start + _BLOCK) for start in range(0, n, _BLOCK))
     return np.concatenate([np.isfinite(x[:, span].values) for span in spans], axis=1)

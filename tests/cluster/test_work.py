@@ -23,11 +23,11 @@ ONE_LINE = r"[^\n]+"
 # a client that is still working when it is stopped
 CLIENT = """
 import sys
-from geoae.cluster.work import each
+from geoae.cluster.work import run_tasks
 if __name__ == "__main__":
     spec = {"log": sys.argv[1], "sleep_s": 0.2}
     try:
-        for number, _ in each(range(1000), "tests.support.cluster_worker:square", spec, cluster="local", workers=2):
+        for number, _ in run_tasks(range(1000), "tests.support.cluster_worker:square", spec, workers=2):
             print(number, flush=True)
     except KeyboardInterrupt:
         sys.exit(130)
