@@ -226,7 +226,7 @@ def _denoise_file(path: str | Path, out: str | Path | None, options: InferenceOp
     """Denoise a file by the words of the command line; problems become warnings."""
     words = _renamed(words)
     progress = words.pop("progress", no_progress)
-    asked = DenoiseOptions.of(out=out, **vars(options), **words)
+    asked = DenoiseOptions.from_keywords(out=out, **vars(options), **words)
     summary = denoise_files([path], asked, progress)
     for line in summary.problems:
         warnings.warn(line, stacklevel=3)
@@ -234,7 +234,7 @@ def _denoise_file(path: str | Path, out: str | Path | None, options: InferenceOp
 
 
 def _renamed(words: dict[str, Any]) -> dict[str, Any]:
-    """Options by the words of `DenoiseOptions.of`, where others are accepted too."""
+    """Options by the words of `DenoiseOptions.from_keywords`, where others are accepted too."""
     for accepted, word in (("id", "ids"), ("format_name", "format")):
         if accepted not in words:
             continue

@@ -110,7 +110,7 @@ def denoise(
         from geoae.jobs.denoise import denoise_files
         from geoae.jobs.options import DenoiseOptions
 
-        options = DenoiseOptions.of(
+        options = DenoiseOptions.from_keywords(
             out=out, format=format_name, encoding=encoding, ids=ids, start_time=start_time, end_time=end_time, var=var,
             dims=dims, model=model, device=device, batch_size=batch_size, threads=threads, noise_out=noise_out, dry=dry,
             above_band=above_band, plot=plot, cluster=cluster, workers=workers, chunks=chunks, shard=shard,

@@ -24,7 +24,7 @@ def summary_table(done: "RecordSummary | FieldSummary", dry_run: bool) -> str:
 
 def _traces(done: "RecordSummary", dry_run: bool) -> str:
     table = _table("trace", "samples", "gaps", *([] if dry_run else ["rms in", "rms out", "removed (dB)", "took (s)"]))
-    for line in done.lines:
+    for line in done.rows:
         values = [_number(line.rms_in, ".4g"), line.state or _number(line.rms_out, ".4g")]
         values += [_number(line.removed_db, ".1f"), f"{line.seconds:.2f}"]
         table.add_row(line.id, f"{line.samples:,}", str(line.gaps), *([] if dry_run else values))
@@ -36,7 +36,7 @@ def _variables(done: "FieldSummary", dry_run: bool) -> str:
     counted = [] if dry_run else ["missing", "std before", "std removed"]
     table = _table("variable", "dimensions", "slices", *counted, "units")
     for row in done.rows:
-        values = [_number(100 * row.missing, ".1f") + "%", _number(row.spread, ".4g"), _number(row.removed, ".4g")]
+        values = [_number(100 * row.missing, ".1f") + "%", _number(row.std, ".4g"), _number(row.std_removed, ".4g")]
         values = [value.replace("-%", "-") for value in values]
         table.add_row(row.name, row.dims, f"{row.slices:,}", *([] if dry_run else values), row.units)
     about = "slices: over the horizontal dimensions; std: standard deviation over all that is not missing"

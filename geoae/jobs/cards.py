@@ -1,6 +1,6 @@
-"""The card of a model: what it is for, what it was trained on, how it scored, what it is not for.
+"""The card of a model: purpose, training data, scores and limits.
 
-Each kind of model has two functions here, which `geoae.kinds` names: one describes the data of a recipe for the model's
+For each kind of model, `geoae.kinds` names two functions: one describes the data of a recipe for the model's
 provenance, the other turns recipe and provenance into the sections of the card.
 """
 
@@ -14,13 +14,13 @@ from geoae.training.recipe import AnyRecipe, find_recipe_kind
 
 
 def describe_sources(recipe: AnyRecipe, folder: Path) -> dict[str, Any]:
-    """Digest, size, sources and licences of what a recipe trains on, for the model's provenance."""
+    """Digest, size, sources and licences of a recipe's training data, for the model's provenance."""
     found: dict[str, Any] = kinds.load_name(find_recipe_kind(recipe).sources)(recipe, folder)
     return found
 
 
 def make_card(trained: Model, recipe: AnyRecipe, scores: str = "") -> str:
-    """The card of a model, in Markdown; `scores` replaces the line about the validation score."""
+    """The card of a model as Markdown; `scores` replaces the line about the validation score."""
     p = trained.contract.provenance
     sections: Sections = kinds.load_name(find_recipe_kind(recipe).card)(recipe, p)
     data, held_out, score = sections

@@ -1,4 +1,4 @@
-"""Denoise recordings, any number of files to files or an ObsPy Stream to a Stream; fields are passed on."""
+"""Denoise files: recordings into files or a store, gridded fields into a store or netCDF."""
 
 import time
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from geoae.jobs.fields.store import choose_target, denoise_fields
 from geoae.jobs.inputs import drop_repeats, sort_inputs
 from geoae.jobs.options import DenoiseOptions, Progress, no_progress, refuse_options
 from geoae.jobs.records.counts import RecordSummary, TraceCounts
-from geoae.jobs.records.files import _write_files
+from geoae.jobs.records.files import write_files
 from geoae.jobs.records.sinks import plan_outputs
 from geoae.jobs.records.store import ScannedRecordings, denoise_store, refuse_file_options
 from geoae.jobs.source import ArraySource
@@ -22,23 +22,23 @@ from geoae.writers.records.traces import check_format
 def denoise_files(
     inputs: Sequence[str | Path], options: DenoiseOptions | None = None, progress: Progress = no_progress
 ) -> RecordSummary | FieldSummary:
-    """Denoise files, all of them together: components and neighbouring hours in separate files are seen as one record.
+    """Denoise files together. Components and neighbouring hours in separate files form one record.
 
     Parameters
     ----------
     inputs
-        Files that ObsPy reads; or fields: files, stores and URLs that xarray reads, joined along time. Patterns with
-        wildcards and names in the data catalog stand for files.
+        Recordings that ObsPy reads; or fields (files, stores and URLs that xarray reads), joined along time. Patterns
+        with wildcards and names in the data catalog are allowed.
     options
-        What is asked for; `DenoiseOptions.of` makes it from the words of the command line. None: all defaults.
+        Options; `DenoiseOptions.from_keywords` makes them from the keywords of the command line. None: all defaults.
     progress
-        Called with (samples done, samples in all); of a store, with blocks.
+        Called with the number of samples (for a store: blocks) that are done, and their total.
 
     Raises
     ------
     GeoAEError
-        Nothing could be done: no input can be read, an output exists, the model is unknown. Trouble with single traces
-        or files is told in the summary instead, and the others are done.
+        Nothing could be done: no input can be read, an output exists, the model is unknown. Problems with single traces
+        or files are listed in the summary; the other traces are denoised.
     """
     began, options = time.perf_counter(), options or DenoiseOptions()
     out = options.out
@@ -48,45 +48,45 @@ def denoise_files(
         return denoise_fields(found, choose_target(found, out), options, progress)
     _refuse_options_of_fields(options)
     recordings, notes = drop_repeats(found)
-    select, files = options.select, options.files
+    select, files = options.selection, options.files
     if is_store(out) or is_store(files.noise_out):
         refuse_file_options(files)
-        segments, problems, more = recordings.scan(select.ids, select.start_time, select.end_time)
-        source = ScannedRecordings(recordings, segments, problems, notes + more)
+        segments, problems, scan_notes = recordings.scan(select.ids, select.start_time, select.end_time)
+        source = ScannedRecordings(recordings, segments, problems, notes + scan_notes)
         return denoise_store(source, Path(str(out)), options, progress)
     if options.codes:
-        raise InputError("--codes: signal and codes are written into one zarr store. Ask for -o NAME.zarr.")
-    if options.run.workers.are_elsewhere:
+        raise InputError("--codes writes signal and codes into one zarr store. Choose -o NAME.zarr.")
+    if options.run.workers.are_other_processes:
         raise InputError(
-            "Workers write the blocks of a zarr store; files are written by one process. Ask for -o NAME.zarr, or "
-            "leave --cluster and --workers out: --threads makes use of several cores."
+            "Workers write the blocks of a zarr store; files are written by one process. Choose -o NAME.zarr, or "
+            "leave --cluster and --workers out: --threads uses several cores."
         )
     names = plan_outputs(recordings.paths, out, files, options.run.overwrite)
-    segments, problems, more = recordings.scan(select.ids, select.start_time, select.end_time)
+    segments, problems, scan_notes = recordings.scan(select.ids, select.start_time, select.end_time)
     check_format(names.format, files.encoding, (s.id for s in segments if not s.text))
     if options.run.dry_run:
-        return RecordSummary(TraceCounts(segments).traces, names.targets, problems, notes + more, "", 0.0)
-    done = _write_files(segments, names, problems, options, progress)
-    return replace(done, notes=[*notes, *more, *done.notes], seconds=time.perf_counter() - began)
+        return RecordSummary(TraceCounts(segments).traces, names.targets, problems, notes + scan_notes, "", 0.0)
+    done = write_files(segments, names, problems, options, progress)
+    return replace(done, notes=[*notes, *scan_notes, *done.notes], seconds=time.perf_counter() - began)
 
 
 def _refuse_options_of_recordings(options: DenoiseOptions) -> None:
-    """Raise InputError for options that make no sense for gridded fields."""
-    select, files = options.select, options.files
+    """Raise InputError for options that apply to recordings only."""
+    select, files = options.selection, options.files
     given = {
         "--format": files.format != "MSEED", "--encoding": files.encoding is not None, "--id": bool(select.ids),
         "--start-time": select.start_time is not None, "--end-time": select.end_time is not None,
         "--noise-out": files.noise_out is not None, "--plot": files.plot is not None,
-        "--above-band": options.how.above_band != "pass",
+        "--above-band": options.inference.above_band != "pass",
     }  # fmt: skip
     refuse_options(given, "not for gridded fields")
 
 
 def _refuse_options_of_fields(options: DenoiseOptions) -> None:
-    """Raise InputError for options that make no sense for recordings."""
-    asked = options.fields
+    """Raise InputError for options that apply to gridded fields only."""
+    fields = options.fields
     given = {
-        "--var": bool(asked.var), "--dims": bool(asked.dims), "--chunks": bool(asked.chunks),
-        "--shard": asked.shard != 1, "--append": asked.append, "--force": asked.force and not options.codes,
+        "--var": bool(fields.var), "--dims": bool(fields.dims), "--chunks": bool(fields.chunks),
+        "--shard": fields.shard != 1, "--append": fields.append, "--force": fields.force and not options.codes,
     }  # fmt: skip
     refuse_options(given, "not for recordings")

@@ -1,4 +1,4 @@
-"""Score a model beside what a user would pick instead."""
+"""Score a model of records and compare it with standard filters."""
 
 import json
 from collections.abc import Callable
@@ -24,33 +24,33 @@ FILES = ("results.json", "results.md", "results.png")
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """What a model is scored on, and where it runs."""
+    """The mixtures that a model is scored on, and where it runs."""
 
     n: int = 160
-    """Mixtures for each signal-to-noise ratio."""
+    """Number of mixtures for each signal-to-noise ratio."""
     stations: str = "validation"
     """validation (a quarter that training leaves out), train or all."""
     seed: int = SEED
-    """Of the mixtures."""
+    """Random seed of the mixtures."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
     threads: int | None = None
-    """CPU threads; None: all that this process may use, at most 8."""
+    """CPU threads; None: as many as this process may use, at most 8."""
     overwrite: bool = False
-    """Whether results that are there are replaced."""
+    """Replace results that exist."""
 
     def __post_init__(self) -> None:
-        self.comparison(1)  # which checks n and stations
+        self.comparison(1)  # checks n and stations
 
     def comparison(self, validation_modulus: int) -> Comparison:
-        """The mixtures for a model that was trained without one of `validation_modulus` stations."""
+        """The comparison for a model whose training left out one of every `validation_modulus` stations."""
         return Comparison(self.n, self.stations, self.seed, validation_modulus)
 
 
 def evaluate_model(
     data: str | Path, model: str | Path | Model, out: Path | None, options: EvaluateOptions, report: Report
 ) -> str:
-    """As `geoae.evaluate`, which says more, with its options in one object."""
+    """As `geoae.evaluate`, with an options object."""
     if out is not None and not options.overwrite:
         for name in FILES:
             if (out / name).exists():
@@ -70,7 +70,7 @@ def evaluate_model(
 
 
 def window_denoiser(model: Model) -> Callable[[NDArray[np.floating[Any]]], NDArray[np.floating[Any]]]:
-    """(n, 3, samples) at 100 Hz -> the same, denoised: what `compare` asks of every method."""
+    """Make a function that denoises windows (n, 3, samples) at 100 Hz, as `compare` needs of every method."""
 
     def run(x: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         out = np.empty_like(x)
@@ -83,7 +83,7 @@ def window_denoiser(model: Model) -> Callable[[NDArray[np.floating[Any]]], NDArr
 
 
 def validation_modulus(model: Model) -> int:
-    """Which share of the stations the training left out, so that none that the model saw is scored as unseen."""
+    """The modulus of the training split: one of so many stations was left out of training."""
     split = model.contract.provenance.get("recipe", {}).get("split", {"modulus": 4, "remainder": 0})
     if split["remainder"]:
         raise InputError(

@@ -1,7 +1,6 @@
-"""What a verb is asked for: one frozen options object a verb, made of parts that several verbs share.
+"""Options of the verbs: one frozen, validated object for each verb, made of parts that several verbs share.
 
-The names are those of the command line and of the Python functions. `DenoiseOptions.of` takes them flat, as a person
-types them.
+Option names are the same on the command line and in Python. `DenoiseOptions.from_keywords` takes them as flat keywords.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ from geoae.model.denoising import BATCH
 from geoae.records import infer
 
 Progress = Callable[[int, int], None]
-"""Called with how many samples, or blocks of a store, are done, and how many there are."""
+"""Called with the number of samples (or blocks of a store) that are done, and their total number."""
 
 
 def no_progress(done: int, total: int) -> None:
@@ -24,180 +23,190 @@ def no_progress(done: int, total: int) -> None:
 
 
 def say_nothing(line: str) -> None:
-    """Take a line for a person, and show it to nobody."""
+    """Ignore a line of text."""
 
 
 @dataclass(frozen=True)
 class InferenceOptions:
-    """Which model denoises, and how it is run."""
+    """The model that denoises, and how it runs."""
 
     model: str | Path | Model | None = None
     """Name of a shipped model, folder of a trained one, or a loaded Model; None: the default."""
     device: str = "auto"
     batch_size: int = BATCH
-    """Windows a call of the net; changes nothing but speed."""
+    """Windows in one call of the net. It changes the speed, not the results."""
     threads: int | None = None
-    """Of the CPU; None: as many as this process may use, at most 8."""
+    """CPU threads; None: as many as this process may use, at most 8."""
     dry: float = 0.0
-    """Fraction of the noise that is kept."""
+    """Fraction of the noise that is kept, 0 to 1."""
     above_band: str = "pass"
-    """What lies above the model's band: "pass" or "remove"."""
+    """What happens to frequencies above the model's band: "pass" or "remove"."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.dry <= 1:
             raise InputError(f"dry is {self.dry:g}; it is a fraction of the original, from 0 to 1.")
-        if self.batch_size < 1:
-            raise InputError(f"batch size is {self.batch_size}; it must be at least 1.")
-        if self.threads is not None and self.threads < 1:
-            raise InputError(f"threads is {self.threads}; it must be at least 1.")
+        _check_positive("batch size", self.batch_size)
+        _check_positive("threads", self.threads)
         if self.above_band not in infer.ABOVE_BAND:
             raise InputError(f"above_band is {self.above_band!r}; choose one of {', '.join(infer.ABOVE_BAND)}.")
 
 
 @dataclass(frozen=True)
 class Workers:
-    """Which processes compute the blocks of a store; see `geoae.cluster.work.run_tasks`."""
+    """The processes that compute the blocks of a store; see `geoae.cluster.work.run_tasks`."""
 
     cluster: str | Path | None = None
-    """None or "local": of this machine; else the address of a dask scheduler, or a jobqueue file."""
+    """None or "local": processes of this machine. Or the address of a dask scheduler, or a jobqueue file."""
     n: int = 1
     say: Callable[[str], None] = say_nothing
-    """Called with a line for a person while they work."""
+    """Called with a line of text about the workers while they run."""
 
     def __post_init__(self) -> None:
-        _ = self.are_elsewhere  # raises where such workers cannot be
+        _ = self.are_other_processes  # raises if the cluster is unknown or the number is below one
 
     @property
-    def are_elsewhere(self) -> bool:
+    def are_other_processes(self) -> bool:
         """Whether other processes than this one compute; errors are those of `geoae.cluster.work.is_distributed`."""
         return cluster.is_distributed(self.cluster, self.n)
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How an output is made, whatever is in it."""
+    """How an output is written, for every kind of data."""
 
     overwrite: bool = False
-    """Replace outputs that are there."""
+    """Replace outputs that exist."""
     dry_run: bool = False
-    """Read headers and say what would be done."""
+    """Read headers only, and report what would be written."""
     workers: Workers = field(default_factory=Workers)
     command: str = ""
-    """What was typed: for the history of a store."""
+    """The command line, for the history attribute of a store."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which part of recordings is denoised; the rest is not in the output."""
+    """The part of the recordings that is denoised. The rest is not written."""
 
     ids: Sequence[str] = ()
-    """Wildcards on NET.STA.LOC.CHA; none: all."""
+    """Patterns for NET.STA.LOC.CHA, with * and ?; empty: all."""
     start_time: Any = None
     """Anything that ObsPy's UTCDateTime takes."""
     end_time: Any = None
-    """The same; a sample at this time is included."""
+    """The same. A sample at exactly this time is included."""
 
     def spec(self) -> dict[str, Any]:
-        """In plain data, for workers."""
+        """The selection as plain data, for workers."""
         start, end = (None if time is None else str(time) for time in (self.start_time, self.end_time))
         return {"ids": list(self.ids), "start_time": start, "end_time": end}
 
 
 @dataclass(frozen=True)
 class FileOptions:
-    """How files of recordings are written."""
+    """How recordings are written to files."""
 
     format: str = "MSEED"
-    """Any that ObsPy writes."""
+    """Any format that ObsPy writes."""
     encoding: str | None = None
-    """Of miniSEED: FLOAT32 (None), FLOAT64, INT32, STEIM1 or STEIM2."""
+    """Encoding of miniSEED: FLOAT32 (None), FLOAT64, INT32, STEIM1 or STEIM2."""
     noise_out: str | Path | None = None
-    """File or folder for what was removed; None: it is not written."""
+    """File or folder for the removed noise; None: it is not written."""
     plot: Path | None = None
-    """Figure of the first record, before and after: PNG, PDF, SVG or what else matplotlib writes."""
+    """Figure of the first record, before and after: PNG, PDF, SVG or another format of matplotlib."""
 
 
 @dataclass(frozen=True)
 class FieldOptions:
-    """Which fields are denoised, and how their store is laid out."""
+    """The fields that are denoised, and the layout of their store."""
 
     var: Sequence[str] = ()
-    """Names of variables; none: all that lie on a grid."""
+    """Names of variables; empty: all that lie on a grid."""
     dims: Sequence[str] = ()
-    """Names of the horizontal dimensions; none: found by metadata."""
+    """Names of the horizontal dimensions; empty: found by CF metadata."""
     chunks: Mapping[str, int] = field(default_factory=dict)
-    """Samples of a chunk of the store along dimensions."""
+    """Dimension -> samples in a chunk of the store."""
     shard: int = 1
-    """Chunks in a file of the store."""
+    """Chunks in one file of the store (zarr shard)."""
     append: bool = False
-    """Add what comes later in time to a store that is there."""
+    """Add later times to a store that exists."""
     force: bool = False
-    """Take a model that was trained on other units or dimensions."""
+    """Accept a model that was trained on other units or dimensions."""
+
+    def __post_init__(self) -> None:
+        wrong = [f"{dim}={n}" for dim, n in self.chunks.items() if n < 1] + [f"{self.shard} a file"] * (self.shard < 1)
+        if wrong:
+            raise InputError(f"Chunks have at least one sample, and files one chunk; got {', '.join(wrong)}.")
 
 
 @dataclass(frozen=True)
 class CodesWithSignal:
-    """Which latent codes are written beside the denoised samples."""
+    """The latent codes that `geoae denoise` writes together with the denoised samples."""
 
     model: str | Path | Model | None = None
-    """None: the shipped one that fits."""
+    """None: the shipped model that fits the data."""
     latent: int | None = None
-    """Numbers of a code; None: all."""
+    """Length of a code: its first numbers are kept; None: all."""
     force: bool = False
-    """Take a model that was trained on other units."""
+    """Accept a model that was trained on other units."""
+
+    def __post_init__(self) -> None:
+        _check_positive("latent", self.latent)
 
 
 @dataclass(frozen=True)
 class CodeOptions:
-    """What `geoae encode` and `geoae decode` are asked for."""
+    """Options of `geoae encode` and `geoae decode`."""
 
     model: str | Path | Model | None = None
-    """None: the shipped one that fits."""
+    """None: the shipped model that fits the data."""
     var: Sequence[str] = ()
     dims: Sequence[str] = ()
     latent: int | None = None
     device: str = "auto"
     threads: int | None = None
     append: bool = False
-    """Add the codes of what comes later in time to a store that is there."""
+    """Add the codes of later times to a store that exists."""
     force: bool = False
-    """Take a model that was trained on other units."""
+    """Accept a model that was trained on other units."""
+
+    def __post_init__(self) -> None:
+        _check_positive("threads", self.threads)
+        _check_positive("latent", self.latent)
 
 
 @dataclass(frozen=True)
 class DenoiseOptions:
-    """What `geoae denoise` is asked for."""
+    """Options of `geoae denoise`."""
 
     out: str | Path | None = None
-    """File (all inputs), folder (one file each; it must be there), store NAME.zarr, or None: beside the input."""
-    how: InferenceOptions = field(default_factory=InferenceOptions)
-    select: Selection = field(default_factory=Selection)
+    """File (for all inputs), existing folder (one file each), store NAME.zarr, or None: beside each input."""
+    inference: InferenceOptions = field(default_factory=InferenceOptions)
+    selection: Selection = field(default_factory=Selection)
     files: FileOptions = field(default_factory=FileOptions)
     fields: FieldOptions = field(default_factory=FieldOptions)
     codes: CodesWithSignal | None = None
-    """None: no codes are written."""
+    """None: no latent codes are written."""
     run: RunOptions = field(default_factory=RunOptions)
 
     @classmethod
-    def of(cls, **words: Any) -> "DenoiseOptions":
-        """Options from the words of the command line.
+    def from_keywords(cls, **keywords: Any) -> "DenoiseOptions":
+        """Options from the keywords of the command line.
 
         Parameters
         ----------
-        **words
+        **keywords
             ``out``; the fields of `InferenceOptions`, `Selection`, `FileOptions`, `FieldOptions` and `RunOptions`;
-            ``var`` and ``dims`` may be text with commas, ``chunks`` text as `parse_chunks` takes it, and ``workers`` is
-            a number beside ``cluster``; ``codes`` (bool), ``codes_model``, ``latent``; ``say``, see `Workers`. What is
-            left out or None has its default.
+            ``cluster``, ``workers`` (a number) and ``say``, see `Workers`; ``codes`` (bool), ``codes_model``,
+            ``latent``. ``var`` and ``dims`` may be text with commas, ``chunks`` text as `parse_chunks` takes it. A
+            keyword that is missing or None has its default.
 
         Raises
         ------
         InputError
-            There is no such option, or a value cannot be.
+            An option is unknown, or a value is not allowed.
         """
-        if unknown := sorted(words.keys() - set(cls.words())):
-            raise InputError(f"denoise has no option {', '.join(unknown)}; there are {', '.join(cls.words())}.")
-        given = {name: value for name, value in words.items() if value is not None}
+        if unknown := sorted(keywords.keys() - set(cls.keywords())):
+            raise InputError(f"denoise has no option {', '.join(unknown)}; there are {', '.join(cls.keywords())}.")
+        given = {name: value for name, value in keywords.items() if value is not None}
         given |= {name: split_names(given[name]) for name in ("var", "dims") if name in given}
         given |= {name: given[name].upper() for name in ("format", "encoding") if name in given}
         if "ids" in given:
@@ -213,31 +222,36 @@ class DenoiseOptions:
         return cls(given.get("out"), **parts, codes=codes, run=run)
 
     @classmethod
-    def words(cls) -> list[str]:
-        """Names that `of` takes."""
+    def keywords(cls) -> list[str]:
+        """Names that `from_keywords` takes."""
         shared = [f.name for part in (*_PARTS.values(), RunOptions) for f in fields(part)]
         return ["out", *shared, "cluster", "codes", "codes_model", "latent", "say"]
 
 
 _PARTS: dict[str, type[Any]] = {
-    "how": InferenceOptions,
-    "select": Selection,
+    "inference": InferenceOptions,
+    "selection": Selection,
     "files": FileOptions,
     "fields": FieldOptions,
 }
 
 
+def _check_positive(name: str, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise InputError(f"{name} is {value}; it must be at least 1.")
+
+
 def parse_chunks(given: str | Mapping[str, int]) -> dict[str, int]:
-    """Samples of a chunk along dimensions, from text.
+    """Samples in a chunk along each dimension, from text.
 
     Raises
     ------
     InputError
-        It is not names and numbers.
+        The text is not a list of names and numbers.
 
     Examples
     --------
-    >>> chunk_sizes("time=10, lat=90")
+    >>> parse_chunks("time=10, lat=90")
     {'time': 10, 'lat': 90}
     """
     if not isinstance(given, str):
@@ -252,13 +266,13 @@ def parse_chunks(given: str | Mapping[str, int]) -> dict[str, int]:
 
 
 def split_names(given: str | Sequence[str]) -> tuple[str, ...]:
-    """Names that are given one by one, or with commas between them."""
+    """Split names at commas; a sequence of names may hold commas too."""
     parts = [given] if isinstance(given, str) else given
     return tuple(name for part in parts for name in part.replace(" ", "").split(",") if name)
 
 
 def refuse_options(given: Mapping[str, bool], reason: str) -> None:
-    """Raise InputError for the options, by name, that were given although they make no sense.
+    """Raise InputError that names the options that were given but do not apply.
 
     Examples
     --------
@@ -278,7 +292,7 @@ def _chosen(part: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
 def _codes_asked(given: Mapping[str, Any]) -> CodesWithSignal | None:
     if given.get("codes"):
         return CodesWithSignal(given.get("codes_model"), given.get("latent"), given.get("force", False))
-    named = {"--codes-model": "codes_model", "--latent": "latent"}
-    if alone := [name for name, word in named.items() if word in given]:
-        raise InputError(f"{', '.join(alone)}: of codes, which are written with --codes only. Add it.")
+    names = {"--codes-model": "codes_model", "--latent": "latent"}
+    if alone := [name for name, word in names.items() if word in given]:
+        raise InputError(f"{', '.join(alone)} needs --codes, which writes the latent codes. Add --codes.")
     return None

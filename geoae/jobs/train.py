@@ -1,4 +1,4 @@
-"""Train a model from a recipe, into a model folder with its card and curves."""
+"""Train a model from a recipe and write its folder, with card and training curves."""
 
 import csv
 import os
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from geoae import kinds
 from geoae.errors import InputError, OutputError
+from geoae.files.whole import whole_file
 from geoae.jobs import cards
 from geoae.model import Model, devices
 from geoae.readers import catalog
@@ -24,16 +25,16 @@ Tick = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """How to run a training. Nothing here changes what is learnt, but that a stop adds a validation of its own."""
+    """How to run a training. Only `stop` changes the result: it adds a validation at its step."""
 
     device: str = "auto"
     """auto, cpu, cuda or mps."""
     threads: int | None = None
-    """CPU threads; None: all that this process may use, at most 8."""
+    """CPU threads; None: as many as this process may use, at most 8."""
     workers: int = 1
-    """Processes that make training windows; 0: this one."""
+    """Processes that make training windows; 0: this process makes them."""
     stop: int | None = None
-    """Step after which to stop early, as a time limit would; None: none."""
+    """Stop after this step, as a time limit would; None: train to the end."""
 
     def __post_init__(self) -> None:
         for name, value, least in (("threads", self.threads, 1), ("workers", self.workers, 0), ("steps", self.stop, 1)):
@@ -41,18 +42,18 @@ class TrainOptions:
                 raise InputError(f"{name} is {value}; it must be at least {least}.")
 
     def resolve_device(self) -> str:
-        """Name of a device that is there; under ``torchrun`` each process has its own GPU."""
+        """Name of an available device; under ``torchrun`` each process has its own GPU."""
         device = devices.choose_device(self.device)
         return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and "LOCAL_RANK" in os.environ else device
 
     def count_threads(self) -> int:
-        """Threads of this process; the processes of a machine share its cores."""
+        """Number of threads of this process; the processes of a machine share its cores."""
         share = devices.count_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         return self.threads or min(max(share, 1), devices.MAX_THREADS)
 
 
 def train_model(recipe: Path, data: str | Path, out: Path, options: TrainOptions, report: Report, tick: Tick) -> str:
-    """As `geoae.train`, which says more, with its options in one object."""
+    """As `geoae.train`, with an options object."""
     from geoae.training.loop import Job
     from geoae.training.loop import train_net as run_loop
 
@@ -74,7 +75,7 @@ def train_model(recipe: Path, data: str | Path, out: Path, options: TrainOptions
     trained = run_loop(plan, task, job)
     if int(os.environ.get("RANK", "0")):
         return ""
-    shown = recipe.name if recipe.is_absolute() else str(recipe)  # a card goes to others: no paths of this machine
+    shown = recipe.name if recipe.is_absolute() else str(recipe)  # a card is published: no paths of this machine
     command = f"geoae train {shlex.quote(shown)} --data DIR -o MODELDIR"
     _save(trained, plan, out, {"data": cards.describe_sources(plan, folder), "command": command})
     score = trained.contract.provenance[f"validation_{task.metric}"]
@@ -82,12 +83,13 @@ def train_model(recipe: Path, data: str | Path, out: Path, options: TrainOptions
 
 
 def draw_curves(out: Path, score: str) -> None:
-    """Draw curves.png beside history.csv; `score` names the validation score."""
+    """Draw curves.png from history.csv; `score` names the validation score."""
     from geoae.plot.training import plot_training
 
     with (out / "history.csv").open(newline="") as file:
         rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-    plot_training(rows, score).savefig(out / "curves.png")
+    with whole_file(out / "curves.png") as part:
+        plot_training(rows, score).savefig(part)
 
 
 def _save(trained: Model, plan: AnyRecipe, out: Path, facts: dict[str, Any]) -> None:

@@ -23,8 +23,8 @@ MAKE = Path(__file__).with_name("recording.py")
 # the command, with blocks of so many samples
 GEOAE = """import sys
 from geoae.cli.main import main
-from geoae.jobs.records import store
-store.SAMPLES = int(sys.argv.pop(1))
+from geoae.jobs.records import plan
+plan.CHUNK_SAMPLES = int(sys.argv.pop(1))
 main()"""
 # nothing else may be written to stderr; the last is Python's own, of a process whose parent was killed
 EXPECTED = ("geoae: note:", "geoae: The dask scheduler at", "geoae: No dask scheduler answers", "geoae: Block",

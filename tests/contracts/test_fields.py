@@ -246,18 +246,19 @@ def test_any_chunk_and_shard_of_the_store_gives_the_same_samples(saved, source, 
 
 VICTIM = """
 import os, signal, sys
-from geoae.jobs.fields import store
+from geoae.jobs.fields import worker
 from geoae.jobs.denoise import denoise_files
 from geoae.jobs.options import DenoiseOptions
 
-def deadly(folder, number, values, write=store.write_region, left=[int(sys.argv[4])]):
+def deadly(folder, number, values, write=worker.write_region, left=[int(sys.argv[4])]):
     if not left[0]:
         os.kill(os.getpid(), signal.SIGKILL)
     left[0] -= 1
     write(folder, number, values)
 
-store.write_region = deadly
-denoise_files([sys.argv[1]], DenoiseOptions.of(out=sys.argv[2], model=sys.argv[3], threads=1, chunks={"time": 2}))
+worker.write_region = deadly
+options = DenoiseOptions.from_keywords(out=sys.argv[2], model=sys.argv[3], threads=1, chunks={"time": 2})
+denoise_files([sys.argv[1]], options)
 """
 
 
@@ -273,7 +274,7 @@ def test_killed_runs_go_on_and_end_in_the_same_bytes(saved, source, tmp_path, mo
         assert done.returncode == -signal.SIGKILL
         assert not target.exists()
     found = run(source, target, saved, chunks={"time": 2})
-    assert found.notes == ["killed.zarr: 2 of 5 blocks were there already; the table is of the others"]
+    assert found.notes == ["killed.zarr: 2 of 5 blocks existed already; the table covers the others"]
     assert content(target) == content(tmp_path / "whole.zarr")
     assert "nothing left to do" in run(source, target, saved, chunks={"time": 2}).notes[0]
 

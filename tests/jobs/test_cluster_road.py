@@ -16,7 +16,7 @@ from geoae.cli.main import app
 from geoae.cluster.work import run_tasks
 from geoae.errors import InputError, MissingFileError, ModelFileError
 from geoae.jobs.options import InferenceOptions
-from geoae.jobs.records import store
+from geoae.jobs.records import plan, worker
 from geoae.stores import ledger
 from tests.conftest import tiny_model
 from tests.jobs.records.test_store import record
@@ -34,7 +34,7 @@ from geoae.jobs.denoise import denoise_files
 from geoae.jobs.options import DenoiseOptions
 if __name__ == "__main__":
     store.SAMPLES = 1200
-    options = DenoiseOptions.of(out=sys.argv[2], model=sys.argv[3], cluster="local", workers=2)
+    options = DenoiseOptions.from_keywords(out=sys.argv[2], model=sys.argv[3], cluster="local", workers=2)
     denoise_files([Path(sys.argv[1])], options)
 """
 
@@ -42,7 +42,7 @@ if __name__ == "__main__":
 @pytest.fixture
 def small(monkeypatch):
     """Chunks of 800 samples a channel, and one time for all stores."""
-    monkeypatch.setattr(store, "CHUNK_SAMPLES", 2400)
+    monkeypatch.setattr(plan, "CHUNK_SAMPLES", 2400)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", EPOCH)
 
 
@@ -69,7 +69,7 @@ def test_workers_write_the_same_bytes(tmp_path, small, saved, capfd):
     one = denoise_files([path], tmp_path / "one.zarr", options, **chosen)
     two = denoise_files([path], tmp_path / "two.zarr", options, cluster="local", workers=2, **chosen)
     assert content(tmp_path / "one.zarr") == content(tmp_path / "two.zarr")
-    assert [replace(line, seconds=0) for line in one.lines] == [replace(line, seconds=0) for line in two.lines]
+    assert [replace(line, seconds=0) for line in one.rows] == [replace(line, seconds=0) for line in two.rows]
     assert (one.problems, one.notes) == (two.problems, two.notes)
     assert any("samples are lost" in problem for problem in one.problems)
     assert capfd.readouterr() == ("", "")
@@ -78,7 +78,7 @@ def test_workers_write_the_same_bytes(tmp_path, small, saved, capfd):
 def test_whoever_is_killed_when(tmp_path, small, saved, monkeypatch):
     """Client, scheduler (which is in its process) and workers at random moments: in the end, no byte differs."""
     rng, killed = np.random.default_rng(4), {"client": 0, "worker": 0}
-    monkeypatch.setattr(store, "CHUNK_SAMPLES", 1200)
+    monkeypatch.setattr(plan, "CHUNK_SAMPLES", 1200)
     path, target = record(tmp_path / "a.mseed", n=100_000), tmp_path / "a.zarr"
     denoise_files([path], tmp_path / "whole.zarr", InferenceOptions(saved, threads=1))
     words = [sys.executable, "-c", CLIENT, str(path), str(target), str(saved)]
@@ -111,7 +111,7 @@ def test_whoever_is_killed_when(tmp_path, small, saved, monkeypatch):
     summary = denoise_files([path], target, InferenceOptions(saved), cluster="local", workers=2)
     assert content(target) == content(tmp_path / "whole.zarr")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mseed", "a.zarr", "whole.zarr"]
-    assert any("blocks were there already" in note for note in summary.notes)
+    assert any("blocks existed already" in note for note in summary.notes)
     assert killed == {"client": 2, "worker": 1}
     assert b"Traceback" not in told
 
@@ -138,12 +138,12 @@ def test_workers_that_find_something_else_say_so(tmp_path, small, saved, monkeyp
         with pytest.raises(KeyboardInterrupt):
             denoise_files([path], target, InferenceOptions(saved), workers=2)
     (spec,) = specs
-    assert dict(run_tasks([0], store.make_record_worker, spec))[0]["losses"] == []
+    assert dict(run_tasks([0], worker.make_record_worker, spec))[0]["losses"] == []
     with pytest.raises(ModelFileError, match=r"has changed: the run was begun with 0000, a worker finds \w{12}\.$"):
-        next(run_tasks([1], store.make_record_worker, {**spec, "digest": "0000"}))
+        next(run_tasks([1], worker.make_record_worker, {**spec, "digest": "0000"}))
     record(path, n=4000)
     with pytest.raises(InputError, match=r"a worker finds another record there than the run that it works for\."):
-        next(run_tasks([1], store.make_record_worker, spec))
+        next(run_tasks([1], worker.make_record_worker, spec))
     assert ledger.read_store_status(target).n_done == 1
 
 

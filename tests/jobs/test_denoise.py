@@ -66,7 +66,7 @@ def test_recordings_come_back_as_they_came(tmp_path, name):
         warnings.simplefilter("error")
         after = obspy.read(str(tmp_path / "out.mseed"))
     assert [t.id for t in after] == [t.id for t in before]
-    unchanged = {line.id for line in summary.lines if line.state}
+    unchanged = {line.id for line in summary.rows if line.state}
     for x, y in zip(before, after, strict=True):
         assert abs(y.stats.starttime.ns - x.stats.starttime.ns) <= 1000
         assert y.stats.npts == x.stats.npts
@@ -74,7 +74,7 @@ def test_recordings_come_back_as_they_came(tmp_path, name):
         assert y.data.dtype == (x.data.dtype if y.id in unchanged else np.float32)
         if y.id not in unchanged and np.ptp(x.data) > 0 and x.stats.npts > 100:
             assert 0 < np.abs(y.data - x.data).max() < 10 * np.abs(x.data - x.data.mean(dtype=float)).max()
-    assert len(summary.lines) == len({t.id for t in before})
+    assert len(summary.rows) == len({t.id for t in before})
 
 
 @pytest.mark.parametrize("format_name", ["SAC", "GSE2", "SLIST", "AH", "SEGY", "SU", "TSPAIR"])
@@ -136,7 +136,7 @@ def test_hours_in_files_of_their_own_are_one_record(tmp_path):
     parts = [read(tmp_path / f"{h:02d}.denoised.mseed")[0] for h in range(24)]
     assert [p.stats.npts for p in parts] == [n] * 24
     np.testing.assert_allclose(np.concatenate([p.data for p in parts]), read(tmp_path / "out")[0].data, atol=1e-3)
-    (line,) = summary.lines
+    (line,) = summary.rows
     assert (line.samples, line.gaps) == (12_000, 0)
     before = 20 * np.log10(whole.std(dtype=float) / read(tmp_path / "out")[0].data.std(dtype=float))
     assert line.removed_db == pytest.approx(before, abs=0.01)

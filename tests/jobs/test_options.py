@@ -1,4 +1,4 @@
-"""Options of a verb: the same words in Python and on the command line, and what cannot be is refused."""
+"""Options of the verbs: the same names in Python and on the command line; wrong values are refused."""
 
 from dataclasses import FrozenInstanceError
 from pathlib import Path
@@ -11,6 +11,7 @@ from typer.main import get_command
 from geoae.cli.main import app
 from geoae.errors import InputError
 from geoae.jobs.options import (
+    CodeOptions,
     CodesWithSignal,
     DenoiseOptions,
     InferenceOptions,
@@ -21,32 +22,32 @@ from geoae.jobs.options import (
 )
 
 
-def test_the_words_are_those_of_the_command_line():
-    """Each option of `geoae denoise` is a word; beside them there are only what was typed and who is told."""
+def test_keywords_are_the_options_of_the_command_line():
+    """Each option of `geoae denoise` is a keyword. Python has two more: the command and a function for messages."""
     shown = set()
     for parameter in get_command(app).commands["denoise"].params:
         shown |= {name.removeprefix("--").replace("-", "_") for name in parameter.opts if name.startswith("--")}
     only_shown, only_python = {"id", "help", "quiet", "verbose"}, {"command", "say"}
-    assert shown - only_shown == set(DenoiseOptions.words()) - only_python
+    assert shown - only_shown == set(DenoiseOptions.keywords()) - only_python
 
 
-def test_nothing_asked_for_is_all_defaults():
-    """And so is None for every word."""
+def test_no_keywords_give_the_defaults():
+    """None for every keyword gives them too."""
     expected = DenoiseOptions()
-    assert DenoiseOptions.of() == expected
-    assert DenoiseOptions.of(**dict.fromkeys(DenoiseOptions.words())) == expected
+    assert DenoiseOptions.from_keywords() == expected
+    assert DenoiseOptions.from_keywords(**dict.fromkeys(DenoiseOptions.keywords())) == expected
     with pytest.raises(FrozenInstanceError):
         expected.out = "x"
 
 
-def test_words_become_what_they_mean():
-    """Text with commas, one name for several, letters of any case, a number of workers."""
-    found = DenoiseOptions.of(
+def test_keywords_are_parsed():
+    """Text with commas, a single id, upper and lower case, and a number of workers."""
+    found = DenoiseOptions.from_keywords(
         out="a.zarr", model="m", threads=2, format="sac", encoding="float64", ids="*Z", start_time="2024", plot="a.png",
         var=["u,v", "w"], dims="y, x", chunks="time=3", workers=2, codes=True, latent=4, force=True, overwrite=True,
     )  # fmt: skip
-    assert (found.out, found.how) == ("a.zarr", InferenceOptions("m", threads=2))
-    assert found.select == Selection(["*Z"], "2024")
+    assert (found.out, found.inference) == ("a.zarr", InferenceOptions("m", threads=2))
+    assert found.selection == Selection(["*Z"], "2024")
     assert (found.files.format, found.files.encoding, found.files.plot) == ("SAC", "FLOAT64", Path("a.png"))
     assert (found.fields.var, found.fields.dims, found.fields.chunks) == (("u", "v", "w"), ("y", "x"), {"time": 3})
     assert found.codes == CodesWithSignal(None, 4, force=True)
@@ -54,7 +55,7 @@ def test_words_become_what_they_mean():
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("keywords", "message"),
     [
         ({"colour": "red"}, "no option colour; there are out, model"),
         ({"dry": 2}, "from 0 to 1"),
@@ -63,44 +64,55 @@ def test_words_become_what_they_mean():
         ({"threads": 0}, "at least 1"),
         ({"above_band": "keep"}, "choose one of"),
         ({"chunks": "time"}, "expected dimensions and numbers"),
-        ({"latent": 3}, "--latent: of codes"),
-        ({"codes_model": "m"}, "--codes-model: of codes"),
+        ({"latent": 3}, "--latent needs --codes"),
+        ({"codes_model": "m"}, "--codes-model needs --codes"),
+        ({"chunks": "time=0"}, "got time=0"),
+        ({"shard": 0}, "got 0 a file"),
+        ({"codes": True, "latent": 0}, "latent is 0"),
+        ({"workers": 0}, "at least 1|one worker"),
         ({"cluster": "nowhere"}, "There is no cluster 'nowhere'"),
     ],
 )
-def test_what_cannot_be_is_refused(words, said):
-    """In one sentence, before anything is read."""
-    with pytest.raises(InputError, match=said):
-        DenoiseOptions.of(**words)
+def test_values_that_are_not_allowed_are_refused(keywords, message):
+    """The error names the option, before anything is read."""
+    with pytest.raises(InputError, match=message):
+        DenoiseOptions.from_keywords(**keywords)
 
 
-def test_workers_know_whether_they_are_elsewhere():
-    """One process without a cluster is this one."""
-    assert not Workers().are_elsewhere
-    assert Workers(n=2).are_elsewhere
-    assert Workers("local").are_elsewhere
+def test_workers_know_whether_they_are_other_processes():
+    """A cluster or a second worker needs other processes."""
+    assert not Workers().are_other_processes
+    assert Workers(n=2).are_other_processes
+    assert Workers("local").are_other_processes
 
 
 names = st.text("abcxyz_", min_size=1, max_size=5)
 
 
 @given(st.dictionaries(names, st.integers(0, 10**6)))
-def test_chunk_sizes_are_read_as_they_are_written(sizes):
-    """Text and mapping mean the same."""
+def test_chunks_as_text_and_as_a_mapping_agree(sizes):
+    """Both give the same sizes."""
     assert parse_chunks(", ".join(f"{dim}={n}" for dim, n in sizes.items())) == parse_chunks(sizes) == sizes
 
 
 @given(st.lists(names))
-def test_names_are_listed_one_by_one_or_with_commas(given_names):
-    """In their order."""
+def test_names_with_commas_and_in_a_list_agree(given_names):
+    """Both give the same names in the same order."""
     assert split_names(", ".join(given_names)) == split_names(given_names) == tuple(given_names)
 
 
-def test_workers_are_told_times_as_text():
-    """Objects of ObsPy become what it reads again."""
+def test_times_of_a_selection_survive_as_text():
+    """ObsPy reads the text as the same time."""
     from obspy import UTCDateTime
 
     time = UTCDateTime(2024, 1, 1, 0, 0, 0, 5)
     spec = Selection(("*Z",), time).spec()
     assert spec["ids"] == ["*Z"]
     assert (UTCDateTime(spec["start_time"]), spec["end_time"]) == (time, None)
+
+
+@pytest.mark.parametrize(("name", "value"), [("threads", 0), ("latent", 0), ("latent", -3)])
+def test_options_of_codes_are_checked(name, value):
+    """A number below one is refused when the options are made."""
+    with pytest.raises(InputError, match=f"{name} is {value}; it must be at least 1"):
+        CodeOptions(**{name: value})

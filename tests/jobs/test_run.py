@@ -40,11 +40,11 @@ def make_squares(spec: dict[str, Any], *, factor: float | None = None):
     return work
 
 
-def job(target: Path, factor: float = 1.0, in_hand: float | None = None) -> BlockJob:
+def job(target: Path, factor: float = 1.0, loaded: float | None = None) -> BlockJob:
     """A store of 2 N squares."""
     x = xr.DataArray(np.zeros(2 * N), dims="x", name="u")
     plan = plan_field(x, chunking=Chunking({"x": 2}))
-    known = {} if in_hand is None else {"factor": in_hand}
+    known = {} if loaded is None else {"factor": loaded}
     origin = Origin("squares", "none", "test")
     return BlockJob(target, plan, {"factor": factor}, origin, make_squares, {"factor": factor}, known)
 
@@ -85,7 +85,7 @@ def test_an_interrupted_run_computes_what_is_missing(stops):
         kept = stops[-1] if stops else 0
         assert sorted(found) == sorted(outcome.computed) == list(range(kept, N))
         assert (outcome.n_kept, outcome.was_finished) == (kept, False)
-        assert outcome.notes() == ([f"a.zarr: {kept} of {N} blocks were there already and were kept"] if kept else [])
+        assert outcome.notes() == ([f"a.zarr: {kept} of {N} blocks existed already and were kept"] if kept else [])
         assert content(target) == content(whole)
 
 
@@ -107,7 +107,7 @@ def test_a_finished_store_is_left_as_it_is(tmp_path):
     for workers in (Workers(), Workers(n=2)):
         outcome, found = run(tmp_path / "a.zarr", workers=workers)
         assert (found, outcome.computed, outcome.was_finished) == ({}, frozenset(), True)
-        assert outcome.notes() == ["a.zarr is finished already: there was nothing left to do"]
+        assert outcome.notes() == ["a.zarr is already finished; nothing was computed"]
     assert content(tmp_path / "a.zarr") == before
 
 
@@ -134,9 +134,9 @@ def test_workers_and_one_process_write_the_same_bytes(tmp_path):
     """Also when one goes on with what the other has begun; what this process has in hand stays in it."""
     run(tmp_path / "one.zarr", 2.0)
     stopped(tmp_path / "a.zarr", 2, 2.0)
-    run_blocks(job(tmp_path / "a.zarr", 2.0, in_hand=5.0), RunOptions(workers=Workers("local", 2)))
+    run_blocks(job(tmp_path / "a.zarr", 2.0, loaded=5.0), RunOptions(workers=Workers("local", 2)))
     assert content(tmp_path / "a.zarr") == content(tmp_path / "one.zarr")
-    run_blocks(job(tmp_path / "b.zarr", 2.0, in_hand=5.0), RunOptions())
+    run_blocks(job(tmp_path / "b.zarr", 2.0, loaded=5.0), RunOptions())
     with xr.open_zarr(tmp_path / "b.zarr") as data:
         np.testing.assert_array_equal(data["u"].values, 5.0 * np.arange(2 * N) ** 2)
 
@@ -155,7 +155,7 @@ def test_a_block_that_fails_keeps_those_before(tmp_path):
         return fail
 
     with pytest.raises(InputError, match="block 3 cannot be"):
-        run_blocks(replace(job(tmp_path / "a.zarr"), make_work=make), RunOptions())
+        run_blocks(replace(job(tmp_path / "a.zarr"), make_worker=make), RunOptions())
     assert ledger.read_store_status(tmp_path / "a.zarr").n_done == 3
     assert run(tmp_path / "a.zarr")[0].n_kept == 3
 

@@ -18,5 +18,5 @@ def denoise_files(
     **words: Any,
 ) -> RecordSummary | FieldSummary:
     """Denoise files; `options` says how the model is run, `words` all else."""
-    asked = DenoiseOptions.of(out=out, **vars(options or InferenceOptions()), **words)
+    asked = DenoiseOptions.from_keywords(out=out, **vars(options or InferenceOptions()), **words)
     return denoise.denoise_files(inputs, asked, progress)

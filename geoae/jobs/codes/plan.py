@@ -1,4 +1,4 @@
-"""Codes in a store: how they are laid out, and how those of cleaned samples are made beside these."""
+"""Codes in a store: their layout, and how a run computes the codes of denoised samples in the same store."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -30,24 +30,24 @@ _ENDLESS = 1 << 40
 
 @dataclass(frozen=True)
 class TruncatedCoder:
-    """A model with codes, and how much of them is kept."""
+    """A model of codes, and the length to which codes are truncated."""
 
     model: Model
     latent: int | None = None
     force: bool = False
-    """Whatever units the model was trained on."""
+    """Accept a model that was trained on other units."""
 
     def coding(self, x: xr.DataArray, dims: Sequence[str], prefix: str = "") -> Coding:
-        """Where the windows of an array lie; errors are those of `geoae.codes.coding.plan_coding`."""
+        """The windows of an array and their codes. Errors: see `geoae.codes.coding.plan_coding`."""
         return coding.plan_coding(x, self.model, dims, self.latent, prefix)
 
     def plan(self, x: xr.DataArray, dims: Sequence[str], prefix: str = "", grows: str | None = None) -> StorePlan:
-        """The part of a store for the codes of an array, to be added to the plan of the array itself."""
+        """Plan the codes of an array; add it to the plan of the array itself."""
         coding.check_units(x, self.model, self.force)
         return plan_code_store(x, self.coding(x, dims, prefix), self.model, grows)
 
     def settings(self) -> dict[str, Any]:
-        """What decides the codes, beside what decides the samples."""
+        """Settings that decide the codes, in addition to those of the samples."""
         c = require_contract(self.model, CodeContract)
         return {
             "codes_model": self.model.name, "codes_digest": self.model.digest, "codes_window": list(c.window),
@@ -55,47 +55,47 @@ class TruncatedCoder:
         }  # fmt: skip
 
     def spec(self, device: str, threads: int = 1) -> dict[str, Any]:
-        """All that a worker needs, in plain data for `load_same_coder`."""
+        """Everything that a worker needs, as plain data for `load_same_coder`."""
         return {**make_model_spec(self.model, device, threads), "latent": self.latent}
 
 
 def load_coder(
-    asked: CodesWithSignal | None, default: str, how: InferenceOptions, workers: Workers
+    options: CodesWithSignal | None, default: str, inference: InferenceOptions, workers: Workers
 ) -> TruncatedCoder | None:
-    """The model of the codes that are asked for, and how much of a code is kept; None if there are to be no codes.
+    """Load the model of the codes; None if no codes are written.
 
     Raises
     ------
     InputError
-        The model has no codes; or, for workers that are to load it, no folder.
+        The model has no codes, or workers cannot load it because it has no folder.
     UnknownNameError
-        There is no such model.
+        The model does not exist.
     """
-    if asked is None:
+    if options is None:
         return None
-    model = load_for_run(asked.model or default, how.device, how.threads, workers)
-    most = require_contract(model, CodeContract).latent
-    if asked.latent is not None and not 0 < asked.latent <= most:
-        raise InputError(f"latent is {asked.latent}; model {model.name!r} makes codes of 1 to {most} numbers.")
-    return TruncatedCoder(model, asked.latent, asked.force)
+    model = load_for_run(options.model or default, inference.device, inference.threads, workers)
+    longest = require_contract(model, CodeContract).latent
+    if options.latent is not None and not 0 < options.latent <= longest:
+        raise InputError(f"latent is {options.latent}; model {model.name!r} makes codes of 1 to {longest} numbers.")
+    return TruncatedCoder(model, options.latent, options.force)
 
 
 def load_same_coder(spec: dict[str, Any] | None) -> TruncatedCoder | None:
-    """What `Coder.spec` describes to a worker.
+    """Load the coder that `TruncatedCoder.spec` describes; None for None.
 
     Raises
     ------
     ModelFileError
-        The model is not that which the run was begun with.
+        The model has changed since the run was begun.
     """
     return None if spec is None else TruncatedCoder(load_same_model(spec), spec["latent"])
 
 
 def plan_code_store(x: xr.DataArray, where: Coding, model: Model, grows: str | None = None) -> StorePlan:
-    """A store, or the part of one, for the codes of an array; add it to `plan_field` of the array.
+    """Plan a store, or a part of one, for the codes of an array.
 
-    The blocks of its part are those of `geoae.codes.infer.encode_region`, whatever else the store holds. They are no
-    shorter along `grows`, which will be appended to, because there is little now.
+    The blocks are those of `geoae.codes.infer.encode_region`, for any other content of the store. Along `grows`, the
+    dimension to append along, their length does not depend on the present length of the array.
     """
     shape = tuple(_ENDLESS if d == grows else n for d, n in zip(where.dims, where.shape, strict=True))
     stored = CodeVariables(of=str(x.name), units=x.attrs.get("units"), prefix=where.prefix)
@@ -109,37 +109,40 @@ def plan_code_store(x: xr.DataArray, where: Coding, model: Model, grows: str | N
 
 
 def make_block_encoder(
-    run: Ledger, variable: str, where: Coding, coder: TruncatedCoder, clean: Callable[[Task], AnyArray]
+    run: Ledger, variable: str, where: Coding, coder: TruncatedCoder, denoise: Callable[[Task], AnyArray]
 ) -> Callable[[Task], dict[str, AnyArray]]:
-    """Make the function that computes a block of the codes of a cleaned variable.
+    """Make the function that computes a block of the codes of a denoised variable.
 
     Parameters
     ----------
     run
-        Of the store that holds both.
+        The run of the store that holds samples and codes.
     variable
-        Its name, and that of its part.
-    where
-        Where the windows of its codes lie.
+        Name of the variable, and of its part of the store.
+    coding
+        The windows of the variable, and their codes.
     coder
-        Makes the codes.
-    clean
+        The model of the codes.
+    denoise
         Computes the samples of a block of the variable, as they are stored.
     """
-    read = make_cleaned_reader(run, variable, clean)
+    read = make_cleaned_reader(run, variable, denoise)
 
-    def finite(region: Region) -> AnyArray:
+    def read_finite(region: Region) -> AnyArray:
         x = read(region)
         x[np.isinf(x)] = np.nan  # no code can represent an infinite sample
         return x
 
-    return lambda task: encode_region(finite, where, coder.model, task.region)
+    return lambda task: encode_region(read_finite, where, coder.model, task.region)
 
 
-def make_cleaned_reader(run: Ledger, variable: str, clean: Callable[[Task], AnyArray]) -> Callable[[Region], AnyArray]:
-    """Make the function that gives cleaned samples of a region, equal to those of the store in every bit.
+def make_cleaned_reader(
+    run: Ledger, variable: str, denoise: Callable[[Task], AnyArray]
+) -> Callable[[Region], AnyArray]:
+    """Make the function that returns denoised samples of a region, equal to those of the store in every bit.
 
-    A block that is in the store is read. Another is computed as it will be stored, so that no task waits for another.
+    Blocks that exist in the store are read. Others are computed as they will be stored, so that no task waits for
+    another one.
     """
     names = [part.name for part in run.parts]
     part = run.parts[names.index(variable)]
@@ -149,13 +152,13 @@ def make_cleaned_reader(run: Ledger, variable: str, clean: Callable[[Task], AnyA
 
     def read(region: Region) -> AnyArray:
         found = np.empty([s.stop - s.start for s in region], part.variables[0].dtype)
-        touched = (range((s.start + n) // b, -(-(s.stop + n) // b))
+        indices = (range((s.start + n) // b, -(-(s.stop + n) // b))
                    for s, n, b in zip(region, old, part.block, strict=True))  # fmt: skip
-        for index in product(*touched):
+        for index in product(*indices):
             number = before + int(np.ravel_multi_index(index, part.counts))
             task = run.task(number)
             stored = read_region(run.folder, number)
-            block = clean(task) if stored is None else stored[variable]
+            block = denoise(task) if stored is None else stored[variable]
             shared = [(max(s.start, r.start), min(s.stop, r.stop)) for s, r in zip(region, task.region, strict=True)]
             in_block, in_region = (tuple(slice(a - s.start, b - s.start) for (a, b), s in zip(shared, of, strict=True))
                                    for of in (task.region, region))  # fmt: skip
@@ -166,7 +169,7 @@ def make_cleaned_reader(run: Ledger, variable: str, clean: Callable[[Task], AnyA
 
 
 def describe_codes(store: Path, names: Sequence[str]) -> list[str]:
-    """A line on the codes of each variable of a finished store."""
+    """A line on the codes of each variable of a finished store: windows, length, compression ratio, rms error."""
     lines = []
     for name in names:
         codes = open_codes(store, name)

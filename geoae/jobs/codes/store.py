@@ -237,7 +237,7 @@ def _appendable(source: ArraySource, dims: Sequence[str]) -> ArraySource:
     if len(dims) == 1:
         raise InputError(f"Windows along {dims[0]} are encoded as a whole; --append is for fields. Leave it out.")
     if source.has_fields:
-        return replace(source, timed=True)
+        return replace(source, add_time=True)
     raise InputError(f"{source.label()} is a record, of which a store holds the codes as a whole. Leave out --append.")
 
 

@@ -1,4 +1,4 @@
-"""What happened to each variable of a run on fields: counted block by block, added up in any order."""
+"""Counts and moments of each variable of a run on fields. They are added block by block, in any order."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,30 +14,30 @@ from geoae.jobs.append import find_layout
 from geoae.jobs.options import FieldOptions
 
 Counts = dict[str, Any]
-"""Of samples: how many, how many missing and infinite, and the moments of what was there and what was removed."""
+"""Numbers of "samples", "missing", "infinite"; moments [n, mean, sum of squares about it] "before" and "removed"."""
 
 
 @dataclass(frozen=True)
 class FieldRow:
-    """What became of one variable."""
+    """Row of the summary table: one variable."""
 
     name: str
     dims: str
     """Names and sizes."""
     slices: int
-    """Over the horizontal dimensions."""
+    """Number of slices over the horizontal dimensions."""
     missing: float
-    """Share of samples that are missing; nan where none was looked at."""
-    spread: float
-    """Standard deviation before."""
-    removed: float
-    """Standard deviation of what was removed."""
+    """Fraction of missing samples; nan if none was counted."""
+    std: float
+    """Standard deviation before denoising, in `units`."""
+    std_removed: float
+    """Standard deviation of the removed noise, in `units`."""
     units: str
 
 
 @dataclass
 class FieldSummary:
-    """What one run on fields did."""
+    """Result of one run on fields."""
 
     rows: list[FieldRow]
     outputs: list[Path]
@@ -48,12 +48,12 @@ class FieldSummary:
 
     @property
     def ok(self) -> bool:
-        """Whether everything asked for was done."""
+        """Whether there were no problems."""
         return not self.problems
 
 
 def count_block(before: NDArray[Any], removed: NDArray[Any]) -> Counts:
-    """What there is to count of a block."""
+    """Counts of one block: samples before denoising, and the removed noise."""
     finite = np.isfinite(before)
     return {
         "samples": before.size, "missing": int(np.isnan(before).sum()), "infinite": int(np.isinf(before).sum()),
@@ -62,37 +62,37 @@ def count_block(before: NDArray[Any], removed: NDArray[Any]) -> Counts:
 
 
 def pool_counts(first: Counts | None, second: Counts) -> Counts:
-    """Counts of two parts together."""
+    """Counts of two parts together; `first` may be None. Moments after Chan et al. (1979)."""
     if first is None:
         return second
     both: Counts = {key: first[key] + second[key] for key in ("samples", "missing", "infinite")}
     for key in ("before", "removed"):
         (n, a, v), (m, b, w) = first[key], second[key]
-        # after Chan et al. (1979): no digits are lost to a large mean
+        # differences of means, so that no digits are lost to a large mean
         both[key] = [n + m, a + (b - a) * m / max(n + m, 1), v + w + (b - a) ** 2 * n * m / max(n + m, 1)]
     return both
 
 
 def make_field_rows(
-    fields: Sequence[xr.DataArray], asked: FieldOptions, counts: Mapping[str, Counts]
+    fields: Sequence[xr.DataArray], options: FieldOptions, counts: Mapping[str, Counts]
 ) -> list[FieldRow]:
-    """A row for each variable, with what was counted of it."""
+    """A row for each variable, with its counts."""
     rows = []
     for x in fields:
         counted = counts.get(str(x.name))
-        slices = math.prod(n for d, n in x.sizes.items() if d not in find_layout(x, asked.dims).horizontal)
+        slices = math.prod(n for d, n in x.sizes.items() if d not in find_layout(x, options.dims).horizontal)
         missing = counted["missing"] / counted["samples"] if counted else math.nan
-        spread, removed = (
+        std, removed = (
             math.sqrt(counted[key][2] / counted[key][0]) if counted and counted[key][0] else math.nan
             for key in ("before", "removed")
         )
         sizes = ", ".join(f"{d} {n}" for d, n in x.sizes.items())
-        rows.append(FieldRow(str(x.name), sizes, slices, missing, spread, removed, str(x.attrs.get("units", ""))))
+        rows.append(FieldRow(str(x.name), sizes, slices, missing, std, removed, str(x.attrs.get("units", ""))))
     return rows
 
 
 def _moments(x: NDArray[Any]) -> list[float]:
-    """Number, mean, and sum of squares about it."""
+    """Number, mean, and sum of squares about the mean."""
     if not x.size:
         return [0, 0.0, 0.0]
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):

@@ -1,4 +1,4 @@
-"""How a store of cleaned fields is laid out: its chunks, what it says of itself, and what of the input is new to it."""
+"""Plan of a store of denoised fields: its layout, its chunks, and the settings that decide its samples."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -22,17 +22,15 @@ from geoae.stores.blocks import choose_chunks
 from geoae.stores.plan import Chunking, StorePlan, plan_field
 from geoae.stores.schema import FIELD, KIND
 
-"""Kind of a store of cleaned fields."""
-
 
 def find_time_axis(x: xr.DataArray, dims: Sequence[str]) -> int | None:
-    """Axis of the time; None if there is none."""
+    """Index of the time dimension; None if there is none."""
     time = find_layout(x, dims).time
     return None if time is None else [str(d) for d in x.dims].index(time)
 
 
 def make_field_template(x: xr.DataArray, model: Model, dry: float) -> xr.DataArray:
-    """The cleaned field, without its samples."""
+    """The denoised field without samples: coordinates, attributes, dtype."""
     dtype = output_dtype(x.dtype)
     nothing = np.broadcast_to(dtype.type(0), x.shape)  # takes no memory
     return x.copy(deep=False, data=nothing).assign_attrs(processing=describe_processing(model, dry))
@@ -40,37 +38,39 @@ def make_field_template(x: xr.DataArray, model: Model, dry: float) -> xr.DataArr
 
 def plan_field_store(
     fields: Sequence[xr.DataArray],
-    beside: xr.Dataset,
-    asked: FieldOptions,
+    companions: xr.Dataset,
+    options: FieldOptions,
     first: int,
     model: Model,
     dry: float,
     coder: TruncatedCoder | None = None,
 ) -> StorePlan:
-    """Plan of a store for fields, and their codes if there is a `coder`, from their time number `first` on.
+    """Plan a store for fields from the time index `first` on, with their codes if there is a `coder`.
 
     Raises
     ------
     InputError
-        They do not share a grid, or chunks are asked for along dimensions that there are not.
+        The fields do not share a grid, or `chunks` names unknown dimensions.
     """
-    time = find_append_dim(fields, asked)
+    time = find_append_dim(fields, options)
     known = {str(d) for x in fields for d in x.dims}
-    if unknown := sorted(set(asked.chunks) - known):
+    if unknown := sorted(set(options.chunks) - known):
         raise InputError(f"There is no dimension {', '.join(unknown)} to chunk; there are {', '.join(sorted(known))}.")
     plans, codes = [], []
     for i, x in enumerate(fields):
         cleaned = make_field_template(x, model, dry)
-        small = beside if i == 0 else None
+        small = companions if i == 0 else None
         if first and time is not None:
             cleaned = cleaned.isel({time: slice(first, None)})
             small = small.isel({time: slice(first, None)}) if small is not None and time in small.dims else small
-        for coord in cleaned.coords.values():  # bounds that are not there, such as those of the times of several files
-            if coord.attrs.get("bounds") not in (None, *beside.variables):
+        for coord in cleaned.coords.values():  # bounds that are missing, such as those of the times of several files
+            if coord.attrs.get("bounds") not in (None, *companions.variables):
                 del coord.attrs["bounds"]
-        found = find_layout(x, asked.dims)
-        chunks = _chunks(cleaned, found, time) | {d: n for d, n in asked.chunks.items() if d in cleaned.dims}
-        chunking = Chunking(chunks, asked.shard, time)
+        found = find_layout(x, options.dims)
+        chunks = _choose_chunk_sizes(cleaned, found, time) | {
+            d: n for d, n in options.chunks.items() if d in cleaned.dims
+        }
+        chunking = Chunking(chunks, options.shard, time)
         plans.append(plan_field(cleaned, found.horizontal, beside=small, chunking=chunking))
         if coder is not None:
             codes.append(coder.plan(cleaned, found.horizontal, choose_code_prefix(x, fields), time))
@@ -82,15 +82,15 @@ def plan_field_store(
 
 
 def choose_code_prefix(x: xr.DataArray, fields: Sequence[xr.DataArray]) -> str:
-    """Before the names of the codes of one of several fields in a store."""
+    """Prefix of the names of the codes of a field; empty for a single field in a store."""
     return f"{x.name}_" if len(fields) > 1 else ""
 
 
 def list_field_settings(
-    model: Model, fields: Sequence[xr.DataArray], asked: FieldOptions, dry: float, coder: TruncatedCoder | None = None
+    model: Model, fields: Sequence[xr.DataArray], options: FieldOptions, dry: float, coder: TruncatedCoder | None = None
 ) -> dict[str, Any]:
-    """What decides the samples: named in the store, and in the message when a run is resumed with others."""
-    c, found = require_contract(model, FieldContract), find_layout(fields[0], asked.dims)
+    """Settings that decide the samples. The store holds them, and a run is resumed only with equal ones."""
+    c, found = require_contract(model, FieldContract), find_layout(fields[0], options.dims)
     return {
         KIND: FIELD, "model": model.name, "digest": model.digest, "window": c.window, "stride": c.stride,
         "overlap": [w - s for w, s in zip(c.window, c.stride, strict=True)], "near": c.near, "far": c.far,
@@ -100,8 +100,8 @@ def list_field_settings(
     }  # fmt: skip
 
 
-def _chunks(x: xr.DataArray, found: GridLayout, grows: str | None) -> dict[str, int]:
-    """Chunks that are long in time rather than in level or member: neighbours in time are read with each."""
+def _choose_chunk_sizes(x: xr.DataArray, found: GridLayout, grows: str | None) -> dict[str, int]:
+    """Chunk sizes. Chunks are long in time rather than in level or member: each slice is read with its neighbours."""
     rest = [d for d in found.batch if d != found.time]
     order = [*rest, *([found.time] if found.time else []), *found.horizontal]
     core = range(len(order) - len(found.horizontal), len(order))

@@ -1,4 +1,4 @@
-"""Work through the records of a run block by block, whatever single traces do."""
+"""Denoise the records of a run block by block. A trace that fails does not stop the others."""
 
 from bisect import bisect_left
 from collections import deque
@@ -28,7 +28,7 @@ PlotRecord = Callable[["PlottedRecord"], None]
 
 @dataclass
 class PlottedRecord:
-    """The part of a record that a figure shows."""
+    """The part of a record that a figure shows, before and after denoising: (channel, time) in float32."""
 
     record: Record
     before: Array
@@ -42,11 +42,12 @@ def denoise_segments(
     sink: Sink,
     counts: TraceCounts,
     progress: Progress = no_progress,
-    draw: PlotRecord | None = None,
+    plot: PlotRecord | None = None,
 ) -> None:
-    """Denoise segments into a sink, and count what happens to each.
+    """Denoise segments into a sink, and count each of them.
 
-    Where some of a segment cannot be decoded, the rest is denoised. What cannot be denoised is passed on unchanged.
+    If parts of a segment cannot be decoded, the rest is denoised. Segments that cannot be denoised pass through
+    unchanged.
 
     Raises
     ------
@@ -55,45 +56,45 @@ def denoise_segments(
     """
 
     def finish(segment: Segment) -> None:
-        sink.done(segment, lambda source: any(t.denoised for t in counts.conclude_source(source)))
+        sink.finish_segment(segment, lambda source: any(t.denoised for t in counts.conclude_source(source)))
 
     total, done = sum(s.n for s in segments), 0
     for segment in (s for s in segments if s.n == 0 or s.text):
-        left_out = pass_through_or_leave_out(sink, segment, counts.tell)
+        left_out = pass_through_or_leave_out(sink, segment, counts.add_loss)
         if segment.text:
-            fate = f"left out, since {left_out}" if left_out else "passed through"
-            counts[segment].notes.append(f"text channel, {fate}")
+            outcome = f"left out, since {left_out}" if left_out else "passed through"
+            counts[segment].notes.append(f"text channel, {outcome}")
         finish(segment)
     waiting = deque(layout.arrange_records(segments))
     while waiting:
         record = waiting.popleft()
         worked_on = [p.segment for p in record.placed]
-        remembered = counts.remember(worked_on)
+        saved = counts.copy_sums(worked_on)
         try:
-            for n in _clean_record(record, model, options, sink, counts, draw):
+            for n in _denoise_record(record, model, options, sink, counts, plot):
                 done += n
                 progress(min(done, total), total)
         except OutputError:
             raise
         except GeoAEError as error:
-            counts.restore(remembered)
-            sound = (
-                _keep_decodable(worked_on, sink, counts, error) if isinstance(error, DamagedFileError) else worked_on
+            counts.restore_sums(saved)
+            decodable = (
+                _split_decodable(worked_on, sink, counts, error) if isinstance(error, DamagedFileError) else worked_on
             )
-            if sound == worked_on:
+            if decodable == worked_on:
                 for segment in worked_on:
-                    _give_up(segment, error, sink, counts)
+                    _pass_unchanged(segment, error, sink, counts)
             else:
-                waiting.extendleft(reversed(layout.arrange_records(sound)))
-                kept = set(map(id, sound))
+                waiting.extendleft(reversed(layout.arrange_records(decodable)))
+                kept = set(map(id, decodable))
                 worked_on = [s for s in worked_on if id(s) not in kept]
         counts.add_elapsed(worked_on)
         for segment in worked_on:
             finish(segment)
 
 
-def _keep_decodable(segments: list[Segment], sink: Sink, counts: TraceCounts, error: GeoAEError) -> list[Segment]:
-    """Replace the segments that cannot be decoded by the parts that can."""
+def _split_decodable(segments: list[Segment], sink: Sink, counts: TraceCounts, error: GeoAEError) -> list[Segment]:
+    """Replace segments by their decodable parts, and count what is lost."""
     found: list[Segment] = []
     for segment in segments:
         parts = traces.decodable_parts(segment)
@@ -101,7 +102,7 @@ def _keep_decodable(segments: list[Segment], sink: Sink, counts: TraceCounts, er
         if parts == [segment]:
             continue
         lost = segment.n - sum(part.n for part in parts)
-        counts.tell(f"{segment.id}: {lost} samples are lost: {_reason(error, segment)}")
+        counts.add_loss(f"{segment.id}: {lost} samples are lost: {_reason(error, segment)}")
         sink.replace(segment, parts)
         if parts:
             counts.replace(segment, parts)
@@ -110,8 +111,8 @@ def _keep_decodable(segments: list[Segment], sink: Sink, counts: TraceCounts, er
     return found
 
 
-def _give_up(segment: Segment, error: GeoAEError, sink: Sink, counts: TraceCounts) -> None:
-    left_out = pass_through_or_leave_out(sink, segment, counts.tell)
+def _pass_unchanged(segment: Segment, error: GeoAEError, sink: Sink, counts: TraceCounts) -> None:
+    left_out = pass_through_or_leave_out(sink, segment, counts.add_loss)
     reason = _reason(error, segment)
     counts.fail(segment, f"{reason}, and {left_out}" if left_out else reason, left_out=bool(left_out))
 
@@ -119,19 +120,22 @@ def _give_up(segment: Segment, error: GeoAEError, sink: Sink, counts: TraceCount
 def make_span_readers(
     record: Record, model: Model, options: InferenceOptions, counts: TraceCounts
 ) -> tuple[ReadSpan, ReadSpan]:
-    """What a record holds, and what the model takes away from it, as functions of (start, stop)."""
+    """Functions of (start, stop) that give the samples of a record, and the noise that the model removes from them."""
     slots = infer.assign_components([i.rpartition(".")[2] for i in record.ids])
-    read = _remember_block(partial(traces.read_block, record, on_warning=counts.tell))
+    read = _keep_last_block(partial(traces.read_block, record, on_warning=counts.add_loss))
     noise = infer.build_noise_reader(
         read, record.n, slots, record.rate_hz, model, batch=options.batch_size, above_band=options.above_band
     )
     return read, noise
 
 
-def _clean_record(
-    record: Record, model: Model, options: InferenceOptions, sink: Sink, counts: TraceCounts, draw: PlotRecord | None
+def _denoise_record(
+    record: Record, model: Model, options: InferenceOptions, sink: Sink, counts: TraceCounts, plot: PlotRecord | None
 ) -> Iterator[int]:
-    """Work through one record block by block; yields samples done. A segment that the sink cannot hold is passed on."""
+    """Denoise one record block by block; yields the number of finished samples.
+
+    A segment that the sink cannot hold passes through unchanged.
+    """
     infer.check_rate(record.rate_hz, model, "it")
     read, noise = make_span_readers(record, model, options, counts)
     placed = sorted(record.placed, key=lambda p: p.first)
@@ -140,7 +144,7 @@ def _clean_record(
     refused: dict[int, GeoAEError] = {}
     shown: list[tuple[Array, Array]] = []
     for start, stop, x, removed in _blocks_ahead(read, noise, record.n):
-        with np.errstate(over="ignore", invalid="ignore"):  # what a dtype cannot hold is refused below
+        with np.errstate(over="ignore", invalid="ignore"):  # values that the dtype cannot hold are refused below
             signal, removed = denoise_block(x, removed, options.dry, sink.dtype, rounded=sink.rounded)
         for p in placed[bisect_left(firsts, start - longest) : bisect_left(firsts, stop)]:
             a, b = max(p.first, start), min(p.first + p.segment.n, stop)
@@ -159,36 +163,36 @@ def _clean_record(
                 refused[id(p)] = error
             else:
                 counts[p.segment].add(x[part], signal[part])
-        if draw is not None and start < 86400 * record.rate_hz:  # a figure shows one day at most
+        if plot is not None and start < 86400 * record.rate_hz:  # a figure shows one day at most
             limit = np.finfo(np.float32).max
             shown.append((x.clip(-limit, limit).astype(np.float32), signal.clip(-limit, limit).astype(np.float32)))
     for p in placed:
         if id(p) in refused:
-            _give_up(p.segment, refused[id(p)], sink, counts)
-    if draw is not None:
+            _pass_unchanged(p.segment, refused[id(p)], sink, counts)
+    if plot is not None:
         before, after = (np.concatenate(parts, axis=-1) for parts in zip(*shown, strict=True))
-        draw(PlottedRecord(record, before, after))
+        plot(PlottedRecord(record, before, after))
 
 
 def _blocks_ahead(read: ReadSpan, noise: ReadSpan, n: int) -> Iterator[tuple[int, int, Array, Array]]:
-    """Blocks of samples and noise, (start, stop, x, removed); the next is computed while the last is written."""
+    """Blocks (start, stop, samples, noise). The next block is computed while the last one is written."""
 
     def work(start: int) -> tuple[int, int, Array, Array]:
         stop = min(start + infer.BLOCK_N, n)
-        removed = noise(start, stop)  # reads more than the block, and `read` remembers it
+        removed = noise(start, stop)  # reads more than the block, and `read` keeps it
         return start, stop, read(start, stop), removed
 
     with ThreadPoolExecutor(1) as worker:
-        coming = worker.submit(work, 0)
+        next_block = worker.submit(work, 0)
         for start in range(infer.BLOCK_N, n, infer.BLOCK_N):
-            done = coming.result()
-            coming = worker.submit(work, start)
+            done = next_block.result()
+            next_block = worker.submit(work, start)
             yield done
-        yield coming.result()
+        yield next_block.result()
 
 
 def _check_range(x: Array, dtype: np.dtype[Any]) -> None:
-    """Raise InputError where float64 samples do not fit into a float32 output."""
+    """Raise InputError if float64 samples do not fit into a float32 output."""
     if dtype.itemsize >= x.dtype.itemsize:
         return
     finite = np.isfinite(x)
@@ -198,19 +202,19 @@ def _check_range(x: Array, dtype: np.dtype[Any]) -> None:
         raise InputError(f"values of {peak:.3g}, beyond the range of float32; ask for --encoding FLOAT64")
 
 
-def _remember_block(read: ReadSpan) -> ReadSpan:
-    """Keep the last block: the net reads more than the region it answers for, and the region is read right after."""
+def _keep_last_block(read: ReadSpan) -> ReadSpan:
+    """Keep the last block in memory: the net reads a region with its halo, and then the region itself."""
     last: list[Any] = [0, 0, None]
 
-    def remembered(start: int, stop: int) -> Array:
+    def read_kept(start: int, stop: int) -> Array:
         if last[2] is None or start < last[0] or stop > last[1]:
             last[:] = start, stop, read(start, stop)
         block: Array = last[2][..., start - last[0] : stop - last[0]]
         return block
 
-    return remembered
+    return read_kept
 
 
 def _reason(error: GeoAEError, segment: Segment) -> str:
-    """What an error says, to follow the id of a trace."""
+    """The text of an error, to follow the id of a trace."""
     return str(error).removeprefix(f"{segment.id}: ").removeprefix("it is ").rstrip(".")

@@ -1,4 +1,4 @@
-"""What happened to each trace of a run: counted block by block, so that no samples have to be kept."""
+"""Counts and sums of each trace of a run. They grow block by block, so that no samples are kept."""
 
 import copy
 import math
@@ -17,7 +17,7 @@ from geoae.readers.records.arrange import count_gaps_and_overlaps
 
 @dataclass
 class TraceSums:
-    """Running sums of one id of one source."""
+    """Running sums of one trace: one id in one file."""
 
     id: str
     source: Path | None
@@ -25,11 +25,11 @@ class TraceSums:
     text: bool = False
     seconds: float = 0.0
     problem: str = ""
-    """Why the trace, or some of it, was not denoised; empty where all of it was."""
+    """Why the trace, or a part of it, was not denoised; empty if all of it was."""
     unchanged: int = 0
-    """Segments that were passed through, or left out."""
+    """Number of segments that passed through unchanged or were left out."""
     left_out: int = 0
-    """Segments that are not in the output."""
+    """Number of segments that are not in the output."""
     notes: list[str] = field(default_factory=list)
     _concluded: bool = False
     _finite: int = 0
@@ -39,10 +39,10 @@ class TraceSums:
     _out: tuple[float, float] = (0.0, 0.0)
     _range: tuple[float, float] = (math.inf, -math.inf)
     _at_range: tuple[int, int] = (0, 0)
-    _taken: tuple[list[float], ...] = ()
+    _merged: tuple[list[float], ...] = ()
 
     def add(self, x: Array, signal: Array) -> None:
-        """Count one block before and after."""
+        """Add one block: samples before and after denoising."""
         finite = np.isfinite(x)
         if not finite.all():
             x, signal = x[finite], signal[finite]
@@ -67,23 +67,23 @@ class TraceSums:
             n_high = self._at_range[1]
         self._range, self._at_range = (min(low, self._range[0]), max(high, self._range[1])), (n_low, n_high)
 
-    def counted(self) -> list[float]:
-        """What was counted, in plain numbers for `take`; empty if there was nothing to count."""
+    def export_sums(self) -> list[float]:
+        """The sums as plain numbers, for `add_sums`; empty if nothing was counted."""
         n, before, after = self.moments()
         return [n, *before, *after, *self._range, *self._at_range] if n else []
 
-    def take(self, counted: list[float]) -> None:
-        """Add what was `counted` of another part of the trace, by whichever process."""
-        n, *_, low, high, n_low, n_high = counted
+    def add_sums(self, sums: list[float]) -> None:
+        """Add the result of `export_sums` for another part of the trace, from any process."""
+        n, *_, low, high, n_low, n_high = sums
         at_low, at_high = self._at_range
         at_low = (at_low if low >= self._range[0] else 0) + (int(n_low) if low <= self._range[0] else 0)
         at_high = (at_high if high <= self._range[1] else 0) + (int(n_high) if high >= self._range[1] else 0)
         self._range, self._at_range = (min(low, self._range[0]), max(high, self._range[1])), (at_low, at_high)
-        self._taken += (counted,)
+        self._merged += (sums,)
         self._finite += int(n)
 
     def conclude(self) -> None:
-        """Name what a person should know; constant, empty and single-sample traces cannot be denoised."""
+        """Set the problem and notes of the trace. Constant, empty and single-sample traces cannot be denoised."""
         if self.text or self.problem or self._concluded:
             return
         self._concluded = True
@@ -96,38 +96,38 @@ class TraceSums:
         elif self._range[0] == self._range[1]:
             self.problem = f"dead, all samples are {self._range[0]:g}"
         elif self._finite < self.samples:
-            self.notes.append(f"{self.samples - self._finite} samples are not finite and stay as they are")
+            self.notes.append(f"{self.samples - self._finite} samples are not finite and stay unchanged")
         if self.problem:
             self.unchanged = len(self.segments)
         elif min(self._at_range) > max(10, 2e-4 * self._finite):
-            self.notes.append(f"may be clipped: {sum(self._at_range)} samples lie at its two extremes")
+            self.notes.append(f"may be clipped: {sum(self._at_range)} samples equal its smallest or largest value")
 
     @property
     def samples(self) -> int:
-        """Number of samples, those that are not finite included."""
+        """Number of samples, including those that are not finite."""
         return sum(segment.n for segment in self.segments)
 
     @property
     def denoised(self) -> bool:
-        """Whether any of it was."""
+        """Whether any part of the trace was denoised."""
         return not self.text and self.unchanged < len(self.segments)
 
     def moments(self) -> tuple[int, tuple[float, float], tuple[float, float]]:
-        """Number of samples counted, and their (mean, rms about it) before and after."""
-        parts = [(int(c[0]), (c[1], c[2]), (c[3], c[4])) for c in self._taken]
+        """Number of samples, and (mean, rms about the mean) before and after denoising."""
+        parts = [(int(c[0]), (c[1], c[2]), (c[3], c[4])) for c in self._merged]
         if n := self._finite - sum(part[0] for part in parts):
             scale = self._scale or 1.0
             first, last = ((self._shift + scale * s[0] / n, scale * _rms(s, n)) for s in (self._in, self._out))
             parts.append((n, first, last))
         if len(parts) == 1:
             return parts[0]
-        before = _pooled([(n, *m) for n, m, _ in parts])
-        after = _pooled([(n, *m) for n, _, m in parts])
+        before = _pool([(n, *m) for n, m, _ in parts])
+        after = _pool([(n, *m) for n, _, m in parts])
         return self._finite, before, after
 
     @property
-    def fate(self) -> str:
-        """What became of a trace with a problem."""
+    def outcome(self) -> str:
+        """Outcome of a trace with a problem, as text."""
         if not self.denoised and self.left_out >= len(self.segments):
             return "left out"
         if not self.denoised and not self.left_out:
@@ -138,52 +138,52 @@ class TraceSums:
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """One id over all sources: what a table says of it."""
+    """Row of the summary table: one id over all files."""
 
     id: str
     samples: int
     gaps: int
     """Interruptions by more than half a sample."""
     rms_in: float
-    """Root mean square about the mean of what was denoised, in the recording's units; nan where nothing was."""
+    """Root mean square about the mean of the denoised samples, in the recording's units; nan if there are none."""
     rms_out: float
     """The same after denoising."""
     removed_db: float
-    """20 log10 of rms in over rms out; nan where either is zero."""
+    """20 log10(rms in / rms out); nan if either is zero."""
     seconds: float
     state: str
-    """What it is where it was not denoised: "unchanged", "left out" or "text"; else empty."""
+    """State of a trace that was not denoised: "unchanged", "left out" or "text"; else empty."""
 
 
 @dataclass
 class RecordSummary:
-    """What one run did."""
+    """Result of one run on recordings."""
 
     traces: list[TraceSums]
     outputs: list[Path]
     problems: list[str]
-    """What went wrong or was lost; any of them makes exit code 1."""
+    """Failures and losses. Any of them makes the exit code 1."""
     notes: list[str]
-    """What a person should know."""
+    """Other remarks for the user."""
     model: str
     seconds: float
 
     @property
     def ok(self) -> bool:
-        """Whether everything asked for was done."""
+        """Whether there were no problems."""
         return not self.problems
 
     @property
-    def lines(self) -> list[SummaryRow]:
-        """One for each id: hours of a day in files of their own are one trace to a person."""
+    def rows(self) -> list[SummaryRow]:
+        """One row for each id; hours of a day in separate files are one trace."""
         groups: dict[str, list[TraceSums]] = {}
         for trace in self.traces:
             groups.setdefault(trace.id, []).append(trace)
-        return [_line(name, parts) for name, parts in groups.items()]
+        return [_summarise(name, parts) for name, parts in groups.items()]
 
 
 class TraceCounts:
-    """What is counted of each trace of a run, in the order of the sources, and what of them was lost."""
+    """Sums of all traces of a run, in the order of the files, and lines on samples that were lost."""
 
     def __init__(self, segments: Iterable[Segment] = ()) -> None:
         self.losses: dict[str, None] = {}
@@ -198,41 +198,41 @@ class TraceCounts:
 
     @property
     def traces(self) -> list[TraceSums]:
-        """All traces as they are now."""
+        """All traces."""
         return list(self._traces.values())
 
     def __getitem__(self, segment: Segment) -> TraceSums:
         return self._traces[segment.source, segment.id]
 
-    def tell(self, line: str) -> None:
-        """Note a loss, once."""
+    def add_loss(self, line: str) -> None:
+        """Add a line on lost samples, once."""
         self.losses[line] = None
 
     def fail(self, segment: Segment, reason: str, left_out: bool) -> None:
-        """Note why a segment is not denoised, and whether it is in the output at all."""
+        """Record why a segment is not denoised, and whether it is missing in the output."""
         trace = self[segment]
         trace.unchanged += 1
         trace.left_out += left_out
         trace.problem = trace.problem or reason
 
     def replace(self, segment: Segment, parts: list[Segment]) -> None:
-        """Put what can be decoded of a segment in its place."""
+        """Replace a segment by its decodable parts."""
         trace = self[segment]
         at = trace.segments.index(segment)
         trace.segments = (*trace.segments[:at], *parts, *trace.segments[at + 1 :])
 
-    def remember(self, segments: Iterable[Segment]) -> list[tuple[TraceSums, TraceSums]]:
-        """Copy what is counted so far."""
+    def copy_sums(self, segments: Iterable[Segment]) -> list[tuple[TraceSums, TraceSums]]:
+        """Copy the present sums of the traces of segments."""
         traces = {(s.source, s.id): self[s] for s in segments}
         return [(trace, copy.copy(trace)) for trace in traces.values()]
 
-    def restore(self, remembered: list[tuple[TraceSums, TraceSums]]) -> None:
-        """Forget what was counted since."""
-        for trace, before in remembered:
+    def restore_sums(self, saved: list[tuple[TraceSums, TraceSums]]) -> None:
+        """Restore the sums that `copy_sums` returned."""
+        for trace, before in saved:
             vars(trace).update(vars(before))
 
     def add_elapsed(self, segments: list[Segment]) -> None:
-        """Share the time since the last call among the traces of `segments`, which were worked on."""
+        """Share the time since the last call among the traces of `segments`."""
         now = time.perf_counter()
         keys = {(s.source, s.id): s for s in segments}
         for segment in keys.values():
@@ -240,11 +240,11 @@ class TraceCounts:
         self._clock = now
 
     def conclude(self) -> list[TraceSums]:
-        """All traces, each with its problem and notes."""
+        """All traces, with problems and notes set."""
         return self._conclude(self.traces)
 
     def conclude_source(self, source: Path | None) -> list[TraceSums]:
-        """The traces of one source, all of which have been worked through."""
+        """The traces of one finished file, with problems and notes set."""
         return self._conclude([t for t in self._traces.values() if t.source == source])
 
     @staticmethod
@@ -254,11 +254,11 @@ class TraceCounts:
         return traces
 
 
-def _line(name: str, parts: list[TraceSums]) -> SummaryRow:
+def _summarise(name: str, parts: list[TraceSums]) -> SummaryRow:
     segments = [segment for part in parts for segment in part.segments]
     counted = [part.moments() for part in parts if part.denoised]
-    _, before = _pooled([(n, *moments) for n, moments, _ in counted if n])
-    _, after = _pooled([(n, *moments) for n, _, moments in counted if n])
+    _, before = _pool([(n, *moments) for n, moments, _ in counted if n])
+    _, after = _pool([(n, *moments) for n, _, moments in counted if n])
     removed_db = 20 * (math.log10(before) - math.log10(after)) if before > 0 and after > 0 else math.nan
     if counted:
         state = ""
@@ -271,22 +271,22 @@ def _line(name: str, parts: list[TraceSums]) -> SummaryRow:
     return SummaryRow(name, samples, gaps, before, after, removed_db, seconds, state)
 
 
-def _pooled(parts: list[tuple[int, float, float]]) -> tuple[float, float]:
-    """Common mean, and rms about it, from (number, mean, rms about it) of each part."""
+def _pool(parts: list[tuple[int, float, float]]) -> tuple[float, float]:
+    """Mean and rms about it of all parts together, from (number, mean, rms about the mean) of each part."""
     total = sum(n for n, _, _ in parts)
     if not total:
         return math.nan, math.nan
     centre = sum(n / total * mean for n, mean, _ in parts)
-    # hypot neither overflows nor underflows on the way
+    # hypot neither overflows nor underflows
     shares = (math.sqrt(n / total) * math.hypot(rms, mean - centre) for n, mean, rms in parts)
     return centre, reduce(math.hypot, shares)
 
 
 def _sums(sums: tuple[float, float], x: Array, shift: float, scale: float) -> tuple[float, float]:
-    # without the shift, squares of a large offset would drown the rest; without the scale, they may leave the range
+    # the shift keeps squares of a large offset from swamping the rest, the scale keeps them in range
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         d = (x.astype(np.float64) - shift) / scale
-        return sums[0] + float(d.sum()), sums[1] + float(np.einsum("t,t->", d, d))  # without the threads of BLAS
+        return sums[0] + float(d.sum()), sums[1] + float(np.einsum("t,t->", d, d))  # uses no BLAS threads
 
 
 def _rms(sums: tuple[float, float], n: int) -> float:

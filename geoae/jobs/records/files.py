@@ -1,4 +1,4 @@
-"""Denoise recordings, files to files."""
+"""Denoise recordings into files, and draw the first record."""
 
 from pathlib import Path
 
@@ -14,22 +14,22 @@ from geoae.model import Model, load_model
 from geoae.model.devices import prepare_model
 
 
-def _write_files(
+def write_files(
     segments: list[Segment], names: OutputPlan, problems: list[str], options: DenoiseOptions, progress: Progress
 ) -> RecordSummary:
-    """Denoise segments into the files of a plan; `problems` are those that are known already."""
-    how, figure, counts = options.how, options.files.plot, TraceCounts(segments)
-    model = prepare_model(load_model(how.model), how.device, how.threads)
+    """Denoise segments into the files of a plan; `problems` are those that scanning found."""
+    inference, figure, counts = options.inference, options.files.plot, TraceCounts(segments)
+    model = prepare_model(load_model(inference.model), inference.device, inference.threads)
     drawings: list[PlottedRecord] = []
     with FileSink(names, segments) as sink:
-        denoise_segments(segments, model, how, sink, counts, progress, drawings.append if figure else None)
+        denoise_segments(segments, model, inference, sink, counts, progress, drawings.append if figure else None)
         rows = counts.conclude()
     failed, noted = _problems_and_notes(rows, sink)
     problems = [*problems, *counts.losses, *failed, *sink.problems]
-    notes = [*sink.notes, *noted, *note_above_band(segments, model, how)]
+    notes = [*sink.notes, *noted, *note_above_band(segments, model, inference)]
     outputs = sink.outputs
     if not outputs:
-        reason = "; ".join(problems) or "there are only text channels, and nothing to denoise"
+        reason = "; ".join(problems) or "there are only text channels and nothing to denoise"
         raise InputError(f"No output was written: {reason}.")
     if figure is not None and drawings:
         try:
@@ -40,7 +40,7 @@ def _write_files(
 
 
 def draw_record(drawing: PlottedRecord, path: Path, model: Model) -> Path:
-    """Write the figure of a record, before, after and removed."""
+    """Write the figure of a record: before, after, and removed noise."""
     from geoae.plot.records import plot_denoised
 
     record = drawing.record
@@ -51,20 +51,22 @@ def draw_record(drawing: PlottedRecord, path: Path, model: Model) -> Path:
     try:
         with whole_file(path, advice=" The recordings are complete.") as part:
             figure.savefig(part)
-    except (ValueError, RuntimeError) as error:  # matplotlib's formats have kinds of their own
+    except (ValueError, RuntimeError) as error:  # backends of matplotlib raise their own errors
         raise OutputError(f"The figure {path} cannot be written: {error}. The recordings are complete.") from error
     return path
 
 
 def _problems_and_notes(rows: list[TraceSums], sink: FileSink) -> tuple[list[str], list[str]]:
-    """Problems, of each trace that was not denoised and each input without an output, and notes."""
+    """Problems (traces that were not denoised, inputs without an output) and notes."""
     without_output = {source: None for source, target in sink.names.signal.items() if target in sink.unwritten}
     problems = [
-        f"{row.id}: {row.problem}" + (f"; {row.fate}" if row.source not in without_output else "")
+        f"{row.id}: {row.problem}" + (f"; {row.outcome}" if row.source not in without_output else "")
         for row in rows
         if row.problem
     ]
     if sink.outputs:
-        problems += [f"{source}: nothing in it to denoise; no output was written for it" for source in without_output]
+        problems += [
+            f"{source}: it holds nothing to denoise; no output was written for it" for source in without_output
+        ]
     notes = [f"{row.id}: {note}" for row in rows for note in row.notes if row.source not in without_output]
     return problems, notes

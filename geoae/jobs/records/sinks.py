@@ -1,4 +1,4 @@
-"""Where cleaned traces go: files beside the inputs, one file, a folder, or a Stream in memory."""
+"""Sinks for denoised traces: files next to the inputs, one file, a folder, or memory."""
 
 import os
 from collections import Counter
@@ -20,31 +20,31 @@ from geoae.writers.records.traces import TraceWriter, check_format, remove_unfin
 AddLoss = Callable[[str], None]
 _INTEGERS = ("INT16", "INT32", "STEIM1", "STEIM2")
 _SUFFIXES = {f".{name}" for name in ("mseed", "miniseed", "msd", "ms", "seed", "sac", "gse2", "gse", "segy", "sgy")}
-"""Endings that give way to that of the output; others are part of the name, such as the day in ...D.2010.244."""
+"""Suffixes that the suffix of the output replaces. Others belong to the name, such as the day in ...D.2010.244."""
 
 
 class Sink(Protocol):
-    """What takes the blocks of a run."""
+    """Receives the blocks of a run."""
 
     dtype: np.dtype[Any]
     rounded: bool
 
     def put(self, segment: Segment, offset: int, signal: Array, removed: Array) -> None:
-        """Take samples [offset, offset + len) of a segment and what was removed from them."""
+        """Store samples [offset, offset + len) of a segment, and the noise removed from them."""
 
-    def pass_on(self, segment: Segment, tell: AddLoss) -> bool:
-        """Take a segment unchanged, in place of what was put of it; False if there is no place for it."""
+    def pass_through(self, segment: Segment, add_loss: AddLoss) -> bool:
+        """Store a segment unchanged, instead of the samples that `put` stored; False if the output cannot hold it."""
 
     def replace(self, segment: Segment, parts: list[Segment]) -> None:
-        """Forget what was put of a segment, and expect parts of it besides; it is still to be `done`."""
+        """Drop the stored samples of a segment, and expect its parts. `finish_segment` is still called for it."""
 
-    def done(self, segment: Segment, keep: Callable[[Path | None], bool]) -> None:
-        """All of a segment was put; `keep` says whether its file has anything worth writing."""
+    def finish_segment(self, segment: Segment, keep: Callable[[Path | None], bool]) -> None:
+        """Called when a segment is complete; `keep` tells of a source whether any trace was denoised."""
 
 
 @dataclass(frozen=True)
 class OutputPlan:
-    """Names of the outputs: one for each input, or one for all."""
+    """Names and format of the outputs: one file for each input, or one for all."""
 
     signal: dict[Path, Path]
     noise: dict[Path, Path]
@@ -54,12 +54,12 @@ class OutputPlan:
 
     @property
     def targets(self) -> list[Path]:
-        """All files that are to be written."""
+        """All files that will be written."""
         return [*dict.fromkeys(self.signal.values()), *dict.fromkeys(self.noise.values())]
 
 
 def plan_outputs(inputs: list[Path], out: str | Path | None, files: FileOptions, overwrite: bool = False) -> OutputPlan:
-    """Decide the outputs' names, and refuse what cannot be written before anything is computed.
+    """Choose the names of the outputs, and check that they can be written, before anything is computed.
 
     `out` is a file (all inputs go into it), a folder (one file each; one that ends in a slash must be there), or None
     (``input.denoised.mseed`` beside the input).
@@ -67,11 +67,11 @@ def plan_outputs(inputs: list[Path], out: str | Path | None, files: FileOptions,
     Raises
     ------
     OutputExistsError
-        An output is there, and overwriting was not asked for.
+        An output exists and `overwrite` is False.
     OutputError
-        A folder is not there or not writable.
+        A folder does not exist or is not writable.
     InputError
-        An output would replace an input, two outputs have one name, or there is no such format or encoding.
+        An output would replace an input, two outputs have the same name, or the format or encoding is unknown.
     """
     format_name = check_format(files.format, files.encoding)
     suffix = "." + format_name.lower()
@@ -104,7 +104,7 @@ def _check_outputs(outputs: list[Path], inputs: list[Path], overwrite: bool) -> 
 
 
 class FileSink:
-    """Writes each output as soon as all of its segments are there."""
+    """Writes each output file as soon as all of its segments are complete."""
 
     def __init__(self, names: OutputPlan, segments: Iterable[Segment]):
         self.names = names
@@ -112,7 +112,7 @@ class FileSink:
         self.dtype = np.dtype(np.float32 if names.encoding in (None, "FLOAT32") else np.float64)
         self.outputs: list[Path] = []
         self.unwritten: list[Path] = []
-        """Outputs that would have held nothing that was denoised."""
+        """Outputs that were not written because nothing in them was denoised."""
         self.problems: list[str] = []
         self.notes: list[str] = []
         self._open: dict[Path, TraceWriter] = {}
@@ -126,7 +126,7 @@ class FileSink:
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        for writer in self._open.values():  # what is complete was closed; the rest must leave nothing behind
+        for writer in self._open.values():  # complete files were closed; the others must leave nothing behind
             writer.abort()
         if kind is not None:
             remove_unfinished(self.names.targets)
@@ -136,8 +136,8 @@ class FileSink:
         for path, data in zip(self._paths(segment), (signal, removed), strict=False):
             self._writer(path).put(segment, offset, data, self._header(segment))
 
-    def pass_on(self, segment: Segment, tell: AddLoss) -> bool:
-        """See `Sink`; miniSEED records go through byte by byte, and nothing was removed from them."""
+    def pass_through(self, segment: Segment, add_loss: AddLoss) -> bool:
+        """See `Sink`. miniSEED records are copied byte by byte; their noise is zero."""
         raw = traces.read_raw_records(segment) if self.names.format == "MSEED" else None
         held = False
         for path, role in zip(self._paths(segment), ("signal", "noise"), strict=False):
@@ -145,7 +145,7 @@ class FileSink:
                 self._writer(path).put_raw(segment, raw)
                 held = True
             elif segment.n:
-                x = traces.fetch_samples(segment, on_warning=tell)
+                x = traces.fetch_samples(segment, on_warning=add_loss)
                 data = x if role == "signal" else np.zeros(x.shape, np.float32)
                 self._writer(path).put(segment, 0, data, self._header(segment))
                 held = True
@@ -158,7 +158,7 @@ class FileSink:
                 self._open[path].drop(segment)
             self._waiting[path] += len(parts)
 
-    def done(self, segment: Segment, keep: Callable[[Path | None], bool]) -> None:
+    def finish_segment(self, segment: Segment, keep: Callable[[Path | None], bool]) -> None:
         """See `Sink`."""
         self._headers.pop(segment, None)
         for path in self._paths(segment):
@@ -201,7 +201,7 @@ class FileSink:
 
 
 class MemorySink:
-    """Collects the segments of an ObsPy Stream; `signal` and `removed` hold arrays by the segments' order."""
+    """Collects the segments of an ObsPy Stream; `signal` and `removed` map the order of a segment to its samples."""
 
     def __init__(self) -> None:
         self.dtype, self.rounded = np.dtype(np.float32), False
@@ -214,23 +214,23 @@ class MemorySink:
             whole = kept.setdefault(segment.order, np.empty(segment.n, data.dtype))
             whole[offset : offset + len(data)] = data
 
-    def pass_on(self, segment: Segment, tell: AddLoss) -> bool:
-        """See `Sink`; a trace without a signal of its own comes back as it was."""
+    def pass_through(self, segment: Segment, add_loss: AddLoss) -> bool:
+        """See `Sink`. The caller keeps a trace without an entry in `signal` as it was."""
         self.signal.pop(segment.order, None)
         self.removed[segment.order] = np.zeros(segment.n, np.float32)
         return True
 
     def replace(self, segment: Segment, parts: list[Segment]) -> None:
-        """See `Sink`; what lies in memory needs no decoding."""
+        """See `Sink`. Samples in memory need no decoding, so nothing is replaced."""
 
-    def done(self, segment: Segment, keep: Callable[[Path | None], bool]) -> None:
+    def finish_segment(self, segment: Segment, keep: Callable[[Path | None], bool]) -> None:
         """See `Sink`."""
 
 
-def pass_through_or_leave_out(sink: Sink, segment: Segment, tell: AddLoss) -> str:
-    """Pass a segment on unchanged; where even that fails, leave it out and say why."""
+def pass_through_or_leave_out(sink: Sink, segment: Segment, add_loss: AddLoss) -> str:
+    """Pass a segment through unchanged; if that fails, leave it out and return the reason."""
     try:
-        return "" if sink.pass_on(segment, tell) else "the output has no place for it"
+        return "" if sink.pass_through(segment, add_loss) else "the output format cannot hold it"
     except OutputError:
         raise
     except (GeoAEError, OSError) as error:
@@ -245,17 +245,17 @@ def _names(inputs: list[Path], out: str | Path | None, word: str, suffix: str) -
     names: dict[Path, Path] = {}
     level = dict.fromkeys(inputs, 0)
     while len(set(names.values())) < len(inputs):
-        # day files of several stations often share a name, as do formats of one recording: tell them apart
-        often = Counter(names.values())
+        # day files of several stations often share a name, as do several formats of one recording
+        uses = Counter(names.values())
         for path in inputs:
-            level[path] += often[names.get(path, path)] > 1
+            level[path] += uses[names.get(path, path)] > 1
             folder = path.parent if out is None else Path(out)
             names[path] = folder / f"{labels[path][level[path]]}.{word}{suffix}"
     return names
 
 
 def _labels(path: Path) -> list[str]:
-    """Names for an output, each longer than the one before: the last are unique."""
+    """Names for an output, each longer than the one before; the last is unique."""
     folders = path.resolve().parent.parts[1:]
     starts = ["".join(f"{name}." for name in folders[i:]) for i in range(len(folders), -1, -1)]
     return [start + end for start in starts for end in (_stem(path), path.name)]

@@ -1,4 +1,4 @@
-"""Denoise an ObsPy Stream to a Stream."""
+"""Denoise an ObsPy Stream in memory."""
 
 import warnings
 from typing import Any
@@ -18,9 +18,9 @@ from geoae.readers.records import traces
 
 
 def denoise_stream(stream: Any, options: InferenceOptions, noise: bool = False) -> Any:
-    """Denoise an ObsPy Stream or Trace; returns the same kind, new, and the removed noise too if `noise`.
+    """Denoise an ObsPy Stream or Trace. Returns a new one of the same kind, or (signal, noise) if `noise`.
 
-    Traces that cannot be denoised come back unchanged, with a warning that says why.
+    Traces that cannot be denoised come back unchanged, with a warning that gives the reason.
     """
     from obspy import Stream, Trace
 
@@ -28,11 +28,8 @@ def denoise_stream(stream: Any, options: InferenceOptions, noise: bool = False) 
     if not source:
         raise InputError("The Stream is empty, so there is nothing to denoise. Check how it was read or selected.")
     segments = list(traces.scan_stream(source).segments)
-    model, sink, counts = (
-        prepare_model(load_model(options.model), options.device, options.threads),
-        MemorySink(),
-        TraceCounts(segments),
-    )
+    model = prepare_model(load_model(options.model), options.device, options.threads)
+    sink, counts = MemorySink(), TraceCounts(segments)
     denoise_segments(segments, model, options, sink, counts)
     for trace in counts.conclude():
         if trace.problem:

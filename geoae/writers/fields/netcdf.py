@@ -17,6 +17,7 @@ from geoae.stores.lay_out import CONVENTIONS
 from geoae.stores.plain import simplify_attrs, simplify_value
 from geoae.stores.plan import StorePlan, make_attributes
 from geoae.stores.schema import PREFIX
+from geoae.stores.write import Origin
 
 MAX_BYTES = 1 << 32
 """Bytes of samples."""
@@ -48,11 +49,7 @@ def write_netcdf(
     plan: StorePlan,
     samples: Mapping[str, NDArray[Any]],
     settings: Mapping[str, Any],
-    *,
-    source: str,
-    source_hash: str,
-    command: str,
-    attrs: Mapping[str, Any],
+    origin: Origin,
 ) -> list[str]:
     """Write the variables of a plan with their samples, and the same attributes as a store has; returns notes.
 
@@ -61,9 +58,10 @@ def write_netcdf(
     OutputError
         The disk is full or fails; nothing half-written is left behind.
     """
-    given, notes = simplify_attrs(attrs), []
-    line = f"{provenance.format_now()} geoae {__version__}: {command or 'called from Python'}"
-    own = {**settings, "version": __version__, "command": command, "source": source, "source_hash": source_hash}
+    given, notes = simplify_attrs(origin.attrs), []
+    line = f"{provenance.format_now()} geoae {__version__}: {origin.command or 'called from Python'}"
+    own = {**settings, "version": __version__, "command": origin.command, "source": origin.source,
+           "source_hash": origin.source_hash}  # fmt: skip
     given |= {"Conventions": CONVENTIONS, "history": f"{given.get('history', '')}\n{line}".lstrip()}
     given |= {PREFIX + name: simplify_value(value) for name, value in own.items()}
     variables, attributes, encoding = {}, make_attributes(plan), {}

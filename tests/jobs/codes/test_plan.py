@@ -13,9 +13,10 @@ import geoae
 from geoae.cli.main import app
 from geoae.cluster import work as cluster
 from geoae.errors import GeoAEError, InputError, ModelFileError, OutputExistsError, StoreError
-from geoae.jobs.fields import store as fields_store
+from geoae.jobs.fields import worker as field_worker
 from geoae.jobs.options import InferenceOptions
-from geoae.jobs.records import store as record_store
+from geoae.jobs.records import plan as record_plan
+from geoae.jobs.records import worker as record_worker
 from geoae.model import load_model
 from geoae.stores import ledger
 from tests.conftest import tiny_model
@@ -46,7 +47,7 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture
 def small(monkeypatch):
     """Many blocks: of samples, and of codes that do not end where those do."""
-    monkeypatch.setattr(record_store, "CHUNK_SAMPLES", 2400)
+    monkeypatch.setattr(record_plan, "CHUNK_SAMPLES", 2400)
     monkeypatch.setattr("geoae.codes.coding._CHUNK", 64 * 36)
 
 
@@ -115,7 +116,7 @@ def test_several_fields_have_codes_of_their_own(folder, tmp_path):
     done = denoise(folder, "uv.nc", tmp_path / "a.zarr", latent=4)
     assert sum(note.startswith("codes of") for note in done.notes) == 2
     ledger.load_run.cache_clear()  # as in a process of its own
-    assert any("is finished already" in note for note in denoise(folder, "uv.nc", tmp_path / "a.zarr", latent=4).notes)
+    assert any("is already finished" in note for note in denoise(folder, "uv.nc", tmp_path / "a.zarr", latent=4).notes)
     data = plain(tmp_path / "a.zarr")
     for name in ("u", "v"):
         assert data[name].attrs["ancillary_variables"].split()[0] == f"{name}_code"
@@ -138,8 +139,8 @@ def test_a_record_and_its_codes_share_a_store(folder, tmp_path, small):
                                 geoae.read(tmp_path / "b.zarr").drop_attrs().compute())  # fmt: skip
     ledger.load_run.cache_clear()  # as in a process of its own
     again = denoise(folder, "a.mseed", tmp_path / "a.zarr")
-    assert any("is finished already" in note for note in again.notes)
-    assert [row.rms_out for row in again.lines] == [row.rms_out for row in done.lines]
+    assert any("is already finished" in note for note in again.notes)
+    assert [row.rms_out for row in again.rows] == [row.rms_out for row in done.rows]
 
 
 @pytest.mark.parametrize("name", ["t.nc", "a.mseed"])
@@ -266,7 +267,7 @@ def test_workers_find_the_models_by_what_they_are_told(folder, tmp_path, small, 
     denoise(folder, name, tmp_path / "a.zarr", workers=2)
     assert files(tmp_path / "a.zarr") == files(tmp_path / "whole.zarr")
     changed = {**told[0], "codes": {**told[0]["codes"], "digest": "0000"}}
-    make = fields_store.make_field_worker if name == "t.nc" else record_store.make_record_worker
+    make = field_worker.make_field_worker if name == "t.nc" else record_worker.make_record_worker
     monkeypatch.setattr(ledger, "load_run", lambda folder: ledger.Ledger(tmp_path, tmp_path, (), {}, ""))
     with pytest.raises(ModelFileError, match="the run was begun with 0000"):
         make(changed)

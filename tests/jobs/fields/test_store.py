@@ -45,8 +45,8 @@ def test_a_store_says_what_it_holds_and_how_it_was_made(run, model):
     done = run(["a.nc"], "a.zarr", command="geoae denoise a.nc")
     assert [row.name for row in done.rows] == ["t2m"]
     assert (done.rows[0].slices, done.rows[0].units) == (8, "K")
-    assert done.rows[0].removed > 0
-    assert "profile (time) is no field on a grid, and is left out" in done.notes
+    assert done.rows[0].std_removed > 0
+    assert "profile (time) is not a field on a grid and is left out" in done.notes
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = xr.open_zarr("a.zarr")

@@ -21,7 +21,7 @@ import geoae
 from geoae.cli.main import app
 from geoae.errors import DamagedFileError, InputError, OutputError, OutputExistsError, SamplingRateError, StoreError
 from geoae.jobs.options import InferenceOptions
-from geoae.jobs.records import store
+from geoae.jobs.records import plan, worker
 from geoae.labels.timeaxis import rate_hz, start_ns
 from geoae.stores import ledger
 from tests.conftest import tiny_model
@@ -35,18 +35,18 @@ START = UTCDateTime(2024, 1, 1, 0, 0, 0, 123456)
 VICTIM = """
 import os, signal, sys
 from pathlib import Path
-from geoae.jobs import store
+from geoae.jobs.records import plan, worker
 from geoae.jobs.denoise import denoise_files
 from geoae.jobs.options import DenoiseOptions
 
-def deadly(folder, number, values, write=store.write_region, left=[int(sys.argv[4])]):
+def deadly(folder, number, values, write=worker.write_region, left=[int(sys.argv[4])]):
     if not left[0]:
         os.kill(os.getpid(), signal.SIGKILL)
     left[0] -= 1
     write(folder, number, values)
 
-store.SAMPLES, store.write_region = 2400, deadly
-options = DenoiseOptions.of(out=sys.argv[2], model=sys.argv[3], threads=1, command="geoae denoise")
+plan.CHUNK_SAMPLES, worker.write_region = 2400, deadly
+options = DenoiseOptions.from_keywords(out=sys.argv[2], model=sys.argv[3], threads=1, command="geoae denoise")
 denoise_files([Path(sys.argv[1])], options)
 """
 
@@ -74,7 +74,7 @@ def run(source: Path, target: Path, options: InferenceOptions = OPTIONS, **more)
 @pytest.fixture
 def small(monkeypatch):
     """Chunks of 800 samples a channel, and one time for all stores."""
-    monkeypatch.setattr(store, "CHUNK_SAMPLES", 2400)
+    monkeypatch.setattr(plan, "CHUNK_SAMPLES", 2400)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", EPOCH)
 
 
@@ -92,7 +92,7 @@ def test_samples_are_those_in_memory_for_all_chunks(tmp_path, monkeypatch, rate)
     expected = geoae.denoise(geoae.read(path), model=MODEL, threads=1)
     scale = float(expected.std())
     for i, n in enumerate((777, 2400, 9001, 1 << 20)):
-        monkeypatch.setattr(store, "CHUNK_SAMPLES", n)
+        monkeypatch.setattr(plan, "CHUNK_SAMPLES", n)
         run(path, tmp_path / f"{i}.zarr")
         found = geoae.read(tmp_path / f"{i}.zarr")
         assert xr.open_zarr(tmp_path / f"{i}.zarr").chunksizes["time"][0] == min(n // 3, 5000)
@@ -161,7 +161,7 @@ def test_one_channel_and_what_is_selected(tmp_path, small):
     """--id and times choose what is in the store."""
     path = record(tmp_path / "a.mseed")
     summary = run(path, tmp_path / "z.zarr", ids=["*Z"], start_time="2024-01-01T00:00:10")
-    assert [line.id for line in summary.lines] == ["XX.ABC.00.HHZ"]
+    assert [line.id for line in summary.rows] == ["XX.ABC.00.HHZ"]
     assert geoae.read(tmp_path / "z.zarr").shape == (1, 5000 - 988)
 
 
@@ -195,13 +195,13 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(tmp_path, small, saved, m
     assert not target.exists()
     assert ledger.read_store_status(target)[1:4] == (False, n_done, 7)
     written = []
-    write = store.write_region
-    monkeypatch.setattr(store, "write_region", lambda f, number, v: (written.append(number), write(f, number, v)))
+    write = worker.write_region
+    monkeypatch.setattr(worker, "write_region", lambda f, number, v: (written.append(number), write(f, number, v)))
     summary = run(path, target, InferenceOptions(saved, threads=1), command="geoae denoise")
     assert written == list(range(n_done, 7))
     assert content(target) == content(tmp_path / "whole.zarr")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mseed", "a.zarr", "whole.zarr"]
-    for one, other in zip(summary.lines, whole.lines, strict=True):
+    for one, other in zip(summary.rows, whole.rows, strict=True):
         assert (one.id, one.samples, one.gaps) == (other.id, other.samples, other.gaps)
         assert one.rms_out == pytest.approx(other.rms_out, rel=1e-6)
     assert any(f"{n_done} of 7 blocks" in note for note in summary.notes) == (n_done > 0)
@@ -296,7 +296,7 @@ def test_what_a_store_cannot_hold_is_refused(tmp_path, small, monkeypatch):
     with pytest.raises(InputError, match=r"2 records \(XX\.A\.00\.HHZ from 2024-01-01T00:00:00, 9\.99 s; .*--id"):
         run(tmp_path / "two.mseed", target)
     with monkeypatch.context() as patch:
-        patch.setattr(store, "MAX_SAMPLES", 4999)
+        patch.setattr(plan, "MAX_SAMPLES", 4999)
         with pytest.raises(InputError, match="Split it by days"):
             run(path, target)
     slow = tiny_model()

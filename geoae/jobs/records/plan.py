@@ -1,0 +1,93 @@
+"""Plan of a store for one record: the record itself, its layout, and the settings that decide its samples."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geoae.errors import InputError
+from geoae.jobs.codes.plan import TruncatedCoder
+from geoae.jobs.options import InferenceOptions
+from geoae.labels.segments import Record, Segment
+from geoae.model import Model, require_contract
+from geoae.model.denoising import describe_processing
+from geoae.readers.records import arrange, traces
+from geoae.records.contract import RecordContract
+from geoae.stores import blocks
+from geoae.stores.plan import Chunking, StorePlan, plan_field
+from geoae.stores.schema import KIND, RECORD, START_TIME
+
+CHUNK_SAMPLES = blocks.TARGET_SAMPLES
+"""Samples in a chunk, all channels together. The model takes all channels at once, so they share a chunk."""
+MAX_SAMPLES = 1 << 25
+"""Largest number of samples along time. The time coordinate is held in memory while the store is laid out."""
+
+
+def find_one_record(files: Sequence[Path], segments: Sequence[Segment]) -> Record:
+    """The record that segments of files form.
+
+    Raises
+    ------
+    InputError
+        There is no record or more than one, or it is longer than `MAX_SAMPLES`.
+    """
+    records = arrange.arrange_records(segments)
+    names = ", ".join(p.name for p in files[:3]) + (", ..." if len(files) > 3 else "")
+    if not records:
+        raise InputError(f"{names}: there are no samples, and nothing to denoise.")
+    if len(records) > 1:
+        listed = "; ".join(_describe(record) for record in records[:3]) + ("; ..." if len(records) > 3 else "")
+        raise InputError(
+            f"{names}: there are {len(records)} records ({listed}), but a store holds one record: one sensor over one "
+            "stretch of time. Choose it with --id, --start-time, --end-time, or write miniSEED."
+        )
+    (record,) = records
+    if record.n > MAX_SAMPLES:
+        raise InputError(
+            f"{names}: the record has {record.n} samples along time, but a store holds at most {MAX_SAMPLES} "
+            f"({MAX_SAMPLES / record.rate_hz / 86400:.3g} days at {record.rate_hz:g} Hz). Split it by days with "
+            "--start-time and --end-time, into one store each."
+        )
+    return record
+
+
+def plan_record_store(
+    record: Record, model: Model, options: InferenceOptions, coder: TruncatedCoder | None = None
+) -> StorePlan:
+    """Plan a store for one record, with its codes if there is a `coder`; float64 only for a record of float64."""
+    x = traces.open_record(record)
+    dtype = traces.float_dtype(record)
+    nothing = np.broadcast_to(dtype.type(np.nan), x.shape)  # takes no memory
+    template = x.copy(deep=False, data=nothing)
+    template["time"].attrs = {"standard_name": "time", "long_name": "time of the sample, UTC", "axis": "T"}
+    template["channel"].attrs = {"long_name": "channel code"}
+    template["id"].attrs = {"long_name": "network.station.location.channel"}
+    start = str(np.datetime64(record.start_ns, "ns"))
+    template.attrs |= {
+        "long_name": "denoised recording", START_TIME: start, "processing": describe_processing(model, options.dry)
+    }  # fmt: skip
+    n_channels = len(record.ids)
+    chunks = {"channel": n_channels, "time": max(CHUNK_SAMPLES // n_channels, 1)}
+    plan = plan_field(template, "time", chunking=Chunking(chunks))
+    return plan + coder.plan(template, ["time"]) if coder else plan
+
+
+def list_record_settings(
+    record: Record, model: Model, options: InferenceOptions, coder: TruncatedCoder | None = None
+) -> dict[str, Any]:
+    """Settings that decide the samples. The store holds them, and a run is resumed only with equal ones."""
+    c = require_contract(model, RecordContract)
+    return {
+        KIND: RECORD, "model": model.name, "digest": model.digest, "model_rate_hz": c.rate_hz,
+        "window": c.window, "stride": c.stride, "scaler": asdict(model.scaler), "dry": options.dry,
+        "above_band": options.above_band, "ids": list(record.ids),
+        "start": str(np.datetime64(record.start_ns, "ns")), "samples": record.n, "rate_hz": record.rate_hz,
+        **(coder.settings() if coder else {}),
+    }  # fmt: skip
+
+
+def _describe(record: Record) -> str:
+    start = str(np.datetime64(record.start_ns, "ns").astype("datetime64[s]"))
+    return f"{', '.join(record.ids)} from {start}, {record.n / record.rate_hz:.6g} s"
