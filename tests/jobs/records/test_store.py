@@ -352,7 +352,7 @@ def test_the_command_line_writes_a_store(tmp_path, saved):
     assert "removed (dB)" in shown.output
     before = content(tmp_path / "x.zarr")
     again = CliRunner().invoke(app, words)
-    assert (again.exit_code, "is finished already" in again.output) == (0, True)
+    assert (again.exit_code, "is already finished" in again.output) == (0, True)
     assert content(tmp_path / "x.zarr") == before
     other = CliRunner().invoke(app, [*words, "--dry", "0.5"])
     assert (other.exit_code, other.output.count("\n")) == (1, 1)
