@@ -13,7 +13,7 @@ from geoae.errors import DamagedFileError, GeoAEError, InputError, one_line
 from geoae.labels.segments import Segment
 from geoae.labels.timeaxis import first_position, rate_hz, sample_offset_ns, start_ns
 from geoae.readers.protocols import Scan
-from geoae.readers.records.traces import parse_time_limits, select_segments
+from geoae.readers.records.selection import parse_time_limits, select_segments
 
 _BLOCK_SAMPLES = 1 << 20
 """Samples along time that are searched for gaps at once."""

@@ -1,1 +1,1 @@
-"""Readers of recordings; one module a family of formats."""
+"""Readers of recordings: one module for each family of formats."""

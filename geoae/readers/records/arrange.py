@@ -1,4 +1,4 @@
-"""How the stretches of samples found in files lie together as records: one (channel, time) array per sensor."""
+"""Arrange the segments of files into records: one (channel, time) array for each sensor."""
 
 import math
 from bisect import bisect_left, bisect_right
@@ -10,16 +10,15 @@ from typing import Any, TypeVar
 import numpy as np
 
 from geoae.labels.segments import PlacedSegment, Record, Segment
-from geoae.labels.timeaxis import first_position
 
 MAX_GAP_S = 3600.0
-"""A longer gap in all components ends a record: a dense array would hold years of nothing for a few events."""
+"""A longer gap in all components ends a record: otherwise a few events in a year would make one huge array."""
 
 RATE_TOLERANCE = 1e-6
-"""Relative: single-precision rates in headers differ by less, digitisers on purpose by more."""
+"""Relative tolerance of rates: rounding to single precision is smaller, differences between digitisers are larger."""
 
 FAMILIES = ("ENZ", "12Z", "123", "RTZ", "QTL", "UVW", "ABC")
-"""Component letters that make one sensor, in row order."""
+"""Component letters of one sensor, in the order of rows."""
 
 _LETTERS = frozenset("".join(FAMILIES))
 
@@ -31,36 +30,36 @@ Fetch = Callable[[list[tuple[Segment, int, int]]], list[np.ndarray]]
 
 
 def arrange_records(segments: Sequence[Segment]) -> list[Record]:
-    """Group segments into records, so that every one with samples has its place.
+    """Group segments into records. Every segment with samples is placed once.
 
     Components of one sensor (same network, station, location, band and instrument code, same rate) share a record.
-    Segments of one id that overlap never do: they lie in further records, with those of the other components that
-    overlap in the same way. Text segments and segments without samples are in no record.
+    Overlapping segments of one id are put into separate records, together with the segments of the other components
+    that overlap in the same way. Text segments and segments without samples are left out.
 
     Parameters
     ----------
     segments
-        Of any number of files, in any order: the result does not depend on it.
+        Segments of any number of files. The result does not depend on their order.
 
     Returns
     -------
     list of Record
         In the order of the sources; `placed` is sorted by row and first sample. Segments lie on the nearest sample of
-        the record's grid. Those that follow each other to within half a sample, or overlap by less than a sample, are
-        placed gap-free even where the clock drifts.
+        the record. Segments that follow each other to within half a sample, or overlap by less than a sample, are
+        placed without a gap, even if the clock drifts.
     """
-    wanted = sorted((segment for segment in segments if segment.n > 0 and not segment.text), key=_time_order)
+    with_samples = sorted((segment for segment in segments if segment.n > 0 and not segment.text), key=_time_order)
     records: list[Record] = []
-    for sensor in _grouped(wanted, lambda segment: _sensor(segment.id)):
-        for same_rate in _by_rate(sensor):
-            letter_order = _row_order({segment.id for segment in same_rate})
+    for sensor in _group(with_samples, lambda segment: _sensor_key(segment.id)):
+        for same_rate in _group_by_rate(sensor):
+            letter_order = _order_rows({segment.id for segment in same_rate})
             layers: dict[tuple[int, int], list[Segment]] = {}
-            for channel in _grouped(same_rate, lambda segment: segment.id):
+            for channel in _group(same_rate, lambda segment: segment.id):
                 family = letter_order[channel[0].id][0]
-                for depth, layer in enumerate(_layers(channel)):
+                for depth, layer in enumerate(_split_into_layers(channel)):
                     layers.setdefault((family, depth), []).extend(layer)
             for layer in layers.values():
-                records += [_place(piece, letter_order) for piece in _pieces(layer)]
+                records += [_place_segments(piece, letter_order) for piece in _split_at_long_gaps(layer)]
     return sorted(records, key=_file_order)
 
 
@@ -72,27 +71,27 @@ def assemble_block(
     Parameters
     ----------
     fetch
-        Gives the samples of several (segment, start, stop) of one row.
+        Returns the samples of several (segment, start, stop) of one row.
     """
     out = np.full((len(rows), stop - start), np.nan, dtype)
     for line, row in zip(out, rows, strict=True):
         low = bisect_right(record.placed, (row, start), key=_position) - 1
         high = bisect_left(record.placed, (row, stop), key=_position)
-        parts, at = [], []
+        parts, positions = [], []
         for placed in record.placed[max(low, 0) : high]:
             first = max(start - placed.first, 0)
             last = min(stop - placed.first, placed.segment.n)
             if placed.row == row and first < last:
                 parts.append((placed.segment, first, last))
-                at.append(placed.first + first - start)
-        for position, samples in zip(at, fetch(parts), strict=True):
+                positions.append(placed.first + first - start)
+        for position, samples in zip(positions, fetch(parts), strict=True):
             line[position : position + samples.size] = samples
     return out
 
 
 @dataclass(frozen=True)
 class RecordArray:
-    """Parts of a record by index, shape (channel, time); `fetch` as for `assemble_block`."""
+    """A record as an array that is read by index, shape (channel, time); `fetch` as for `assemble_block`."""
 
     record: Record
     dtype: np.dtype[Any]
@@ -104,7 +103,7 @@ class RecordArray:
         return len(self.record.ids), self.record.n
 
     def read(self, key: tuple[Any, ...]) -> np.ndarray:
-        """Samples at one int or slice an axis, for `geoae.labels.lazy_indexing.lazy_array`."""
+        """Samples at an int or slice for each axis, for `geoae.labels.lazy_indexing.lazy_array`."""
         rows, times = (
             range(size)[k] if isinstance(k, slice) else range(int(k), int(k) + 1)
             for k, size in zip(key, self.shape, strict=True)
@@ -119,28 +118,15 @@ def first_segment(record: Record, row: int) -> Segment:
     return record.placed[bisect_left(record.placed, (row, 0), key=_position)].segment
 
 
-def samples_within(segment: Segment, first_ns: int | None, last_ns: int | None) -> tuple[int, int] | None:
-    """Return which samples, start ... stop, lie from one time to another, both included; None if none does."""
-    if segment.n == 0:
-        inside = (first_ns is None or segment.start_ns >= first_ns) and (last_ns is None or segment.start_ns <= last_ns)
-        return (0, 0) if inside else None
-    start, stop = 0, segment.n
-    if first_ns is not None:
-        start = max(first_position(first_ns - segment.start_ns, segment.rate_hz), 0)
-    if last_ns is not None:
-        stop = min(first_position(last_ns + 1 - segment.start_ns, segment.rate_hz), segment.n)
-    return (start, stop) if start < stop else None
-
-
 def count_gaps_and_overlaps(segments: Sequence[Segment]) -> tuple[int, int]:
-    """Count the interruptions of one id by more than half a sample, and the segments that begin before another ends."""
+    """Count gaps of more than half a sample in one id, and segments that begin before the one before them ends."""
     gaps = overlaps = 0
-    until = -math.inf
-    for segment in sorted((one for one in segments if one.n > 0), key=_time_order):
+    end_ns = -math.inf
+    for segment in sorted((segment for segment in segments if segment.n > 0), key=_time_order):
         step = 1e9 / segment.rate_hz
-        gaps += 0.5 * step < segment.start_ns - until < math.inf
-        overlaps += segment.start_ns - until < -0.5 * step
-        until = max(until, _end_ns(segment))
+        gaps += 0.5 * step < segment.start_ns - end_ns < math.inf
+        overlaps += segment.start_ns - end_ns < -0.5 * step
+        end_ns = max(end_ns, _end_ns(segment))
     return gaps, overlaps
 
 
@@ -148,7 +134,7 @@ def _position(placed: PlacedSegment) -> tuple[int, int]:
     return placed.row, placed.first
 
 
-def _grouped(segments: Iterable[Segment], key: Callable[[Segment], Key]) -> list[list[Segment]]:
+def _group(segments: Iterable[Segment], key: Callable[[Segment], Key]) -> list[list[Segment]]:
     groups: dict[Key, list[Segment]] = {}
     for segment in segments:
         groups.setdefault(key(segment), []).append(segment)
@@ -156,7 +142,7 @@ def _grouped(segments: Iterable[Segment], key: Callable[[Segment], Key]) -> list
 
 
 def _time_order(segment: Segment) -> tuple[int, str, str, int, int]:
-    # the order within a file decides before its length: of two equal starts the first written is the first layer
+    # with equal starts, the segment that comes first in the file is in the first layer
     return segment.start_ns, segment.id, str(segment.source or ""), segment.order, segment.n
 
 
@@ -165,17 +151,17 @@ def _file_order(record: Record) -> tuple[str, int, int]:
     return *first, record.start_ns
 
 
-def _sensor(id_: str) -> tuple[str, str]:
-    """Return what the components of one sensor share, and what sets a channel apart that is no component."""
+def _sensor_key(id_: str) -> tuple[str, str]:
+    """Key of a sensor: the id without the component letter, or the whole id of a channel that is no component."""
     return (id_[:-1], "") if id_[-1:] in _LETTERS else (id_, id_)
 
 
-def _row_order(ids: set[str]) -> dict[str, tuple[int, int]]:
-    """Family and place in it of each id of one sensor; the family with most members is served first."""
+def _order_rows(ids: set[str]) -> dict[str, tuple[int, int]]:
+    """Number of the family of each id of one sensor, and its place in it; the family with most members comes first."""
     letters = {id_[-1:]: id_ for id_ in sorted(ids)}
     order: dict[str, tuple[int, int]] = {}
     while letters.keys() & _LETTERS:
-        # max() keeps the first of equals: E N Z 1 2 gives Z to E N
+        # max() returns the first of equal families, so Z goes to E N if there are E N Z 1 2
         number = max(range(len(FAMILIES)), key=lambda i: len(letters.keys() & set(FAMILIES[i])))
         for place, letter in enumerate(FAMILIES[number]):
             if letter in letters:
@@ -183,26 +169,26 @@ def _row_order(ids: set[str]) -> dict[str, tuple[int, int]]:
     return order | {id_: (len(FAMILIES), 0) for id_ in letters.values()}
 
 
-def _by_rate(segments: list[Segment]) -> list[list[Segment]]:
+def _group_by_rate(segments: list[Segment]) -> list[list[Segment]]:
     rates = sorted({segment.rate_hz for segment in segments})
     cluster, number = {rates[0]: 0}, 0
     for slower, faster in pairwise(rates):
         number += faster - slower > RATE_TOLERANCE * slower
         cluster[faster] = number
-    return _grouped(segments, lambda segment: cluster[segment.rate_hz])
+    return _group(segments, lambda segment: cluster[segment.rate_hz])
 
 
 def _end_ns(segment: Segment) -> int:
-    """Time at which a sample after the last would lie."""
+    """Time one sample after the last, in ns."""
     return segment.start_ns + round(segment.n * 1e9 / segment.rate_hz)
 
 
-def _layers(segments: list[Segment]) -> list[list[Segment]]:
-    """Share the segments of one id, in order of time, among as few layers without overlaps as a greedy rule finds."""
+def _split_into_layers(segments: list[Segment]) -> list[list[Segment]]:
+    """Split the segments of one id into layers without overlaps: each goes to the first layer that has ended."""
     layers: list[list[Segment]] = []
     ends: list[int] = []
     for segment in segments:
-        # less than a sample of overlap is a clock's drift, not data twice
+        # an overlap of less than a sample is clock drift, not duplicate data
         latest = segment.start_ns + math.ceil(1e9 / segment.rate_hz) - 1
         if not ends or min(ends) > latest:
             layers.append([segment])
@@ -214,8 +200,8 @@ def _layers(segments: list[Segment]) -> list[list[Segment]]:
     return layers
 
 
-def _pieces(segments: list[Segment]) -> list[list[Segment]]:
-    """Cut where no component has data for long."""
+def _split_at_long_gaps(segments: list[Segment]) -> list[list[Segment]]:
+    """Split segments at gaps of all components that are longer than MAX_GAP_S."""
     pieces: list[list[Segment]] = []
     end = -math.inf
     for segment in sorted(segments, key=_time_order):
@@ -226,8 +212,8 @@ def _pieces(segments: list[Segment]) -> list[list[Segment]]:
     return pieces
 
 
-def _place(segments: list[Segment], letter_order: dict[str, tuple[int, int]]) -> Record:
-    """Put segments of one layer, in order of time, on the grid that starts with the earliest."""
+def _place_segments(segments: list[Segment], letter_order: dict[str, tuple[int, int]]) -> Record:
+    """Place segments of one layer, in order of time, on the sample grid that starts with the earliest one."""
     start_ns, rate_hz = segments[0].start_ns, segments[0].rate_hz
     ids = sorted({segment.id for segment in segments}, key=letter_order.__getitem__)
     placed: list[PlacedSegment] = []
@@ -236,7 +222,7 @@ def _place(segments: list[Segment], letter_order: dict[str, tuple[int, int]]) ->
         for segment in (segment for segment in segments if segment.id == id_):
             first = math.floor((segment.start_ns - start_ns) * rate_hz / 1e9 + 0.5)
             gap = (segment.start_ns - end_ns) * rate_hz / 1e9
-            # measured from the neighbour, not from the grid, so that drift opens no gap between abutting pieces
+            # measured from the segment before, not from the grid, so that clock drift opens no gap
             first = free if gap <= 0.5 else max(first, free)
             placed.append(PlacedSegment(segment, row, first))
             free, end_ns = first + segment.n, _end_ns(segment)

@@ -1,4 +1,4 @@
-"""Index miniSEED 2 files without decoding them, and decode only the records that hold the samples asked for.
+"""Index miniSEED 2 files without decoding them, and decode only the records with the requested samples.
 
 This covers files whose records all have the same length. For other files `index_segments` returns None, and ObsPy reads
 the whole file.
@@ -26,42 +26,42 @@ from geoae.readers.records.mseed_headers import (
 )
 
 _DTYPES = {0: "S1", 4: "f4", 5: "f8", 12: "f4", 13: "f4", 14: "f4"} | dict.fromkeys((1, 3, 10, 11, 16, 30, 32), "i4")
-_CHUNK_BYTES = 2**24  # files are read in such pieces, so that memory does not grow with the file
-_MAX_HOLE_BYTES = 2**16  # reading over a hole this small is faster than seeking past it
+_CHUNK_BYTES = 2**24  # size of the pieces in which files are read
+_MAX_SKIPPED_BYTES = 2**16  # reading unused bytes up to this number is faster than seeking
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MseedRecords:
-    """The records of one segment: row k of the file's grid of records begins at byte k * length."""
+    """The miniSEED records of one segment; record k of the file begins at byte k * length."""
 
     path: Path
     length: int
     rows: np.ndarray
-    """Record numbers in the file, in order of their samples."""
+    """Numbers of the records in the file, in the order of their samples."""
     ends: np.ndarray
-    """Samples up to and including each record, counted from the first record."""
+    """Number of samples up to the end of each record, counted from the first record of the segment."""
     skip: int
-    """Samples of the first record before the segment begins, where a selection of time cut into it."""
+    """Samples of the first record before the segment begins; not 0 after a selection of time."""
     encoding: int
     quality: str
     byteorder: str
-    own_rate: bool
-    """True if a blockette 100 tells the sampling rate."""
+    has_blockette_100: bool
+    """Whether a blockette 100 has the sampling rate."""
     file_bytes: int
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """What the samples are decoded to."""
+        """Type of the decoded samples."""
         return np.dtype(_DTYPES[self.encoding])
 
 
 def index_segments(path: Path) -> tuple[list[Segment], list[str]] | None:
-    """Find the segments of a file as ObsPy would, reading headers only.
+    """Find the same segments in a file as ObsPy, from the headers alone.
 
     Returns
     -------
     segments and losses, or None
-        None if the file is no miniSEED of records of one length, or holds something that ObsPy must judge.
+        None if the file is not miniSEED with records of one length, or has a header that only ObsPy can interpret.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -75,7 +75,7 @@ def index_segments(path: Path) -> tuple[list[Segment], list[str]] | None:
             )
         file.seek(size - size % length)
         tail = file.read(4096)
-        if (find_record_length(tail) or length) <= size % length:  # whole records, only of another length
+        if (find_record_length(tail) or length) <= size % length:  # the file goes on with records of another length
             return None
         file.seek(0)
         parts = [parse_headers(chunk) for chunk in _record_heads(file, length, size // length)]
@@ -92,7 +92,7 @@ def index_segments(path: Path) -> tuple[list[Segment], list[str]] | None:
 
 
 def warn_of_samples(line: str) -> None:
-    """Pass on what is wrong with samples to a caller that has no place for it."""
+    """Issue a Python warning that some samples may be wrong."""
     warnings.warn(line, stacklevel=3)
 
 
@@ -104,33 +104,34 @@ def fetch_blocks(
     Parameters
     ----------
     parts
-        (records, start, stop) of each; many small segments of one file cost little more than one large one.
+        (records, start, stop) of each. Reading many small segments of one file together is almost as fast as reading
+        one large segment.
     on_warning
         Called with one line for samples that contradict the check value of their record.
 
     Raises
     ------
     DamagedFileError
-        If a record cannot be decoded.
+        A record cannot be decoded.
     """
     spans = [_span(*part) for part in parts]
     results: list[np.ndarray | None] = [None] * len(parts)
     groups: dict[tuple[Path, int, str, str], list[int]] = {}
     for number, (records, _, _) in enumerate(parts):
-        # ObsPy gives one trace after the other only within one id, quality and kind of sample
+        # ObsPy keeps the order of traces only within one id, quality and type of samples
         groups.setdefault((records.path, records.length, records.quality, records.dtype.str), []).append(number)
     for (path, length, _, kind), members in groups.items():
         rows = np.concatenate([parts[number][0].rows[spans[number][0]] for number in members])
         data = _read_rows(path, length, rows)
-        if len(members) > 1 and not any(parts[number][0].own_rate for number in members):
+        if len(members) > 1 and not any(parts[number][0].has_blockette_100 for number in members):
             sizes = [np.diff(parts[number][0].ends, prepend=0)[spans[number][0]] for number in members]
             _close_gaps(data, np.concatenate(sizes))
         counts = [spans[number][1] for number in members]
         samples = _decode(data, path, length, np.dtype(kind), on_warning)
         if samples.size != sum(counts):
             raise DamagedFileError(
-                f"{path.name}: {samples.size} samples could be decoded where the headers promise {sum(counts)}. "
-                "The file is damaged or has changed while it was read."
+                f"{path.name}: {samples.size} samples could be decoded where the headers have {sum(counts)}. "
+                "The file is damaged, or it changed while it was read."
             )
         pieces = np.split(samples, np.cumsum(counts)[:-1])
         for number, piece in zip(members, pieces, strict=True):
@@ -139,7 +140,7 @@ def fetch_blocks(
 
 
 def find_decodable_spans(records: MseedRecords) -> list[tuple[int, int]]:
-    """Find which samples, start ... stop, lie in records that can be decoded."""
+    """Find the ranges of samples, (start, stop), in records that can be decoded, by bisection."""
     spans: list[tuple[int, int]] = []
 
     def search(first: int, last: int) -> None:
@@ -162,12 +163,12 @@ def find_decodable_spans(records: MseedRecords) -> list[tuple[int, int]]:
 
 
 def read_raw_bytes(records: MseedRecords) -> bytes:
-    """Return the records of a segment, verbatim."""
+    """Return the records of a segment unchanged."""
     return _read_rows(records.path, records.length, records.rows).tobytes()
 
 
 def encode_text(trace: Any) -> bytes | None:
-    """Return new records that hold the text of an ObsPy Trace; None if it is no text."""
+    """Return new miniSEED records with the text of an ObsPy Trace; None if it is not text."""
     import io
 
     if trace.data.dtype != np.dtype("S1"):
@@ -178,7 +179,7 @@ def encode_text(trace: Any) -> bytes | None:
 
 
 def make_header(records: MseedRecords) -> Any:
-    """Return the ObsPy header that these records make, without id, rate, start and length."""
+    """Return the ObsPy header of these records, without id, rate, start and number of samples."""
     from obspy.core import Stats
 
     details = {
@@ -193,14 +194,14 @@ def make_header(records: MseedRecords) -> Any:
 
 
 def trim_records(records: MseedRecords, start: int, stop: int) -> MseedRecords:
-    """Return the records that hold samples start ... stop."""
+    """Return the records with samples start ... stop."""
     chosen, _, inside = _span(records, start, stop)
     before = int(records.ends[chosen.start - 1]) if chosen.start else 0
     return replace(records, rows=records.rows[chosen], ends=records.ends[chosen] - before, skip=inside.start)
 
 
 def _span(records: MseedRecords, start: int, stop: int) -> tuple[slice, int, slice]:
-    """Which records hold samples start ... stop, how many samples they hold, and which of those are wanted."""
+    """Find the records with samples start ... stop, their number of samples, and the position of the range in them."""
     start, stop = start + records.skip, stop + records.skip
     first = int(np.searchsorted(records.ends, start, side="right"))
     last = int(np.searchsorted(records.ends, max(stop, start + 1) - 1, side="right"))
@@ -210,29 +211,29 @@ def _span(records: MseedRecords, start: int, stop: int) -> tuple[slice, int, sli
 
 
 def _record_heads(file: Any, length: int, n_records: int) -> Iterator[np.ndarray]:
-    """First bytes of all whole records, (record, byte), some thousands at a time."""
+    """First bytes of all complete records, shape (record, byte), some thousands at a time."""
     width = min(length, HEADER_BYTES)
     at_once = max(_CHUNK_BYTES // length, 1)
     for done in range(0, n_records, at_once):
-        wanted = min(at_once, n_records - done)
-        chunk = np.frombuffer(file.read(wanted * length), np.uint8)
-        # fewer bytes than before if the file shrinks meanwhile
+        n = min(at_once, n_records - done)
+        chunk = np.frombuffer(file.read(n * length), np.uint8)
+        # the file may become shorter while it is read
         yield np.ascontiguousarray(chunk[: chunk.size // length * length].reshape(-1, length)[:, :width])
 
 
 def _segments(table: np.ndarray, path: Path, length: int, size: int) -> list[Segment]:
-    """Merge records as libmseed does: with the last segment of their id, if they go on where it ends."""
+    """Merge records as libmseed does: a record extends the last segment of its id if it continues it."""
     key = np.char.add(table["quality"], table["id"])
-    _, where, number = np.unique(key, return_index=True, return_inverse=True)
+    _, first_rows, number = np.unique(key, return_index=True, return_inverse=True)
     segments: list[Segment] = []
     # ids in the order of their first record, as ObsPy lists them
-    for group in np.argsort(where):
+    for group in np.argsort(first_rows):
         rows = np.flatnonzero(number == group)
-        own = table[rows]
-        cuts = np.append(np.flatnonzero(_breaks(own)), len(own))
-        ends = np.cumsum(own["n"])
+        headers = table[rows]
+        cuts = np.append(np.flatnonzero(_begins_segment(headers)), len(headers))
+        ends = np.cumsum(headers["n"])
         for first, stop in pairwise(cuts.tolist()):
-            head = own[first]
+            head = headers[first]
             before = int(ends[first - 1]) if first else 0
             records = MseedRecords(
                 path,
@@ -243,7 +244,7 @@ def _segments(table: np.ndarray, path: Path, length: int, size: int) -> list[Seg
                 int(head["encoding"]),
                 head["quality"].decode(),
                 ">" if head["byteorder"] else "<",
-                bool(own["own_rate"][first:stop].any()),
+                bool(headers["has_blockette_100"][first:stop].any()),
                 size,
             )
             text = head["encoding"] == 0 or head["rate_hz"] == 0
@@ -253,16 +254,16 @@ def _segments(table: np.ndarray, path: Path, length: int, size: int) -> list[Seg
     return segments
 
 
-def _breaks(own: np.ndarray) -> np.ndarray:
-    """Return True at each record (of one id, in file order) that begins a segment."""
-    last, this = own[:-1], own[1:]
+def _begins_segment(headers: np.ndarray) -> np.ndarray:
+    """Return whether each record (of one id, in file order) begins a segment."""
+    last, this = headers[:-1], headers[1:]
     with np.errstate(divide="ignore", invalid="ignore"):
         period = np.where(last["rate_hz"] > 0, 1e6 / last["rate_hz"], 0).astype(np.int64)
         same_rate = np.abs(1 - last["rate_hz"] / this["rate_hz"]) < 1e-4
     gap = this["start_us"] - last["end_us"] - period
-    kinds = np.array([_DTYPES[code] for code in own["encoding"]])
-    goes_on = (np.abs(gap) <= (0.5 * period).astype(np.int64)) & same_rate & (kinds[1:] == kinds[:-1])
-    return np.append(True, ~(goes_on & (last["n"] > 0) & (this["n"] > 0)))
+    kinds = np.array([_DTYPES[code] for code in headers["encoding"]])
+    continues = (np.abs(gap) <= (0.5 * period).astype(np.int64)) & same_rate & (kinds[1:] == kinds[:-1])
+    return np.append(True, ~(continues & (last["n"] > 0) & (this["n"] > 0)))
 
 
 def _id(raw: bytes) -> str:
@@ -280,15 +281,15 @@ def _read_rows(path: Path, length: int, rows: np.ndarray) -> np.ndarray:
             file.seek(low * length)
             data = np.frombuffer(file.read(span * length), np.int8)
             if data.size < span * length:
-                raise DamagedFileError(f"{path.name} has become shorter while it was read. Read it again.")
+                raise DamagedFileError(f"{path.name} became shorter while it was read. Read it again.")
             out[first:stop] = data.reshape(span, length)[rows[first:stop] - low]
     return out
 
 
 def _runs(rows: np.ndarray, length: int) -> Iterator[tuple[int, int]]:
-    """Cut a list of records where a hole is too wide to read over, or a piece too long to hold."""
+    """Split a list of records into runs that are read at once: at large gaps in the file, and at _CHUNK_BYTES."""
     step = np.diff(rows)
-    cuts = np.flatnonzero((step < 0) | (step * length > _MAX_HOLE_BYTES)) + 1
+    cuts = np.flatnonzero((step < 0) | (step * length > _MAX_SKIPPED_BYTES)) + 1
     edges = [0, *cuts.tolist(), len(rows)]
     for begin, end in pairwise(edges):
         first = begin
@@ -302,7 +303,7 @@ def _runs(rows: np.ndarray, length: int) -> Iterator[tuple[int, int]]:
 def _close_gaps(data: np.ndarray, sizes: np.ndarray) -> None:
     """Rewrite times and rates in place, so that records of `sizes` samples follow each other at 1 Hz.
 
-    ObsPy then makes one trace of them; making a trace for each of thousands of gaps takes longer than decoding them.
+    ObsPy then makes one trace. Making a trace for each of thousands of segments takes longer than decoding them.
     """
     heads = data[:, :48].view(np.uint8)
     seconds = (np.cumsum(sizes) - sizes).astype("datetime64[s]")
@@ -321,7 +322,7 @@ def _close_gaps(data: np.ndarray, sizes: np.ndarray) -> None:
 def _decode(
     data: np.ndarray, path: Path, length: int, dtype: np.dtype[Any], on_warning: Callable[[str], None]
 ) -> np.ndarray:
-    """Let ObsPy decode records of one id; a failed integrity check is told, and is no error."""
+    """Decode records of one id with ObsPy. A failed integrity check is a warning, not an error."""
     import io
 
     import obspy
@@ -331,11 +332,11 @@ def _decode(
     with libmseed.lock_and_record_warnings(only_mseed=True) as caught:
         try:
             stream = obspy.read(io.BytesIO(data.tobytes()), format="MSEED", reclen=length if length >= 256 else None)
-        except Exception as error:  # libmseed's wrapper raises bare Exception
+        except Exception as error:  # ObsPy raises a plain Exception here
             reason = re.sub(r"^Encountered .*?\(\): ", "", one_line(error))
             raise DamagedFileError(f"{path.name}: records cannot be decoded ({reason}).") from error
     for message in dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught):
-        # what else libmseed says is about headers, which `index_segments` has judged
+        # other messages are about headers, which `index_segments` has checked
         if "integrity" in message:
             on_warning(f"{path.name}: {message}. Some samples may be wrong.")
     traces = [np.asarray(trace.data) for trace in stream]

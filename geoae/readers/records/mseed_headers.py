@@ -1,21 +1,24 @@
-"""Headers of miniSEED 2 records as numpy tables: what the fixed header and blockettes 100, 1000 and 1001 say."""
+"""Read headers of miniSEED 2 records into numpy tables: the fixed header and blockettes 100, 1000 and 1001.
+
+The positions of the fields are those of the SEED manual, version 2.4, chapter 8.
+"""
 
 import numpy as np
 
 HEADER_BYTES = 256
-"""Enough for the fixed header and the blockettes that tell times, rates and encodings."""
+"""Enough for the fixed header and the blockettes with times, rates and encodings."""
 
 
 def is_miniseed(head: bytes) -> bool:
-    """Tell whether the first bytes of a file (48 or more) are the header of a miniSEED 2 record."""
+    """Whether the first bytes of a file (48 or more) are the header of a miniSEED 2 record."""
     return len(head) >= 48 and bool(_valid_headers(np.frombuffer(head[:48], np.uint8)[np.newaxis])[0])
 
 
 def find_record_length(head: bytes) -> int | None:
-    """Bytes a record, from the first bytes of a file; None if that is no miniSEED or does not say."""
+    """Find the length of a record in bytes from the first bytes of a file; None if they do not contain it."""
     if not is_miniseed(head):
         return None
-    # the record may be longer than the bytes at hand, but its blockettes come first
+    # the record may be longer than `head`, but its blockettes come first
     table = parse_headers(np.frombuffer(head.ljust(HEADER_BYTES, b"\0")[:HEADER_BYTES], np.uint8)[np.newaxis])
     if table is None or not 128 <= table["length"][0] <= 2**20:
         return None
@@ -23,7 +26,7 @@ def find_record_length(head: bytes) -> int | None:
 
 
 def _valid_headers(heads: np.ndarray) -> np.ndarray:
-    """Which rows (record, byte) begin as libmseed wants a data record to begin."""
+    """Whether each row (record, byte) begins with a data record, by the rules of libmseed."""
     number, blank = heads[:, :6], heads[:, 7]
     good = (((number >= ord("0")) & (number <= ord("9"))) | (number == ord(" ")) | (number == 0)).all(axis=1)
     good &= np.isin(heads[:, 6], np.frombuffer(b"DRQM", np.uint8)) & ((blank == ord(" ")) | (blank == 0))
@@ -32,14 +35,25 @@ def _valid_headers(heads: np.ndarray) -> np.ndarray:
 
 _TABLE = np.dtype(
     {
-        "names": ["id", "quality", "start_us", "end_us", "rate_hz", "own_rate", "n", "encoding", "byteorder", "length"],
+        "names": [
+            "id",
+            "quality",
+            "start_us",
+            "end_us",
+            "rate_hz",
+            "has_blockette_100",
+            "n",
+            "encoding",
+            "byteorder",
+            "length",
+        ],
         "formats": ["S12", "S1", "i8", "i8", "f8", "?", "i8", "i2", "i2", "i8"],
     }
 )
 
 
 def parse_headers(heads: np.ndarray) -> np.ndarray | None:
-    """Read the headers (record, byte) into a table; None if one of them is not as it should be."""
+    """Read headers, shape (record, byte), into a table; None if one of them is invalid."""
     if not _valid_headers(heads).all():
         return None
     little = is_valid_day(read_field(heads, 20, "<u2"), read_field(heads, 22, "<u2"))
@@ -57,7 +71,7 @@ def parse_headers(heads: np.ndarray) -> np.ndarray | None:
         return None
     flags, correction = heads[:, 36], field(40, "i4").astype(np.int64)
     start = _microseconds(field(20, "u2"), field(22, "u2"), heads, field(28, "u2"))
-    start += np.where(flags & 2, 0, correction * 100)  # bit 1: the correction is in the start time already
+    start += np.where(flags & 2, 0, correction * 100)  # bit 1: the start time includes the correction
     rate = _nominal_rate(field(32, "i2").astype(np.float64), field(34, "i2").astype(np.float64))
     table["encoding"] = -1
     at = field(46, "u2").astype(np.int64)
@@ -72,7 +86,7 @@ def parse_headers(heads: np.ndarray) -> np.ndarray | None:
         if np.any((following != 0) & (following < at + 8)):
             return None
         is_rate, is_format, is_micro = kind == 100, kind == 1000, kind == 1001
-        table["own_rate"] |= is_rate
+        table["has_blockette_100"] |= is_rate
         rate = np.where(is_rate, field(place + 4, "f4"), rate)
         table["encoding"] = np.where(is_format, read_field(heads, place + 4, "u1"), table["encoding"])
         table["byteorder"] = np.where(is_format, read_field(heads, place + 5, "u1"), table["byteorder"])
@@ -85,13 +99,13 @@ def parse_headers(heads: np.ndarray) -> np.ndarray | None:
     table["start_us"], table["rate_hz"] = start, rate
     with np.errstate(divide="ignore", invalid="ignore"):
         span = np.where((rate > 0) & (table["n"] > 0), (table["n"] - 1) / rate * 1e6 + 0.5, 0).astype(np.int64)
-    # bit 4: a leap second fell into the record, after which UTC is a second behind
+    # bit 4: a leap second lies in the record, so UTC is one second behind at its end
     table["end_us"] = start + span - np.where(flags & 16, 10**6, 0)
     return table
 
 
 def read_field(heads: np.ndarray, at: int | np.ndarray, kind: str) -> np.ndarray:
-    """Return numbers at one byte position, or at one for each row."""
+    """Read one number of each row, at one byte position or at one position for each row."""
     width = np.dtype(kind).itemsize
     if isinstance(at, int):
         raw = np.ascontiguousarray(heads[:, at : at + width])
@@ -101,7 +115,7 @@ def read_field(heads: np.ndarray, at: int | np.ndarray, kind: str) -> np.ndarray
 
 
 def is_valid_day(year: np.ndarray, day: np.ndarray) -> np.ndarray:
-    """Tell which dates can be: in the wrong byte order few can."""
+    """Whether dates are plausible; in the wrong byte order few are."""
     return (year >= 1900) & (year <= 2100) & (day >= 1) & (day <= 366)
 
 

@@ -1,6 +1,6 @@
-"""Read data sets in the SeisBench form: a folder with waveforms.hdf5 and metadata.csv (STEAD, INSTANCE, ETHZ, ...).
+"""Read data sets in the SeisBench format: a folder with waveforms.hdf5 and metadata.csv (STEAD, INSTANCE, ETHZ, ...).
 
-Form: Woollam et al. (2022), SeisBench - A toolbox for machine learning in seismology, doi:10.1785/0220210324.
+Format: Woollam et al. (2022), SeisBench - A toolbox for machine learning in seismology, doi:10.1785/0220210324.
 """
 
 import csv
@@ -20,19 +20,19 @@ from geoae.labels.lazy_indexing import lazy_array
 from geoae.readers.protocols import Kind
 
 kind: Kind = "records"
-"""Of what it reads; see `geoae.readers.protocols`."""
+"""Kind of data; see `geoae.readers.protocols`."""
 COMPONENTS = "ENZ"
-# what a set may call the same slot: 1 and 2 are the two horizontals of a sensor that is not aligned to north
+# other names of a component: 1 and 2 are the horizontal components of a sensor that is not aligned to north
 _ALIASES = {"E": "E2", "N": "N1", "Z": "Z3"}
 
 
 @dataclass
 class SeisBenchSet:
-    """An open data set: one row of metadata and one (3, n) waveform a record; waveforms are read when asked for."""
+    """An open data set: a row of metadata and a (3, n) waveform for each record. Waveforms are read when used."""
 
     folder: Path
     rows: list[dict[str, str]]
-    """metadata.csv as it stands, one dict a row; `geoae_chunk` names the file of a set that is split in chunks."""
+    """Rows of metadata.csv; the added key `geoae_chunk` is the chunk of a data set in several files."""
     _files: dict[tuple[int, str], Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -48,14 +48,14 @@ class SeisBenchSet:
         return f"{row.get('station_network_code', '')}.{row.get('station_code', '')}"
 
     def p_sample(self, i: int) -> float | None:
-        """Sample of the P arrival in record `i`; None without a pick."""
+        """Sample number of the P arrival in record `i`; None without a pick."""
         row = self.rows[i]
         # STEAD writes the phase in lower case, INSTANCE in upper case
         text = row.get("trace_p_arrival_sample") or row.get("trace_P_arrival_sample") or "nan"
         return float(text) if math.isfinite(float(text)) else None
 
     def present(self, i: int) -> tuple[bool, bool, bool]:
-        """Whether E, N and Z were recorded: from trace_has_e/n/z where the set says so, else from the samples."""
+        """Whether E, N and Z were recorded: from trace_has_e/n/z if all three are set, else from the samples."""
         flags = [self.rows[i].get(f"trace_has_{c.lower()}", "") for c in COMPONENTS]
         if all(flags):
             e, n, z = (f.strip().lower() in ("true", "1") for f in flags)
@@ -69,10 +69,10 @@ class SeisBenchSet:
         handle = self._open(row.get("geoae_chunk", ""))
         name = row["trace_name"]
         try:
-            if "$" in name:  # bucketed form: "bucket$index,:channels,:samples"
-                bucket, _, where = name.partition("$")
-                parts = where.split(",")
-                data = handle["data"][bucket][tuple([int(parts[0]), *(_slice(p) for p in parts[1:])])]
+            if "$" in name:  # stored in a bucket: "bucket$index,:channels,:samples"
+                bucket, _, index = name.partition("$")
+                parts = index.split(",")
+                data = handle["data"][bucket][tuple([int(parts[0]), *(_parse_slice(p) for p in parts[1:])])]
             else:
                 data = handle["data"][name][()]
         except (KeyError, IndexError, ValueError, OSError) as error:
@@ -93,7 +93,7 @@ class SeisBenchSet:
     def _open(self, chunk: str) -> Any:
         import h5py
 
-        key = (os.getpid(), chunk)  # a handle must not cross a fork: data-loading workers open their own
+        key = (os.getpid(), chunk)  # an open file must not cross a fork, so each process opens its own
         if key not in self._files:
             path = self.folder / f"waveforms{chunk}.hdf5"
             try:
@@ -105,38 +105,39 @@ class SeisBenchSet:
         return self._files[key]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_files": {}}  # open files stay in the process that opened them
+        return {**self.__dict__, "_files": {}}  # open files are not sent to other processes
 
 
 def sniff(path: Path) -> bool:
-    """Whether `path` is a folder in the SeisBench form; reads nothing but names."""
+    """Whether `path` is a folder in the SeisBench format, by the names of its files."""
     try:
-        return path.is_dir() and bool(list(_chunks(path)))
+        return path.is_dir() and bool(list(_list_chunks(path)))
     except OSError:
         return False
 
 
 def open_set(folder: Path) -> SeisBenchSet:
-    """Open a data set in the SeisBench form.
+    """Open a data set in the SeisBench format.
 
     Parameters
     ----------
     folder
-        Holds waveforms.hdf5 and metadata.csv, or waveforms<chunk>.hdf5 and metadata<chunk>.csv for several chunks.
+        Folder with waveforms.hdf5 and metadata.csv, or with waveforms<chunk>.hdf5 and metadata<chunk>.csv for each
+        chunk.
 
     Raises
     ------
     InputError
-        The folder is not in that form, or metadata.csv lacks `trace_name`.
+        The folder is not in that format, or metadata.csv has no column `trace_name`.
     DamagedFileError
-        metadata.csv cannot be decoded, or a row lacks its name or has no number where one is needed.
+        metadata.csv cannot be decoded, or a row has no name or an invalid number.
     """
     rows: list[dict[str, str]] = []
-    for chunk in _chunks(folder) if folder.is_dir() else ():
-        rows += _metadata(folder / f"metadata{chunk}.csv", chunk)
+    for chunk in _list_chunks(folder) if folder.is_dir() else ():
+        rows += _read_metadata(folder / f"metadata{chunk}.csv", chunk)
     if not rows or "trace_name" not in rows[0]:
         raise InputError(
-            f"{folder} is not a data set in the SeisBench form: expected a folder with waveforms.hdf5 and "
+            f"{folder} is not a data set in the SeisBench format: expected a folder with waveforms.hdf5 and "
             "metadata.csv that names at least one record in a column trace_name."
         )
     return SeisBenchSet(folder, rows)
@@ -145,9 +146,9 @@ def open_set(folder: Path) -> SeisBenchSet:
 def read(path: Path) -> xr.DataArray:
     """Read a data set as one lazy array, dims (record, channel, time).
 
-    Records shorter than the longest end in NaN; absent components are NaN. Every column of metadata.csv is a
-    coordinate along `record`; samples are read when they are used. Where all records share one sampling rate it is in
-    ``attrs["sampling_rate_hz"]`` too.
+    Short records are padded with NaN at the end; absent components are NaN. Every column of metadata.csv is a
+    coordinate along `record`. Samples are read when they are used. If all records have the same sampling rate, it is
+    also in ``attrs["sampling_rate_hz"]``.
     """
     data_set = open_set(path)
     n = max(int(float(row.get("trace_npts") or 0)) for row in data_set.rows)
@@ -165,7 +166,7 @@ def read(path: Path) -> xr.DataArray:
 
 
 class _Waveforms:
-    """Waveforms of a data set, the shorter ones with NaN at their end, shape (record, channel, time)."""
+    """Waveforms of a data set, padded with NaN at the end, shape (record, channel, time)."""
 
     def __init__(self, data_set: SeisBenchSet, n: int):
         self.data_set = data_set
@@ -183,25 +184,25 @@ class _Waveforms:
         return out if chosen.ndim else out[0]
 
 
-def _chunks(folder: Path) -> Iterator[str]:
+def _list_chunks(folder: Path) -> Iterator[str]:
     for csv_file in sorted(folder.glob("metadata*.csv")):
         chunk = csv_file.stem.removeprefix("metadata")
         if (folder / f"waveforms{chunk}.hdf5").is_file():
             yield chunk
 
 
-def _metadata(path: Path, chunk: str) -> Iterator[dict[str, str]]:
+def _read_metadata(path: Path, chunk: str) -> Iterator[dict[str, str]]:
     try:
         with path.open(newline="") as lines:
             for number, row in enumerate(csv.DictReader(lines, restval=""), start=1):
-                if fault := _fault(row):
+                if fault := _find_fault(row):
                     raise DamagedFileError(f"Row {number} of {path} cannot be used: {fault}. Correct or remove it.")
                 yield {**row, "geoae_chunk": chunk}
     except (csv.Error, UnicodeDecodeError) as error:
         raise DamagedFileError(f"{path} is no CSV table: {error}. Copy the data set again.") from error
 
 
-def _fault(row: dict[str, str]) -> str:
+def _find_fault(row: dict[str, str]) -> str:
     for key in ("trace_sampling_rate_hz", "trace_npts", "trace_p_arrival_sample", "trace_P_arrival_sample"):
         try:
             float(row.get(key) or 0)
@@ -212,7 +213,7 @@ def _fault(row: dict[str, str]) -> str:
     return "" if row.get("trace_name", "?") else "it has no trace_name"
 
 
-def _slice(text: str) -> slice:
+def _parse_slice(text: str) -> slice:
     start, _, stop = text.partition(":")
     return slice(int(start) if start else None, int(stop) if stop else None)
 

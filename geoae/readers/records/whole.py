@@ -1,4 +1,4 @@
-"""Files that are read whole: formats and archives told by content, traces as ObsPy gives them, its messages sorted."""
+"""Read whole files and archives with ObsPy, in any of its formats, and sort its messages into notes and losses."""
 
 import glob
 import re
@@ -16,9 +16,9 @@ from geoae.files.obspy_formats import detect_obspy_format
 from geoae.readers.records.mseed_headers import is_miniseed
 
 Stamp = tuple[int, int]
-"""Time of the last change in ns and size in bytes: tells a new file of the same name."""
+"""Time of the last change in ns and size in bytes: they change with the content of the file."""
 
-_LOSS = re.compile(
+_LOSS_MESSAGE = re.compile(
     r"integrity|not be read|will skip|dropping|truncated|mismatching byte size|non-contiguous|not enough data"
     r"|end of file|could not|cannot be",
     re.IGNORECASE,
@@ -26,18 +26,18 @@ _LOSS = re.compile(
 
 
 class FileContent(NamedTuple):
-    """What ObsPy makes of a file."""
+    """Traces of a file, and the messages of ObsPy about it."""
 
     traces: tuple[Any, ...]
     notes: tuple[str, ...]
-    """One line each: what is odd."""
+    """Remarks, one line each."""
     losses: tuple[str, ...]
-    """One line each: what could not be read."""
+    """Parts that could not be read, one line each."""
 
 
 def is_recording(path: Path) -> bool:
-    """Tell whether ObsPy reads a file, or a file in the archive that it is."""
-    # a format's own test may warn of what another format's bytes mean to it; where warnings are errors it would say no
+    """Whether ObsPy reads a file, or a file in an archive."""
+    # the test of a format may warn about files of other formats; as an error, the warning would make the test fail
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with _unpacked(path) as files:
@@ -45,26 +45,26 @@ def is_recording(path: Path) -> bool:
 
 
 def read_stamp(path: Path) -> Stamp:
-    """Return what tells a new file of the same name."""
+    """Time of the last change and size of a file."""
     status = path.stat()
     return status.st_mtime_ns, status.st_size
 
 
 @lru_cache(maxsize=8)
 def read_whole(path: Path, stamp: Stamp) -> FileContent:
-    """Read all traces of a file and what ObsPy said about them; the last few files are remembered.
+    """Read all traces of a file and the messages of ObsPy. The last few files are cached.
 
     Raises
     ------
     UnknownFormatError
-        If it is no recording.
+        It is no recording.
     DamagedFileError
-        If it is one, or has changed since `stamp` was taken, but cannot be read.
+        It is a recording that cannot be read, or it has changed since `stamp` was read.
     """
     import obspy
 
     if read_stamp(path) != stamp:
-        raise DamagedFileError(f"{path.name} has changed while it was read. Read it again.")
+        raise DamagedFileError(f"{path.name} changed while it was read. Read it again.")
     traces: list[Any] = []
     left_out: list[str] = []
     format_: str | None = "an archive"
@@ -74,11 +74,11 @@ def read_whole(path: Path, stamp: Stamp) -> FileContent:
                 if (format_ := _format_of(file)) is None:
                     left_out.append(f"{path.name}: {file.name} is no recording and was left out.")
                 else:
-                    # given the format, ObsPy looks for no archive, and never tries PICKLE, which could run code
+                    # with a format, ObsPy does not look for archives or try PICKLE, which could run code
                     traces += obspy.read(glob.escape(str(file)), format=format_, check_compression=False)
     except MemoryError:
         raise
-    except Exception as error:  # ObsPy's formats and the archives' modules raise whatever comes
+    except Exception as error:  # ObsPy and the archive modules may raise anything
         reason = one_line(error).rstrip(".")
         raise DamagedFileError(
             f"{path.name} looks like {format_} but cannot be read: {reason[:300]}. Fetch the file again."
@@ -88,9 +88,9 @@ def read_whole(path: Path, stamp: Stamp) -> FileContent:
             f"{path.name} is in no format that ObsPy reads (miniSEED, SAC, GSE2, SEG-Y, ...). "
             "Check that it is a recording; text, pickles and metadata are not."
         )
-    said = _condensed(path.name, (str(warning.message) for warning in caught))
-    losses = tuple(line for line in said if _LOSS.search(line.removeprefix(path.name)))
-    return FileContent(tuple(traces), (*left_out, *(line for line in said if line not in losses)), losses)
+    messages = _condense(path.name, (str(warning.message) for warning in caught))
+    losses = tuple(line for line in messages if _LOSS_MESSAGE.search(line.removeprefix(path.name)))
+    return FileContent(tuple(traces), (*left_out, *(line for line in messages if line not in losses)), losses)
 
 
 def _format_of(path: Path) -> str | None:
@@ -103,7 +103,7 @@ def _format_of(path: Path) -> str | None:
 
 @contextmanager
 def _unpacked(path: Path) -> Iterator[list[Path]]:
-    """Give the file itself, or the files of the archive that it is, for as long as the context lasts."""
+    """Yield the file itself, or the files of an archive, unpacked while the ``with`` block runs."""
     import bz2
     import gzip
     import shutil
@@ -120,7 +120,7 @@ def _unpacked(path: Path) -> Iterator[list[Path]]:
         if is_zip:
             shutil.unpack_archive(path, folder, "zip")
         elif tarfile.is_tarfile(path):
-            # file by file: filters that keep names inside the folder came with Python 3.11.4
+            # file by file, because the extraction filters that keep names in the folder need Python 3.11.4
             with tarfile.open(path) as archive:
                 for member in archive:
                     if (source := archive.extractfile(member) if member.isfile() else None) is None:
@@ -136,13 +136,13 @@ def _unpacked(path: Path) -> Iterator[list[Path]]:
         yield sorted(file for file in Path(folder).rglob("*") if file.is_file())
 
 
-def _condensed(name: str, messages: Iterable[str]) -> list[str]:
-    """One line for all messages that differ in numbers only: libmseed has one for every 128 bytes of rubbish."""
-    kinds: dict[str, list[str]] = {}
+def _condense(name: str, messages: Iterable[str]) -> list[str]:
+    """Combine messages that differ only in numbers: libmseed has one for every 128 damaged bytes."""
+    groups: dict[str, list[str]] = {}
     for message in messages:
-        message = re.sub(r"^\w+\(\): ", "", " ".join(message.split()))  # the C function that speaks
-        kinds.setdefault(re.sub(r"\d+", "#", message), []).append(message)
+        message = re.sub(r"^\w+\(\): ", "", " ".join(message.split()))  # name of the C function
+        groups.setdefault(re.sub(r"\d+", "#", message), []).append(message)
     return [
-        f"{name}: {alike[0][:300]}" + (f" (and {len(alike) - 1} more like it)" if len(alike) > 1 else "")
-        for alike in kinds.values()
+        f"{name}: {similar[0][:300]}" + (f" (and {len(similar) - 1} more like it)" if len(similar) > 1 else "")
+        for similar in groups.values()
     ]
