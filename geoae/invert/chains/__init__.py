@@ -1,4 +1,4 @@
-"""Markov chains of codes: samplers, the emulator they may run on, and their convergence."""
+"""Markov chains of codes: samplers, an emulator of the data, and convergence."""
 
 from geoae.deprecated.paths import moved_names
 

@@ -1,6 +1,6 @@
 """Coordinates of chains, in which the Gaussian around the most likely code is N(0, I).
 
-A posterior that is nearly Gaussian then takes a few gradients a draw, whatever its shape.
+In these coordinates, a nearly Gaussian posterior takes a few gradients for each draw, whatever its covariance.
 
 References
 ----------
@@ -18,7 +18,7 @@ from geoae.invert.search.modes import Modes
 CORRELATED = 5
 """Successive draws of a chain that count as one independent draw."""
 SPREAD = 1.3
-"""Standard deviation of starting points, in those of the Gaussian: R-hat needs chains that begin farther apart than
+"""Standard deviation of starting points relative to the Gaussian's: R-hat needs chains that start farther apart than
 they end."""
 
 
@@ -30,33 +30,33 @@ class Coordinates:
         self.middle, self.root, self.cost = mode.z, mode.spread(), mode.cost
 
     def to_codes(self, x: Float64Array) -> Float64Array:
-        """Codes (n, d) of coordinates (n, d)."""
+        """Convert coordinates (n, d) to codes (n, d)."""
         return self.middle + x @ self.root.T
 
     def from_codes(self, z: Float64Array) -> Float64Array:
-        """Coordinates (n, d) of codes (n, d)."""
+        """Convert codes (n, d) to coordinates (n, d)."""
         return np.asarray(linalg.solve(self.root, (z - self.middle).T).T)
 
     def adapt(self, z: Float64Array, gradients: Float64Array) -> None:
-        """Choose new coordinates from draws (draw, chain, d) and gradients of the cost by the old coordinates there.
+        """Choose new coordinates from codes z (draw, chain, d) and the gradients of the cost by the old coordinates.
 
-        The covariance of the draws is too small where chains are slow, that from the gradients too large; their
-        geometric mean is right for a Gaussian, even from few draws (Seyboldt et al., 2026).
+        The covariance of the draws is too small if chains are slow, and the inverse covariance of the gradients is too
+        large. Their geometric mean is right for a Gaussian, even from few draws (Seyboldt et al., 2026).
         """
         n, d = (len(z) - 1) * z.shape[1], z.shape[2]
-        # each chain about its own mean: chains that have not mixed would look too wide
+        # differences from each chain's mean: the means of chains that have not mixed would add to the covariance
         x = self.from_codes((z - z.mean(0)).reshape(-1, d) + self.middle)
-        precision_draws = (gradients - gradients.mean(0)).reshape(-1, d)
-        wide, narrow = ((y.T @ y / CORRELATED + d * np.eye(d)) / (n / CORRELATED + d) for y in (x, precision_draws))
-        root = _symmetric_root(narrow)
+        slopes = (gradients - gradients.mean(0)).reshape(-1, d)
+        of_draws, of_slopes = ((y.T @ y / CORRELATED + d * np.eye(d)) / (n / CORRELATED + d) for y in (x, slopes))
+        root = _symmetric_root(of_slopes)
         inverse_root = np.asarray(linalg.inv(root))
-        covariance = inverse_root @ _symmetric_root(root @ wide @ root) @ inverse_root
+        covariance = inverse_root @ _symmetric_root(root @ of_draws @ root) @ inverse_root
         self.root = self.root @ linalg.cholesky(covariance, lower=True)
 
     def draw_starts(self, n: int, seed: int, cost: Callable[[Float64Array], Float64Array]) -> Float64Array:
-        """Starting points (n, d) of chains around all modes; closer to these where the forward model fails."""
-        which, shift, _ = self.modes.draw(n, np.random.default_rng([seed, 0]))
-        middles = np.stack([m.z for m in self.modes.modes])[which]
+        """Draw starting points (n, d) of chains around all modes; closer to a mode where the forward model fails."""
+        mode, shift, _ = self.modes.draw(n, np.random.default_rng([seed, 0]))
+        middles = np.stack([m.z for m in self.modes.modes])[mode]
         x = np.empty_like(shift)
         for shrink in (1.0, 0.5, 0.1, 0.0):
             failed = ~np.isfinite(cost(x)) if shrink < 1 else np.ones(n, np.bool_)
@@ -69,6 +69,6 @@ class Coordinates:
 
 def _symmetric_root(matrix: Float64Array) -> Float64Array:
     """The symmetric root of a symmetric positive matrix."""
-    size, axes = linalg.eigh(matrix)
-    found: Float64Array = (axes * np.sqrt(np.maximum(size, 1e-12))) @ axes.T
-    return found
+    values, axes = linalg.eigh(matrix)
+    root: Float64Array = (axes * np.sqrt(np.maximum(values, 1e-12))) @ axes.T
+    return root

@@ -1,7 +1,7 @@
-"""Hamiltonian chains of codes, by gradients of the forward model.
+"""Hamiltonian Markov chains of codes, with gradients of the forward model.
 
-They start in coordinates in which the Gaussian around the most likely code is N(0, I). During the warm-up, step length
-and coordinates are adapted to the draws and gradients so far.
+They start in coordinates in which the Gaussian around the most likely code is N(0, I). During the warm-up, the step
+length and the coordinates are adapted to the draws and gradients so far.
 
 References
 ----------
@@ -24,16 +24,16 @@ from geoae.invert.search.modes import Modes
 MAX_LEAPS = 24
 """Leapfrog steps of a trajectory, at most."""
 ADAPT = (0.15, 0.4, 0.7)
-"""Shares of the warm-up at which coordinates are chosen anew, from the draws since the one before."""
+"""Shares of the warm-up after which coordinates are chosen anew; the first one only discards the draws before it."""
 
 
 def sample_hamiltonian(
     problem: Problem, modes: Modes, settings: ChainSettings
 ) -> tuple[Float64Array, Float64Array, dict[str, Any]]:
-    """Draw codes (chain, draw, d), with their data (chain, draw, data) and what is to be reported.
+    """Draw codes (chain, draw, d); also their data (chain, draw, data) and what `info` reports.
 
-    All chains take each step together, so a batched decoder and forward model see `n_chains` models at once. Draw
-    number and seed alone decide the random numbers: a resumed run is the same run.
+    All chains take each step together, so that decoder and forward model work on batches of `n_chains` models. The
+    random numbers depend on the seed and the number of the draw alone, so that a resumed run is the same.
 
     Raises
     ------
@@ -50,48 +50,48 @@ def sample_hamiltonian(
     state: dict[str, Any] | None = settings.checkpoint.read()
     if state is None:
         x = coordinates.draw_starts(n_chains, settings.seed, lambda x: energy(x)[0])
-        none = np.empty((0, n_chains, d))
-        state = {"x": x, "at": np.array(0), "draws": none, "accepted": np.zeros(n_chains), "recent": none,
-                 "steep": none, "data": np.empty((0, n_chains, len(problem.data))), "root": coordinates.root,
+        no_draws = np.empty((0, n_chains, d))
+        state = {"x": x, "at": np.array(0), "draws": no_draws, "accepted": np.zeros(n_chains), "recent": no_draws,
+                 "steep": no_draws, "data": np.empty((0, n_chains, len(problem.data))), "root": coordinates.root,
                  "averaging": DualAveraging.near(1.2 * d**-0.25).state}  # fmt: skip
     coordinates.root, recent, gradients = state["root"], list(state["recent"]), list(state["steep"])
     adapt = [round(share * settings.n_warmup) for share in ADAPT]
     x, at = state["x"], int(state["at"])
     draws, data = list(state["draws"]), list(state["data"])
     averaging, accepted = DualAveraging(state["averaging"]), state["accepted"].copy()
-    here: tuple[Float64Array, ...] = energy(x)
+    current: tuple[Float64Array, ...] = energy(x)
     while at < settings.n_steps and not settings.clock.is_over:
         rng = np.random.default_rng([settings.seed, 1 + at])
         step = averaging.step if at < settings.n_warmup else averaging.mean_step
         length, step = LENGTH * rng.uniform(0.6, 1.4), step * rng.uniform(*STEP_FACTORS)
         n_leaps = int(np.clip(round(length / step), 1, MAX_LEAPS))
-        x, here, probability = run_trajectory(energy, x, here, step, n_leaps, rng)
+        x, current, probability = run_trajectory(energy, x, current, step, n_leaps, rng)
         if at < settings.n_warmup:
             averaging.update(float(probability.mean()))
             recent.append(coordinates.to_codes(x))
-            gradients.append(here[1])
+            gradients.append(current[1])
             if at + 1 in adapt:
                 if at + 1 != adapt[0]:
                     z = coordinates.to_codes(x)
                     coordinates.adapt(np.array(recent), np.array(gradients))
                     x, averaging = coordinates.from_codes(z), DualAveraging.near(averaging.step)
-                    here = energy(x)
+                    current = energy(x)
                 recent.clear()
                 gradients.clear()
         else:
             draws.append(coordinates.to_codes(x))
-            data.append(here[2])
+            data.append(current[2])
             accepted += probability
         at += 1
         if settings.checkpoint.path is not None and (at % CHECKPOINT_EVERY == 0 or at == settings.n_steps):
-            kept = {
+            state = {
                 "x": x, "at": np.array(at), "accepted": accepted, "averaging": averaging.state,
                 "root": coordinates.root, "recent": np.array(recent).reshape(-1, n_chains, d),
                 "steep": np.array(gradients).reshape(-1, n_chains, d),
                 "draws": np.array(draws).reshape(-1, n_chains, d),
                 "data": np.array(data).reshape(-1, n_chains, len(problem.data)),
             }  # fmt: skip
-            settings.checkpoint.write(kept)
+            settings.checkpoint.write(state)
     if len(draws) < MIN_DRAWS:
         settings.raise_out_of_time(f"{at} of {settings.n_steps} steps of the chains")
     info = {

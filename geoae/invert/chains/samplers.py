@@ -1,4 +1,4 @@
-"""The samplers, with their default numbers of chains and draws, and the choice among them."""
+"""The samplers with their default numbers of chains and draws, and the choice of one."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from geoae.invert.search.modes import Modes
 
 
 class Sampler(NamedTuple):
-    """One kind of Markov chains and its defaults."""
+    """A sampler and its defaults."""
 
     sample: Callable[[Problem, Modes, ChainSettings], tuple[Float64Array, Float64Array, dict[str, Any]]]
     n_chains: int
@@ -23,7 +23,7 @@ class Sampler(NamedTuple):
     n_learn: int
     """Runs that an emulator is fitted to before the chains start, at most."""
     stays_at_mode: bool
-    """Whether chains hardly move from one mode to another, so that searches must find all modes first."""
+    """Whether chains hardly move from one mode to another, so that searches must find all modes before they start."""
 
 
 SAMPLERS = {
@@ -32,14 +32,14 @@ SAMPLERS = {
     "emcee": Sampler(sample_walkers, 4, 150, 2000, 0, False),
 }
 MAX_EMULATED = 32
-"""Codes beyond which no emulator is fitted unless a caller asks for one: for crosshole data, 60 % of the trajectories
-are accepted on an emulator of 20 codes, and 2 % on one of 64."""
+"""Largest number of codes for which the emulator is the default. For crosshole data, 60 % of the trajectories are
+accepted with an emulator of 20 codes, and 2 % with one of 64."""
 COUNTS = ("n_chains", "n_warmup", "n_draws", "n_learn")
 """Options whose defaults depend on the sampler."""
 
 
 def choose_sampler(name: str | None, d: int, differentiable: bool) -> Sampler:
-    """Return the sampler of a name; without one, the default for so many codes and such a forward model.
+    """Return the sampler of a name; for None, the default for `d` codes and a forward model with or without gradients.
 
     Raises
     ------

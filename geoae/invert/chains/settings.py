@@ -1,4 +1,4 @@
-"""How many chains and draws are made, and what a sampler needs to stop in time and to resume."""
+"""Settings of Markov chains: their numbers of draws, time limit and checkpoint."""
 
 from dataclasses import dataclass
 from typing import NoReturn
@@ -8,9 +8,9 @@ from geoae.invert.checkpoints import Checkpoint
 from geoae.invert.problem import Clock
 
 CHECKPOINT_EVERY = 50
-"""Draws after which the state is written."""
+"""Draws after which the state is written to the checkpoint."""
 MIN_DRAWS = 4
-"""Of each chain: with fewer, there is no posterior and no R-hat."""
+"""Draws of each chain, at least; with fewer, there is no posterior and no R-hat."""
 
 
 @dataclass(frozen=True)
@@ -19,26 +19,27 @@ class ChainSettings:
 
     n_chains: int
     n_draws: int
-    """Draws of each chain that are kept, after `n_warmup` that are not."""
+    """Draws of each chain that are kept."""
     n_warmup: int
+    """Draws of each chain before these, which are not kept."""
     seed: int
     clock: Clock
     checkpoint: Checkpoint
     n_learn: int = 0
-    """Runs that an emulator learns from before the chains start, at most."""
+    """Runs that an emulator is fitted to before the chains start, at most."""
 
     @property
     def n_steps(self) -> int:
-        """Draws of each chain, those of the warm-up among them."""
+        """Draws of each chain, including the warm-up."""
         return self.n_warmup + self.n_draws
 
     def raise_out_of_time(self, done: str) -> NoReturn:
-        """Raise the error of a time limit that was reached before there were draws.
+        """Raise an error: the time limit was reached before there were draws.
 
         Raises
         ------
         InputError
-            It says what was done, and where the state is.
+            Always; its message has what was `done` and the file with the state.
         """
         raise InputError(
             f"The time limit of {self.clock.limit_s:g} s was over after {done}, so there are no draws yet. Give more "

@@ -1,4 +1,4 @@
-"""Walkers of emcee, by runs of the forward model alone.
+"""Walkers of emcee: Markov chains without gradients.
 
 References
 ----------
@@ -20,7 +20,9 @@ from geoae.invert.search.modes import Modes
 def sample_walkers(
     problem: Problem, modes: Modes, settings: ChainSettings
 ) -> tuple[Float64Array, Float64Array, dict[str, Any]]:
-    """Draw codes as `sample_hamiltonian` does, without gradients: for few codes; each walker is a chain.
+    """Draw codes as `sample_hamiltonian` does, from runs of the forward model alone; each walker is a chain.
+
+    Walkers suit few codes: their number is at least twice that of the codes.
 
     Raises
     ------
@@ -48,33 +50,33 @@ def sample_walkers(
         state = {"x": x, "at": np.array(0), "accepted": np.array(0.0), "draws": np.empty((0, n_walkers, d)),
                  "data": np.empty((0, n_walkers, len(problem.data)))}  # fmt: skip
     at, accepted, draws, data = int(state["at"]), float(state["accepted"]), [state["draws"]], [state["data"]]
-    here = emcee.State(state["x"], log_prob=state.get("log_prob"), blobs=state.get("predicted"))
-    late = settings.clock.is_over
-    while at < total and not late:
-        # the random numbers of each part are its own, so that a resumed run is the same run
-        here.random_state = np.random.RandomState([settings.seed, at]).get_state()
+    current = emcee.State(state["x"], log_prob=state.get("log_prob"), blobs=state.get("predicted"))
+    is_late = settings.clock.is_over
+    while at < total and not is_late:
+        # the random numbers of each part depend on seed and step alone, so that a resumed run is the same
+        current.random_state = np.random.RandomState([settings.seed, at]).get_state()
         sampler.reset()
         done = 0
-        for last in sampler.sample(here, iterations=min(CHECKPOINT_EVERY, total - at)):
-            here, done, late = last, done + 1, settings.clock.is_over
-            if late:
+        for moved in sampler.sample(current, iterations=min(CHECKPOINT_EVERY, total - at)):
+            current, done, is_late = moved, done + 1, settings.clock.is_over
+            if is_late:
                 break
         unused = max(settings.n_warmup - at, 0)
         draws.append(sampler.get_chain()[unused:])
         data.append(np.asarray(sampler.get_blobs(), dtype=np.float64).reshape(done, n_walkers, -1)[unused:])
         accepted, at = accepted + done * float(sampler.acceptance_fraction.mean()), at + done
-        kept = {
-            "x": here.coords, "log_prob": here.log_prob, "predicted": np.asarray(here.blobs, dtype=np.float64),
+        state = {
+            "x": current.coords, "log_prob": current.log_prob, "predicted": np.asarray(current.blobs, dtype=np.float64),
             "at": np.array(at), "accepted": np.array(accepted), "draws": np.concatenate(draws),
             "data": np.concatenate(data),
         }  # fmt: skip
-        if not late:  # a part that was cut short is repeated as a whole
-            settings.checkpoint.write(kept)
-    found = np.concatenate(draws)
-    if len(found) < MIN_DRAWS:
+        if not is_late:  # a part that was cut short is repeated as a whole
+            settings.checkpoint.write(state)
+    coordinates_drawn = np.concatenate(draws)
+    if len(coordinates_drawn) < MIN_DRAWS:
         settings.raise_out_of_time(f"{at} of {total} steps of the walkers")
     info = {
         "sampler": "emcee", "n_chains": n_walkers, "n_warmup": settings.n_warmup, "accepted": accepted / at,
-        "finished": len(found) == settings.n_draws,
+        "finished": len(coordinates_drawn) == settings.n_draws,
     }  # fmt: skip
-    return coordinates.to_codes(found.swapaxes(0, 1)), np.concatenate(data).swapaxes(0, 1), info
+    return coordinates.to_codes(coordinates_drawn.swapaxes(0, 1)), np.concatenate(data).swapaxes(0, 1), info
