@@ -1,4 +1,4 @@
-"""Cleaned fields in one netCDF-4 file: for what fits in memory."""
+"""Write denoised fields that fit in memory to one netCDF-4 file."""
 
 import warnings
 from collections.abc import Mapping
@@ -20,22 +20,22 @@ from geoae.stores.schema import PREFIX
 from geoae.stores.write import Origin
 
 MAX_BYTES = 1 << 32
-"""Bytes of samples."""
+"""Largest number of bytes of samples: they are held in memory."""
 
 
 def check_netcdf(target: Path, n_bytes: int, overwrite: bool) -> None:
-    """See that a file can be written, before anything is computed.
+    """Check that a file can be written, before anything is computed.
 
     Raises
     ------
     InputError
-        There are more samples than are held in memory.
+        There are more samples than fit in memory.
     OutputExistsError, OutputError
-        The file is there, or its folder is not.
+        The file exists already, or its folder does not exist.
     """
     if n_bytes > MAX_BYTES:
         raise InputError(
-            f"{target} would hold {n_bytes / 2**30:.1f} GB, and netCDF is written in one go from memory. Ask for a "
+            f"{target} would hold {n_bytes / 2**30:.1f} GB, and netCDF is written from memory at once. Choose a "
             f"zarr store, which is written block by block: -o {target.with_suffix('.zarr').name}."
         )
     if target.is_dir() or (target.exists() and not overwrite):
@@ -51,19 +51,19 @@ def write_netcdf(
     settings: Mapping[str, Any],
     origin: Origin,
 ) -> list[str]:
-    """Write the variables of a plan with their samples, and the same attributes as a store has; returns notes.
+    """Write the variables of a plan with their samples and the attributes of a store, and return notes.
 
     Raises
     ------
     OutputError
-        The disk is full or fails; nothing half-written is left behind.
+        The disk is full or fails; no unfinished file is left.
     """
-    given, notes = simplify_attrs(origin.attrs), []
+    dataset_attrs, notes = simplify_attrs(origin.attrs), []
     line = f"{provenance.format_now()} geoae {__version__}: {origin.command or 'called from Python'}"
-    own = {**settings, "version": __version__, "command": origin.command, "source": origin.source,
+    provenance_attrs = {**settings, "version": __version__, "command": origin.command, "source": origin.source,
            "source_hash": origin.source_hash}  # fmt: skip
-    given |= {"Conventions": CONVENTIONS, "history": f"{given.get('history', '')}\n{line}".lstrip()}
-    given |= {PREFIX + name: simplify_value(value) for name, value in own.items()}
+    dataset_attrs |= {"Conventions": CONVENTIONS, "history": f"{dataset_attrs.get('history', '')}\n{line}".lstrip()}
+    dataset_attrs |= {PREFIX + name: simplify_value(value) for name, value in provenance_attrs.items()}
     variables, attributes, encoding = {}, make_attributes(plan), {}
     for variable in (v for part in plan.parts for v in part.variables):
         x = samples[variable.name]
@@ -73,11 +73,11 @@ def write_netcdf(
         variables[variable.name] = xr.Variable(variable.dims, x, attributes[variable.name])
         encoding[variable.name] = {"zlib": True, "complevel": 1, "shuffle": True, "_FillValue": x.dtype.type(np.nan)}
     try:
-        dataset = plan.coords.assign(variables).assign_attrs(given)
+        dataset = plan.coords.assign(variables).assign_attrs(dataset_attrs)
         with whole_file(target) as part, warnings.catch_warnings():
-            # of bounds and their times that are stored in units of their own: both say which
+            # bounds of time are stored in units of their own, which is valid
             warnings.filterwarnings("ignore", "Variable .* has datetime type and a bounds variable")
             dataset.to_netcdf(part, engine="h5netcdf", encoding=encoding)
-    except (ValueError, TypeError, RuntimeError) as error:  # what netCDF cannot hold has several kinds
+    except (ValueError, TypeError, RuntimeError) as error:  # types raised for values that netCDF cannot hold
         raise OutputError(f"{target} cannot be written: {one_line(error)}.") from error
     return notes

@@ -1,4 +1,4 @@
-"""Formats that are written in one go: whole segments are collected in memory, in the samples of each format."""
+"""Collect whole segments in memory, for formats that ObsPy writes at once."""
 
 import warnings
 from collections import Counter
@@ -22,15 +22,15 @@ _SINGLE_PRECISION = {"AH", "Q", "SAC", "SACXY", "SEGY", "SU"}
 
 
 class Collection:
-    """Whole segments in memory, for the formats that are written in one go."""
+    """Whole segments in memory, converted to the samples of a format, and written by `finish`."""
 
     def __init__(self, path: Path, format_name: str) -> None:
         self._path, self._format = path, format_name
         self._kept: dict[SegmentKey, tuple[Segment, Any, list[np.ndarray]]] = {}
 
     def put(self, key: SegmentKey, segment: "Segment", offset: int, data: np.ndarray, header: Any) -> None:
-        """Add the next samples of a segment, as the format holds them; offset 0 begins it anew."""
-        choose_encoding(data.dtype)  # refuses what are no samples
+        """Add the next samples of a segment, converted for the format; offset 0 starts the segment again."""
+        choose_encoding(data.dtype)  # raises InputError for types that are no samples
         if self._format in _INTEGERS_ONLY:
             block = round_to_integers(data, np.dtype(np.int32), f"{segment.id}: {self._format}")
         elif self._format in _SINGLE_PRECISION:
@@ -46,25 +46,25 @@ class Collection:
         self._kept.pop(key, None)
 
     def finish(self) -> None:
-        """Write the file, or one file a trace."""
+        """Write the file, or one file for each trace."""
         from obspy import Stream
 
-        traces = [_trace(*kept) for _, kept in sorted(self._kept.items(), key=lambda item: item[0])]
+        traces = [_make_trace(*kept) for _, kept in sorted(self._kept.items(), key=lambda item: item[0])]
         if self._format in _ONE_TRACE_A_FILE and len(traces) > 1:
-            jobs = [([trace], path) for trace, path in zip(traces, self._names(traces), strict=True)]
+            files = [([trace], path) for trace, path in zip(traces, self._file_names(traces), strict=True)]
         else:
-            jobs = [(traces, self._path)]
-        # 5 is IEEE float32; the default, IBM's, has fewer digits
+            files = [(traces, self._path)]
+        # 5 is IEEE float32; the default, IBM float, has fewer digits
         options = {"data_encoding": 5} if self._format == "SEGY" else {}
-        for some, path in jobs:
-            for trace in some:
+        for members, path in files:
+            for trace in members:
                 _prepare(trace, self._format)
             try:
                 with warnings.catch_warnings():
-                    # SEGY and SU say so for every trace that comes from another format
+                    # SEGY and SU warn for every trace from another format
                     warnings.filterwarnings("ignore", "CREATING TRACE HEADER")
-                    Stream(some).write(str(path), format=self._format, **options)
-            except Exception as error:  # each format has its own kinds for what it cannot hold
+                    Stream(members).write(str(path), format=self._format, **options)
+            except Exception as error:  # each format raises types of its own
                 _raise_disk_error(error)
                 reason = one_line(error)
                 raise InputError(
@@ -72,14 +72,14 @@ class Collection:
                 ) from error
 
     def discard(self) -> None:
-        """Forget everything."""
+        """Drop all segments."""
         self._kept.clear()
 
-    def _names(self, traces: list[Any]) -> list[Path]:
+    def _file_names(self, traces: list[Any]) -> list[Path]:
         labels = [trace.id.replace("/", "_") for trace in traces]
-        times = Counter(labels)
+        counts = Counter(labels)
         for i, trace in enumerate(traces):
-            if times[labels[i]] > 1:
+            if counts[labels[i]] > 1:
                 labels[i] += trace.stats.starttime.strftime(".%Y%m%dT%H%M%S.%fZ")
         for i, label in enumerate(labels):
             if label in labels[:i]:
@@ -87,8 +87,8 @@ class Collection:
         return [self._path.with_name(f"{self._path.stem}.{label}{self._path.suffix}") for label in labels]
 
 
-def _trace(segment: "Segment", header: Any, blocks: list[np.ndarray]) -> Any:
-    """ObsPy Trace of a whole segment; the segment has the last word on start and rate."""
+def _make_trace(segment: "Segment", header: Any, blocks: list[np.ndarray]) -> Any:
+    """Make an ObsPy Trace of a whole segment, with start and rate of the segment."""
     from obspy import Trace, UTCDateTime
 
     start = UTCDateTime(ns=segment.start_ns)
@@ -102,23 +102,23 @@ def _trace(segment: "Segment", header: Any, blocks: list[np.ndarray]) -> Any:
 
 
 def _prepare(trace: Any, format_name: str) -> None:
-    """Correct headers that ObsPy copies unchanged from the input; refuse samples that it writes wrongly."""
+    """Correct headers that ObsPy copies from the input; raise InputError for samples that it writes wrongly."""
     stats = trace.stats
     if format_name == "GSE2":
         if not fits_cm6(trace.data):
             raise InputError(f"{trace.id}: numbers too large for the compression of GSE2; choose MSEED.")
         if "gse2" in stats:
-            stats.gse2.datatype = "CM6"  # ObsPy compresses always, but copies what the input said
+            stats.gse2.datatype = "CM6"  # ObsPy always compresses, but copies the header of the input
     elif format_name == "AH" and "ah" in stats:
         start = stats.starttime
         parts = {name: getattr(start, name) for name in ("year", "month", "day", "hour", "minute")}
-        # ObsPy packs this start, with whole seconds if it were a time
+        # ObsPy writes this start; the seconds of a UTCDateTime would be whole
         stats.ah.record.start_time = SimpleNamespace(**parts, second=start.second + start.microsecond / 1e6)
         stats.ah.record.delta = stats.delta
 
 
 def _raise_disk_error(error: BaseException) -> None:
-    """Raise the first cause of an error if it comes from the disk; ObsPy's SAC errors are OSErrors of their own."""
+    """Raise the first cause of an error if it is an OSError of the disk; ObsPy's SAC errors are other OSErrors."""
     while error.__context__ is not None:
         error = error.__context__
     if isinstance(error, OSError) and type(error).__module__ == "builtins":

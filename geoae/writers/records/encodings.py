@@ -1,7 +1,7 @@
-"""Number formats of samples, and their miniSEED 2 records in numpy: rates and times of the fixed header.
+"""Encodings of samples, and uncompressed miniSEED 2 records built with numpy.
 
-ObsPy spends longer on calling its C library for a short trace than it takes to lay out the records here; what comes
-out reads back through ObsPy unchanged. Only the STEIM compressions are left to ObsPy.
+For a short trace, building the records here is faster than calling the C library of ObsPy. ObsPy reads the records
+unchanged. STEIM compression is left to ObsPy. The fields are those of the SEED manual, version 2.4, chapter 8.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ DTYPES: dict[str, np.dtype] = {
     "STEIM1": np.dtype(np.int32),
     "STEIM2": np.dtype(np.int32),
 }
-"""What samples must be for each encoding that a writer offers."""
+"""Type of the samples for each encoding that can be written."""
 
 _CODES = {"INT16": 1, "INT32": 3, "FLOAT32": 4, "FLOAT64": 5}
 _FIXED = np.dtype(
@@ -38,7 +38,7 @@ _FIXED = np.dtype(
         ("minute", "u1"),
         ("second", "u1"),
         ("unused", "u1"),
-        ("ticks", ">u2"),  # of 100 microseconds
+        ("ticks", ">u2"),  # units of 100 microseconds
         ("n", ">u2"),
         ("factor", ">i2"),
         ("multiplier", ">i2"),
@@ -69,7 +69,7 @@ _PLACES = 10 ** np.arange(5, -1, -1)
 
 @dataclass(frozen=True, slots=True)
 class RecordHeader:
-    """What all records of one segment share."""
+    """Header fields that all records of one segment share."""
 
     network: str
     station: str
@@ -81,27 +81,27 @@ class RecordHeader:
     """Time of the segment's first sample, ns since 1970-01-01 UTC."""
     encoding: str
     length: int
-    """Bytes a record, a power of two."""
+    """Bytes of a record, a power of two."""
 
     def __post_init__(self) -> None:
-        """Refuse what the fixed header has no room for."""
+        """Raise InputError for values that the fixed header cannot hold."""
         check_codes(self.network, self.station, self.location, self.channel)
         if not (np.isfinite(self.rate_hz) and self.rate_hz > 0):
             raise InputError(f"{self.network}.{self.station}.{self.location}.{self.channel}: no rate {self.rate_hz} Hz")
 
     @property
     def data_start(self) -> int:
-        """Bytes before the first sample of a record."""
+        """Number of bytes before the first sample of a record."""
         return 64 if rate_fields(self.rate_hz)[2] is None else 128
 
     @property
     def capacity(self) -> int:
-        """Samples that fill a record; for uncompressed encodings."""
+        """Number of samples in a full record of an uncompressed encoding."""
         return (self.length - self.data_start) // DTYPES[self.encoding].itemsize
 
 
 def check_codes(network: str, station: str, location: str, channel: str) -> None:
-    """Raise InputError for ids that the fixed header has no room for."""
+    """Raise InputError for codes that are too long for the fixed header."""
     for name, code in {"network": network, "station": station, "location": location, "channel": channel}.items():
         room = _ROOM[name]
         if len(code) > room or not code.isascii():
@@ -113,12 +113,12 @@ def check_codes(network: str, station: str, location: str, channel: str) -> None
 
 @lru_cache(maxsize=64)
 def choose_encoding(dtype: np.dtype) -> str | None:
-    """Choose the encoding that holds every value of a dtype; None where that depends on the values.
+    """Choose the encoding that holds every value of a dtype; None if the choice depends on the values.
 
     Raises
     ------
     InputError
-        Complex numbers, text and other things that are no samples.
+        The dtype is complex, text or another type that is no sample.
     """
     for name in ("INT16", "INT32", "FLOAT32", "FLOAT64"):
         if np.can_cast(dtype, DTYPES[name], "safe") and (dtype.kind == "f") == name.startswith("FLOAT"):
@@ -131,16 +131,16 @@ def choose_encoding(dtype: np.dtype) -> str | None:
 
 
 def encode_samples(samples: np.ndarray, encoding: str | None, name: str) -> tuple[np.ndarray, str]:
-    """Convert samples to the dtype of an encoding, rounded on purpose where it holds integers.
+    """Convert samples to the dtype of an encoding; encodings of integers round.
 
     Parameters
     ----------
     samples
         Shape (time,).
     encoding
-        One of `DTYPES`; None: by dtype, and by value for 64-bit integers (INT32 where they fit, else FLOAT64).
+        One of `DTYPES`. None: chosen by dtype, and for 64-bit integers by value (INT32 if they fit, else FLOAT64).
     name
-        What messages call the trace.
+        Name of the trace in messages.
 
     Returns
     -------
@@ -152,7 +152,7 @@ def encode_samples(samples: np.ndarray, encoding: str | None, name: str) -> tupl
         A value lies outside the encoding's range, or is NaN or infinite and the encoding holds integers.
     """
     if encoding is None:
-        encoding = choose_encoding(samples.dtype) or _by_value(samples)
+        encoding = choose_encoding(samples.dtype) or _choose_by_value(samples)
     target = DTYPES[encoding]
     if target.kind == "f":
         with np.errstate(over="ignore"):
@@ -170,28 +170,28 @@ def encode_samples(samples: np.ndarray, encoding: str | None, name: str) -> tupl
     return encoded, encoding
 
 
-def round_to_integers(samples: np.ndarray, dtype: np.dtype, what: str) -> np.ndarray:
-    """Round to the nearest integer of a type; `what` begins the message of the InputError when a value has none."""
+def round_to_integers(samples: np.ndarray, dtype: np.dtype, label: str) -> np.ndarray:
+    """Round samples to integers of a type; raise InputError, whose message begins with `label`, if one does not fit."""
     if np.can_cast(samples.dtype, dtype, "safe") or not len(samples):
         return samples.astype(dtype, copy=False)
     if samples.dtype.kind == "f":
         if not np.isfinite(samples).all():
-            raise InputError(f"{what} holds integers only, but there are NaN or infinite samples; choose FLOAT32.")
+            raise InputError(f"{label} holds integers only, but there are NaN or infinite samples; choose FLOAT32.")
         samples = np.rint(samples)
     limits = np.iinfo(dtype)
-    # as Python numbers: float32 would round the limit itself, uint64 could not hold it
+    # compare Python numbers: float32 would round the limits, and uint64 has no negative limit
     low, high = samples.min().item(), samples.max().item()
     if low < limits.min or high > limits.max:
         raise InputError(
-            f"{what} holds {limits.min} to {limits.max}, but samples reach from {low:g} to {high:g}; choose FLOAT32."
+            f"{label} holds {limits.min} to {limits.max}, but samples reach from {low:g} to {high:g}; choose FLOAT32."
         )
     return samples.astype(dtype)
 
 
 def fits_cm6(samples: np.ndarray) -> bool:
-    """Whether second differences of integers take four characters a sample at most, which is all ObsPy has room for.
+    """Whether the CM6 compression of GSE2 fits in ObsPy's buffer of four characters a sample.
 
-    A character of GSE2's CM6 compression carries 5 bits, the first of each number 4.
+    CM6 stores second differences. A character holds 5 bits, the first one of each number 4.
     """
     steps = np.abs(np.diff(samples.astype(np.int64), n=2, prepend=[0, 0]))
     n_characters = len(steps) + sum(np.count_nonzero(steps >= 2**bits) for bits in (4, 9, 14, 19, 24))
@@ -200,11 +200,11 @@ def fits_cm6(samples: np.ndarray) -> bool:
 
 @lru_cache(maxsize=256)
 def rate_fields(rate_hz: float) -> tuple[int, int, float | None]:
-    """Factor and multiplier of the fixed header, and the float32 of blockette 100 where these two come less close.
+    """Factor and multiplier of the fixed header, and the float32 of blockette 100 if it is closer to the rate.
 
-    Readers take factor * multiplier with negative numbers dividing: (125, -2) is 62.5 Hz, (-3, 1) a third of one.
+    The rate is factor * multiplier; negative numbers divide: (125, -2) is 62.5 Hz, (-3, 1) is 1/3 Hz.
     """
-    factor, multiplier = _factors(rate_hz)
+    factor, multiplier = _factor_and_multiplier(rate_hz)
     if factor > 0:
         nominal = factor * multiplier if multiplier > 0 else factor / -multiplier
     else:
@@ -214,16 +214,16 @@ def rate_fields(rate_hz: float) -> tuple[int, int, float | None]:
 
 
 def pack_records(head: RecordHeader, first: int, samples: np.ndarray, sequence: int) -> np.ndarray:
-    """Lay out records of an uncompressed encoding.
+    """Build records of an uncompressed encoding.
 
     Parameters
     ----------
     head
-        What the records share.
+        Header fields that the records share.
     first
         Position of `samples[0]` in the segment.
     samples
-        Shape (time,), native dtype of the encoding. All records are full except the last.
+        Shape (time,), in the dtype of the encoding. All records except the last are full.
     sequence
         Number of the first record.
 
@@ -251,18 +251,18 @@ def pack_records(head: RecordHeader, first: int, samples: np.ndarray, sequence: 
 
 
 def number_records(records: np.ndarray, sequence: int) -> None:
-    """Write running sequence numbers, from 1 to 999999 and again, into records of shape (record, bytes), in place."""
+    """Write consecutive sequence numbers from 1 to 999999, then from 1 again, into records (record, byte), in place."""
     running = (sequence - 1 + np.arange(len(records))) % 999_999 + 1
     records[:, :6] = running[:, None] // _PLACES % 10 + ord("0")
 
 
-def _by_value(samples: np.ndarray) -> str:
+def _choose_by_value(samples: np.ndarray) -> str:
     limits = np.iinfo(np.int32)
     return "INT32" if limits.min <= samples.min() and samples.max() <= limits.max else "FLOAT64"
 
 
-def _factors(rate_hz: float) -> tuple[int, int]:
-    """Two 16-bit numbers that give a rate exactly where they can, else closely."""
+def _factor_and_multiplier(rate_hz: float) -> tuple[int, int]:
+    """Two 16-bit numbers whose product or ratio is the rate, exactly if possible."""
     for value, sign in ((rate_hz, 1), (1 / rate_hz, -1)):
         if value > _INT16_MAX:
             whole = round(value)
@@ -271,7 +271,7 @@ def _factors(rate_hz: float) -> tuple[int, int]:
             multiplier = next(exact, min(least, _INT16_MAX))
             return sign * min(round(whole / multiplier), _INT16_MAX), sign * multiplier
     ratio = Fraction(rate_hz).limit_denominator(_INT16_MAX)
-    if ratio.numerator > _INT16_MAX:  # then the period has the smaller denominator
+    if ratio.numerator > _INT16_MAX:  # the period has a smaller denominator
         ratio = 1 / Fraction(1 / rate_hz).limit_denominator(_INT16_MAX)
     if ratio.denominator == 1:
         return ratio.numerator, 1
@@ -305,7 +305,7 @@ def _blockette_100(rate_hz: float) -> np.ndarray:
 
 
 def _set_times(fields: np.ndarray, head: RecordHeader, positions: np.ndarray) -> None:
-    """Start of each record, counted from the start of the segment so that rounding never adds up."""
+    """Set the start of each record, counted from the start of the segment so that rounding does not accumulate."""
     time_ns = head.start_ns + np.rint(positions / head.rate_hz * 1e9).astype(np.int64)
     time_us = (time_ns + 500) // 1000
     ticks = (time_us + 50) // 100

@@ -1,4 +1,4 @@
-"""A miniSEED file under way: segments come block by block and by turns, and lie so that readers join them again."""
+"""Write a miniSEED file block by block: the blocks of several segments may alternate, and readers still join them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -13,48 +13,48 @@ if TYPE_CHECKING:
     from geoae.labels.segments import Segment
 
 _SHORT, _LONG = 512, 4096
-"""Bytes a record, for segments of a few hundred samples and for others."""
-_STEIM_PIECE = 65536
-"""Samples compressed in one go: each piece ends with a record that is not full."""
+"""Bytes of a record, for segments of a few hundred samples and for longer ones."""
+_STEIM_SAMPLES = 65536
+"""Number of samples that are compressed at once; only the last record of a piece may be incomplete."""
 _BUFFER = 1 << 16
-_READ_IN_ONE = 2**31 - _LONG
-"""Bytes up to which ObsPy reads a file in one go; beyond, it joins only what lies side by side."""
-_PORTION = 1 << 22
-"""Bytes copied in one go."""
+_READ_AT_ONCE = 2**31 - _LONG
+"""Largest file, in bytes, that ObsPy reads at once; in larger files it joins only neighbouring records."""
+_COPY_BYTES = 1 << 22
+"""Number of bytes that are copied at once."""
 
 
 SegmentKey = tuple[int, ...]
-"""Sorts segments in the output."""
+"""Position of a segment in the output; segments are sorted by it."""
 
 
 @dataclass(slots=True)
-class _Laid:
-    """What is known of one segment; its head is None where its records came ready-made."""
+class _WrittenSegment:
+    """State of one segment in the file; `head` is None if its records were copied."""
 
     head: RecordHeader | None
     extents: list[tuple[int, int]] = field(default_factory=list)
-    """Where its records lie: first byte and number of bytes."""
+    """First byte and number of bytes of each group of its records in the file."""
     stream: bytes = b""
-    """Quality letter and ids as they stand in its records: readers join records by them."""
+    """Quality letter and codes in its records; readers join records with equal ones."""
     waiting: list[np.ndarray] = field(default_factory=list)
-    """Samples that do not fill a record yet."""
+    """Samples that are not yet enough for a record."""
     n_written: int = 0
 
 
 class MseedFile:
-    """Records of segments, written as they come and put in order at the end if a reader would notice.
+    """A miniSEED file. Records are written in the order in which they come, and sorted at the end if necessary.
 
-    Readers list ids as they first appear, and join a record to the last segment of its id only. So channels may take
-    turns, but segments of one id that touch or overlap may not.
+    Readers list ids in the order of their first records, and join a record only to the last segment of its id. So the
+    records of different channels may alternate, but not those of segments of one id that touch or overlap.
 
     Parameters
     ----------
     path
-        A file that is not there yet.
+        A file that does not exist yet.
     encoding
-        As in `geoae.writers.records.encodings.encode_samples`.
+        As for `geoae.writers.records.encodings.encode_samples`.
     compress
-        Makes STEIM records, shape (record, bytes), of a head, the position of the first sample, and samples.
+        Function of the header, the position of the first sample and samples that returns STEIM records, (record, byte).
     """
 
     def __init__(
@@ -65,108 +65,114 @@ class MseedFile:
         self._buffer = bytearray()
         self._size = 0
         self._sequence = 1
-        self._holes = False
-        self._laid: dict[SegmentKey, _Laid] = {}
+        self._has_holes = False
+        self._segments: dict[SegmentKey, _WrittenSegment] = {}
 
     def put(self, key: SegmentKey, segment: "Segment", offset: int, data: np.ndarray, header: Any) -> None:
-        """Add the next samples of a segment; keys sort segments. Offset 0 begins it anew."""
+        """Add the next samples of a segment; `key` is its position in the output. Offset 0 starts the segment again."""
         by_dtype = choose_encoding(data.dtype)
         encoding = self._encoding or by_dtype
         if offset == 0:
-            self._begin(key, _head(segment, header, encoding or "FLOAT64"))
-        laid = self._laid[key]
-        assert laid.head is not None
-        step = _STEIM_PIECE if laid.head.encoding.startswith("STEIM") else laid.head.capacity
+            self._begin(key, _make_header(segment, header, encoding or "FLOAT64"))
+        state = self._segments[key]
+        assert state.head is not None
+        step = _STEIM_SAMPLES if state.head.encoding.startswith("STEIM") else state.head.capacity
         if encoding is None:
-            step = segment.n  # all values decide on the encoding; such integers lie in memory anyway
-        laid.waiting.append(data)
-        n = sum(map(len, laid.waiting))
+            step = segment.n  # the encoding depends on all values, so the whole segment is kept in memory
+        state.waiting.append(data)
+        n = sum(map(len, state.waiting))
         if offset + len(data) < segment.n:
             n -= n % step
-        samples = np.concatenate(laid.waiting) if len(laid.waiting) > 1 else data
-        laid.waiting = [samples[n:].copy()] if n < len(samples) else []
+        samples = np.concatenate(state.waiting) if len(state.waiting) > 1 else data
+        state.waiting = [samples[n:].copy()] if n < len(samples) else []
         if n:
-            self._write_samples(laid, laid.head, samples[:n], segment.id)
+            self._write_samples(state, state.head, samples[:n], segment.id)
 
     def put_raw(self, key: SegmentKey, records: bytes) -> None:
-        """Add a whole segment as ready-made records."""
+        """Add a whole segment as miniSEED records that are copied."""
         self._begin(key, None)
-        self._write(self._laid[key], np.frombuffer(records, np.uint8)[None])
+        self._write(self._segments[key], np.frombuffer(records, np.uint8)[None])
 
     def drop(self, key: SegmentKey) -> None:
-        """Leave a segment out, whatever there is of it."""
-        laid = self._laid.pop(key, None)
-        self._holes |= laid is not None and bool(laid.extents)
+        """Remove a segment."""
+        state = self._segments.pop(key, None)
+        self._has_holes |= state is not None and bool(state.extents)
 
     def finish(self) -> None:
         """Complete the file."""
         self._flush()
-        wanted = [(start, size, laid) for _, laid in sorted(self._laid.items()) for start, size in laid.extents]
-        found = sorted(wanted, key=lambda extent: extent[0])
-        if self._holes or self._size > _READ_IN_ONE or _as_read(found) != _as_read(wanted):
-            self._rewrite(wanted)
+        sorted_extents = [
+            (start, size, state) for _, state in sorted(self._segments.items()) for start, size in state.extents
+        ]
+        extents = sorted(sorted_extents, key=lambda extent: extent[0])
+        if (
+            self._has_holes
+            or self._size > _READ_AT_ONCE
+            or _join_as_readers(extents) != _join_as_readers(sorted_extents)
+        ):
+            self._rewrite(sorted_extents)
 
     def discard(self) -> None:
-        """Let go of the file, which somebody else removes."""
+        """Drop what is not yet written; the caller removes the file."""
         self._buffer.clear()
 
     def _flush(self) -> None:
-        # opened anew each time: a year of day files is one record, and more outputs than a process may hold open
+        # opened each time: the outputs of a year of day files are more than a process may keep open
         with self._path.open("ab") as file:
             file.write(self._buffer)
         self._buffer.clear()
 
     def _begin(self, key: SegmentKey, head: RecordHeader | None) -> None:
-        self._holes |= key in self._laid and bool(self._laid[key].extents)
-        self._laid[key] = _Laid(head)
+        self._has_holes |= key in self._segments and bool(self._segments[key].extents)
+        self._segments[key] = _WrittenSegment(head)
 
-    def _write_samples(self, laid: _Laid, head: RecordHeader, samples: np.ndarray, name: str) -> None:
+    def _write_samples(self, state: _WrittenSegment, head: RecordHeader, samples: np.ndarray, name: str) -> None:
         if self._encoding is None and choose_encoding(samples.dtype) is None:
             samples, encoding = encode_samples(samples, None, name)
             head = replace(head, encoding=encoding)
         else:
             samples, _ = encode_samples(samples, head.encoding, name)
         if head.encoding.startswith("STEIM"):
-            records = self._compress(head, laid.n_written, samples)
+            records = self._compress(head, state.n_written, samples)
             number_records(records, self._sequence)
         else:
-            records = pack_records(head, laid.n_written, samples, self._sequence)
+            records = pack_records(head, state.n_written, samples, self._sequence)
         self._sequence += len(records)
-        laid.n_written += len(samples)
-        self._write(laid, records)
+        state.n_written += len(samples)
+        self._write(state, records)
 
-    def _write(self, laid: _Laid, records: np.ndarray) -> None:
-        """Shape (record, bytes)."""
-        laid.stream = laid.stream or records[0, 6:20].tobytes()
+    def _write(self, state: _WrittenSegment, records: np.ndarray) -> None:
+        """Append records, shape (record, byte)."""
+        state.stream = state.stream or records[0, 6:20].tobytes()
         self._buffer += records.data
         if len(self._buffer) >= _BUFFER:
             self._flush()
-        if laid.extents and sum(laid.extents[-1]) == self._size:
-            start, size = laid.extents[-1]
-            laid.extents[-1] = start, size + records.nbytes
+        if state.extents and sum(state.extents[-1]) == self._size:
+            start, size = state.extents[-1]
+            state.extents[-1] = start, size + records.nbytes
         else:
-            laid.extents.append((self._size, records.nbytes))
+            state.extents.append((self._size, records.nbytes))
         self._size += records.nbytes
 
-    def _rewrite(self, wanted: Iterable[tuple[int, int, _Laid]]) -> None:
-        """Copy the file with its segments in order; number the records anew, the ready-made ones excepted."""
+    def _rewrite(self, extents: Iterable[tuple[int, int, _WrittenSegment]]) -> None:
+        """Copy the file with its segments in order, and renumber the records, except those that were copied."""
         spool = self._path.with_name(self._path.name + ".spool")
         self._path.rename(spool)
         sequence = 1
         with spool.open("rb") as old, self._path.open("xb", buffering=1 << 20) as new:
-            for start, size, laid in wanted:
+            for start, size, state in extents:
                 old.seek(start)
-                for n_bytes in _portions(size):
-                    portion = np.frombuffer(bytearray(old.read(n_bytes)), np.uint8)
-                    if laid.head is not None:
-                        records = portion.reshape(-1, laid.head.length)
+                for n_bytes in _split_size(size):
+                    part = np.frombuffer(bytearray(old.read(n_bytes)), np.uint8)
+                    if state.head is not None:
+                        records = part.reshape(-1, state.head.length)
                         number_records(records, sequence)
                         sequence += len(records)
-                    new.write(portion.data)
+                    new.write(part.data)
         spool.unlink()
 
 
-def _head(segment: "Segment", header: Any, encoding: str) -> RecordHeader:
+def _make_header(segment: "Segment", header: Any, encoding: str) -> RecordHeader:
     quality = header.get("mseed", {}).get("dataquality", "D")
     return RecordHeader(
         network=header.network,
@@ -181,16 +187,16 @@ def _head(segment: "Segment", header: Any, encoding: str) -> RecordHeader:
     )
 
 
-def _as_read(extents: Iterable[tuple[int, int, _Laid]]) -> list[tuple[bytes, list[int]]]:
-    """Ids in the order a reader lists them, each with the segments that it finds one after the other."""
+def _join_as_readers(extents: Iterable[tuple[int, int, _WrittenSegment]]) -> list[tuple[bytes, list[int]]]:
+    """Ids in the order in which a reader lists them, each with its segments in the order of reading."""
     streams: dict[bytes, list[int]] = {}
-    for _, _, laid in extents:
-        segments = streams.setdefault(laid.stream, [])
-        if not segments or segments[-1] != id(laid):
-            segments.append(id(laid))
+    for _, _, state in extents:
+        segments = streams.setdefault(state.stream, [])
+        if not segments or segments[-1] != id(state):
+            segments.append(id(state))
     return list(streams.items())
 
 
-def _portions(size: int) -> Iterator[int]:
-    for start in range(0, size, _PORTION):
-        yield min(_PORTION, size - start)
+def _split_size(size: int) -> Iterator[int]:
+    for start in range(0, size, _COPY_BYTES):
+        yield min(_COPY_BYTES, size - start)

@@ -1,6 +1,6 @@
-"""Samples of traces to files of any format that ObsPy writes, all or nothing.
+"""Write traces to files of any format of ObsPy: complete files, or none.
 
-miniSEED goes to disk block by block; every other format is collected in memory and written at the end.
+miniSEED is written to disk block by block. For other formats, samples are collected in memory and written at the end.
 """
 
 import os
@@ -32,24 +32,24 @@ _REFUSED = {"PICKLE": "it can run code when it is opened", "WAV": "it holds neit
 def supported_formats() -> list[str]:
     """Names of the formats that can be written, as ObsPy calls them.
 
-    GCF and GSE2 hold integers: samples are rounded on purpose. AH, Q, SAC, SACXY, SEGY and SU hold float32. Ids,
-    and times below a millisecond or second, survive as far as the format has room for them. WAV and PICKLE are left
-    out: the first holds neither ids nor times, the second can run code when it is opened.
+    GCF and GSE2 hold integers, so samples are rounded. AH, Q, SAC, SACXY, SEGY and SU hold float32. Long ids and
+    fractions of a second are cut to what the format can hold. WAV and PICKLE are left out: WAV holds neither ids nor
+    times, and opening a PICKLE file can run code.
     """
     return [name for name in writable_formats() if name not in _REFUSED]
 
 
 def check_format(name: str, encoding: str | None = None, ids: Iterable[str] = ()) -> str:
-    """Return the name of a format as ObsPy has it, or raise InputError.
+    """Check a format, its encoding and ids, and return ObsPy's name of the format. Raises InputError.
 
     Parameters
     ----------
     name
-        One of `supported_formats`, in letters of any case.
+        One of `supported_formats`, in upper or lower case.
     encoding
-        One that the format takes, or None.
+        An encoding of miniSEED, or None.
     ids
-        NET.STA.LOC.CHA that the output is to hold.
+        NET.STA.LOC.CHA of the output.
     """
     known, wanted = supported_formats(), name.upper()
     if wanted in _REFUSED:
@@ -65,43 +65,43 @@ def check_format(name: str, encoding: str | None = None, ids: Iterable[str] = ()
 
 
 def remove_unfinished(paths: Iterable[Path]) -> None:
-    """Remove what this process has left beside outputs, also where a signal came before a writer had an owner."""
+    """Remove the temporary folders of this process beside outputs, for an interruption outside a ``with`` statement."""
     names: dict[Path, set[str]] = {}
     for path in paths:
-        names.setdefault(path.parent, set()).add(_part_name(path))
-    for folder, ours in names.items():
+        names.setdefault(path.parent, set()).add(_temporary_name(path))
+    for folder, prefixes in names.items():
         for part in folder.glob(f".*.{os.getpid()}.*.part"):
-            if part.name.rsplit(".", 2)[0] in ours:
+            if part.name.rsplit(".", 2)[0] in prefixes:
                 shutil.rmtree(part, ignore_errors=True)
 
 
 class TraceWriter:
-    """One output that appears under its name only when all of it is there.
+    """One output that appears under its name only when it is complete.
 
-    Use it in a ``with`` statement: leaving that by an exception, Ctrl-C included, leaves nothing behind, and an
-    existing output as it was. Work in progress lies in a hidden folder ``.NAME.PID.XXXX.part`` beside the output.
+    Use it in a ``with`` statement: after an exception, also Ctrl-C, no new file is left, and an existing output is
+    unchanged. Unfinished files lie in a hidden folder ``.NAME.PID.XXXX.part`` beside the output.
 
     Parameters
     ----------
     path
-        The output. Formats with one trace a file (SAC, SACXY) write a single trace there, and several to
-        STEM.NET.STA.LOC.CHA.SUFFIX, with the start time before the suffix where an id comes more than once.
+        The output. Formats with one trace in a file (SAC, SACXY) write several traces to STEM.NET.STA.LOC.CHA.SUFFIX,
+        with the start time before the suffix if an id occurs more than once.
     format
         One of `supported_formats`.
     overwrite
-        Replace what is there.
+        Replace an existing output.
     encoding
-        Of miniSEED: FLOAT32, FLOAT64, INT16, INT32, STEIM1 or STEIM2; samples are rounded on purpose where it holds
-        integers. None: by dtype, and 64-bit integers as INT32 where they fit, else as FLOAT64.
+        Encoding of miniSEED: FLOAT32, FLOAT64, INT16, INT32, STEIM1 or STEIM2; the integer encodings round. None:
+        chosen by dtype, and for 64-bit integers INT32 if they fit, else FLOAT64.
     sources
-        The order of the segments' sources in the output; others follow as they come.
+        Order of the sources of segments in the output; other sources follow in the order in which they come.
 
     Raises
     ------
     OutputExistsError
-        The output is there already.
+        The output exists already.
     OutputError
-        The folder is missing or cannot be written to; from any method: the disk is full or fails.
+        The folder is missing or not writable. From any method: the disk is full or fails.
     InputError
         Unknown format or encoding.
     """
@@ -109,14 +109,14 @@ class TraceWriter:
     def __init__(
         self,
         path: Path,
-        format: str = "MSEED",  # noqa: A002 - ObsPy's word, and that of the command line
+        format: str = "MSEED",  # noqa: A002 - the name in ObsPy and on the command line
         *,
         overwrite: bool = False,
         encoding: str | None = None,
         sources: "Iterable[Path | None]" = (),
     ) -> None:
         self._format = check_format(format, encoding)
-        # a link stays a link: what it points to is replaced
+        # replace the target of a symbolic link, and keep the link
         self._path = path.resolve() if path.is_symlink() else path
         self._overwrite = overwrite
         self._refuse_existing([self._path])
@@ -125,11 +125,13 @@ class TraceWriter:
         self._progress: dict[SegmentKey, tuple[Segment, int]] = {}
         self._ranks: dict[Path | None, int] = {source: rank for rank, source in enumerate(sources)}
         self._sink: MseedFile | Collection | None = None
-        self._folder = _part_folder(self._path)
+        self._folder = _make_temporary_folder(self._path)
         with self._all_or_nothing():
             part = self._folder / self._path.name
             self._sink = (
-                MseedFile(part, encoding, _steim) if self._format == "MSEED" else Collection(part, self._format)
+                MseedFile(part, encoding, _compress_steim)
+                if self._format == "MSEED"
+                else Collection(part, self._format)
             )
 
     def __enter__(self) -> Self:
@@ -145,38 +147,38 @@ class TraceWriter:
 
     @property
     def written(self) -> tuple[Path, ...]:
-        """The files, sorted; none before `close`."""
+        """The written files, sorted; empty before `close`."""
         return self._written
 
     @property
     def skipped(self) -> "tuple[Segment, ...]":
-        """Segments without samples, which are left out."""
+        """Segments without samples, which are not written."""
         return tuple(self._skipped)
 
     def put(self, segment: "Segment", offset: int, data: np.ndarray, header: Any) -> None:
         """Add samples [offset, offset + len(data)) of a segment.
 
-        Blocks of one segment follow each other without holes; segments may take turns. Offset 0 begins a segment
-        anew: what was put of it before is dropped.
+        Blocks of one segment follow each other without gaps; blocks of several segments may alternate. Offset 0 starts
+        a segment again and drops its samples so far.
 
         Parameters
         ----------
         segment
-            Its start, rate, length and order count.
+            Its id, start, rate, length and order are used.
         offset
             Position of ``data[0]`` in the segment.
         data
-            Shape (time,), one dtype a segment; may be reused afterwards.
+            Shape (time,), the same dtype for all blocks of a segment. The array may be reused afterwards.
         header
-            ObsPy Stats: ids, and whatever else the format holds. Not changed.
+            ObsPy Stats with ids and the other headers of the format. It is not changed.
 
         Raises
         ------
         InputError
-            Samples or ids that the output cannot hold, or samples that are not the next of their segment. The writer
-            stays open, and the segment must be put from its start.
+            The output cannot hold the samples or ids, or the samples are not the next of their segment. The writer
+            stays open, and the segment must be written again from its start.
         OutputError
-            The disk is full or fails; nothing is left behind.
+            The disk is full or fails; no file is left.
         """
         if segment.n == 0:
             self._skipped.append(segment)
@@ -194,18 +196,18 @@ class TraceWriter:
         self._progress[key] = segment, offset + len(data)
 
     def put_raw(self, segment: "Segment", records: bytes) -> None:
-        """Add a whole segment as the miniSEED records it came in, in place of what was put of it before.
+        """Copy a whole segment as miniSEED records; this replaces its samples so far.
 
         Raises
         ------
         InputError
-            The output is not miniSEED, or `records` are not.
+            The output or `records` are not miniSEED.
         OutputError
-            The disk is full or fails; nothing is left behind.
+            The disk is full or fails; no file is left.
         """
         sink, key = self._expect_open(), self._key(segment)
         if isinstance(sink, Collection):
-            raise InputError(f"{segment.id}: miniSEED records can be passed on to MSEED only, not to {self._format}.")
+            raise InputError(f"{segment.id}: miniSEED records can only be copied to MSEED, not to {self._format}.")
         if len(records) < 128 or records[6:7] not in (b"D", b"R", b"Q", b"M"):
             raise InputError(f"{segment.id}: got {len(records)} bytes that do not begin with a miniSEED data record.")
         with self._all_or_nothing():
@@ -213,22 +215,22 @@ class TraceWriter:
         self._progress[key] = segment, segment.n
 
     def drop(self, segment: "Segment") -> None:
-        """Leave a segment out, whatever was put of it before."""
+        """Remove a segment and its samples so far."""
         key = self._key(segment)
         self._progress.pop(key, None)
         self._expect_open().drop(key)
 
     def close(self) -> None:
-        """Finish the output and give it its name; nothing happens the second time.
+        """Finish the output and give it its name. A second call does nothing.
 
         Raises
         ------
         InputError
-            No samples at all, a segment that is not complete, or something that the format cannot hold.
+            There are no samples, a segment is incomplete, or the format cannot hold something.
         OutputExistsError
-            A file of the output has appeared meanwhile, or one of several is there already.
+            One of the files exists already.
         OutputError
-            The disk is full or fails; nothing is left behind.
+            The disk is full or fails; no file is left.
         """
         if self._sink is None:
             return
@@ -245,7 +247,7 @@ class TraceWriter:
             self.abort()
 
     def abort(self) -> None:
-        """Remove what is unfinished; nothing happens after `close`."""
+        """Remove unfinished files. After `close` this does nothing."""
         if self._sink is not None:
             self._sink.discard()
         self._sink = None
@@ -257,7 +259,7 @@ class TraceWriter:
         return self._sink
 
     def _key(self, segment: "Segment") -> SegmentKey:
-        """Sorts segments: sources as they come, the order inside each, and parts of one segment by time."""
+        """Sort key of a segment: source, order in the source, and time for parts of one segment."""
         return self._ranks.setdefault(segment.source, len(self._ranks)), segment.order, segment.start_ns
 
     def _refuse_existing(self, paths: list[Path]) -> None:
@@ -269,14 +271,14 @@ class TraceWriter:
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
-        """Clean up when the disk fails, and say so."""
+        """Turn errors of the disk into OutputError, and remove unfinished files."""
         try:
             yield
         except OSError as error:
             self.abort()
             if isinstance(error, GeoAEError):
                 raise
-            # numpy's tofile tells only how much it could write
+            # the error of numpy's tofile has no reason of the operating system
             reason = error.strerror or f"is the disk full? ({error})"
             raise OutputError(f"{self._path} cannot be written: {reason}. Nothing is left of it.") from error
 
@@ -296,8 +298,8 @@ class TraceWriter:
         return tuple(targets)
 
 
-def _steim(head: RecordHeader, first: int, samples: np.ndarray) -> np.ndarray:
-    """Compressed records, bytes of shape (record, length), of samples from position `first` of a segment."""
+def _compress_steim(head: RecordHeader, first: int, samples: np.ndarray) -> np.ndarray:
+    """Compress samples from position `first` of a segment into records, shape (record, byte)."""
     from obspy import Trace, UTCDateTime
 
     header = {
@@ -314,14 +316,14 @@ def _steim(head: RecordHeader, first: int, samples: np.ndarray) -> np.ndarray:
     return np.frombuffer(bytearray(buffer.getbuffer()), np.uint8).reshape(-1, head.length)
 
 
-def _part_name(path: Path) -> str:
+def _temporary_name(path: Path) -> str:
     return f".{path.name[:80]}.{os.getpid()}"
 
 
-def _part_folder(path: Path) -> Path:
+def _make_temporary_folder(path: Path) -> Path:
     if not path.parent.is_dir():
         raise OutputError(f"The folder {path.parent} for the output is not there; make it first.")
     try:
-        return Path(tempfile.mkdtemp(prefix=_part_name(path) + ".", suffix=".part", dir=path.parent))
+        return Path(tempfile.mkdtemp(prefix=_temporary_name(path) + ".", suffix=".part", dir=path.parent))
     except OSError as error:
         raise OutputError(f"The folder {path.parent} cannot be written to: {error.strerror}.") from error

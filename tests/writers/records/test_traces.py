@@ -190,7 +190,7 @@ def test_sources_keep_their_order(tmp_path):
 
 def test_files_too_large_for_one_go_have_no_seams(tmp_path, monkeypatch):
     """Beyond the size that ObsPy reads at once, channels are laid one after the other."""
-    monkeypatch.setattr(records, "_READ_IN_ONE", 40_960)
+    monkeypatch.setattr(records, "_READ_AT_ONCE", 40_960)
     monkeypatch.setattr("obspy.io.mseed.core.LIBMSEED_MAX", 40_960 + 4096)
     pieces = [segment(40_000, i, channel) for i, channel in enumerate(("HHE", "HHN"))]
     x = samples(40_000)
@@ -328,7 +328,7 @@ def test_ready_made_records_are_passed_on_verbatim(tmp_path):
         put(writer, segment(2000, 0, "HHE"), samples(2000))
     assert buffer.getvalue() in (tmp_path / "t.mseed").read_bytes()
     assert [trace.stats.channel for trace in obspy.read(tmp_path / "t.mseed")] == ["HHE", "LOG", "HHZ"]
-    with pytest.raises(InputError, match="MSEED only"), TraceWriter(tmp_path / "t.sac", "SAC") as writer:
+    with pytest.raises(InputError, match="only be copied to MSEED"), TraceWriter(tmp_path / "t.sac", "SAC") as writer:
         writer.put_raw(log, buffer.getvalue())
     with pytest.raises(InputError, match="miniSEED data record"), TraceWriter(tmp_path / "u.mseed") as writer:
         writer.put_raw(log, b"no records")
