@@ -1,4 +1,4 @@
-"""Noise of each kind is what its name says, differs from slice to slice, and comes back from its seed."""
+"""Noise of each kind has the properties of its name, differs from slice to slice, and depends on its seed."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def slices(n: int = 6) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_slice_has_its_own(kind):
+def test_slices_have_independent_noise(kind):
     """Finite, the same for the same seed, and hardly correlated between slices."""
     correlation = []
     for seed in range(12):
@@ -36,13 +36,13 @@ def test_each_slice_has_its_own(kind):
 
 
 def test_noise_has_unit_spread():
-    """So that a level is a level."""
+    """The noise level of a recipe is then the standard deviation of the noise."""
     for seed in range(20):
         assert damage.draw_noise(slices(), np.random.default_rng(seed)).std() == pytest.approx(1, rel=1e-6)
 
 
 def test_speckle_grows_with_the_field():
-    """Its spread where the field is high is above that where it is low."""
+    """Its standard deviation is larger where the field is larger."""
     x = np.broadcast_to(np.linspace(0, 1, 400), (50, 4, 400)).copy()
     spread = [
         damage.draw_speckle(x, np.random.default_rng(seed)).std((0, 1)).reshape(4, 100).mean(1) for seed in range(40)
@@ -51,7 +51,7 @@ def test_speckle_grows_with_the_field():
 
 
 def test_stripes_are_lines():
-    """Along rows or columns they vary far less than across."""
+    """They vary much less along the lines than across."""
     found = []
     for seed in range(30):
         x = damage.draw_stripes(slices(), np.random.default_rng(seed))[0]
@@ -60,8 +60,8 @@ def test_stripes_are_lines():
     assert np.median(found) < 0.2
 
 
-def test_gaps_leave_something():
-    """Every kind of gap takes a share of the points, of one slice or of all."""
+def test_a_part_of_the_points_is_missing():
+    """Every kind of gap takes some points and leaves some."""
     shares = [damage.draw_missing((3, 32, 32), np.random.default_rng(seed)).mean() for seed in range(60)]
     assert min(shares) > 0
     assert max(shares) < 0.95

@@ -1,4 +1,4 @@
-"""Fields to train on: what matches is found, what is held out is not, and every field comes as (time, y, x)."""
+"""Training fields: files that match are read, excluded files are not, and every field has axes (time, y, x)."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_every_variable_level_and_file_is_found(folder):
-    """Two files of two variables on two levels are eight, south-north before west-east, samples as they were."""
+    """Two files of two variables on two levels make eight fields (time, lat, lon) with unchanged samples."""
     found = load_slices(folder, ["wind.*.nc"])
     assert [x.name for x in found] == ["u", "u", "v", "v"] * 2
     assert {x.dims for x in found} == {("time", "lat", "lon")}
@@ -45,14 +45,14 @@ def test_every_variable_level_and_file_is_found(folder):
 
 
 def test_a_field_without_time_is_one_slice(folder):
-    """Integers come as floats."""
+    """It gets a time axis of one; integers become floats."""
     (x,) = load_slices(folder, ["deep/*.nc"])
     assert x.shape == (1, 9, 12)
     assert x.dtype.kind == "f"
     np.testing.assert_array_equal(x[0], np.arange(108).reshape(9, 12))
 
 
-def test_what_is_held_out_is_not_loaded(folder):
+def test_excluded_files_are_not_loaded(folder):
     """Excludes match names and paths; a variable is chosen after a colon."""
     assert {x.attrs[SOURCE] for x in load_slices(folder, ["wind*", "deep/*"], exclude=["*.2.nc", "deep/*"])} == {
         "wind.1.nc"
@@ -62,8 +62,8 @@ def test_what_is_held_out_is_not_loaded(folder):
     assert len(load_slices(folder, ["wind.1.nc", "wind.1.nc:u"])) == 4
 
 
-def test_nothing_to_train_on_is_said(folder):
-    """One line that names the pattern, the folder or the choices."""
+def test_missing_files_are_refused(folder):
+    """The message names the pattern, the folder or the choices."""
     with pytest.raises(InputError, match=r"nothing that matches 'wint\*'"):
         load_slices(folder, ["wind*", "wint*"])
     with pytest.raises(InputError, match=r"wind\*.*is excluded by wind\.\*"):

@@ -1,4 +1,4 @@
-"""Drawn fields are what they say: slopes, scale, seeds, and no two alike."""
+"""Synthetic fields have the stated slopes, means and variances, and depend on their seed."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ from geoae.fields import synthesis
 
 
 @pytest.mark.parametrize("slope", [1.0, 3.0, 5.0])
-def test_power_falls_as_the_slope_says(slope):
-    """The spectrum of many draws, on the plane that they were cut from, to a tenth of the exponent or so."""
+def test_the_spectrum_has_the_slope(slope):
+    """The mean spectrum of many draws is a power law with this exponent."""
     rng = np.random.default_rng(0)
     x = synthesis.draw_power_law((200, 64, 64), slope, rng)
     taper = np.hanning(64)[:, None] * np.hanning(64)
@@ -36,7 +36,7 @@ def test_power_falls_as_the_slope_says(slope):
 )
 @pytest.mark.parametrize("shape", [(16, 40), (40, 16)])
 def test_every_kind_is_finite_and_scaled(kind, shape):
-    """Zero mean, unit variance or a constant, the shape that was asked for, the same for the same seed."""
+    """Zero mean, unit variance (or a constant), the given shape, and the same field for the same seed."""
     for seed in range(20):
         x, again = (getattr(synthesis, kind)(shape, np.random.default_rng(seed)) for _ in range(2))
         assert x.shape == shape
@@ -46,8 +46,8 @@ def test_every_kind_is_finite_and_scaled(kind, shape):
         assert x.std() == pytest.approx(1, abs=1e-4) or x.std() < 1e-4
 
 
-def test_winds_are_drawn_out_across_the_axis_of_their_derivative():
-    """Along one axis they change faster than along the other, in most draws, and either way."""
+def test_winds_are_elongated_along_one_axis():
+    """In most draws they change faster along one axis than along the other, and each axis can be the faster one."""
     ratios = []
     for seed in range(40):
         x = synthesis.draw_winds((64, 64), np.random.default_rng(seed))
@@ -57,7 +57,7 @@ def test_winds_are_drawn_out_across_the_axis_of_their_derivative():
 
 
 def test_rows_are_stretched_towards_one_edge():
-    """Along the row nearest to the pole a field changes less than along the one farthest; columns keep order."""
+    """A field changes less along the row nearest to the pole than along the farthest; rows are not mixed."""
     rng = np.random.default_rng(2)
     ratios = []
     for _ in range(20):
@@ -70,7 +70,7 @@ def test_rows_are_stretched_towards_one_edge():
 
 
 def test_drift_is_slow():
-    """From one slice to the next most change far less than over the whole; unit spread, and seeded."""
+    """Most changes from slice to slice are much smaller than the whole change; unit variance, seeded."""
     steps = []
     for seed in range(30):
         x, again = (synthesis.draw_drift(60, (12, 20), np.random.default_rng(seed)) for _ in range(2))
@@ -78,24 +78,24 @@ def test_drift_is_slow():
         assert x.shape == (60, 12, 20)
         assert x.std() == pytest.approx(1, abs=1e-3)
         steps.append(np.diff(x, axis=0).std())
-    assert max(steps) < 1  # of slices that know nothing of their neighbours: 1.4
+    assert max(steps) < 1  # for independent slices: 1.4
     assert np.median(steps) < 0.1
 
 
-def test_a_sequence_keeps_what_lasts():
-    """The mean over time is closer to each slice than another field's would be, and slices differ."""
+def test_a_sequence_has_a_constant_part():
+    """Means over the first and the last slices are similar."""
     rng = np.random.default_rng(3)
-    likeness = []
+    correlations = []
     for _ in range(40):
         x = synthesis.draw_sequence(9, (32, 32), rng)
         assert x.shape == (9, 32, 32)
         assert np.isfinite(x).all()
-        likeness.append(np.corrcoef(x[:4].mean(0).ravel(), x[5:].mean(0).ravel())[0, 1])
-    assert np.median(likeness) > 0.8
+        correlations.append(np.corrcoef(x[:4].mean(0).ravel(), x[5:].mean(0).ravel())[0, 1])
+    assert np.median(correlations) > 0.8
 
 
-def test_copies_average_out_like_draws():
-    """The mean of 65 planes of which 12 were drawn is as small as that of 65 drawn ones, within a third."""
+def test_copied_planes_average_out_like_drawn_ones():
+    """The mean of 65 planes of which 12 were drawn is as small as the mean of 65 drawn planes, within a third."""
     rng = np.random.default_rng(1)
 
     def draw(k: int) -> np.ndarray:
