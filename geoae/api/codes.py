@@ -1,4 +1,4 @@
-"""Codes for a notebook: arrays to latent codes and back, lazily where they are lazy."""
+"""geoae.encode and decode for a notebook: arrays to latent codes and back. Dask arrays stay lazy."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,32 +29,32 @@ def encode(
     Parameters
     ----------
     x
-        As `geoae.read` gives; any dimensions beside those that windows lie along. A dask array stays lazy.
+        An array, such as `geoae.read` returns, with any further dimensions. A dask array stays lazy.
     model
-        Name of a shipped model with codes, folder of a trained one, or a loaded `Model`; None: the one that fits.
+        Name of a shipped model with codes, folder of a trained one, or a `Model`; None: the shipped one that fits.
     dims
-        Dimensions that windows lie along, where metadata does not tell: ("y", "x"), "y,x", or "time".
+        Dimensions of the windows, if metadata does not name them: ("y", "x"), "y,x", or "time".
     latent
-        Numbers of a code: the first so many; None: all that the model makes.
+        Length of a code: its first numbers are kept; None: all.
     force
-        Take a model that was trained on arrays of other units.
+        Accept a model that was trained on other units.
     device, threads
         As for `geoae.denoise`.
 
     Returns
     -------
     Dataset
-        ``code`` with offset, gain, recon_error (in the units of `x`) and n_valid of each window; `decode` takes it.
+        ``code`` with offset, gain, recon_error (in the units of `x`) and n_valid of each window, for `decode`.
 
     Raises
     ------
     InputError
-        The model has no codes or is of other units, the dimensions are not clear, or there are infinite samples.
+        The model has no codes or was trained on other units, the dimensions are unknown, or samples are infinite.
     """
     if not isinstance(x, xr.DataArray):
         raise InputError(
-            f"encode was given a {type(x).__name__}; it takes an xarray DataArray. Of a Dataset choose a variable, "
-            "encode(data['name']); files are read by geoae.read, or encoded by `geoae encode`."
+            f"encode was given a {type(x).__name__}; it takes an xarray DataArray. Choose a variable of a Dataset: "
+            "encode(data['name']). Read files with geoae.read, or encode them with `geoae encode`."
         )
     named = split_names(dims) if isinstance(dims, str) else dims
     loaded = prepare_model(load_model(model or coding.choose_default_model(x, named)), device, threads)
@@ -64,27 +64,27 @@ def encode(
 def decode(
     codes: xr.Dataset, *, model: str | Path | Model | None = None, device: str = "auto", threads: int | None = None
 ) -> xr.DataArray:
-    """The field or record that codes stand for, in its units, lazily where the codes are lazy.
+    """Decode latent codes to a field or record in its units. Lazy codes give a lazy array.
 
     Parameters
     ----------
     codes
-        From `encode`, or `open_codes`.
+        Codes from `encode` or `open_codes`.
     model
-        The one that made them; None: the shipped one of its name.
+        The model that made the codes; None: the shipped model of that name.
 
     Returns
     -------
     DataArray
-        With the dimensions, coordinates, attributes and dtype of what was encoded. Missing samples get values, NaN
-        only where a whole window was missing.
+        Dimensions, coordinates, attributes and dtype of the encoded array. Missing samples get values, except where a
+        whole window was missing: these are NaN.
 
     Raises
     ------
     InputError
-        Not codes, or those of another model.
+        `codes` are not codes, or were made by another model.
     UnknownNameError
-        The model is not shipped; give its folder.
+        The model is not shipped and `model` is None.
     """
     coding.read_coding(codes)
     return infer_codes.decode_codes(codes, prepare_model(load_model_of_codes(codes, model), device, threads))

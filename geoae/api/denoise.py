@@ -1,6 +1,6 @@
-"""The verbs for a notebook: each gives back the kind of thing it was given."""
+"""geoae.denoise, info and models for a notebook. `denoise` returns the kind of object that it was given."""
 
-# ObsPy has no type hints, so mypy takes its Stream for anything and the overloads behind it for dead
+# ObsPy has no type hints, so mypy takes its Stream for Any and the later overloads for unreachable
 # mypy: disable-error-code="overload-cannot-match"
 
 import sys
@@ -13,7 +13,7 @@ import xarray as xr
 
 from geoae.errors import InputError
 from geoae.fields import infer as infer_fields
-from geoae.jobs import inspect as look
+from geoae.jobs import inspect
 from geoae.jobs.denoise import denoise_files
 from geoae.jobs.fields.store import DEFAULT_MODEL
 from geoae.jobs.options import DenoiseOptions, InferenceOptions, no_progress, split_names
@@ -57,50 +57,50 @@ def denoise(
     force: bool = False,
     **file_options: Any,
 ) -> Any:
-    """Take the noise out of a recording or gridded field; returns what it was given.
+    """Remove noise from a recording or gridded field; returns the kind of object that it was given.
 
     Parameters
     ----------
     x
         ObsPy Stream or Trace; DataArray (..., channel, time) or DataTree, as `geoae.read` gives; or the path of a file.
-        Fields are DataArrays with two horizontal dimensions, found by CF metadata, and any others; a Dataset, of which
-        all fields are denoised; or the path or URL of a file or store. Arrays on dask stay lazy.
+        Fields: a DataArray with two horizontal dimensions, found by CF metadata, and any others; a Dataset, in which
+        all fields are denoised; or the path or URL of a file or store. Dask arrays stay lazy.
     out
-        With a path only: the file to write; default ``INPUT.denoised.mseed`` beside the input, of fields
-        ``INPUT.denoised.zarr``.
+        With a path only: the file to write; default ``INPUT.denoised.mseed`` (fields: ``INPUT.denoised.zarr``) in the
+        folder of the input.
     model
         Name of a shipped model, folder of a trained one, or a loaded `Model`; None: "seismic", for fields "grid".
     device
         "auto", "cpu", "cuda" or "mps".
     batch_size
-        Windows a call of the net; changes speed, not results.
+        Windows in one call of the net; changes speed, not results.
     threads
-        Of the CPU; None: as many as this process may use, at most 8.
+        CPU threads; None: as many as this process may use, at most 8.
     dry
-        Fraction of the original kept in the output, 0 to 1.
+        Fraction of the noise that is kept, 0 to 1.
     above_band
-        What lies above the model's band (50 Hz): "pass" or "remove".
+        Frequencies above the model's band (50 Hz): "pass" or "remove".
     return_noise
-        Return (signal, noise); their sum is the input to the rounding of its dtype. Not with a path: use `noise_out`.
+        Return (signal, noise); their sum equals the input up to rounding. Not with a path: use `noise_out`.
     dims
-        Names of the horizontal dimensions of a field, ("y", "x") or "y,x", where metadata does not tell.
+        Names of the horizontal dimensions of a field, ("y", "x") or "y,x", if metadata does not name them.
     force
-        Take a model that was trained on fields of other units or dimensions.
+        Accept a model that was trained on fields of other units or dimensions.
     **file_options
-        With a path only: the other options of ``geoae denoise``, by the same words, such as ``format="SAC"``,
+        With a path only: the other options of ``geoae denoise``, with the same names, such as ``format="SAC"``,
         ``ids=["*Z"]``, ``start_time``, ``noise_out``, ``overwrite``; see `geoae.jobs.options.DenoiseOptions`. And
         ``progress``, called with (samples done, samples in all).
 
     Returns
     -------
     Stream, Trace, DataArray, Dataset, DataTree or Path
-        New; the input is left as it was. Traces that cannot be denoised come back unchanged, with a warning.
+        A new object; the input is not changed. Traces that cannot be denoised come back unchanged, with a warning.
 
     Raises
     ------
     GeoAEError
-        Each of its kinds is also the built-in that fits (ValueError, OSError, LookupError); its message says what to
-        do.
+        The input, an option or the model cannot be used. Each subclass is also a built-in error (ValueError, OSError,
+        LookupError).
     """
     options = InferenceOptions(model, device, batch_size, threads, dry, above_band)
     if isinstance(x, str | Path):
@@ -111,8 +111,12 @@ def denoise(
         named = ", ".join(["out"] * (out is not None) + sorted(file_options))
         raise InputError(f"{named} go with the path of a file; for data in memory, write the result yourself.")
     if isinstance(x, xr.DataArray | xr.Dataset | xr.DataTree):
-        clean = _Cleaner(options, split_names(dims), force)
-        work: Any = {xr.DataArray: clean.array, xr.Dataset: clean.data, xr.DataTree: clean.tree}
+        denoiser = _ArrayDenoiser(options, split_names(dims), force)
+        work: Any = {
+            xr.DataArray: denoiser.denoise_array,
+            xr.Dataset: denoiser.denoise_dataset,
+            xr.DataTree: denoiser.denoise_tree,
+        }
         pair = next(do for kind, do in work.items() if isinstance(x, kind))(x)
         return pair if return_noise else pair[0]
     if dims or force:
@@ -129,27 +133,27 @@ def denoise(
     )
 
 
-def info(source: str | Path) -> look.SourceContent:
+def info(source: str | Path) -> inspect.SourceContent:
     """List what a recording holds (ids, times, rates, gaps, overlaps) or a gridded data set (variables, dimensions).
 
     `source` is a path, a URL, or the name of a data set in data_catalog.yml.
     """
-    return look.info(source)
+    return inspect.info(source)
 
 
 def models() -> list[str]:
     """Names of the models that come with geoae."""
-    return [str(facts["contract"]["name"]) for facts in look.models()]
+    return [str(facts["contract"]["name"]) for facts in inspect.models()]
 
 
-class _Cleaner:
-    """Denoises arrays of either kind; a model is loaded when the first of its kind is there."""
+class _ArrayDenoiser:
+    """Denoises records and fields in memory; loads the model of a kind when it is first needed."""
 
     def __init__(self, options: InferenceOptions, dims: tuple[str, ...], force: bool) -> None:
         self.options, self.dims, self.force = options, dims, force
         self._models: dict[str, Model] = {}
 
-    def array(self, x: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    def denoise_array(self, x: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
         """Signal and noise of a record or field."""
         o = self.options
         if _is_record(x, self.dims):
@@ -157,26 +161,26 @@ class _Cleaner:
                 x, self._model("record"), dry=o.dry, batch=o.batch_size, above_band=o.above_band
             )
         if "time" not in x.dims and not self.dims:
-            _check_known(x)
+            _check_field(x)
         dims = self.dims or None
         return infer_fields.denoise_field(
             x, self._model("field"), dims=dims, dry=o.dry, batch=o.batch_size, force=self.force
         )
 
-    def data(self, data: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
-        """All records and fields of a data set; what else it holds comes back as it is."""
+    def denoise_dataset(self, data: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
+        """All records and fields of a Dataset; other variables stay unchanged."""
         found = [name for name in list_fields(data) if _has_channels(data[name]) or self._is_field(data[name])]
         if not found:
             raise InputError(
                 f"There is no record and no field on a grid, only {', '.join(map(str, data.variables)) or 'nothing'}. "
                 "Name the horizontal dimensions: dims=('y', 'x')."
             )
-        pairs = {name: self.array(data[name]) for name in found}
+        pairs = {name: self.denoise_array(data[name]) for name in found}
         return data.assign({k: v[0] for k, v in pairs.items()}), data.assign({k: v[1] for k, v in pairs.items()})
 
-    def tree(self, tree: xr.DataTree) -> tuple[xr.DataTree, xr.DataTree]:
-        """The same for each node of a tree."""
-        pairs = {node.path: self.data(node.to_dataset()) for node in tree.subtree if node.has_data}
+    def denoise_tree(self, tree: xr.DataTree) -> tuple[xr.DataTree, xr.DataTree]:
+        """All records and fields in each node of a tree."""
+        pairs = {node.path: self.denoise_dataset(node.to_dataset()) for node in tree.subtree if node.has_data}
         if not pairs:
             raise InputError("The DataTree holds no arrays, so there is nothing to denoise.")
         signal, noise = (xr.DataTree.from_dict({k: p[i] for k, p in pairs.items()}) for i in (0, 1))
@@ -197,7 +201,7 @@ class _Cleaner:
 
 
 def _is_record(x: xr.DataArray, dims: tuple[str, ...]) -> bool:
-    """Whether an array is samples of a sensor along time, rather than a field."""
+    """Whether an array holds samples of a sensor along time, rather than a field."""
     if dims or "time" not in x.dims:
         return False
     if _has_channels(x):
@@ -210,38 +214,40 @@ def _is_record(x: xr.DataArray, dims: tuple[str, ...]) -> bool:
 
 
 def _has_channels(x: xr.DataArray) -> bool:
-    """Whether an array says itself that it is a record, or several."""
+    """Whether the dimensions or attributes of an array mark it as one or more records."""
     return "time" in x.dims and ("channel" in x.dims or "sampling_rate_hz" in x.attrs)
 
 
-def _check_known(x: xr.DataArray) -> None:
-    """Raise InputError for an array that may be a record without its time as well as a field that nothing tells."""
+def _check_field(x: xr.DataArray) -> None:
+    """Raise InputError for an array that is neither a field nor, without a dimension "time", a record."""
     try:
         grid_layout(x)
     except InputError as error:
         raise InputError(f"{error} A record has samples along 'time'; this has dims {x.dims}.") from error
 
 
-def _denoise_file(path: str | Path, out: str | Path | None, options: InferenceOptions, words: dict[str, Any]) -> Path:
-    """Denoise a file by the words of the command line; problems become warnings."""
-    words = _renamed(words)
-    progress = words.pop("progress", no_progress)
-    asked = DenoiseOptions.from_keywords(out=out, **vars(options), **words)
-    summary = denoise_files([path], asked, progress)
+def _denoise_file(
+    path: str | Path, out: str | Path | None, options: InferenceOptions, keywords: dict[str, Any]
+) -> Path:
+    """Denoise a file with keywords of the command line; problems become warnings."""
+    keywords = _rename_keywords(keywords)
+    progress = keywords.pop("progress", no_progress)
+    all_options = DenoiseOptions.from_keywords(out=out, **vars(options), **keywords)
+    summary = denoise_files([path], all_options, progress)
     for line in summary.problems:
         warnings.warn(line, stacklevel=3)
     return summary.outputs[0]
 
 
-def _renamed(words: dict[str, Any]) -> dict[str, Any]:
-    """Options by the words of `DenoiseOptions.from_keywords`, where others are accepted too."""
-    for accepted, word in (("id", "ids"), ("format_name", "format")):
-        if accepted not in words:
+def _rename_keywords(keywords: dict[str, Any]) -> dict[str, Any]:
+    """Options by the keywords of `DenoiseOptions.from_keywords`, where others are accepted too."""
+    for accepted, name in (("id", "ids"), ("format_name", "format")):
+        if accepted not in keywords:
             continue
-        if word in words:
-            raise InputError(f"{accepted} and {word} are the same option of denoise. Leave out {accepted}.")
-        words = {(word if name == accepted else name): value for name, value in words.items()}
+        if name in keywords:
+            raise InputError(f"{accepted} and {name} are the same option of denoise. Leave out {accepted}.")
+        keywords = {(name if key == accepted else key): value for key, value in keywords.items()}
         if accepted == "format_name":
-            warnings.warn("format_name is called format; the old name goes in the next release.", DeprecationWarning,
-                          stacklevel=4)  # fmt: skip
-    return words
+            message = "format_name is now called format; the old name will be removed in the next release."
+            warnings.warn(message, DeprecationWarning, stacklevel=4)
+    return keywords

@@ -1,4 +1,4 @@
-"""geoae.fit: models in memory, in a file or in one large image to a prior with few codes."""
+"""geoae.fit: learn a prior with few codes from models in memory, in a file, or in one large image."""
 
 import hashlib
 import tempfile
@@ -55,62 +55,63 @@ def fit(
     threads: int | None = None,
     report: Report = lambda row: None,
 ) -> Prior:
-    """Compress models into a few codes that are N(0, I): minutes on two cores, and the same seed gives the same prior.
+    """Learn a prior: compress models into a few codes that are N(0, I). The same seed gives the same prior.
 
     Parameters
     ----------
     models
         Arrays (n, *cells) in physical units, of numpy or xarray (the first dimension counts models), with NaN where
         cells are missing; or "FILE:NAME" of an array in an npz file, a netCDF file or a zarr store; or, with `shape`,
-        one large image of which models are cut at random.
+        one large image from which models are cut at random.
     latent
-        Numbers of a code.
+        Length of a code.
     transform
         "affine", "log", "logit", "normal-score", or a dict with settings: see `geoae.arrays.transforms.fit_transform`.
     likelihood
         "gaussian", with a standard deviation of `noise` in units of the models' own; "learned", with one for each cell;
-        "bernoulli", for two facies. "auto": bernoulli where there are two values only.
+        "bernoulli", for two facies. "auto": bernoulli if the models have two values only.
     net
         "vae", or "pca", principal components.
     shape
-        Cells of a model, to be cut out of an image.
+        Shape of the models that are cut from an image.
     exclude
-        First corners (row, column) of parts of the image that no model may touch, such as test cases.
+        First corners (row, column) of parts of the image that no model may overlap, such as test cases.
     mirror
-        Axes of a model along which models turned around are as likely as they are: training turns half of them.
+        Axes along which a reversed model is as likely as the model itself. Training reverses half of the models.
     hold_out
-        Share that is kept out of training: of groups, or of an image's width.
+        Fraction of the groups, or of the width of the image, that is left out of training.
     groups
-        (n,) labels, or (n, k) coordinates that are divided into blocks of size `block`: what belongs together stays
-        on one side. None: runs of neighbours.
+        (n,) labels, or (n, k) coordinates that are divided into blocks of size `block`. A group is either all in
+        training or all held out. None: groups are runs of neighbouring models.
     sensitivity
-        (data, cells): derivative of data by model, divided by the data's sigma; the prior then learns what data see
-        with the weight `data_weight`, not only what is large.
+        (data, cells): derivative of data by model, divided by the data's sigma; then
+        differences that change the data count with the weight `data_weight`.
     beta, free_bits
-        Weight of the KL term; nat a code below which it does not count.
+        Weight of the KL term; nats per code below which the KL term is ignored.
     steps, batch, patience
-        Of training: it ends after `steps`, or earlier, `patience` validations after the best one.
+        Training ends after `steps`, or earlier, `patience` validations after the best one; `batch` models in a step.
     config
-        Further settings of the net; {"couplings": 6} bends codes that are only white until they are N(0, I).
+        Further settings of the net. {"couplings": 6} adds coupling layers that make white codes N(0, I).
     units
-        Of the values; None: as the attribute of a DataArray says.
+        Units of the values; None: the attribute "units" of a DataArray.
     name, seed
-        Of the prior; of everything that is drawn.
+        Name of the prior; random seed.
     out
-        Folder to save it to, with its checkpoint: the same call goes on there after an interruption.
+        Model folder, with its checkpoint: the same call resumes an interrupted training.
     device, threads, report
-        Where it runs; what is called with each row of the history.
+        Device; CPU threads; function that is called with each row of the history.
 
     Returns
     -------
     Prior
-        For `geoae.LatentSpace`; its method ``report`` measures what it is worth.
+        For `geoae.LatentSpace`; its method ``report`` scores it on held-out models.
 
     Raises
     ------
     InputError
-        Fewer models than codes, all of one value, values outside the transform's domain, more than two dimensions,
-        nothing to hold out, or a folder with the checkpoint of other models or settings.
+        There are fewer models than codes, all have the same value, values lie outside the domain of the transform,
+        models have more than two dimensions, no group can be held out, or the folder has the checkpoint of other
+        models or settings.
     """
     options = FitOptions(
         latent=latent, transform=transform, likelihood=likelihood, net=net,
@@ -130,19 +131,19 @@ def fit_prior(
     out: str | Path | None = None,
     report: Report = lambda row: None,
 ) -> Prior:
-    """As `fit`, with options that are already checked."""
+    """As `fit`, with an options object."""
     o = options
-    values, units = _values(models, o.units)
+    values, units = _load_values(models, o.units)
     if o.shape is not None:
         data = prior_data.cut_models(values, o.shape, o.exclude, o.hold_out, N_HELD_OUT, o.seed, o.mirror)
     else:
-        data = _divided(values, groups, o)
+        data = _split_models(values, groups, o)
     if o.latent > np.prod(data.shape):
         raise InputError(f"latent is {o.latent}; a model has {int(np.prod(data.shape))} cells. Give a smaller latent.")
     if o.net == "pca":
         made = pca_model(data.some, o.latent, transform=o.transform, held_out=data.held_out, units=units)
     else:
-        # part of the recipe, so that a checkpoint of other models is not taken up
+        # part of the recipe, so that a checkpoint of other models is not resumed
         source = f"memory:{_fingerprint(values, data.held_out, sensitivity, data.says, o.transform)}"
         made = _train(o.recipe(data, source, units, sensitivity is not None), data, o, sensitivity, out, report)
     if out is not None:
@@ -171,7 +172,7 @@ def _train(
         return require_role(train_net(recipe, task, Job(folder, device, threads, report=report)), Prior)
 
 
-def _values(models: Any, units: str | None) -> tuple[Array, str]:
+def _load_values(models: Any, units: str | None) -> tuple[Array, str]:
     if isinstance(models, str | Path):
         path, _, key = str(models).rpartition(":")
         if not path:
@@ -187,7 +188,7 @@ def _values(models: Any, units: str | None) -> tuple[Array, str]:
         values = np.asarray(models)
     except ValueError as error:
         raise InputError(
-            "The models differ in shape; bring them to one grid first, with NaN where one has no cells."
+            "The models differ in shape; bring them to one grid first, with NaN in missing cells."
         ) from error
     if values.dtype.kind not in "fiub":
         raise InputError(
@@ -198,7 +199,7 @@ def _values(models: Any, units: str | None) -> tuple[Array, str]:
     return values.astype(np.float32 if values.dtype.itemsize <= 4 else np.float64), units
 
 
-def _divided(values: Array, groups: Any, options: FitOptions) -> PriorModels:
+def _split_models(values: Array, groups: Any, options: FitOptions) -> PriorModels:
     latent = options.latent
     if values.ndim not in (2, 3):
         raise InputError(
@@ -226,10 +227,10 @@ def _divided(values: Array, groups: Any, options: FitOptions) -> PriorModels:
     return prior_data.divide_models(values, labels, options.hold_out, N_HELD_OUT, options.seed, options.mirror)
 
 
-def _fingerprint(*of: Any) -> str:
-    """12 hex digits that differ where arrays or settings do."""
+def _fingerprint(*values: Any) -> str:
+    """12 hex digits that depend on arrays and settings."""
     found = hashlib.sha256()
-    for one in of:
-        array = isinstance(one, np.ndarray)
-        found.update(np.ascontiguousarray(one).tobytes() if array else repr(one).encode())
+    for value in values:
+        array = isinstance(value, np.ndarray)
+        found.update(np.ascontiguousarray(value).tobytes() if array else repr(value).encode())
     return found.hexdigest()[:12]

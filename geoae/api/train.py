@@ -25,7 +25,7 @@ def train(
 
     Denoisers of records need DATA/events and DATA/noise in the SeisBench form; recipes of fields name their files.
 
-    Started again after an interruption, it goes on from the last validation. Under ``torchrun`` the processes share
+    Started again after an interruption, it resumes from the last validation. Under ``torchrun`` the processes share
     each batch.
 
     Parameters
@@ -39,14 +39,14 @@ def train(
     device, threads, workers, stop
         See `geoae.jobs.train.TrainOptions`.
     report
-        Called with each row of the history; curves.png is already drawn with it.
+        Called with each row of the history, after curves.png is drawn.
     tick
         Called with (step, steps) after each step.
 
     Returns
     -------
     str
-        One line that says what came out.
+        One line with the model, its digest and its validation score.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def evaluate(
     overwrite: bool = False,
     report: Callable[[str], None] = lambda line: None,
 ) -> str:
-    """Mix recorded events and noise, denoise, and compare the model with what a user would pick instead.
+    """Mix recorded events and noise, denoise, and compare the model with standard filters.
 
     Parameters
     ----------
@@ -78,11 +78,11 @@ def evaluate(
     model
         Name of a shipped model, folder of a model, or a loaded one.
     out
-        Folder for results.json, results.md and results.png; None: none are written.
+        Folder for results.json, results.md and results.png; None: no files are written.
     n, stations, seed, device, threads, overwrite
         See `geoae.jobs.evaluate.EvaluateOptions`.
     report
-        Called with band and method, in one line, before each is scored.
+        Called with a line that names band and method, before each is scored.
 
     Returns
     -------
@@ -92,6 +92,6 @@ def evaluate(
     Raises
     ------
     GeoAEError
-        The data or the model cannot be used, or results are there already.
+        The data or the model cannot be used, or results exist already.
     """
     return evaluate_model(data, model, out, EvaluateOptions(n, stations, seed, device, threads, overwrite), report)

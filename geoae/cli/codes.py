@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geoae.cli.console import print_line, progress_bar, report_errors, warnings_in_one_line
+from geoae.cli.console import KEPT, print_line, progress_bar, report_errors, warnings_in_one_line
 from geoae.cli.options import Cluster, Device, Quiet, Threads, Workers
 
 if TYPE_CHECKING:
     from geoae.jobs.codes.store import CodeSummary
     from geoae.jobs.options import RunOptions
 
-KEPT = "what is done is kept: the same command goes on from there"
-Out = Annotated[Path, typer.Option("-o", "--out", metavar="NAME.zarr", help="Store to be.", show_default=False)]
+Out = Annotated[Path, typer.Option("-o", "--out", metavar="NAME.zarr", help="Store to write.", show_default=False)]
 Var = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only these variables; repeatable. [all]")]
 Coder = Annotated[str | None, typer.Option("--model", help="Name of a shipped model with codes, or a model folder.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a store that is there.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing store.")]
 
 
 def encode(
@@ -31,22 +30,22 @@ def encode(
     out: Out,
     var: Var = None,
     dims: Annotated[
-        str, typer.Option(metavar="Y,X", help="Dimensions that windows lie along, where metadata does not tell.")
+        str, typer.Option(metavar="Y,X", help="Dimensions of the windows, if metadata does not name them.")
     ] = "",
     model: Coder = None,
-    latent: Annotated[int | None, typer.Option(help="Numbers of a code: the first so many. [all]")] = None,
+    latent: Annotated[int | None, typer.Option(help="Length of a code: only its first numbers. [all]")] = None,
     device: Device = "auto",
     threads: Threads = None,
     cluster: Cluster = None,
     workers: Workers = 1,
     append: Annotated[
-        bool, typer.Option("--append", help="Add the codes of what comes later in time to a store of codes of fields.")
+        bool, typer.Option("--append", help="Add the codes of later times to an existing store of codes of fields.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Take a model that was trained on other units.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Accept a model that was trained on other units.")] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compress fields or a record to latent codes of windows, with what it takes to decode them and their errors."""
+    """Compress fields or a record to latent codes of windows, and store the error of each code."""
     with report_errors(KEPT):
         from geoae.jobs.codes.store import encode_store
         from geoae.jobs.options import CodeOptions, split_names
@@ -58,7 +57,7 @@ def encode(
 
 
 def decode(
-    store: Annotated[Path, typer.Argument(help="Store with codes, of `geoae encode`.", show_default=False)],
+    store: Annotated[Path, typer.Argument(help="Store of codes, written by `geoae encode`.", show_default=False)],
     out: Out,
     var: Var = None,
     model: Coder = None,
@@ -69,7 +68,7 @@ def decode(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Decode latent codes to a store of samples in their units, on the grid or time axis that they came from."""
+    """Decode latent codes to a store of samples, in the units and on the grid or time axis of the original."""
     with report_errors(KEPT):
         from geoae.jobs.codes.store import decode_store
         from geoae.jobs.options import CodeOptions
@@ -82,7 +81,7 @@ def decode(
 
 @contextmanager
 def _run_options(cluster: str | None, n_workers: int, overwrite: bool, quiet: bool) -> "Iterator[RunOptions]":
-    """How the store is made; while it is, warnings are notes in one line."""
+    """Options of a run. Inside the block, warnings are printed as notes of one line."""
     from geoae.jobs import options
 
     def show(line: str) -> None:

@@ -1,4 +1,4 @@
-"""What every verb of the command line shares: lines on the terminal, errors in one line, progress, signals."""
+"""Shared by all verbs of the command line: printing, errors in one line, progress, signals."""
 
 import os
 import signal
@@ -12,32 +12,32 @@ import typer
 
 from geoae.errors import GeoAEError
 
-_asked_to_stop: list[int] = []
+_signals: list[int] = []
 
 
 def raise_interrupt(number: int, frame: Any) -> None:
-    """Handler of SIGINT and SIGTERM: both end like Ctrl-C."""
-    _asked_to_stop.append(number)
+    """Handler of SIGINT and SIGTERM: raise KeyboardInterrupt."""
+    _signals.append(number)
     raise KeyboardInterrupt
 
 
 def check_interrupt() -> None:
-    """Stop where a library has swallowed the signal, as some do while they are imported."""
-    if _asked_to_stop:
+    """Raise KeyboardInterrupt if a signal came but a library swallowed it, as some do while they are imported."""
+    if _signals:
         raise KeyboardInterrupt
 
 
 def print_line(text: str, err: bool = False) -> None:
-    """One line on stdout or stderr."""
+    """Print one line on stdout or stderr."""
     try:
         typer.echo(text, err=err)
-    except BrokenPipeError:  # such as `| head`: the work goes on, and nobody wants to read of it
+    except BrokenPipeError:  # such as `| head`: the work continues without output
         stream = sys.stderr if err else sys.stdout
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def exit_with_problems(problems: list[str]) -> None:
-    """Exit with code 1 and a line on stderr for each problem, if there are any."""
+    """Print each problem as a line on stderr and exit with code 1; do nothing without problems."""
     for problem in problems:
         print_line(f"geoae: {' '.join(problem.split())}", err=True)
     if problems:
@@ -45,30 +45,34 @@ def exit_with_problems(problems: list[str]) -> None:
 
 
 NOTHING_LEFT = "nothing half-written is left"
+KEPT = "what is done is kept: the same command goes on from there"
 
 
 @contextmanager
-def report_errors(left: str = NOTHING_LEFT) -> Iterator[None]:
-    """Turn an error of ours into one line and exit code 1, and Ctrl-C into exit code 130, SIGTERM into 143."""
+def report_errors(state: str = NOTHING_LEFT) -> Iterator[None]:
+    """Turn a GeoAEError into one line and exit code 1, Ctrl-C into exit code 130, and SIGTERM into 143.
+
+    `state` tells after an interruption what is left on disk.
+    """
     try:
         yield
     except GeoAEError as error:
         exit_with_problems([str(error)])
     except MemoryError:
-        exit_with_problems(["there is not enough memory; denoise fewer files at once, or close other programs"])
+        exit_with_problems(["there is not enough memory; process fewer files at once, or close other programs"])
     except KeyboardInterrupt:
-        number = _asked_to_stop[0] if _asked_to_stop else signal.SIGINT
-        did = "interrupted" if number == signal.SIGINT else "terminated"
-        print_line(f"geoae: {did}; {left}", err=True)
+        number = _signals[0] if _signals else signal.SIGINT
+        verb = "interrupted" if number == signal.SIGINT else "terminated"
+        print_line(f"geoae: {verb}; {state}", err=True)
         raise typer.Exit(128 + number) from None
 
 
 @contextmanager
 def warnings_in_one_line(quiet: bool = False) -> Iterator[None]:
-    """What libraries warn of is a note to a person, without lines of code."""
+    """Print warnings of libraries as notes of one line, without source code."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore" if quiet else "default")
-        warnings.simplefilter("ignore", ResourceWarning)  # of a file that an interruption left to be closed
+        warnings.simplefilter("ignore", ResourceWarning)  # of files that an interruption left open
         warnings.showwarning = lambda message, *_: print_line(
             f"geoae: note: {' '.join(str(message).split())}", err=True
         )
@@ -77,7 +81,7 @@ def warnings_in_one_line(quiet: bool = False) -> Iterator[None]:
 
 @contextmanager
 def progress_bar(quiet: bool, verb: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr where a person looks at it."""
+    """A progress bar on stderr if it is a terminal; yields a function of (done, total)."""
     if quiet or not sys.stderr.isatty():
         yield lambda done, total: check_interrupt()
         return

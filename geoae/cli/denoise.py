@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from geoae.cli.console import (
+    KEPT,
     NOTHING_LEFT,
     exit_with_problems,
     print_line,
@@ -15,7 +16,7 @@ from geoae.cli.console import (
     report_errors,
     warnings_in_one_line,
 )
-from geoae.cli.options import Inputs, Quiet, Verbose
+from geoae.cli.options import Device, Inputs, Quiet, Threads, Verbose
 from geoae.stores.runs import is_store
 
 if TYPE_CHECKING:
@@ -35,41 +36,45 @@ def denoise(
         ),
     ] = None,
     format_name: Annotated[
-        str, typer.Option("--format", metavar="NAME", help="Format of the output: any that ObsPy writes, such as SAC.")
+        str, typer.Option("--format", metavar="NAME", help="Output format: any that ObsPy writes, such as SAC.")
     ] = "MSEED",
     encoding: Annotated[
         str | None,
-        typer.Option(help="Of miniSEED: FLOAT32, FLOAT64, INT32, STEIM1, STEIM2; the last three round. [FLOAT32]"),
+        typer.Option(help="miniSEED: FLOAT32, FLOAT64, or (rounded) INT32, STEIM1, STEIM2. [FLOAT32]"),
     ] = None,
     ids: Annotated[
         list[str] | None,
         typer.Option(
-            "--id", "--ids", metavar="PATTERN", help="Only ids NET.STA.LOC.CHA like this, with * and ?; repeatable."
+            "--id",
+            "--ids",
+            metavar="PATTERN",
+            help="Only ids NET.STA.LOC.CHA that match, with * and ?; repeatable.",
         ),
     ] = None,
     start_time: Annotated[
         str | None, typer.Option(metavar="TIME", help="Only from this time (UTC), such as 2010-09-01T12:30.")
     ] = None,
-    end_time: Annotated[str | None, typer.Option(metavar="TIME", help="Only until this time (UTC), included.")] = None,
+    end_time: Annotated[str | None, typer.Option(metavar="TIME", help="Only up to this time (UTC), inclusive.")] = None,
     var: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only these variables of the fields; repeatable. [all]")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only these variables of the fields; repeatable. [all]"),
     ] = None,
     dims: Annotated[
-        str, typer.Option(metavar="Y,X", help="Horizontal dimensions of the fields, where metadata does not tell.")
+        str, typer.Option(metavar="Y,X", help="Horizontal dimensions of the fields, if metadata does not name them.")
     ] = "",
     model: Annotated[
         str | None,
-        typer.Option(help="Name of a shipped model, or a folder that `geoae train` wrote. [seismic; of fields: grid]"),
+        typer.Option(help="Name of a shipped model, or a folder that `geoae train` wrote. [seismic; fields: grid]"),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    batch_size: Annotated[int, typer.Option(help="Windows a call of the net; changes speed, not results.")] = 16,
-    threads: Annotated[int | None, typer.Option(help="CPU threads. [all that this process may use, at most 8]")] = None,
+    device: Device = "auto",
+    batch_size: Annotated[int, typer.Option(help="Windows in one call of the net; changes speed, not results.")] = 16,
+    threads: Threads = None,
     noise_out: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Write what was removed too: to a file or folder.")
+        str | None, typer.Option(metavar="PATH", help="Also write the removed noise, to this file or folder.")
     ] = None,
-    dry: Annotated[float, typer.Option(help="Fraction of the original kept in the output, 0 to 1.")] = 0.0,
+    dry: Annotated[float, typer.Option(help="Fraction of the noise that is kept, 0 to 1.")] = 0.0,
     above_band: Annotated[
-        str, typer.Option(help="What lies above the model's band (50 Hz): pass it through, or remove it.")
+        str, typer.Option(help="Frequencies above the model's band (50 Hz): pass or remove.")
     ] = "pass",
     plot: Annotated[
         Path | None, typer.Option(readable=False, help="Draw the first record before and after, as PNG, PDF or SVG.")
@@ -78,35 +83,33 @@ def denoise(
         str | None,
         typer.Option(
             metavar="WHERE",
-            help="Who computes the blocks of a store: local, a dask scheduler (tcp://HOST:PORT), a jobqueue file.",
+            help="Cluster for the blocks of a store: local, a dask scheduler (tcp://HOST:PORT), or a jobqueue file.",
         ),
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes that compute the blocks of a store.")] = 1,
     chunks: Annotated[
-        str, typer.Option(metavar="DIM=N,...", help="Samples of a chunk of the store, of fields. [about a million]")
+        str, typer.Option(metavar="DIM=N,...", help="Fields: samples in a chunk of the store. [about a million]")
     ] = "",
-    shard: Annotated[int, typer.Option(metavar="N", help="Chunks in a file of the store, of fields.")] = 1,
-    append: Annotated[
-        bool, typer.Option("--append", help="Add to a store of fields what comes later in time.")
-    ] = False,
+    shard: Annotated[int, typer.Option(metavar="N", help="Fields: chunks in one file of the store.")] = 1,
+    append: Annotated[bool, typer.Option("--append", help="Fields: add later times to an existing store.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Take a model that was trained on other units or dimensions.")
+        bool, typer.Option("--force", help="Accept a model that was trained on other units or dimensions.")
     ] = False,
     codes: Annotated[
-        bool, typer.Option("--codes", help="Write the latent codes of the signal too, into the same store.")
+        bool, typer.Option("--codes", help="Also write the latent codes of the signal, into the same store.")
     ] = False,
     codes_model: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Of the codes. [seismic-codes; of fields: grid-codes]"),
+        typer.Option(metavar="NAME", help="Model of the codes. [seismic-codes; fields: grid-codes]"),
     ] = None,
-    latent: Annotated[int | None, typer.Option(metavar="N", help="Numbers of a code: the first so many. [all]")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that are there.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
+    latent: Annotated[int | None, typer.Option(metavar="N", help="Length of a code: its first numbers. [all]")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written, and stop.")] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Take the noise out of recordings and fields. Ids, coordinates, times, gaps and units come back as they came."""
-    with report_errors("what is done is kept: the same command goes on from there" if is_store(out) else NOTHING_LEFT):
+    """Remove noise from recordings and fields. Ids, coordinates, times, gaps and units stay unchanged."""
+    with report_errors(KEPT if is_store(out) else NOTHING_LEFT):
         from geoae.jobs.denoise import denoise_files
         from geoae.jobs.options import DenoiseOptions
 

@@ -17,15 +17,15 @@ def info(
         ),
     ],
 ) -> None:
-    """List what is there: ids, times, rates, gaps of recordings; variables, dimensions, units of gridded fields."""
+    """List the contents of files: ids, times, rates, gaps of recordings; variables, dimensions, units of fields."""
     with report_errors(), warnings_in_one_line():
         from geoae.cli import tables
-        from geoae.jobs.inspect import info as look
+        from geoae.jobs.inspect import info as list_contents
 
         problems = []
         for source in inputs:
             try:
-                content = look(source)
+                content = list_contents(source)
             except GeoAEError as error:
                 problems.append(str(error))
                 continue
@@ -44,25 +44,23 @@ def models() -> None:
     """List the models that come with geoae."""
     with report_errors():
         from geoae.cli import tables
-        from geoae.jobs.inspect import models as shipped
+        from geoae.jobs.inspect import models as list_models
 
-        print_line(tables.models_table(shipped()))
+        print_line(tables.models_table(list_models()))
 
 
 def status(
-    stores: Annotated[
-        list[Path], typer.Argument(help="Zarr stores, finished or not, that geoae writes.", show_default=False)
-    ],
+    stores: Annotated[list[Path], typer.Argument(help="Zarr stores of geoae, finished or not.", show_default=False)],
 ) -> None:
-    """Tell how far a store is, when it was begun, by which model and from what."""
+    """Show the progress of a store, when it was begun, its model and its source."""
     with report_errors():
         from geoae.cli import tables
-        from geoae.jobs.inspect import status as look
+        from geoae.jobs.inspect import status as read_status
 
         problems = []
         for store in stores:
             try:
-                found = look(store)
+                found = read_status(store)
             except GeoAEError as error:
                 problems.append(str(error))
                 continue
@@ -70,6 +68,6 @@ def status(
             if found.finished and found.n_done < found.n_tasks:
                 missing = found.n_tasks - found.n_done
                 problems.append(
-                    f"{store} is damaged: {missing} of its blocks are missing. Make it anew with --overwrite."
+                    f"{store} is damaged: {missing} of its blocks are missing. Write it again with --overwrite."
                 )
         exit_with_problems(problems)

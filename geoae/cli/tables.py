@@ -1,4 +1,4 @@
-"""What the command line prints, as text: tables and the lines around them."""
+"""Tables and summary lines of the command line, as text."""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def summary_table(done: "RecordSummary | FieldSummary", dry_run: bool) -> str:
-    """One line for each trace, or variable, of a run."""
+    """One line for each trace or variable of a run."""
     from geoae.jobs.records.counts import RecordSummary
 
     return _traces(done, dry_run) if isinstance(done, RecordSummary) else _variables(done, dry_run)
@@ -28,8 +28,8 @@ def _traces(done: "RecordSummary", dry_run: bool) -> str:
         values = [_number(line.rms_in, ".4g"), line.state or _number(line.rms_out, ".4g")]
         values += [_number(line.removed_db, ".1f"), f"{line.seconds:.2f}"]
         table.add_row(line.id, f"{line.samples:,}", str(line.gaps), *([] if dry_run else values))
-    about = "rms: about the mean, in the recording's own units; removed: 20 log10(rms in / rms out)"
-    return _text(table) if dry_run else f"{_text(table)}\n{about}"
+    legend = "rms: about the mean, in the units of the recording; removed: 20 log10(rms in / rms out)"
+    return _text(table) if dry_run else f"{_text(table)}\n{legend}"
 
 
 def _variables(done: "FieldSummary", dry_run: bool) -> str:
@@ -39,17 +39,17 @@ def _variables(done: "FieldSummary", dry_run: bool) -> str:
         values = [_number(100 * row.missing, ".1f") + "%", _number(row.std, ".4g"), _number(row.std_removed, ".4g")]
         values = [value.replace("-%", "-") for value in values]
         table.add_row(row.name, row.dims, f"{row.slices:,}", *([] if dry_run else values), row.units)
-    about = "slices: over the horizontal dimensions; std: standard deviation over all that is not missing"
-    return _text(table) if dry_run else f"{_text(table)}\n{about}"
+    legend = "slices: over the horizontal dimensions; std: standard deviation of all samples that are not missing"
+    return _text(table) if dry_run else f"{_text(table)}\n{legend}"
 
 
 def format_outputs(done: "RecordSummary | FieldSummary", dry_run: bool) -> str:
-    """What a run wrote, by which model, in which time."""
+    """The line on the outputs of a run, its model and its duration."""
     shown = [str(p) for p in done.outputs[:3]]
     more = [f"{len(done.outputs) - 3} more"] if len(done.outputs) > 3 else []
-    did = "would write" if dry_run else "wrote"
-    how = "" if dry_run else f" (model {done.model}, {done.seconds:.1f} s)"
-    return f"{did} {', '.join(shown)}{' and ' if more else ''}{''.join(more)}{how}"
+    verb = "would write" if dry_run else "wrote"
+    by = "" if dry_run else f" (model {done.model}, {done.seconds:.1f} s)"
+    return f"{verb} {', '.join(shown)}{' and ' if more else ''}{''.join(more)}{by}"
 
 
 def recording_table(source: str, content: "SourceContent") -> str:
@@ -70,7 +70,7 @@ def fields_table(source: str, content: "SourceContent") -> str:
     table = _table("variable", "dimensions", "type", "units", "horizontal", "periodic", "time")
     for row in content.fields:
         table.add_row(row.name, row.dims, row.dtype, row.units, row.horizontal or "?", row.periodic or "-", row.time)
-    last = f"{_count(len(content.fields), 'variable')}; samples, and how many are missing, are not looked at"
+    last = f"{_count(len(content.fields), 'variable')}; samples were not read"
     return f"{source}\n{_text(table)}\n{last}"
 
 
@@ -86,16 +86,16 @@ def models_table(cards: Iterable[Mapping[str, Any]]) -> str:
 
 
 def status_table(store: Path, found: "Status") -> str:
-    """How far a store is, and how it is made."""
-    n, by = found.n_tasks, found.settings
-    how_far = f"finished, {_count(n, 'block')}" if found.finished else f"{found.n_done} of {_count(n, 'block')} done"
-    facts = {"begun": found.started, "model": " ".join(str(by[k]) for k in ("model", "digest") if k in by),
-             "source": by.get("source", "")}  # fmt: skip
-    return "\n".join([f"{store}: {how_far}", *(f"  {name:6} {value}" for name, value in facts.items() if value)])
+    """Progress of a store, with its model and source."""
+    n, settings = found.n_tasks, found.settings
+    progress = f"finished, {_count(n, 'block')}" if found.finished else f"{found.n_done} of {_count(n, 'block')} done"
+    facts = {"begun": found.started, "model": " ".join(str(settings[k]) for k in ("model", "digest") if k in settings),
+             "source": settings.get("source", "")}  # fmt: skip
+    return "\n".join([f"{store}: {progress}", *(f"  {name:6} {value}" for name, value in facts.items() if value)])
 
 
 _WORDS = ("for", "what for")
-"""Columns of words; others are numbers, which are compared digit below digit."""
+"""Columns of words. The others hold numbers, which are aligned to the right."""
 
 
 def _table(*columns: str) -> Any:
@@ -111,7 +111,7 @@ def _table(*columns: str) -> Any:
 def _text(table: Any) -> str:
     from rich.console import Console
 
-    # a file or a pipe gets whole lines, whatever the width of a terminal; ids and names are no markup
+    # files and pipes get whole lines; ids and names are not rich markup
     console = Console(width=None if sys.stdout.isatty() else 1000, markup=False, emoji=False, highlight=False)
     with console.capture() as capture:
         console.print(table)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from geoae.cli.console import print_line, progress_bar, report_errors
-from geoae.cli.options import Quiet
+from geoae.cli.options import Device, Quiet, Threads
 
 
 def train(
@@ -15,24 +15,24 @@ def train(
     data: Annotated[
         Path, typer.Option(help="Folder with events/ and noise/ in the SeisBench form, or a catalog name.")
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Model folder; a training found there is resumed.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Model folder; an unfinished training in it is resumed.")],
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda or mps; under torchrun each process takes its GPU.")
     ] = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads. [all that this process may use, at most 8]")] = None,
+    threads: Threads = None,
     workers: Annotated[int, typer.Option(help="Processes that make training windows.")] = 1,
     steps: Annotated[
-        int | None, typer.Option(help="Stop after this step, as a time limit would; run again to go on.")
+        int | None, typer.Option(help="Stop after this step, as a time limit would; the same command resumes.")
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train a model; a run that was interrupted goes on where it was when started again."""
+    """Train a model. The same command resumes an interrupted training."""
     with report_errors():
         from geoae.jobs.train import TrainOptions, train_model
 
         rank = int(os.environ.get("RANK", "0"))
         with progress_bar(quiet or rank > 0, "train") as tick:
-            report = _ignore_row if quiet or rank > 0 else _say_row
+            report = _ignore_row if quiet or rank > 0 else _print_row
             result = train_model(recipe, data, out, TrainOptions(device, threads, workers, steps), report, tick)
         if rank == 0 and not quiet:
             print_line(result)
@@ -46,17 +46,17 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder for results.json, results.md and results.png.")
     ] = None,
-    n: Annotated[int, typer.Option("-n", help="Mixtures an SNR.")] = 160,
+    n: Annotated[int, typer.Option("-n", help="Mixtures for each SNR.")] = 160,
     stations: Annotated[
         str, typer.Option(help="validation (a quarter that training leaves out), train or all.")
     ] = "validation",
-    seed: Annotated[int, typer.Option(help="Of the mixtures.")] = 20251121,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads. [all that this process may use, at most 8]")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")] = False,
+    seed: Annotated[int, typer.Option(help="Random seed of the mixtures.")] = 20251121,
+    device: Device = "auto",
+    threads: Threads = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score a model on recorded events in recorded noise, beside doing nothing, a band-pass and STFT Wiener filters."""
+    """Score a model on recorded events in recorded noise, next to no filter, a band-pass and STFT Wiener filters."""
     with report_errors():
         from geoae.jobs.evaluate import EvaluateOptions, evaluate_model
 
@@ -70,6 +70,6 @@ def _ignore_row(row: dict[str, Any]) -> None:
     pass
 
 
-def _say_row(row: dict[str, Any]) -> None:
-    """One line a validation, on stderr."""
+def _print_row(row: dict[str, Any]) -> None:
+    """Print one line for a validation, on stderr."""
     print_line("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), err=True)

@@ -1,4 +1,4 @@
-"""Look without touching: what a recording holds, what a model says of itself."""
+"""Inspect files, stores and models without changing them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -28,7 +28,7 @@ from geoae.stores import records as cleaned
 
 @dataclass(frozen=True)
 class TraceRow:
-    """One id at one sampling rate, of a recording."""
+    """One id at one sampling rate in a recording."""
 
     id: str
     start_ns: int
@@ -48,25 +48,25 @@ class VariableRow:
     dims: str
     """Names and sizes."""
     dtype: str
-    """Of the samples; and of the file, where that is another."""
+    """Type of the samples, and of the file if it differs."""
     units: str
     horizontal: str
-    """Names of the horizontal dimensions; empty where they are not known."""
+    """Names of the horizontal dimensions; empty if they are unknown."""
     periodic: str
-    """Those of them that close around the globe."""
+    """Horizontal dimensions that close around the globe."""
     time: str
-    """First and last."""
+    """First and last time."""
 
 
 @dataclass(frozen=True)
 class SourceContent:
-    """What `geoae info` prints."""
+    """Contents of a file or data set, as `geoae info` prints them."""
 
     rows: list[TraceRow]
     notes: list[str]
     problems: list[str]
     records: int
-    """Sensors and stretches of time that are denoised together."""
+    """Number of records. Each is denoised as one: a sensor over a stretch of time."""
     fields: list[VariableRow] = field(default_factory=list)
 
 
@@ -89,45 +89,47 @@ def info(source: str | Path) -> SourceContent:
     name = found.reader if found else readers.find_reader(place, otherwise="traces")
     reader = readers.open_reader(name)
     if reader.kind == "fields":
-        content = _fields(place, reader, found)
+        content = _describe_fields(place, reader, found)
     elif not isinstance(place, Path):
-        raise InputError(f"{place} is a URL, and the reader {name!r} reads files. Fetch it first.")
+        raise InputError(f"{place} is a URL, but the reader {name!r} reads local files. Download it first.")
     elif name == "cleaned":
-        content = _cleaned(place)
+        content = _describe_denoised(place)
     elif name == "seisbench":
-        content = _data_set(seisbench.open_set(place))
+        content = _describe_data_set(seisbench.open_set(place))
     else:
-        content = _recording(place, reader, found.options if found and isinstance(reader, PluginRecords) else {})
-    more = [f"the first of {len(places)} files"] if len(places) > 1 else []
-    return replace(content, notes=[*more, *content.notes])
+        content = _describe_recording(
+            place, reader, found.options if found and isinstance(reader, PluginRecords) else {}
+        )
+    first_only = [f"the first of {len(places)} files"] if len(places) > 1 else []
+    return replace(content, notes=[*first_only, *content.notes])
 
 
-def _recording(path: Path, reader: Any, options: Mapping[str, Any]) -> SourceContent:
+def _describe_recording(path: Path, reader: Any, options: Mapping[str, Any]) -> SourceContent:
     scan = reader.scan(path, **options)
     groups: dict[tuple[str, float, bool], list[Segment]] = {}
     for segment in scan.segments:
         groups.setdefault((segment.id, segment.rate_hz, segment.text), []).append(segment)
-    rows = [_row(parts) for parts in groups.values()]
+    rows = [_make_row(parts) for parts in groups.values()]
     return SourceContent(rows, list(scan.notes), list(scan.losses), len(layout.arrange_records(scan.segments)))
 
 
 def models() -> list[dict[str, Any]]:
-    """What each shipped model says of itself."""
+    """Contract and digest of each shipped model."""
     return [model.describe_model(name) for name in model.list_shipped_models()]
 
 
 def status(store: str | Path) -> ledger.Status:
-    """How far a store is that geoae writes; errors are those of `geoae.stores.ledger.read_store_status`."""
+    """Progress and settings of a store. Errors: see `geoae.stores.ledger.read_store_status`."""
     return ledger.read_store_status(Path(store))
 
 
 def refuse_unfinished(path: Path) -> None:
-    """Do nothing, unless a store of that name was begun and is not finished.
+    """Raise if a store of that name was begun and is not finished.
 
     Raises
     ------
     StoreError
-        It is not finished.
+        The store is not finished.
     """
     try:
         found = ledger.read_store_status(path)
@@ -136,18 +138,18 @@ def refuse_unfinished(path: Path) -> None:
     if found.finished:
         return
     raise StoreError(
-        f"{path} is unfinished: {found.n_done} of {found.n_tasks} blocks are done. The command that began it goes on "
-        "from there; `geoae status` tells more."
+        f"{path} is unfinished: {found.n_done} of {found.n_tasks} blocks are done. The same command goes on "
+        "from there; `geoae status` shows its settings."
     )
 
 
 def describe_target(target: Path, overwrite: bool) -> list[str]:
-    """Describe what writing to a store means for what is there already, one note a line.
+    """Notes on what writing to a store means for an existing store of that name.
 
     Raises
     ------
     OutputError
-        Its folder is not there.
+        The folder of the store does not exist.
     """
     if not target.absolute().parent.is_dir():
         raise OutputError(f"The folder {target.absolute().parent} for the output is not there; make it first.")
@@ -159,10 +161,10 @@ def describe_target(target: Path, overwrite: bool) -> list[str]:
         return [f"{target.name} is unfinished: {found.n_done} of {found.n_tasks} blocks are done"]
     if overwrite:
         return [f"{target.name} would be replaced"]
-    return [f"{target.name} is finished: the same command changes nothing, another is refused without --overwrite"]
+    return [f"{target.name} is already finished: the same command changes nothing, other settings need --overwrite"]
 
 
-def _fields(place: Path | str, reader: Any, source: catalog.Source | None) -> SourceContent:
+def _describe_fields(place: Path | str, reader: Any, source: catalog.Source | None) -> SourceContent:
     adapter = source.adapter if source else Adapter()
     options = source.options if source else {}
     if reader is grids:
@@ -172,7 +174,13 @@ def _fields(place: Path | str, reader: Any, source: catalog.Source | None) -> So
     rows, notes = [], []
     for name, raw in found.items():
         x = adapter(raw)
-        units, shape, horizontal, periodic, time = str(x.attrs.get("units", "")), describe_sizes(x), "", "", _time(x)
+        units, shape, horizontal, periodic, time = (
+            str(x.attrs.get("units", "")),
+            describe_sizes(x),
+            "",
+            "",
+            _find_time(x),
+        )
         try:
             grid = grid_layout(x, dims)
         except InputError as error:
@@ -181,7 +189,7 @@ def _fields(place: Path | str, reader: Any, source: catalog.Source | None) -> So
             horizontal, time = ", ".join(grid.horizontal), grid.time or time
             pairs = zip(grid.horizontal, grid.periodic, strict=True)
             periodic = ", ".join(dim for dim, closes in pairs if closes)
-        rows.append(VariableRow(name, shape, _dtype(x), units, horizontal, periodic, _span(x, time)))
+        rows.append(VariableRow(name, shape, _dtype(x), units, horizontal, periodic, _format_time_span(x, time)))
     grids.close_files([found])
     return SourceContent([], notes, [], 0, rows)
 
@@ -191,14 +199,14 @@ def _dtype(x: xr.DataArray) -> str:
     return x.dtype.name if stored.name == x.dtype.name else f"{x.dtype.name} from {stored.name}"
 
 
-def _time(x: xr.DataArray) -> str | None:
+def _find_time(x: xr.DataArray) -> str | None:
     along = (
         str(name) for name, c in x.coords.items() if c.ndim < 2 and find_axis_evidence(str(name), c.variable)[1] == "T"
     )
     return next(along, None)
 
 
-def _span(x: xr.DataArray, time: str | None) -> str:
+def _format_time_span(x: xr.DataArray, time: str | None) -> str:
     if time is None or time not in x.coords:
         return ""
     coord = x.coords[time]
@@ -208,7 +216,7 @@ def _span(x: xr.DataArray, time: str | None) -> str:
     return span if coord.dtype.kind in "MO" else f"{time} {span}"
 
 
-def _row(parts: list[Segment]) -> TraceRow:
+def _make_row(parts: list[Segment]) -> TraceRow:
     first = parts[0]
     starts = [s.start_ns for s in parts]
     ends = [s.start_ns + round((s.n - 1) * 1e9 / s.rate_hz) if s.n else s.start_ns for s in parts]
@@ -218,20 +226,20 @@ def _row(parts: list[Segment]) -> TraceRow:
     )  # fmt: skip
 
 
-def _cleaned(path: Path) -> SourceContent:
+def _describe_denoised(path: Path) -> SourceContent:
     x = cleaned.read(path)
-    there, rows, rate = cleaned.find_valid_samples(x), [], rate_of(x)
-    for name, samples in zip(x["id"].values, there, strict=True):
+    valid, rows, rate = cleaned.find_valid_samples(x), [], rate_of(x)
+    for name, samples in zip(x["id"].values, valid, strict=True):
         at = np.flatnonzero(samples)
         first, last = (int(at[0]), int(at[-1])) if at.size else (0, 0)
         start, end = (start_of(x) + int(sample_offset_ns(i, rate)) for i in (first, last))
         rows.append(TraceRow(str(name), start, end, rate, at.size, int(np.count_nonzero(np.diff(at) > 1)), 0))
-    by = provenance.read_settings(path)
-    notes = [f"denoised by model {by.get('model')} {by.get('digest')} from {by.get('source')}"]
+    settings = provenance.read_settings(path)
+    notes = [f"denoised by model {settings.get('model')} {settings.get('digest')} from {settings.get('source')}"]
     return SourceContent(rows, notes, [], 1)
 
 
-def _data_set(data: seisbench.SeisBenchSet) -> SourceContent:
+def _describe_data_set(data: seisbench.SeisBenchSet) -> SourceContent:
     counts: dict[str, int] = {}
     for i in range(len(data)):
         counts[data.station(i)] = counts.get(data.station(i), 0) + 1
