@@ -1,4 +1,4 @@
-"""Inversion for codes: posteriors that account for what the decoder cannot represent.
+"""Inversion for codes: posteriors that include the uncertainty from what the decoder cannot represent.
 
 Each public name is imported when it is first used.
 """

@@ -1,4 +1,4 @@
-"""The state of an unfinished solution in one file, replaced as a whole, so that a kill leaves the last state."""
+"""Checkpoints: the state of an unfinished solution in one file, which is replaced as a whole."""
 
 import hashlib
 import json
@@ -18,25 +18,25 @@ IDENTITY = "identity"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where the state is kept, and which inversion it belongs to."""
+    """The file of a solution's state, and the identity of the solution."""
 
     path: Path | None = None
-    """None: nothing is kept."""
+    """None: no state is kept."""
     identity: str = ""
     """A digest of data, prior, method and settings."""
 
     @property
     def hint(self) -> str:
-        """What an error about the time limit says of the state, with a leading space; empty without a file."""
-        return "" if self.path is None else f" The state is in {self.path}: the same call goes on from there."
+        """Sentence for errors about the time limit, with a leading space; empty without a file."""
+        return "" if self.path is None else f" The state is in {self.path}; the same call resumes from it."
 
     def read(self) -> State | None:
-        """The state that was kept, or None where there is none.
+        """Read the state; None if there is no file.
 
         Raises
         ------
         StoreError
-            It is damaged, or belongs to another inversion: other data, prior, method or settings.
+            The file is damaged, or belongs to another inversion: other data, prior, method or settings.
         """
         path = self.path
         if path is None or not path.is_file():
@@ -44,12 +44,12 @@ class Checkpoint:
         try:
             with np.load(path, allow_pickle=False) as file:
                 state = {name: file[name] for name in file.files}
-            found = str(state.pop(IDENTITY))
-        except Exception as error:  # a file of anything can fail in any way
+            identity = str(state.pop(IDENTITY))
+        except Exception as error:  # other files can fail in any way
             raise StoreError(
                 f"The checkpoint {path} cannot be read ({one_line(error)}). Remove it to start anew."
             ) from error
-        if found != self.identity:
+        if identity != self.identity:
             raise StoreError(
                 f"The checkpoint {path} belongs to another inversion (other data, prior, method or settings). "
                 "Choose another file, or remove it to start anew."
@@ -57,12 +57,12 @@ class Checkpoint:
         return state
 
     def write(self, state: State) -> None:
-        """Keep a state; without a path nothing happens.
+        """Write a state to the file, if there is one.
 
         Raises
         ------
         OutputError
-            It cannot be written; the last state is left as it was.
+            The state cannot be written; the file still holds the last one.
         """
         path = self.path
         if path is None:
@@ -74,7 +74,7 @@ class Checkpoint:
 
 
 def identify(values: list[Any], *arrays: NDArray[np.generic]) -> str:
-    """A digest of plain values and arrays, by which a checkpoint knows its inversion."""
+    """Compute a digest of plain values and arrays, which identifies an inversion."""
     digest = hashlib.sha256(json.dumps(values, default=str).encode())
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())

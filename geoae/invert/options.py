@@ -1,6 +1,6 @@
-"""What a caller can ask of each method: one frozen object a method, checked when it is made.
+"""Options of each method: one frozen object for each, checked when it is created.
 
-None leaves a number to the method. The order of the fields is part of the identity of checkpoints.
+None stands for the method's default. The order of the fields is part of the identity of checkpoints.
 """
 
 from dataclasses import asdict, dataclass, fields
@@ -11,7 +11,7 @@ import numpy as np
 from geoae.errors import InputError
 
 FEWEST_MEMBERS = 10
-"""Of an ensemble."""
+"""Members of an ensemble, at least."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class RmlOptions:
     """Options of "rml"."""
 
     n_refine: int = 3
-    """Steps of each draw, at most."""
+    """Levenberg-Marquardt steps of each draw, at most."""
     n_starts: int | None = None
     n_steps: int | None = None
     n_draws: int | None = None
@@ -76,7 +76,7 @@ class EsmdaOptions:
 
 @dataclass(frozen=True)
 class McmcOptions:
-    """Options of "mcmc"; where they are None, those of the sampler are taken."""
+    """Options of "mcmc"; None stands for the sampler's default."""
 
     sampler: str | None = None
     n_chains: int | None = None
@@ -87,7 +87,7 @@ class McmcOptions:
     n_starts: int | None = None
     n_steps: int | None = None
     n_draws: int | None = None
-    """Of each chain."""
+    """Draws of each chain."""
 
     def __post_init__(self) -> None:
         require_at_least(4, n_draws=self.n_draws)
@@ -105,35 +105,35 @@ OPTIONS: dict[str, type[SolverOptions]] = {
 }
 
 
-def read_options(method: str, given: dict[str, Any]) -> SolverOptions:
-    """Make the options of a method from keyword arguments.
+def read_options(method: str, keywords: dict[str, Any]) -> SolverOptions:
+    """Convert keyword arguments to the options of a method.
 
     Raises
     ------
     InputError
-        There is no such method or option, or a value is none that it can have.
+        There is no such method or option, or a value is not valid.
     """
     if method not in OPTIONS:
         raise InputError(f"method is {method!r}; choose {', '.join(OPTIONS)}.")
     known = [f.name for f in fields(OPTIONS[method])]
-    if unknown := sorted(given.keys() - set(known)):
+    if unknown := sorted(keywords.keys() - set(known)):
         raise InputError(f"solve({method!r}) has no option {', '.join(unknown)}; it has {', '.join(known)}.")
-    return OPTIONS[method](**given)
+    return OPTIONS[method](**keywords)
 
 
 def describe_options(options: SolverOptions, **chosen: Any) -> dict[str, Any]:
-    """All options by name, with the values that a method has chosen for those left open."""
+    """Return all options by name, with the defaults that a method has `chosen`."""
     return {**asdict(options), **chosen}
 
 
-def require_at_least(least: int, **given: Any) -> None:
-    """Refuse what is no whole number, or too small; None is left to the method.
+def require_at_least(least: int, **numbers: Any) -> None:
+    """Require whole numbers of at least `least`, or None.
 
     Raises
     ------
     InputError
-        With the name and the value.
+        A number is not whole, or is smaller.
     """
-    for name, value in given.items():
+    for name, value in numbers.items():
         if value is not None and (not isinstance(value, int | np.integer) or value < least):
             raise InputError(f"{name} is {value!r}; give a whole number of at least {least}.")

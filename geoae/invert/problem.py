@@ -14,42 +14,46 @@ from geoae.invert.misfit.noise import Noise
 from geoae.invert.protocols import LatentPrior
 
 STEP = 0.02
-"""Step of finite differences, in codes, whose standard deviation under the prior is one."""
+"""Step of finite differences in codes, whose standard deviation under the prior is one."""
 MAX_EXCESS = 500.0
-"""Cost above that of the most likely code beyond which no run is made: exp(-500) is the chance of a chain there."""
+"""No run is made for codes whose cost is this far above that of the most likely code: their relative probability is
+exp(-500)."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Find codes z, N(0, I) under the prior, whose models have the data `data` up to `noise`."""
+    """Codes z, N(0, I) under the prior, whose models are to have the data `data` within `noise`."""
 
     space: LatentPrior
     forward: Forward
     data: Float64Array
-    """(data,) those that were measured."""
+    """(data,) measured data."""
     used: NDArray[np.bool_]
-    """Which of the forward model's data these are."""
+    """Whether each datum of the forward model was measured."""
     noise: Noise
-    """By which misfits are weighted; with the representation error where that is counted."""
+    """Noise that misfits are weighted by, including the representation error if it is counted."""
 
     def predict(self, z: Float64Array, some_must_work: bool = True) -> Float64Array:
-        """Data (n, data) of codes (n, d); NaN where a run failed."""
+        """Compute the data (n, data) of codes (n, d); NaN where a run failed."""
         return self.forward.run(self.space.decode(z), some_must_work)[:, self.used]
 
     def misfit(self, predicted: Float64Array) -> Float64Array:
-        """Data less predictions (..., data), whitened."""
+        """Compute measured data less predictions (..., data), whitened."""
         return self.noise.whiten(self.data - predicted - self.noise.offset)
 
     def cost(self, z: Float64Array, predicted: Float64Array) -> Float64Array:
-        """Half the squared misfit and half the squared code (n,), -log posterior; inf where a run failed."""
+        """Compute the cost (n,), half the squared misfit plus half the squared code; infinite where a run failed.
+
+        This is -log posterior, up to a constant.
+        """
         value = 0.5 * (self.misfit(predicted) ** 2).sum(-1) + 0.5 * (z**2).sum(-1)
         return np.where(np.isfinite(value), value, np.inf)
 
     def run_likely(self, z: Float64Array, lowest: float) -> tuple[Float64Array, Float64Array]:
-        """Cost (n,) and data (n, data) of codes (n, d); infinite and NaN where a run fails or is left out.
+        """Compute cost (n,) and data (n, data) of codes (n, d); infinite and NaN where a run fails or is left out.
 
-        No run is made for codes whose prior alone makes them `MAX_EXCESS` more costly than `lowest`, the cost of the
-        most likely code: a trajectory that diverges may propose them, but they would be rejected.
+        No run is made for codes that are `MAX_EXCESS` more costly than `lowest`, the cost of the most likely code, by
+        their prior alone. Trajectories that diverge propose such codes, which are always rejected.
         """
         predicted, likely = np.full((len(z), len(self.data)), np.nan), _is_likely(z, lowest)
         if likely.any():
@@ -58,18 +62,18 @@ class Problem:
             return self.cost(z, predicted), predicted
 
     def gradient_likely(self, z: Float64Array, lowest: float) -> tuple[Float64Array, Float64Array, Float64Array]:
-        """As `gradient`, where `run_likely` makes runs; elsewhere infinite cost, zero gradient and NaN data."""
+        """Compute `gradient` of codes that `run_likely` runs; infinite cost, zero gradient and NaN data of others."""
         cost, slope, predicted = np.full(len(z), np.inf), np.zeros_like(z), np.full((len(z), len(self.data)), np.nan)
         if (likely := _is_likely(z, lowest)).any():
             cost[likely], slope[likely], predicted[likely] = self.gradient(z[likely])
         return cost, slope, predicted
 
     def jacobian(self, z: Float64Array, predicted: Float64Array) -> Float64Array:
-        """Derivative (data, d) of whitened predictions at one code (d,) whose data are `predicted`."""
+        """Compute the derivative (data, d) of whitened predictions at one code (d,) with data `predicted`."""
         return self.jacobians(z[None], predicted[None])[0]
 
     def jacobians(self, z: Float64Array, predicted: Float64Array) -> Float64Array:
-        """Derivatives (n, data, d) of whitened predictions at codes (n, d) whose data are `predicted`."""
+        """Compute the derivatives (n, data, d) of whitened predictions at codes (n, d) with data `predicted`."""
         forward = self.forward
         if forward.torch:
             slopes = np.stack([self._torch_jacobian(code)[self.used] for code in z])
@@ -79,11 +83,11 @@ class Problem:
                 np.asarray(forward.jacobian(m) @ c)[self.used] for m, c in zip(self.space.decode(z), cells, strict=True)
             ])  # fmt: skip
         else:
-            slopes = np.stack([self._differences(*each) for each in zip(z, predicted, strict=True)])
+            slopes = np.stack([self._differences(*pair) for pair in zip(z, predicted, strict=True)])
         return self.noise.whiten(slopes.swapaxes(1, 2)).swapaxes(1, 2)
 
     def gradient(self, z: Float64Array) -> tuple[Float64Array, Float64Array, Float64Array]:
-        """Cost (n,), its gradient (n, d) and predictions (n, data) at codes (n, d).
+        """Compute cost (n,), its gradient (n, d) and predictions (n, data) at codes (n, d).
 
         Raises
         ------
@@ -93,7 +97,7 @@ class Problem:
         if not self.forward.differentiable:
             raise InputError(
                 "Gradients need a forward model of torch, or one with a Jacobian or an adjoint: Inverse(..., "
-                'jacobian=... or adjoint=...). Without, choose no sampler: solve("mcmc") then needs runs alone.'
+                'jacobian=... or adjoint=...). Without a sampler, solve("mcmc") needs runs alone.'
             )
         if self.forward.torch:
             predicted, slope = self._torch_gradient(z)
@@ -104,22 +108,22 @@ class Problem:
         return self.cost(z, predicted), slope + z, predicted
 
     def _weights(self, predicted: Float64Array) -> Float64Array:
-        """Gradient of half the squared misfit by all data of the forward model; 0 where data are not used."""
+        """Gradient (n, all data) of half the squared misfit by the forward model's data; 0 for data not measured."""
         white = np.nan_to_num(self.misfit(predicted))
         full = np.zeros((len(predicted), self.used.size))
         full[:, self.used] = -self.noise.whiten_adjoint(white)
         return full
 
     def _differences(self, z: Float64Array, predicted: Float64Array) -> Float64Array:
-        there = self.predict(z + STEP * np.eye(len(z)))
-        slope = (there - predicted).T / STEP
+        """Derivative (data, d) by finite differences at one code; 0 where runs failed."""
+        slope = (self.predict(z + STEP * np.eye(len(z))) - predicted).T / STEP
         failed = ~np.isfinite(slope).all(0)
-        if failed.any():  # a backward difference, where the forward run failed
+        if failed.any():  # backward differences, where runs of the forward differences failed
             slope[:, failed] = (predicted - self.predict(z - STEP * np.eye(len(z))[failed])).T / STEP
         return np.nan_to_num(slope)
 
     def _torch_data(self, z: Any) -> Any:
-        """Data (n, all data) of codes (n, d), tensors."""
+        """Data (n, all data) of codes (n, d), as tensors."""
         import torch
 
         models = self.space.decode(z)
@@ -157,12 +161,12 @@ class Problem:
 
 def _is_likely(z: Float64Array, lowest: float) -> NDArray[np.bool_]:
     with np.errstate(over="ignore", invalid="ignore"):
-        found: NDArray[np.bool_] = 0.5 * (z**2).sum(1) < lowest + MAX_EXCESS
-    return found
+        is_likely: NDArray[np.bool_] = 0.5 * (z**2).sum(1) < lowest + MAX_EXCESS
+    return is_likely
 
 
 class Clock:
-    """The time since a solution began, and its limit."""
+    """Time since the start of a solution, and its limit."""
 
     def __init__(self, limit_s: float | None):
         if limit_s is not None and not limit_s > 0:

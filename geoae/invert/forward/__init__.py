@@ -1,4 +1,4 @@
-"""The forward model of a user, and the runs of it."""
+"""The forward model: a user's function from models to data, and its runs."""
 
 from geoae.deprecated.paths import moved_names
 

@@ -1,6 +1,6 @@
-"""Run a forward model for many members: one after the other, in processes, or on a dask cluster.
+"""Runs of a forward model for many members: one after the other, in processes, or on a dask cluster.
 
-A run that raises, takes too long, or gives no finite data fails; the others go on.
+A run fails if it raises an error, takes too long, or gives data that are not finite. Other runs are not affected.
 """
 
 import contextlib
@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures import TimeoutError as LateError
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -20,21 +20,21 @@ from geoae.errors import InputError, one_line
 
 
 class Member(NamedTuple):
-    """The data of one run, or the message of its failure."""
+    """The data of one run, or the message of the error that it failed with."""
 
     data: NDArray[np.float64] | None
     problem: str = ""
 
 
 class OutOfTimeError(Exception):
-    """A run took longer than it may."""
+    """A run took longer than its time limit."""
 
 
 @contextlib.contextmanager
 def limit_time(seconds: float | None) -> Iterator[None]:
-    """Raise `OutOfTimeError` inside the block after some time; works in the main thread of a process only."""
-    usable = seconds is not None and hasattr(signal, "setitimer")
-    if not usable or threading.current_thread() is not threading.main_thread():
+    """Raise `OutOfTimeError` inside the block after some seconds; has no effect outside of the main thread."""
+    can_interrupt = seconds is not None and hasattr(signal, "setitimer")  # not on Windows
+    if not can_interrupt or threading.current_thread() is not threading.main_thread():
         yield
         return
 
@@ -51,63 +51,64 @@ def limit_time(seconds: float | None) -> Iterator[None]:
 
 
 def run_one(function: Callable[[Any], Any], model: NDArray[np.float64], limit_s: float | None) -> Member:
-    """The data of one model, or of a batch where the function takes those."""
+    """Run the function for one model, or for a batch of models if it takes batches."""
     try:
         with limit_time(limit_s):
             return Member(np.asarray(function(model), dtype=np.float64))
-    except Exception as error:  # whatever a forward model raises, its run fails and the others go on
+    except Exception as error:  # a forward model can raise any error; its run fails, and other runs are made
         return Member(None, one_line(error) if isinstance(error, OutOfTimeError) else f"{_describe(error)}")
 
 
 def run_many(
     function: Callable[[Any], Any], models: Sequence[NDArray[np.float64]], limit_s: float | None, workers: Any
 ) -> list[Member]:
-    """The data of each model.
+    """Run the function for each model.
 
     Parameters
     ----------
     workers
-        None: in this process, one after the other. Or what has `submit`: a pool of `concurrent.futures`, a dask Client.
+        None: one run after the other in this process. Otherwise an object with `submit`, such as a pool of
+        `concurrent.futures` or a dask Client.
     """
     if workers is None:
         return [run_one(function, model, limit_s) for model in models]
-    import cloudpickle  # comes with dask: functions of notebooks have no module to be imported from
+    import cloudpickle  # functions of notebooks have no module that other processes could import
 
-    frozen = cloudpickle.dumps(function)
-    waiting = [workers.submit(run_pickled, frozen, model, limit_s) for model in models]
-    members, last = [], time.monotonic()
-    for future in waiting:
-        # a worker stops itself after the limit; one that hangs outside of Python cannot, and is not waited for
-        patience = None if limit_s is None else 2 * limit_s + 60 - (time.monotonic() - last)
+    pickled = cloudpickle.dumps(function)
+    futures = [workers.submit(run_pickled, pickled, model, limit_s) for model in models]
+    members, last_result = [], time.monotonic()
+    for future in futures:
+        # a worker stops its run after the limit; one that hangs in compiled code cannot, and is given up
+        timeout = None if limit_s is None else 2 * limit_s + 60 - (time.monotonic() - last_result)
         try:
-            members.append(future.result(timeout=patience and max(patience, 0.01)))
-            last = time.monotonic()
-        except (TimeoutError, LateError):
+            members.append(future.result(timeout=timeout and max(timeout, 0.01)))
+            last_result = time.monotonic()
+        except (TimeoutError, FutureTimeoutError):
             members.append(Member(None, f"it ran longer than {limit_s:g} s"))
-        except Exception as error:  # a worker died: of memory, of a crash
+        except Exception as error:  # the worker crashed, or its memory was used up
             members.append(Member(None, f"its worker was lost ({_describe(error)})"))
     return members
 
 
-def run_pickled(frozen: bytes, model: NDArray[np.float64], limit_s: float | None) -> Member:
-    """`run_one` of a pickled function, which is unpickled once in a process."""
-    return run_one(_unpickle(frozen), model, limit_s)
+def run_pickled(pickled: bytes, model: NDArray[np.float64], limit_s: float | None) -> Member:
+    """Run a pickled function for one model; each process unpickles it once."""
+    return run_one(_unpickle(pickled), model, limit_s)
 
 
 def open_pool(workers: Any) -> Any:
-    """Return an object with `submit`: a new pool for a number of processes, or what was given; None without workers.
+    """Return a pool with `submit`: a new one for a number of processes, or `workers` itself; None for 1 or None.
 
     Raises
     ------
     InputError
-        It is none of these.
+        `workers` is neither a number of processes nor a pool.
     """
     if workers is None or (isinstance(workers, int) and workers == 1):
         return None
     if isinstance(workers, int) and workers > 1:
         from multiprocessing import get_context
 
-        # spawned: a fork of a process that has threads, as torch's, may hang
+        # spawned, not forked: a fork of a process with threads, such as torch's, may hang
         return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
     if hasattr(workers, "submit"):
         return workers
@@ -117,7 +118,7 @@ def open_pool(workers: Any) -> Any:
 
 
 def close_pool(pool: Any) -> None:
-    """End the processes of a pool that `open_pool` opened, also those that hang."""
+    """End the processes of a pool that `open_pool` created, including processes that hang."""
     processes = list((getattr(pool, "_processes", None) or {}).values())
     pool.shutdown(wait=False, cancel_futures=True)
     for process in processes:
@@ -125,10 +126,10 @@ def close_pool(pool: Any) -> None:
 
 
 @lru_cache(maxsize=4)
-def _unpickle(frozen: bytes) -> Callable[[Any], Any]:
+def _unpickle(pickled: bytes) -> Callable[[Any], Any]:
     import pickle
 
-    return pickle.loads(frozen)  # from this very process's parent, never from a file
+    return pickle.loads(pickled)  # sent by the parent process, never read from a file
 
 
 def _describe(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Posteriors: draws, what is read from them, how they are diagnosed, drawn and saved."""
+"""Posteriors: draws with their statistics, diagnosis, figure and store."""
 
 from geoae.deprecated.paths import moved_names
 

@@ -1,4 +1,4 @@
-"""Draws of codes given data, and what can be read from them: models, mean, spread, intervals, probabilities."""
+"""Draws of codes given data, and their models, mean, spread, intervals and probabilities."""
 
 import warnings
 from collections.abc import Callable
@@ -16,39 +16,40 @@ from geoae.invert.misfit.values import Values
 from geoae.invert.protocols import LatentPrior
 
 N_MODELS = 400
-"""Models that mean, spread, intervals and probabilities are computed from."""
+"""Number of models that mean, spread, intervals and probabilities are computed from."""
 
 
 @dataclass(frozen=True)
 class Draws:
-    """Draws of codes given data, and the models they stand for, with what no code can represent.
+    """Draws of codes given data, and models: decoded codes plus draws of the residual that no code can represent.
 
-    Models are in the prior's units. Codes are decoded when models are asked for.
+    Models are in the prior's units. They are decoded when they are needed.
     """
 
     space: LatentPrior
     method: str
     codes: Float64Array
-    """(draw, d); a single one where only the most likely code was searched for."""
+    """(draw, d); a single code for the method "map"."""
     predicted: Float64Array
     """(draw, data) data of the decoded codes."""
     data: Float64Array
-    """(data,) that were measured."""
+    """(data,) measured data."""
     noise: Noise
-    """What misfits were weighted by: the noise of the data, and the representation error where it was counted."""
+    """Noise that misfits were weighted by, including the representation error if it was counted."""
     representation: Representation | None = None
-    """The representation error; None where it was left out, and intervals are too narrow."""
+    """The representation error; None if it was left out, which makes intervals too narrow."""
     info: dict[str, Any] = field(default_factory=dict)
-    """Runs, acceptance, convergence and the like."""
+    """Numbers of runs, acceptance, convergence and the like."""
     chains: Float64Array | None = None
-    """(chain, draw, d) of Markov chains."""
+    """(chain, draw, d) of Markov chains; None for other methods."""
     reference: dict[str, Any] = field(default_factory=dict)
-    """How data of held-out models are distributed; see `diagnose`."""
+    """Comparison with the data of held-out models; see `diagnose`."""
     seed: int = 0
+    """Seed of draws of models."""
 
     @property
     def code(self) -> Float64Array:
-        """(d,) the mean code, or the most likely one."""
+        """(d,) mean code, or the most likely one of "map"."""
         return self.codes.mean(0)
 
     def sample(self, n: int = 1, seed: int = 0, residual: bool = True, *, rest: bool | None = None) -> Float64Array:
@@ -57,11 +58,10 @@ class Draws:
         Parameters
         ----------
         n, seed
-            How many, and which.
+            Number of models, and seed of their random choice.
         residual
-            Whether to add draws of what no code can represent. Without it, models are what the decoder makes, and
-            spread too little. Where the prior's models have two values only, such as facies, those with the residual
-            have these as well.
+            Whether to add draws of the residual that no code can represent. Models without it are those of the
+            decoder, and spread too little. Models of facies with the residual have the two values of the prior's.
         rest
             The former name of `residual`.
 
@@ -79,7 +79,7 @@ class Draws:
         if self.is_single:
             rows = np.zeros(n, np.intp)
         else:
-            # each draw once before any comes twice
+            # each code is used once before any is used twice
             rows = np.concatenate([rng.permutation(len(self.codes)) for _ in range(-(-n // len(self.codes)))])[:n]
         models = np.asarray(self.space.decode(self.codes[rows]))
         if residual and self.representation is not None:
@@ -94,14 +94,14 @@ class Draws:
         return self.sample(1 if self.is_single and self.representation is None else N_MODELS)
 
     def mean(self) -> Float64Array:
-        """Mean model, (*shape); of a single code: its model, and what the data say of the residual.
+        """Compute the mean model (*shape); of a single code, its model plus the mean of draws of the residual.
 
-        Of models with two values 0 and 1, it is the probability of 1.
+        For facies models with values 0 and 1, it is the probability of 1.
         """
         return self._models.mean(0)
 
     def std(self) -> Float64Array:
-        """Standard deviation of each cell, (*shape).
+        """Compute the standard deviation of each cell, (*shape).
 
         Raises
         ------
@@ -112,7 +112,7 @@ class Draws:
         return self._models.std(0, ddof=1)
 
     def interval(self, level: float = 0.9) -> tuple[Float64Array, Float64Array]:
-        """Lower and upper ends, (*shape) each, between which each cell lies with a probability of `level`.
+        """Compute the ends of the central interval of each cell, (*shape) each, with probability `level`.
 
         Raises
         ------
@@ -126,12 +126,12 @@ class Draws:
         return low, high
 
     def prob(self, condition: Callable[[Float64Array], Any]) -> Any:
-        """Probability of what `condition` says of models (n, *shape).
+        """Compute the probability that a condition on models holds.
 
         Parameters
         ----------
         condition
-            Gives True or False for each cell, or for each model.
+            Function of models (n, *shape) that returns True or False for each cell, or for each model.
 
         Returns
         -------
@@ -141,21 +141,21 @@ class Draws:
         Raises
         ------
         InputError
-            There is only the most likely code, or the condition gives something else.
+            There is only the most likely code, or the condition does not return True or False.
 
         Examples
         --------
         ``posterior.prob(lambda m: m > 0.07)``
         """
         self._require_spread()
-        found = np.asarray(condition(self._models))
-        if found.dtype != bool or found.shape[:1] != (len(self._models),):
+        is_met = np.asarray(condition(self._models))
+        if is_met.dtype != bool or is_met.shape[:1] != (len(self._models),):
             raise InputError(
-                f"The condition gave {found.dtype} of shape {found.shape} for models {self._models.shape}; it must "
+                f"The condition gave {is_met.dtype} of shape {is_met.shape} for models {self._models.shape}; it must "
                 "give True or False for each cell or each model, such as lambda m: m > 0.07."
             )
-        share = found.mean(0)
-        return float(share) if share.ndim == 0 else share
+        probability = is_met.mean(0)
+        return float(probability) if probability.ndim == 0 else probability
 
     def __repr__(self) -> str:
         kind = "one code" if self.is_single else f"{len(self.codes)} draws"
@@ -176,5 +176,5 @@ class Draws:
             )
         if len(self.codes) < 20:
             warnings.warn(
-                f"Spread and intervals are of {len(self.codes)} draws only.", stacklevel=3
-            )  # of the caller of std, interval, prob
+                f"Spread and intervals are estimated from {len(self.codes)} draws only.", stacklevel=3
+            )  # the caller of std, interval or prob

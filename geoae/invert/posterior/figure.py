@@ -1,4 +1,4 @@
-"""The figure of a posterior: what is likely, how sure that is, and what it may look like."""
+"""The figure of a posterior: mean, spread, interval and draws."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,23 +10,23 @@ from geoae.invert.posterior.draws import Draws
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-
 N_DRAWS = 3
+"""Draws in the figure of images."""
 
 
 def plot_posterior(posterior: Draws, truth: Any = None) -> "Figure":
-    """Mean, spread, ends of the 90 % interval and draws of images; band and draws of profiles.
+    """Plot mean, spread, 90 % interval and draws of images; mean with 50 % and 95 % intervals of profiles.
 
     Raises
     ------
     InputError
-        Models of more than two dimensions, or a truth of another shape.
+        The models have more than two dimensions, or the truth has another shape.
     """
     shape = posterior.space.shape
     if truth is not None and np.shape(truth) != shape:
         raise InputError(f"The truth has shape {np.shape(truth)}; the prior's models have {shape}.")
     if len(shape) > 2:
-        raise InputError(f"Models of shape {shape} cannot be drawn; draw a slice of posterior.mean() yourself.")
+        raise InputError(f"Models of shape {shape} cannot be plotted; plot a slice of posterior.mean() instead.")
     return _plot_profile(posterior, truth) if len(shape) == 1 else _plot_images(posterior, truth)
 
 

@@ -14,44 +14,44 @@ if TYPE_CHECKING:
 
 
 class Posterior(Draws):
-    """What is known of a model after an inversion; see `Draws` for the models, their mean, spread and probabilities."""
+    """The result of an inversion; see `Draws` for models, their mean, spread, intervals and probabilities."""
 
     def diagnose(self) -> "Diagnosis":
-        """Whether to believe it: misfit, chains, conflict of prior and data; print it, or read its attributes."""
+        """Compute whether the posterior can be trusted; print the result, or read its attributes."""
         return diagnose(self)
 
     def plot(self, truth: Any = None) -> "Figure":
-        """Draw mean, spread, the ends of the 90 % interval and draws; of profiles, a band."""
+        """Plot mean, spread, 90 % interval and draws of images; mean and intervals of profiles."""
         return plot_posterior(self, truth)
 
     def save(self, path: str | Path, overwrite: bool = False) -> Path:
-        """Write a zarr store of the codes and all that is needed to decode them, which happens when it is asked for.
+        """Write codes and representation error to a zarr store; `geoae.invert.load` reads it.
 
-        `geoae.invert.load` reads it.
+        Models are not stored; they are decoded from the codes when they are needed.
 
         Raises
         ------
         OutputExistsError, OutputError
-            Something is there already, or the place cannot be written to.
+            The path exists and `overwrite` is False, or it cannot be written to.
         """
         return save_draws(self, Path(path), overwrite)
 
 
 def load_posterior(path: str | Path, latent: LatentPrior) -> Posterior:
-    """The posterior that `Posterior.save` wrote.
+    """Load a posterior that `Posterior.save` wrote.
 
     Parameters
     ----------
     path
         The store.
     latent
-        The prior it was made with.
+        The prior of the inversion.
 
     Raises
     ------
     MissingFileError
         There is no such store.
     StoreError
-        It is damaged, no posterior, or of another prior.
+        The store is damaged, holds no posterior, or belongs to another prior.
     """
     return Posterior(**read_draws(Path(path), latent))

@@ -1,4 +1,4 @@
-"""A posterior in a zarr store: the codes, and what is needed to make models of them."""
+"""A posterior in a zarr store: its codes, and the runs that the representation error is estimated from."""
 
 import json
 from pathlib import Path
@@ -34,19 +34,19 @@ def read_draws(path: Path, latent: LatentPrior) -> dict[str, Any]:
         raise MissingFileError(f"There is no store {path}.")
     try:
         with xr.open_zarr(path, consolidated=False, chunks=None) as store:
-            found = store.load()
-    except Exception as error:  # whatever a damaged store makes its reader raise
+            dataset = store.load()
+    except Exception as error:  # readers of damaged stores raise errors of many kinds
         raise StoreError(f"{path} cannot be read as a zarr store ({one_line(error)}).") from error
-    if found.attrs.get(schema.POSTERIOR_FORMAT) != FORMAT or schema.CODE not in found:
+    if dataset.attrs.get(schema.POSTERIOR_FORMAT) != FORMAT or schema.CODE not in dataset:
         raise StoreError(f"{path} holds no posterior with codes, or one of a newer geoae.")
-    if found.attrs[schema.MODEL_DIGEST] != _digest(latent):
+    if dataset.attrs[schema.MODEL_DIGEST] != _digest(latent):
         raise StoreError(
-            f"{path} has codes of model {found.attrs[schema.MODEL_NAME]!r} ({found.attrs[schema.MODEL_DIGEST]}); the "
-            f"given one is {latent.name!r} ({_digest(latent)}). Load the model that made them."
+            f"{path} has codes of model {dataset.attrs[schema.MODEL_NAME]!r} ({dataset.attrs[schema.MODEL_DIGEST]}), "
+            f"not of {latent.name!r} ({_digest(latent)}). Give the prior of the inversion."
         )
-    noise, representation = Noise(found[schema.NOISE].values, found[schema.NOISE_OFFSET].values), None
-    if schema.RESIDUALS in found:
-        arrays = {name: found[name].values for name in _HELD_OUT}
+    noise, representation = Noise(dataset[schema.NOISE].values, dataset[schema.NOISE_OFFSET].values), None
+    if schema.RESIDUALS in dataset:
+        arrays = {name: dataset[name].values for name in _HELD_OUT}
         representation = Representation(
             arrays[schema.RESIDUALS],
             arrays[schema.REPRESENTATION_ERRORS],
@@ -56,23 +56,23 @@ def read_draws(path: Path, latent: LatentPrior) -> dict[str, Any]:
         )
         noise = representation.total
     chains = (
-        found[schema.CODE].values.reshape(found.attrs[schema.N_CHAINS], -1, latent.d)
-        if found.attrs[schema.N_CHAINS]
+        dataset[schema.CODE].values.reshape(dataset.attrs[schema.N_CHAINS], -1, latent.d)
+        if dataset.attrs[schema.N_CHAINS]
         else None
     )
-    info = json.loads(found.attrs[schema.INFO])
+    info = json.loads(dataset.attrs[schema.INFO])
     reference: dict[str, Any] = {}
-    if schema.DISTANCES in found:
+    if schema.DISTANCES in dataset:
         reference = {
-            "distance": found.attrs[schema.DISTANCE],
-            "distances": found[schema.DISTANCES].values,
-            "surprises": found[schema.SURPRISES].values,
+            "distance": dataset.attrs[schema.DISTANCE],
+            "distances": dataset[schema.DISTANCES].values,
+            "surprises": dataset[schema.SURPRISES].values,
         }
     return {
-        "space": latent, "method": found.attrs[schema.METHOD], "codes": found[schema.CODE].values,
-        "predicted": found[schema.PREDICTED].values, "data": found[schema.DATA].values, "noise": noise,
+        "space": latent, "method": dataset.attrs[schema.METHOD], "codes": dataset[schema.CODE].values,
+        "predicted": dataset[schema.PREDICTED].values, "data": dataset[schema.DATA].values, "noise": noise,
         "representation": representation, "info": info, "chains": chains, "reference": reference,
-        "seed": int(found.attrs[schema.SEED]),
+        "seed": int(dataset.attrs[schema.SEED]),
     }  # fmt: skip
 
 
