@@ -1,0 +1,110 @@
+"""Tests of geoae.readers.records.mseed: the index and the samples are those of ObsPy."""
+
+import warnings
+
+import numpy as np
+import obspy
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geoae.errors import DamagedFileError
+from geoae.readers.records import mseed, traces
+from tests.support.recordings import MINISEED, START, interleaved, trace
+
+
+@pytest.mark.parametrize("path", MINISEED, ids=lambda path: path.name)
+def test_index_finds_what_obspy_finds(path):
+    """Ids, starts, rates, lengths and samples of each miniSEED file that comes with ObsPy, or no index at all."""
+    found = mseed.index_segments(path)
+    if found is None:
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        stream = obspy.read(str(path), format="MSEED")
+        samples = [traces.fetch_samples(segment) for segment in found[0]]
+    assert len(stream) == len(found[0])
+    for segment, values, expected in zip(found[0], samples, stream, strict=True):
+        stats = expected.stats
+        assert segment.id == expected.id
+        assert abs(segment.start_ns - stats.starttime.ns) <= 1000
+        assert segment.rate_hz == stats.sampling_rate
+        if not segment.text:
+            np.testing.assert_array_equal(values, expected.data)
+            assert values.dtype == segment.locator.dtype
+        header = traces.read_header(segment)
+        assert header.mseed == stats.mseed
+        assert traces.read_raw_records(segment) is not None
+
+
+def test_index_covers_most_files():
+    """The index is the rule, and ObsPy's own reading the exception."""
+    assert sum(mseed.index_segments(path) is not None for path in MINISEED) > 0.9 * len(MINISEED)
+
+
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize(
+    ("encoding", "dtype"),
+    [("STEIM1", "i4"), ("STEIM2", "i4"), ("INT16", "i2"), ("INT32", "i4"), ("FLOAT32", "f4"), ("FLOAT64", "f8")],
+)
+def test_encodings_and_byte_orders(tmp_path, encoding, dtype, byteorder):
+    """Samples of each encoding come back bit by bit, from both byte orders."""
+    written = trace(3000, dtype=dtype, start=START + 0.123456)
+    written.write(str(tmp_path / "x"), format="MSEED", encoding=encoding, byteorder=byteorder, reclen=256)
+    (segment,) = traces.scan(tmp_path / "x").segments
+    assert segment.start_ns == written.stats.starttime.ns
+    np.testing.assert_array_equal(traces.fetch_samples(segment), written.data)
+    np.testing.assert_array_equal(traces.fetch_samples(segment, 1234, 1300), written.data[1234:1300])
+
+
+@settings(max_examples=40)
+@given(data=st.data())
+def test_blocks_of_interleaved_records(tmp_path_factory, data):
+    """Any part of any segment of a multiplexed file with gaps is what ObsPy holds there."""
+    path = tmp_path_factory.getbasetemp() / "interleaved.mseed"
+    if not path.exists():
+        interleaved(path, gap_every=1000)
+    segments = traces.scan(path).segments
+    expected = obspy.read(str(path))
+    k = data.draw(st.integers(0, len(segments) - 1))
+    start = data.draw(st.integers(0, segments[k].n))
+    stop = data.draw(st.integers(start, segments[k].n))
+    np.testing.assert_array_equal(traces.fetch_samples(segments[k], start, stop), expected[k].data[start:stop])
+
+
+def test_truncated_and_damaged_files(tmp_path):
+    """What is whole is read and what is lost is said; a record that cannot be decoded is named."""
+    whole = trace(20_000)
+    whole.write(str(tmp_path / "x"), format="MSEED", encoding="STEIM2", reclen=512)
+    content = (tmp_path / "x").read_bytes()
+    (tmp_path / "cut").write_bytes(content[:5000])
+    found = traces.scan(tmp_path / "cut")
+    (loss,) = found.losses
+    assert loss == "cut: the last 392 bytes are no whole record and were left out (whole records of 512 bytes: 9)."
+    np.testing.assert_array_equal(traces.fetch_samples(found.segments[0]), whole.data[: found.segments[0].n])
+    with pytest.warns(UserWarning, match="392 bytes"):
+        traces.read(tmp_path / "cut")
+    (tmp_path / "header").write_bytes(content[:1024] + b"x" * 512 + content[1536:])
+    found = traces.scan(tmp_path / "header")
+    assert len(found.segments) == 2
+    assert "Not a SEED record" in found.losses[0]
+    (tmp_path / "data").write_bytes(content[:1088] + b"\xff" * 448 + content[1536:])
+    (segment,) = traces.scan(tmp_path / "data").segments
+    with pytest.raises(DamagedFileError, match="data: records cannot be decoded"):
+        traces.fetch_samples(segment)
+    np.testing.assert_array_equal(traces.fetch_samples(segment, 0, 300), whole.data[:300])
+    (segment,) = traces.scan(tmp_path / "x").segments
+    (tmp_path / "x").write_bytes(content[:1024])
+    with pytest.raises(DamagedFileError, match="shorter"):
+        traces.fetch_samples(segment)
+
+
+def test_integrity_failures_are_warned_of(tmp_path):
+    """Samples that decode but contradict the record's own check value are given with a warning."""
+    trace(300).write(str(tmp_path / "x"), format="MSEED", encoding="STEIM2", reclen=512)
+    content = bytearray((tmp_path / "x").read_bytes())
+    content[72:76] = b"\0\0\0\1"  # last sample of the record
+    (tmp_path / "x").write_bytes(content)
+    (segment,) = traces.scan(tmp_path / "x").segments
+    with pytest.warns(UserWarning, match=r"^x: .*integrity.*may be wrong"):
+        assert traces.fetch_samples(segment).size == 300
