@@ -1,8 +1,8 @@
-"""The errors geoae raises on purpose. Each is also the built-in a caller would expect, and says what to do."""
+"""The errors that geoae raises. Each is also a built-in error; its message is one line that tells what to do."""
 
 
 class GeoAEError(Exception):
-    """Base of every error that geoae raises on purpose; its message is one line for a person to read."""
+    """Base class of all errors of geoae. The message is one line of text."""
 
 
 class UnknownFormatError(GeoAEError, ValueError):
@@ -14,27 +14,27 @@ class DamagedFileError(GeoAEError, OSError):
 
 
 class InputError(GeoAEError, ValueError):
-    """Data or options that cannot be worked on as given."""
+    """Data or options cannot be used."""
 
 
 class MissingFileError(InputError, FileNotFoundError):
-    """There is no such file."""
+    """A file does not exist."""
 
 
 class UnreadableFileError(InputError, PermissionError):
-    """The file is there, but must not or cannot be opened."""
+    """A file exists, but cannot be opened or read."""
 
 
 class SamplingRateError(InputError):
-    """A record's sampling rate lies outside what a model can work on."""
+    """The sampling rate of a record lies outside the range of a model."""
 
 
 class OutputExistsError(GeoAEError, FileExistsError):
-    """The output is there already and overwriting was not asked for."""
+    """The output exists, and overwriting was not requested."""
 
 
 class OutputError(GeoAEError, OSError):
-    """The output cannot be written; nothing half-written is left behind."""
+    """The output cannot be written. No partial output is left."""
 
 
 class StoreError(GeoAEError, ValueError):
@@ -42,7 +42,7 @@ class StoreError(GeoAEError, ValueError):
 
 
 class ClusterError(GeoAEError, RuntimeError):
-    """Workers or their scheduler cannot be had, or are lost."""
+    """Workers or their scheduler cannot be started, or are lost."""
 
 
 class UnknownNameError(GeoAEError, LookupError):
@@ -54,9 +54,9 @@ class ModelFileError(GeoAEError, ValueError):
 
 
 class RecipeError(GeoAEError, ValueError):
-    """A recipe or catalog file says something that geoae does not know."""
+    """A recipe or catalog file has unknown or wrong entries."""
 
 
 def one_line(error: BaseException) -> str:
-    """What an error says, or else its kind."""
+    """The message of an error in one line, or the name of its class if it has none."""
     return " ".join(str(error).split()) or type(error).__name__

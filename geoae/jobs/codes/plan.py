@@ -10,8 +10,7 @@ import numpy as np
 import xarray as xr
 
 from geoae.arrays.types import AnyArray
-from geoae.codes import coding
-from geoae.codes.coding import Coding
+from geoae.codes.coding import Coding, check_units, make_code_attributes, make_code_coordinates, plan_coding
 from geoae.codes.contract import CodeContract
 from geoae.codes.infer import encode_region
 from geoae.errors import InputError
@@ -39,11 +38,11 @@ class TruncatedCoder:
 
     def coding(self, x: xr.DataArray, dims: Sequence[str], prefix: str = "") -> Coding:
         """The windows of an array and their codes. Errors: see `geoae.codes.coding.plan_coding`."""
-        return coding.plan_coding(x, self.model, dims, self.latent, prefix)
+        return plan_coding(x, self.model, dims, self.latent, prefix)
 
     def plan(self, x: xr.DataArray, dims: Sequence[str], prefix: str = "", grows: str | None = None) -> StorePlan:
         """Plan the codes of an array; add it to the plan of the array itself."""
-        coding.check_units(x, self.model, self.force)
+        check_units(x, self.model, self.force)
         return plan_code_store(x, self.coding(x, dims, prefix), self.model, grows)
 
     def settings(self) -> dict[str, Any]:
@@ -91,25 +90,23 @@ def load_same_coder(spec: dict[str, Any] | None) -> TruncatedCoder | None:
     return None if spec is None else TruncatedCoder(load_same_model(spec), spec["latent"])
 
 
-def plan_code_store(x: xr.DataArray, where: Coding, model: Model, grows: str | None = None) -> StorePlan:
+def plan_code_store(x: xr.DataArray, coding: Coding, model: Model, grows: str | None = None) -> StorePlan:
     """Plan a store, or a part of one, for the codes of an array.
 
     The blocks are those of `geoae.codes.infer.encode_region`, for any other content of the store. Along `grows`, the
     dimension to append along, their length does not depend on the present length of the array.
     """
-    shape = tuple(_ENDLESS if d == grows else n for d, n in zip(where.dims, where.shape, strict=True))
-    stored = CodeVariables(of=str(x.name), units=x.attrs.get("units"), prefix=where.prefix)
-    chunking = Chunking(replace(where, shape=shape).blocks, grows=grows)
-    coords = coding.make_code_coordinates(x, where)
-    plan = plan_codes(where.code_sizes, where.latent, coords=coords, stored=stored, chunking=chunking)
-    name = where.prefix + schema.CODE
-    return replace(
-        plan, attrs={**plan.attrs, name: {**plan.attrs[name], **coding.make_code_attributes(x, where, model)}}
-    )
+    shape = tuple(_ENDLESS if d == grows else n for d, n in zip(coding.dims, coding.shape, strict=True))
+    stored = CodeVariables(of=str(x.name), units=x.attrs.get("units"), prefix=coding.prefix)
+    chunking = Chunking(replace(coding, shape=shape).blocks, grows=grows)
+    coords = make_code_coordinates(x, coding)
+    plan = plan_codes(coding.code_sizes, coding.latent, coords=coords, stored=stored, chunking=chunking)
+    name = coding.prefix + schema.CODE
+    return replace(plan, attrs={**plan.attrs, name: {**plan.attrs[name], **make_code_attributes(x, coding, model)}})
 
 
 def make_block_encoder(
-    run: Ledger, variable: str, where: Coding, coder: TruncatedCoder, denoise: Callable[[Task], AnyArray]
+    run: Ledger, variable: str, coding: Coding, coder: TruncatedCoder, denoise: Callable[[Task], AnyArray]
 ) -> Callable[[Task], dict[str, AnyArray]]:
     """Make the function that computes a block of the codes of a denoised variable.
 
@@ -133,7 +130,7 @@ def make_block_encoder(
         x[np.isinf(x)] = np.nan  # no code can represent an infinite sample
         return x
 
-    return lambda task: encode_region(read_finite, where, coder.model, task.region)
+    return lambda task: encode_region(read_finite, coding, coder.model, task.region)
 
 
 def make_cleaned_reader(

@@ -1,4 +1,4 @@
-"""Encode fields or a record into a zarr store of latent codes, and decode such a store; a killed run goes on."""
+"""Encode fields or a record into a zarr store of latent codes, and decode such a store, block by block."""
 
 import math
 import time
@@ -12,8 +12,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from geoae.codes import coding
-from geoae.codes.coding import Coding
+from geoae.codes.coding import (
+    Coding,
+    check_codes_model,
+    check_units,
+    choose_default_model,
+    make_decoded_template,
+    plan_coding,
+    read_coding,
+)
 from geoae.codes.contract import CodeContract
 from geoae.codes.infer import decode_region, encode_region
 from geoae.errors import InputError, UnknownNameError
@@ -36,12 +43,12 @@ from geoae.stores.write import Origin, write_region
 
 @dataclass(frozen=True)
 class CodeSummary:
-    """What a run made."""
+    """Result of a run."""
 
     target: Path
     model: str
     rows: Mapping[str, dict[str, float]]
-    """Variable -> windows, numbers of a code, ratio of samples to these, rms error; of the blocks of this run."""
+    """Variable -> windows, latent (length of a code), samples, ratio (samples to numbers), rms_error of this run."""
     notes: list[str]
     seconds: float
 
@@ -53,28 +60,28 @@ def encode_store(
     run: RunOptions | None = None,
     progress: Progress = no_progress,
 ) -> CodeSummary:
-    """Encode the fields, or the one record, of `inputs` into a store of codes; parameters as of the command line.
+    """Encode the fields, or the one record, of `inputs` into a store of codes. Parameters: see `geoae encode`.
 
     Raises
     ------
     GeoAEError
-        Nothing there can be encoded, the model has no codes, or the store is there or cannot be written.
+        The inputs cannot be encoded, the model has no codes, or the store exists or cannot be written.
     """
     began, run = time.perf_counter(), run or RunOptions()
-    source = _source(inputs)
+    source = _find_source(inputs)
     if options.append:
-        source = _appendable(source, options.dims)
-    arrays, grows, first = _arrays(source, options.var, options.dims), None, 0
+        source = _make_appendable(source, options.dims)
+    arrays, grows, first = _open_arrays(source, options.var, options.dims), None, 0
     if options.append:
         grows = find_append_dim(arrays, FieldOptions(options.var, options.dims, append=True))
         assert grows is not None
         first = 0 if run.overwrite else find_first_new_time(target, arrays, grows)
-    name = options.model or coding.choose_default_model(arrays[0], options.dims)
+    name = options.model or choose_default_model(arrays[0], options.dims)
     model = load_for_run(name, options.device, options.threads, run.workers)
     for x in arrays:
-        coding.check_units(x, model, options.force)
+        check_units(x, model, options.force)
     by = f"{model.name} {model.digest}"
-    codings = _codings(arrays, model, options.dims, options.latent)
+    codings = _plan_codings(arrays, model, options.dims, options.latent)
     window = require_contract(model, CodeContract).window
     settings = {
         schema.KIND: schema.CODES, "model": model.name, "digest": model.digest, "window": list(window),
@@ -84,9 +91,9 @@ def encode_store(
     if notes := note_nothing_new(target, arrays[0], grows, first, settings):
         return CodeSummary(target, by, {}, notes, time.perf_counter() - began)
     if first:
-        arrays = _from(arrays, grows, first)
-        codings = _codings(arrays, model, options.dims, options.latent)
-    plan = reduce(add, (plan_code_store(x, where, model, grows) for x, where in zip(arrays, codings, strict=True)))
+        arrays = _skip_times(arrays, grows, first)
+        codings = _plan_codings(arrays, model, options.dims, options.latent)
+    plan = reduce(add, (plan_code_store(x, coding, model, grows) for x, coding in zip(arrays, codings, strict=True)))
     attrs = read_companions(source, arrays)[0] if source.has_fields else {}
     spec = {
         "source": source.spec(), "var": list(options.var), "dims": list(options.dims), "latent": options.latent,
@@ -103,8 +110,8 @@ def encode_store(
         errors[part] = before[0] + squares, before[1] + n
 
     outcome = run_blocks(job, run, add_error, progress)
-    rows = {str(x.name): _row(where, x.size, errors.get(where.prefix + schema.CODE))
-            for x, where in zip(arrays, codings, strict=True)}  # fmt: skip
+    rows = {str(x.name): _make_row(coding, x.size, errors.get(coding.prefix + schema.CODE))
+            for x, coding in zip(arrays, codings, strict=True)}  # fmt: skip
     return CodeSummary(outcome.store, by, rows, outcome.notes(), time.perf_counter() - began)
 
 
@@ -115,19 +122,19 @@ def decode_store(
     run: RunOptions | None = None,
     progress: Progress = no_progress,
 ) -> CodeSummary:
-    """Decode codes in a store into a store of samples, in their units; parameters as of the command line.
+    """Decode a store of codes into a store of samples in their units. Parameters: see `geoae decode`.
 
     Raises
     ------
     GeoAEError
-        There are no codes, or they were made by another model; or the store is there or cannot be written.
+        There are no codes, another model made them, or the store exists or cannot be written.
     """
     began, run = time.perf_counter(), run or RunOptions()
     names = list(options.var) or list_coded_variables(store)
     opened = [open_codes(store, name) for name in names]
     model = load_for_run(load_model_of_codes(opened[0], options.model), options.device, options.threads, run.workers)
     for codes in opened:
-        coding.check_codes_model(codes, model)
+        check_codes_model(codes, model)
     plan = reduce(add, map(_plan_decoded, opened))
     record = schema.CODED_START in opened[0][schema.CODE].attrs
     settings = {
@@ -139,8 +146,8 @@ def decode_store(
     spec = {"store": str(store.absolute()), "var": names, **make_model_spec(model, options.device)}
     job = BlockJob(target, plan, settings, origin, make_decode_worker, spec, {"model": model}, threads=options.threads)
     outcome = run_blocks(job, run, progress=progress)
-    codings = [coding.read_coding(codes) for codes in opened]
-    rows = {name: _row(where, math.prod(where.shape)) for name, where in zip(names, codings, strict=True)}
+    codings = [read_coding(codes) for codes in opened]
+    rows = {name: _make_row(coding, math.prod(coding.shape)) for name, coding in zip(names, codings, strict=True)}
     by = f"{model.name} {model.digest}"
     return CodeSummary(outcome.store, by, rows, outcome.notes(), time.perf_counter() - began)
 
@@ -148,24 +155,24 @@ def decode_store(
 def make_encode_worker(
     spec: dict[str, Any], *, arrays: Sequence[xr.DataArray] | None = None, model: Model | None = None
 ) -> Callable[[int], tuple[str, float, int]]:
-    """Make the function that encodes and writes one block; it returns the name of its part, squared error, samples."""
+    """Make the function that encodes and writes one block. It returns part name, sum of squared errors, and samples."""
     if arrays is None:
-        arrays = _from(
-            _arrays(source_from_spec(spec["source"]), spec["var"], spec["dims"]), spec["grows"], spec["first"]
+        arrays = _skip_times(
+            _open_arrays(source_from_spec(spec["source"]), spec["var"], spec["dims"]), spec["grows"], spec["first"]
         )
     model = model or load_same_model(spec)
     run = ledger.load_run(Path(spec["folder"]))
-    codings = _codings(arrays, model, spec["dims"], spec["latent"])
+    codings = _plan_codings(arrays, model, spec["dims"], spec["latent"])
     parts = {
-        where.prefix + schema.CODE: (where, RegionReader(x, None)) for x, where in zip(arrays, codings, strict=True)
+        coding.prefix + schema.CODE: (coding, RegionReader(x, None)) for x, coding in zip(arrays, codings, strict=True)
     }
 
     def work(number: int) -> tuple[str, float, int]:
         task = run.task(number)
-        where, read = parts[task.part.name]
-        values = encode_region(read, where, model, task.region)
+        coding, read = parts[task.part.name]
+        values = encode_region(read, coding, model, task.region)
         write_region(run.folder, number, values)
-        error, n = (values[where.prefix + name].astype(np.float64) for name in (schema.RECON_ERROR, schema.N_VALID))
+        error, n = (values[coding.prefix + name].astype(np.float64) for name in (schema.RECON_ERROR, schema.N_VALID))
         return task.part.name, float(np.nansum(error**2 * n)), int(n.sum())
 
     return work
@@ -176,30 +183,30 @@ def make_decode_worker(spec: dict[str, Any], *, model: Model | None = None) -> C
     model = model or load_same_model(spec)
     run = ledger.load_run(Path(spec["folder"]))
     opened = {name: open_codes(spec["store"], name) for name in spec["var"]}
-    by_variable = {_name_of(codes): (codes, coding.read_coding(codes)) for codes in opened.values()}
+    by_variable = {_get_variable_name(codes): (codes, read_coding(codes)) for codes in opened.values()}
 
     def work(number: int) -> None:
         task = run.task(number)
-        codes, where = by_variable[task.part.name]
-        write_region(run.folder, number, {task.part.name: decode_region(codes, where, model, task.region)})
+        codes, coding = by_variable[task.part.name]
+        write_region(run.folder, number, {task.part.name: decode_region(codes, coding, model, task.region)})
 
     return work
 
 
-def load_model_of_codes(codes: xr.Dataset, given: str | Path | Model | None) -> Model:
-    """The model that made codes: the one given, or the shipped one of that name.
+def load_model_of_codes(codes: xr.Dataset, model: str | Path | Model | None) -> Model:
+    """Load the model that made codes: `model`, or the shipped model of the name in their attributes.
 
     Raises
     ------
     UnknownNameError
-        Codes were made by a model that is not shipped, and none was given.
+        The codes were made by a model that is not shipped, and `model` is None.
     """
-    if given is not None:
-        return load_model(given)
+    if model is not None:
+        return load_model(model)
     attrs = codes[schema.CODE].attrs if schema.CODE in codes else {}
     name = attrs.get(schema.MODEL_NAME)
     if name is None:
-        raise InputError("These codes do not say which model made them; they are not as geoae writes them.")
+        raise InputError("The codes have no attribute that names their model, so geoae did not write them.")
     try:
         return load_model(str(name))
     except UnknownNameError as error:
@@ -209,7 +216,7 @@ def load_model_of_codes(codes: xr.Dataset, given: str | Path | Model | None) -> 
         ) from error
 
 
-def _source(inputs: Sequence[str | Path]) -> ArraySource:
+def _find_source(inputs: Sequence[str | Path]) -> ArraySource:
     if len(inputs) == 1 and (path := Path(inputs[0])).is_dir():
         for name, reader in (("cleaned", cleaned), ("seisbench", seisbench)):
             if reader.sniff(path):
@@ -218,53 +225,55 @@ def _source(inputs: Sequence[str | Path]) -> ArraySource:
     return found if isinstance(found, ArraySource) else found.as_source()
 
 
-def _arrays(source: ArraySource, var: Sequence[str], dims: Sequence[str]) -> list[xr.DataArray]:
+def _open_arrays(source: ArraySource, var: Sequence[str], dims: Sequence[str]) -> list[xr.DataArray]:
     if source.has_fields:
         return source.open(var, dims or None)
     if var:
-        raise InputError(f"{source.label()} holds records, which have no variables to choose: leave --var out.")
+        raise InputError(f"{source.label()} holds records, which have no variables: leave --var out.")
     arrays = [x if x.name is not None else x.rename("trace") for x in source.open()]
     if len(arrays) != 1:
         raise InputError(
-            f"{source.label()}: there are {len(arrays)} records, and a store holds the codes of one, of one sensor "
+            f"{source.label()}: there are {len(arrays)} records, but a store holds the codes of one: one sensor "
             "over one stretch of time. Give the files of one record."
         )
     return arrays
 
 
-def _appendable(source: ArraySource, dims: Sequence[str]) -> ArraySource:
-    """The same, whose fields of one moment have a time; InputError for a record, or windows along one dimension."""
+def _make_appendable(source: ArraySource, dims: Sequence[str]) -> ArraySource:
+    """The same source with a time dimension for fields of a single time; InputError for what cannot be appended."""
     if len(dims) == 1:
         raise InputError(f"Windows along {dims[0]} are encoded as a whole; --append is for fields. Leave it out.")
     if source.has_fields:
         return replace(source, add_time=True)
-    raise InputError(f"{source.label()} is a record, of which a store holds the codes as a whole. Leave out --append.")
+    raise InputError(f"{source.label()} is a record, whose codes are stored as a whole. Leave out --append.")
 
 
-def _from(arrays: Sequence[xr.DataArray], along: str | None, first: int) -> list[xr.DataArray]:
+def _skip_times(arrays: Sequence[xr.DataArray], along: str | None, first: int) -> list[xr.DataArray]:
     return [x if along is None else x.isel({along: slice(first, None)}) for x in arrays]
 
 
-def _codings(arrays: Sequence[xr.DataArray], model: Model, dims: Sequence[str], latent: int | None) -> list[Coding]:
+def _plan_codings(
+    arrays: Sequence[xr.DataArray], model: Model, dims: Sequence[str], latent: int | None
+) -> list[Coding]:
     prefixes = [f"{x.name}_" if len(arrays) > 1 else "" for x in arrays]
-    return [coding.plan_coding(x, model, dims or None, latent, p) for x, p in zip(arrays, prefixes, strict=True)]
+    return [plan_coding(x, model, dims or None, latent, p) for x, p in zip(arrays, prefixes, strict=True)]
 
 
 def _plan_decoded(codes: xr.Dataset) -> StorePlan:
-    where = coding.read_coding(codes)
-    x = coding.make_decoded_template(codes, where).rename(_name_of(codes))
+    coding = read_coding(codes)
+    x = make_decoded_template(codes, coding).rename(_get_variable_name(codes))
     if schema.CODED_START in codes[schema.CODE].attrs:
         x.attrs[schema.START_TIME] = codes[schema.CODE].attrs[schema.CODED_START]
     x.attrs["processing"] = f"decoded from codes of {codes[schema.CODE].attrs[schema.MODEL_NAME]}"
-    return plan_field(x, where.core)
+    return plan_field(x, coding.core)
 
 
-def _name_of(codes: xr.Dataset) -> str:
+def _get_variable_name(codes: xr.Dataset) -> str:
     return str(codes[schema.CODE].attrs[schema.CODED_VARIABLE])
 
 
-def _row(where: Coding, samples: int, error: tuple[float, int] | None = None) -> dict[str, float]:
-    """What is said of a variable; `error`: sum of squared errors and number of samples."""
+def _make_row(coding: Coding, samples: int, error: tuple[float, int] | None = None) -> dict[str, float]:
+    """Row of the summary for a variable. `error`: sum of squared errors and number of samples."""
     squares, n = error or (math.nan, 1)
-    return {"windows": math.prod(where.code_sizes.values()), "latent": where.latent, "samples": samples,
-            "ratio": math.prod(where.window) / where.latent, "rms_error": math.sqrt(squares / max(n, 1))}  # fmt: skip
+    return {"windows": math.prod(coding.code_sizes.values()), "latent": coding.latent, "samples": samples,
+            "ratio": math.prod(coding.window) / coding.latent, "rms_error": math.sqrt(squares / max(n, 1))}  # fmt: skip
