@@ -1,4 +1,4 @@
-"""Inverse: a prior, a forward model, data and noise; solved by several methods, and checked on simulated truths."""
+"""Inverse: from a prior, a forward model, data and noise to a posterior."""
 
 import warnings
 from copy import copy
@@ -27,42 +27,42 @@ from geoae.invert.solver import Solver
 
 
 class Inverse:
-    """Models of a prior that explain data, and their uncertainty.
+    """Find the models of a prior that explain data, and their uncertainty.
 
-    What the decoder of the prior cannot represent is estimated from models that it was not trained on, and misfits are
-    weighted by this representation error and the noise together. That takes two forward runs for each of those models,
-    once.
+    Misfits are weighted by the noise and the representation error together. The representation error is the effect on
+    the data of what the prior's decoder cannot represent. It is estimated from models that the prior was not trained
+    on, which takes two forward runs for each of these models, once.
 
     Parameters
     ----------
     latent
-        The prior: a `LatentSpace`, or a model that makes one.
+        The prior: a `LatentSpace`, a prior of `geoae.fit`, or the folder of one.
     forward
-        A function from a model (*shape), in the prior's units, to data; a matrix; or a `Forward`.
+        A function from a model (*shape), in the prior's units, to data; a matrix (data, cells); or a `Forward`.
     data
-        What was measured, of the shape that the forward model gives; NaN where a datum is missing.
+        Measured data, in the shape of the forward model's data; NaN where a datum is missing.
     noise
         Standard deviation, one for each datum, or covariance (data, data).
     representation
         Whether to count the representation error. Without it, intervals are too narrow.
     n_representation
-        Held-out models to run, at most. More give a better estimate: several times the number of data is best.
+        Held-out models to run, at most. The best number is several times that of the data.
     held_out
         Models (n, *shape) that the prior was not trained on; None: those saved with it.
     seed
-        Of all random numbers.
+        Seed of all random numbers.
     **forward_options
-        Those of `ForwardOptions`: jacobian, adjoint, batched, torch, cheap, workers, run_limit_s.
+        Options of `ForwardOptions`: jacobian, adjoint, batched, torch, cheap, workers, run_limit_s.
 
     Attributes
     ----------
     forward : Forward
-        Counts its runs.
+        The forward model, which counts its runs.
 
     Raises
     ------
     InputError
-        Shapes of data, noise and forward model that disagree; noise that is not positive; a forward model that fails.
+        Shapes of data, noise and forward model disagree, noise is not positive, or the forward model fails.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Inverse:
 
     @property
     def held_out(self) -> HeldOut:
-        """Held-out models and their data; they are run when this is first asked for."""
+        """Held-out models and their data; the first use runs them."""
         return self._prior_runs.held_out
 
     @property
@@ -107,9 +107,9 @@ class Inverse:
         return Problem(self.space, self.forward, self.data, self.used, total)
 
     def prepare(self) -> "Inverse":
-        """Make now the runs that are made once: of held-out models and, where runs are cheap, to train a net.
+        """Make the runs that are made only once: of held-out models and, if runs are cheap, those to train a net.
 
-        Otherwise the first `solve` makes them, and counts them as its own.
+        Otherwise the first `solve` makes them, and includes them in its counts.
 
         Raises
         ------
@@ -134,35 +134,37 @@ class Inverse:
         Parameters
         ----------
         method
-            "map": the most likely code, in some thirty runs; no spread. "laplace": the Gaussian around it, or a mixture
-            of those around several modes, weighted by height and volume. "rml": each draw is the most likely code for
-            perturbed data; for many codes of a nonlinear decoder and precise data; spreads too little where the data
-            leave codes nearly free. "esmda": an ensemble, from runs alone. "mcmc": Markov chains, correct for
-            posteriors of any form.
+            "map": the most likely code, without spread, in some thirty runs.
+            "laplace": the Gaussian around it, or a mixture of Gaussians around several modes, weighted by height and
+            volume.
+            "rml": randomised maximum likelihood; each draw is the most likely code for perturbed data. It suits many
+            codes, a nonlinear decoder and precise data. Draws spread too little if the data leave codes nearly free.
+            "esmda": an ensemble smoother, from runs alone.
+            "mcmc": Markov chains, which are correct for posteriors of any shape.
         seed
-            Of the random numbers of this solution; None: that of the Inverse.
+            Seed of the random numbers of this solution; None: the seed of the Inverse.
         n_draws
-            Of the posterior (laplace 400, rml 100), or of each chain (mcmc: emulated 600, hmc 250, emcee 2000).
+            Draws of the posterior (laplace 400, rml 100), or of each chain (mcmc: emulated 600, hmc 250, emcee 2000).
         time_limit_s
-            The best so far is returned where there is one (all methods but esmda).
+            Time after which the best result so far is returned. esmda has none before its end, and raises an error.
         checkpoint
-            File for the state of rml, esmda and mcmc, from which the same call resumes after a kill.
+            File for the state of rml, esmda and mcmc. The same call resumes from it after a kill.
         **options
-            map, laplace, rml, mcmc: n_starts (searches from different starting points: one; where it ends at a code
-            less likely than those of 99 % of held-out models, more until three agree, 6 at most; always 6 for rml and
-            mcmc other than emcee, and with 10 codes or fewer, except for map), n_steps (of each search; 14, or with
-            more than 10 codes 60 for rml and mcmc other than emcee).
-            rml: n_refine (steps of each draw, 3 at most).
+            map, laplace, rml, mcmc: n_starts (searches from different starting points. The default is one; if it ends
+            at a code less likely than those of 99 % of held-out models, others follow until three agree, 6 at most.
+            It is always 6 for rml and mcmc other than emcee, and with 10 codes or fewer, except for map), n_steps
+            (steps of each search: 14; with more than 10 codes 60 for rml and mcmc other than emcee).
+            rml: n_refine (steps of each draw, at most: 3).
             esmda: n_members (200), n_steps (4).
-            mcmc: sampler ("emulated", up to 32 codes: chains on an emulator of the data, corrected by runs; "hmc", for
-            more: by gradients; "emcee", where there are none: walkers), n_chains (8, 4, 4), n_warmup (120, 150, 150),
-            n_learn (of emulated: runs that the emulator is fitted to before the chains start, 2400 at most; fewer
-            where enough).
+            mcmc: sampler ("emulated", the default up to 32 codes: chains on an emulator of the data, corrected by runs;
+            "hmc", for more codes: Hamiltonian chains with gradients; "emcee", without gradients: walkers), n_chains
+            (8, 4, 4), n_warmup (120, 150, 150), n_learn (emulated only: runs that the emulator is fitted to before the
+            chains start, at most: 2400).
 
         Raises
         ------
         InputError
-            There is no such method or option, or the forward model fails throughout.
+            There is no such method or option, the forward model fails throughout, or the time limit is too short.
         """
         settings = read_options(method, {**options, "n_draws": n_draws})
         seed, clock = self.seed if seed is None else seed, Clock(time_limit_s)
@@ -190,7 +192,7 @@ class Inverse:
         seed: int = 0,
         **options: Any,
     ) -> Calibration:
-        """Count how often intervals contain the truth, on held-out models with simulated data; print the result.
+        """Count how often intervals contain the truth, on held-out models with simulated data.
 
         Parameters
         ----------
@@ -199,21 +201,22 @@ class Inverse:
         method, options
             As for `solve`.
         truths
-            Models (k, *shape) of which `n` are taken; neither the prior nor `held_out` may contain them. None:
-            held-out models, which are then left out of the estimate of the representation error.
+            Models (k, *shape) from which `n` are chosen; they must not be in the prior's training models or in
+            `held_out`. None: held-out models, which are then left out of the estimate of the representation error.
         other_priors
-            Name -> another prior to be measured on the same truths, such as `geoae.priors.pca.pca_space(...)`. None:
-            the principal components that a prior of `geoae.fit` was saved with. A Gaussian with the mean and
-            covariance of the models themselves is always included. Its former name `beside` still works.
+            Name -> another prior to measure on the same truths, such as `geoae.priors.pca.pca_space(...)`. None: the
+            principal components that a prior of `geoae.fit` was saved with. A Gaussian with the mean and covariance of
+            the models themselves is always included. The former name `beside` still works.
         without_representation
-            Whether to measure the coverage without the representation error, too. Its former name `naive` still works.
+            Whether to measure the coverage without the representation error as well. The former name `naive` still
+            works.
         seed
-            Of truths, noise and solutions.
+            Seed of truths, noise and solutions.
 
         Raises
         ------
         InputError
-            Too few held-out models are left apart from the truths.
+            Too few held-out models are left besides the truths, or no truth can be inverted.
         """
         renamed: dict[str, Any] = {"beside": other_priors, "naive": without_representation}
         for old, new in (("beside", "other_priors"), ("naive", "without_representation")):
@@ -223,17 +226,14 @@ class Inverse:
         return calibrate(self, n, method, truths, renamed["beside"], bool(renamed["naive"]), seed, options)
 
     def with_data(self, data: Float64Array, held: HeldOut | None, representation: Representation | None) -> "Inverse":
-        """Return the same inversion of other data (data,), with these held-out models and representation error.
-
-        No run is made.
-        """
+        """Return the same inversion of other data (data,), with these estimates; no run is made."""
         other = copy(self)
         other.data = data
         other._prior_runs = replace(self._prior_runs, held=held, draws=None, estimate=representation)
         return other
 
     def with_prior(self, latent: Any) -> "Inverse":
-        """Return the same inversion with another prior; its representation error is estimated anew."""
+        """Return the same inversion with another prior and its representation error."""
         shape = self.forward.shape or ()
         full = np.full(self.used.size, np.nan)
         full[self.used] = self.data
@@ -251,13 +251,16 @@ class Inverse:
         return other
 
     def run_truths(self, models: Any, n: int) -> HeldOut:
-        """Run the forward model on at most `n` of some models (k, *shape) and their decoded codes."""
+        """Run the forward model on at most `n` of the models (k, *shape) and on their decoded codes."""
         return self._prior_runs.run_models(models, n)
 
     def search(
         self, start: Float64Array, n_steps: int = N_STEPS, noise_factor: float = 1.0, *, soft: float | None = None
     ) -> Mode:
-        """Search for a mode from the best of codes (n, d); see `find_mode`. `soft` was the name of `noise_factor`."""
+        """Search for a mode from the best of codes (n, d); see `find_mode`.
+
+        `soft` is the former name of `noise_factor`.
+        """
         if soft is not None:
             warnings.warn("search(soft=...) is search(noise_factor=...).", DeprecationWarning, stacklevel=2)
             noise_factor = soft
@@ -265,7 +268,7 @@ class Inverse:
 
 
 def as_latent_prior(prior: Any) -> LatentPrior:
-    """Return what has the functions of a `LatentSpace` as it is, and the `LatentSpace` of a model or its folder."""
+    """Return a prior with the functions of a `LatentSpace` as it is, or make the `LatentSpace` of a model or folder."""
     if isinstance(prior, Decodes):
         return cast(LatentPrior, prior)
     from geoae.priors.space import LatentSpace

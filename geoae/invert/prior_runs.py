@@ -1,8 +1,8 @@
-"""Runs of the forward model that are made once for an inversion, and what is estimated from them.
+"""Runs of the forward model that are made once for an inversion, and estimates from these runs.
 
-Models that the prior was not trained on give the representation error, starting points of searches, the cost that the
-most likely code of ordinary data has, and the distribution of data. Draws of the prior replace them where there are
-none, and train a net where runs are cheap.
+Held-out models give the representation error, starting points of searches, the cost of the most likely code of ordinary
+data, and the distribution of data. Draws of the prior give starting points if no held-out models were run, and train a
+net if runs are cheap.
 """
 
 from dataclasses import dataclass, field
@@ -23,9 +23,9 @@ from geoae.invert.search import amortised
 from geoae.invert.search.searches import FEW_CODES
 
 N_PRIOR_RUNS = 200
-"""Runs of draws of the prior from which starting points are estimated, where no held-out models were run."""
+"""Draws of the prior that are run for starting points if no held-out models were run."""
 LIKELY = 0.99
-"""Share of held-out models whose cost a search may exceed at its end before others are made."""
+"""Quantile of the held-out models' costs: other searches follow one that ends at a higher cost."""
 
 
 @dataclass
@@ -35,7 +35,7 @@ class PriorRuns:
     space: LatentPrior
     forward: Forward
     used: NDArray[np.bool_]
-    """Which of the forward model's data were measured."""
+    """Whether each datum of the forward model was measured."""
     models: Any
     """(k, *shape) held-out models; None: those saved with the prior."""
     n_models: int
@@ -48,12 +48,12 @@ class PriorRuns:
     estimate: Representation | None = None
     """The representation error; None before it is estimated."""
     training: list[Runs | None] = field(default_factory=list)
-    """The runs that a net was trained on, or None where no net is of use; empty before that is known. Inversions of
-    other data share the list."""
+    """The runs that a net is trained on, or None if no net is needed; empty before it is known. Inversions of other
+    data share the list."""
 
     @property
     def held_out(self) -> HeldOut:
-        """Held-out models and their data; run by the first call."""
+        """Held-out models and their data; the first use runs them."""
         if self.held is None:
             self.held = self.run_models(self.models)
         return self.held
@@ -64,7 +64,7 @@ class PriorRuns:
         return run_held_out(self.space, self.forward, n, self.seed, models).select_data(self.used)
 
     def estimate_representation(self, noise: Noise) -> Representation:
-        """The representation error beside this noise; estimated by the first call."""
+        """Return the representation error; the first call estimates it, given the noise."""
         if self.estimate is None:
             self.estimate = self.held_out.estimate_representation(noise)
         return self.estimate
@@ -75,7 +75,7 @@ class PriorRuns:
         return self.held is not None and len(self.held.data) >= 2 * FEWEST
 
     def finished_runs(self, problem: Problem, seed: int) -> Runs:
-        """The runs of held-out models; where none were run, those of draws of the prior, made by the first call."""
+        """Return the runs of held-out models, or those of draws of the prior if no held-out models were run."""
         if self.held is not None:
             return self.held.runs
         if self.draws is None:
@@ -86,15 +86,15 @@ class PriorRuns:
         return self.draws
 
     def likely_cost(self, problem: Problem, noise: Noise) -> float:
-        """The cost below which the codes of nearly all held-out models lie; infinite where that is unknown."""
+        """Compute the cost below which the codes of nearly all held-out models lie; infinite if that is unknown."""
         if self.held is None or not self.is_comparable:
             return np.inf
         return float(np.quantile(self.held.compute_costs(problem.noise, noise), LIKELY))
 
     def predict_code(self, problem: Problem) -> Float64Array | None:
-        """The code (d,) that a net predicts from the data; None where runs are not cheap or a code has few numbers.
+        """Predict the code (d,) of the data by a net; None if runs are not cheap or there are few codes.
 
-        The runs that the net is trained on are made by the first call.
+        The first call makes the runs that the net is trained on.
         """
         if not self.forward.cheap or self.space.d <= FEW_CODES:
             return None
@@ -106,7 +106,7 @@ class PriorRuns:
         return amortised.train_predictor(runs, problem.noise).predict(problem.noise.whiten(problem.data))
 
     def compare(self, data: Float64Array, noise: Noise) -> dict[str, Any]:
-        """Compare data (data,) with those of held-out models; empty where these are too few. See `diagnose`."""
+        """Compare data (data,) with those of held-out models, for `diagnose`; empty if these models are too few."""
         if self.held is None or not self.is_comparable:
             return {}
         distance, distances = self.held.compute_distances(data, noise, self.seed)

@@ -1,6 +1,6 @@
 """Whether a posterior can be trusted: misfit, convergence of chains, and agreement of prior and data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,27 +11,28 @@ from geoae.invert.misfit.held_out import Z_SCORE
 from geoae.invert.posterior.draws import Draws
 
 MEMBERS = 8
-"""Members of an ensemble for each code: with 3, intervals of 90 % held 82 % of 64 codes; with 10, 93 % of 20."""
+"""Members of an ensemble for each code, at least. In calibrations, 90 % intervals contained 82 % of 64 codes with 3
+members for each code, and 93 % of 20 codes with 10."""
 UNUSUAL = 0.999
-"""Probability beyond which a code or a misfit is unusual."""
+"""A code or a misfit is unusual if a smaller one has a larger probability than this."""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Numbers to read before a posterior is used; `problems` says in words which of them are bad."""
+    """Numbers to check before a posterior is used; `problems` explains which of them are bad."""
 
     chi2: float
-    """Squared whitened misfit of the mean prediction per datum: near 1, or below where errors are correlated."""
+    """Squared whitened misfit of the mean prediction per datum: near 1, or below 1 if errors are correlated."""
     chi2_noise: float
     """The same in units of the noise alone: above 1 where the decoder cannot fit the data."""
     chi2_p: float
-    """Probability of a larger misfit, for data the prior can make."""
+    """Probability of a larger misfit, for data of models of the prior."""
     r_hat: float | None
-    """Largest of all codes; None without chains."""
+    """Largest R-hat of all codes; None without chains, or if these are too short for it."""
     effective_draws: float
-    """Smallest of all codes."""
+    """Smallest number of effective draws of all codes."""
     conflict_p: float | None
-    """Share of held-out models whose data lie farther from the mean of all than these."""
+    """Share of held-out models whose data lie farther from the mean than the measured data; None if unknown."""
     distance: float
     """RMS of the mean code; at most about 1 for data that the prior explains."""
     distance_p: float
@@ -39,6 +40,7 @@ class Diagnosis:
     misfit_z: NDArray[np.float64]
     """(data,) difference of each datum from its prediction by prior and other data, in standard deviations."""
     problems: tuple[str, ...]
+    """What is wrong, one sentence for each problem."""
 
     @property
     def unfit(self) -> NDArray[np.intp]:
@@ -49,7 +51,7 @@ class Diagnosis:
         rows = [
             (
                 "misfit, chi2 per datum",
-                f"{self.chi2:.2f} (p = {self.chi2_p:.3f}); {self.chi2_noise:.2f} in noise alone",
+                f"{self.chi2:.2f} (p = {self.chi2_p:.3f}); {self.chi2_noise:.2f} in units of the noise alone",
             ),
             ("chains, largest R-hat", "none" if self.r_hat is None else f"{self.r_hat:.3f}"),
             ("effective draws", f"{self.effective_draws:.0f}"),
@@ -59,41 +61,38 @@ class Diagnosis:
         ]
         lines = [f"{name:<26}{value}" for name, value in rows]
         return "\n".join(
-            [*lines, *(f"! {problem}" for problem in self.problems)]
-            if self.problems
-            else [*lines, "nothing to object to"]
+            [*lines, *(f"! {problem}" for problem in self.problems)] if self.problems else [*lines, "no problem found"]
         )
 
 
 def diagnose(posterior: Draws) -> Diagnosis:
-    """Compute all of it from the draws; no forward run is made."""
+    """Compute the diagnosis from the draws; no forward run is made."""
     p = posterior
     residual = p.data - p.predicted.mean(0) - p.noise.offset
     white, n = p.noise.whiten(residual), len(residual)
-    total = float(white @ white)
-    alone = p.representation.noise.whiten(residual) if p.representation is not None else white
+    squared_misfit = float(white @ white)
+    white_by_noise = p.representation.noise.whiten(residual) if p.representation is not None else white
     chains = p.chains if p.chains is not None and has_enough_draws(p.chains) else None
     largest_r_hat = None if chains is None else float(r_hat(chains).max())
-    draws = float(len(p.codes)) if chains is None else float(effective_draws(chains).min())
-    expected = p.reference.get("distances")
+    n_effective = float(len(p.codes)) if chains is None else float(effective_draws(chains).min())
+    distances = p.reference.get("distances")
     conflict = (
-        None if expected is None else float((np.sum(expected > p.reference["distance"]) + 1) / (len(expected) + 1))
+        None if distances is None else float((np.sum(distances > p.reference["distance"]) + 1) / (len(distances) + 1))
     )
     code = float(p.code @ p.code)
-    found = Diagnosis(
-        total / n, float(alone @ alone) / n, float(stats.chi2.sf(total, n)), largest_r_hat, draws, conflict,
+    diagnosis = Diagnosis(
+        squared_misfit / n, float(white_by_noise @ white_by_noise) / n, float(stats.chi2.sf(squared_misfit, n)),
+        largest_r_hat, n_effective, conflict,
         float(np.sqrt(code / len(p.code))), float(stats.chi2.sf(code, len(p.code))),
         p.reference.get("surprises", residual / np.sqrt(p.noise.variance)), (),
     )  # fmt: skip
-    return Diagnosis(**{**vars(found), "problems": tuple(_problems(found, p))})
+    return replace(diagnosis, problems=tuple(_list_problems(diagnosis, p)))
 
 
-def _problems(d: Diagnosis, p: Draws) -> list[str]:
+def _list_problems(d: Diagnosis, p: Draws) -> list[str]:
     found = []
     if p.representation is None:
-        found.append(
-            "the representation error was left out: intervals are too narrow wherever the decoder is not exact"
-        )
+        found.append("the representation error was left out: intervals are too narrow if the decoder is not exact")
     if d.chi2_p < 1 - UNUSUAL:
         found.append(
             "the misfit is larger than noise and representation error explain: check noise, forward model, prior"
@@ -108,9 +107,9 @@ def _problems(d: Diagnosis, p: Draws) -> list[str]:
             f"{members} members are few for {latent} codes: intervals are too narrow; more n_members, or laplace"
         )
     if d.conflict_p is not None and d.conflict_p < 0.01:
-        found.append("data unlike those of any held-out model: the truth may lie outside the prior")
+        found.append("the data are unlike those of any held-out model: the truth may lie outside the prior")
     if d.distance_p < 1 - UNUSUAL:
-        found.append("the code lies outside of where the prior was trained: its model is an extrapolation")
+        found.append("the code is far from those of training models: its model is an extrapolation")
     if len(d.unfit) > 0:
         found.append(
             f"the prior cannot fit data {', '.join(map(str, d.unfit[:8]))}{' ...' if len(d.unfit) > 8 else ''}"
