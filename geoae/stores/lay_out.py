@@ -1,4 +1,4 @@
-"""The store before its first block: metadata, coordinates, and what an older store passes on to it."""
+"""Lay out a store before its first block: metadata, coordinates, and the blocks of a store that is appended to."""
 
 import errno
 import os
@@ -27,7 +27,7 @@ CONVENTIONS = "CF-1.11"
 
 @dataclass(frozen=True)
 class Provenance:
-    """What becomes the attributes of a store."""
+    """How a store is made; becomes its attributes."""
 
     settings: dict[str, Any]
     source: str
@@ -38,23 +38,23 @@ class Provenance:
 
 def lay_out_store(
     plan: StorePlan,
-    about: Provenance,
+    made_by: Provenance,
     identity: Identity,
     append: tuple[str, ...],
     folder: Path,
     started: str,
     base: Path | None,
 ) -> tuple[Part, ...]:
-    """Make a store in `folder`, whole but for its blocks; those of `base` that stay as they are come with it.
+    """Make a store in `folder` without its blocks, except those that a store to append to (`base`) shares with it.
 
     Raises
     ------
     StoreError
-        `base` cannot be appended to: other settings or variables, coordinates that do not follow, or it is damaged.
+        `base` has other settings or variables, its coordinates do not continue, or it is damaged.
     """
-    attrs = _attributes(about, identity, started)
+    attrs = _make_store_attributes(made_by, identity, started)
     if base is not None:
-        plan, attrs = _grown(plan, attrs, about, base, append)
+        plan, attrs = _append_plan(plan, attrs, made_by, base, append)
     attrs[PARTS] = provenance.format_parts(plan.parts)
     _write_metadata(plan, attrs, folder)
     sync_to_disk(*(path for path in folder.rglob("*") if path.is_file()))
@@ -65,29 +65,29 @@ def lay_out_store(
 
 
 def make_compressors() -> tuple[Any, ...]:
-    """Of all numbers."""
+    """Compressors of all numeric arrays, as zarr takes them."""
     from zarr.codecs import BloscCodec
 
     return (BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"),)
 
 
 def find_fill_value(variable: Variable) -> Any:
-    """What a reader sees where nothing was written."""
+    """Value of samples that were never written: NaN, or 0 for integers."""
     return np.array(np.nan if np.dtype(variable.dtype).kind in "fc" else 0).astype(variable.dtype)[()]
 
 
-def _attributes(about: Provenance, identity: Identity, started: str) -> dict[str, Any]:
-    line = f"{started} geoae {__version__}: {about.command or 'called from Python'}"
-    before = str(about.attrs.get("history", "")).rstrip()
+def _make_store_attributes(made_by: Provenance, identity: Identity, started: str) -> dict[str, Any]:
+    entry = f"{started} geoae {__version__}: {made_by.command or 'called from Python'}"
+    before = str(made_by.attrs.get("history", "")).rstrip()
     return {
-        **about.attrs,
+        **made_by.attrs,
         "Conventions": CONVENTIONS,
-        "history": f"{before}\n{line}".lstrip(),
-        **{PREFIX + name: value for name, value in about.settings.items()},
+        "history": f"{before}\n{entry}".lstrip(),
+        **{PREFIX + name: value for name, value in made_by.settings.items()},
         VERSION: __version__,
-        COMMAND: about.command,
-        SOURCE: about.source,
-        SOURCE_HASH: about.source_hash,
+        COMMAND: made_by.command,
+        SOURCE: made_by.source,
+        SOURCE_HASH: made_by.source_hash,
         STARTED: started,
         FINGERPRINT: provenance.make_fingerprint(identity),
     }
@@ -102,24 +102,24 @@ def _write_metadata(plan: StorePlan, attrs: dict[str, Any], folder: Path) -> Non
     for variable in (v for part in plan.parts for v in part.variables):
         fill = find_fill_value(variable)
         # one chunk, whatever its size: it is never computed
-        nothing = full(variable.shape, fill, dtype=variable.dtype, chunks=variable.shape)  # type: ignore[no-untyped-call]
-        data[variable.name] = xr.Variable(variable.dims, nothing, attributes[variable.name])
+        empty = full(variable.shape, fill, dtype=variable.dtype, chunks=variable.shape)  # type: ignore[no-untyped-call]
+        data[variable.name] = xr.Variable(variable.dims, empty, attributes[variable.name])
         encoding[variable.name] = {
             "chunks": variable.chunks,
             "shards": variable.shards,
             "compressors": make_compressors(),
             "fill_value": fill,
-            "_FillValue": None,  # missing samples are NaN: nothing is to be masked
+            "_FillValue": None,  # missing samples are NaN, so no value is masked
             "chunk_key_encoding": {"name": "default", "separator": "."},
         }
     for label, coord in plan.coords.variables.items():
         if coord.ndim and coord.dtype.kind != "O":
             chunks = choose_chunks(coord.shape, range(coord.ndim))
-            # what is given here is taken in place of the variable's own
+            # an encoding passed here replaces that of the variable
             encoding[str(label)] = {**coord.encoding, "chunks": chunks, "compressors": make_compressors()}
     dataset = plan.coords.assign(data).assign_attrs(attrs)
     with warnings.catch_warnings():
-        # without consolidated metadata xarray warns whoever opens the store; with it zarr warns here
+        # readers would be warned without consolidated metadata; writing it makes zarr warn here
         warnings.filterwarnings("ignore", "Consolidated metadata")
         dataset.to_zarr(
             folder, mode="w-", zarr_format=3, consolidated=True, compute=False, safe_chunks=False, encoding=encoding
@@ -127,102 +127,104 @@ def _write_metadata(plan: StorePlan, attrs: dict[str, Any], folder: Path) -> Non
 
 
 def check_settings(base: Path, settings: Mapping[str, Any]) -> None:
-    """Whether samples made with `settings` may stand behind those of a finished store.
+    """Check that samples made with `settings` may be appended to a finished store.
 
     Raises
     ------
     StoreError
-        They were made with others, which are named; or it cannot be read.
+        The store was made with other settings, which are named, or cannot be read.
     """
     wanted = {name: simplify_value(value) for name, value in settings.items()}
-    there = {k: v for k, v in provenance.read_settings(base).items() if k in wanted}
-    if changed := describe_differences(there, wanted):
+    stored = {k: v for k, v in provenance.read_settings(base).items() if k in wanted}
+    if changed := describe_differences(stored, wanted):
         raise StoreError(f"{base} was made with other settings: {changed}. Append with the same, or to another store.")
 
 
-def _grown(
-    plan: StorePlan, attrs: dict[str, Any], about: Provenance, base: Path, append: tuple[str, ...]
+def _append_plan(
+    plan: StorePlan, attrs: dict[str, Any], made_by: Provenance, base: Path, append: tuple[str, ...]
 ) -> tuple[StorePlan, dict[str, Any]]:
-    """Plan and attributes of a finished store with the samples of `plan` behind its own."""
-    there = {part.name: part for part in provenance.read_parts(base)}
-    check_settings(base, about.settings)
+    """Plan and attributes of a finished store after the samples of `plan` are appended."""
+    old_parts = {part.name: part for part in provenance.read_parts(base)}
+    check_settings(base, made_by.settings)
     if changed := describe_differences(
-        {"variables": ", ".join(there)}, {"variables": ", ".join(p.name for p in plan.parts)}
+        {"variables": ", ".join(old_parts)}, {"variables": ", ".join(p.name for p in plan.parts)}
     ):
         raise StoreError(f"{base} holds other variables ({changed}). Append the same, or to another store.")
-    missing = int((~provenance.find_done_blocks(base, there.values())).sum())
+    missing = int((~provenance.find_done_blocks(base, old_parts.values())).sum())
     if missing:
         raise StoreError(f"{base} is damaged: {missing} of its blocks are missing. Make it anew with --overwrite.")
-    parts = tuple(_grown_part(part, there[part.name], base, append) for part in plan.parts)
+    parts = tuple(_append_part(part, old_parts[part.name], base, append) for part in plan.parts)
     try:
         old = xr.open_zarr(base, chunks=None)
         for name in old.coords:
             old[name].load()
     except Exception as error:  # what a damaged store does to zarr and xarray has many kinds
         raise StoreError(f"{base} is damaged: {one_line(error)}.") from error
-    coords = _grown_coords(old, plan.coords, base, append)
-    before = dict(old.attrs)
+    coords = _append_coords(old, plan.coords, base, append)
+    old_attrs = dict(old.attrs)
     variables = {v.name: {**old[v.name].attrs} for part in parts for v in part.variables}
     for key in (SOURCE, SOURCE_HASH):
-        attrs[key] = f"{before.get(key, '')}\n{attrs[key]}"
-    history = f"{before.get('history', '')}\n{attrs['history'].splitlines()[-1]}"
-    return StorePlan(parts, coords, variables), {**before, **attrs, "history": history}
+        attrs[key] = f"{old_attrs.get(key, '')}\n{attrs[key]}"
+    history = f"{old_attrs.get('history', '')}\n{attrs['history'].splitlines()[-1]}"
+    return StorePlan(parts, coords, variables), {**old_attrs, **attrs, "history": history}
 
 
-def _grown_part(new: Part, old: Part, base: Path, append: tuple[str, ...]) -> Part:
+def _append_part(new: Part, old: Part, base: Path, append: tuple[str, ...]) -> Part:
+    """The stored part, longer by the samples of the new one; raises StoreError if they do not fit together."""
     axes = [axis for axis, dim in enumerate(new.dims) if dim in append]
     if len(axes) != 1:
-        raise StoreError(
-            f"{new.name} has dims {', '.join(new.dims)}; expected one to append along of {', '.join(append)}."
-        )
+        raise StoreError(f"{new.name} has dims {', '.join(new.dims)}; one of them must be {', '.join(append)}.")
     (axis,) = axes
     variables = []
     if changed := describe_differences(
-        *({"with it": ", ".join(v.name for v in part.variables)} for part in (old, new))
+        *({"variables": ", ".join(v.name for v in part.variables)} for part in (old, new))
     ):
-        raise StoreError(f"{base} holds {new.name} otherwise: {changed}.")
-    for mine, theirs in zip(new.variables, old.variables, strict=True):
+        raise StoreError(f"{base} holds {new.name} in another form: {changed}.")
+    for added, stored in zip(new.variables, old.variables, strict=True):
         was, now = (
             {"dims": list(v.dims), "dtype": v.dtype, "sizes": [n for a, n in enumerate(v.shape) if a != axis]}
-            for v in (theirs, mine)
+            for v in (stored, added)
         )
         if changed := describe_differences(was, now):
-            raise StoreError(f"{base} holds {mine.name} otherwise: {changed}.")
-        shape = tuple(n + theirs.shape[a] if a == axis else n for a, n in enumerate(mine.shape))
-        variables.append(replace(theirs, shape=shape))
+            raise StoreError(f"{base} holds {added.name} in another form: {changed}.")
+        shape = tuple(n + stored.shape[a] if a == axis else n for a, n in enumerate(added.shape))
+        variables.append(replace(stored, shape=shape))
     return Part(new.name, new.n_axes, tuple(variables), (axis, old.shape[axis]))
 
 
-def _grown_coords(old: xr.Dataset, new: xr.Dataset, base: Path, append: tuple[str, ...]) -> xr.Dataset:
+def _append_coords(old: xr.Dataset, new: xr.Dataset, base: Path, append: tuple[str, ...]) -> xr.Dataset:
+    """Stored coordinates followed by the new ones along `append`; raises StoreError if the grids differ."""
     names = [str(name) for name in old.variables if name in new.variables]
     if unlike := sorted({*map(str, old.coords), *map(str, new.variables)} - set(names)):
         raise StoreError(f"{base} and the new samples do not have the same coordinates: {', '.join(unlike)}.")
-    grown = {}
+    coords = {}
     for name in names:
-        was, now = simplify_variable(name, old.variables[name]), new.variables[name]
-        if was.dims != now.dims or not (set(was.dims) & set(append) or was.equals(now)):  # type: ignore[no-untyped-call]
+        stored, added = simplify_variable(name, old.variables[name]), new.variables[name]
+        same = stored.dims == added.dims
+        if not same or not (set(stored.dims) & set(append) or stored.equals(added)):  # type: ignore[no-untyped-call]
             raise StoreError(f"{base} lies on another grid: its {name} differs from that of the new samples.")
-        if (name,) == was.dims and name in append:
-            _check_follows(name, was.values, now.values, base)
-        dims = [dim for dim in was.dims if dim in append]
+        if (name,) == stored.dims and name in append:
+            _check_follows(name, stored.values, added.values, base)
+        dims = [dim for dim in stored.dims if dim in append]
         if dims:
-            was = simplify_variable(name, xr.Variable.concat([was, now], dims[0]))  # type: ignore[no-untyped-call]
-        grown[name] = was
-    return xr.Dataset(grown).set_coords(names)
+            joined = xr.Variable.concat([stored, added], dims[0])  # type: ignore[no-untyped-call]
+            stored = simplify_variable(name, joined)
+        coords[name] = stored
+    return xr.Dataset(coords).set_coords(names)
 
 
 def _check_follows(name: str, old: Any, new: Any, base: Path) -> None:
-    """Positions go on in the direction in which they were going."""
-    falling = len(old) > 1 and old[-1] < old[0]
-    if new[0] >= old[-1] if falling else new[0] <= old[-1]:
+    """Check that new coordinates continue in the direction of the old ones."""
+    descending = len(old) > 1 and old[-1] < old[0]
+    if new[0] >= old[-1] if descending else new[0] <= old[-1]:
         raise StoreError(
             f"{base} ends at {name} {old[-1]} and the new samples begin at {new[0]}: they would be out of order or "
-            "there twice. Append only what comes after."
+            "there twice. Append only samples that come after."
         )
 
 
 def _link_blocks(part: Part, base: Path, folder: Path) -> None:
-    """Full blocks are shared by both stores: no block is ever changed, only replaced by another file."""
+    """Share full blocks between both stores by hard links. Blocks are never changed, only replaced by new files."""
     assert part.grown is not None
     axis, n_old = part.grown
     full = n_old // part.block[axis]
@@ -239,5 +241,5 @@ def _link(path: Path, other: Path) -> None:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             raise
-        shutil.copyfile(path, other)  # not every file system has links
+        shutil.copyfile(path, other)  # some file systems have no hard links
         sync_to_disk(other)

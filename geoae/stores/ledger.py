@@ -1,16 +1,16 @@
 """The resumable work list of one output store: which blocks are done.
 
-A store under way lies in a hidden folder beside its target, and gets its name when all of it is there::
+An unfinished store lies in a hidden folder beside its target. It gets its name when it is complete::
 
-    clean.zarr                  a finished store: this one, or the one that is replaced or appended to
-    .clean.zarr.part/3f2a.../   one run, named by what decides its result
-        ledger.json             settings, start, and which blocks there are
-        store/                  the store to be: laid out whole, blocks missing
-        tmp/                    blocks while they are written
+    clean.zarr                  a finished store: this one, or one to replace or to append to
+    .clean.zarr.part/3f2a.../   one run, named by its fingerprint
+        ledger.json             settings, start time, and the division into blocks
+        store/                  the new store: laid out, with blocks missing
+        tmp/                    blocks in progress
 
-One task writes one block. It is done when the file of each of its variables has its name, which it gets by a rename
-after its bytes are on the disk. A process may be killed at any moment, on any machine: there is no half block, no lock
-that stays behind, and no list that could differ from the disk.
+One task writes one block. It is done when the files of all its variables have their names. A file gets its name by a
+rename after its bytes are on the disk. So a process may be killed at any moment, on any machine: there are no partial
+blocks, no locks that stay behind, and no list of finished blocks that could differ from the disk.
 """
 
 import json
@@ -35,6 +35,7 @@ from geoae.stores.schema import FINGERPRINT
 FORMAT = 1
 _RESUME = " What is done is kept: the same command goes on from there."
 LayOut = Callable[[Path, str, Path | None], tuple[Part, ...]]
+"""(folder, start time, finished store to append to) -> parts of the store that was laid out in the folder."""
 
 
 @dataclass(frozen=True)
@@ -47,18 +48,18 @@ class Ledger:
     identity: dict[str, Any]
     started: str
     base: str | None = None
-    """Fingerprint of the finished store that is appended to."""
+    """Fingerprint of the finished store to append to; None if there is none."""
     replaces: bool = False
-    """Whether a finished store gives way to this one."""
+    """Whether this store may replace a finished one."""
     finished: bool = False
 
     @property
     def n_tasks(self) -> int:
-        """Tasks of the whole store, done or not; none where the store was finished before this run."""
+        """Number of tasks, done or not; 0 if the store was finished before this run."""
         return sum(part.n_blocks for part in self.parts)
 
     def task(self, number: int) -> Task:
-        """What task `number` computes and writes, from 0 to `n_tasks` - 1."""
+        """Task by its number, from 0 to `n_tasks` - 1."""
         return find_task(self.parts, number)
 
     def pending(self) -> NDArray[np.intp]:
@@ -76,42 +77,42 @@ class Ledger:
             return np.empty(0, np.intp)
 
     def is_done(self, number: int) -> bool:
-        """Whether a task is done, by whichever process."""
-        one = self.task(number)
-        return all(self._file(one, variable).exists() for variable in one.part.variables)
+        """Whether a task is done, by any process."""
+        task = self.task(number)
+        return all(self._file(task, variable).exists() for variable in task.part.variables)
 
-    def write(self, one: Task, variable: Variable, content: bytes) -> None:
-        """Put the block of a variable under its name, all at once, when its bytes are on the disk.
+    def write(self, task: Task, variable: Variable, content: bytes) -> None:
+        """Write the block of a variable; it gets its name by one rename when its bytes are on the disk.
 
-        Where another process has finished the run meanwhile, the block is in the store already, and nothing happens.
+        If another process has finished the run meanwhile, the block is in the store already, and nothing happens.
 
         Raises
         ------
         StoreError
             The run was removed.
         OutputError
-            The disk is full or fails; nothing half-written is left behind.
+            The disk is full or fails; no partial file is left behind.
         """
-        # not beside the block: a store that gets its name meanwhile must not hold half a block
+        # not beside the block: a store that is finished meanwhile must not hold a partial block
         temporary = self.folder / runs.TMP
-        block = self._file(one, variable)
+        block = self._file(task, variable)
         try:
             with whole_file(block, temporary_folder=temporary, target=self.target, advice=_RESUME) as part:
                 part.write_bytes(content)
         except OutputError as error:
-            if not isinstance(error.__cause__, FileNotFoundError):  # all folders are made with the run
+            if not isinstance(error.__cause__, FileNotFoundError):  # the layout has made all folders
                 raise
             self._finished_elsewhere()
 
     def finish(self) -> Path:
-        """Give the store its name; nothing happens the second time.
+        """Give the store its name. A second call changes nothing.
 
         Raises
         ------
         StoreError
-            Tasks are missing, the run was removed, or the store that it appends to has changed.
+            Blocks are missing, the run was removed, or the store to append to has changed.
         OutputExistsError
-            A store of that name has appeared meanwhile.
+            A store of that name has appeared since the run began.
         OutputError
             The disk fails.
         """
@@ -124,28 +125,28 @@ class Ledger:
                 if not done.all():
                     raise StoreError(f"{self.target} is unfinished: {(~done).sum()} of {done.size} blocks are missing.")
                 sync_to_disk(*(store / v.name for part in self.parts for v in part.variables), store)
-                store.rename(claim)  # a rename is atomic: one process alone gets past this line
+                store.rename(claim)  # a rename is atomic: only one process gets past this line
             except FileNotFoundError:
                 return self._finished_elsewhere()
             if self.target.exists():
                 try:
-                    self._check_replaced()
+                    self._check_replacement()
                 except GeoAEError:
                     claim.rename(store)
                     raise
-                # for a moment there is no store: where this process dies here, `begin_run` puts the old one back
+                # for a moment there is no store; if this process dies here, `begin_run` restores the old one
                 self.target.rename(self.folder / runs.REPLACED)
             claim.rename(self.target)
             sync_to_disk(self.target.parent)
-            # and what processes that were killed while they laid out have left
+            # also leftovers of processes that were killed during their layout
             hidden = self.folder.parent
             runs.remove_runs(hidden, self.folder, *hidden.glob("new-*"))
         return self.target
 
-    def _file(self, one: Task, variable: Variable) -> Path:
-        return self.folder / runs.STORE / variable.file(one.index)
+    def _file(self, task: Task, variable: Variable) -> Path:
+        return self.folder / runs.STORE / variable.file(task.index)
 
-    def _check_replaced(self) -> None:
+    def _check_replacement(self) -> None:
         if not self.replaces:
             raise OutputExistsError(f"{self.target} has appeared meanwhile; choose another output, or --overwrite.")
         if self.base is not None and provenance.read_attributes(self.target).get(FINGERPRINT) != self.base:
@@ -160,7 +161,7 @@ class Ledger:
 
 
 class Status(NamedTuple):
-    """How far a store is."""
+    """Progress of a store."""
 
     path: Path
     finished: bool
@@ -171,9 +172,9 @@ class Status(NamedTuple):
 
 
 def read_store_status(target: Path) -> Status:
-    """How far a store is, and its settings; where a finished one is replaced or appended to, how far that is.
+    """Progress and settings of a store. An unfinished run counts before a finished store of the same name.
 
-    A finished store with fewer blocks done than there are is damaged.
+    A finished store that lacks blocks is damaged.
 
     Raises
     ------
@@ -189,7 +190,7 @@ def read_store_status(target: Path) -> Status:
             done = find_done_blocks(run / runs.STORE, ledger.parts)
             return Status(target, False, int(done.sum()), done.size, ledger.started, dict(ledger.identity))
         if not target.exists():
-            raise MissingFileError(f"There is no store {target}, and none of that name is being written.")
+            raise MissingFileError(f"There is no store {target}, and no unfinished one of that name.")
         settings = provenance.read_settings(target)
         done = find_done_blocks(target, provenance.read_parts(target))
     except FileNotFoundError as error:
@@ -202,22 +203,22 @@ def read_store_status(target: Path) -> Status:
 def begin_run(
     target: Path, identity: dict[str, Any], lay_out: LayOut, *, overwrite: bool = False, append: bool = False
 ) -> Ledger:
-    """Begin a run, or go on with the one that was begun with the same settings.
+    """Begin a run, or resume the one that was begun with the same settings.
 
     Parameters
     ----------
     target
-        The store, a folder to be. Where it is finished already with this identity, nothing is left to do, unless
-        `overwrite` is given.
+        Path of the store. If it is finished already with this identity, nothing is left to do, unless `overwrite` is
+        given.
     identity
-        Everything that decides the result, as JSON has it: its names are those in messages.
+        Everything that decides the result, as JSON values. Messages use its names.
     lay_out
-        (folder, start, finished store to append to or None) -> parts. Makes the store in `folder`, whole but for its
-        blocks, with the fingerprint of `identity` in its attributes; not called where a run is resumed.
+        (folder, start time, finished store to append to or None) -> parts. Makes the store in `folder` without its
+        blocks, with the fingerprint of `identity` in its attributes. Not called if a run is resumed.
     overwrite
-        Replace a finished store once this one is finished, and drop an unfinished one that has other settings.
+        Replace a finished store when this one is finished, and remove an unfinished one that has other settings.
     append
-        Add to a finished store of that name, if there is one.
+        Append to a finished store of that name, if there is one.
 
     Raises
     ------
@@ -226,10 +227,10 @@ def begin_run(
     OutputExistsError
         A finished store with other settings is there.
     OutputError
-        The place cannot be written to, or something else than a store is there.
+        The place cannot be written to, or the target is not a store.
     """
-    target = Path(target).resolve()  # a link stays a link: what it points to is replaced
-    identity = json.loads(json.dumps(identity))  # as it comes back from the disk
+    target = Path(target).resolve()  # a link stays a link: its target is replaced
+    identity = json.loads(json.dumps(identity))  # as it will be read back
     if not target.parent.is_dir():
         raise OutputError(f"The folder {target.parent} for the output is not there; make it first.")
     with output_errors(target):
@@ -238,7 +239,7 @@ def begin_run(
         if target.exists():
             _check_store(target)
             own = hidden / make_fingerprint(identity)
-            # what a run leaves behind when it is killed after its last rename says that it was this command
+            # a run that is killed after its last rename leaves its folder: the store is the result of this command
             leftover = own.is_dir() and not runs.is_run(own)
             if provenance.is_result(target, identity) and (leftover or not overwrite):
                 runs.remove_runs(
@@ -249,7 +250,7 @@ def begin_run(
                 base = str(provenance.read_attributes(target).get(FINGERPRINT))
             elif not overwrite:
                 raise OutputExistsError(
-                    f"{target} is there already{_other_settings(target, identity)}; "
+                    f"{target} is there already{_describe_other_settings(target, identity)}; "
                     "choose another output, or ask for --overwrite."
                 )
         run = hidden / make_fingerprint(identity, base)
@@ -258,19 +259,19 @@ def begin_run(
                 _drop_or_refuse(other, target, identity, overwrite)
         if not runs.is_run(run):
             if run.is_dir() and not any(run.glob("final-*")) and not (run / runs.REPLACED).exists():
-                runs.remove_runs(hidden, run)  # left of a run whose store was removed since
+                runs.remove_runs(hidden, run)  # left by a run whose store was removed later
             _new_run(run, target, identity, base, lay_out)
         return _read(run, replaces=overwrite or base is not None)
 
 
 @lru_cache(maxsize=64)
 def load_run(folder: Path) -> Ledger:
-    """The ledger in a run's folder, read once a process: the folder's name says all that decides the content.
+    """Read the ledger in a run's folder, once in each process; the folder's name is the fingerprint of the content.
 
     Raises
     ------
     StoreError
-        It is not there any more, or damaged.
+        It was removed, or is damaged.
     """
     return _read(Path(folder))
 
@@ -280,7 +281,9 @@ def _read(folder: Path, replaces: bool = False) -> Ledger:
     try:
         facts = json.loads((folder / runs.LEDGER).read_text())
         if facts["format"] != FORMAT:
-            raise StoreError(f"The unfinished {target} was begun by another version of geoae; finish it with that.")
+            raise StoreError(
+                f"The unfinished {target} was begun by another version of geoae; finish it with that version."
+            )
         parts = tuple(_part(part) for part in facts["parts"])
         return Ledger(target, folder, parts, facts["identity"], facts["started"], facts["base"], replaces)
     except FileNotFoundError:
@@ -290,7 +293,7 @@ def _read(folder: Path, replaces: bool = False) -> Ledger:
             raise
         raise StoreError(
             f"The unfinished {target} is damaged ({folder / runs.LEDGER}: {one_line(error)}). "
-            f"Begin anew with --overwrite, or remove {folder.parent}."
+            f"Start again with --overwrite, or remove {folder.parent}."
         ) from error
 
 
@@ -305,24 +308,24 @@ def _variable(*, name: str, dtype: str, shards: list[int] | None, **rest: list[A
 
 
 def _new_run(run: Path, target: Path, identity: dict[str, Any], base: str | None, lay_out: LayOut) -> None:
-    """Lay out under another name first, so that a run is whole as soon as it has its own."""
-    fresh = run.parent / f"new-{uuid.uuid4().hex}"
+    """Lay out a run under a temporary name first, so that it is complete when it gets its own."""
+    temporary = run.parent / f"new-{uuid.uuid4().hex}"
     try:
-        (fresh / runs.TMP).mkdir(parents=True)
+        (temporary / runs.TMP).mkdir(parents=True)
         started = provenance.format_now()
-        parts = lay_out(fresh / runs.STORE, started, target if base else None)
+        parts = lay_out(temporary / runs.STORE, started, target if base else None)
         facts = {"format": FORMAT, "identity": identity, "base": base, "started": started,
                  "parts": [asdict(part) for part in parts]}  # fmt: skip
-        (fresh / runs.LEDGER).write_text(json.dumps(facts, indent=1))
-        sync_to_disk(fresh / runs.LEDGER, fresh)
+        (temporary / runs.LEDGER).write_text(json.dumps(facts, indent=1))
+        sync_to_disk(temporary / runs.LEDGER, temporary)
         try:
-            fresh.rename(run)
+            temporary.rename(run)
         except OSError:
-            if not runs.is_run(run):  # else another process was faster: what it has laid out is as good
+            if not runs.is_run(run):  # another process may have laid out the same run
                 raise
         sync_to_disk(run.parent)
     finally:
-        runs.remove_runs(run.parent, fresh)
+        runs.remove_runs(run.parent, temporary)
 
 
 def _drop_or_refuse(run: Path, target: Path, identity: Identity, overwrite: bool) -> None:
@@ -332,18 +335,18 @@ def _drop_or_refuse(run: Path, target: Path, identity: Identity, overwrite: bool
         )
         raise StoreError(
             f"The unfinished {target} was begun with other settings: {changed}. "
-            "Finish it with the settings that it was begun with, or begin anew with --overwrite."
+            "Finish it with its own settings, or start again with --overwrite."
         )
     runs.remove_runs(run.parent, run)
 
 
-def _other_settings(target: Path, identity: Identity) -> str:
-    """What a finished store that geoae wrote has of other settings."""
+def _describe_other_settings(target: Path, identity: Identity) -> str:
+    """Settings of a finished store that differ, in parentheses; empty if it was not written by geoae."""
     try:
-        there = {k: v for k, v in provenance.read_settings(target).items() if k in identity}
+        stored = {k: v for k, v in provenance.read_settings(target).items() if k in identity}
     except StoreError:
         return ""
-    changed = describe_differences(there, {k: identity[k] for k in there})
+    changed = describe_differences(stored, {k: identity[k] for k in stored})
     return f", with other settings ({changed})" if changed else ""
 
 

@@ -1,4 +1,4 @@
-"""What a store is to hold: cleaned variables, codes and coordinates, with their chunks. No sample is looked at."""
+"""Plans of stores: denoised variables, codes and coordinates, with their chunks. No sample is read."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,25 +20,25 @@ from geoae.stores.schema import (
     STATISTICS,
 )  # fmt: skip
 
-# what an attribute says of the samples as they were packed, or as they were before
+# attributes that describe the packing or the values of the input, and are wrong for the output
 _NO_LONGER_TRUE = {"_FillValue", "missing_value", "scale_factor", "add_offset", "dtype", "coordinates", "actual_range"}
 _TRUE_WHEN_PACKED = {"valid_range", "valid_min", "valid_max", "_Unsigned"}
 
 
 @dataclass(frozen=True)
 class StorePlan:
-    """What a store is to hold. Plans are added: ``plan_field(u) + plan_field(v) + plan_codes(...)``."""
+    """What a store will hold. Plans are added: ``plan_field(u) + plan_field(v) + plan_codes(...)``."""
 
     parts: tuple[Part, ...]
     coords: xr.Dataset
-    """Coordinates and what belongs to them, in memory, as they are written."""
+    """Coordinates, their bounds and grid mappings, in memory, as they are written."""
     attrs: Mapping[str, Mapping[str, Any]]
-    """Attributes of each variable of the parts."""
+    """Attributes of each variable of `parts`, by name."""
 
     def __add__(self, other: "StorePlan") -> "StorePlan":
         for first, second in ((self, other), (other, self)):
-            if twice := sorted(set(first.attrs) & {*second.attrs, *map(str, second.coords.variables)}):
-                raise InputError(f"The store would hold {', '.join(twice)} twice; give the variables other names.")
+            if shared := sorted(set(first.attrs) & {*second.attrs, *map(str, second.coords.variables)}):
+                raise InputError(f"The store would hold {', '.join(shared)} twice; give the variables other names.")
         labels = {str(k): v for k, v in self.coords.variables.items()}
         for name, coord in other.coords.variables.items():
             if not labels.setdefault(str(name), coord).equals(coord):  # type: ignore[no-untyped-call]
@@ -58,86 +58,86 @@ class Chunking:
     """How arrays are divided into chunks and files."""
 
     chunks: Mapping[str, int] = field(default_factory=dict)
-    """Samples of a chunk along each dim, where they are not to be chosen."""
+    """Samples of a chunk by dimension; chosen automatically for dimensions that are left out."""
     shard_chunks: int = 1
-    """Chunks in one file, at most. A task is a whole file: it takes the memory of as many chunks."""
+    """Maximum number of chunks in one file. A task writes a whole file, and needs the memory of all its chunks."""
     grows: str | None = None
-    """The dim that will be appended to: chunks along it are as long as if there were no end."""
+    """The dimension that will be appended to. Chunks along it do not depend on its present length."""
 
 
 @dataclass(frozen=True)
 class CodeVariables:
-    """What is stored of codes, and under which names."""
+    """Which variables are stored for codes, and their names."""
 
-    of: str | None = None
-    """The cleaned variable in the same store that the codes belong to; it lists them as its ancillary variables."""
+    variable: str | None = None
+    """The denoised variable in the same store that the codes encode. It lists them as its ancillary variables."""
     units: str | None = None
-    """Of the samples."""
+    """Units of the samples."""
     prefix: str = ""
-    """Before each name, where a store holds the codes of several variables."""
+    """Begins each name if a store holds the codes of several variables."""
     statistics: Sequence[str] = CODE_STATISTICS
-    """Variables of `STATISTICS`."""
+    """Names in `geoae.stores.schema.STATISTICS`."""
     components: Sequence[str] = ()
-    """Names of the components that scaling works on one by one; none if a window has one."""
+    """Names of the components of a window that are scaled one by one; empty if a window has one component."""
     dtype: str = "float32"
-    """Of the codes."""
+    """Dtype of the codes."""
 
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.statistics) - set(STATISTICS)):
-            raise InputError(f"There is no statistic {', '.join(unknown)}; there are {', '.join(STATISTICS)}.")
+            raise InputError(f"Unknown statistics: {', '.join(unknown)}. The statistics are: {', '.join(STATISTICS)}.")
 
 
 def plan_field(
     template: xr.DataArray,
     core_dims: str | Collection[str] = (),
     *,
-    also: Mapping[str, Mapping[str, Any]] | None = None,
-    beside: xr.Dataset | None = None,
+    extra: Mapping[str, Mapping[str, Any]] | None = None,
+    auxiliary: xr.Dataset | None = None,
     chunking: Chunking = Chunking(),
 ) -> StorePlan:
-    """Plan for one cleaned variable, under its own name, with its dims, coordinates, attributes and dtype.
+    """Plan one denoised variable with the name, dims, coordinates, attributes and dtype of its input.
 
-    Packing is undone: samples are stored in the dtype of `template`. One task is one block of it.
+    Packing is undone: samples are stored in the dtype of `template`. One task writes one block.
 
     Parameters
     ----------
     template
-        The input; its samples are not looked at.
+        The input; its samples are not read.
     core_dims
-        Dims that the model works along; chunks are whole along them where that is not too much.
-    also
-        Variables of the same dims that are written with it, such as what was removed: name to attributes.
-    beside
+        Dims that the model works along; chunks are whole along them if possible.
+    extra
+        Attributes of more variables with the same dims, by name, such as the noise that was removed.
+    auxiliary
         Small variables that are written as they are: bounds, grid mappings.
     chunking
-        Of all variables.
+        Chunks of all variables.
 
     Raises
     ------
     InputError
-        No samples, samples that are not numbers, a dim or name that there is not or cannot be, coordinates that cannot
-        be written.
+        There are no samples, samples are not numbers, a dimension is unknown, a name cannot be stored, or coordinates
+        cannot be written.
     """
-    name = _checked_name(template.name)
+    name = _check_name(template.name)
     if template.dtype.kind not in "fiubc" or template.dtype.itemsize > (16 if template.dtype.kind == "c" else 8):
         raise InputError(f"{name} holds {template.dtype}; a store holds numbers of at most 64 bits.")
     if not template.size or not template.ndim:
         raise InputError(f"{name} has the sizes {dict(template.sizes)}: there is nothing to store.")
-    dims = tuple(map(_checked_name, template.dims))
-    names = {name: template.attrs, **{_checked_name(k): v for k, v in (also or {}).items()}}
+    dims = tuple(map(_check_name, template.dims))
+    names = {name: template.attrs, **{_check_name(k): v for k, v in (extra or {}).items()}}
     core = [core_dims] if isinstance(core_dims, str) else core_dims
-    blocks = _blocks(dims, template.shape, core, chunking)
+    blocks = _choose_blocks(dims, template.shape, core, chunking)
     variables = tuple(Variable(n, dims, template.shape, template.dtype.name, *blocks) for n in names)
-    false = _NO_LONGER_TRUE | (_TRUE_WHEN_PACKED if "scale_factor" in template.encoding else set())
+    wrong = _NO_LONGER_TRUE | (_TRUE_WHEN_PACKED if "scale_factor" in template.encoding else set())
     mapping = {k: template.encoding[k] for k in ("grid_mapping",) if k in template.encoding}
     attrs = {
-        n: simplify_attrs({k: v for k, v in (mapping | dict(a)).items() if k not in false}) for n, a in names.items()
+        n: simplify_attrs({k: v for k, v in (mapping | dict(a)).items() if k not in wrong}) for n, a in names.items()
     }
     labels = {str(k): v.variable for k, v in template.coords.items()}
-    if beside is not None:
-        labels |= {str(k): v for k, v in beside.variables.items()}
+    if auxiliary is not None:
+        labels |= {str(k): v for k, v in auxiliary.variables.items()}
     sizes = dict(zip(dims, template.shape, strict=True))
-    return StorePlan((Part(name, len(dims), variables),), _coords(labels, sizes), attrs)
+    return StorePlan((Part(name, len(dims), variables),), _check_coords(labels, sizes), attrs)
 
 
 def plan_codes(
@@ -148,61 +148,60 @@ def plan_codes(
     stored: CodeVariables = CodeVariables(),
     chunking: Chunking = Chunking(),
 ) -> StorePlan:
-    """Plan for the codes of windows, with what scaling took from each window and how well its code gives it back.
+    """Plan the codes of windows, with the scaling and the reconstruction error of each window.
 
-    One task is one block of windows, of all these variables.
+    One task writes one block of windows of all these variables.
 
     Parameters
     ----------
     windows
-        Dims of the windows and how many there are along each: ``{"window": 5000}``, or ``{"time": 744, "window_y": 9,
-        "window_x": 18}``, where no coordinate is as long as there are windows.
+        Number of windows by dimension: ``{"window": 5000}``, or ``{"time": 744, "window_y": 9, "window_x": 18}``.
     n_latent
         Numbers in one code.
     coords
-        Where the windows lie, as `xarray.Dataset` takes coordinates: t0, or y0 and x0, source id.
+        Coordinates of the windows, as `xarray.Dataset` takes them: t0, or y0 and x0, source id.
     stored
         Variables and their names.
     chunking
-        Of the windows; a chunk holds whole codes.
+        Chunks of windows; a chunk holds whole codes.
 
     Raises
     ------
     InputError
-        No windows, coordinates that cannot be written.
+        There are no windows, or coordinates cannot be written.
     """
     prefix, components = stored.prefix, stored.components
-    code, latent, component = (_checked_name(prefix + word) for word in (CODE, LATENT, COMPONENT))
-    sizes = {**{_checked_name(dim): n for dim, n in windows.items()}, latent: n_latent}
+    code, latent, component = (_check_name(prefix + word) for word in (CODE, LATENT, COMPONENT))
+    sizes = {**{_check_name(dim): n for dim, n in windows.items()}, latent: n_latent}
     if not windows or min(sizes.values()) < 1:
         raise InputError(f"Codes of windows {dict(windows)} with {n_latent} numbers each: there is nothing to store.")
     whole_codes = replace(chunking, chunks={**chunking.chunks, latent: n_latent})
-    blocks = _blocks(tuple(sizes), tuple(sizes.values()), [latent], whole_codes)
+    blocks = _choose_blocks(tuple(sizes), tuple(sizes.values()), [latent], whole_codes)
     variables = [Variable(code, tuple(sizes), tuple(sizes.values()), stored.dtype, *blocks)]
     attrs: dict[str, dict[str, Any]] = {
         code: {
             "long_name": "latent code of the window",
             "units": "1",
-            **({CODED_VARIABLE: stored.of} if stored.of else {}),
+            **({CODED_VARIABLE: stored.variable} if stored.variable else {}),
         }
     }
     for word in stored.statistics:
-        kind, meaning = STATISTICS[word]
-        more = {component: len(components)} if components and word in SCALING else {}
-        dims, shape = (*windows, *more), (*windows.values(), *more.values())
-        variables.append(Variable(prefix + word, dims, shape, kind, (*variables[0].block[:-1], *more.values())))
+        dtype, meaning = STATISTICS[word]
+        scaled_dim = {component: len(components)} if components and word in SCALING else {}
+        dims, shape = (*windows, *scaled_dim), (*windows.values(), *scaled_dim.values())
+        variables.append(Variable(prefix + word, dims, shape, dtype, (*variables[0].block[:-1], *scaled_dim.values())))
         attrs[prefix + word] = {"long_name": meaning, "units": "1" if word == N_VALID else stored.units or "1"}
     labels: dict[str, Any] = {component: (component, list(components))} if components else {}
     try:
-        places = xr.Dataset(coords={**labels, **(coords or {})}).variables
+        labelled = xr.Dataset(coords={**labels, **(coords or {})}).variables
     except ValueError as error:
         raise InputError(f"The windows' coordinates do not fit: {one_line(error)}") from error
-    given = _coords({str(k): v for k, v in places.items()}, {**sizes, component: len(components)})
-    return StorePlan((Part(code, len(windows), tuple(variables)),), given, attrs)
+    checked = _check_coords({str(k): v for k, v in labelled.items()}, {**sizes, component: len(components)})
+    return StorePlan((Part(code, len(windows), tuple(variables)),), checked, attrs)
 
 
 def make_attributes(plan: StorePlan) -> dict[str, dict[str, Any]]:
-    """Attributes of the variables, where each lists what belongs to it and is in the store."""
+    """Attributes of the variables by name. Each variable lists the variables that belong to it, as CF asks for."""
     attrs = {name: dict(values) for name, values in plan.attrs.items()}
     stored = {*attrs, *map(str, plan.coords.variables)}
     listed = {name: str(a.pop("ancillary_variables", "")).split() for name, a in attrs.items()}
@@ -216,38 +215,41 @@ def make_attributes(plan: StorePlan) -> dict[str, dict[str, Any]]:
     return attrs
 
 
-def _blocks(
+def _choose_blocks(
     dims: tuple[str, ...],
     shape: tuple[int, ...],
     core_dims: Collection[str],
     chunking: Chunking,
 ) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-    """Chunks, and shards if a file holds more than one chunk."""
+    """Choose chunks, and shards if a file holds more than one chunk."""
     chunks, shard_chunks, grows = chunking.chunks, chunking.shard_chunks, chunking.grows
-    asked = {**dict.fromkeys(core_dims, 1), **chunks, **({grows: 1} if grows else {})}
-    if unknown := [dim for dim in asked if dim not in dims]:
-        raise InputError(f"There is no dim {', '.join(unknown)}; there are {', '.join(dims)}.")
-    if wrong := [f"{dim}={n}" for dim, n in asked.items() if n < 1] + [f"{shard_chunks} a file"] * (shard_chunks < 1):
+    requested = {**dict.fromkeys(core_dims, 1), **chunks, **({grows: 1} if grows else {})}
+    if unknown := [dim for dim in requested if dim not in dims]:
+        raise InputError(f"There is no dimension {', '.join(unknown)}; there are {', '.join(dims)}.")
+    wrong = [f"{dim}={n}" for dim, n in requested.items() if n < 1]
+    wrong += [f"{shard_chunks} a file"] if shard_chunks < 1 else []
+    if wrong:
         raise InputError(f"Chunks have at least one sample, and files one chunk; got {', '.join(wrong)}.")
     axis = dims.index(grows) if grows else None
     chosen = choose_chunks(shape, [dims.index(dim) for dim in core_dims], axis)
     limits = [max(n, c) for n, c in zip(shape, chosen, strict=True)]
     chunk = tuple(min(chunks.get(d, c), n) for d, c, n in zip(dims, chosen, limits, strict=True))
-    endless = tuple(n * shard_chunks * c if a == axis else n for a, (n, c) in enumerate(zip(shape, chunk, strict=True)))
-    shard = choose_shards(endless, chunk, shard_chunks)
+    # along a dimension that grows, files are full however short it is now
+    full = tuple(n * shard_chunks * c if a == axis else n for a, (n, c) in enumerate(zip(shape, chunk, strict=True)))
+    shard = choose_shards(full, chunk, shard_chunks)
     return chunk, shard if shard != chunk else None
 
 
-def _coords(labels: Mapping[str, xr.Variable], sizes: Mapping[str, int]) -> xr.Dataset:
+def _check_coords(labels: Mapping[str, xr.Variable], sizes: Mapping[str, int]) -> xr.Dataset:
     for name, variable in labels.items():
         if any(sizes.get(str(dim), n) != n for dim, n in variable.sizes.items()):
             raise InputError(f"{name} has the sizes {dict(variable.sizes)}; the samples have {dict(sizes)}.")
-    plain = {_checked_name(name): simplify_variable(name, variable) for name, variable in labels.items()}
+    plain = {_check_name(name): simplify_variable(name, variable) for name, variable in labels.items()}
     return xr.Dataset(plain).set_coords(list(plain))
 
 
-def _checked_name(name: Any) -> str:
-    """A name that a folder can have, and a list of names can hold."""
+def _check_name(name: Any) -> str:
+    """The name as text; InputError if it cannot be the name of a folder or stand in a list of names."""
     text = str(name) if name is not None else ""
     if not text or text.startswith(("__", ".")) or any(c in text for c in "/\\ ;") or text == "zarr.json":
         raise InputError(f"{name!r} cannot be the name of a variable or dim in a store. Rename it: x.rename('...').")

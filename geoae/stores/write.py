@@ -1,8 +1,8 @@
-"""Write zarr stores that are laid out once and filled block by block, by as many processes as there are.
+"""Write zarr stores that are laid out once and filled block by block, by any number of processes.
 
-A plan says which arrays a store holds. `begin_store` lays it out, or finds the run that was begun. `write_region`
-writes one block a call, in any order, as often as needed. `Ledger.finish` gives the store its name. A finished store
-is zarr of format 3 with CF attributes, and opens in plain xarray.
+A plan describes the arrays of a store. `begin_store` lays the store out, or finds the run that was begun.
+`write_region` writes one block a call, in any order, as often as needed. `Ledger.finish` gives the store its name. A
+finished store is zarr of format 3 with CF attributes, and opens in plain xarray.
 """
 
 from collections.abc import Collection, Mapping
@@ -29,13 +29,13 @@ class Origin:
     """Where the samples of a store come from."""
 
     source: str = ""
-    """The input, for a person."""
+    """The input, as text for people."""
     source_hash: str = ""
-    """A digest of it. A run is resumed with the same source and digest only."""
+    """A digest of the input. A run is resumed only with the same source and digest."""
     command: str = ""
-    """For ``history``; that of the first start stays, as does its time."""
+    """Command line for ``history``. A resumed run keeps the command and time of its first start."""
     attrs: Mapping[str, Any] = field(default_factory=dict)
-    """Attributes of the input's data set; its ``history`` gets one line more."""
+    """Attributes of the input's data set; one line is added to its ``history``."""
 
 
 def begin_store(
@@ -47,43 +47,43 @@ def begin_store(
     overwrite: bool = False,
     append: str | Collection[str] = (),
 ) -> Ledger:
-    """Lay out a store, or go on with the run that was begun with the same settings.
+    """Lay out a store, or resume the run that was begun with the same settings.
 
     Write the blocks of `Ledger.pending` with `write_region`, in any order and process, then call `Ledger.finish`. Until
-    then there is no store of that name, or the one that was there. Where it is finished already, nothing is pending.
+    then there is no store of that name, or the old one. If the store is finished already, nothing is pending.
 
     Parameters
     ----------
     target
-        A folder to be, on a disk that all writers share.
+        Path of the store, on a disk that all writers share.
     plan
         What the store holds.
     settings
         What decides the samples, by name: model, digest, window, overlap, scaling, units, ... They become attributes
-        ``geoae_NAME``: numbers, text, lists of them. A run is resumed, or appended to, with the same only.
+        ``geoae_NAME``: numbers, text, lists of them. A run is resumed or appended to only with the same settings.
     origin
         Source, digest and command, for provenance.
     overwrite
-        Replace a finished store when this one is finished, and drop an unfinished one that had other settings.
+        Replace a finished store when this one is finished, and remove an unfinished one that has other settings.
     append
-        Dims to append along, one for each part, where a finished store is there: "time". `plan` is that of the new
-        samples. What is there stays as it is; a block that was not full is written again with what it held.
+        Dimensions to append along, one for each part, if there is a finished store: "time". `plan` describes the new
+        samples. Stored samples stay; a block that was not full is written again with its old samples.
 
     Raises
     ------
     StoreError
-        An unfinished or growing store has other settings (each is named, old -> new), or is damaged.
+        An unfinished store, or one to append to, has other settings (each is named, old -> new) or is damaged.
     OutputExistsError
-        A finished store is there, and neither `overwrite` nor `append` was given.
+        There is a finished store, and neither `overwrite` nor `append` was given.
     OutputError
-        The place cannot be written to, or something else than a store is there.
+        The place cannot be written to, or the target is not a store.
     """
     if "://" in str(target):
         raise InputError(f"{target} is a URL; a store is written to a folder. Copy it there when it is finished.")
-    given = {name: simplify_value(value) for name, value in settings.items()}
-    written = Provenance(given, origin.source, origin.source_hash, origin.command, simplify_attrs(origin.attrs))
+    plain = {name: simplify_value(value) for name, value in settings.items()}
+    made_by = Provenance(plain, origin.source, origin.source_hash, origin.command, simplify_attrs(origin.attrs))
     identity = {
-        **given,
+        **plain,
         "version": __version__,
         "source": origin.source,
         "source_hash": origin.source_hash,
@@ -91,33 +91,33 @@ def begin_store(
         "coordinates": digest_coordinates(plan.coords),
     }
     dims = (append,) if isinstance(append, str) else tuple(append)
-    make = partial(lay_out_store, plan, written, identity, dims)
-    return ledger.begin_run(Path(target), identity, make, overwrite=overwrite, append=bool(dims))
+    lay_out = partial(lay_out_store, plan, made_by, identity, dims)
+    return ledger.begin_run(Path(target), identity, lay_out, overwrite=overwrite, append=bool(dims))
 
 
 def write_region(folder: str | Path, number: int, values: Mapping[str, NDArray[Any]]) -> None:
     """Write one block: the samples of task `number`, of every variable of its part.
 
-    Writing it again changes nothing. A block is there whole or not at all, whenever the writer is killed, and it is
-    there also where all its samples are missing.
+    Writing it again changes nothing. A block is complete or absent, whenever the writer is killed. It is written also
+    if all its samples are missing.
 
     Parameters
     ----------
     folder
-        `Ledger.folder`: all that a worker needs to know.
+        `Ledger.folder`, from which a worker reads everything else.
     number
-        Of the task, see `Ledger.pending`.
+        Number of the task, see `Ledger.pending`.
     values
-        Samples of ``Ledger.task(number).region`` for each variable, and all along axes of its own.
+        Samples of ``Ledger.task(number).region`` for each variable, and all samples along its other axes.
 
     Raises
     ------
     InputError
-        Variables, shapes or dtypes other than the task's.
+        Variables, shapes or dtypes are not those of the task.
     OutputError
-        The disk is full or fails; what is done stays done.
+        The disk is full or fails; blocks that are done stay done.
     StoreError
-        The run was removed, or the store that it appends to is damaged.
+        The run was removed, or the store to append to is damaged.
     """
     run = ledger.load_run(Path(folder))
     task = run.task(number)
@@ -136,31 +136,31 @@ def write_region(folder: str | Path, number: int, values: Mapping[str, NDArray[A
         axis, n_old = task.part.grown or (0, 0)
         if task.block[axis].start < n_old:
             old = tuple(slice(s.start, n_old) if a == axis else s for a, s in enumerate(task.block))
-            x = np.concatenate([_samples(run.target, variable, old), x], axis)
+            x = np.concatenate([_read_samples(run.target, variable, old), x], axis)
         contents[variable] = _encode(variable, x)
     for variable, content in contents.items():
         run.write(task, variable, content)
 
 
 def read_region(folder: str | Path, number: int) -> dict[str, NDArray[Any]] | None:
-    """What `write_region` has written, of every variable of the task's part; None where it is not there."""
+    """New samples that `write_region` wrote, for every variable of the task's part; None if the task is not done."""
     run = ledger.load_run(Path(folder))
     if not run.is_done(number):
         return None
     task = run.task(number)
     axis, n_old = task.part.grown or (0, 0)
-    fresh = tuple(slice(max(s.start, n_old), s.stop) if a == axis else s for a, s in enumerate(task.block))
+    new = tuple(slice(max(s.start, n_old), s.stop) if a == axis else s for a, s in enumerate(task.block))
     try:
-        return {v.name: _samples(run.folder / runs.STORE, v, fresh) for v in task.part.variables}
-    except StoreError:  # finished elsewhere meanwhile
+        return {v.name: _read_samples(run.folder / runs.STORE, v, new) for v in task.part.variables}
+    except StoreError:  # another process has just finished the run
         return None
 
 
 def _encode(variable: Variable, x: NDArray[Any]) -> bytes:
-    """The file of one block, as zarr writes it for an array that is one block."""
+    """Content of the file of one block, as zarr writes it for an array of one block."""
     import zarr
 
-    # in memory, so that the file is ours to put in its place; open_array would not heed write_empty_chunks
+    # in memory: the ledger writes the file. open_array would ignore write_empty_chunks
     files: dict[str, Any] = {}
     array = zarr.create_array(
         zarr.storage.MemoryStore(files),
@@ -178,7 +178,7 @@ def _encode(variable: Variable, x: NDArray[Any]) -> bytes:
     return bytes(content.to_bytes())
 
 
-def _samples(store: Path, variable: Variable, region: tuple[slice, ...]) -> NDArray[Any]:
+def _read_samples(store: Path, variable: Variable, region: tuple[slice, ...]) -> NDArray[Any]:
     import zarr
 
     try:

@@ -91,12 +91,12 @@ def test_appending_writes_only_new_blocks(tmp_path):
     [
         (lambda x: {"settings": {"model": "m2", "window": (4, 4)}}, r"with other settings: model: m1 -> m2\. "),
         (lambda x: {"x": x.rename("t")}, "holds other variables"),
-        (lambda x: {"x": x.astype("float64")}, r"holds t2m otherwise: dtype: float32 -> float64\."),
-        (lambda x: {"x": x.isel(x=slice(3))}, r"holds t2m otherwise: sizes: \[6, 5\] -> \[6, 3\]\."),
+        (lambda x: {"x": x.astype("float64")}, r"holds t2m in another form: dtype: float32 -> float64\."),
+        (lambda x: {"x": x.isel(x=slice(3))}, r"holds t2m in another form: sizes: \[6, 5\] -> \[6, 3\]\."),
         (lambda x: {"x": x.assign_coords(y=x.y + 1)}, "lies on another grid: its y differs"),
         (lambda x: {"x": x.drop_vars("y")}, "do not have the same coordinates: y"),
         (lambda x: {"x": x.assign_coords(time=x.time - np.timedelta64(6, "h"))}, "out of order or there twice"),
-        (lambda x: {"append": ("lat",)}, r"dims time, y, x; expected one to append along of lat"),
+        (lambda x: {"append": ("lat",)}, r"dims time, y, x; one of them must be lat"),
     ],
 )
 def test_samples_that_do_not_continue_the_store_are_refused(tmp_path, change, message):

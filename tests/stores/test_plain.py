@@ -36,10 +36,10 @@ def test_coordinates_of_all_kinds_are_stored(tmp_path):
     )
     x.encoding = {"grid_mapping": "crs", "scale_factor": 0.1, "dtype": "int16", "_FillValue": -1, "chunks": (1, 1, 1)}
     x["height"].encoding = {"dtype": "int16", "scale_factor": 0.5, "_FillValue": -9}
-    beside = xr.Dataset(
+    bounds = xr.Dataset(
         {"crs": ((), 0, {"grid_mapping_name": "latitude_longitude"}), "time_bnds": (("time", "n"), [[0, 1]] * 4)}
     )
-    run = begin_store(tmp_path / "out.zarr", plan_field(x, ["y", "x"], beside=beside), {})
+    run = begin_store(tmp_path / "out.zarr", plan_field(x, ["y", "x"], auxiliary=bounds), {})
     write_region(run.folder, 0, {"tas": x.values})
     with xr.open_zarr(run.finish(), decode_timedelta=True) as data:
         for name, coord in x.coords.items():

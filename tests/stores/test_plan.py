@@ -38,7 +38,7 @@ def test_impossible_plans_are_refused_in_one_line():
         lambda: plan_field(x, chunking=Chunking({"time": 0})),
         lambda: plan_field(x, chunking=Chunking(shard_chunks=0)),
         lambda: plan_field(x, chunking=Chunking(grows="step")),
-        lambda: plan_field(x, beside=xr.Dataset({"b": ("time", [1])})),
+        lambda: plan_field(x, auxiliary=xr.Dataset({"b": ("time", [1])})),
         lambda: plan_field(x) + plan_field(x),
         lambda: plan_field(x) + plan_field(x.rename("y2").isel(time=slice(2))),
         lambda: plan_field(x) + plan_field(x.rename("y2").drop_vars("time").isel(time=slice(2))),

@@ -97,7 +97,7 @@ def plan_code_store(x: xr.DataArray, coding: Coding, model: Model, grows: str | 
     dimension to append along, their length does not depend on the present length of the array.
     """
     shape = tuple(_ENDLESS if d == grows else n for d, n in zip(coding.dims, coding.shape, strict=True))
-    stored = CodeVariables(of=str(x.name), units=x.attrs.get("units"), prefix=coding.prefix)
+    stored = CodeVariables(variable=str(x.name), units=x.attrs.get("units"), prefix=coding.prefix)
     chunking = Chunking(replace(coding, shape=shape).blocks, grows=grows)
     coords = make_code_coordinates(x, coding)
     plan = plan_codes(coding.code_sizes, coding.latent, coords=coords, stored=stored, chunking=chunking)

@@ -71,7 +71,7 @@ def plan_field_store(
             d: n for d, n in options.chunks.items() if d in cleaned.dims
         }
         chunking = Chunking(chunks, options.shard, time)
-        plans.append(plan_field(cleaned, found.horizontal, beside=small, chunking=chunking))
+        plans.append(plan_field(cleaned, found.horizontal, auxiliary=small, chunking=chunking))
         if coder is not None:
             codes.append(coder.plan(cleaned, found.horizontal, choose_code_prefix(x, fields), time))
     try:
