@@ -1,4 +1,4 @@
-"""The same work for many numbers, on this machine or on dask workers."""
+"""Run numbered tasks in this process, on this machine's processes or on dask workers."""
 
 from geoae.deprecated.paths import moved_names
 

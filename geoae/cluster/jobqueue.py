@@ -1,4 +1,4 @@
-"""Workers as jobs of a batch system: the file that says how they are submitted, and their submission."""
+"""Workers as jobs of a batch system: the jobqueue file, and the submission of its jobs."""
 
 import asyncio
 import shutil
@@ -8,67 +8,67 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from geoae.errors import ClusterError, RecipeError, one_line
-from geoae.files import yaml_files as settings
+from geoae.files import yaml_files
 
 CHECK_INTERVAL = "1s"
-"""Between looks at whether as many jobs run as should."""
+"""Time between checks that enough jobs run."""
 RETRY_S = 1.0
-"""Before a job that could not be submitted is submitted again."""
-# kind -> class of dask_jobqueue, command that submits, what it calls the account, whether it has resource_spec
+"""Time before a job that could not be submitted is submitted again."""
+# kind -> class of dask_jobqueue, command for submission, its option for the account, whether it has resource_spec
 _QUEUES = {
     "slurm": ("SLURMCluster", "sbatch", "account", False),
     "pbs": ("PBSCluster", "qsub", "account", True),
     "sge": ("SGECluster", "qsub", "project", True),
     "lsf": ("LSFCluster", "bsub", "project", False),
 }
-# what glibc settles at by itself. dask has it give back to the system whatever is free, so that each array of a block
-# is given back and asked for again: the system's share of a worker's time rose from 3 to 16 s for a day of recordings
+# the thresholds that glibc reaches by itself. dask sets lower ones, so that each array of a block is returned to the
+# system and allocated again: the system time of a worker rose from 3 to 16 s for a day of recordings
 _MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 26)}
 
 
 class JobQueue(BaseModel):
-    """A jobqueue file: the jobs that workers run in. What is left out, the configuration of dask-jobqueue may say."""
+    """A jobqueue file: the jobs that workers run in. Defaults come from the configuration of dask-jobqueue."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["slurm", "pbs", "sge", "lsf"]
     """The batch system."""
     memory: str = Field(min_length=1)
-    """Of a job, such as 8GB."""
+    """Memory of a job, such as 8GB."""
     cores: int = Field(1, gt=0)
-    """Of a job."""
+    """Cores of a job."""
     processes: int | None = Field(None, gt=0)
     """Workers in a job; one for each core if left out."""
     queue: str | None = None
-    """Or partition."""
+    """Queue or partition."""
     account: str | None = None
-    """Or project."""
+    """Account or project."""
     walltime: str | None = None
-    """As the batch system writes it, in quotes."""
+    """Time limit of a job as the batch system writes it, in quotes."""
     resource_spec: str | None = None
-    """Of PBS and SGE, such as select=1:ncpus=4:mem=8GB."""
+    """Resources of PBS and SGE, such as select=1:ncpus=4:mem=8GB."""
     interface: str | None = None
-    """Network interface that workers and scheduler meet on, such as ib0."""
+    """Network interface between workers and scheduler, such as ib0."""
     local_directory: str | None = None
-    """For what workers write for themselves."""
+    """Folder for temporary files of workers."""
     log_directory: str | None = None
-    """For the jobs' own output."""
+    """Folder for the output of the jobs."""
     python: str | None = None
-    """Interpreter of the workers; this one if left out."""
+    """Python interpreter of the workers; the present one if left out."""
     shebang: str | None = None
     """First line of the job script."""
     job_script_prologue: list[str] = []
-    """Commands that come before the worker in the job script, such as module load."""
+    """Commands in the job script before the worker starts, such as module load."""
     job_extra_directives: list[str] = []
-    """More lines of the header, without #SBATCH, #PBS, ..."""
+    """Additional lines of the header, without #SBATCH, #PBS, ..."""
     worker_extra_args: list[str] = []
-    """More options of ``dask worker``."""
+    """Additional options of ``dask worker``."""
 
     @field_validator("walltime", mode="before")
     @classmethod
     def _quoted(cls, value: Any) -> Any:
         if isinstance(value, int):
-            raise ValueError('write it in quotes, "12:00:00": YAML takes 12:00:00 for a number of seconds')
+            raise ValueError('write it in quotes, "12:00:00": YAML reads 12:00:00 as a number of seconds')
         return value
 
     @field_validator("memory")
@@ -79,24 +79,24 @@ class JobQueue(BaseModel):
         try:
             parse_bytes(value)
         except ValueError:
-            raise ValueError(f"{value!r} is no amount of memory; write it as 8GB") from None
+            raise ValueError(f"{value!r} is not an amount of memory; write it as 8GB") from None
         return value
 
     @property
     def workers(self) -> int:
-        """Of a job."""
+        """Number of workers in a job."""
         return self.processes or self.cores
 
     def jobs(self, workers: int) -> int:
-        """How many jobs have so many workers."""
+        """Number of jobs that hold `workers` workers."""
         return -(-workers // self.workers)
 
     def options(self) -> dict[str, Any]:
-        """What dask_jobqueue calls all of it."""
-        given = {k: v for k, v in self.model_dump(exclude={"kind", "account"}).items() if v not in (None, [])}
+        """Arguments of the class of dask_jobqueue."""
+        options = {k: v for k, v in self.model_dump(exclude={"kind", "account"}).items() if v not in (None, [])}
         account = {_QUEUES[self.kind][2]: self.account} if self.account else {}
         prologue = [*(f"export {k}={v}" for k, v in make_environment(1).items()), *self.job_script_prologue]
-        return {**given, **account, "processes": self.workers, "job_script_prologue": prologue}
+        return {**options, **account, "processes": self.workers, "job_script_prologue": prologue}
 
 
 def load_jobqueue(path: Path) -> JobQueue:
@@ -105,36 +105,36 @@ def load_jobqueue(path: Path) -> JobQueue:
     Raises
     ------
     RecipeError
-        The file is missing, is no YAML, or holds an unknown key or a value that cannot be: all of them are named.
+        The file is missing, is no YAML, or holds unknown keys or invalid values; all of them are named.
     """
-    found = settings.validate_yaml(JobQueue, settings.read_yaml(path, "jobqueue file"), path, "jobqueue file")
+    found = yaml_files.validate_yaml(JobQueue, yaml_files.read_yaml(path, "jobqueue file"), path, "jobqueue file")
     if found.resource_spec and not _QUEUES[found.kind][3]:
         raise RecipeError(f"{path.name} is no jobqueue file: resource_spec: {found.kind} has none; leave it out.")
     return found
 
 
 def make_environment(threads: int) -> dict[str, str]:
-    """Variables of a worker: libraries take no more threads than it has, and those that wait do not spin."""
+    """Environment variables of a worker: limits on the threads of libraries, whose waiting threads do not spin."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     return {**dict.fromkeys(names, str(threads)), "OMP_WAIT_POLICY": "PASSIVE", **_MALLOC}
 
 
 def submit_jobs(queue: JobQueue, workers: int, failures: list[str]) -> Any:
-    """A cluster of dask whose workers run in jobs.
+    """Start a dask cluster whose workers run in jobs.
 
     Parameters
     ----------
     queue
-        What a job is.
+        Description of a job.
     workers
-        At least so many, in as many jobs; one that ends or is cancelled is submitted again.
+        Minimum number of workers. A job that ends or is cancelled is submitted again.
     failures
-        Gets a line whenever a job could not be submitted.
+        A line is appended whenever a job could not be submitted.
 
     Raises
     ------
     ClusterError
-        dask-jobqueue is not installed, or the command of the batch system is not there.
+        dask-jobqueue is not installed, or the command of the batch system is missing.
     """
     try:
         import dask_jobqueue
@@ -149,14 +149,14 @@ def submit_jobs(queue: JobQueue, workers: int, failures: list[str]) -> Any:
     cluster = kind(
         **queue.options(), job_cls=_retrying_job(kind.job_cls, failures), scheduler_options={"dashboard_address": ":0"}
     )
-    # not scale(), which does not submit again what was cancelled or has come to its walltime
+    # not scale(), which would not replace jobs that were cancelled or reached their walltime
     n = queue.jobs(workers)
     cluster.adapt(minimum_jobs=n, maximum_jobs=n, interval=CHECK_INTERVAL)
     return cluster
 
 
 def _retrying_job(job: type[Any], failures: list[str]) -> Any:
-    """A class of jobs that records failed submissions and submits again; dask would wait for such a job for ever."""
+    """A class of jobs that records failed submissions and submits again; dask would wait for such a job forever."""
     from distributed.core import Status
 
     class Job(job):  # type: ignore[misc]
@@ -171,7 +171,7 @@ def _retrying_job(job: type[Any], failures: list[str]) -> Any:
 
         async def close(self) -> None:
             await super().close()
-            self.status = Status.closed  # or the cluster takes itself for one that cannot be closed
+            self.status = Status.closed  # otherwise closing the cluster would fail
 
         def _forget(self) -> None:
             cluster = self._cluster()

@@ -1,4 +1,4 @@
-"""Where workers come from: this machine, a dask scheduler that is running, or the jobs of a batch system."""
+"""Connect to workers: processes of this machine, a running dask scheduler, or jobs of a batch system."""
 
 import asyncio
 import gc
@@ -22,29 +22,29 @@ if TYPE_CHECKING:
     from distributed import Client
 
 Say = Callable[[str], None]
+"""Takes a line for the user."""
 LOCAL = "local"
 TIMEOUT_S = 10.0
-"""For a scheduler to answer."""
+"""Time that a scheduler has to answer."""
 ALLOWED_FAILURES = 5
-"""Workers that may die with one task; more than dask allows, since a batch system kills the innocent too."""
-# of the libraries that would write to stderr of what is expected, such as a worker that was killed and comes back
+"""Workers that may die with one task. More than dask's default, because batch systems also kill workers."""
+# loggers of libraries that would report expected events on stderr, such as the restart of a killed worker
 _LOGGERS = ("distributed", "distributed.client", "dask_jobqueue", "tornado", "tornado.application", "asyncio")
-_SAME = ("python", "geoae", "dask", "distributed", "numpy")
-"""Whose versions have to be the same here, at the scheduler and on the workers."""
-
+_COMPARED = ("python", "geoae", "dask", "distributed", "numpy")
+"""Packages whose versions must be the same here, at the scheduler and on the workers."""
 
 Cluster = str | JobQueue
 
 
 def choose_cluster(cluster: str | Path | None, workers: int) -> Cluster | None:
-    """Tell what is meant: None (this process), "local", the address of a scheduler, or a batch system.
+    """Interpret the option `cluster`: None (this process), "local", the address of a scheduler, or a batch system.
 
     Raises
     ------
     InputError
-        It is none of these, or there are no workers.
+        It is none of these, or `workers` is below 1.
     RecipeError
-        The jobqueue file holds an unknown key or a value that cannot be; all are named.
+        The jobqueue file holds unknown keys or invalid values; all are named.
     """
     if workers < 1:
         raise InputError(f"workers is {workers}; it must be at least 1.")
@@ -53,90 +53,90 @@ def choose_cluster(cluster: str | Path | None, workers: int) -> Cluster | None:
     text = str(cluster)
     if "://" in text:
         if not re.fullmatch(r"(tcp|tls|ucx|wss?)://[^/\s]+:\d+", text):
-            raise InputError(f"{text!r} is no address of a dask scheduler; one looks like tcp://host:8786.")
+            raise InputError(f"{text!r} is no address of a dask scheduler; an address looks like tcp://host:8786.")
         return text
     if Path(cluster).suffix.lower() in (".yml", ".yaml") or Path(cluster).is_file():
         return jobqueue.load_jobqueue(Path(cluster))
     raise InputError(
         f"There is no cluster {text!r}; choose local, the address of a dask scheduler (tcp://host:8786), or a jobqueue "
-        "file (.yml) that says how jobs are submitted."
+        "file (.yml) that describes the jobs."
     )
 
 
 @contextmanager
-def connect_workers(where: Cluster, workers: int, threads: int, say: Say) -> Iterator["tuple[Client, SchedulerLog]"]:
-    """Start workers, or find those that are there, and stop in the end what was started.
+def connect_workers(cluster: Cluster, workers: int, threads: int, say: Say) -> Iterator["tuple[Client, SchedulerLog]"]:
+    """Start workers, or connect to those of a scheduler; workers that were started are stopped in the end.
 
     Parameters
     ----------
-    where
+    cluster
         See `choose_cluster`.
     workers
-        Processes to start; an address has its own.
+        Number of processes to start; ignored for an address, which has its own workers.
     threads
-        That a worker's libraries may take.
+        Threads that libraries may use in each worker.
     say
-        Called with a line for a person: the link of the dashboard, what is waited for.
+        Called with lines for the user: the link of the dashboard, waiting for workers.
 
     Raises
     ------
     ClusterError
-        No scheduler answers, the workers cannot be started, or their software is not that of this process.
+        No scheduler answers, workers cannot be started, or their versions are not those of this process.
     """
     from distributed import Client
 
     with ExitStack() as stack:
         log = stack.enter_context(_redirect_logs(say))
         try:
-            if isinstance(where, JobQueue):
-                target: Any = stack.enter_context(_closing(jobqueue.submit_jobs(where, workers, log.failures)))
-                say(f"asked {where.kind} for {where.jobs(workers)} jobs of {where.workers} workers each")
-            elif where == LOCAL:
-                target = stack.enter_context(_closing(_local(workers, threads)))
+            if isinstance(cluster, JobQueue):
+                target: Any = stack.enter_context(_closing(jobqueue.submit_jobs(cluster, workers, log.failures)))
+                say(f"asked {cluster.kind} for {cluster.jobs(workers)} jobs of {cluster.workers} workers each")
+            elif cluster == LOCAL:
+                target = stack.enter_context(_closing(_start_local(workers, threads)))
             else:
-                target = _reachable_address(where)
+                target = _check_address(cluster)
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of other versions: those that matter are refused below
+                warnings.simplefilter("ignore")  # warnings about versions: differences that matter are refused below
                 client = stack.enter_context(_closing(Client(target, timeout=TIMEOUT_S, set_as_default=False)))
         except ClusterError:
             raise
         except (OSError, TimeoutError, ValueError, RuntimeError, ImportError) as error:
-            raise ClusterError(_unreachable(where, error)) from error
-        if isinstance(where, str) and where != LOCAL:
-            _check_versions(client, where)
+            raise ClusterError(_describe_failure(cluster, error)) from error
+        if isinstance(cluster, str) and cluster != LOCAL:
+            _check_versions(client, cluster)
             if not client.scheduler_info()["workers"]:
-                say(f"the scheduler at {where} has no workers yet; waiting for them")
+                say(f"the scheduler at {cluster} has no workers yet; waiting for them")
         if find_spec("bokeh") and (link := client.dashboard_link):
             say(f"dashboard: {link}")
         yield client, log
 
 
 class SchedulerLog(logging.Handler):
-    """Handler of dask's logs: prints nothing, and reports once what a user should know."""
+    """Handler of dask's logs: prints nothing, and reports each fact that a user should know once."""
 
     def __init__(self, say: Say) -> None:
         super().__init__(logging.WARNING)
         self.say = say
         self.failures: list[str] = []
-        """Why jobs could not be submitted."""
-        self._said: set[str] = set()
+        """Reasons why jobs could not be submitted."""
+        self._reported: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take one record; called in dask's thread."""
+        """Handle one record of a log; called in dask's thread."""
         if record.name == "distributed.nanny.memory":
             self._report_once(
-                "a worker used more memory than it may and was restarted; what it had not finished is done again"
+                "a worker exceeded its memory limit and was restarted; its unfinished blocks are computed again"
             )
 
     def _report_once(self, line: str) -> None:
-        if line not in self._said:
-            self._said.add(line)
+        if line not in self._reported:
+            self._reported.add(line)
             self.say(line)
 
 
 @contextmanager
 def _redirect_logs(say: Say) -> Iterator[SchedulerLog]:
-    import distributed  # noqa: F401 - sets its loggers up when it is imported
+    import distributed  # noqa: F401 - sets up its loggers when it is imported
 
     log, before = SchedulerLog(say), []
     for name in _LOGGERS:
@@ -146,7 +146,7 @@ def _redirect_logs(say: Say) -> Iterator[SchedulerLog]:
     try:
         yield log
     finally:
-        gc.collect()  # tasks that broke off tell so when they are collected: now, while nothing is printed
+        gc.collect()  # cancelled tasks log when they are collected: do it now, while nothing is printed
         for logger, handlers, propagate in before:
             logger.handlers, logger.propagate = handlers, propagate
 
@@ -156,17 +156,17 @@ def _closing(thing: Any) -> Iterator[Any]:
     try:
         yield thing
     finally:
-        # whatever it says when it is closed, such as that it was lost: who works with it has said so
+        # errors at closing, such as a lost connection, were reported before
         with suppress(Exception):
             thing.close(timeout=TIMEOUT_S)
 
 
-def _local(workers: int, threads: int) -> Any:
+def _start_local(workers: int, threads: int) -> Any:
     import dask
     from distributed import LocalCluster
     from distributed.system import MEMORY_LIMIT
 
-    # a free port: another run on this machine has taken the usual one
+    # a free port for the dashboard: another run on this machine may use the usual one
     settings = {
         "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
         "distributed.nanny.pre-spawn-environ": jobqueue.make_environment(threads),
@@ -186,13 +186,13 @@ def _local(workers: int, threads: int) -> Any:
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Have threads, and the processes that they start, never see Ctrl-C: it is this process that stops them."""
+    """Hide Ctrl-C from threads and processes that are started here: this process stops them."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
     from multiprocessing import resource_tracker
 
-    resource_tracker.ensure_running()  # it would unblock them when the first process is started
+    resource_tracker.ensure_running()  # otherwise it would unblock signals when the first process is started
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -200,10 +200,10 @@ def _interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _reachable_address(address: str) -> str:
-    """The address, if a scheduler answers there. A client would wait for ever for any other server."""
+def _check_address(address: str) -> str:
+    """The address, if a scheduler answers there, else ClusterError. A client would wait forever for other servers."""
 
-    async def ask() -> dict[str, Any]:
+    async def identify() -> dict[str, Any]:
         from distributed.core import rpc
         from distributed.security import Security
 
@@ -212,40 +212,40 @@ def _reachable_address(address: str) -> str:
             found: dict[str, Any] = await asyncio.wait_for(other.identity(), TIMEOUT_S)
             return found
 
-    with ThreadPoolExecutor(1) as thread:  # a notebook has a loop of its own in this one
-        found = thread.submit(asyncio.run, asyncio.wait_for(ask(), TIMEOUT_S)).result()
+    with ThreadPoolExecutor(1) as thread:  # the main thread of a notebook already runs an event loop
+        found = thread.submit(asyncio.run, asyncio.wait_for(identify(), TIMEOUT_S)).result()
     if found.get("type") != "Scheduler":
         raise ClusterError(f"At {address} is no dask scheduler, but a {str(found.get('type')).lower()} of dask.")
     return address
 
 
-def _unreachable(where: Cluster, error: BaseException) -> str:
-    if isinstance(where, JobQueue):
-        return f"Jobs cannot be submitted to {where.kind}: {one_line(error)}."
-    if where == LOCAL:
+def _describe_failure(cluster: Cluster, error: BaseException) -> str:
+    if isinstance(cluster, JobQueue):
+        return f"Jobs cannot be submitted to {cluster.kind}: {one_line(error)}."
+    if cluster == LOCAL:
         return f"Workers cannot be started on this machine: {one_line(error)}."
     return (
-        f"No dask scheduler answers at {where} within {TIMEOUT_S:g} s. "
+        f"No dask scheduler answers at {cluster} within {TIMEOUT_S:g} s. "
         "Start one with `dask scheduler`, and give the address that it prints."
     )
 
 
-def _check_versions(client: "Client", where: str) -> None:
-    """Refuse workers whose results could differ, or that cannot read what is sent to them."""
+def _check_versions(client: "Client", address: str) -> None:
+    """Refuse workers with other versions: results could differ, or messages could not be read."""
     found: Any = client.get_versions(packages=["geoae"])
-    here = _versions(found["client"]) | {"geoae": __version__}
-    others = {f"worker {address}": facts for address, facts in found["workers"].items()}
-    for who, facts in {"scheduler": found["scheduler"], **others}.items():
-        there = _versions(facts)
+    local = _versions(found["client"]) | {"geoae": __version__}
+    workers = {f"worker {worker}": facts for worker, facts in found["workers"].items()}
+    for who, facts in {"scheduler": found["scheduler"], **workers}.items():
+        remote = _versions(facts)
         wrong = [
-            f"{name} {there.get(name) or 'is missing'} (here {here[name]})"
-            for name in _SAME
-            # a scheduler passes on what it does not look at
-            if there.get(name) != here[name] and not (who == "scheduler" and name in ("geoae", "numpy"))
+            f"{name} {remote.get(name) or 'is missing'} (here {local[name]})"
+            for name in _COMPARED
+            # a scheduler passes data on without reading them
+            if remote.get(name) != local[name] and not (who == "scheduler" and name in ("geoae", "numpy"))
         ]
         if wrong:
             raise ClusterError(
-                f"The {who} at {where} has other software: {', '.join(wrong)}. Start it from the same environment."
+                f"The {who} at {address} has other software: {', '.join(wrong)}. Start it from the same environment."
             )
 
 

@@ -1,7 +1,7 @@
-"""The same work for many numbers: in this process, or on the workers of any dask scheduler.
+"""Run numbered tasks: in this process, or on the workers of any dask scheduler.
 
-A task is a number. What else a worker needs is plain data, from which each worker process makes its function once; so
-nothing but numbers, and what little the function gives back, goes through the scheduler, and there is no graph.
+A task is a number. Everything else that a worker needs is plain data, from which each worker process makes its function
+once. So only numbers and small results go through the scheduler, and there is no task graph.
 """
 
 import importlib
@@ -27,15 +27,17 @@ if TYPE_CHECKING:
 
 Work = Callable[[int], Any]
 Make = Callable[[dict[str, Any]], Work]
+"""Makes the function that does a task from plain data."""
 Outcome = tuple[str, Any, str]
+"""Kind of error or "", result or message, traceback."""
 TASKS_PER_WORKER = 3
-"""Tasks under way for each worker: it has the next one when it is done, and little is lost when it is killed."""
+"""Submitted tasks for each worker: the next one is ready when it is done, and few are lost if it is killed."""
 CHECK_INTERVAL_S = 2.0
-"""Between looks at the cluster: whether it is there, and how many workers it has."""
+"""Time between checks of the scheduler and its number of workers."""
 FAILURES_WAIT_S = 0.5
-"""To hear of all tasks that a cluster has given up, where it has given up one."""
+"""Time to wait for further failed tasks after a worker was lost: dask reports them one by one."""
 MAX_SUBMISSIONS = 3
-"""Submissions of jobs that fail, one after the other, before a run gives up."""
+"""Failed submissions of jobs, without any worker, before a run gives up."""
 
 
 def is_distributed(cluster: str | Path | None, workers: int = 1) -> bool:
@@ -53,93 +55,93 @@ def run_tasks(
     threads: int = 1,
     say: Say = lambda line: None,
 ) -> Generator[tuple[int, Any]]:
-    """Work through `numbers`, and give back each with its result as it is done, in any order.
+    """Run a function for each of `numbers`, and yield numbers with their results as they are done, in any order.
 
-    A worker that is killed is replaced, and what it had not handed over is done again, so that a task must be one that
-    can be done twice. To stop early, close the iterator (`contextlib.closing`): workers that it started are stopped.
+    A worker that is killed is replaced, and its unfinished tasks are done again, so tasks must be repeatable. To stop
+    early, close the iterator (`contextlib.closing`): it stops the workers that it started.
 
     Parameters
     ----------
     numbers
-        Tasks; taken one by one as there is room for them.
+        Tasks; taken one by one, as workers become free.
     make
-        A function at the top of a module, or its name as "module:function". ``make(spec)`` gives back what is called
-        with each number; a worker process calls it once, and does one task at a time.
+        A function at the top of a module, or its name as "module:function". ``make(spec)`` returns the function that
+        is called with each number. A worker process calls it once, and does one task at a time.
     spec
-        What JSON can hold: paths as all workers see them, names, options.
+        Argument of `make`, of values that JSON can hold: paths as all workers see them, names, options.
     cluster
-        None: this process, or processes of this machine if there is more than one worker; "local": processes of this
-        machine; the address of a dask scheduler, which has workers of its own; a jobqueue file.
+        None: this process, or processes of this machine if `workers` is above 1; "local": processes of this machine;
+        the address of a dask scheduler, which has its own workers; a jobqueue file.
     workers
-        Processes.
+        Number of processes.
     threads
-        That libraries may take in each.
+        Threads that libraries may use in each process.
     say
-        Called with a line for a person: where the dashboard is, what is waited for.
+        Called with lines for the user: the address of the dashboard, waiting for workers.
 
     Raises
     ------
     GeoAEError
-        What a task raised, if that is one of ours.
+        A task raised an error of geoae; it is raised here again.
     ClusterError
-        Workers cannot be had or are lost, one task has cost several of them, or a task raised something else.
+        Workers cannot be started or are lost, a task killed several workers, or a task raised another error.
     InputError, RecipeError
         See `geoae.cluster.schedulers.choose_cluster`.
     """
-    where = schedulers.choose_cluster(cluster, workers)
-    if where is None:
-        work = (_find(make) if isinstance(make, str) else make)(spec)
+    chosen = schedulers.choose_cluster(cluster, workers)
+    if chosen is None:
+        work = (_find_function(make) if isinstance(make, str) else make)(spec)
         for number in numbers:
             yield number, work(number)
         return
-    name, text = make if isinstance(make, str) else _name(make), json.dumps(spec, sort_keys=True)
-    waiting = iter(numbers)
-    first = next(waiting, None)
+    name, text = make if isinstance(make, str) else _name_function(make), json.dumps(spec, sort_keys=True)
+    remaining = iter(numbers)
+    first = next(remaining, None)
     if first is None:
         return
-    with schedulers.connect_workers(where, workers, threads, say) as (client, log):
-        yield from _run_on_workers(client, log, chain([first], waiting), name, text, say)
+    with schedulers.connect_workers(chosen, workers, threads, say) as (client, log):
+        yield from _run_on_workers(client, log, chain([first], remaining), name, text, say)
 
 
 def _run_on_workers(
     client: "Client", log: SchedulerLog, numbers: Iterator[int], name: str, spec: str, say: Say
 ) -> Generator[tuple[int, Any]]:
-    under_way: dict[Future[Any], int] = {}
+    submitted: dict[Future[Any], int] = {}
     done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
-    watch = _Watch(client, log, say)
+    watch = _ClusterWatch(client, log, say)
 
     def submit() -> None:
-        while len(under_way) < watch.capacity and (number := next(numbers, None)) is not None:
-            future = client.submit(_work, name, spec, __version__, int(number), pure=False)
-            under_way[future] = int(number)
+        while len(submitted) < watch.capacity and (number := next(numbers, None)) is not None:
+            future = client.submit(_run_task, name, spec, __version__, int(number), pure=False)
+            submitted[future] = int(number)
             future.add_done_callback(done.put)
 
     try:
         submit()
-        while under_way:
+        while submitted:
             watch.check()
             try:
                 future = done.get(timeout=CHECK_INTERVAL_S)
             except queue.Empty:
                 continue
-            number = under_way[future]
-            result = _result(future, under_way, watch)
-            del under_way[future]
-            submit()  # before the caller is busy with this one
+            number = submitted[future]
+            result = _get_result(future, submitted, watch)
+            del submitted[future]
+            submit()  # before the caller uses the result: workers stay busy
             yield number, result
     finally:
-        if under_way and client.status == "running":
-            client.cancel(list(under_way), force=True, reason="geoae stopped")
+        if submitted and client.status == "running":
+            client.cancel(list(submitted), force=True, reason="geoae stopped")
 
 
-class _Watch:
-    """Number of workers and state of the scheduler, asked for at most once in `CHECK_INTERVAL_S`."""
+class _ClusterWatch:
+    """Number of workers and state of the scheduler, checked at most once in `CHECK_INTERVAL_S`."""
 
     def __init__(self, client: "Client", log: SchedulerLog, say: Say) -> None:
         self._client, self._log, self._say = client, log, say
-        self._next = 0.0
+        self._next_check = 0.0
         self._empty_since: float | None = None
-        self._threads: set[int] = set()
+        self._has_warned_of_threads = False
         self.address = str(client.scheduler.address) if client.scheduler else "?"
         self.capacity = TASKS_PER_WORKER
         self.check()
@@ -147,12 +149,12 @@ class _Watch:
     def check(self) -> None:
         """Count the workers; raise ClusterError if the scheduler is gone or jobs cannot be submitted."""
         now = time.monotonic()
-        if now < self._next:
+        if now < self._next_check:
             return
-        self._next = now + CHECK_INTERVAL_S
+        self._next_check = now + CHECK_INTERVAL_S
         try:
             workers = self._client.scheduler_info(n_workers=-1)["workers"]
-        except Exception as error:  # what a connection that breaks does has many kinds
+        except Exception as error:  # a broken connection raises errors of many kinds
             raise self.connection_error() from error
         if self._client.status != "running":
             raise self.connection_error()
@@ -160,8 +162,9 @@ class _Watch:
         if not workers and len(self._log.failures) >= MAX_SUBMISSIONS:
             raise ClusterError(f"Jobs cannot be submitted: {self._log.failures[-1]}.")
         self._report_missing_workers(bool(workers), now)
-        if (most := max((facts["nthreads"] for facts in workers.values()), default=1)) > 1 and not self._threads:
-            self._threads.add(most)
+        most = max((facts["nthreads"] for facts in workers.values()), default=1)
+        if most > 1 and not self._has_warned_of_threads:
+            self._has_warned_of_threads = True
             self._say(
                 f"workers have {most} threads, and each works on one block at a time: use --nthreads 1, more workers"
             )
@@ -173,29 +176,29 @@ class _Watch:
             "command again."
         )
 
-    def _report_missing_workers(self, some: bool, now: float) -> None:
-        if some:
+    def _report_missing_workers(self, has_workers: bool, now: float) -> None:
+        if has_workers:
             self._empty_since = None
         elif self._empty_since is None:
             self._empty_since = now
         elif now - self._empty_since > 30:
-            self._empty_since = now + 600  # said again then
+            self._empty_since = now + 600  # reported again in 10 minutes
             self._say("there are no workers; waiting for them")
 
 
-def _result(future: "Future[Any]", under_way: "dict[Future[Any], int]", watch: _Watch) -> Any:
+def _get_result(future: "Future[Any]", submitted: "dict[Future[Any], int]", watch: _ClusterWatch) -> Any:
     """The result of a task; raises the error that it raised."""
     from distributed import KilledWorker
 
-    number = under_way[future]
+    number = submitted[future]
     try:
         kind, result, trace = _wait_for_result(future, watch)
     except GeoAEError:
         raise
     except KilledWorker as error:
-        # dask blames all that a worker had in hand when it died, and tells of them one by one
+        # dask gives up all tasks that the worker held when it died, and reports them one by one
         time.sleep(FAILURES_WAIT_S)
-        blamed = sorted({number, *(n for one, n in under_way.items() if one.status == "error")})
+        blamed = sorted({number, *(n for other, n in submitted.items() if other.status == "error")})
         raise ClusterError(
             f"Block {' or '.join(map(str, blamed))} was given up after "
             f"{error.allowed_failures + 1} workers had died with it, the last at {error.last_worker.address}: they "
@@ -210,10 +213,10 @@ def _result(future: "Future[Any]", under_way: "dict[Future[Any], int]", watch: _
         ) from error
     if not kind:
         return result
-    ours = getattr(errors, kind, None)
+    error_class = getattr(errors, kind, None)
     cause = RuntimeError(f"on a worker:\n{trace}")
-    if isinstance(ours, type) and issubclass(ours, GeoAEError):
-        raise ours(result) from cause
+    if isinstance(error_class, type) and issubclass(error_class, GeoAEError):
+        raise error_class(result) from cause
     if kind == "MemoryError":
         raise ClusterError(
             f"Block {number}: a worker has too little memory. Start fewer workers on a machine, or ask for more memory."
@@ -221,8 +224,8 @@ def _result(future: "Future[Any]", under_way: "dict[Future[Any], int]", watch: _
     raise ClusterError(f"Block {number} failed: {kind}: {result}.") from cause
 
 
-def _wait_for_result(future: "Future[Any]", watch: _Watch) -> Outcome:
-    """The result of a finished task. Dask runs the task again if its worker was killed before the result arrived."""
+def _wait_for_result(future: "Future[Any]", watch: _ClusterWatch) -> Outcome:
+    """The outcome of a task. Dask runs the task again if its worker was killed before the outcome arrived."""
     while future.status != "cancelled":
         try:
             return future.result(timeout=schedulers.TIMEOUT_S)
@@ -231,39 +234,39 @@ def _wait_for_result(future: "Future[Any]", watch: _Watch) -> Outcome:
     raise watch.connection_error()
 
 
-_one_at_a_time = threading.Lock()
+_task_lock = threading.Lock()
 
 
-def _work(name: str, spec: str, version: str, number: int) -> Outcome:
-    """Do one task on a worker: kind of error or "", result or message, traceback.
+def _run_task(name: str, spec: str, version: str, number: int) -> Outcome:
+    """Do one task on a worker.
 
-    Errors come back as data: dask would log them, with a traceback, on the stderr that all processes here share.
+    Errors are returned as data: dask would log them, with a traceback, on the stderr that all processes share.
     """
     try:
         if version != __version__:
             raise InputError(
-                f"A worker has geoae {__version__}, and this run {version}; start it from the same software."
+                f"A worker has geoae {__version__}, and this run {version}; start it from the same environment."
             )
-        # a worker may have threads, but how many torch uses is a setting of the whole process
-        with _one_at_a_time:
-            return "", _made(name, spec)(number), ""
+        # one task at a time: the number of threads that torch uses is a setting of the whole process
+        with _task_lock:
+            return "", _make_work(name, spec)(number), ""
     except Exception as error:
         return type(error).__name__, one_line(error), traceback.format_exc()
 
 
 @lru_cache(maxsize=4)
-def _made(name: str, spec: str) -> Work:
-    return _find(name)(json.loads(spec))
+def _make_work(name: str, spec: str) -> Work:
+    return _find_function(name)(json.loads(spec))
 
 
-def _find(name: str) -> Make:
+def _find_function(name: str) -> Make:
     module, _, function = name.partition(":")
     make: Make = getattr(importlib.import_module(module), function)
     return make
 
 
-def _name(make: Make) -> str:
+def _name_function(make: Make) -> str:
     name = f"{make.__module__}:{make.__qualname__}"
     if getattr(importlib.import_module(make.__module__), make.__qualname__, None) is not make:
-        raise ValueError(f"{name} is not at the top of a module, where workers could find it")
+        raise ValueError(f"{name} is not at the top of a module, where workers can import it")
     return name

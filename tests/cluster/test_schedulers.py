@@ -38,7 +38,9 @@ def test_unknown_clusters_are_refused_with_the_choices():
         is_distributed("local", 0)
     with pytest.raises(InputError, match=r"^There is no cluster 'here'; choose local, the address [^\n]+$"):
         is_distributed("here")
-    with pytest.raises(InputError, match=r"^'tcp://host' is no address of a dask scheduler; one looks like [^\n]+$"):
+    with pytest.raises(
+        InputError, match=r"^'tcp://host' is no address of a dask scheduler; an address looks like [^\n]+$"
+    ):
         is_distributed("tcp://host")
     with pytest.raises(ValueError, match="not at the top of a module"):
         next(run_tasks([1], lambda spec: square(spec), {}, workers=2))
