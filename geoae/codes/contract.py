@@ -1,4 +1,4 @@
-"""What a model with codes takes, as model.json holds it."""
+"""The contract of a model with codes: the input that it takes, as stored in model.json."""
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -6,16 +6,16 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True)
 class CodeContract:
-    """What a model with codes takes: windows along one dimension (traces) or two (fields), of any scale."""
+    """Windows that a model with codes takes: along one dimension (traces) or two (fields), of any scale."""
 
     kind: ClassVar[str] = "codes"
     name: str
     summary: str
     window: tuple[int, ...]
-    """Samples of a window along each dimension; the number of dimensions is that of the model."""
+    """Samples of a window along each of its dimensions."""
     stride: tuple[int, ...]
     latent: int
-    """Numbers in the code of a window."""
+    """Length of the code of a window."""
     units: str = ""
     dims: tuple[str, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)

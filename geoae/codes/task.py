@@ -1,4 +1,4 @@
-"""How a model with codes is trained: windows of fields or records, the loss on them, their score."""
+"""The training task of a model with codes: windows of fields or records, loss and validation score."""
 
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,14 @@ from geoae.training.loop import Predict, TrainingTask
 
 
 def training_task(recipe: CodeRecipe, data: Path) -> TrainingTask:
-    """Windows of the fields or records that the recipe names, below the folder `data`.
+    """Make the training task from the fields or records that the recipe names, below the folder `data`.
 
     Raises
     ------
     InputError
-        There are no such data, they are too small for a window, or the net has no codes.
+        The data do not exist or are smaller than a window, or the net has no codes.
     """
-    window, latent = _sizes(recipe)
+    window, latent = _find_sizes(recipe)
     train, validation = (scale_windows(x) for x in draw_windows(recipe, data, window))
     floor = recipe.optimize.floor**2
 
@@ -34,9 +34,9 @@ def training_task(recipe: CodeRecipe, data: Path) -> TrainingTask:
         return Loss(error, {"error": error.detach()})
 
     def score(net: Predict) -> float:
-        left = [np.square(net(part) - part).reshape(len(part), -1).mean(1)
+        errors = [np.square(net(part) - part).reshape(len(part), -1).mean(1)
                 for part in np.array_split(validation, -(-len(validation) // 256))]  # fmt: skip
-        return float(-10 * np.log10(np.concatenate(left) + floor).mean())
+        return float(-10 * np.log10(np.concatenate(errors) + floor).mean())
 
     def contract(provenance: dict[str, Any]) -> CodeContract:
         return CodeContract(recipe.name, recipe.summary, window, window, latent, recipe.units, (), provenance)
@@ -50,8 +50,8 @@ def training_task(recipe: CodeRecipe, data: Path) -> TrainingTask:
     )
 
 
-def _sizes(recipe: CodeRecipe) -> tuple[tuple[int, ...], int]:
-    """Shape of a window, and numbers of a code, as the net of the recipe has them."""
+def _find_sizes(recipe: CodeRecipe) -> tuple[tuple[int, ...], int]:
+    """Shape of a window and length of a code of the net in the recipe."""
     net = nets.build(recipe.net.name, recipe.net.config)
     if not isinstance(net, EncodesWindows):
         raise InputError(f"Net {recipe.net.name!r} makes no codes of windows. Choose one that does, such as window-ae.")
