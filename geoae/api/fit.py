@@ -141,11 +141,11 @@ def fit_prior(
     if o.latent > np.prod(data.shape):
         raise InputError(f"latent is {o.latent}; a model has {int(np.prod(data.shape))} cells. Give a smaller latent.")
     if o.net == "pca":
-        made = pca_model(data.some, o.latent, transform=o.transform, held_out=data.held_out, units=units)
+        made = pca_model(data.sample, o.latent, transform=o.transform, held_out=data.held_out, units=units)
     else:
         # part of the recipe, so that a checkpoint of other models is not resumed
-        source = f"memory:{_fingerprint(values, data.held_out, sensitivity, data.says, o.transform)}"
-        made = _train(o.recipe(data, source, units, sensitivity is not None), data, o, sensitivity, out, report)
+        source = f"memory:{_fingerprint(values, data.held_out, sensitivity, data.division, o.transform)}"
+        made = _train(o.make_recipe(data, source, units, sensitivity is not None), data, o, sensitivity, out, report)
     if out is not None:
         made.save(Path(out), f"# {made.name}\n\n{made.contract.summary}\n")
     return made

@@ -1,1 +1,1 @@
-"""Priors of models: few codes that are N(0, I), and what is done with them."""
+"""Priors of models: short latent codes distributed as N(0, I), their training, reports and latent space."""

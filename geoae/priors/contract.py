@@ -1,4 +1,4 @@
-"""What a prior is of, as model.json holds it."""
+"""The contract of a prior: shape, codes and training models, as stored in model.json."""
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -6,19 +6,19 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True)
 class PriorContract:
-    """What a prior is of: models of one shape, each drawn from codes that are N(0, I); its transform is the scaler."""
+    """Models of one shape that decode from codes distributed as N(0, I); the transform of values is the scaler."""
 
     kind: ClassVar[str] = "prior"
     name: str
     summary: str
     shape: tuple[int, ...]
-    """Cells of a model; the number of dimensions is that of the net."""
+    """Cells of a model along each dimension."""
     latent: int
-    """Numbers of a code."""
+    """Length of a code."""
     units: str = ""
     dims: tuple[str, ...] = ()
     companions_sha256: str = ""
-    """Of the arrays that lie beside the weights: mask, held-out models and codes."""
+    """SHA-256 of the arrays stored beside the weights: mask, held-out models and codes."""
     training: dict[str, Any] = field(default_factory=dict)
-    """What the models were: their number, range, mean, spread; which were held out."""
+    """The training models: number, range, mean, standard deviation; which were held out."""
     provenance: dict[str, Any] = field(default_factory=dict)

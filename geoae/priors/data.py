@@ -1,4 +1,4 @@
-"""Models to learn a prior from: one by one, or cut at random out of one large image; and those that are held out."""
+"""Training and held-out models of a prior: an array of models, or models cut at random out of one large image."""
 
 import zlib
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _TRIES = 1000
 
 @dataclass(frozen=True)
 class ModelPool:
-    """Models in memory, taken around and around in an order drawn anew each time."""
+    """Models in memory, repeated endlessly; each pass has a new random order."""
 
     models: Array
     seed: int = 0
@@ -35,7 +35,7 @@ class ModelPool:
 
 @dataclass(frozen=True)
 class ImageCuts:
-    """Models of one shape cut out of an image where `free` says that their first corner may lie."""
+    """Models of one shape, cut out of an image at random; `free` marks the allowed positions of their first corner."""
 
     image: Array
     shape: tuple[int, ...]
@@ -49,62 +49,62 @@ class ImageCuts:
             corner = tuple(rng.integers(self.free.shape).tolist())
             if self.free[corner]:
                 break
-        else:  # where almost none is free, they are counted
-            places = np.argwhere(self.free)
-            corner = tuple(int(c) for c in places[rng.integers(len(places))])
+        else:  # almost no position is free: choose from the list of free ones
+            corners = np.argwhere(self.free)
+            corner = tuple(int(c) for c in corners[rng.integers(len(corners))])
         model = self.image[tuple(slice(c, c + n) for c, n in zip(corner, self.shape, strict=True))]
         return mirror_model(model, self.mirror, rng)
 
 
 def mirror_model(model: Array, axes: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """Of each axis, every other model backwards."""
-    drawn = rng.random(len(axes)) < 0.5
-    return np.flip(model, tuple(axis for axis, backwards in zip(axes, drawn, strict=True) if backwards))
+    """Reverse a model along each of `axes` with a probability of one half."""
+    flips = rng.random(len(axes)) < 0.5
+    return np.flip(model, tuple(axis for axis, flip in zip(axes, flips, strict=True) if flip))
 
 
 @dataclass(frozen=True)
 class PriorModels:
-    """What `fit` learns from."""
+    """The models that `geoae.fit` learns from and validates on."""
 
     training: ModelPool | ImageCuts
     held_out: Array
-    some: Array
-    """Training models (n, *shape), for principal components and statistics."""
-    says: dict[str, Any]
-    """How they were divided, for the model's contract."""
+    sample: Array
+    """A sample of training models (n, *shape), for principal components and statistics."""
+    division: dict[str, Any]
+    """Counts of training and held-out models, for the model's contract."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Cells of a model."""
-        return tuple(self.some.shape[1:])
+        return tuple(self.sample.shape[1:])
 
 
 def divide_models(
     models: Array, groups: NDArray[Any] | None, share: float, n_held_out: int, seed: int, mirror: Sequence[int] = ()
 ) -> PriorModels:
-    """Divide models (n, *shape); those of one group stay on one side.
+    """Divide models (n, *shape) into training and held-out models; a group is never split.
 
     Parameters
     ----------
     models
-        Physical units; NaN where cells are missing.
+        Physical units; missing cells are NaN.
     groups
-        (n,) labels. None: runs of neighbours in the array, twenty in all, since neighbours are often alike.
+        (n,) labels. None: 20 runs of consecutive models, because neighbours are often alike.
     share
-        Of groups that are held out.
+        Share of groups to hold out.
     n_held_out
-        Held-out models at most.
+        Largest number of held-out models to keep.
     seed
-        Which groups; the same seed, the same ones.
+        Seed of the choice of groups.
     mirror
-        Axes of a model along which it may be turned around; those held out never are.
+        Axes along which training models are reversed at random; held-out models never are.
 
     Raises
     ------
     InputError
-        Too few models or groups to hold some out, or no such axis.
+        There are too few models or groups to hold some out, or `mirror` names an axis that does not exist.
     """
-    n, axes = len(models), _axes(mirror, models.ndim - 1)
+    n, axes = len(models), _check_axes(mirror, models.ndim - 1)
     if n < 4:
         raise InputError(f"{n} models are too few: some have to be held out. Give at least 4.")
     labels = np.arange(n) * min(20, n) // n if groups is None else np.asarray(groups)
@@ -120,25 +120,25 @@ def divide_models(
     if len(held_out) > n_held_out:
         held_out = held_out[np.sort(rng.choice(len(held_out), n_held_out, replace=False))]
     training = models[~out]
-    some = training if len(training) <= 4000 else training[np.sort(rng.choice(len(training), 4000, replace=False))]
+    sample = training if len(training) <= 4000 else training[np.sort(rng.choice(len(training), 4000, replace=False))]
     if axes:
         rng = np.random.default_rng((seed, 2))
-        some = np.stack([mirror_model(one, axes, rng) for one in some])
-    says = {"n_models": int((~out).sum()), "n_held_out": int(out.sum()), "n_groups": len(names),
+        sample = np.stack([mirror_model(model, axes, rng) for model in sample])
+    division = {"n_models": int((~out).sum()), "n_held_out": int(out.sum()), "n_groups": len(names),
             "held_out_groups": len(chosen)}  # fmt: skip
-    return PriorModels(ModelPool(training, seed, axes), held_out, some, _told(says, axes))
+    return PriorModels(ModelPool(training, seed, axes), held_out, sample, _add_mirrored(division, axes))
 
 
 def cut_models(
     image: Array, shape: tuple[int, ...], exclude: Sequence[Sequence[int]], share: float, n_held_out: int, seed: int,
     mirror: Sequence[int] = (),
 ) -> PriorModels:  # fmt: skip
-    """Cut models out of an image; those held out lie in a strip at its end that no training model touches.
+    """Cut models out of an image. Held-out models lie in a strip at its end that no training model touches.
 
     Raises
     ------
     InputError
-        The image is smaller than a model, nothing is left of it, or `mirror` names an axis that it has not.
+        The image is smaller than a model or has no room for both, or `mirror` names an axis that does not exist.
     """
     if image.ndim != len(shape) or any(n < m for n, m in zip(image.shape, shape, strict=True)):
         raise InputError(f"The image has shape {image.shape}; models of shape {tuple(shape)} cannot be cut out of it.")
@@ -155,47 +155,49 @@ def cut_models(
     free[..., max(first - shape[-1] + 1, 0) :] = False
     if not free.any() or not validation.any():
         raise InputError(
-            f"An image of shape {image.shape} leaves no room for models of shape {tuple(shape)} beside those held out. "
+            f"An image of shape {image.shape} has no room for training and held-out models of shape {tuple(shape)}. "
             "Give a larger image, smaller models, or a smaller hold_out."
         )
-    axes = _axes(mirror, len(shape))
-    cuts, others = (
+    axes = _check_axes(mirror, len(shape))
+    cuts, held_out_cuts = (
         ImageCuts(image, tuple(shape), free, seed, axes),
         ImageCuts(image, tuple(shape), validation, seed + 1),
     )
-    some = np.stack([cuts[-i - 1 + 2**40] for i in range(1500)])
-    says = {"image": list(image.shape), "held_out_from": [0] * (image.ndim - 1) + [first],
+    sample = np.stack([cuts[-i - 1 + 2**40] for i in range(1500)])
+    division = {"image": list(image.shape), "held_out_from": [0] * (image.ndim - 1) + [first],
             "excluded": [list(map(int, box)) for box in exclude]}  # fmt: skip
-    return PriorModels(cuts, np.stack([others[i] for i in range(n_held_out)]), some, _told(says, axes))
+    return PriorModels(
+        cuts, np.stack([held_out_cuts[i] for i in range(n_held_out)]), sample, _add_mirrored(division, axes)
+    )
 
 
-def _axes(mirror: Sequence[int], ndim: int) -> tuple[int, ...]:
+def _check_axes(mirror: Sequence[int], ndim: int) -> tuple[int, ...]:
     for axis in mirror:
         if not 0 <= axis < ndim:
             raise InputError(f"mirror names axis {axis}; models have axes 0 to {ndim - 1}.")
     return tuple(sorted(set(mirror)))
 
 
-def _told(says: dict[str, Any], axes: tuple[int, ...]) -> dict[str, Any]:
-    """What is said of the training, and along which axes it was mirrored, if it was."""
-    return says | {"mirrored": list(axes)} if axes else says
+def _add_mirrored(division: dict[str, Any], axes: tuple[int, ...]) -> dict[str, Any]:
+    """`division` with the mirrored axes, if there are any."""
+    return division | {"mirrored": list(axes)} if axes else division
 
 
 def label_blocks(coordinates: Sequence[Array], size: float) -> NDArray[np.int64]:
-    """Labels (n,) of the blocks, `size` along each coordinate, that n places lie in."""
+    """Label n places by the block that contains them; blocks have `size` along each coordinate. Returns (n,)."""
     cells = np.stack([np.floor(np.asarray(c, dtype=np.float64) / size) for c in coordinates], 1)
     return np.array([zlib.crc32(row.tobytes()) for row in cells], dtype=np.int64)
 
 
 def read_array(folder: Path, name: str) -> NDArray[Any]:
-    """The array FILE:NAME below a folder: of an npz file, a netCDF file or a zarr store.
+    """Read the array FILE:NAME below a folder, from an npz file, a netCDF file or a zarr store.
 
     Raises
     ------
     MissingFileError
-        There is no such file.
+        The file does not exist.
     InputError
-        It holds no array of that name, or cannot be read.
+        The file has no array of this name, or cannot be read.
     """
     file, _, key = name.partition(":")
     path = folder / file

@@ -1,4 +1,4 @@
-"""Principal components of models: computed in one place, and those that a prior brings along for comparison."""
+"""Principal components of models, and the components stored with a prior for comparison."""
 
 from typing import TYPE_CHECKING
 
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
 
 
 def fit_components(scaled: Array, latent: int) -> "LinearAE":
-    """The principal components of scaled models (n, *shape), as a net whose codes have mean 0 and variance 1 over them.
+    """Fit principal components to scaled models (n, *shape), as a net whose codes of them have mean 0 and variance 1.
 
-    NaN marks missing cells; see `geoae.nets.linear_ae.LinearAE.fit`.
+    Missing cells are NaN; see `geoae.nets.linear_ae.LinearAE.fit`.
     """
     import torch
 
     from geoae.nets.linear_ae import LinearAE, LinearAEConfig
 
-    there = ~np.isnan(scaled)
+    valid = ~np.isnan(scaled)
     net = LinearAE(LinearAEConfig(scaled.shape[1:], latent))
-    net.fit(torch.from_numpy(np.where(there, scaled, 0.0)), torch.from_numpy(there.astype(np.float64)))
+    net.fit(torch.from_numpy(np.where(valid, scaled, 0.0)), torch.from_numpy(valid.astype(np.float64)))
     return net.eval()
 
 
 def find_stored_components(space: LatentSpace) -> tuple[Array, Array] | None:
-    """Basis (cells, d) and offset (cells,) of the components that a prior brings along; None where it brings none."""
+    """Basis (cells, d) and offset (cells,) of the components stored with a prior; None if there are none."""
     stored = space.model.companions
     if "pca_basis" not in stored:
         return None
@@ -35,28 +35,28 @@ def find_stored_components(space: LatentSpace) -> tuple[Array, Array] | None:
 
 
 def reconstruct_with_components(space: LatentSpace, models: Array) -> Array | None:
-    """Models (n, *shape) rebuilt from as many principal components as the prior has codes; None without components."""
+    """Reconstruct models (n, *shape) from the stored components; None if there are none."""
     codes = encode_components(space, models)
     return None if codes is None else decode_components(space, codes)
 
 
 def encode_components(space: LatentSpace, models: Array) -> Array | None:
-    """Principal components (n, d) of models (n, *shape), of variance 1 in training; None where none are stored."""
+    """Coefficients (n, d) of models in the stored components, with variance 1 in training; None without components."""
     stored = find_stored_components(space)
     if stored is None:
         return None
     basis, offset = stored
     x = space.transform.apply(models).reshape(len(models), -1) - offset
-    there = np.isfinite(x)
+    valid = np.isfinite(x)
     x = np.nan_to_num(x)
-    if there.all():
+    if valid.all():
         codes: Array = np.linalg.lstsq(basis, x.T, rcond=None)[0].T
         return codes
-    return np.stack([np.linalg.lstsq(basis[t], v[t], rcond=None)[0] for t, v in zip(there, x, strict=True)])
+    return np.stack([np.linalg.lstsq(basis[t], v[t], rcond=None)[0] for t, v in zip(valid, x, strict=True)])
 
 
 def decode_components(space: LatentSpace, codes: Array) -> Array | None:
-    """Models (n, *shape), physical units, of numbers (n, d) of the components; None where none are stored."""
+    """Models (n, *shape), in physical units, of coefficients (n, d) in the stored components; None without them."""
     stored = find_stored_components(space)
     if stored is None:
         return None

@@ -1,4 +1,4 @@
-"""What `geoae.fit` can be asked for, and the recipe of a prior that follows from it."""
+"""The options of `geoae.fit`, and the recipe of a prior that follows from them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,57 +13,57 @@ from geoae.priors.recipe import PriorRecipe
 NETS = ("vae", "pca")
 LIKELIHOODS = ("auto", "gaussian", "learned", "bernoulli")
 MOST_DENSE = 20000
-"""Cells up to which layers see all of them at once: nearer for the same time of training than convolutions."""
+"""Largest models, in cells, that get dense layers, which reach smaller errors than convolutions in the same time."""
 
 
 @dataclass(frozen=True)
 class FitOptions:
-    """How a prior is made of models. Checked when it is built; an InputError says what is wrong."""
+    """How `geoae.fit` makes a prior. Values are checked; a wrong one raises InputError."""
 
     latent: int = 20
-    """Numbers of a code."""
+    """Length of a code."""
     transform: str | dict[str, Any] | Transform = "affine"
-    """Of values before the net: see `geoae.arrays.transforms.fit_transform`."""
+    """Transform of values before the net: see `geoae.arrays.transforms.fit_transform`."""
     likelihood: str = "auto"
-    """gaussian, learned, bernoulli; auto: bernoulli where models have two values only, else gaussian."""
+    """gaussian, learned or bernoulli; auto: bernoulli if models have two values only, else gaussian."""
     net: str = "vae"
-    """vae, or pca for principal components."""
+    """vae: a variational autoencoder; pca: principal components."""
     shape: tuple[int, ...] | None = None
-    """Cells of a model, to be cut out of one image; None: models are given one by one."""
+    """Cells of models that are cut out of one image; None: the data are an array of models."""
     exclude: tuple[tuple[int, ...], ...] = ()
-    """First corners (row, column) of parts of the image that no model may touch."""
+    """First corners (row, column) of parts of the image, of this shape, that no training model touches."""
     mirror: tuple[int, ...] = ()
-    """Axes of a model along which half of the training models are turned around."""
+    """Axes of a model along which half of the training models are reversed."""
     hold_out: float = 0.1
-    """Share kept out of training: of groups, or of an image's width."""
+    """Share held out from training: of groups, or of the width of the image."""
     block: float = 10.0
-    """Size of the blocks that coordinates are divided into, in their units."""
+    """Size of the blocks into which coordinates are divided, in their units."""
     data_weight: float = 1.0
-    """Weight of the misfit in what data see, where a sensitivity is given."""
+    """Weight of the data misfit in the loss, if a sensitivity is given."""
     beta: float = 1.0
     """Weight of the KL term."""
     free_bits: float = 0.0
-    """KL of each number of a code, nat, below which it does not count."""
+    """KL of each code element, in nat, below which it is not minimised."""
     noise: float = 0.05
-    """Standard deviation of a gaussian likelihood, in units of the models' own."""
+    """Standard deviation of a gaussian likelihood, relative to that of the models."""
     steps: int | None = None
-    """Of training, at most; None: 4000 for one-dimensional models, 1500 for two-dimensional ones."""
+    """Largest number of training steps; None: 4000 for one-dimensional models, 1500 for two-dimensional ones."""
     batch: int = 64
-    """Models a step."""
+    """Models in one training step."""
     patience: int = 8
-    """Validations after the best one at which training ends."""
+    """Validations without a better score after which training ends."""
     config: dict[str, Any] | None = None
     """Further settings of the net."""
     units: str | None = None
-    """Of the values; None: as the attribute of a DataArray says."""
+    """Units of the values; None: the attribute `units` of a DataArray."""
     name: str = "prior"
-    """Of the prior."""
+    """Name of the prior."""
     seed: int = 0
-    """Of everything that is drawn."""
+    """Seed of all random numbers."""
     device: str = "cpu"
     """auto, cpu, cuda or mps."""
     threads: int | None = None
-    """CPU threads; None: all that this process may use, at most 8."""
+    """CPU threads; None: all cores of this process, at most 8."""
 
     def __post_init__(self) -> None:
         steps, threads = (1 if value is None else value for value in (self.steps, self.threads))
@@ -78,30 +78,31 @@ class FitOptions:
         if self.likelihood not in LIKELIHOODS:
             raise InputError(f"likelihood is {self.likelihood!r}; choose one of {', '.join(LIKELIHOODS)}.")
 
-    def recipe(self, data: PriorModels, source: str, units: str, sees: bool) -> PriorRecipe:
-        """The recipe of a variational autoencoder of these models.
+    def make_recipe(self, data: PriorModels, source: str, units: str, has_sensitivity: bool) -> PriorRecipe:
+        """Make the recipe of a variational autoencoder for these models.
 
         Parameters
         ----------
         data
             Training and held-out models.
         source
-            What the recipe calls the models; another name for other models keeps their checkpoints apart.
+            Name of the models in the recipe; different names keep the checkpoints of different models apart.
         units
-            Of the values.
-        sees
+            Units of the values.
+        has_sensitivity
             Whether a sensitivity is given.
         """
         likelihood = self.likelihood
         if likelihood == "auto":
-            likelihood = "bernoulli" if has_two_values(data.some) else "gaussian"
+            likelihood = "bernoulli" if has_two_values(data.sample) else "gaussian"
         ndim = len(data.shape)
         optimize = {"steps": self.steps or (1500 if ndim == 2 else 4000), "batch": self.batch,
-                    # on wide layers a step of Muon takes longer than all the rest
+                    # on wide layers, Muon takes longer than the rest of a step
                     "optimizer": "muon" if ndim == 1 else "adamw",
                     "learning_rate": 2e-3, "final_learning_rate": 2e-5, "warmup_steps": 50, "ema_decay": 0.98,
                     "validate_every": 100, "patience": self.patience, "seed": self.seed, "beta": self.beta,
-                    "free_bits": self.free_bits, "anneal_steps": 200, "data_weight": self.data_weight if sees else 0.0,
+                    "free_bits": self.free_bits, "anneal_steps": 200,
+                    "data_weight": self.data_weight if has_sensitivity else 0.0,
                     "precision": "auto" if likelihood == "bernoulli" else "float32"}  # fmt: skip
         sizes = choose_net_sizes(data.shape, self.latent, likelihood, self.noise) | (self.config or {})
         return PriorRecipe.model_validate({
@@ -112,13 +113,13 @@ class FitOptions:
 
 
 def has_two_values(models: Any) -> bool:
-    """Whether all finite values of an array are its smallest or its largest."""
-    found = models[np.isfinite(models)]
-    return bool(((found == found.min()) | (found == found.max())).all())
+    """Whether all finite values of an array equal its minimum or its maximum."""
+    values = models[np.isfinite(models)]
+    return bool(((values == values.min()) | (values == values.max())).all())
 
 
 def choose_net_sizes(shape: tuple[int, ...], latent: int, likelihood: str, noise: float) -> dict[str, Any]:
-    """Settings of the net for models of a shape: dense, or with a coarsest grid of about ten points a side."""
+    """Choose the settings of the net for models of a shape: dense, or a coarsest grid of about ten points a side."""
     levels = max(int(np.log2(max(max(shape) / 16, 1))), 0)
     if len(shape) == 1:
         widths, patch, hidden = [32, 16][: levels + 1], 1, 256

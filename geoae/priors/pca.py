@@ -1,4 +1,4 @@
-"""Principal components as a prior: the linear latent space, and what every other prior is measured against."""
+"""Principal components as a prior: the linear latent space, and the baseline of all other priors."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -25,26 +25,27 @@ def pca_space(
     held_out: Array | None = None,
     units: str = "",
 ) -> LatentSpace:
-    """The latent space of principal components; codes are N(0, I) over `models`.
+    """Make the latent space of principal components; codes of `models` have mean 0 and covariance I.
 
     Parameters
     ----------
     models
-        (n, *shape), physical units; NaN where cells are missing.
+        (n, *shape), physical units; missing cells are NaN.
     latent
-        Numbers of a code, at most n - 1 and the cells of a model.
+        Length of a code, at most n - 1 and the cells of a model.
     transform
-        Of values, before the components; see `geoae.arrays.transforms.fit_transform`.
+        Transform of values before the components; see `geoae.arrays.transforms.fit_transform`.
     held_out
-        Models (k, *shape) that tell what `latent` components cannot represent; None: every tenth of `models`, which
-        are then not used for the components.
+        Models (k, *shape) for the representation error; None: every tenth of `models`, which is then not used for the
+        components.
     units
-        Of the values.
+        Units of the values.
 
     Raises
     ------
     InputError
-        Fewer models than codes, all models the same, values outside the transform's domain, shapes that differ.
+        There are fewer models than codes, shapes differ, all models are equal, or values lie outside the domain of the
+        transform.
     """
     return LatentSpace(pca_model(models, latent, transform=transform, held_out=held_out, units=units), "float64")
 
@@ -57,7 +58,7 @@ def pca_model(
     held_out: Array | None = None,
     units: str = "",
 ) -> Prior:
-    """As `pca_space`, but the prior itself, which can be saved and loaded."""
+    """Make the prior of principal components, which can be saved and loaded; see `pca_space`."""
     models = np.asarray(models, dtype=np.float64)
     if models.ndim < 2:
         raise InputError(f"The models have shape {models.shape}; expected (number of models, *cells of one).")
@@ -77,16 +78,16 @@ def pca_model(
     made = _linear_prior(fit_components(x, latent), rule, units)
     made.companions = {"mask": (~np.isnan(x)).any(0).astype(np.uint8), "held_out": held_out.astype(np.float32)}
     if len(held_out):
-        # least squares is what the encoder does where nothing is missing; one step does it where something is
+        # the encoder is exact for models without gaps; Gauss-Newton steps solve the least squares of models with gaps
         codes = LatentSpace(made, "float64").encode(held_out, refine=2 if np.isnan(held_out).any() else 0)
         made.companions["held_out_codes"] = codes.astype(np.float32)
     return made
 
 
 def make_components_space(space: LatentSpace) -> LatentSpace | None:
-    """The principal components of equal number that a prior of `geoae.fit` brings along, as a latent space.
+    """Make a latent space of the principal components stored with a prior of `geoae.fit`, as many as its codes.
 
-    None where it brings none, or is made of them itself.
+    None if there are none, as in a prior that consists of components.
     """
     import torch
 
@@ -98,14 +99,14 @@ def make_components_space(space: LatentSpace) -> LatentSpace | None:
     basis, offset = (torch.from_numpy(part) for part in stored)
     net = LinearAE(LinearAEConfig(space.shape, basis.shape[1])).eval().double()
     with torch.no_grad():
-        back = torch.linalg.pinv(basis)
+        inverse = torch.linalg.pinv(basis)
         net.from_code.weight.copy_(basis)
         net.from_code.bias.copy_(offset.ravel())
-        net.to_code.weight.copy_(back)
-        net.to_code.bias.copy_(-back @ offset.ravel())
+        net.to_code.weight.copy_(inverse)
+        net.to_code.bias.copy_(-inverse @ offset.ravel())
     made = _linear_prior(net, space.transform, space.units)
-    beside = space.model.companions
-    made.companions = {name: beside[name] for name in ("mask", "held_out") if name in beside}
+    stored_arrays = space.model.companions
+    made.companions = {name: stored_arrays[name] for name in ("mask", "held_out") if name in stored_arrays}
     return LatentSpace(made, "float64")
 
 

@@ -1,4 +1,4 @@
-"""Paths between codes, nearest neighbours among codes, and a grid of codes over two axes. Arrays only."""
+"""Paths between codes, nearest neighbours among codes, and grids of codes over two axes, as plain arrays."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from geoae.errors import InputError
 
 
 def interpolate_codes(a: Float64Array, b: Float64Array, n: int, how: str) -> Float64Array:
-    """Codes (n, d) from `a` to `b`, both included.
+    """Interpolate between codes `a` and `b`: returns (n, d), both ends included.
 
-    "spherical" turns from one direction to the other while the length goes evenly from |a| to |b|: codes of N(0, I)
-    lie near a sphere, and a straight path leads through its inside, where there are almost none.
+    "spherical" rotates the direction evenly while the length changes linearly from |a| to |b|. Codes of N(0, I) lie
+    near a sphere, and a straight path would lead through its interior, where there are almost none.
     """
     if n < 2:
         raise InputError(f"n is {n}; a path has at least 2 codes, its ends.")
@@ -27,14 +27,14 @@ def interpolate_codes(a: Float64Array, b: Float64Array, n: int, how: str) -> Flo
     if min(length_a, length_b) == 0:
         return straight
     angle = np.arccos(np.clip(a @ b / (length_a * length_b), -1.0, 1.0))
-    if np.sin(angle) < 1e-6:  # the same direction, or opposite ones, between which no arc is the shortest
+    if np.sin(angle) < 1e-6:  # the same direction, or opposite ones, which no single shortest arc connects
         return straight
-    turn = (np.sin((1 - t) * angle) * a / length_a + np.sin(t * angle) * b / length_b) / np.sin(angle)
-    return turn * ((1 - t) * length_a + t * length_b)
+    direction = (np.sin((1 - t) * angle) * a / length_a + np.sin(t * angle) * b / length_b) / np.sin(angle)
+    return direction * ((1 - t) * length_a + t * length_b)
 
 
 def find_nearest_codes(z: Float64Array, among: Float64Array, n: int) -> tuple[NDArray[np.int64], Float64Array]:
-    """Indices and Euclidean distances (..., n) of the codes among (k, d) that are nearest to each of (..., d)."""
+    """Indices and Euclidean distances (..., n) of the codes in `among` (k, d) nearest to each code of `z` (..., d)."""
     from scipy.spatial import cKDTree
 
     if not 1 <= n <= len(among):
@@ -44,7 +44,7 @@ def find_nearest_codes(z: Float64Array, among: Float64Array, n: int) -> tuple[ND
 
 
 def make_atlas(start: Float64Array, n: int, axes: tuple[int, int]) -> Float64Array:
-    """Codes (n, n, d): `start`, but for two axes that take the normal quantiles of n even steps of probability."""
+    """Make codes (n, n, d): `start`, with normal quantiles, evenly spaced in probability, along two axes."""
     from scipy.special import ndtri
 
     if len(set(axes)) != 2 or not all(0 <= axis < len(start) for axis in axes):

@@ -1,14 +1,14 @@
-"""Prior: a model whose codes are N(0, I) over the models that it was made from."""
+"""Prior: a model whose codes are distributed as N(0, I) over its training models."""
 
 from geoae.model.model import Model
 from geoae.priors.report import Report, make_report
 
 
 class Prior(Model):
-    """What `geoae.fit` gives; `geoae.LatentSpace` works with its codes."""
+    """The result of `geoae.fit`; `geoae.LatentSpace` works with its codes."""
 
     def report(self) -> Report:
-        """What it is worth, measured on held-out models beside principal components: see `geoae.priors.report`.
+        """Scores on held-out models, beside those of principal components: see `geoae.priors.report`.
 
         Raises
         ------

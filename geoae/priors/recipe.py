@@ -1,4 +1,4 @@
-"""Recipes for priors: variational autoencoders of models, given one by one or cut out of one large image."""
+"""Recipes for priors: variational autoencoders of an array of models, or of models cut out of one large image."""
 
 from typing import Any, Literal, Self
 
@@ -8,22 +8,22 @@ from geoae.training.recipe import AnyRecipe, LoopSection, Section
 
 
 class PriorData(Section):
-    """What is learnt from, below the folder given with --data."""
+    """Training data below the folder given with --data."""
 
     models: str = ""
     """FILE:NAME of an array (n, *cells) in an npz file, or of a variable of a netCDF file or zarr store."""
     image: str = ""
-    """FILE:NAME of one large image, out of which models of `shape` are cut at random."""
+    """FILE:NAME of one large image from which models of `shape` are cut at random."""
     shape: tuple[int, ...] = ()
     exclude: tuple[tuple[int, ...], ...] = ()
-    """First corners (row, column) in the image of parts of that shape that no training model may touch."""
+    """First corners (row, column) of parts of the image, of this shape, that no training model touches."""
     sensitivity: str = ""
     """FILE:NAME of an array (data, cells): derivative of data by model, divided by the data's sigma."""
     invert: bool = False
-    """Of an image between 0 and 1: take one minus it."""
+    """For an image between 0 and 1: use one minus the image."""
     mirror: tuple[int, ...] = ()
-    """Axes of a model along which models turned around are as likely as they are, such as [0, 1] for channels that
-    meander: one image then says four times as much."""
+    """Axes along which training models are reversed at random, if reversed models are as likely as they are: [0, 1] for
+    meandering channels, which gives four times as many models from one image."""
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
@@ -35,29 +35,29 @@ class PriorData(Section):
 
 
 class HoldOut(Section):
-    """Models that are never trained on: whole blocks of them, or a region of the image."""
+    """Models that are held out from training: whole blocks of them, or a strip of the image."""
 
     share: float = Field(0.1, gt=0, lt=1)
     by: tuple[str, ...] = ()
-    """Names of arrays (n,) in the same file, such as [lat, lon]; models whose coordinates lie in one block stay
-    together. Without, runs of neighbouring models do."""
+    """Names of coordinate arrays (n,) in the same file, such as [lat, lon]: models of one block are held out together.
+    Empty: runs of neighbouring models are."""
     block: float = Field(10.0, gt=0)
     """Size of a block, in the units of the coordinates."""
     n: int = Field(200, ge=2)
-    """How many of them at most validate, and go into the model folder."""
+    """Largest number of held-out models for validation and for the model folder."""
 
 
 class PriorLoop(LoopSection):
-    """The loop, and the evidence lower bound."""
+    """The training loop and the weights of the evidence lower bound."""
 
     beta: float = Field(1.0, ge=0)
     """Weight of the KL term (Higgins et al., 2017)."""
     anneal_steps: int = Field(0, ge=0)
     """Steps over which the weight rises from 0."""
     free_bits: float = Field(0.0, ge=0)
-    """KL of each number of a code, nat, below which nothing is gained."""
+    """KL of each code element, in nat, below which it is not minimised."""
     data_weight: float = Field(0.0, ge=0)
-    """Weight of the misfit in what `sensitivity` says that data see."""
+    """Weight of the misfit of linearised data, which are computed with `sensitivity`."""
 
 
 class PriorRecipe(AnyRecipe):
@@ -71,4 +71,4 @@ class PriorRecipe(AnyRecipe):
     units: str = ""
     optimize: PriorLoop
     max_grey: float = Field(0.1, gt=0, le=1)
-    """Of a bernoulli prior: share of cells of drawn models between 0.1 and 0.9; the decoder is sharpened down to it."""
+    """For a bernoulli prior: largest share of grey cells (0.1 to 0.9) in drawn models, reached by sharpening."""

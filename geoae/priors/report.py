@@ -1,4 +1,4 @@
-"""Scores of a prior on held-out models, beside as many principal components."""
+"""Scores of a prior on held-out models, beside those of as many principal components."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 PRIOR, PCA, MODELS = "prior", "PCA", "held-out models"
 ACTIVE = 0.01
-"""Variance of a code's posterior mean above which it says something (Burda et al., 2016, arXiv:1509.00519)."""
+"""Variance of the posterior mean above which a code element is active (Burda et al., 2016, arXiv:1509.00519)."""
 N_DRAWN = 1000
 _VARIANCES = (("mean", "variance"), ("least", "least_variance"), ("most", "most_variance"))
 
 
 @dataclass(frozen=True)
 class Report:
-    """Numbers and examples; ``print`` shows the table, `figure` draws it."""
+    """Scores and examples; ``print`` shows the table, `figure` the examples."""
 
     name: str
     units: str
     rows: tuple[tuple[str, dict[str, float]], ...]
-    """What is measured -> number of the prior, of PCA, of the held-out models, as far as there is one."""
+    """Name of a score -> its values for the prior, PCA and the held-out models, where they exist."""
     verdict: str
     worst: tuple[int, ...]
-    """Held-out models that are reconstructed worst."""
+    """Numbers of the held-out models with the largest errors."""
     examples: dict[str, Array]
     """Held-out models, their reconstructions, and drawn models, for the figure."""
 
@@ -48,14 +48,14 @@ class Report:
         return "\n".join([*table, self.verdict, f"Reconstructed worst: held-out models {worst}."])
 
     def figure(self) -> "Figure":
-        """Held-out models and their reconstructions, drawn models, the worst cases."""
+        """Draw held-out models and their reconstructions, drawn models, and the worst reconstructions."""
         from geoae.plot.priors import plot_prior
 
         return plot_prior(self.examples, self.name, self.units)
 
 
 def make_report(model: Model, seed: int = 0) -> Report:
-    """Measure a prior on the models that it was not trained on.
+    """Measure a prior on its held-out models.
 
     Raises
     ------
@@ -93,18 +93,18 @@ def _facies_rows(
 ) -> list[tuple[str, dict[str, float]]]:
     low, high = space.transform.offset, space.transform.offset + space.transform.gain
     middle = (low + high) / 2
-    there = np.isfinite(truth)
-    facies = truth[there] > middle
-    guessed = {k: v[there] for k, v in estimates.items() if v is not None}
-    made = {k: v for k, v in drawn.items() if v is not None}
-    chance = {k: np.clip((v - low) / (high - low), 0, 1) for k, v in guessed.items()}
+    valid = np.isfinite(truth)
+    facies = truth[valid] > middle
+    estimated = {k: v[valid] for k, v in estimates.items() if v is not None}
+    drawn_models = {k: v for k, v in drawn.items() if v is not None}
+    probability = {k: np.clip((v - low) / (high - low), 0, 1) for k, v in estimated.items()}
     return [
-        ("facies accuracy (%)", {k: 100 * stats.accuracy(facies, v > middle) for k, v in guessed.items()}),
-        ("IoU of the facies", {k: stats.iou(facies, v > middle) for k, v in guessed.items()}),
-        ("Brier score", {k: stats.brier(facies, v) for k, v in chance.items()}),
-        ("facies fraction (%)", {k: 100 * float((v[np.isfinite(v)] > middle).mean()) for k, v in made.items()}
+        ("facies accuracy (%)", {k: 100 * stats.accuracy(facies, v > middle) for k, v in estimated.items()}),
+        ("IoU of the facies", {k: stats.iou(facies, v > middle) for k, v in estimated.items()}),
+        ("Brier score", {k: stats.brier(facies, v) for k, v in probability.items()}),
+        ("facies fraction (%)", {k: 100 * float((v[np.isfinite(v)] > middle).mean()) for k, v in drawn_models.items()}
          | {MODELS: 100 * float(facies.mean())}),
-        ("grey cells of drawn models (%)", {k: 100 * stats.grey_share(v, low, high) for k, v in made.items()}
+        ("grey cells of drawn models (%)", {k: 100 * stats.grey_share(v, low, high) for k, v in drawn_models.items()}
          | {MODELS: 100 * stats.grey_share(truth, low, high)}),
     ]  # fmt: skip
 
@@ -123,12 +123,12 @@ def _code_rows(space: LatentSpace, truth: Array, seed: int) -> list[tuple[str, d
             mean, log_variance = (torch.cat(p) for p in zip(*(net.posterior(p) for p in x.split(64)), strict=True))
             active = float((mean.var(0) > ACTIVE).sum())
             generator = torch.Generator().manual_seed(seed)
-            drawn = mean + torch.randn(mean.shape, generator=generator) * (0.5 * log_variance).exp()
-            codes = net.normal(drawn).double().numpy()
-    found = stats.measure_normality(codes)
+            drawn_codes = mean + torch.randn(mean.shape, generator=generator) * (0.5 * log_variance).exp()
+            codes = net.normal(drawn_codes).double().numpy()
+    normality = stats.measure_normality(codes)
     linear = encode_components(space, truth)
-    # held-out blocks and regions differ from the rest by themselves: components show by how much
-    both = [(PRIOR, found)] + ([] if linear is None else [(PCA, stats.measure_normality(linear))])
+    # held-out models differ from training models, too: the codes of PCA show by how much
+    both = [(PRIOR, normality)] + ([] if linear is None else [(PCA, stats.measure_normality(linear))])
     aggregate = space.model.companions.get("aggregate_codes")
     trained = {} if aggregate is None else stats.measure_normality(aggregate.astype(np.float64))
     jacobians = space.jacobian(space.sample(8, seed))[:, space.mask]

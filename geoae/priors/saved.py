@@ -1,4 +1,4 @@
-"""Codes in a zarr store, with their coordinates and the model that they belong to."""
+"""Write codes to a zarr store, with their coordinates and the digest of their model, and read them again."""
 
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,11 @@ def write_codes(
     Raises
     ------
     OutputExistsError
-        The store is there already.
+        The store exists.
     OutputError
-        It cannot be written.
+        The store cannot be written.
     InputError
-        The codes are of another size or of another model.
+        The codes have another length, or belong to another model.
     """
     out = Path(path)
     x = codes if isinstance(codes, xr.DataArray) else space.labelled(codes, dims, coords)
@@ -38,23 +38,23 @@ def write_codes(
 
 
 def read_codes(space: LatentSpace, path: str | Path) -> xr.DataArray:
-    """Codes of a zarr store, lazily; they belong to the model of `space`.
+    """Read the codes of a zarr store lazily; they must belong to the model of `space`.
 
     Raises
     ------
     MissingFileError
-        There is no such store.
+        The store does not exist.
     StoreError
-        It holds no codes, or is damaged.
+        The store has no codes, or is damaged.
     InputError
-        The codes are of another model.
+        The codes belong to another model.
     """
     folder = Path(path)
     if not folder.exists():
         raise MissingFileError(f"There is no store {folder}.")
     try:
         data = xr.open_zarr(folder, consolidated=False)
-    except Exception as error:  # what a damaged store does to zarr and xarray has many kinds
+    except Exception as error:  # a damaged store makes zarr and xarray raise many kinds of errors
         raise StoreError(f"{folder} is no zarr store that can be read: {one_line(error)}.") from error
     if CODE not in data:
         there = ", ".join(map(str, data.data_vars)) or "nothing"

@@ -1,7 +1,7 @@
-"""LatentSpace: decoder, encoder, prior density and derivatives of a prior's codes, in physical units.
+"""LatentSpace: encoder, decoder, prior density and derivatives of a prior, in physical units.
 
-Codes are N(0, I) under the prior. Every method takes numpy arrays (and gives float64) or torch tensors (and gives
-tensors that autograd goes through), with any leading dimensions.
+Codes are distributed as N(0, I). Methods accept any leading dimensions. They take numpy arrays and return float64
+arrays, or take torch tensors and return tensors with gradients.
 """
 
 import copy
@@ -31,27 +31,27 @@ PART = 256
 
 
 class LatentSpace:
-    """Codes z of a prior, and the models m that they decode to.
+    """Codes z of a prior, and the models m to which they decode.
 
     Parameters
     ----------
     model
-        A prior: as `geoae.fit` gives it, or the folder it was saved to.
+        A prior: the result of `geoae.fit`, or the folder in which it was saved.
     precision
-        "float32", as it was trained, or "float64".
+        "float32", as in training, or "float64".
     device
         "cpu", "cuda", "mps".
 
     Attributes
     ----------
     d : int
-        Numbers of a code.
+        Length of a code.
     shape : tuple of int
-        Of one model.
+        Cells of a model along each dimension.
     mask : array of bool
-        Cells that count; the others were missing in all models, and decode to NaN.
+        Valid cells; the others were missing in all training models, and decode to NaN.
     units, name, digest : str
-        Of the model's values; what it is called; the first digits of its weights' SHA-256.
+        Units of the values, name of the prior, first digits of the SHA-256 of its weights.
 
     Raises
     ------
@@ -75,35 +75,35 @@ class LatentSpace:
         stored = self.model.companions.get("mask")
         self.mask: NDArray[np.bool_] = np.ones(self.shape, bool) if stored is None else stored.astype(bool)
         self._type = torch.float64 if precision == "float64" else torch.float32
-        # a copy: the model may go on being trained, saved or moved
+        # a copy, because the caller may move or change the model
         net = copy.deepcopy(self.model.net).to(device, self._type).eval().requires_grad_(False)
         if not isinstance(net, Samples):
             raise InputError(f"Net {self.model.net_name!r} of model {self.name!r} is no prior; vae and linear-ae are.")
         self._net: Samples = net
-        self._holes = None if self.mask.all() else torch.from_numpy(~self.mask).to(device)
+        self._outside = None if self.mask.all() else torch.from_numpy(~self.mask).to(device)
         self._residuals: tuple[Array, Array] | None = None
 
     def decode(self, z: Any) -> Any:
-        """Models (..., *shape) of codes (..., d), in physical units."""
+        """Decode codes (..., d) to models (..., *shape) in physical units."""
         if self._is_array(z):
             return self._part_by_part(self._decode, self._check_codes(z), self.shape)
         return self._decode(z.reshape(-1, self.d)).reshape(*z.shape[:-1], *self.shape)
 
     def encode(self, m: Any, refine: int = 0) -> Any:
-        """Codes (..., d) of models (..., *shape) in physical units; NaN cells are left open.
+        """Encode models (..., *shape) in physical units as codes (..., d); missing cells are NaN.
 
         Parameters
         ----------
         m
             Models.
         refine
-            Gauss-Newton steps that bring the decoded model nearer; the encoder alone is fast and a little off, and
-            knows nothing of NaN cells but that they are average.
+            Largest number of Gauss-Newton steps that reduce the misfit of the decoded model. The encoder alone (0) is
+            fast but less accurate, and takes missing cells as average.
 
         Raises
         ------
         InputError
-            The shape is not that of the prior's models, or values lie outside the transform's domain.
+            The shape is not that of the prior, or values lie outside the domain of the transform.
         """
         lead = self._leading_shape(m)
         if not self._is_array(m):
@@ -115,11 +115,11 @@ class LatentSpace:
         )
 
     def sample(self, n: int, seed: int = 0) -> NDArray[np.float64]:
-        """Codes (n, d) of the prior; the same seed gives the same codes."""
+        """Draw codes (n, d) from the prior; the same seed gives the same codes."""
         return np.random.default_rng(seed).standard_normal((n, self.d))
 
     def log_prior(self, z: Any) -> Any:
-        """Logarithm of the prior's density N(0, I) at codes (..., d), without its slope for numpy input."""
+        """Logarithm of the density of N(0, I) at codes (..., d)."""
         z = self._check_codes(z) if self._is_array(z) else z
         return -0.5 * (z * z).sum(-1) - 0.5 * self.d * math.log(2 * math.pi)
 
@@ -133,7 +133,7 @@ class LatentSpace:
         return out.reshape(*z.shape[:-1], *self.shape)
 
     def vjp(self, z: Any, dm: Any) -> Any:
-        """Adjoint of `jvp`: from (..., *shape) to (..., d). What stands in cells that do not count is left out."""
+        """Adjoint of `jvp`: from (..., *shape) to (..., d). Values in cells outside the mask do not count."""
         if not self._is_array(z):
             return self._vjp(z.reshape(-1, self.d), dm.reshape(-1, *self.shape)).reshape(z.shape)
         z = self._check_codes(z)
@@ -152,13 +152,13 @@ class LatentSpace:
         """Derivative (..., *shape, d) of the decoded model at codes (..., d)."""
         if not self._is_array(z):
             return self._jacobian(z.reshape(-1, self.d)).reshape(*z.shape[:-1], *self.shape, self.d)
-        # as many codes at once as make `PART` tangents
+        # the number of codes in a part is limited to `PART` tangents
         return self._part_by_part(
             self._jacobian, self._check_codes(z), (*self.shape, self.d), most=max(PART // self.d, 1)
         )
 
     def linear_operator(self, z: Any) -> "LinearOperator":
-        """The derivative at one code as a scipy LinearOperator, from d numbers to all cells of a model."""
+        """Derivative of the decoded model at one code, as a scipy LinearOperator of shape (cells, d)."""
         from scipy.sparse.linalg import LinearOperator
 
         z = self._single_code(z)
@@ -173,8 +173,8 @@ class LatentSpace:
     def check_derivative(self, z: Any = None, seed: int = 0) -> dict[str, float]:
         """Relative errors of `jvp` against central differences, and of `vjp` as the adjoint of `jvp`.
 
-        Computed in float64, whatever this space works in: then both are below 1e-5 unless something is wrong, such as
-        a kink of a normal-score transform.
+        Computed in float64, whatever the precision of this space. Errors above 1e-5 show a fault, or a kink of a
+        normal-score transform.
         """
         space = self if self.precision == "float64" else LatentSpace(self.model, "float64", self.device)
         rng = np.random.default_rng(seed)
@@ -183,20 +183,20 @@ class LatentSpace:
         slope = np.where(self.mask, space.jvp(z, dz), 0.0)
         found = np.where(self.mask, (space.decode(z + step * dz) - space.decode(z - step * dz)) / (2 * step), 0.0)
         dm = np.where(self.mask, rng.standard_normal(self.shape), 0.0)
-        there, back = float((slope * dm).sum()), float(space.vjp(z, dm) @ dz)
+        forward, backward = float((slope * dm).sum()), float(space.vjp(z, dm) @ dz)
         size = max(float(np.linalg.norm(slope)), 1e-300)
         return {
             "finite_difference": float(np.linalg.norm(slope - found)) / size,
-            "adjoint": abs(there - back) / (size * float(np.linalg.norm(dm))),
+            "adjoint": abs(forward - backward) / (size * float(np.linalg.norm(dm))),
         }
 
     def representation_residuals(self) -> tuple[Array, Array]:
-        """Held-out models (n, *shape) and what the decoder makes of their best codes: what it cannot represent.
+        """Held-out models (n, *shape) and their best reconstructions, whose difference is the representation error.
 
         Raises
         ------
         InputError
-            No models were held out when the prior was made.
+            The prior has no held-out models.
         """
         if self._residuals is None:
             self._residuals = self.held_out, self.decode(self.held_out_codes)
@@ -204,7 +204,7 @@ class LatentSpace:
 
     @property
     def held_out(self) -> NDArray[np.float64]:
-        """Models (n, *shape) that the prior was not trained on; NaN where cells are missing."""
+        """Held-out models (n, *shape); missing cells are NaN."""
         found = self.model.companions.get("held_out")
         if found is None or not len(found):
             raise InputError(f"Prior {self.name!r} has no held-out models. Make it with geoae.fit(..., hold_out=0.1).")
@@ -212,7 +212,7 @@ class LatentSpace:
 
     @cached_property
     def facies(self) -> tuple[float, float] | None:
-        """The two values that all held-out models are made of; None where there are others, or no models."""
+        """The two values of the cells of all held-out models; None if there are other values, or no models."""
         found = self.model.companions.get("held_out")
         if found is None or not len(found):
             return None
@@ -227,22 +227,22 @@ class LatentSpace:
         return self.encode(self.held_out, refine=8) if found is None else found.astype(np.float64)
 
     def interpolate(self, a: Any, b: Any, n: int = 9, how: str = "spherical") -> NDArray[np.float64]:
-        """Codes (n, d) from `a` to `b`: "spherical", at distances from 0 between theirs, or "linear"."""
+        """Interpolate between codes `a` and `b`: returns (n, d); `how` is "spherical" or "linear"."""
         return places.interpolate_codes(self._single_code(a), self._single_code(b), n, how)
 
     def neighbours(self, z: Any, n: int = 5, among: Any = None) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Indices and distances (..., n) of the codes nearest to `z`, among (k, d) or the held-out models'."""
-        there = self.held_out_codes if among is None else self._check_codes(among)
-        return places.find_nearest_codes(self._check_codes(z), there, n)
+        """Indices and distances (..., n) of the codes nearest to `z`, in `among` (k, d) or those of held-out models."""
+        candidates = self.held_out_codes if among is None else self._check_codes(among)
+        return places.find_nearest_codes(self._check_codes(z), candidates, n)
 
     def atlas(self, n: int = 7, axes: tuple[int, int] = (0, 1), centre: Any = None) -> tuple[Array, Array]:
-        """Codes (n, n, d) that fill two axes evenly in prior probability, and their models (n, n, *shape)."""
+        """Codes (n, n, d) on a grid over two axes, evenly spaced in prior probability, and their decoded models."""
         start = np.zeros(self.d) if centre is None else self._single_code(centre)
         z = places.make_atlas(start, n, axes)
         return z, self.decode(z)
 
     def labelled(self, z: Any, dims: tuple[str, ...] = (), coords: dict[str, Any] | None = None) -> xr.DataArray:
-        """Codes (..., d) as a DataArray with the digest of its model; `dims` names the leading dimensions."""
+        """Codes (..., d) as a DataArray with the digest of the model; `dims` names the leading dimensions."""
         z = self._check_codes(z)
         names = (*dims, LATENT) if dims else (*(f"dim_{i}" for i in range(z.ndim - 1)), LATENT)
         if len(names) != z.ndim:
@@ -250,11 +250,11 @@ class LatentSpace:
         attrs = {MODEL_DIGEST: self.digest, MODEL_NAME: self.name}
         return xr.DataArray(z, dims=names, coords=coords or {}, name=CODE, attrs=attrs)
 
-    # the arithmetic, on tensors with one leading dimension
+    # computations with tensors that have one leading dimension
 
     def _decode(self, z: "Tensor") -> "Tensor":
         m = self.transform.undo(self._net.decode(z.to(self.device, self._type))[:, 0])
-        return m if self._holes is None else m.masked_fill(self._holes, math.nan)
+        return m if self._outside is None else m.masked_fill(self._outside, math.nan)
 
     def _encode(self, m: "Tensor", refine: int) -> "Tensor":
         return self._from_scaled(self.transform.apply(m.to(self.device, self._type)), refine)
@@ -262,22 +262,22 @@ class LatentSpace:
     def _from_scaled(self, x: "Tensor", refine: int) -> "Tensor":
         from geoae.priors.refine import refine_codes
 
-        there = (~x.isnan()).to(x.dtype)
-        if self._holes is not None:
-            there = there.masked_fill(self._holes, 0.0)
-        x = x.nan_to_num(0.0) * there
+        valid = (~x.isnan()).to(x.dtype)
+        if self._outside is not None:
+            valid = valid.masked_fill(self._outside, 0.0)
+        x = x.nan_to_num(0.0) * valid
         z: Tensor = self._net.encode(x[:, None])
-        if self._net.has_exact_encoder and bool(there.all()):
-            return z  # the best already
-        return refine_codes(self._net.decode, z, x, there, refine) if refine else z
+        if self._net.has_exact_encoder and bool(valid.all()):
+            return z  # already the best code
+        return refine_codes(self._net.decode, z, x, valid, refine) if refine else z
 
     def _jacobian(self, z: "Tensor") -> "Tensor":
-        """(n, *shape, d) of codes (n, d): all tangents of a code share what the decoder makes of it."""
+        """Jacobians (n, *shape, d) at codes (n, d); the tangents of a code share one pass of the decoder."""
         import torch
 
-        one = torch.func.jacfwd(lambda code: self._decode(code[None])[0])
-        found: Tensor = torch.func.vmap(one)(z)
-        return found
+        jacobian_of_one = torch.func.jacfwd(lambda code: self._decode(code[None])[0])
+        jacobians: Tensor = torch.func.vmap(jacobian_of_one)(z)
+        return jacobians
 
     def _jvp(self, z: "Tensor", dz: "Tensor") -> "Tensor":
         import torch
@@ -290,26 +290,27 @@ class LatentSpace:
         return torch.func.vjp(self._decode_without_nan, z.to(self._type))[1](dm.to(self._type))[0]
 
     def _decode_without_nan(self, z: "Tensor") -> "Tensor":
-        """Decoded models with 0 in cells that do not count, so that derivatives are 0 there."""
+        """Decoded models with 0 outside the mask, so that derivatives are 0 there."""
         m = self.transform.undo(self._net.decode(z)[:, 0])
-        return m if self._holes is None else m.masked_fill(self._holes, 0.0)
+        return m if self._outside is None else m.masked_fill(self._outside, 0.0)
 
     # from numpy to tensors and back
 
     def _part_by_part(
-        self, work: Any, x: Array, out: tuple[int, ...], one: tuple[int, ...] | None = None, most: int = PART
+        self, function: Any, x: Array, out: tuple[int, ...], item: tuple[int, ...] | None = None, most: int = PART
     ) -> NDArray[np.float64]:
+        """Apply a function of tensors to x (..., *item), `most` items at a time: returns (..., *out)."""
         import torch
 
-        one = (self.d,) if one is None else one
-        lead = x.shape[: x.ndim - len(one)]
-        flat = x.reshape(-1, *one)
-        made = np.empty((len(flat), *out))
+        item = (self.d,) if item is None else item
+        lead = x.shape[: x.ndim - len(item)]
+        flat = x.reshape(-1, *item)
+        result = np.empty((len(flat), *out))
         with torch.no_grad():
             for i in range(0, len(flat), most):
                 part = torch.from_numpy(np.ascontiguousarray(flat[i : i + most])).to(self.device, self._type)
-                made[i : i + most] = work(part).cpu().numpy()
-        return made.reshape(*lead, *out)
+                result[i : i + most] = function(part).cpu().numpy()
+        return result.reshape(*lead, *out)
 
     def _is_array(self, x: Any) -> bool:
         """Whether `x` is an array rather than a tensor."""

@@ -1,4 +1,4 @@
-"""How a prior is trained: models or cuts of an image, the evidence lower bound, and what is done once it is over."""
+"""The training task of a prior: its models, the evidence lower bound as the loss, the score, and the last steps."""
 
 import math
 import os
@@ -29,12 +29,12 @@ from geoae.training.loop import Example, Predict, TrainingTask
 
 
 def training_task(recipe: PriorRecipe, data: Path) -> TrainingTask:
-    """Models of the files that the recipe names, below the folder `data`.
+    """Make the training task from the files that the recipe names, below the folder `data`.
 
     Raises
     ------
     InputError
-        There is no such array, its shape is not that of the net, or the transform does not take its values.
+        An array does not exist, has another shape than the net, or has values outside the domain of the transform.
     """
     d, seed, out = recipe.data, recipe.optimize.seed, recipe.hold_out
     if d.image:
@@ -53,25 +53,25 @@ def training_task(recipe: PriorRecipe, data: Path) -> TrainingTask:
 def make_prior_task(
     recipe: PriorRecipe, models: PriorModels, sensitivity: Array | None = None, transform: Transform | None = None
 ) -> TrainingTask:
-    """As `training_task`, of models in memory.
+    """Make the training task from models in memory.
 
-    `sensitivity` (data, cells) is what data see of a model, in units of their noise: the derivative of a forward
-    calculation divided by sigma, row by row. `transform` stands in for that of the recipe.
+    `sensitivity` (data, cells) is the derivative of data by the cells of a model, in units of the noise: each row is
+    divided by its sigma. `transform` replaces that of the recipe.
     """
     net, o = nets.build(recipe.net.name, recipe.net.config), recipe.optimize
     if not isinstance(net, Variational):
         raise InputError(f"Net {recipe.net.name!r} has no posterior of codes. Choose vae.")
     if net.shape != models.shape:
         raise InputError(f"net.config.shape is {list(net.shape)}; the models have shape {list(models.shape)}.")
-    rule, bernoulli = _transform(recipe, models, transform), net.likelihood == "bernoulli"
-    rows = None if sensitivity is None else torch.from_numpy(_rows(sensitivity, math.prod(models.shape)))
+    rule, bernoulli = _fit_transform(recipe, models, transform), net.likelihood == "bernoulli"
+    rows = None if sensitivity is None else torch.from_numpy(_check_sensitivity(sensitivity, math.prod(models.shape)))
     bound = _Bound(net, rule, o.free_bits, rows, o.data_weight)
-    began = _cpu_s()
+    start_s = _measure_cpu_s()
 
-    def prepare(fresh: nn.Module) -> None:
-        assert isinstance(fresh, Variational)
-        bound.net = fresh
-        _start_linear(fresh, models, rule)
+    def prepare(new_net: nn.Module) -> None:
+        assert isinstance(new_net, Variational)
+        bound.net = new_net
+        _start_linear(new_net, models, rule)
 
     def contract(provenance: dict[str, Any]) -> PriorContract:
         return PriorContract(recipe.name, recipe.summary, net.shape, net.latent, recipe.units,
@@ -79,7 +79,7 @@ def make_prior_task(
 
     def finish(made: Model) -> None:
         finish_prior(made, models, recipe)
-        require_contract(made, PriorContract).training["cpu_minutes"] = round((_cpu_s() - began) / 60, 2)
+        require_contract(made, PriorContract).training["cpu_minutes"] = round((_measure_cpu_s() - start_s) / 60, 2)
         add_companions(made, models)
 
     windows = _Windows(models.training, rule, net.latent, recipe, 2 * math.log(net.noise))
@@ -93,10 +93,10 @@ def make_prior_task(
 
 @dataclass
 class _Bound:
-    """The negative evidence lower bound of a cell, as the loss of a batch."""
+    """The loss of a batch: the negative evidence lower bound, divided by the number of cells."""
 
     net: Variational
-    """The net that is trained."""
+    """The net in training."""
     rule: Transform
     free_bits: float
     sensitivity: Tensor | None
@@ -105,10 +105,10 @@ class _Bound:
 
     def __call__(self, estimate: Tensor, parts: tuple[Tensor, ...]) -> Loss:
         """Loss of the net's output (batch, cells + 2 latent) for the arrays of `_Windows`."""
-        shown, weight, log_variance = parts
+        net_input, weight, log_variance = parts
         cells, latent = math.prod(self.net.shape), self.net.latent
         output, mean, code_log_variance = estimate.split([cells, latent, latent], 1)
-        x, counts = shown[:, 0].flatten(1), shown[:, 1].flatten(1)
+        x, counts = net_input[:, 0].flatten(1), net_input[:, 1].flatten(1)
         fit = self._log_likelihood(x, output, counts, log_variance)
         divergence = elbo.free_bits(elbo.kl_normal(mean, code_log_variance), self.free_bits)
         terms = {"kl": weight.mean() * divergence, "reconstruction": -fit.mean()}
@@ -119,7 +119,7 @@ class _Bound:
         return Loss(value / cells, {name: term.detach() / cells for name, term in terms.items()})
 
     def _log_likelihood(self, x: Tensor, output: Tensor, counts: Tensor, log_variance: Tensor) -> Tensor:
-        """Log-likelihood (batch,) of cells that count."""
+        """Log-likelihood (batch,) of the valid cells."""
         if self.net.likelihood == "bernoulli":
             return elbo.log_bernoulli(x, output, counts)
         learned = self.net.learned_log_variance
@@ -129,20 +129,21 @@ class _Bound:
         """Mean squared error of the data of decoded models, in units of their noise, to first order."""
         assert self.sensitivity is not None
         decoded = torch.sigmoid(output) if self.net.likelihood == "bernoulli" else output
-        left = (self.rule.undo(decoded) - self.rule.undo(x)) * counts
-        return (left @ self.sensitivity.to(left.device).mT).square().sum(1).mean()
+        error = (self.rule.undo(decoded) - self.rule.undo(x)) * counts
+        return (error @ self.sensitivity.to(error.device).mT).square().sum(1).mean()
 
 
-def _rows(sensitivity: Array, cells: int) -> NDArray[np.float32]:
-    found = np.asarray(sensitivity, dtype=np.float32)
-    if found.ndim < 2 or math.prod(found.shape[1:]) != cells:
-        raise InputError(f"sensitivity has shape {found.shape}; its rows must have the {cells} cells of a model.")
-    return found.reshape(-1, cells)
+def _check_sensitivity(sensitivity: Array, cells: int) -> NDArray[np.float32]:
+    """Sensitivity (data, cells) of any shape (data, ...) with as many cells as a model."""
+    rows = np.asarray(sensitivity, dtype=np.float32)
+    if rows.ndim < 2 or math.prod(rows.shape[1:]) != cells:
+        raise InputError(f"sensitivity has shape {rows.shape}; its rows must have the {cells} cells of a model.")
+    return rows.reshape(-1, cells)
 
 
 @dataclass
 class _Windows:
-    """Input of the net, weight of the KL term at that step, and the logarithm of a cell's variance."""
+    """Training examples: input of the net, weight of the KL term at that step, logarithm of the variance of a cell."""
 
     models: ModelPool | ImageCuts
     rule: Transform
@@ -158,58 +159,58 @@ class _Windows:
         o = self.recipe.optimize
         steps = np.array(indices) // o.batch
         weight = o.beta * (np.minimum((steps + 1) / o.anneal_steps, 1.0) if o.anneal_steps else np.ones(len(steps)))
-        shown = make_net_input(self.rule.apply(np.stack([self.models[i] for i in indices])))
-        draws = shown[:, 2].reshape(len(indices), -1)
+        net_input = make_net_input(self.rule.apply(np.stack([self.models[i] for i in indices])))
+        draws = net_input[:, 2].reshape(len(indices), -1)
         for draw, index in zip(draws, indices, strict=True):
             draw[: self.latent] = np.random.default_rng((o.seed, 1, index)).standard_normal(self.latent, np.float32)
-        return shown, weight[:, None].astype(np.float32), np.full((len(indices), 1), self.log_variance, np.float32)
+        return net_input, weight[:, None].astype(np.float32), np.full((len(indices), 1), self.log_variance, np.float32)
 
 
 def score_reconstruction(predict: Predict, held_out: Array, bernoulli: bool) -> float:
-    """How much smaller the error of held-out models is than their variance, dB, as the means of their codes decode."""
+    """Variance of held-out models over the mean squared error of their reconstructions, in dB."""
     error, power = 0.0, 0.0
     average = np.nansum(held_out, axis=0) / np.maximum((~np.isnan(held_out)).sum(0), 1)
     for i in range(0, len(held_out), 128):
         x = held_out[i : i + 128]
-        there = ~np.isnan(x)
+        valid = ~np.isnan(x)
         y = predict(make_net_input(x))[:, : x[0].size].reshape(x.shape).astype(np.float64)
         if bernoulli:
             y = 1 / (1 + np.exp(-np.clip(y, -30, 30)))
-        error += float(np.square(np.nan_to_num(x) - y)[there].sum())
-        power += float(np.square(np.nan_to_num(x) - average)[there].sum())
+        error += float(np.square(np.nan_to_num(x) - y)[valid].sum())
+        power += float(np.square(np.nan_to_num(x) - average)[valid].sum())
     return -10 * math.log10(max(error, 1e-30) / max(power, 1e-30))
 
 
 def _start_linear(net: Variational, models: PriorModels, rule: Transform) -> None:
-    """Start from principal components: training converges sooner than from random weights."""
-    linear = fit_components(rule.apply(models.some.astype(np.float64)), net.latent)
+    """Start the net from principal components, from which training converges faster than from random weights."""
+    linear = fit_components(rule.apply(models.sample.astype(np.float64)), net.latent)
     bernoulli = net.likelihood == "bernoulli"
-    gain = 4.0 if bernoulli else 1.0  # the slope of a logistic function is 1/4 where it is steepest
+    gain = 4.0 if bernoulli else 1.0  # the steepest slope of the logistic function is 1/4
     offset = gain * (linear.from_code.bias - (0.5 if bernoulli else 0.0))
     net.start_linear(linear.to_code.weight, linear.to_code.bias, gain * linear.from_code.weight, offset)
 
 
-def _transform(recipe: PriorRecipe, models: PriorModels, ready: Transform | None) -> Transform:
+def _fit_transform(recipe: PriorRecipe, models: PriorModels, given: Transform | None) -> Transform:
     if recipe.net.config.get("likelihood") != "bernoulli":
-        rule = transforms.fit_transform(ready or recipe.transform, models.some)
-        rule.apply(models.held_out)  # values outside its domain are refused now, not in the middle of a training
+        rule = transforms.fit_transform(given or recipe.transform, models.sample)
+        rule.apply(models.held_out)  # values outside its domain raise an error now, not during training
         if isinstance(models.training, ModelPool):
             rule.apply(models.training.models)
         return rule
-    low, high = float(np.nanmin(models.some)), float(np.nanmax(models.some))
+    low, high = float(np.nanmin(models.sample)), float(np.nanmax(models.sample))
     if not low < high:
         raise InputError(f"All models have the same value, {low:g}, everywhere: there is nothing to learn.")
     return Transform("affine", low, high - low)
 
 
-def _cpu_s() -> float:
-    """Seconds that processors have worked for this process; what was spent before a resumed training is not in it."""
-    spent = os.times()
-    return spent.user + spent.system + spent.children_user + spent.children_system
+def _measure_cpu_s() -> float:
+    """CPU time of this process and its children in seconds; a resumed training counts from its last start."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _training_facts(models: PriorModels) -> dict[str, Any]:
-    """What a contract records of the training models: where they come from, and their values."""
-    some = models.some
-    return {**models.says, "mean": float(np.nanmean(some)), "std": float(np.nanstd(some)),
-            "range": [float(np.nanmin(some)), float(np.nanmax(some))]}  # fmt: skip
+    """What the contract records of the training models: their division, mean, standard deviation and range."""
+    sample = models.sample
+    return {**models.division, "mean": float(np.nanmean(sample)), "std": float(np.nanstd(sample)),
+            "range": [float(np.nanmin(sample)), float(np.nanmax(sample))]}  # fmt: skip

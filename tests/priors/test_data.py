@@ -23,7 +23,7 @@ def test_cuts_touch_neither_excluded_parts_nor_the_strip(rows, columns, box, sha
     assert not seen & excluded
     assert not seen & set(data.held_out.ravel())
     assert not set(data.held_out.ravel()) & excluded
-    assert data.some.shape[1:] == shape
+    assert data.sample.shape[1:] == shape
     np.testing.assert_array_equal(data.training[7], data.training[7])
 
 
@@ -47,8 +47,8 @@ def test_models_are_mirrored_along_the_axes_named_and_no_others(axes, seed):
             turned[list(found[0])] += 1
         assert all(60 < turned[axis] < 140 for axis in axes)
         np.testing.assert_array_equal(data.training[7], data.training[7])
-        assert np.array_equal(data.some, plain.some) == (not axes)
-        assert data.says.get("mirrored", []) == list(axes)
+        assert np.array_equal(data.sample, plain.sample) == (not axes)
+        assert data.division.get("mirrored", []) == list(axes)
 
 
 def test_groups_stay_on_one_side():

@@ -89,7 +89,7 @@ def test_codes_of_other_cuts_have_variance_one():
     noise = np.random.default_rng(0).normal(size=(90, 90))
     image = (ndimage.gaussian_filter(noise, 2) > 0).astype(np.float32)
     models = prior_data.cut_models(image, (8, 8), (), 0.2, 20, 0)
-    models = replace(models, some=models.some[:100])
+    models = replace(models, sample=models.sample[:100])
     config = {"ndim": 2, "shape": [8, 8], "latent": 12, "likelihood": "bernoulli", "hidden": 16, "layers": "dense"}
     torch.manual_seed(0)
     net = nets.build("vae", config).eval()
