@@ -1,11 +1,9 @@
 """What every user may rely on for gridded fields, however they are divided (the contracts of denoising fields)."""
 
-import os
 import signal
 import subprocess
 import sys
 import warnings
-from dataclasses import replace
 
 import dask
 import numpy as np
@@ -15,26 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import geoae
-from geoae.fields import infer as infer_fields
-from geoae.fields.frame import FieldFrame, predict_region_noise, read_spans
-from geoae.fields.lazy import _PicklableModel
 from geoae.jobs.options import InferenceOptions
 from tests.support import fields
 from tests.support.denoising import denoise_files
+from tests.support.fields import assert_close as close
 from tests.support.store_worker import EPOCH, content
 
 few = settings(max_examples=12, suppress_health_check=list(HealthCheck))
 MODEL = fields.tiny_model()
 WITH_OVERVIEW = fields.tiny_model(overview=2)
 SIZES = st.tuples(st.integers(1, 5), st.integers(8, 50), st.integers(8, 60))
-
-
-def close(found, expected, to=1e-5):
-    found, expected = found.astype(np.float64), expected.astype(np.float64)
-    scale = max(float(np.nanstd(expected)), 1e-30)
-    np.testing.assert_allclose(
-        found, expected, rtol=0, atol=to * scale + 4 * float(np.finfo(np.float32).eps * np.nanmax(abs(expected)))
-    )
 
 
 def denoise(x, model=MODEL, **options):
@@ -64,45 +52,6 @@ def test_any_chunks_give_the_same_samples(sizes, closes, alone, data):
     with dask.config.set(scheduler="synchronous"):
         close(found.values, expected.values)
         np.testing.assert_allclose(noise.values, removed.values, rtol=0, atol=1e-4)
-
-
-@few
-@given(
-    sizes=SIZES, closes=st.tuples(st.booleans(), st.booleans()), batch=st.integers(1, 20), far=st.integers(0, 4),
-    enough=st.sampled_from([0, 0, 30, 60]), overview=st.sampled_from([0, 2, 3]), data=st.data(),
-)  # fmt: skip
-def test_any_region_is_that_of_the_whole(sizes, closes, batch, far, enough, overview, data):
-    """Noise of a region, from the samples that it says it needs and no others, is that of the whole field there."""
-    x = fields.field(*sizes, gaps=0.1).values
-    model = fields.tiny_model(far=far, near=min(far, 1), enough=enough, overview=overview)
-    where = FieldFrame(x.shape, (1, 2), 0 if far else None, closes, model.contract)
-    whole = tuple(slice(0, n) for n in x.shape)
-    part = tuple(slice(*sorted(data.draw(st.sets(st.integers(0, n), min_size=2, max_size=2)))) for n in x.shape)
-    expected = predict_region_noise(read_spans(x, where.spans(whole)), where, whole, model)[part]
-    found = predict_region_noise(read_spans(x, where.spans(part)), where, part, model, batch)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * float(np.nanstd(x)))
-
-
-@few
-@given(
-    sizes=st.tuples(st.just(1), st.integers(60, 170), st.integers(120, 250)),
-    closes=st.tuples(st.just(False), st.booleans()), overview=st.sampled_from([2, 3]), data=st.data(),
-)  # fmt: skip
-def test_a_region_of_a_large_slice_needs_its_surroundings_alone(sizes, closes, overview, data):
-    """With an overview, too, a region is that of the whole slice, though it reads a part of a slice that is large."""
-    x = fields.field(*sizes, gaps=0.1).values[0]
-    model = fields.tiny_model(window=(16, 16), stride=(12, 12), overview=overview)
-    where = FieldFrame(x.shape, (0, 1), None, closes, model.contract)
-    assert where.overview == overview
-    whole, part = (
-        tuple(slice(0, n) for n in x.shape),
-        tuple(slice(a, a + 20) for a in (data.draw(st.integers(0, n - 20)) for n in x.shape)),
-    )
-    expected = predict_region_noise(read_spans(x, where.spans(whole)), where, whole, model)[part]
-    found = predict_region_noise(read_spans(x, where.spans(part)), where, part, model)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * float(np.nanstd(x)))
-    if not closes[1] and x.shape[1] > 200:
-        assert where.spans(part)[1] != slice(0, x.shape[1])
 
 
 @few
@@ -187,23 +136,6 @@ def test_what_is_constant_or_empty_comes_back(sizes, value, slices):
         np.testing.assert_array_equal(denoise(x).values[which], x.values[which])
 
 
-@few
-@given(n=st.integers(8, 120), ny=st.integers(8, 40), by=st.integers(0, 119))
-def test_there_is_no_seam_around_the_globe(n, ny, by):
-    """Where longitudes close, windows go around evenly: rolling by a stride of that ring rolls the answer."""
-    x = fields.field(3, ny, n, closes=True)
-    where = infer_fields.build_frame(x, MODEL)
-    assert where.periodic == (False, True)
-    starts = where.grid.starts(1)
-    spacing = np.diff(starts)
-    assert spacing.max() <= where.grid.stride[1] < where.grid.window[1] or n + 8 <= where.grid.window[1]
-    count = -(-n // where.grid.stride[1])
-    assert (starts[count:] - starts[:-count] == n).all()  # the ring meets itself
-    if n % count == 0:
-        step = by % count * (n // count)
-        close(denoise(x.roll(lon=step)).values, denoise(x).roll(lon=step).values)
-
-
 def test_the_seam_is_as_smooth_as_elsewhere():
     """What is removed changes no more from the last column to the first than between any others."""
     x = fields.field(4, 40, 100, closes=True, gaps=0)
@@ -286,28 +218,3 @@ def test_two_workers_write_the_bytes_of_one(saved, source, tmp_path, monkeypatch
     run(source, tmp_path / "one.zarr", saved, chunks={"time": 2})
     run(source, tmp_path / "two.zarr", saved, chunks={"time": 2}, workers=2)
     assert content(tmp_path / "two.zarr") == content(tmp_path / "one.zarr")
-
-
-def test_a_lazy_plan_travels_by_the_models_folder(saved):
-    """Pickled, as a scheduler of other processes has it, a plan holds no weights; one in memory brings them along."""
-    import pickle
-
-    loaded = geoae.load_model(saved)
-    small, large = (len(pickle.dumps(_PicklableModel(m))) for m in (loaded, replace(loaded, folder=None)))
-    assert small < 1000 < large
-    assert pickle.loads(pickle.dumps(_PicklableModel(loaded))).model.digest == loaded.digest
-    lazy = denoise(fields.field(4).chunk({"time": 2}), loaded)
-    with dask.config.set(scheduler="processes", num_workers=1) if os.environ.get("GEOAE_SLOW") else dask.config.set({}):
-        close(lazy.values, denoise(fields.field(4), loaded).values)
-
-
-def test_a_plan_of_many_chunks_makes_no_tasks_before_they_are_asked_for():
-    """A hundred thousand chunks are planned without one node a window, or even a chunk."""
-    from dask.array import zeros
-
-    samples = zeros((100_000, 16, 16), chunks=(1, 16, 16), dtype="float32")
-    x = xr.DataArray(samples, dims=("time", "y", "x"), name="u")
-    lazy = denoise(x)
-    assert not lazy.data.dask.layers[lazy.data.name].is_materialized()
-    (small,) = dask.optimize(lazy[500].data)
-    assert len(dict(small.dask)) < 100

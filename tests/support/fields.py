@@ -92,3 +92,12 @@ def field(
     }
     attrs = {"units": "K", "long_name": "temperature"}
     return xr.DataArray(data.astype(dtype), coords, ("time", "lat", "lon"), "t2m", attrs)
+
+
+def assert_close(found, expected, to=1e-5):
+    """Equal to `to` standard deviations and the rounding of float32."""
+    found, expected = found.astype(np.float64), expected.astype(np.float64)
+    scale = max(float(np.nanstd(expected)), 1e-30)
+    np.testing.assert_allclose(
+        found, expected, rtol=0, atol=to * scale + 4 * float(np.finfo(np.float32).eps * np.nanmax(abs(expected)))
+    )
