@@ -3,9 +3,14 @@
 import numpy as np
 import obspy
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from geoae.errors import InputError
+from geoae.labels.segments import Segment
+from geoae.labels.timeaxis import sample_offset_ns
 from geoae.readers.records import traces
+from geoae.readers.records.selection import parse_time_limits, samples_within
 from tests.support.recordings import START, interleaved, trace
 
 
@@ -38,3 +43,34 @@ def test_other_formats_are_cut_as_well(tmp_path):
     assert (header.starttime, header.npts) == (START + 2, 800)
     assert "sac" in header
     assert traces.read_raw_records(segment) is None
+
+
+@given(
+    n=st.integers(1, 50),
+    rate=st.sampled_from([100.0, 75.19, 1 / 3]),
+    first=st.integers(-20, 60),
+    length=st.integers(0, 60),
+)
+def test_samples_within_limits_are_those_between_them(n, rate, first, length):
+    """The range holds exactly the samples whose times lie between the limits, both included."""
+    times = START.ns + sample_offset_ns(np.arange(n), rate)
+    limits = [START.ns + int(sample_offset_ns(np.array(k), rate)) + 3 for k in (first, first + length)]
+    expected = np.flatnonzero((times >= limits[0]) & (times <= limits[1]))
+    span = samples_within(Segment("XX.A..HHZ", START.ns, rate, n, 0, None, None), *limits)
+    assert (list(range(*span)) if span else []) == expected.tolist()
+
+
+def test_text_is_selected_by_its_start():
+    """A segment without samples has a start only."""
+    text = Segment("XX.A..LOG", 100, 0.0, 0, 0, None, None, True)
+    assert samples_within(text, 100, 100) == (0, 0)
+    assert samples_within(text, 101, None) is None
+    assert samples_within(text, None, 99) is None
+
+
+def test_limits_in_the_wrong_order_are_refused():
+    """Texts, datetime64 and UTCDateTime are accepted, and None is no limit."""
+    assert parse_time_limits(None, None) == (None, None)
+    assert parse_time_limits(START, np.datetime64("2020-01-02")) == (START.ns, START.ns + 86_400 * 10**9)
+    with pytest.raises(InputError, match="lies after the end time"):
+        parse_time_limits("2020-01-02", "2020-01-01")

@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from geoae.errors import UnknownFormatError
+from geoae.errors import DamagedFileError, UnknownFormatError
 from geoae.readers.records import traces, whole
 from tests.support.recordings import trace
 
@@ -42,3 +42,24 @@ def test_archives(tmp_path):
         found = traces.scan(tmp_path / name)
         np.testing.assert_array_equal(traces.fetch_samples(found.segments[0]), trace(1000).data)
         assert len(found.notes) == (name == "a.tgz")
+
+
+def test_a_file_that_changed_is_not_taken_from_the_cache(tmp_path):
+    """The stamp tells the old content from the new; the same stamp returns the cached traces."""
+    path = tmp_path / "a.sac"
+    trace(100, dtype=np.float32).write(str(path), format="SAC")
+    stamp = whole.read_stamp(path)
+    content = whole.read_whole(path, stamp)
+    assert whole.read_whole(path, stamp) is content
+    assert [len(one.data) for one in content.traces] == [100]
+    trace(200, dtype=np.float32).write(str(path), format="SAC")
+    assert whole.read_stamp(path) != stamp
+    whole.read_whole.cache_clear()
+    with pytest.raises(DamagedFileError, match="changed while it was read"):
+        whole.read_whole(path, stamp)
+
+
+def test_messages_that_differ_in_numbers_are_one_line():
+    """With the number of the others, and without the name of the C function."""
+    messages = ["msr_unpack(): bad byte 128", "msr_unpack(): bad byte 256", "no end of file"]
+    assert whole._condense("a", messages) == ["a: bad byte 128 (and 1 more like it)", "a: no end of file"]
