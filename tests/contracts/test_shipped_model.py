@@ -45,7 +45,7 @@ def test_shipped_codes_are_small_and_give_smooth_windows_back(name):
     """At most 3 MB; a plane wave comes back to a tenth of its spread, and a shorter code is coarser."""
     assert (model.find_model(name) / model.WEIGHTS).stat().st_size <= 3e6
     coder = model.load_model(name)
-    places = np.meshgrid(*(np.arange(3.0 * n) / n for n in coder.codes.window), indexing="ij")
+    places = np.meshgrid(*(np.arange(3.0 * n) / n for n in coder.contract.window), indexing="ij")
     dims = ("time",) if len(places) == 1 else ("lat", "lon")
     x = xr.DataArray(np.cos(1.5 * sum(places)) * 20 + 280, dims=dims, attrs={"sampling_rate_hz": 100.0})
     errors = [float(geoae.encode(x, model=coder, dims=dims, latent=k)["recon_error"].mean()) for k in (4, None)]
