@@ -1,7 +1,7 @@
-"""Conformance tests of readers: plain functions with asserts that explain what a reader must do.
+"""Conformance tests of readers: functions with asserts that explain what a reader must do.
 
 Call `check_records_reader` or `check_fields_reader` with a reader (a module, an object, or the name of an installed
-one) and a file that it reads. They pass for every built-in reader of that kind.
+reader) and a file that it reads. Every built-in reader passes.
 """
 
 import tempfile
@@ -22,7 +22,7 @@ from geoae.labels.timeaxis import rate_hz, start_ns
 from geoae.readers import plugins
 from geoae.readers.records import traces
 
-_FOREIGN = {
+_FOREIGN_FILES = {
     "empty": b"",
     "text": b"no recording, no field\n" * 40,
     "zeros": bytes(4096),
@@ -32,36 +32,38 @@ _FOREIGN = {
 
 
 def check_reader(reader: Any, path: str | Path, *, lazy: bool = True) -> list[xr.DataArray]:
-    """Check what every reader promises, whatever its kind.
+    """Check what a reader of any kind must do.
 
-    `sniff` gives True for the file and False for files that are empty, foreign or missing, and never raises; `read`
-    gives labelled arrays, and the same ones again; a part of an array is read as the same part of all of it.
+    `sniff` returns True for the file and False for empty, foreign and missing files, and never raises. `read` returns
+    labelled arrays, and equal ones when it is called again. A part of an array equals that part of the whole array.
 
     Parameters
     ----------
     reader
         A module or object with `sniff` and `read`, or the name of an installed reader.
     path
-        A file or folder that it reads; small, since all of it is read several times.
+        A file or folder that it reads. It should be small, because it is read several times.
     lazy
-        Whether samples are read only when they are used. False for a format that can only be read whole.
+        Whether samples must be read only when they are used. False for a format that can only be read whole.
 
     Returns
     -------
     list of DataArray
-        What was read.
+        The arrays that `read` returns.
 
     Raises
     ------
     AssertionError
-        The reader breaks a promise.
+        The reader does not conform.
     """
     path = Path(path)
-    raw, whole = _raw(reader), _complete(reader)
-    _check_sniff(raw, path)
-    arrays, again = _read(whole, path), _read(whole, path)
-    assert arrays, f"read({path.name!r}) gives no array; a file that the reader reads should hold one."
-    assert len(arrays) == len(again), f"Two reads give {len(arrays)} and {len(again)} arrays; both should be the same."
+    complete = _complete_reader(reader)
+    _check_sniff(_author_reader(reader), path)
+    arrays, again = _read_arrays(complete, path), _read_arrays(complete, path)
+    assert arrays, f"read({path.name!r}) returns no array; at least one was expected."
+    assert len(arrays) == len(again), (
+        f"Two calls of read return {len(arrays)} and {len(again)} arrays; they must be equal."
+    )
     for x, y in zip(arrays, again, strict=True):
         label = f"array {x.name!r} of {path.name}"
         if lazy:
@@ -79,33 +81,33 @@ def check_records_reader(
 ) -> None:
     """Check a reader of recordings on a file that it reads.
 
-    Beside what `check_reader` checks: arrays have dims (channel, time), ids, a rate and a start; gaps are NaN;
-    selections by id and by time give the same samples as the whole; the segments of `scan` hold what `read` gives, and
-    no number lies outside of them.
+    In addition to `check_reader`: arrays have dims (channel, time), ids, a rate and a start, and gaps are NaN.
+    Selections by id and by time have the same samples as the whole. The segments of `scan` contain all samples that
+    `read` returns.
 
     Parameters
     ----------
     reader, path, lazy
-        As for `check_reader`. Of a reader that has no `scan`, the one that geoae derives is checked.
+        As for `check_reader`. For a reader without `scan`, the one that geoae derives is checked.
     expected
-        What the file holds, one array a record in any order: dims (channel, time), the coordinate `id`, NaN in gaps,
-        a time coordinate or ``attrs["sampling_rate_hz"]``. None: only the promises are checked.
+        Content of the file, one array for each record in any order: dims (channel, time), the coordinate `id`, NaN in
+        gaps, a time coordinate or ``attrs["sampling_rate_hz"]``. None: the content is not compared.
 
     Raises
     ------
     AssertionError
-        The reader breaks a promise.
+        The reader does not conform.
     """
     path = Path(path)
     arrays = check_reader(reader, path, lazy=lazy)
-    whole: Any = _complete(reader)
+    complete: Any = _complete_reader(reader)
     for x in arrays:
         _check_record(x, path)
     if expected is not None:
         _check_expected_records(arrays, expected, path)
-    _check_id_selection(whole, arrays, path)
-    _check_time_selection(whole, arrays[0], path)
-    _check_scan(whole, arrays, path)
+    _check_id_selection(complete, arrays, path)
+    _check_time_selection(complete, arrays[0], path)
+    _check_scan(complete, arrays, path)
 
 
 def check_fields_reader(
@@ -113,24 +115,24 @@ def check_fields_reader(
 ) -> None:
     """Check a reader of gridded fields on a file that it reads.
 
-    Beside what `check_reader` checks: every variable has a name, two horizontal dimensions and a coordinate along each
-    of them; `contents` holds every variable that `read` gives; a variable is also read alone, by name.
+    In addition to `check_reader`: every variable has a name, two horizontal dimensions and a coordinate along each of
+    them. `contents` has every variable that `read` returns. A variable can be read alone, by name.
 
     Parameters
     ----------
     reader, path, lazy
-        As for `check_reader`. Of a reader that has no `contents`, those that geoae derives are checked.
+        As for `check_reader`. For a reader without `contents`, the one that geoae derives is checked.
     expected
-        Name -> samples of each variable, NaN where they are missing. None: only the promises are checked.
+        Samples of each variable by name, NaN where they are missing. None: the content is not compared.
 
     Raises
     ------
     AssertionError
-        The reader breaks a promise.
+        The reader does not conform.
     """
     path = Path(path)
     fields = check_reader(reader, path, lazy=lazy)
-    whole: Any = _complete(reader)
+    complete: Any = _complete_reader(reader)
     names = [str(x.name) for x in fields]
     assert len(set(names)) == len(names), f"Two variables of {path.name} share a name: {', '.join(names)}."
     for x in fields:
@@ -141,13 +143,13 @@ def check_fields_reader(
             raise AssertionError(f"{x.name} of {path.name} is no field on a grid: {error}") from error
         for dim in layout.horizontal:
             assert dim in x.coords, f"{x.name} of {path.name} has no coordinate along {dim}; give it one."
-        (alone,) = whole.read(path, var=[str(x.name)])
+        (alone,) = complete.read(path, var=[str(x.name)])
         np.testing.assert_array_equal(
-            alone.values, x.values, f"{x.name} of {path.name}, read alone, is not what it is beside the others."
+            alone.values, x.values, f"{x.name} of {path.name} has other samples when it is read alone."
         )
-    contents = whole.contents(path)
-    lacking = set(names) - set(contents)
-    assert not lacking, f"contents({path.name!r}) lacks {', '.join(sorted(lacking))}, which read gives."
+    contents = complete.contents(path)
+    missing = set(names) - set(contents)
+    assert not missing, f"contents({path.name!r}) has no {', '.join(sorted(missing))}, which read returns."
     for x in contents.values():
         x.close()
     if expected is not None:
@@ -158,15 +160,15 @@ def check_fields_reader(
             )
 
 
-def _raw(reader: Any) -> Any:
-    """The reader as its author wrote it."""
+def _author_reader(reader: Any) -> Any:
+    """The reader without the wrapper of geoae."""
     if isinstance(reader, str):
         reader = readers.open_reader(reader)
     return reader.plugin if isinstance(reader, plugins.PluginRecords | plugins.PluginFields) else reader
 
 
-def _complete(reader: Any) -> Any:
-    """The reader with all that the jobs need."""
+def _complete_reader(reader: Any) -> Any:
+    """The reader with all functions that the jobs use."""
     if isinstance(reader, str):
         return readers.open_reader(reader)
     built_in = isinstance(reader, ModuleType) and reader.__name__ in readers.READERS.values()
@@ -177,42 +179,46 @@ def _complete(reader: Any) -> Any:
     return plugins.wrap_reader(reader, getattr(reader, "__name__", type(reader).__name__))
 
 
-def _read(reader: Any, path: Path) -> list[xr.DataArray]:
+def _read_arrays(reader: Any, path: Path) -> list[xr.DataArray]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what is odd about a file may be said, and is no fault of the reader
+        warnings.simplefilter("ignore")  # warnings about a file are allowed
         found = reader.read(path)
     return [found] if isinstance(found, xr.DataArray) else list(found)
 
 
 def _check_sniff(reader: Any, path: Path) -> None:
-    def sniff(place: Path, what: str) -> object:
+    def sniff(place: Path, label: str) -> object:
         try:
             return reader.sniff(place)
         except Exception as error:
-            raise AssertionError(f"sniff raises {error!r} for {what}; it must give False instead.") from error
+            raise AssertionError(f"sniff raises {error!r} for {label}; it must return False instead.") from error
 
-    found = sniff(path, path.name)
-    assert found is True, f"sniff({path.name!r}) gives {found!r}; for a file that the reader reads it must give True."
+    result = sniff(path, path.name)
+    assert result is True, f"sniff({path.name!r}) returns {result!r}; it must return True for a file of the reader."
     with tempfile.TemporaryDirectory() as folder:
         places = {"a missing file": Path(folder, "missing"), "a folder of other files": Path(folder)}
-        for name, content in _FOREIGN.items():
+        for name, content in _FOREIGN_FILES.items():
             places[f"a foreign file ({name})"] = Path(folder, name)
             Path(folder, name).write_bytes(content)
-        for what, place in places.items():
-            found = sniff(place, what)
-            assert found is False, f"sniff gives {found!r} for {what}; it must give False."
+        for label, place in places.items():
+            result = sniff(place, label)
+            assert result is False, f"sniff returns {result!r} for {label}; it must return False."
 
 
 def _check_parts(x: xr.DataArray, again: xr.DataArray, label: str) -> None:
-    """A part is the same, whether it is read alone or taken from all samples."""
+    """Check that parts that are read alone equal the same parts of the whole array."""
     whole = again.values
     n = x.sizes[x.dims[-1]]
     for part in (slice(0, 1), slice(n // 3, 2 * n // 3 + 1), slice(n - 1, n), slice(None, None, 2)):
         key = (..., part)
         np.testing.assert_array_equal(
-            x[key].values, whole[key], f"Samples {part.start}:{part.stop} of {label} differ from those of all of it."
+            x[key].values,
+            whole[key],
+            f"Samples {part.start}:{part.stop} of {label} differ from those of the whole array.",
         )
-    np.testing.assert_array_equal(x[-1].values, whole[-1], f"The last row of {label} differs from that of all of it.")
+    np.testing.assert_array_equal(
+        x[-1].values, whole[-1], f"The last row of {label} differs from that of the whole array."
+    )
 
 
 def _check_record(x: xr.DataArray, path: Path) -> None:
@@ -220,8 +226,8 @@ def _check_record(x: xr.DataArray, path: Path) -> None:
     for name in ("channel", "id", "time"):
         assert name in x.coords, f"A record of {path.name} has no coordinate {name!r}."
     assert x["id"].dims == ("channel",), f"The coordinate id has dims {x['id'].dims}; (channel,) was expected."
-    ids = [str(one) for one in x["id"].values]
-    assert all(one.count(".") >= 3 for one in ids), f"Ids {ids} of {path.name} are not all NET.STA.LOC.CHA."
+    ids = [str(id_) for id_ in x["id"].values]
+    assert all(id_.count(".") >= 3 for id_ in ids), f"Ids {ids} of {path.name} are not all NET.STA.LOC.CHA."
     assert len(set(ids)) == len(ids), f"Ids {ids} of one record of {path.name} are not all different."
     assert x.dtype.kind in "biuf", f"Samples of {path.name} are {x.dtype}; real numbers were expected."
     assert rate_hz(x) > 0, f"The rate of a record of {path.name} is {rate_hz(x)} Hz."
@@ -233,33 +239,35 @@ def _check_record(x: xr.DataArray, path: Path) -> None:
 
 
 def _check_expected_records(arrays: list[xr.DataArray], expected: Sequence[xr.DataArray], path: Path) -> None:
-    assert len(arrays) == len(expected), f"{path.name} gives {len(arrays)} records; {len(expected)} were expected."
+    assert len(arrays) == len(expected), (
+        f"read({path.name!r}) returns {len(arrays)} records; {len(expected)} were expected."
+    )
 
     def key(x: xr.DataArray) -> tuple[str, int]:
         return ",".join(map(str, x["id"].values)), start_ns(x)
 
-    for x, wanted in zip(sorted(arrays, key=key), sorted(expected, key=key), strict=True):
+    for x, known in zip(sorted(arrays, key=key), sorted(expected, key=key), strict=True):
         label = f"{', '.join(map(str, x['id'].values))} of {path.name}"
-        assert list(x["id"].values) == list(wanted["id"].values), f"Ids of {label} differ: {list(wanted['id'].values)}."
+        assert list(x["id"].values) == list(known["id"].values), f"Ids of {label} differ: {list(known['id'].values)}."
         half = 0.5e9 / rate_hz(x)
-        assert abs(rate_hz(x) / rate_hz(wanted) - 1) < 1e-6, f"{label} has {rate_hz(x)} Hz, not {rate_hz(wanted)} Hz."
-        assert abs(start_ns(x) - start_ns(wanted)) <= half, f"{label} starts {start_ns(x) - start_ns(wanted)} ns late."
-        np.testing.assert_array_equal(x.values, wanted.values, f"{label} holds other samples.")
+        assert abs(rate_hz(x) / rate_hz(known) - 1) < 1e-6, f"{label} has {rate_hz(x)} Hz, not {rate_hz(known)} Hz."
+        assert abs(start_ns(x) - start_ns(known)) <= half, f"{label} starts {start_ns(x) - start_ns(known)} ns late."
+        np.testing.assert_array_equal(x.values, known.values, f"{label} holds other samples.")
 
 
 def _check_id_selection(reader: Any, arrays: list[xr.DataArray], path: Path) -> None:
-    for id_ in sorted({str(one) for x in arrays for one in x["id"].values}):
+    for id_ in sorted({str(name) for x in arrays for name in x["id"].values}):
         found = reader.read(path, ids=[id_])
-        held = {str(one) for x in found for one in x["id"].values}
-        assert held == {id_}, f"read({path.name!r}, ids=[{id_!r}]) gives {sorted(held)}."
+        held = {str(name) for x in found for name in x["id"].values}
+        assert held == {id_}, f"read({path.name!r}, ids=[{id_!r}]) returns {sorted(held)}."
         n = sum(int(np.isfinite(x.values).sum()) for x in found)
-        wanted = sum(
+        expected = sum(
             int(np.isfinite(x.values[row]).sum())
             for x in arrays
-            for row, one in enumerate(x["id"].values)
-            if one == id_
+            for row, name in enumerate(x["id"].values)
+            if name == id_
         )
-        assert n == wanted, f"{id_}, read alone, has {n} samples; read with the others it has {wanted}."
+        assert n == expected, f"{id_} has {n} samples when it is read alone, and {expected} when all ids are read."
 
 
 def _check_time_selection(reader: Any, x: xr.DataArray, path: Path) -> None:
@@ -270,56 +278,64 @@ def _check_time_selection(reader: Any, x: xr.DataArray, path: Path) -> None:
     found = reader.read(path, ids=[id_], start_time=start, end_time=end)
     for part in found:
         inside = (part["time"].values >= first) & (part["time"].values <= last)
-        assert inside.all(), f"read({path.name!r}) from {first} to {last} gives samples outside."
+        assert inside.all(), f"read({path.name!r}) from {first} to {last} returns samples outside."
     inside = (times >= first) & (times <= last)
-    wanted = x.values[0][inside]
+    expected = x.values[0][inside]
     held = [part.values[0] for part in found]
-    n = sum(int(np.isfinite(one).sum()) for one in held)
-    least = int(np.isfinite(wanted).sum())
-    assert n >= least, f"read({path.name!r}) from {first} to {last} gives {n} samples of {id_}; there are {least}."
+    n = sum(int(np.isfinite(samples).sum()) for samples in held)
+    least = int(np.isfinite(expected).sum())
+    assert n >= least, f"read({path.name!r}) from {first} to {last} returns {n} samples of {id_}; there are {least}."
 
 
 def _check_scan(reader: Any, arrays: list[xr.DataArray], path: Path) -> None:
-    """Every segment lies in a record, and all numbers in records lie in segments."""
+    """Check that every segment lies in a record, and every number of a record in a segment."""
     scan = reader.scan(path)
     values = [x.values for x in arrays]
-    left = [np.isfinite(one) for one in values]
+    unassigned = [np.isfinite(samples) for samples in values]
     for segment in scan.segments:
         if segment.text or segment.n == 0:
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            held = traces.fetch_samples(segment)
+            samples = traces.fetch_samples(segment)
         label = f"segment of {segment.id} at {segment.start_ns} ns"
-        assert held.shape == (segment.n,), f"The {label} holds samples of shape {held.shape}, not ({segment.n},)."
-        place = _place_of(segment, held, arrays, values, left)
+        assert samples.shape == (segment.n,), f"The {label} holds samples of shape {samples.shape}, not ({segment.n},)."
+        place = _find_segment(segment, samples, arrays, values, unassigned)
         assert place is not None, (
-            f"The {label} ({segment.n} samples at {segment.rate_hz:g} Hz) of scan lies in no record of read with the "
+            f"The {label} ({segment.n} samples at {segment.rate_hz:g} Hz) of scan is in no record of read with the "
             "same samples at the same time."
         )
         number, row, first = place
-        left[number][row, first : first + segment.n] = False
+        unassigned[number][row, first : first + segment.n] = False
         headers = traces.read_header(segment)
         assert (headers.npts, headers.starttime.ns) == (segment.n, segment.start_ns), f"Headers of the {label} differ."
         part = traces.fetch_samples(segment, segment.n // 2)
-        np.testing.assert_array_equal(part, held[segment.n // 2 :], f"Half of the {label} differs from all of it.")
-    outside = sum(int(there.sum()) for there in left)
-    assert not outside, f"read({path.name!r}) gives {outside} samples that are in no segment of scan."
+        np.testing.assert_array_equal(
+            part, samples[segment.n // 2 :], f"Half of the {label} differs from the whole segment."
+        )
+    outside = sum(int(samples.sum()) for samples in unassigned)
+    assert not outside, f"read({path.name!r}) returns {outside} samples that are in no segment of scan."
 
 
-def _place_of(
-    segment: Any, held: np.ndarray, arrays: list[xr.DataArray], values: list[np.ndarray], left: list[np.ndarray]
+def _find_segment(
+    segment: Any,
+    samples: np.ndarray,
+    arrays: list[xr.DataArray],
+    values: list[np.ndarray],
+    unassigned: list[np.ndarray],
 ) -> tuple[int, int, int] | None:
-    """Number of the record, row and first sample of a segment; None if it lies nowhere."""
+    """Find number of the record, row and first sample of a segment; None if it is in no record."""
     for number, x in enumerate(arrays):
         shift = (segment.start_ns - start_ns(x)) * rate_hz(x) / 1e9
-        # pieces that follow each other are placed gap-free, also where a clock drifts by up to a sample
+        # segments that follow each other are placed without a gap, even if the clock drifts by up to a sample
         for first in (round(shift), round(shift) - 1, round(shift) + 1):
             for row, id_ in enumerate(x["id"].values):
                 if id_ != segment.id or first < 0 or first + segment.n > x.sizes["time"]:
                     continue
                 span = slice(first, first + segment.n)
-                same = np.array_equal(values[number][row, span], held.astype(x.dtype), equal_nan=held.dtype.kind == "f")
-                if same and left[number][row, span].any():
+                same = np.array_equal(
+                    values[number][row, span], samples.astype(x.dtype), equal_nan=samples.dtype.kind == "f"
+                )
+                if same and unassigned[number][row, span].any():
                     return number, row, first
     return None

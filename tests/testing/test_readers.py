@@ -1,4 +1,4 @@
-"""Tests of geoae.testing.readers: broken promises are found and explained."""
+"""Tests of geoae.testing.readers: readers that do not conform are found, and the fault is explained."""
 
 from types import SimpleNamespace
 
@@ -18,7 +18,7 @@ WAVE = np.random.default_rng(1).normal(size=(1, 300))
 
 
 def reader(x=WAVE, sniff=None, read=None, **more) -> SimpleNamespace:
-    """A small reader of records that keeps all promises, but for what is given."""
+    """A small reader of records that conforms, except for the arguments."""
 
     def made(path):
         lazy = da.from_array(x, chunks=(1, 100))
@@ -32,25 +32,25 @@ def reader(x=WAVE, sniff=None, read=None, **more) -> SimpleNamespace:
 GOOD = reader()
 
 
-def growing(path, calls=[]):  # noqa: B006 - the fault: it remembers how often it was called
+def read_growing(path, calls=[]):  # noqa: B006 - the fault: the result depends on the number of calls
     calls.append(path)
     return GOOD.read(path) + len(calls)
 
 
-def short(path):
+def read_uneven(path):
     return GOOD.read(path).assign_coords(time=np.datetime64("2020-01-01", "ns") + np.arange(300) ** 2)
 
 
 FAULTS = {
-    "accepts everything": (reader(sniff=lambda path: True), "gives True for a missing file"),
-    "never sniffs": (reader(sniff=lambda path: False), "must give True"),
+    "accepts everything": (reader(sniff=lambda path: True), "returns True for a missing file"),
+    "never sniffs": (reader(sniff=lambda path: False), "must return True"),
     "sniff raises": (reader(sniff=lambda path: path.read_bytes()[:1] == b"x"), "sniff raises FileNotFoundError"),
-    "no bool": (reader(sniff=lambda path: path.suffix == ".mine" or None), "gives None"),
+    "no bool": (reader(sniff=lambda path: path.suffix == ".mine" or None), "returns None"),
     "in memory": (reader(read=lambda path: GOOD.read(path).load()), "lie in memory"),
-    "two reads differ": (reader(read=growing), "differ"),
-    "nothing": (reader(read=lambda path: []), "gives no array"),
+    "two reads differ": (reader(read=read_growing), "differ"),
+    "nothing": (reader(read=lambda path: []), "returns no array"),
     "ids": (reader(read=lambda path: GOOD.read(path).assign_coords(id=("channel", ["Z"]))), "NET.STA.LOC.CHA"),
-    "uneven times": (reader(read=short), "uneven"),
+    "uneven times": (reader(read=read_uneven), "uneven"),
     "dims": (reader(read=lambda path: GOOD.read(path).rename(time="sample")), "records have"),
     "scan": (
         reader(scan=lambda path, ids, start, end: traces.Scan((), ())), "300 samples that are in no segment of scan",
@@ -59,23 +59,23 @@ FAULTS = {
 
 
 def test_a_small_reader_passes(tmp_path):
-    """`sniff` and `read` are enough."""
+    """A reader needs only `sniff` and `read`."""
     (tmp_path / "a.mine").touch()
     check_records_reader(GOOD, tmp_path / "a.mine", [GOOD.read(None)])
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faults_are_found_and_explained(fault, tmp_path):
-    """Each broken promise is named."""
-    faulty, said = FAULTS[fault]
+    """The error names each fault."""
+    faulty, message = FAULTS[fault]
     (tmp_path / "a.mine").write_text("x")
     with pytest.raises((AssertionError, ValueError)) as caught:
         check_records_reader(faulty, tmp_path / "a.mine")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_faults_of_fields_are_found(tmp_path):
-    """Lacking coordinates, and samples that depend on what else is read."""
+    """Missing coordinates and a missing horizontal dimension."""
     (tmp_path / "a.mine").touch()
     good = fields.field(2, 12, 16).chunk()
 
