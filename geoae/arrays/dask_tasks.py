@@ -1,4 +1,4 @@
-"""Graphs of dask whose tasks are made when they are asked for: the only module that uses its private `_task_spec`."""
+"""Dask graphs whose tasks are made when they are needed. The only module that uses dask's private `_task_spec`."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ Index = tuple[int, ...]
 
 @dataclass(frozen=True)
 class BlockFunction:
-    """A function that makes the blocks of several arrays at once, from blocks of one array.
+    """A function that computes the blocks of several arrays at once, from blocks of one array.
 
     Attributes
     ----------
     name
         Begins the names of its tasks, as dask's dashboard shows them.
     function
-        (shared, index of a block, list of input blocks) -> a tuple, with the block of each array that is made.
+        (shared, index of a block, list of input blocks) -> tuple with the block of each output array.
     shared
-        What all tasks have in common; it is one node of the graph.
+        First argument of all calls; one node of the graph.
     inputs
-        (axis, number of a block along it) -> numbers of the input blocks along that axis.
+        (axis, block number along it) -> numbers of the input blocks along that axis.
     """
 
     name: str
@@ -35,20 +35,20 @@ class BlockFunction:
 
 
 def map_blocks(source: Any, work: BlockFunction, names: Sequence[str], token: str, dtype: np.dtype[Any]) -> list[Any]:
-    """Lazy arrays in the chunks of `source`, one for each of `names`, all of them from the same tasks.
+    """Make lazy arrays in the chunks of `source`, one for each of `names`, from shared tasks.
 
     Parameters
     ----------
     source
-        A dask array, whose chunks have known sizes.
+        A dask array whose chunks have known sizes.
     work
-        What computes their blocks.
+        Computes the blocks of all arrays.
     names
         Begin the names of the arrays, in the order in which `work` returns their blocks.
     token
-        Names the work: equal tokens promise equal results.
+        Identifies the work: equal tokens mean equal results.
     dtype
-        Of all arrays.
+        Dtype of all arrays.
     """
     from dask.array import Array
     from dask.highlevelgraph import HighLevelGraph
@@ -62,22 +62,23 @@ def map_blocks(source: Any, work: BlockFunction, names: Sequence[str], token: st
 
 
 def _layer(source: Any, work: BlockFunction, name: str, token: str, position: int) -> Any:
-    """The tasks of one array. A graph of 100,000 blocks takes no time until its tasks are asked for."""
+    """The tasks of one array. Even a graph of 100,000 blocks takes no time until its tasks are needed."""
     from dask._task_spec import DataNode, List, Task, TaskRef
     from dask.highlevelgraph import Layer, MaterializedLayer
 
-    shared, together = f"{work.name}-shared-{token}", f"{work.name}-{token}"
+    shared, joint = f"{work.name}-shared-{token}", f"{work.name}-{token}"
 
-    def tasks(index: Index) -> dict[Any, Any]:
+    def make_tasks(index: Index) -> dict[Any, Any]:
         keys = product(*(work.inputs(axis, number) for axis, number in enumerate(index)))
         blocks = (TaskRef((source.name, *key)) for key in keys)
-        both = Task((together, *index), work.function, TaskRef(shared), index, List(*blocks))
-        return {both.key: both, (name, *index): Task((name, *index), getitem, TaskRef(both.key), position)}
+        joint_task = Task((joint, *index), work.function, TaskRef(shared), index, List(*blocks))
+        item = Task((name, *index), getitem, TaskRef(joint_task.key), position)
+        return {joint_task.key: joint_task, (name, *index): item}
 
-    def all_tasks(keys: Iterable[Any]) -> dict[Any, Any]:
+    def make_all_tasks(keys: Iterable[Any]) -> dict[Any, Any]:
         found = {shared: DataNode(shared, work.shared)}
         for key in keys:
-            found |= tasks(key[1:])
+            found |= make_tasks(key[1:])
         return found
 
     class Tasks(Layer):
@@ -91,7 +92,7 @@ def _layer(source: Any, work: BlockFunction, name: str, token: str, position: in
 
         @cached_property
         def _all(self) -> dict[Any, Any]:
-            return all_tasks(self.get_output_keys())
+            return make_all_tasks(self.get_output_keys())
 
         def __getitem__(self, key: Any) -> Any:
             return self._all[key]
@@ -103,7 +104,7 @@ def _layer(source: Any, work: BlockFunction, name: str, token: str, position: in
             return len(self._all)
 
         def cull(self, keys: Any, all_hlg_keys: Any) -> Any:
-            kept = all_tasks(key for key in keys if isinstance(key, tuple) and key[0] == name)
+            kept = make_all_tasks(key for key in keys if isinstance(key, tuple) and key[0] == name)
             return MaterializedLayer(kept), {key: set(task.dependencies) for key, task in kept.items()}
 
     return Tasks()

@@ -1,7 +1,7 @@
-"""Input channels of a denoiser of fields: a slice, means of its neighbours in time, and weights of all of them.
+"""Input channels of a denoiser of fields: a slice, the means of its neighbours in time, and the weights of these.
 
-Noise differs from one slice to the next and most of the signal does not, so neighbours separate the two. A slice
-without neighbours may have an overview instead (see `geoae.arrays.overview`).
+Noise differs from one slice to the next and most of the signal does not, so neighbours help to separate the two. A
+slice without neighbours can have an overview instead (see `geoae.arrays.overview`).
 """
 
 import numpy as np
@@ -10,21 +10,21 @@ from numpy.typing import NDArray
 from geoae.arrays.types import Array
 
 N_VALUES = 4
-"""Channels that hold values: the slice, the mean of its near neighbours, that of all neighbours, and the slice without
-the noise that an overview of it shows."""
+"""Channels that hold values: the slice, the mean of its near neighbours, the mean of all its neighbours, and the slice
+less the noise found in its overview."""
 OVERVIEW = 3
-"""The last of these."""
+"""Number of the overview's channel, the last one with values."""
 N_CHANNELS = 2 * N_VALUES
-"""The same number again says how well each is known, from 0 (not at all) to 1."""
+"""All channels: each one with values has a channel with its weight, from 0 (unknown) to 1."""
 ZOOM = 4
-"""How many times finer the points are that the net sees, where a grid has too few: with twice as many, rough fields on
-coarse grids were still taken for noise."""
+"""Refinement of grids with too few points for the net. A factor of 2 is too small: rough fields on coarse grids still
+look like noise."""
 
 
 def find_time_neighbours(index: int, n: int, far: int) -> tuple[int, int]:
-    """Range (first, end) of the slices in the far mean of one slice of n.
+    """Range (first, end) of the slices in the far mean of slice `index` of `n`.
 
-    Near the ends of a series the range moves inwards and keeps its length, so the mean is as well known there.
+    Near the ends of a series the range is shifted inwards and keeps its length, so the mean is as reliable there.
 
     Examples
     --------
@@ -36,7 +36,7 @@ def find_time_neighbours(index: int, n: int, far: int) -> tuple[int, int]:
 
 
 def find_halo(start: int, stop: int, n: int, far: int) -> slice:
-    """Slices on which the channels of slices start..stop of n depend.
+    """Slices that the channels of slices start..stop of `n` depend on.
 
     Examples
     --------
@@ -49,34 +49,35 @@ def find_halo(start: int, stop: int, n: int, far: int) -> slice:
 def make_channels(
     block: Array, index: int, near: int, far: int, *, origin: int = 0, n: int | None = None
 ) -> NDArray[np.float64]:
-    """Input of the net for one slice of a block of slices in their order in time.
+    """Make the input channels of one slice from a block of slices in order of time.
 
-    The means leave the slice itself out, so that their noise is independent of its noise. They add the same numbers
-    in the same order in every block.
+    The means leave out the slice itself, so that their noise is independent of its noise. Sums are added in the same
+    order in every block, so results do not depend on the block.
 
     Parameters
     ----------
     block
-        Shape (time, ..., y, x), NaN where missing; holds all neighbours there are.
+        Shape (time, ..., y, x), NaN where missing; holds all neighbours of the slice.
     index
-        Which slice of the block.
+        Number of the slice in the block.
     near, far
-        Neighbours on either side that the two means are taken of.
+        Neighbours on either side in each of the two means.
     origin, n
-        Where the block begins in its series, and how many slices that has; without `n` the block is all of it.
+        First slice of the block in its series, and length of the series; without `n` the block is the whole series.
 
     Returns
     -------
     Array
-        Shape (..., 8, y, x): slice, near mean, far mean, overview, NaN where there is none; then their weights: 1
-        where the slice has a value, and the share of neighbours (of 2 near, of 2 far) that have one. There is no
-        overview yet: `add_overview` adds it.
+        Shape (..., 8, y, x): slice, near mean, far mean and overview, NaN where unknown; then their weights: 1 where
+        the slice has a value, and the fraction of the 2 near or 2 far neighbours that have one. The overview is
+        missing: `add_overview` adds it.
     """
-    own, length, at = np.asarray(block[index], dtype=np.float64), len(block) if n is None else n, origin + index
-    values, weights = [own], [np.isfinite(own).astype(np.float64)]
-    spans = ((max(at - near, 0), min(at + near + 1, length)), find_time_neighbours(at, length, far))
+    plane, length = np.asarray(block[index], dtype=np.float64), len(block) if n is None else n
+    number = origin + index
+    values, weights = [plane], [np.isfinite(plane).astype(np.float64)]
+    spans = ((max(number - near, 0), min(number + near + 1, length)), find_time_neighbours(number, length, far))
     for (first, end), most in zip(spans, (2 * near, 2 * far), strict=True):
-        total, count = np.zeros(own.shape), np.zeros(own.shape)
+        total, count = np.zeros(plane.shape), np.zeros(plane.shape)
         for other in range(first - origin, end - origin):
             if other != index:
                 valid = np.isfinite(block[other])
@@ -86,22 +87,22 @@ def make_channels(
                 else:
                     np.add(total, block[other], out=total, where=valid)
                     count += valid
-        values.append(np.divide(total, count, out=np.full(own.shape, np.nan), where=count > 0))
+        values.append(np.divide(total, count, out=np.full(plane.shape, np.nan), where=count > 0))
         weights.append(count / max(most, 1))
-    values.append(np.full(own.shape, np.nan))
-    weights.append(np.zeros(own.shape))
+    values.append(np.full(plane.shape, np.nan))
+    weights.append(np.zeros(plane.shape))
     return np.stack([*values, *weights], axis=-3)
 
 
 def add_overview(planes: Array, noise: Array) -> Array:
-    """Put the slice without the noise (..., y, x) of its overview into channels (..., 8, y, x), and return these."""
+    """Put the slice less the noise of its overview (..., y, x) into channels (..., 8, y, x), in place; return these."""
     planes[..., OVERVIEW, :, :] = planes[..., 0, :, :] - noise
     planes[..., N_VALUES + OVERVIEW, :, :] = np.isfinite(planes[..., OVERVIEW, :, :])
     return planes
 
 
 def choose_zoom(points: int, enough: int) -> int:
-    """How many times finer a grid of so many points along its shorter side has to be.
+    """Factor by which to refine a grid with `points` points along its shorter side.
 
     Examples
     --------
@@ -112,9 +113,10 @@ def choose_zoom(points: int, enough: int) -> int:
 
 
 def enlarge_channels(planes: Array, by: int) -> Array:
-    """Channels (..., 8, y, x) between the points, by cubic splines: (..., 8, y * by, x * by), the points every `by`.
+    """Channels (..., 8, y, x) on a grid that is `by` times finer, by cubic splines: (..., 8, y * by, x * by).
 
-    Missing values are filled with their nearest neighbours for the splines, and are missing again in the result.
+    Every `by`-th point is an old one. Missing values are filled with their nearest neighbours for the splines, and are
+    missing again in the result.
     """
     from scipy.ndimage import distance_transform_edt
 
@@ -123,19 +125,19 @@ def enlarge_channels(planes: Array, by: int) -> Array:
     known = planes[..., N_VALUES:, near[0][:, None], near[1]]
     values = np.array(planes[..., :N_VALUES, :, :])
     for plane in values.reshape(-1, *values.shape[-2:]):
-        gone = ~np.isfinite(plane)
-        if gone.all():
+        missing = ~np.isfinite(plane)
+        if missing.all():
             plane[:] = 0.0
-        elif gone.any():
-            plane[:] = plane[tuple(distance_transform_edt(gone, return_distances=False, return_indices=True))]
-    wide = weights[0] @ values @ weights[1].T
-    wide[known == 0] = np.nan
-    return np.concatenate([wide, known], axis=-3)
+        elif missing.any():
+            plane[:] = plane[tuple(distance_transform_edt(missing, return_distances=False, return_indices=True))]
+    fine = weights[0] @ values @ weights[1].T
+    fine[known == 0] = np.nan
+    return np.concatenate([fine, known], axis=-3)
 
 
 def make_spline_weights(n: int, at: Array) -> NDArray[np.float64]:
-    """Weights (place, n) with which n values make up those at places between 0 and n - 1, by a cubic spline."""
+    """Weights (position, n) of n values in their cubic spline at positions from 0 to n - 1."""
     from scipy.interpolate import CubicSpline
 
-    found: NDArray[np.float64] = CubicSpline(np.arange(n), np.eye(n))(at)
-    return found
+    weights: NDArray[np.float64] = CubicSpline(np.arange(n), np.eye(n))(at)
+    return weights

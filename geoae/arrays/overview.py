@@ -1,6 +1,6 @@
-"""An overview of a large slice: means of blocks of points. Their noise is too wide for the windows of the net.
+"""An overview of a large slice: means of blocks of points. It shows noise that is too wide for windows of the net.
 
-Blocks count from the first point of the whole array, so every division of it gives the same overview.
+Blocks are counted from the first point of the whole array, so every division of it gives the same overview.
 """
 
 import numpy as np
@@ -10,19 +10,19 @@ from geoae.arrays.types import Array
 
 
 def count_blocks(n: int, by: int) -> int:
-    """Blocks of an axis of n points."""
+    """Number of blocks along an axis of n points."""
     return -(-n // by)
 
 
 def find_block_span(region: slice, n: int, by: int, closed: bool) -> slice:
-    """Blocks from which points of an axis of n are interpolated; all of them where the axis is periodic."""
+    """Blocks that the points of a region are interpolated from; all blocks if the axis is periodic (`closed`)."""
     if closed:
         return slice(0, count_blocks(n, by))
     return slice(max((region.start - by) // by - 1, 0), min((region.stop + by) // by + 2, count_blocks(n, by)))
 
 
 def average_blocks(x: Array, by: int) -> NDArray[np.float64]:
-    """Means of blocks of points (..., y, x), of what is not NaN; the last block along an axis may be smaller.
+    """Means of blocks of points (..., y, x) without NaN; the last block along an axis may be smaller.
 
     Examples
     --------
@@ -31,7 +31,7 @@ def average_blocks(x: Array, by: int) -> NDArray[np.float64]:
     """
     ny, nx = (count_blocks(n, by) for n in x.shape[-2:])
     total, count = np.zeros((*x.shape[:-2], ny, nx)), np.zeros((*x.shape[:-2], ny, nx))
-    for i in range(by):  # one after the other, so that sums are the same in any part of an array
+    for i in range(by):  # in a fixed order, so that sums are the same in any part of an array
         for j in range(by):
             part = x[..., i::by, j::by]
             here = (..., slice(part.shape[-2]), slice(part.shape[-1]))
@@ -44,19 +44,19 @@ def average_blocks(x: Array, by: int) -> NDArray[np.float64]:
 def interpolate_blocks(
     x: Array, axis: int, first: int, n: int, region: slice, by: int, closed: bool
 ) -> NDArray[np.float64]:
-    """Values of blocks along an axis, interpolated to its points.
+    """Interpolate values of blocks along an axis to its points.
 
     By cubic convolution (Keys, 1981, doi:10.1109/TASSP.1981.1163711), which uses four blocks. Beyond the ends of an
-    axis the last block is repeated, unless the axis is closed and blocks divide it evenly.
+    axis the last block is repeated, unless the axis is periodic (`closed`) and blocks divide it evenly.
 
     Parameters
     ----------
     x
-        Blocks `first` and those that follow along `axis`, at least ``span(region, ...)``.
+        Values of block `first` and of those after it along `axis`, at least of `find_block_span`.
     n
         Points of the whole axis.
     region
-        The points asked for; may lie beyond the ends of a closed axis.
+        Points to interpolate; they may lie beyond the ends of a periodic axis.
     """
     points = np.arange(region.start, region.stop)
     at = ((points % n if closed else points) - (by - 1) / 2) / by

@@ -1,6 +1,6 @@
-"""From models in physical units to numbers that a net learns well, and back: exact inverses.
+"""Transform models from physical units to numbers of unit scale for a net, and back, with derivatives.
 
-Everything is element by element, for numpy arrays and torch tensors alike; NaN stays NaN.
+Everything is element by element, for numpy arrays and torch tensors; NaN stays NaN.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -15,6 +15,7 @@ from geoae.errors import InputError, UnknownNameError
 
 KINDS = ("affine", "log", "logit", "normal-score")
 MAX_KNOTS = 257
+"""Knots of a normal-score transform."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,12 @@ class Transform:
     high: float = 1.0
     """Bounds of the logit, exclusive."""
     knots: tuple[float, ...] = ()
-    """Rising values of the normal-score transform; between them, and beyond the last, it is linear."""
+    """Increasing values of the normal-score transform, which is linear between them and beyond the ends."""
     scores: tuple[float, ...] = ()
     """The normal scores of `knots`."""
 
     def apply(self, m: Any) -> Any:
-        """Numbers for the net of values in physical units.
+        """Scaled numbers from values in physical units.
 
         Raises
         ------
@@ -41,7 +42,7 @@ class Transform:
             A value outside the domain: not above 0 (log), not between the bounds (logit), or infinite.
         """
         self._check(m)
-        return (self._f(m) - self.offset) / self.gain
+        return (self._nonlinear(m) - self.offset) / self.gain
 
     def undo(self, x: Any) -> Any:
         """Values in physical units; the inverse of `apply`."""
@@ -51,17 +52,17 @@ class Transform:
         if self.kind == "logit":
             return self.low + (self.high - self.low) * _sigmoid(y)
         if self.kind == "normal-score":
-            return self._linear(y, "scores", "knots")
+            return self._interpolate(y, "scores", "knots")
         return y
 
-    def _f(self, m: Any) -> Any:
+    def _nonlinear(self, m: Any) -> Any:
         if self.kind == "log":
             return _library(m).log(m)
         if self.kind == "logit":
             library = _library(m)
             return library.log(m - self.low) - library.log(self.high - m)
         if self.kind == "normal-score":
-            return self._linear(m, "knots", "scores")
+            return self._interpolate(m, "knots", "scores")
         return m
 
     def _check(self, m: Any) -> None:
@@ -70,12 +71,12 @@ class Transform:
         n = int(bad.sum())
         if n:
             values = m[bad]
-            say = {"log": "above 0", "logit": f"between {self.low:g} and {self.high:g}, bounds excluded"}
+            domain = {"log": "above 0", "logit": f"between {self.low:g} and {self.high:g}, bounds excluded"}
             wider = 'give wider bounds: transform={"kind": "logit", "low": .., "high": ..}'
             hint = {"log": 'mask them as NaN, or choose transform="affine"', "logit": f"mask them as NaN, or {wider}"}
             raise InputError(
-                f"{n} values lie outside what the {self.kind} transform takes: they reach from {float(values.min()):g} "
-                f"to {float(values.max()):g}, and must be {say.get(self.kind, 'finite')}; "
+                f"{n} values lie outside the domain of the {self.kind} transform: they reach from "
+                f"{float(values.min()):g} to {float(values.max()):g}, and must be {domain.get(self.kind, 'finite')}; "
                 f"{hint.get(self.kind, 'mask them as NaN')}."
             )
 
@@ -83,12 +84,13 @@ class Transform:
     def _tables(self) -> dict[str, NDArray[np.float64]]:
         return {k: np.asarray(getattr(self, k), dtype=np.float64) for k in ("knots", "scores")}
 
-    def _linear(self, x: Any, of: str, to: str) -> Any:
-        a, b, i = self._piece(x, of, to)
+    def _interpolate(self, x: Any, source: str, target: str) -> Any:
+        a, b, i = self._find_piece(x, source, target)
         return b[i] + (x - a[i]) * ((b[i + 1] - b[i]) / (a[i + 1] - a[i]))
 
-    def _piece(self, x: Any, of: str, to: str) -> tuple[Any, Any, Any]:
-        a, b = self._tables[of], self._tables[to]
+    def _find_piece(self, x: Any, source: str, target: str) -> tuple[Any, Any, Any]:
+        """Both tables, and the number of the linear piece that holds each x."""
+        a, b = self._tables[source], self._tables[target]
         if isinstance(x, np.ndarray | np.generic | float):
             return a, b, np.clip(np.searchsorted(a, x, side="right") - 1, 0, len(a) - 2)
         library = _library(x)
@@ -97,57 +99,57 @@ class Transform:
 
 
 def fit_transform(kind: str | dict[str, Any] | Transform, models: Array) -> Transform:
-    """A transform of the kind wanted whose numbers have mean 0 and standard deviation 1 over `models`.
+    """Fit a transform whose numbers have mean 0 and standard deviation 1 over `models`.
 
     Parameters
     ----------
     kind
         "affine", "log", "logit" (between 0 and 1), "normal-score"; or a dict with the key "kind" and settings of
-        `Transform`, such as ``{"kind": "logit", "low": 0.0, "high": 0.4}``; or a ready transform, taken as it is.
+        `Transform`, such as ``{"kind": "logit", "low": 0.0, "high": 0.4}``; or a `Transform`, which is returned.
     models
-        Any shape, physical units; NaN is left out.
+        Any shape, physical units; NaN is ignored.
 
     Raises
     ------
     UnknownNameError
-        There is no such transform, or it has no such setting.
+        The kind or a setting is unknown.
     InputError
-        Values outside its domain, no finite value, or all values the same.
+        Values lie outside the domain, no value is finite, or all values are equal.
     """
     if isinstance(kind, Transform):
         return kind
-    wanted = dict(kind) if isinstance(kind, dict) else {"kind": kind}
-    if wanted.get("kind") not in KINDS:
-        raise UnknownNameError(f"There is no transform {wanted.get('kind')!r}. The transforms are: {', '.join(KINDS)}.")
+    settings = dict(kind) if isinstance(kind, dict) else {"kind": kind}
+    if settings.get("kind") not in KINDS:
+        raise UnknownNameError(f"There is no transform {settings.get('kind')!r}. The kinds are: {', '.join(KINDS)}.")
     known = asdict(Transform())
-    if unknown := sorted(wanted.keys() - known):
+    if unknown := sorted(settings.keys() - known):
         raise UnknownNameError(f"A transform has no setting {', '.join(unknown)}. It has: {', '.join(known)}.")
     values = np.asarray(models, dtype=np.float64)
     values = values[~np.isnan(values)]
     if not values.size:
         raise InputError("The models hold no value that is not NaN, so there is nothing to learn.")
-    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in wanted.items()}
-    found = replace(Transform(), **settings)
-    if not found.low < found.high:
-        raise InputError(f"transform: low {found.low:g} must be below high {found.high:g}.")
-    if found.kind == "normal-score" and not found.knots:
-        found._check(values)
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+    transform = replace(Transform(), **fields)
+    if not transform.low < transform.high:
+        raise InputError(f"transform: low {transform.low:g} must be below high {transform.high:g}.")
+    if transform.kind == "normal-score" and not transform.knots:
+        transform._check(values)
         knots, scores = _normal_scores(values)
-        found = replace(found, knots=knots, scores=scores)
-    if {"offset", "gain"} & wanted.keys():
-        return found
-    x = found.apply(values)
+        transform = replace(transform, knots=knots, scores=scores)
+    if {"offset", "gain"} & settings.keys():
+        return transform
+    x = transform.apply(values)
     gain = float(x.std())
     if not gain > 1e-12 * max(abs(float(x.mean())), 1e-300):
         raise InputError(
             f"All models have the same value, {values[0]:g}, everywhere: there is nothing to learn. Give models that "
             "differ."
         )
-    return replace(found, offset=float(x.mean()), gain=gain)
+    return replace(transform, offset=float(x.mean()), gain=gain)
 
 
 def _normal_scores(values: Array) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Quantiles and the normal scores of their probabilities; values that repeat share the middle of their ranks."""
+    """Quantiles and the normal scores of their probabilities; equal values share the mean of their ranks."""
     from scipy.special import ndtri
 
     ordered = np.sort(values)
@@ -156,20 +158,21 @@ def _normal_scores(values: Array) -> tuple[tuple[float, ...], tuple[float, ...]]
         raise InputError(f"All models have the same value, {unique[0]:g}, everywhere: there is nothing to learn.")
     p = (first + 0.5 * n) / len(ordered)
     scores = ndtri(np.clip(p, 0.5 / len(ordered), 1 - 0.5 / len(ordered)))
-    # knots evenly spaced in score: dense where the values are, without a tail of single values
+    # knots are evenly spaced in score: dense where values are dense, and few in the tails
     take = np.unique(np.searchsorted(scores, np.linspace(scores[0], scores[-1], MAX_KNOTS)).clip(0, len(unique) - 1))
     take = np.unique(np.r_[0, take, len(unique) - 1])
     return tuple(unique[take].tolist()), tuple(scores[take].tolist())
 
 
 def _domain(t: Transform) -> tuple[float, float]:
+    """Bounds of the values that a transform accepts, exclusive."""
     if t.kind == "log":
         return 0.0, np.inf
     return (t.low, t.high) if t.kind == "logit" else (-np.inf, np.inf)
 
 
 def _library(x: Any) -> Any:
-    """The module whose functions take x."""
+    """The library of x: numpy or torch."""
     if isinstance(x, np.ndarray | np.generic | float):
         return np
     import torch

@@ -1,4 +1,4 @@
-"""Types of arrays that many modules name."""
+"""Types of arrays for annotations."""
 
 from typing import Any
 

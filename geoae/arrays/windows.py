@@ -33,7 +33,7 @@ def find_window_starts(length: int, window: int, stride: int) -> NDArray[np.intp
 
 @dataclass(frozen=True)
 class WindowGrid:
-    """Where windows lie in a whole array, along its last `len(shape)` axes. An array may be shorter than a window."""
+    """Positions of windows in a whole array, along its last `len(shape)` axes. The array may be shorter than one."""
 
     shape: tuple[int, ...]
     window: tuple[int, ...]
@@ -43,7 +43,7 @@ class WindowGrid:
         if not len(self.shape) == len(self.window) == len(self.stride):
             raise ValueError(f"shape {self.shape}, window {self.window} and stride {self.stride} need one length")
         if any(not 0 < s <= w for s, w in zip(self.stride, self.window, strict=True)):
-            raise ValueError(f"stride {self.stride} must lie in 1..window {self.window}, or samples are never seen")
+            raise ValueError(f"stride {self.stride} must lie in 1..window {self.window}, or samples lie in no window")
         if any(n < 1 for n in self.shape):
             raise ValueError(f"shape {self.shape} holds no sample")
 
@@ -52,9 +52,9 @@ class WindowGrid:
         return find_window_starts(self.shape[axis], self.window[axis], self.stride[axis])
 
     def taper(self, axis: int) -> NDArray[np.float64]:
-        """Weight of a window's samples along one axis: a plateau with cosine flanks as long as the overlap.
+        """Weights of a window's samples along one axis: a plateau with cosine flanks as long as the overlap.
 
-        Never zero: samples at the ends of the array lie in one window alone.
+        Never zero, because samples at the ends of the array lie in one window only.
         """
         window, overlap = self.window[axis], self.window[axis] - self.stride[axis]
         edge = np.minimum(np.arange(window), np.arange(window)[::-1])
@@ -68,50 +68,50 @@ class WindowGrid:
 
 
 def join_region(read: Read, apply: Apply, grid: WindowGrid, region: Region, batch: int = 16) -> Array:
-    """Apply a function to every window that touches a region, and cross-fade the answers.
+    """Apply a function to every window that touches a region, and join the results by overlap-add.
 
-    The answer for a sample is the weighted mean over all windows holding it, always added in the same order: it does
-    not depend on how the array is divided into regions.
+    The result for a sample is the weighted mean over all windows that hold it, always added in the same order. So it
+    does not depend on how the array is divided into regions.
 
     Parameters
     ----------
     read
-        Region of the whole array -> block (..., *region); called once, with all that the windows need.
+        Region of the whole array -> block (..., *region); called once, with all samples that the windows need.
     apply
         Batch of windows (batch, ..., *window) -> batch of windows. Samples beyond a short array are NaN.
     grid
-        Where the windows lie.
+        Positions of the windows.
     region
-        One slice an axis of the grid, with start and stop.
+        One slice with start and stop for each axis of the grid.
     batch
-        Windows a call of `apply`.
+        Maximum number of windows in one call of `apply`.
 
     Returns
     -------
     Array
         Shape (..., *region), float64.
     """
-    touched = [grid.touching(axis, r) for axis, r in enumerate(region)]
+    starts = [grid.touching(axis, r) for axis, r in enumerate(region)]
     # all windows touching the region, not only those inside: its edges need their neighbours
-    origin = [int(starts[0]) for starts in touched]
-    ends = [min(int(s[-1]) + w, n) for s, w, n in zip(touched, grid.window, grid.shape, strict=True)]
-    block = _pad(read(tuple(slice(a, b) for a, b in zip(origin, ends, strict=True))), grid, origin, ends)
+    origin = [int(s[0]) for s in starts]
+    ends = [min(int(s[-1]) + w, n) for s, w, n in zip(starts, grid.window, grid.shape, strict=True)]
+    block = _pad_to_window(read(tuple(slice(a, b) for a, b in zip(origin, ends, strict=True))), grid, origin, ends)
     tapers = [grid.taper(axis) for axis in range(len(region))]
     weight = np.zeros(tuple(r.stop - r.start for r in region))
     total = np.zeros(0)
-    for corners in _batches(product(*touched), batch):
+    for corners in _batches(product(*starts), batch):
         windows = np.stack([block[_last(_window(c, origin, grid))] for c in corners])
-        for corner, answer in zip(corners, apply(windows), strict=True):
-            if not total.size:  # the leading axes are known once there is an answer
-                total = np.zeros((*answer.shape[: answer.ndim - len(region)], *weight.shape))
-            inside, here = _overlap(corner, grid.window, region)
-            w = _outer([t[i] for t, i in zip(tapers, inside, strict=True)])
-            total[_last(here)] += w * answer[_last(inside)]
-            weight[here] += w
+        for corner, result in zip(corners, apply(windows), strict=True):
+            if not total.size:  # the leading axes are known once there is a result
+                total = np.zeros((*result.shape[: result.ndim - len(region)], *weight.shape))
+            in_window, in_region = _overlap(corner, grid.window, region)
+            w = _outer([t[i] for t, i in zip(tapers, in_window, strict=True)])
+            total[_last(in_region)] += w * result[_last(in_window)]
+            weight[in_region] += w
     return np.divide(total, weight, out=total)
 
 
-def _pad(block: Array, grid: WindowGrid, origin: list[int], ends: list[int]) -> Array:
+def _pad_to_window(block: Array, grid: WindowGrid, origin: list[int], ends: list[int]) -> Array:
     missing = [max(w - (b - a), 0) for w, a, b in zip(grid.window, origin, ends, strict=True)]
     if not any(missing):
         return block
@@ -132,15 +132,16 @@ def _window(corner: tuple[int, ...], origin: list[int], grid: WindowGrid) -> Reg
 
 def _overlap(corner: tuple[int, ...], window: tuple[int, ...], region: Region) -> tuple[Region, Region]:
     """The shared samples of a window and a region: as slices of the window, and of the region."""
-    inside, here = [], []
+    in_window, in_region = [], []
     for c, w, r in zip(corner, window, region, strict=True):
         a, b = max(c, r.start), min(c + w, r.stop)
-        inside.append(slice(a - c, b - c))
-        here.append(slice(a - r.start, b - r.start))
-    return tuple(inside), tuple(here)
+        in_window.append(slice(a - c, b - c))
+        in_region.append(slice(a - r.start, b - r.start))
+    return tuple(in_window), tuple(in_region)
 
 
 def _outer(tapers: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Outer product of the tapers of all axes."""
     out = tapers[0]
     for t in tapers[1:]:
         out = out[..., None] * t

@@ -1,4 +1,4 @@
-"""Promises of geoae.arrays.dask_tasks."""
+"""Lazy arrays whose blocks come from shared tasks."""
 
 import dask
 import dask.array as da
@@ -15,8 +15,8 @@ def neighbours(axis: int, number: int) -> list[int]:
 
 def sums(factor: float, index: tuple[int, ...], blocks: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """The block of an index in its own size, plus the number of its inputs, and the same times a factor."""
-    own = blocks[-1] + len(blocks) + 10 * index[0]
-    return own, factor * own
+    block = blocks[-1] + len(blocks) + 10 * index[0]
+    return block, factor * block
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def lazy():
     return x, map_blocks(x, BlockFunction("add", sums, 2.0, neighbours), ("one", "two"), "t", np.dtype("f8"))
 
 
-def test_each_block_comes_from_the_blocks_that_it_needs(lazy):
+def test_each_block_is_computed_from_its_input_blocks(lazy):
     """Both arrays are what the function returns, block by block."""
     x, (one, two) = lazy
     expected = np.asarray(x) + np.repeat([1, 12, 22], [2, 3, 1])[:, None]
@@ -34,7 +34,7 @@ def test_each_block_comes_from_the_blocks_that_it_needs(lazy):
     np.testing.assert_array_equal(two.compute(), 2 * expected)
 
 
-def test_arrays_that_are_asked_for_together_share_their_tasks(lazy):
+def test_arrays_computed_together_share_their_tasks(lazy):
     """The function runs once a block for both."""
     counts = []
 
@@ -47,7 +47,7 @@ def test_arrays_that_are_asked_for_together_share_their_tasks(lazy):
     assert sorted(counts) == [(0, 0), (1, 0), (2, 0)]
 
 
-def test_a_part_needs_only_its_own_tasks(lazy):
+def test_a_region_needs_only_its_own_tasks(lazy):
     """The first rows are computed from the first block alone."""
     counts = []
 

@@ -1,4 +1,4 @@
-"""Overviews of large slices: means of blocks, and what lies between these."""
+"""Overviews of large slices: means of blocks, and interpolation between them."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,8 @@ from geoae.arrays import overview
 
 
 @given(n=st.integers(1, 40), by=st.integers(1, 5), seed=st.integers(0, 99))
-def test_means_are_those_of_what_is_there(n, by, seed):
-    """Block by block, NaN left out; NaN where nothing is."""
+def test_means_ignore_missing_values(n, by, seed):
+    """Equal to numpy's means block by block; NaN if a block has no value."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(2, n, 7))
     x[rng.random(x.shape) < 0.4] = np.nan
@@ -23,8 +23,8 @@ def test_means_are_those_of_what_is_there(n, by, seed):
 
 
 @pytest.mark.parametrize(("n", "by"), [(40, 4), (43, 4), (30, 3)])
-def test_between_blocks_lies_what_curves_have(n, by):
-    """Straight lines exactly, away from the ends; parabolas, too."""
+def test_interpolation_is_exact_for_parabolas(n, by):
+    """Also for straight lines and constants, away from the ends."""
     middle = np.arange(overview.count_blocks(n, by)) * by + (by - 1) / 2
     at = np.arange(2 * by, n - 3 * by)
     for power in (0, 1, 2):
@@ -32,8 +32,8 @@ def test_between_blocks_lies_what_curves_have(n, by):
         np.testing.assert_allclose(found, at.astype(float) ** power, rtol=1e-10)
 
 
-def test_a_ring_has_no_ends():
-    """Points beyond the last are the first ones, and a wave goes on across the seam."""
+def test_a_periodic_axis_has_no_ends():
+    """Points beyond the last are the first ones, and a wave continues across the seam."""
     n, by = 360, 4
     wave = np.cos(2 * np.pi * (np.arange(90) * by + 1.5) / n)
     found = overview.interpolate_blocks(wave, 0, 0, n, slice(-20, n + 20), by, closed=True)
@@ -42,8 +42,8 @@ def test_a_ring_has_no_ends():
 
 
 @given(n=st.integers(8, 90), by=st.integers(2, 5), closed=st.booleans(), data=st.data())
-def test_a_part_needs_the_blocks_that_it_says(n, by, closed, data):
-    """From these alone it is what it is in the whole, along any axis."""
+def test_a_region_needs_only_the_blocks_of_its_span(n, by, closed, data):
+    """Interpolated from these alone it is the same as in the whole, along any axis."""
     blocks = np.random.default_rng(n).normal(size=(3, overview.count_blocks(n, by)))
     a, b = sorted(data.draw(st.sets(st.integers(0, n), min_size=2, max_size=2)))
     whole = overview.interpolate_blocks(blocks, 1, 0, n, slice(0, n), by, closed)

@@ -1,4 +1,4 @@
-"""Transforms: exact inverses, slopes that are those of the inverse, domains that are kept."""
+"""Transforms: inverses, derivatives and domains."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_undo_is_the_inverse_of_apply(kind, seed, scale):
 
 @pytest.mark.parametrize("kind", KINDS, ids=transforms_name)
 def test_scaled_values_have_mean_zero_and_variance_one(kind):
-    """Over what it was fitted to, without NaN; and NaN stays NaN."""
+    """Over the fitted values without NaN; NaN stays NaN."""
     m = values(kind)
     m[7] = np.nan
     rule = transforms.fit_transform(kind, m)
@@ -47,7 +47,7 @@ def test_scaled_values_have_mean_zero_and_variance_one(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=transforms_name)
-def test_tensors_get_what_arrays_get(kind):
+def test_tensors_give_the_same_as_arrays(kind):
     """numpy and torch agree, and autograd gives the slope of central differences."""
     m = values(kind, 30)
     rule = transforms.fit_transform(kind, m)
@@ -77,7 +77,7 @@ def test_normal_scores_are_normal():
     [("log", -0.5, "above 0"), (LOGIT, 3.0, "between -1 and 3"), ("affine", np.inf, "finite"), ("log", 0.0, "above 0")],
 )
 def test_values_outside_the_domain_are_refused(kind, bad, words):
-    """One line says how many, from where to where, and what to do."""
+    """The error names their number and range, and a remedy."""
     rule = transforms.fit_transform(kind, values(kind))
     m = values(kind)
     m[3] = bad
@@ -87,8 +87,8 @@ def test_values_outside_the_domain_are_refused(kind, bad, words):
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_no_transform_is_refused():
-    """Unknown names and settings, constants, nothing but NaN, bounds the wrong way round."""
+def test_invalid_transforms_are_refused():
+    """Unknown names and settings, constant values, only NaN, bounds in the wrong order."""
     with pytest.raises(UnknownNameError, match="normal-score"):
         transforms.fit_transform("sqrt", np.arange(4.0))
     with pytest.raises(UnknownNameError, match="hi"):

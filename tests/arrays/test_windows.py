@@ -1,4 +1,4 @@
-"""Windows cover everything once weighted, and the answer for a region does not depend on the division."""
+"""Windows cover every sample, and the result for a region does not depend on the division of the array."""
 
 import numpy as np
 import pytest
@@ -10,13 +10,13 @@ from geoae.arrays.windows import WindowGrid, find_window_starts, join_region
 
 @given(length=st.integers(1, 400), window=st.integers(1, 64), stride=st.integers(1, 64))
 def test_windows_cover_every_sample_and_end_flush(length, window, stride):
-    """No sample is outside all windows, and none lies behind the end unless the array is shorter than a window."""
+    """No sample is outside all windows, and no window ends behind the array unless the array is shorter."""
     stride = min(stride, window)
     starts = find_window_starts(length, window, stride)
-    seen = np.zeros(max(length, window), bool)
+    covered = np.zeros(max(length, window), bool)
     for s in starts:
-        seen[s : s + window] = True
-    assert seen[:length].all()
+        covered[s : s + window] = True
+    assert covered[:length].all()
     assert starts[-1] + window == max(length, window)
 
 
@@ -27,7 +27,7 @@ def test_windows_cover_every_sample_and_end_flush(length, window, stride):
     cut=st.integers(1, 399),
     batch=st.integers(1, 9),
 )
-def test_any_chunking_gives_the_same_answer(length, window, stride, cut, batch):
+def test_any_chunking_gives_the_same_result(length, window, stride, cut, batch):
     """Overlap-add of a region does not depend on how the array was divided, bit for bit."""
     x = np.random.default_rng(0).normal(size=(2, length))
     grid, cut = WindowGrid((length,), (window,), (min(stride, window),)), min(cut, length - 1)
@@ -40,8 +40,8 @@ def test_any_chunking_gives_the_same_answer(length, window, stride, cut, batch):
 
 
 @given(shape=st.tuples(st.integers(1, 30), st.integers(1, 30)), stride=st.integers(1, 8), cut=st.integers(0, 29))
-def test_two_dimensions_follow_the_same_rule(shape, stride, cut):
-    """A function of single samples comes back as itself for fields too, region by region."""
+def test_two_dimensions_are_joined_alike(shape, stride, cut):
+    """A function of single samples is reproduced exactly for fields, region by region."""
     x = np.random.default_rng(1).normal(size=shape)
     grid, cut = WindowGrid(shape, (8, 8), (stride, stride)), min(cut, shape[0] - 1)
     rows = [slice(a, b) for a, b in ((0, cut), (cut, shape[0])) if b > a]
@@ -49,8 +49,8 @@ def test_two_dimensions_follow_the_same_rule(shape, stride, cut):
     np.testing.assert_allclose(np.concatenate(parts), np.tanh(x), atol=1e-12)
 
 
-def test_the_answer_is_the_weighted_mean_of_the_windows():
-    """Two windows that disagree are cross-faded by their tapers."""
+def test_the_result_is_the_weighted_mean_of_the_windows():
+    """Two windows with different values are cross-faded by their tapers."""
     grid = WindowGrid((6,), (4,), (2,))
     answers = iter([np.zeros(4), np.ones(4)])
     y = join_region(np.zeros(6).__getitem__, lambda b: np.stack([next(answers) for _ in b]), grid, (slice(0, 6),))

@@ -39,7 +39,7 @@ def test_unknown_clusters_are_refused_with_the_choices():
     with pytest.raises(InputError, match=r"^There is no cluster 'here'; choose local, the address [^\n]+$"):
         is_distributed("here")
     with pytest.raises(
-        InputError, match=r"^'tcp://host' is no address of a dask scheduler; an address looks like [^\n]+$"
+        InputError, match=r"^'tcp://host' is no address of a dask scheduler; an address looks like "
     ):
         is_distributed("tcp://host")
     with pytest.raises(ValueError, match="not at the top of a module"):
