@@ -1,34 +1,13 @@
 """Training windows of fields depend only on seed and index, are scaled, and hold the data, noise and gaps asked for."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-import torch
-import xarray as xr
-from scipy.ndimage import gaussian_filter
 
-from geoae import nets
 from geoae.arrays import neighbours
-from geoae.errors import InputError, RecipeError
+from geoae.errors import InputError
 from geoae.fields.mixing import FieldMixer, _draw_small_cut
-from geoae.fields.recipe import FieldMix, FieldRecipe, FieldWindow
-from geoae.fields.task import training_task
-from geoae.training.loop import Job, TrainingTask, train_net
-from geoae.training.recipe import load_recipe
-from tests.support import fields
-
-WINDOW = FieldWindow(length=32, stride=24, train_length=32, multiple=32, near=1, far=3)
-
-
-def archive(seed: int = 0, n: int = 9) -> list[np.ndarray]:
-    """Two fields that change little in time, one of them with land."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:40, 0:70]
-    one = 280 + 10 * np.sin(y / 6) * np.cos(x / 9) + rng.normal(0, 0.5, (n, 40, 70))
-    land = (one + 100).copy()
-    land[:, :10, :30] = np.nan
-    return [one, land]
+from geoae.fields.recipe import FieldMix, FieldWindow
+from tests.support.field_training import WINDOW, archive
 
 
 def mixer(seed: int = 0, **mix: object) -> FieldMixer:
@@ -218,113 +197,3 @@ def test_members_of_different_shapes_are_refused():
     """The message states the shapes."""
     with pytest.raises(InputError, match=r"at least two members of one shape.*\(9, 40, 70\)"):
         FieldMixer(archive()[:1], FieldMix(target="members"), WINDOW, 0)
-
-
-def write(folder: Path, members: list[np.ndarray]) -> Path:
-    """Write fields (time, y, x) as member0.nc, member1.nc, ..."""
-    for k, x in enumerate(members):
-        coords = {"time": np.arange(len(x)), "lat": np.linspace(-60, 60, 40), "lon": np.arange(70.0)}
-        xr.DataArray(x, coords, ("time", "lat", "lon"), name="t").to_netcdf(folder / f"member{k}.nc")
-    return folder
-
-
-def recipe(target: str, **changes: object) -> FieldRecipe:
-    facts = {
-        "kind": "field", "name": "t", "summary": "for tests",
-        "net": {"name": "field-dae", "config": {"width": 8, "middle": 8, "deep": 8, "blocks": 1}},
-        "data": {"files": ["member*.nc"]}, "window": WINDOW.model_dump(), "mix": {"target": target, "small": 0},
-        "optimize": {"steps": 60, "batch": 8, "validate_every": 30, "warmup_steps": 5, "learning_rate": 3e-3,
-                     "ema_decay": 0.9, "precision": "float32"},
-        "n_validation": 24,
-    }  # fmt: skip
-    return FieldRecipe.model_validate(facts | changes)
-
-
-def score_untrained(plan: FieldRecipe, task: TrainingTask) -> float:
-    """Validation score of a new net, dB."""
-    net = nets.build(plan.net.name, plan.net.config).eval()
-    with torch.no_grad():
-        return task.score(lambda windows: net(torch.from_numpy(windows)).numpy())
-
-
-def test_sixty_steps_reduce_the_noise(tmp_path):
-    """The validation score rises by more than 2 dB, and the contract has the windows of the recipe."""
-    plan = recipe("clean", mix={"noise_level": [0.5, 0.5], "missing": 0.2})
-    task = training_task(plan, write(tmp_path, archive()))
-    model = train_net(plan, task, Job(tmp_path / "out"))
-    assert model.contract.provenance["validation_error_less_db"] > score_untrained(plan, task) + 2
-    assert (model.contract.window, model.contract.near, model.contract.far) == ((32, 32), 1, 3)
-
-
-def test_training_on_members_finds_the_shared_field(tmp_path):
-    """Two members share a rough field and have independent smooth noise, the opposite of what a new net assumes.
-
-    Input and target have equal noise, so a perfect net scores 3 dB.
-    """
-    rng, (y, x) = np.random.default_rng(0), np.mgrid[0:40, 0:70]
-    members = [
-        280 + 3 * np.sin(1.9 * y) * np.cos(1.7 * x) + 30 * gaussian_filter(rng.normal(size=(9, 40, 70)), (0, 3, 3))
-        for _ in range(2)
-    ]
-    plan = recipe("members", mix={"target": "members", "small": 0, "alone": 1, "added": 0, "zoomed": 0})
-    task = training_task(plan, write(tmp_path, members))
-    untrained_db = score_untrained(plan, task)
-    model = train_net(plan, task, Job(tmp_path / "out"))
-    assert untrained_db < 0.5
-    assert 2 < model.contract.provenance["validation_error_less_db"] < 3.5
-
-
-def test_training_on_hidden_points_reduces_the_loss(tmp_path):
-    """Within 60 steps the loss falls by more than a third."""
-    plan, rows = recipe("blind-spot"), []
-    train_net(plan, training_task(plan, write(tmp_path, archive())), Job(tmp_path / "out", report=rows.append))
-    assert rows[-1]["loss"] < 0.7 * rows[0]["loss"]
-
-
-def test_validation_files_are_not_trained_on(tmp_path):
-    """They are left out of the training files that match the patterns."""
-    plan = recipe("clean", data={"files": ["member*.nc"], "validation": ["member1.nc"]})
-    made = training_task(plan, write(tmp_path, archive()))
-    assert len(made.windows.fields) == 1
-
-
-WIDE = {**WINDOW.model_dump(), "overview": 2}
-
-
-def test_training_with_overviews(tmp_path):
-    """The model of overviews is loaded from its folder, the contract has the overview, and the loss in dB falls."""
-    fields.saved(tmp_path / "overview", window=(32, 32))
-    mix = {"wide": 1.0, "overview": str(tmp_path / "overview"), "noise_level": [0.5, 0.5], "drawn": 1.0}
-    plan, rows = recipe("clean", mix=mix, window=WIDE), []
-    model = train_net(plan, training_task(plan, write(tmp_path, archive())), Job(tmp_path / "out", report=rows.append))
-    assert model.contract.overview == 2
-    assert rows[-1]["loss"] < rows[0]["loss"] - 2
-
-
-def test_a_model_of_overviews_with_other_windows_is_refused(tmp_path):
-    """A model with other windows, and one that is not for fields, are refused."""
-    for name, words in (
-        ("grid", "64 x 64 points; those of the recipe have 32 x 32"),
-        ("seismic", "not a denoiser of grid"),
-    ):
-        plan = recipe("clean", mix={"wide": 0.5, "overview": name}, window=WIDE)
-        with pytest.raises(InputError, match=words):
-            training_task(plan, write(tmp_path, archive()))
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [({"data": {}}, "name files, or draw"), ({"window": {"length": 32, "stride": 40}}, "stride 40"),
-     ({"mix": {"noise_level": [2, 1]}}, "low to high"), ({"window": {"length": 30, "stride": 8}}, "multiples of 8"),
-     ({"window": {"length": 64, "stride": 32, "train_length": 32}}, "windows of one size"),
-     ({"mix": {"wide": 0.5}}, "mix.wide needs window.overview"), ({"window": {**WIDE, "overview": -1}}, "overview"),
-     ({"mix": {"target": "what"}}, "members"), ({"kind": "grid"}, "kind is 'grid'")],
-)  # fmt: skip
-def test_invalid_recipes_are_refused(change, words, tmp_path):
-    """The message names the key."""
-    import yaml
-
-    facts = {**recipe("clean").model_dump(mode="json"), **change}
-    (tmp_path / "r.yml").write_text(yaml.safe_dump(facts))
-    with pytest.raises(RecipeError, match=words):
-        load_recipe(tmp_path / "r.yml")
