@@ -44,7 +44,7 @@ def log(folder: Path, word: str) -> list[str]:
     ],
 )  # fmt: skip
 def test_faults_of_a_jobqueue_file_are_named(tmp_path, text, faults):
-    """All of them, in one line."""
+    """All faults are named in one line."""
     path = tmp_path / "jobs.yml"
     path.write_text(text)
     with pytest.raises(RecipeError) as caught:
@@ -54,7 +54,7 @@ def test_faults_of_a_jobqueue_file_are_named(tmp_path, text, faults):
 
 
 def test_jobs_need_a_file_a_package_and_a_batch_system(tmp_path, monkeypatch):
-    """No file, no package, no batch system."""
+    """An error names what is missing."""
     path = tmp_path / "jobs.yml"
     with pytest.raises(RecipeError, match=r"^There is no jobqueue file \S+jobs\.yml\.$"):
         is_distributed(path)
@@ -70,7 +70,7 @@ def test_jobs_need_a_file_a_package_and_a_batch_system(tmp_path, monkeypatch):
 
 
 def test_options_are_those_of_dask_jobqueue(tmp_path):
-    """One thread a worker unless told otherwise, as many jobs as hold the workers, an account by each system's name."""
+    """One worker for each core by default, enough jobs for all workers, the account under its own name."""
     path = tmp_path / "jobs.yml"
     path.write_text("kind: sge\nmemory: 8GB\ncores: 4\naccount: abc\njob_script_prologue: [module load python]")
     queue = jobqueue.load_jobqueue(path)
@@ -83,7 +83,7 @@ def test_options_are_those_of_dask_jobqueue(tmp_path):
 
 @pytest.fixture
 def slurm(tmp_path, monkeypatch) -> Path:
-    """A batch system that starts each job at once, and a file that asks for its jobs."""
+    """A fake batch system that starts each job at once, and a jobqueue file for it."""
     pytest.importorskip("dask_jobqueue")
     for name, script in (("sbatch", SUBMIT), ("scancel", CANCEL)):
         (tmp_path / name).write_text(script.format(log=tmp_path) if name == "sbatch" else script)
@@ -96,7 +96,7 @@ def slurm(tmp_path, monkeypatch) -> Path:
 
 
 def test_a_cancelled_job_is_submitted_again(tmp_path, slurm, monkeypatch, capfd):
-    """Workers in jobs do the same; a job that is cancelled is submitted again."""
+    """Workers in jobs give the same results, also if a job is cancelled."""
     import dask
 
     monkeypatch.setattr(jobqueue, "CHECK_INTERVAL", "100ms")
@@ -117,7 +117,7 @@ def test_a_cancelled_job_is_submitted_again(tmp_path, slurm, monkeypatch, capfd)
 
 
 def test_refused_jobs_end_the_run_with_the_reason(tmp_path, slurm, monkeypatch):
-    """What the batch system says comes through, when it has said it a few times."""
+    """After a few attempts the message of the batch system is raised."""
     monkeypatch.setattr(jobqueue, "CHECK_INTERVAL", "100ms")
     monkeypatch.setattr(jobqueue, "RETRY_S", 0.1)
     (tmp_path / "sbatch").write_text("#!/bin/sh\necho 'sbatch: error: invalid account' >&2\nexit 1\n")

@@ -1,4 +1,4 @@
-"""Workers come from this machine or from a running scheduler; what cannot be reached is refused in one line."""
+"""Workers of this machine or of a running scheduler; an unreachable one is an error of one line."""
 
 import socket
 import subprocess
@@ -30,7 +30,7 @@ def log(folder: Path, word: str) -> list[str]:
 
 
 def test_unknown_clusters_are_refused_with_the_choices():
-    """What can be asked for is said."""
+    """The error lists the possible values."""
     assert not is_distributed(None)
     assert is_distributed(None, 2)
     assert is_distributed("local")
@@ -38,16 +38,14 @@ def test_unknown_clusters_are_refused_with_the_choices():
         is_distributed("local", 0)
     with pytest.raises(InputError, match=r"^There is no cluster 'here'; choose local, the address [^\n]+$"):
         is_distributed("here")
-    with pytest.raises(
-        InputError, match=r"^'tcp://host' is no address of a dask scheduler; an address looks like "
-    ):
+    with pytest.raises(InputError, match=r"^'tcp://host' is no address of a dask scheduler; an address looks like "):
         is_distributed("tcp://host")
     with pytest.raises(ValueError, match="not at the top of a module"):
         next(run_tasks([1], lambda spec: square(spec), {}, workers=2))
 
 
 def test_addresses_without_a_scheduler_are_refused_soon(monkeypatch, address, capfd):
-    """Nothing there, something else there, a worker there: one line, soon."""
+    """For a closed port, a server that does not answer, and a worker."""
     with monkeypatch.context() as patch, socket.socket() as mute:
         patch.setattr(schedulers, "TIMEOUT_S", 1.0)
         mute.bind(("127.0.0.1", 0))
@@ -66,7 +64,7 @@ def test_addresses_without_a_scheduler_are_refused_soon(monkeypatch, address, ca
 
 
 def test_workers_with_other_versions_are_refused(tmp_path, monkeypatch, address):
-    """Their results could differ; what differs is named."""
+    """The error names the packages that differ."""
     monkeypatch.setattr(schedulers, "__version__", "99.0")
     with pytest.raises(
         ClusterError, match=r"^The worker tcp://\S+ at \S+ has other software: geoae \S+ \(here 99\.0\)"
@@ -75,7 +73,7 @@ def test_workers_with_other_versions_are_refused(tmp_path, monkeypatch, address)
 
 
 def test_a_scheduler_that_dies_is_an_error_of_one_line(tmp_path, capfd):
-    """And soon, whatever was under way."""
+    """It is raised soon, even if tasks are running."""
     quiet = {"text": True, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen([sys.executable, "-c", SCHEDULER], cwd=ROOT, **quiet) as process:
         assert process.stdout is not None

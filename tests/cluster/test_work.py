@@ -1,4 +1,4 @@
-"""Tasks give the same results in this process and on workers, and failures of workers cost nothing or are one line."""
+"""Tasks give the same results in this process and on workers; failures of workers are repaired or reported."""
 
 import os
 import signal
@@ -39,7 +39,7 @@ def log(folder: Path, word: str) -> list[str]:
 
 
 def test_tasks_run_one_by_one_in_this_process(tmp_path):
-    """One after the other, and no sooner than asked for; a function needs no name."""
+    """One after the other, each when its result is needed; a function needs no name."""
     results = run_tasks([3, 1, 2], square, {"log": str(tmp_path)})
     assert next(results) == (3, 9)
     assert len(log(tmp_path, "begun")) == 1
@@ -47,11 +47,11 @@ def test_tasks_run_one_by_one_in_this_process(tmp_path):
     assert len(log(tmp_path, "made")) == 1
     with pytest.raises(InputError, match=r"^number 1 cannot be$"):
         dict(run_tasks([0, 1], SQUARE, {"log": str(tmp_path), "refused": 1}))
-    assert list(run_tasks([], SQUARE, {}, workers=2)) == []  # and no worker is started for it
+    assert list(run_tasks([], SQUARE, {}, workers=2)) == []  # no worker is started
 
 
 def test_workers_give_the_same_results_and_make_the_function_once(tmp_path):
-    """Each process makes its function once, takes one thread, and is gone in the end."""
+    """Each process makes its function once, uses the given number of threads, and stops in the end."""
     said: list[str] = []
     results = dict(run_tasks(range(50), square, {"log": str(tmp_path), "sleep_s": 0.01}, workers=2, say=said.append))
     assert results == {number: number**2 for number in range(50)}
@@ -67,13 +67,13 @@ def test_workers_give_the_same_results_and_make_the_function_once(tmp_path):
 @settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(numbers=st.lists(st.integers(0, 10**6), max_size=30, unique=True))
 def test_each_number_comes_back_once_with_its_result(tmp_path, address, numbers):
-    """Each comes back once, with its own result."""
+    """For any numbers, in any order."""
     results = list(run_tasks(numbers, SQUARE, {"log": str(tmp_path)}, cluster=address))
     assert sorted(results) == sorted((number, number**2) for number in numbers)
 
 
 def test_numbers_are_taken_only_as_workers_need_them(tmp_path, address):
-    """Of 100,000 numbers few are looked at before the first result, so there is nothing to plan."""
+    """Of 100,000 numbers few are taken before the first results."""
     drawn: list[int] = []
     numbers = (drawn.append(number) or number for number in range(100_000))
     with closing(run_tasks(numbers, SQUARE, {"log": str(tmp_path)}, cluster=address)) as results:
@@ -84,7 +84,7 @@ def test_numbers_are_taken_only_as_workers_need_them(tmp_path, address):
 
 
 def test_a_worker_that_is_killed_is_replaced(tmp_path, capfd):
-    """What it had not handed over is done again; nobody needs to hear of it."""
+    """Its unfinished tasks are done again, and nothing is printed."""
     spec = {"log": str(tmp_path), "deadly": [3, 8], "sleep_s": 0.01}
     assert dict(run_tasks(range(20), SQUARE, spec, workers=2)) == {number: number**2 for number in range(20)}
     assert min(len(log(tmp_path, f"begun-{number}-")) for number in spec["deadly"]) >= 2
@@ -92,7 +92,7 @@ def test_a_worker_that_is_killed_is_replaced(tmp_path, capfd):
 
 
 def test_a_result_is_awaited_when_its_worker_was_killed():
-    """It was done, and is done again; that may take longer than a scheduler has to answer."""
+    """The task is done again, which may take longer than the time-out of the scheduler."""
     answers = iter([TimeoutError, TimeoutError, ("", 9, "")])
 
     def result(timeout):
@@ -109,7 +109,7 @@ def test_a_result_is_awaited_when_its_worker_was_killed():
 
 
 def test_a_task_that_kills_every_worker_is_named(tmp_path, monkeypatch, capfd):
-    """One line says which; beside it one that waited on the same workers may be under suspicion."""
+    """The error may also name a task that waited on the same workers."""
     monkeypatch.setattr(schedulers, "ALLOWED_FAILURES", 1)
     spec = {"log": str(tmp_path), "deadly": [4], "deaths": 99}
     given_up = rf"^Block ([0-5] or )?4( or [0-5])? was given up after 2 workers had died with it{ONE_LINE}$"
@@ -127,18 +127,18 @@ def test_a_task_that_kills_every_worker_is_named(tmp_path, monkeypatch, capfd):
     ],
 )
 def test_errors_of_tasks_come_back_in_one_line(tmp_path, address, capfd, word, kind, line):
-    """Ours as themselves, others named with their block; what was not begun is not begun any more."""
+    """Errors of geoae keep their class, others are named with their block; no further tasks begin."""
     spec = {"log": str(tmp_path), word: 2, "sleep_s": 0.02}
     with pytest.raises(kind, match=line) as caught:
         dict(run_tasks(range(100), SQUARE, spec, cluster=address))
-    assert "in work" in str(caught.value.__cause__)  # where, for who looks for it
+    assert "in work" in str(caught.value.__cause__)  # the traceback of the worker
     assert len(log(tmp_path, "begun")) < 20
     assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_workers_stop_with_their_client(tmp_path, number):
-    """Ctrl-C, which all processes of a terminal see, is quiet; after SIGKILL no worker goes on writing."""
+    """After Ctrl-C nothing is printed; after SIGKILL no worker continues."""
     words = [sys.executable, "-c", CLIENT, str(tmp_path)]
     process = subprocess.Popen(words, cwd=ROOT, start_new_session=True, text=True, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE)  # fmt: skip
@@ -150,7 +150,7 @@ def test_workers_stop_with_their_client(tmp_path, number):
     (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
     assert process.wait(120) == (130 if number == signal.SIGINT else -number)
     wait_until(lambda: not alive(workers), 120)
-    told = process.stderr.read()
-    assert told == "" if number == signal.SIGINT else "Traceback" not in told
+    printed = process.stderr.read()
+    assert printed == "" if number == signal.SIGINT else "Traceback" not in printed
     process.stdout.close()
     process.stderr.close()

@@ -1,4 +1,4 @@
-"""Chunks have the size that was promised, and tasks cover a store once."""
+"""Chunks have the documented size, and tasks cover a store once."""
 
 import math
 
@@ -14,7 +14,7 @@ SHAPES = st.lists(st.integers(1, 5000), min_size=1, max_size=4).map(tuple)
 
 @given(shape=SHAPES, data=st.data())
 def test_chunks_have_half_a_million_to_one_and_a_half_million_samples(shape, data):
-    """Whatever the shape and the model's axes are, unless the whole array is smaller."""
+    """For any shape and any axes of the model, unless the whole array is smaller."""
     core = data.draw(st.sets(st.sampled_from(range(len(shape)))))
     chunks = choose_chunks(shape, core)
     assert all(1 <= c <= n for c, n in zip(chunks, shape, strict=True))
@@ -33,14 +33,14 @@ def test_batch_entries_are_divided_before_the_models_axes(shape, data):
 
 
 @given(n=st.integers(1, 10_000))
-def test_chunks_of_a_store_that_grows_do_not_depend_on_how_long_it_is(n):
-    """One time step today makes no store of small chunks."""
+def test_chunks_of_a_growing_store_do_not_depend_on_its_length(n):
+    """A store that begins with one time step does not have small chunks."""
     assert choose_chunks((n, 64, 64), (1, 2), grows=0) == (256, 64, 64)
 
 
 @given(shape=SHAPES, n=st.integers(1, 64), data=st.data())
-def test_shards_are_whole_chunks_and_not_too_many(shape, n, data):
-    """A shard is never half a chunk."""
+def test_shards_hold_whole_chunks_up_to_a_limit(shape, n, data):
+    """Also where the limit does not divide the number of chunks."""
     chunks = tuple(data.draw(st.integers(1, size)) for size in shape)
     shards = choose_shards(shape, chunks, n)
     counts = [s / c for s, c in zip(shards, chunks, strict=True)]
@@ -50,8 +50,8 @@ def test_shards_are_whole_chunks_and_not_too_many(shape, n, data):
 
 
 @given(shape=st.lists(st.integers(1, 9), min_size=1, max_size=3).map(tuple), data=st.data())
-def test_tasks_cover_what_is_new_once_and_write_whole_blocks(shape, data):
-    """Of a store and of one that grew: regions meet without overlap, and no block is left half."""
+def test_tasks_cover_new_samples_once_and_write_whole_blocks(shape, data):
+    """For new stores and for appending: regions do not overlap, and no block is written in part."""
     block = tuple(data.draw(st.integers(1, 6)) for _ in shape)
     axis = data.draw(st.sampled_from(range(len(shape))))
     old = data.draw(st.integers(0, shape[axis] - 1))
@@ -69,8 +69,8 @@ def test_tasks_cover_what_is_new_once_and_write_whole_blocks(shape, data):
     assert (written == 1).all()
 
 
-def test_a_part_of_many_blocks_is_as_light_as_one_of_few():
-    """Nothing is made for a task before it is asked for."""
+def test_a_part_of_many_blocks_costs_nothing():
+    """Nothing is made for a task before it is looked up."""
     u = Variable("u", ("time", "y", "x"), (10**9, 1000, 1000), "float32", (1, 1000, 1000))
     part = Part("u", 3, (u,))
     assert part.n_blocks == 10**9
@@ -80,7 +80,7 @@ def test_a_part_of_many_blocks_is_as_light_as_one_of_few():
 
 
 def test_variables_of_a_part_share_its_blocks():
-    """A plan that would have two tasks write one file cannot be made."""
+    """Parts in which two tasks would write one file are refused."""
     code = Variable("code", ("window", "latent"), (100, 8), "float32", (10, 8))
     Part("code", 1, (code, Variable("gain", ("window",), (100,), "float64", (10,))))
     for wrong in (

@@ -15,7 +15,7 @@ ONE_LINE = r"^[^\n]+$"
 
 
 def test_codes_open_with_all_that_decoding_needs(tmp_path):
-    """Lazily, with scaling, error and places of the windows, under the same names in every store."""
+    """Lazily, with scaling, error and coordinates of the windows, under the same names in every store."""
     t0 = np.datetime64("2010-01-01", "ns") + np.arange(5) * np.timedelta64(1, "h")
     places = {"t0": ("window", t0), "source_id": ("window", ["XX.A"] * 3 + ["XX.B"] * 2)}
     x = xr.DataArray(np.zeros((2, 30)), dims=("channel", "time"), name="v")
@@ -45,7 +45,7 @@ def test_codes_open_with_all_that_decoding_needs(tmp_path):
 
 
 def test_stores_without_codes_are_refused_in_one_line(tmp_path):
-    """None in it, none of geoae, damaged, or not there."""
+    """Stores without codes, damaged stores, and missing ones."""
     target = write_store(tmp_path / "out.zarr", worker.field(0, 3), codes=False)
     with pytest.raises(StoreError, match=r"^\S+ holds no codes, only t2m\. Make them with [^\n]+$"):
         open_codes(target)

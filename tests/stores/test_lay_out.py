@@ -1,4 +1,4 @@
-"""The layout of a store: chunks and compression, and what a store that is appended to passes on."""
+"""The layout of a store: chunks and compression, and the growth of a store that is appended to."""
 
 import json
 
@@ -35,7 +35,7 @@ def test_chunks_shards_and_compression_are_those_of_the_plan(tmp_path):
 
 @pytest.mark.parametrize("way", ["new", "append"])
 def test_a_kill_during_the_layout_loses_nothing(tmp_path, processes, way):
-    """Some of the renames, links and syncs; test_ledger has all of them that a store without zarr has."""
+    """Every ninth of the renames, links and syncs; test_ledger has every step for a store without zarr."""
     first, piece = worker.field(0, 3), (0, 3) if way == "new" else (3, 2)
     x, options = worker.field(*piece), {"append": ("time",)}
     old = None if way == "new" else worker.content(write_store(tmp_path / "old.zarr", first, codes=False))
@@ -57,14 +57,14 @@ def test_a_kill_during_the_layout_loses_nothing(tmp_path, processes, way):
 
 
 def test_appending_in_pieces_equals_writing_at_once(tmp_path):
-    """Appended piece by piece, with blocks that were not full, or written at once: the same samples and coordinates."""
+    """Also with blocks that were not full: samples and coordinates are the same."""
     pieces, at, grown = [4, 1, 6, 2], 0, tmp_path / "grown.zarr"
     for n in pieces:
         x = worker.field(at, n)
         run = worker.start(grown, x, append=("time",))
         before = worker.content(grown) if at else {}
         worker.write_all(run, x)
-        assert at == 0 or worker.content(grown) == before  # until the last moment
+        assert at == 0 or worker.content(grown) == before  # until `finish`
         run.finish()
         at += n
         assert worker.start(grown, x, append=("time",)).finished  # the same command again
@@ -78,7 +78,7 @@ def test_appending_in_pieces_equals_writing_at_once(tmp_path):
 
 
 def test_appending_writes_only_new_blocks(tmp_path):
-    """Those that were full are neither read nor written; a packed block of both is made of what was stored."""
+    """Full blocks are neither read nor written; a block that was not full is written again with its old samples."""
     target = write_store(tmp_path / "out.zarr", worker.field(0, 5))
     run = worker.start(target, worker.field(5, 3), append=("time",))
     regions = [(run.task(i).part.name, run.task(i).region[0], run.task(i).block[0]) for i in run.pending()]
@@ -100,7 +100,7 @@ def test_appending_writes_only_new_blocks(tmp_path):
     ],
 )
 def test_samples_that_do_not_continue_the_store_are_refused(tmp_path, change, message):
-    """Other settings, variables, grids and times are named, and the store stays as it was."""
+    """The error names other settings, variables, grids and times, and the store stays as it was."""
     target = write_store(tmp_path / "out.zarr", worker.field(0, 4), codes=False)
     before, x = worker.content(target), worker.field(4, 2)
     options = {"x": x, "append": ("time",), **change(x)}
@@ -112,7 +112,7 @@ def test_samples_that_do_not_continue_the_store_are_refused(tmp_path, change, me
 
 
 def test_a_damaged_store_cannot_be_appended_to(tmp_path):
-    """What is missing or broken in it is said before anything is written."""
+    """Missing and unreadable blocks and coordinates are reported before anything is written."""
     target, x = write_store(tmp_path / "out.zarr", worker.field(0, 4), codes=False), worker.field(4, 2)
     broken = target / "t2m" / "c.1.0.0"
     broken.unlink()

@@ -1,4 +1,4 @@
-"""A task that is done stays done, half a block never counts, and a run resumes only with its own settings."""
+"""A task that is done stays done, partial blocks never count, and a run resumes only with its own settings."""
 
 import errno
 import os
@@ -29,7 +29,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_run_resumes_where_it_stopped(tmp_path):
-    """What was written is not pending; the store has its name when all of it is there, and nothing else is left."""
+    """Written blocks are not pending; a complete store has its name, and nothing else is left."""
     target = tmp_path / "out.zarr"
     run = begin(target)
     assert run.pending().tolist() == [0, 1, 2, 3, 4]
@@ -48,7 +48,7 @@ def test_a_run_resumes_where_it_stopped(tmp_path):
 
 
 def test_repeating_a_finished_run_does_nothing(tmp_path):
-    """Also where the last one was killed after its last rename."""
+    """Also if the run was killed after its last rename."""
     target = finished(tmp_path / "out.zarr")
     run = begin(target)
     assert run.finished
@@ -57,13 +57,13 @@ def test_repeating_a_finished_run_does_nothing(tmp_path):
     left = tmp_path / ".out.zarr.part" / provenance.make_fingerprint(IDENTITY)
     left.mkdir(parents=True)
     (left / "ledger.json").write_text("{}")
-    assert begin(target, overwrite=True).finished  # what is left behind says that it was this command
+    assert begin(target, overwrite=True).finished  # its folder shows that this command wrote the store
     assert names(tmp_path) == ["out.zarr"]
-    assert begin(target, overwrite=True).pending().size == 5  # asked for on purpose
+    assert begin(target, overwrite=True).pending().size == 5  # a second --overwrite starts again
 
 
 def test_a_task_is_done_when_all_its_variables_are_written(tmp_path):
-    """One of two files is not enough, and a file that is being written does not count."""
+    """One of two files is not enough, and a file in progress does not count."""
     run = begin(tmp_path / "out.zarr")
     one = run.task(2)
     run.write(one, one.part.variables[0], b"u")
@@ -74,7 +74,7 @@ def test_a_task_is_done_when_all_its_variables_are_written(tmp_path):
 
 
 def test_an_unfinished_store_names_settings_that_differ(tmp_path):
-    """An unfinished store goes on with its own settings only, unless it is to be begun anew."""
+    """An unfinished store resumes only with its own settings, unless --overwrite is given."""
     target = tmp_path / "out.zarr"
     write(begin(target), 0, 1)
     with pytest.raises(StoreError, match=r"^The unfinished \S+out.zarr was begun with other settings: model: a -> b; "
@@ -89,7 +89,7 @@ def test_an_unfinished_store_names_settings_that_differ(tmp_path):
 
 
 def test_a_finished_store_is_replaced_only_on_request(tmp_path):
-    """It stays until what replaces it is finished."""
+    """It stays until its replacement is finished."""
     target = finished(tmp_path / "out.zarr")
     with pytest.raises(OutputExistsError, match=r"there already, with other settings \(model: a -> b\); [^\n]+$"):
         begin(target, model="b")
@@ -105,7 +105,7 @@ def test_a_finished_store_is_replaced_only_on_request(tmp_path):
 
 
 def test_files_and_folders_that_are_no_stores_stay(tmp_path):
-    """A folder or file of that name stays, even where overwriting is asked for."""
+    """Even with --overwrite."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "thesis.tex").write_text("all of it")
     (tmp_path / "file").write_text("x")
@@ -118,7 +118,7 @@ def test_files_and_folders_that_are_no_stores_stay(tmp_path):
 
 
 def test_a_link_stays_a_link(tmp_path):
-    """What a link points to is replaced."""
+    """The target of the link is replaced."""
     (tmp_path / "disk").mkdir()
     (tmp_path / "out.zarr").symlink_to(tmp_path / "disk" / "real.zarr")
     finished(tmp_path / "out.zarr")
@@ -127,7 +127,7 @@ def test_a_link_stays_a_link(tmp_path):
 
 
 def test_a_resumed_run_keeps_its_first_start_time(tmp_path, monkeypatch):
-    """A run that is resumed on another day is the run that was begun."""
+    """Also if it is resumed on another day."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     target = tmp_path / "out.zarr"
     write(begin(target), 0, 1, 2, 3)
@@ -143,7 +143,7 @@ def test_a_resumed_run_keeps_its_first_start_time(tmp_path, monkeypatch):
 
 
 def test_the_status_counts_blocks_and_reports_damage(tmp_path):
-    """Unfinished, finished and damaged ones, and what is none."""
+    """For unfinished, finished and damaged stores, and for folders that are no stores."""
     target = tmp_path / "out.zarr"
     with pytest.raises(MissingFileError, match=ONE_LINE):
         ledger.read_store_status(target)
@@ -174,7 +174,7 @@ def test_the_status_counts_blocks_and_reports_damage(tmp_path):
     "text", ["", "{", "[]", '{"format": 1}', '{"format": 99}', '{"format": 1, "parts": [{"x": 1}]}']
 )
 def test_a_damaged_ledger_is_an_error_of_one_line(tmp_path, text):
-    """It says where, and --overwrite begins anew."""
+    """The error names the file, and --overwrite starts again."""
     target = tmp_path / "out.zarr"
     run = begin(target)
     (run.folder / "ledger.json").write_text(text)
@@ -185,7 +185,7 @@ def test_a_damaged_ledger_is_an_error_of_one_line(tmp_path, text):
 
 
 def test_a_missing_folder_is_an_error_of_one_line(tmp_path):
-    """Parts of an unfinished store that someone removed."""
+    """Folders of an unfinished store that were removed."""
     target = tmp_path / "out.zarr"
     run = begin(target)
     (run.folder / "store" / "v" / "zarr.json").unlink()
@@ -197,7 +197,7 @@ def test_a_missing_folder_is_an_error_of_one_line(tmp_path):
 
 
 def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
-    """One line; no half block, no litter; what was done is done, and the run goes on when there is room."""
+    """An error of one line, no partial files; the run resumes when there is space."""
     target = tmp_path / "out.zarr"
     run = begin(target)
     write(run, 0)
@@ -224,7 +224,7 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
 
 
 def test_a_read_only_place_is_an_error_of_one_line(tmp_path, monkeypatch):
-    """Read-only file systems and folders."""
+    """Also for read-only file systems."""
 
     def refuse(*args, **kwargs):
         raise PermissionError(errno.EROFS, os.strerror(errno.EROFS))
@@ -236,7 +236,7 @@ def test_a_read_only_place_is_an_error_of_one_line(tmp_path, monkeypatch):
 
 
 def test_late_writers_change_nothing(tmp_path):
-    """A worker that outlives its run leaves nothing in the store or beside it; if its work is lost, it says so."""
+    """A worker that outlives its run writes nothing; if the run was removed, it raises an error."""
     target = tmp_path / "out.zarr"
     run = begin(target)
     write(run, *run.pending())
@@ -244,7 +244,7 @@ def test_late_writers_change_nothing(tmp_path):
     there = content(target)
     write(run, 0)
     assert run.pending().size == 0
-    assert run.finish() == target.resolve()  # a second client of the same command
+    assert run.finish() == target.resolve()  # as a second client of the same command would
     assert content(target) == there
     assert names(tmp_path) == ["out.zarr"]
     other = begin(target, model="b", overwrite=True)
@@ -255,7 +255,7 @@ def test_late_writers_change_nothing(tmp_path):
 
 
 def test_two_clients_can_share_a_run(tmp_path):
-    """There is no lock: the second finds what the first has done."""
+    """There is no lock: the second finds the blocks of the first."""
     target = tmp_path / "out.zarr"
     one, two = begin(target), begin(target)
     write(one, 0, 1, 2)
@@ -265,7 +265,7 @@ def test_two_clients_can_share_a_run(tmp_path):
 
 
 def test_a_store_that_appears_during_the_run_is_kept(tmp_path):
-    """Nothing is replaced that was not there when replacing was asked for, or that grew by other means."""
+    """Only the store that was there at the start is replaced or appended to."""
     target = tmp_path / "out.zarr"
     run = begin(target)
     write(run, *run.pending())
@@ -273,7 +273,7 @@ def test_a_store_that_appears_during_the_run_is_kept(tmp_path):
     with pytest.raises(OutputExistsError, match="has appeared meanwhile"):
         run.finish()
     assert provenance.read_settings(target)["model"] == "b"
-    assert run.pending().size == 0  # and what was done is still there
+    assert run.pending().size == 0  # the blocks of the run are still there
     grow = begin(tmp_path / "g.zarr", source="1", append=True)
     write(grow, *grow.pending())
     grow.finish()
@@ -290,7 +290,7 @@ def test_a_store_that_appears_during_the_run_is_kept(tmp_path):
 
 @pytest.mark.parametrize("way", ["new", "overwrite", "append"])
 def test_a_kill_at_any_step_loses_nothing(tmp_path, monkeypatch, way):
-    """Between any two renames, syncs or removals: what was there is there until what comes is whole, and that comes."""
+    """Between any two renames, syncs or removals: the old store stays until the new one is complete."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", EPOCH)
     processes = ready_processes()
     options = {"n": 2, "model": "b", "overwrite": way == "overwrite", "append": way == "append"}
@@ -308,7 +308,7 @@ def test_a_kill_at_any_step_loses_nothing(tmp_path, monkeypatch, way):
         exitcode = process.exitcode
         assert exitcode in (0, -signal.SIGKILL)
         there = content(target) if target.exists() else None
-        # between the last two renames there is neither, and the next start brings one back
+        # between the last two renames there is no store, and the next start restores the old one
         assert there in (old, new, None)
         begin(target, **options)
         assert there is not None or old is None or target.exists()
@@ -319,7 +319,7 @@ def test_a_kill_at_any_step_loses_nothing(tmp_path, monkeypatch, way):
 
 
 def test_the_size_of_a_ledger_does_not_depend_on_the_number_of_tasks(tmp_path):
-    """It can be sent to workers; they need no more than its folder and a number."""
+    """It can be pickled; workers read it from its folder."""
     small, large = begin(tmp_path / "a.zarr", n=2), begin(tmp_path / "b.zarr", n=100_000)
     assert abs(len(pickle.dumps(large)) - len(pickle.dumps(small))) < 100
     assert pickle.loads(pickle.dumps(large)) == large

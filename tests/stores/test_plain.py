@@ -16,7 +16,7 @@ from tests.support.store_worker import open_store, write_store
 
 
 def test_coordinates_of_all_kinds_are_stored(tmp_path):
-    """Text, times of any calendar, two-dimensional and scalar ones, with gaps; packed ones unpacked."""
+    """Text, times of any calendar, two-dimensional and scalar coordinates, gaps; packed values are unpacked."""
     noleap = xr.date_range("1890-07-02", periods=4, freq="YS", calendar="noleap", use_cftime=True)
     lat = np.array([[10.0, 20.0, np.nan], [11.0, 21.0, 31.0]])
     x = xr.DataArray(
@@ -52,7 +52,7 @@ def test_coordinates_of_all_kinds_are_stored(tmp_path):
 
 
 def test_times_keep_their_units_if_these_are_exact(tmp_path):
-    """Half hours are not rounded to the hours that the file counted in."""
+    """Half hours are not rounded to the hours of the input file."""
     x = worker.field(0, 3)
     for step, units in ((60, "hours since 1900-01-01"), (30, "minutes since 2000-01-01 00:00:00")):
         times = np.datetime64("2000-01-01", "ns") + np.arange(3) * np.timedelta64(step, "m")
@@ -88,7 +88,7 @@ def test_coordinates_that_cannot_be_stored_are_named():
     ],
 )
 def test_the_digest_changes_with_values_names_and_dims(change):
-    """And with nothing else: attributes and the order of coordinates do not count."""
+    """Attributes and the order of coordinates do not change it."""
     coords = xr.Dataset(coords={"y": [1.0, 2.0], "name": ("y", np.array(["a", "b"], object))})
     same = xr.Dataset(coords={"name": coords.name, "y": ("y", [1.0, 2.0], {"units": "m"})})
     assert digest_coordinates(same) == digest_coordinates(coords)

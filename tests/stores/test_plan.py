@@ -1,4 +1,4 @@
-"""Plans of stores: what cannot be stored is refused before anything is written."""
+"""Plans of stores: impossible ones are refused before anything is written."""
 
 import pytest
 import xarray as xr
@@ -25,13 +25,13 @@ ONE_LINE = r"^[^\n]+$"
     ],
 )
 def test_fields_that_cannot_be_stored_are_refused_in_one_line(change):
-    """Said before anything is written."""
+    """Names, dtypes, sizes and coordinates that zarr does not hold."""
     with pytest.raises(InputError, match=ONE_LINE):
         plan_field(change(worker.field(0, 2)))
 
 
 def test_impossible_plans_are_refused_in_one_line():
-    """Unknown dims, names that come twice, grids that differ, windows that do not fit."""
+    """Unknown dimensions, duplicate names, different grids, coordinates of the wrong length."""
     x = worker.field(0, 4)
     for wrong in (
         lambda: plan_field(x, ["lat"]),

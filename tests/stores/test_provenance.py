@@ -16,7 +16,7 @@ SETTINGS = st.dictionaries(
 @settings(max_examples=200)
 @given(old=SETTINGS, new=SETTINGS)
 def test_the_fingerprint_changes_with_every_setting(old, new):
-    """And with nothing else: not with the order of names."""
+    """The order of names does not change it."""
     same = {k: v for k, v in old.items() if v is not None} == {k: v for k, v in new.items() if v is not None}
     assert (provenance.describe_differences(old, new) == "") == same
     if old == new:
@@ -26,7 +26,7 @@ def test_the_fingerprint_changes_with_every_setting(old, new):
 
 
 def test_only_files_of_blocks_count_as_done(tmp_path):
-    """Metadata, litter of other programs, blocks outside the array."""
+    """Metadata, files of other programs and blocks outside the array are ignored."""
     (tmp_path / "u").mkdir()
     part = Part("u", 2, (Variable("u", ("time", "x"), (4, 4), "float32", (2, 4)),))
     for name in ("zarr.json", ".nfs0001", "c.0.0.partial", "c", "c.x.0", "c.9.0", "c.0", "c.1.0"):
@@ -35,7 +35,7 @@ def test_only_files_of_blocks_count_as_done(tmp_path):
 
 
 def test_a_finished_store_knows_its_blocks(tmp_path):
-    """As the run said it, shards and all."""
+    """Its parts are those of the run, with their shards."""
     run = worker.start(tmp_path / "out.zarr", worker.field(0, 9), shard_chunks=2)
     worker.write_all(run, worker.field(0, 9))
     assert provenance.read_parts(run.finish()) == run.parts

@@ -14,7 +14,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_only_complete_folders_are_runs(tmp_path):
-    """A folder is a run from its one rename until another."""
+    """New and removed folders have a prefix, and an incomplete layout lacks its ledger or store."""
     assert runs.list_runs(tmp_path / "none") == []
     for name in ("new-1", "old-1", "abc", "def"):
         (tmp_path / name / "store").mkdir(parents=True)
@@ -24,7 +24,7 @@ def test_only_complete_folders_are_runs(tmp_path):
 
 
 def test_leftovers_of_killed_layouts_are_removed(tmp_path):
-    """A run is whole when it has its name; what never got one is litter."""
+    """When a run is finished, layouts that never became runs are removed."""
     target = tmp_path / "out.zarr"
     (tmp_path / ".out.zarr.part" / "new-x" / "store").mkdir(parents=True)
     (tmp_path / ".out.zarr.part" / "new-x" / "ledger.json").write_text("{")
@@ -33,7 +33,7 @@ def test_leftovers_of_killed_layouts_are_removed(tmp_path):
 
 
 def test_a_kill_between_the_last_two_renames_loses_no_store(tmp_path):
-    """The one that is replaced comes back, and what replaces it is still complete."""
+    """The next start restores the old store, and its replacement is still complete."""
     target = finished(tmp_path / "out.zarr")
     run = begin(target, model="b", overwrite=True)
     write(run, *run.pending())

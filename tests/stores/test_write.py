@@ -44,7 +44,7 @@ def test_xarray_reads_back_what_was_planned(tmp_path):
 
 
 def test_a_store_can_be_copied_to_netcdf(tmp_path):
-    """No attribute is of a kind that only zarr has."""
+    """Every attribute is of a type that netCDF has."""
     target = write_store(
         tmp_path / "out.zarr", worker.field(0, 3), settings={"a": None, "b": True, "c": {"d": [1]}, "e": [1, "x"]}
     )
@@ -61,7 +61,7 @@ SHAPES = hnp.array_shapes(min_dims=1, max_dims=3, max_side=9)
 @settings(max_examples=40)
 @given(shape=SHAPES, data=st.data())
 def test_any_shape_chunks_and_shards(shape, data, tmp_path_factory):
-    """Blocks in any order give the array, in files as zarr writes them, also where all samples are the fill value."""
+    """Blocks in any order give the array, in files as zarr writes them, even if all samples are the fill value."""
     dims = "abc"[: len(shape)]
     chunks = {dim: data.draw(st.integers(1, n)) for dim, n in zip(dims, shape, strict=True)}
     dtype = data.draw(st.sampled_from(["float32", "float64", "int16", "float16", "bool", "complex64"]))
@@ -101,7 +101,7 @@ def test_several_processes_in_any_order_write_the_same_bytes(tmp_path, processes
 
 
 def test_a_kill_at_any_time_costs_only_the_block_in_progress(tmp_path, processes):
-    """The same command again finishes the rest, new or appended; byte by byte the store of a run that was let be."""
+    """The same command finishes the rest, and the store equals that of an undisturbed run byte by byte."""
     first, second = (0, 5), (5, 6)
     whole, moment, kills, stores = tmp_path / "whole.zarr", random.Random(0), 0, 0
     expected = []
@@ -120,20 +120,20 @@ def test_a_kill_at_any_time_costs_only_the_block_in_progress(tmp_path, processes
                 exitcode = process.exitcode
                 assert exitcode in (0, -signal.SIGKILL)
                 kills += exitcode != 0
-                # what was there or all of it: a store that is being written is not taken for a finished one
+                # the old store or the complete new one: an unfinished store does not have the name
                 assert not target.exists() or worker.content(target) in (before, after)
             assert worker.content(target) == after
             lines = log.read_text().split("\n")
             done = [line.removeprefix("done ") for line in lines if line.startswith("done ")]
             assert len(set(done)) == len(done)
-            for number in done:  # nothing that was done was begun again
+            for number in done:  # no finished block is computed again
                 assert f"begin {number}" not in lines[lines.index(f"done {number}") :]
         stores += 1
     assert not list(tmp_path.glob(".*"))
 
 
 def test_a_run_does_not_resume_with_another_input_or_grid(tmp_path):
-    """Each difference from the run that was begun is named."""
+    """The error names each difference."""
     worker.start(tmp_path / "out.zarr", worker.field(0, 4))
     for changes, message in (
         ({"source": "x.nc"}, r"source: 2000-01-01T00:00:00.000000000 -> x.nc"),
@@ -149,7 +149,7 @@ def test_a_run_does_not_resume_with_another_input_or_grid(tmp_path):
 
 
 def test_blocks_of_another_shape_dtype_or_variable_are_refused(tmp_path):
-    """Another shape, dtype or variable than the task's, and nothing is written."""
+    """Nothing is written for them."""
     run = worker.start(tmp_path / "out.zarr", worker.field(0, 4), codes=False)
     block = np.zeros((2, 6, 5), np.float32)
     for wrong in ({}, {"u": block}, {"t2m": block, "u": block}, {"t2m": block[:1]}, {"t2m": block + 1j},
@@ -162,7 +162,7 @@ def test_blocks_of_another_shape_dtype_or_variable_are_refused(tmp_path):
 
 
 def test_impossible_targets_are_refused_in_one_line(tmp_path):
-    """URLs, and stores that are there."""
+    """URLs, finished stores, and paths inside a store."""
     with pytest.raises(InputError, match="is a URL"):
         worker.start("s3://bucket/out.zarr", worker.field(0, 2))
     write_store(tmp_path / "out.zarr", worker.field(0, 2))

@@ -1,4 +1,4 @@
-"""What workers run in the tests of the cluster, and how their processes are found."""
+"""Tasks for the tests of workers, and functions that find worker processes."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from geoae.errors import InputError
 
 
 def square(spec: dict[str, Any]) -> Callable[[int], Any]:
-    """Squares; notes in the folder `log` who made it and what was begun."""
+    """Squares of numbers; files in the folder `log` record each process and each begun task."""
     log = Path(spec["log"])
     (log / f"made-{os.getpid()}-{time.monotonic_ns()}").touch()
 
@@ -35,13 +35,13 @@ def square(spec: dict[str, Any]) -> Callable[[int], Any]:
 
 
 def surroundings(spec: dict[str, Any]) -> Callable[[int], Any]:
-    """What a task finds around it."""
+    """Process, thread limits and number of threads of a task."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     return lambda number: [os.getpid(), [os.environ.get(name) for name in names], threading.active_count()]
 
 
 def worker_pids(pid: int) -> list[int]:
-    """Workers among the processes that a process has started."""
+    """Worker processes that a process has started."""
     try:
         found = psutil.Process(pid).children(recursive=True)
         return sorted(p.pid for p in found if "spawn_main" in " ".join(p.cmdline()))
@@ -50,7 +50,7 @@ def worker_pids(pid: int) -> list[int]:
 
 
 def wait_until(condition: Callable[[], Any], timeout_s: float = 120.0) -> None:
-    """Look at it every few ms."""
+    """Wait until a condition holds; checks every 5 ms."""
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end, "this takes too long"
@@ -58,5 +58,5 @@ def wait_until(condition: Callable[[], Any], timeout_s: float = 120.0) -> None:
 
 
 def alive(pids: list[int]) -> list[int]:
-    """Those that are still there, and not only waited for."""
+    """Processes that still run."""
     return [p for p in pids if psutil.pid_exists(p) and psutil.Process(p).status() != psutil.STATUS_ZOMBIE]

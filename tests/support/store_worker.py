@@ -1,4 +1,4 @@
-"""Runs of a small store for processes that are killed, and what their stores are compared by."""
+"""Write small stores in processes that may be killed, and compare them."""
 
 import json
 import multiprocessing
@@ -22,12 +22,12 @@ from geoae.stores.write import Origin, begin_store, write_region
 
 EPOCH = "1000000000"
 IDENTITY = {"model": "a", "window": [64, 64], "source": "in.nc"}
-# each changes what is on the disk: between any two of them there is a moment to be killed in
+# calls that change the disk: a process can be killed between any two of them
 STEPS = ("rename", "replace", "link", "fsync", "mkdir", "rmdir", "unlink")
 
 
 def field(start: int, n: int) -> xr.DataArray:
-    """Part of an endless field (time, y, x) with gaps, and steps that are missing altogether."""
+    """Part of an endless field (time, y, x) with gaps and with time steps that are missing completely."""
     time_h = np.arange(start, start + n)
     data = np.sin(time_h[:, None, None] + np.arange(6)[:, None] + 10.0 * np.arange(5)).astype(np.float32)
     data[time_h % 3 == 1] = np.nan
@@ -38,7 +38,7 @@ def field(start: int, n: int) -> xr.DataArray:
 
 
 def plan(x: xr.DataArray, codes: bool = True, shard_chunks: int = 1) -> StorePlan:
-    """One time step a chunk and three a block of codes, in store that grows along time."""
+    """Two time steps a chunk and three a block of codes, in a store that grows along time."""
     cleaned = plan_field(x, ["y", "x"], chunking=Chunking({"time": 2}, shard_chunks, "time"))
     if not codes:
         return cleaned
@@ -49,7 +49,7 @@ def plan(x: xr.DataArray, codes: bool = True, shard_chunks: int = 1) -> StorePla
 
 
 def start(target: Path, x: xr.DataArray, codes: bool = True, shard_chunks: int = 1, **changes: Any) -> Ledger:
-    """Begin or resume; `changes` are arguments of `begin`, or fields of `Origin`."""
+    """Begin or resume; `changes` are arguments of `begin_store` or fields of `Origin`."""
     facts: dict[str, Any] = {"source": str(x.time.values[0]), "source_hash": str(x.sizes["time"]),
                              "command": "geoae denoise"}  # fmt: skip
     names = {f.name for f in fields(Origin)}
@@ -60,7 +60,7 @@ def start(target: Path, x: xr.DataArray, codes: bool = True, shard_chunks: int =
 
 
 def values(ledger: Ledger, number: int, x: xr.DataArray) -> Mapping[str, np.ndarray]:
-    """What a model would give for a task."""
+    """Samples of a task, in place of those of a model."""
     task = ledger.task(number)
     if task.part.name == "t2m":
         return {"t2m": x.values[task.region] + 1}
@@ -74,7 +74,7 @@ def values(ledger: Ledger, number: int, x: xr.DataArray) -> Mapping[str, np.ndar
 def write_all(
     ledger: Ledger, x: xr.DataArray, order: Any = None, pause_s: float = 0.0, log: Path | None = None
 ) -> None:
-    """Write tasks, those that are pending unless others are named, and note when each begins and is done."""
+    """Write the tasks in `order`, or all pending ones, and log when each begins and is done."""
     for number in ledger.pending() if order is None else order:
         if log:
             note(log, f"begin {number}")
@@ -93,7 +93,7 @@ def note(log: Path, line: str) -> None:
 
 
 def run(target: Path, first: int, n: int, pause_s: float, log: Path) -> None:
-    """A whole run, as a command makes it."""
+    """A whole run, as a command does it."""
     x = field(first, n)
     ledger = start(target, x, append=("time",))
     write_all(ledger, x, pause_s=pause_s, log=log)
@@ -115,13 +115,13 @@ def open_store(target: Path) -> xr.Dataset:
 
 
 def write_some(folder: Path, n: int, seed: int) -> None:
-    """Every task, in an order of one's own: what a scheduler may do that takes workers for dead that are not."""
+    """Every task in random order, as after a scheduler lost contact with workers that still run."""
     run = ledger.load_run(folder)
     write_all(run, field(0, n), np.random.default_rng(seed).permutation(run.n_tasks))
 
 
 def die_at(step: int) -> None:
-    """Have this process killed by the first, second, ... of `STEPS` that succeeds, when it has taken place."""
+    """Kill this process right after the call of `STEPS` with number `step`, from 1."""
     taken = 0
 
     def deadly(call: Any) -> Any:
@@ -140,7 +140,7 @@ def die_at(step: int) -> None:
 
 
 def run_and_die(target: Path, first: int, n: int, options: dict[str, Any], step: int) -> None:
-    """A whole run that is killed at a step."""
+    """A whole run, killed at a step."""
     die_at(step)
     x = field(first, n)
     ledger = start(target, x, codes=False, **options)
@@ -149,7 +149,7 @@ def run_and_die(target: Path, first: int, n: int, options: dict[str, Any], step:
 
 
 def run_bare_and_die(target: Path, options: dict[str, Any], step: int) -> None:
-    """A whole run without zarr that is killed at a step."""
+    """A whole run without zarr, killed at a step."""
     os.environ["SOURCE_DATE_EPOCH"] = EPOCH
     die_at(step)
     run = begin_bare(target, **options)
@@ -198,12 +198,12 @@ def finished_bare(target: Path, **changes: Any) -> Path:
 
 
 def ready_processes() -> Any:
-    """Where processes come from that have the libraries loaded, and nothing of this one."""
+    """Context that starts processes with the libraries loaded, and nothing else of this process."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.support.store_worker", "zarr", "dask.array"])
     return context
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """Every file by its path: what byte-identical means."""
+    """Content of every file by its path, to compare stores byte by byte."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
