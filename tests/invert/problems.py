@@ -36,3 +36,14 @@ def known():
     covariance = np.linalg.inv(slope.T @ slope + np.eye(D))
     mean = covariance @ slope.T @ ((data - g @ space.mean) / sigma)
     return Inverse(space, g, data, sigma, representation=False), mean, covariance
+
+
+def linear_inverse(n_held, sigma=0.3):
+    """Twelve cells, of which four directions are codes and the others a small rest."""
+    rng = np.random.default_rng(0)
+    scale = np.r_[np.ones(4), np.full(8, 0.2)]
+    axes = np.linalg.qr(rng.normal(size=(12, 12)))[0]
+    models = (rng.normal(size=(n_held + 60, 12)) * scale) @ axes
+    space = LinearSpace(np.zeros(12), axes[:4], models[60:])
+    matrix = rng.normal(size=(10, 12))
+    return Inverse(space, matrix, np.zeros(10), sigma), models[:60], matrix

@@ -9,6 +9,7 @@ from geoae.invert.problem import Clock
 from geoae.invert.search import searches
 from geoae.invert.search.searches import SearchPlan, find_modes
 from tests.invert.linear_space import LinearSpace
+from tests.invert.problems import linear_inverse
 
 PLAN = SearchPlan(n_starts=None, n_steps=None, all_modes=False, for_sampling=False)
 ONE = LinearSpace(np.zeros(1), np.ones((1, 1)))
@@ -84,17 +85,6 @@ def test_chains_begin_where_several_searches_end():
     assert found.modes[0].z[0] > 0.9
 
 
-def linear_inverse(n_held, sigma=0.3):
-    """Twelve cells, of which four directions are codes and the others a small rest."""
-    rng = np.random.default_rng(0)
-    scale = np.r_[np.ones(4), np.full(8, 0.2)]
-    axes = np.linalg.qr(rng.normal(size=(12, 12)))[0]
-    models = (rng.normal(size=(n_held + 60, 12)) * scale) @ axes
-    space = LinearSpace(np.zeros(12), axes[:4], models[60:])
-    matrix = rng.normal(size=(10, 12))
-    return Inverse(space, matrix, np.zeros(10), sigma), models[:60], matrix
-
-
 def test_hardly_a_model_of_the_prior_is_searched_for_twice():
     """Where the prior is right, at most one in a hundred or so is unusual; data of another kind are."""
     inverse, truths, matrix = linear_inverse(600)
@@ -106,14 +96,6 @@ def test_hardly_a_model_of_the_prior_is_searched_for_twice():
     assert np.mean(np.array(numbers) > 1) <= 3 / 60
     odd = inverse.with_data(matrix @ truths[0] + 9 * noise[0] + 3, inverse.held_out, inverse.representation)
     assert odd.solve("map").info["n_searches"] == 3
-
-
-def test_costs_of_models_are_those_of_their_codes():
-    """Half of a chi-squared with as many degrees as data, and half of one with as many as codes."""
-    inverse, _, _ = linear_inverse(600)
-    costs = inverse.held_out.compute_costs(inverse.problem.noise, inverse.noise)
-    assert costs.shape == (600,)
-    assert costs.mean() == pytest.approx((10 + 4) / 2, rel=0.1)
 
 
 @pytest.mark.parametrize(("method", "options", "n"), [("laplace", {}, 1), ("mcmc", {"n_draws": 4, "n_warmup": 4}, 6)])
