@@ -19,11 +19,10 @@ from geoae import nets
 from geoae.errors import InputError
 from geoae.model import load_model
 from geoae.records.recipe import RecordMix, RecordRecipe
-from geoae.records.task import build_record_mixers, training_task
+from geoae.records.task import training_task
 from geoae.training import loop
 from geoae.training.loop import AVERAGED_EVERY, Job
 from geoae.training.optimizers import compute_learning_rate, make_optimizers
-from geoae.training.split import is_validation
 from tests.conftest import tiny_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -298,18 +297,6 @@ def test_the_learning_rate_warms_up_and_falls_as_a_cosine():
     assert compute_learning_rate(1100, plan) == pytest.approx(1e-4)
     falling = [compute_learning_rate(k, plan) for k in range(100, 1101)]
     assert falling == sorted(falling, reverse=True)
-
-
-def test_validation_is_plain_and_apart(data):
-    """Validation windows have no damage but noise at -10 to 15 dB, and are of other stations."""
-    plan = tiny_recipe(mix={"gaps": 1.0, "missing_component": 1.0, "noise_only": 1.0})
-    training, validation = build_record_mixers(plan, data)
-    for i in range(10):
-        drawn = validation.draw(i)
-        assert -10 <= drawn.snr_db <= 15
-    for mixer, side in ((training, False), (validation, True)):
-        for pool in (mixer.events, mixer.noise):
-            assert all(is_validation(pool.data.station(int(i)), plan.split) == side for i in pool.indices)
 
 
 @pytest.mark.parametrize(
