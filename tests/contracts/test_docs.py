@@ -55,14 +55,14 @@ def tracked() -> list[Path]:
 def test_every_option_that_a_command_names_exists(name):
     """`geoae VERB --option` in a document is an option that `geoae VERB --help` lists."""
     for command in commands((ROOT / name).read_text()):
-        plain = re.sub(r"\$\(.*?\)", "", re.sub(r"'[^']*'", "", command))  # options of other programs stand in there
+        plain = re.sub(r"\$\(.*?\)", "", re.sub(r"'[^']*'", "", command))  # those may hold options of other programs
         for verb, rest in re.findall(r"\bgeoae (\w+)(.*)", plain):
             assert verb in VERBS
             assert set(re.findall(r"(?<=\s)--?[a-z][\w-]*", rest)) <= options(verb), command
 
 
 def test_the_verbs_are_those_of_the_command_line():
-    """Each verb that geoae has is checked here."""
+    """The tests of this module check every verb that geoae has."""
     assert {command.callback.__name__ for command in app.registered_commands} == set(VERBS)
 
 
@@ -102,7 +102,7 @@ def test_python_snippets_run(tmp_path, monkeypatch):
 
 
 def test_ci_runs_the_command_of_the_documents():
-    """README, CONTRIBUTING and .ci/run say the same words."""
+    """README, CONTRIBUTING and .ci/run have the same test command."""
     printed = subprocess.run(["bash", str(ROOT / ".ci/run"), "--print"], capture_output=True, text=True, check=True)
     command = printed.stdout.strip()
     assert "\n" not in command
@@ -115,7 +115,7 @@ def test_ci_runs_the_command_of_the_documents():
 
 
 def test_first_screen_has_both_commands():
-    """Within 25 lines: what it is, the command that shows it, the command that tests it."""
+    """The first 25 lines hold a command that denoises a shipped recording, and the test command."""
     first = "\n".join(README.splitlines()[:25])
     demo, tests = commands(first)
     assert demo.startswith("pip install . && geoae denoise ")
@@ -126,8 +126,8 @@ def test_first_screen_has_both_commands():
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "tests/benchmarks/README.md"])
-def test_links_lead_somewhere(name):
-    """Every link into the repository names a file that is there."""
+def test_links_lead_to_files(name):
+    """Every link into the repository names a file that exists."""
     document = ROOT / name
     for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
         assert target.startswith("https://") or (document.parent / target).exists(), target
@@ -202,8 +202,8 @@ def test_every_name_in_the_documents_exists():
         resolve(name)
 
 
-def test_a_name_that_does_not_exist_is_found_out():
-    """Neither a module, nor an attribute, nor a name that only works for one release more."""
+def test_a_missing_name_is_detected():
+    """A missing module, a missing attribute and a deprecated module all raise."""
     for name, error in (("geoae.nothing.there", AttributeError), ("geoae.readers.nothing", AttributeError),
                         ("geoae.invert.map", DeprecationWarning)):  # fmt: skip
         with pytest.raises(error):
@@ -233,7 +233,7 @@ def test_the_version_is_in_the_changes():
 
 
 def test_batch_jobs_are_shell_and_name_real_options():
-    """Each batch job parses, and hands geoae only options that it has."""
+    """Each batch job parses as shell, and uses only options that geoae has."""
     for job in sorted((ROOT / "recipes/hpc").glob("*.sbatch")):
         subprocess.run(["bash", "-n", str(job)], check=True)
         called = re.findall(r"^[^#\n]*\bgeoae (denoise|train) (.*)", job.read_text().replace("\\\n", " "), re.MULTILINE)
@@ -243,15 +243,15 @@ def test_batch_jobs_are_shell_and_name_real_options():
 
 
 def test_catalog_has_a_licence_for_every_set():
-    """Each entry of data_catalog.yml says under which licence its data come."""
+    """Each entry of data_catalog.yml states the licence of its data."""
     entries = yaml.safe_load((ROOT / "data_catalog.yml").read_text())
     entries.pop("meta")
     assert entries
     assert all(entry["metadata"]["licence"] for entry in entries.values())
 
 
-def test_no_file_names_a_folder_of_somebodys_machine():
-    """No absolute path of a home or work folder in anything that is kept."""
+def test_no_file_names_a_private_folder():
+    """No tracked file holds the absolute path of a home or work folder."""
     private = re.compile(rb"(?<![\w.])/(?:home|Users|root|work|mnt)/\w")
     named = [p.relative_to(ROOT) for p in tracked() if private.search(p.read_bytes())]
     assert named == []

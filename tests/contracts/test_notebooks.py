@@ -15,7 +15,7 @@ PUBLIC_MODULES = {"geoae", "geoae.plot.records"}
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_stored_without_output(path):
-    """No output, no execution count: a difference in git is a difference in what the notebook says."""
+    """No output and no execution count are stored, so a difference in git is a difference in text or code."""
     for cell in json.loads(path.read_text())["cells"]:
         assert not cell.get("outputs")
         assert cell.get("execution_count") is None
@@ -23,7 +23,7 @@ def test_stored_without_output(path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_public_names_only(path):
-    """A notebook does nothing that a user could not do: it imports public modules and uses public names."""
+    """A notebook imports only public modules and uses only public names, as a user would."""
     cells = json.loads(path.read_text())["cells"]
     code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     for node in ast.walk(ast.parse(re.sub(r"^%.*$", "", code, flags=re.MULTILINE))):
@@ -40,7 +40,7 @@ def test_public_names_only(path):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:(jupyter|nbclient|zmq|tornado|traitlets)")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_runs_without_a_warning(path, tmp_path, monkeypatch):
-    """Every cell runs, nothing is said on stderr, and a figure comes out."""
+    """Every cell runs, nothing is written to stderr, and at least one figure is drawn."""
     nbformat, nbclient = (pytest.importorskip(name, reason="pip install .[tests]") for name in ("nbformat", "nbclient"))
     for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
