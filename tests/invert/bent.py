@@ -1,4 +1,4 @@
-"""A problem of two codes whose posterior is a bent valley, and that posterior by sums over a grid."""
+"""A problem of two codes whose posterior is a bent valley, and its moments by sums over a grid."""
 
 import numpy as np
 
@@ -10,13 +10,13 @@ DATA, SIGMA = np.array([0.5, 0.0]), np.array([0.7, 0.5])
 
 
 def valley(m):
-    """Data (n, 2) of models (n, 2): one number is known, and how far the other lies from a parabola."""
+    """Data (n, 2) of models (n, 2): the first number, and five times the distance of the second from a parabola."""
     m = np.asarray(m)
     return np.stack([m[..., 0], 5 * (m[..., 1] - m[..., 0] ** 2)], -1)
 
 
 def adjoint(m, w):
-    """The derivative of `valley` at one model, transposed, times weights."""
+    """The transposed derivative of `valley` at one model, times weights."""
     return np.array([w[0] - 10 * m[0] * w[1], 5 * w[1]])
 
 

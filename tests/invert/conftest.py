@@ -1,4 +1,4 @@
-"""What several tests of inversions share."""
+"""A problem with a known posterior, for tests of inversions."""
 
 import pytest
 

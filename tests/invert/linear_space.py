@@ -1,10 +1,10 @@
-"""A linear prior with the interface of a LatentSpace, in numpy alone: what inversions are tested on."""
+"""A linear prior with the interface of a LatentSpace, in numpy alone."""
 
 import numpy as np
 
 
 class LinearSpace:
-    """m = mean + z @ basis, with held-out models that have a rest beside it."""
+    """m = mean + z @ basis, with held-out models that also have a residual."""
 
     def __init__(self, mean, basis, held_out=None, name="linear"):
         self.mean, self.basis, self.name = np.asarray(mean, float), np.asarray(basis, float), name

@@ -13,7 +13,7 @@ def matrix(seed=0):
 
 
 def exact_space(n_held=0, seed=1):
-    """A decoder that can represent all its models."""
+    """A prior whose decoder can represent all its models."""
     rng = np.random.default_rng(seed)
     basis = rng.normal(size=(D, CELLS))
     held = rng.normal(size=(n_held, D)) @ basis + 1 if n_held else None
@@ -21,7 +21,7 @@ def exact_space(n_held=0, seed=1):
 
 
 def rough_models(n, seed):
-    """Models of which three components hold two thirds of the variance."""
+    """Models whose first three principal components have two thirds of the variance."""
     distance = np.abs(np.subtract.outer(np.arange(CELLS), np.arange(CELLS)))
     root = np.linalg.cholesky(np.exp(-distance / 6) + 1e-9 * np.eye(CELLS))
     return np.random.default_rng(seed).normal(size=(n, CELLS)) @ root.T
@@ -39,7 +39,7 @@ def known():
 
 
 def linear_inverse(n_held, sigma=0.3):
-    """Twelve cells, of which four directions are codes and the others a small rest."""
+    """An inversion with four codes and small residuals; also models of other truths and the forward matrix."""
     rng = np.random.default_rng(0)
     scale = np.r_[np.ones(4), np.full(8, 0.2)]
     axes = np.linalg.qr(rng.normal(size=(12, 12)))[0]

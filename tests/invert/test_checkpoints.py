@@ -1,4 +1,4 @@
-"""Solutions that are killed, and go on from their checkpoint."""
+"""Solutions that are killed and resume from their checkpoint."""
 
 import numpy as np
 import pytest
@@ -18,17 +18,17 @@ from tests.invert.problems import matrix
         ("mcmc", {"n_draws": 150, "n_warmup": 60, "sampler": "emcee", "n_chains": 8}),
     ],
 )
-def test_a_killed_solution_goes_on_where_it_was(known, tmp_path, method, options):
-    """The resumed run is the run that was not killed."""
+def test_a_killed_solution_resumes_from_its_checkpoint(known, tmp_path, method, options):
+    """The resumed run has the same draws as a run that was not killed."""
     space, g = known[0].space, matrix()
-    left = [0]
+    calls_left = [0]
 
     class Killed:
         batched = True
 
         def __call__(self, m):
-            left[0] -= 1
-            if left[0] == 0:
+            calls_left[0] -= 1
+            if calls_left[0] == 0:
                 raise KeyboardInterrupt
             return m @ g.T
 
@@ -37,7 +37,7 @@ def test_a_killed_solution_goes_on_where_it_was(known, tmp_path, method, options
 
     inverse = Inverse(space, Killed(), known[0].data, 0.3, representation=False)
     whole = inverse.solve(method, **options)
-    left[0] = -left[0] * 2 // 3  # of all calls
+    calls_left[0] = -calls_left[0] * 2 // 3  # two thirds of the calls of a whole run
     kept = tmp_path / "state.npz"
     with pytest.raises(KeyboardInterrupt):
         inverse.solve(method, checkpoint=kept, **options)

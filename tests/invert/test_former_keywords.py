@@ -1,4 +1,4 @@
-"""Former names of keywords, which work for one release and warn."""
+"""Former names of keywords, which warn and still work for one release."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Inversion: against posteriors that are known in closed form, and on forward models that misbehave."""
+"""Inversions of problems whose posteriors are known in closed form, and errors for invalid input."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_each_method_finds_the_posterior_of_a_linear_problem(known, method, opti
 
 
 def test_the_most_likely_code_takes_few_runs(known):
-    """A linear problem is solved by its first steps."""
+    """The first steps solve a linear problem."""
     inverse, mean, _ = known
     posterior = inverse.solve("map")
     np.testing.assert_allclose(posterior.code, mean, atol=1e-3)
@@ -53,8 +53,8 @@ def test_the_same_seed_gives_the_same_draws(known):
         assert not np.array_equal(one.codes, other.codes)
 
 
-def test_what_the_data_say_of_the_rest_is_not_lost():
-    """With representation error, the posterior of a linear Gaussian problem is the one of all cells."""
+def test_residuals_are_conditioned_on_the_data():
+    """With the representation error, the posterior of a linear Gaussian problem is that of all cells."""
     models = rough_models(4000, 0)
     space, g, sigma = LinearSpace.from_models(models, D, rough_models(2000, 1)), matrix(5), 0.1
     data = g @ rough_models(1, 2)[0]
@@ -66,7 +66,7 @@ def test_what_the_data_say_of_the_rest_is_not_lost():
     np.testing.assert_allclose(posterior.std() / np.sqrt(np.diagonal(covariance)), 1, atol=0.25)
 
 
-def test_bad_data_and_options_are_told_at_once(known):
+def test_invalid_data_and_options_are_refused(known):
     space, inverse = known[0].space, known[0]
     for data, says in (
         (np.full(N, np.nan), "nothing to invert"),
@@ -96,7 +96,7 @@ def test_bad_data_and_options_are_told_at_once(known):
             call()
 
 
-def test_a_time_limit_keeps_what_there_is(known):
+def test_a_time_limit_keeps_finished_draws(known):
     posterior = known[0].solve("mcmc", n_draws=10**6, n_warmup=1, time_limit_s=5)
     assert posterior.info["finished"] is False
     assert len(posterior.codes) < 4 * 10**6

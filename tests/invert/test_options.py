@@ -12,7 +12,7 @@ from geoae.invert.options import OPTIONS, McmcOptions, describe_options, read_op
 
 
 @pytest.mark.parametrize("method", list(OPTIONS))
-def test_every_method_has_options_that_leave_all_open(method):
+def test_every_method_has_default_options(method):
     options = read_options(method, {"n_draws": None})
     assert describe_options(options)["n_draws"] is None
     with pytest.raises(FrozenInstanceError):
@@ -42,7 +42,7 @@ def test_numbers_have_a_least_value(method, option, least):
             read_options(method, {option: value})
 
 
-def test_values_that_a_method_chooses_take_the_place_of_those_left_open():
+def test_defaults_of_a_method_replace_none():
     chosen = describe_options(McmcOptions(n_chains=3), n_warmup=7)
     assert (chosen["n_chains"], chosen["n_warmup"]) == (3, 7)
 

@@ -1,4 +1,4 @@
-"""Chains on an emulator: what it learns, and that draws are those of the posterior whatever it is worth."""
+"""Chains on an emulator: their draws are those of the posterior, even if the emulator is inaccurate."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from tests.invert.linear_space import LinearSpace
 
 @pytest.mark.parametrize("options", [{}, {"adjoint": bent.adjoint}])
 def test_chains_follow_a_bent_valley(options):
-    """With gradients of the forward model and without, which then is asked for none."""
+    """With and without gradients of the forward model, which are used only if there are any."""
     mean, spread, misfit = bent.exact()
     posterior = bent.inverse(**options).solve("mcmc")
     assert posterior.info["sampler"] == "emulated"
@@ -26,16 +26,16 @@ def test_chains_follow_a_bent_valley(options):
     np.testing.assert_allclose(posterior.predicted, bent.valley(posterior.codes), atol=1e-9)
 
 
-def test_draws_are_right_on_an_emulator_that_is_wrong(monkeypatch):
-    """One that knows a straight line alone: fewer trajectories are taken, and where they end is what it was."""
+def test_draws_are_right_with_an_inaccurate_emulator(monkeypatch):
+    """With a linear emulator, fewer trajectories are accepted, and draws still have the same distribution."""
 
-    class Straight(Emulator):
+    class LinearEmulator(Emulator):
         def energy(self, x):
             misfit, z = self.linear[0] + x @ self.linear[1:] - self.measured, self.to_codes(x)
             return (0.5 * (misfit**2).sum(1) + 0.5 * (z**2).sum(1) + self.outside_cost,
                     misfit @ self.linear[1:].T + z @ self.root)  # fmt: skip
 
-    monkeypatch.setattr(learning, "Emulator", Straight)
+    monkeypatch.setattr(learning, "Emulator", LinearEmulator)
     mean, spread, _ = bent.exact()
     posterior = bent.inverse().solve("mcmc", n_draws=4000, n_learn=400)
     assert posterior.info["accepted"] < 0.6
@@ -43,8 +43,8 @@ def test_draws_are_right_on_an_emulator_that_is_wrong(monkeypatch):
     np.testing.assert_allclose(posterior.codes.std(0), spread, rtol=0.2)
 
 
-def test_true_trajectories_alone_leave_the_posterior_as_it_is(monkeypatch):
-    """Every move is one, and none of the emulator is taken."""
+def test_trajectories_on_the_forward_model_alone_give_the_posterior(monkeypatch):
+    """Every move includes one, and all moves on the emulator are rejected."""
     monkeypatch.setattr(emulated, "FORWARD_EVERY", 1)
     monkeypatch.setattr(emulated, "acceptance_probability", np.zeros_like)
     mean, spread, _ = bent.exact()
@@ -55,8 +55,8 @@ def test_true_trajectories_alone_leave_the_posterior_as_it_is(monkeypatch):
     np.testing.assert_allclose(posterior.predicted, bent.valley(posterior.codes), atol=1e-9)
 
 
-def test_only_the_last_runs_are_learnt_from_where_there_are_many(monkeypatch):
-    """However many chains warm up."""
+def test_emulators_are_fitted_to_the_most_recent_runs(monkeypatch):
+    """Their number is limited, also with many chains in the warm-up."""
     monkeypatch.setattr(learning, "MAX_RUNS", 300)
     sizes, fit = [], Emulator.fit
     monkeypatch.setattr(Emulator, "fit", lambda codes, *others: sizes.append(len(codes)) or fit(codes, *others))
@@ -64,21 +64,21 @@ def test_only_the_last_runs_are_learnt_from_where_there_are_many(monkeypatch):
     assert max(sizes) == 300
 
 
-def test_chains_of_data_that_know_nothing_are_those_of_the_prior():
+def test_chains_of_uninformative_data_are_draws_of_the_prior():
     posterior = bent.inverse(lambda m: 0 * m).solve("mcmc", n_draws=200)
     np.testing.assert_allclose(posterior.codes.std(0), 1, atol=0.15)
 
 
-def test_no_more_is_learnt_than_is_of_use():
-    """What is a straight line is known after the first runs."""
+def test_few_runs_are_enough_for_a_linear_problem():
+    """The emulator is exact after the first runs."""
     line = LinearSpace(np.zeros(2), np.eye(2))
     posterior = Inverse(line, np.eye(2), np.zeros(2), 0.5, representation=False).solve("mcmc", n_draws=4, n_warmup=0)
     assert posterior.info["n_learnt"] < 1000
     assert posterior.info["accepted"] > 0.95
 
 
-def test_runs_are_learnt_from_until_there_are_as_many_as_wanted_and_in_the_warm_up():
-    """A move of all walkers at most more."""
+def test_the_emulator_is_fitted_to_as_many_runs_as_asked_for_and_those_of_the_warm_up():
+    """The last move of all walkers may make a few more."""
     few = bent.inverse().solve("mcmc", n_learn=400, n_warmup=0, n_draws=4).info
     more = bent.inverse().solve("mcmc", n_learn=400, n_warmup=30, n_draws=4).info
     assert few["n_learnt"] <= 400 + learning.N_WALKERS
@@ -96,6 +96,6 @@ def test_runs_are_learnt_from_until_there_are_as_many_as_wanted_and_in_the_warm_
         ({"time_limit_s": 1e-9}, "after 321 of at most 2400 runs that an emulator learns from.*Give more time"),
     ],
 )
-def test_what_cannot_be_done_is_said(options, says):
+def test_invalid_options_are_refused(options, says):
     with pytest.raises(InputError, match=says):
         bent.inverse().solve("mcmc", n_starts=3, **options)

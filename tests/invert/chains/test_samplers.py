@@ -19,7 +19,7 @@ def space() -> LinearSpace:
 
 
 def inverse(space: LinearSpace, forward, **options) -> tuple[Inverse, np.ndarray, np.ndarray]:
-    """For one truth, beside mean and covariance of its posterior in closed form."""
+    """An inversion of one truth, with mean and covariance of its posterior in closed form."""
     sigma = np.linspace(0.5, 1.5, N)
     data = MATRIX @ space.decode(np.array([0.5, -1.0, 0.3])) + sigma * np.random.default_rng(2).normal(size=N)
     slope = (MATRIX @ space.basis.T) / sigma[:, None]
@@ -38,7 +38,7 @@ def inverse(space: LinearSpace, forward, **options) -> tuple[Inverse, np.ndarray
         (samplers.MAX_EMULATED + 1, {"sampler": "emulated"}, "emulated"),
     ],
 )
-def test_an_emulator_is_for_codes_that_are_not_many(d, options, sampler):
+def test_the_default_sampler_depends_on_codes_and_gradients(d, options, sampler):
     options, asked = dict(options), {k: v for k, v in options.items() if k == "sampler"}
     options.pop("sampler", None)
     space = LinearSpace(np.zeros(d), np.eye(d))
@@ -48,7 +48,7 @@ def test_an_emulator_is_for_codes_that_are_not_many(d, options, sampler):
 
 
 @pytest.mark.parametrize("sampler", ["emcee", "emulated"])
-def test_walkers_find_a_posterior_without_gradients(space, sampler):
+def test_samplers_without_gradients_find_a_posterior(space, sampler):
     black_box, mean, covariance = inverse(space, lambda m: MATRIX @ m)
     posterior = black_box.solve("mcmc", sampler=sampler, n_draws=400, n_chains=12)
     assert posterior.info["sampler"] == sampler
@@ -60,7 +60,7 @@ def test_walkers_find_a_posterior_without_gradients(space, sampler):
 
 @pytest.mark.parametrize("sampler", ["emcee", "hmc", "emulated"])
 def test_chains_stay_where_the_forward_model_runs(space, sampler):
-    """Beyond a border it raises: half of a Gaussian is left, and groups of walkers that are all lost end nothing."""
+    """It fails beyond a border, so that half of a Gaussian is left; runs that fail all at once are no error."""
     _, mean, covariance = inverse(space, MATRIX)
     root = covariance[:, 0] / covariance[0, 0] ** 0.5
     side = -np.sign(mean[0])  # where the middle of the prior lies
@@ -70,8 +70,8 @@ def test_chains_stay_where_the_forward_model_runs(space, sampler):
             raise ValueError("no root was found")
         return MATRIX @ m
 
-    walled, *_ = inverse(space, forward, adjoint=lambda m, w: MATRIX.T @ w)
-    posterior = walled.solve("mcmc", sampler=sampler, n_draws=500, n_chains=10)
+    bounded, *_ = inverse(space, forward, adjoint=lambda m, w: MATRIX.T @ w)
+    posterior = bounded.solve("mcmc", sampler=sampler, n_draws=500, n_chains=10)
     assert posterior.info["n_failed"] > 100
     assert (side * (posterior.codes[:, 0] - mean[0]) >= 0).all()
     # the mean of half a Gaussian
@@ -80,22 +80,22 @@ def test_chains_stay_where_the_forward_model_runs(space, sampler):
 
 
 @pytest.mark.parametrize("sampler", ["emcee", "hmc", "emulated"])
-def test_no_walker_asks_for_what_the_prior_rules_out(space, sampler):
-    """Proposals far from all codes cost no run, and the forward model is not shown what it was not made for."""
+def test_no_run_is_made_for_codes_that_the_prior_excludes(space, sampler):
+    """Proposals far outside of the prior are rejected without a run."""
     longest = [0.0]
 
     def forward(m):
         longest[0] = max(longest[0], float(np.abs(space.encode(m)).max()))
         return MATRIX @ m
 
-    anything, *_ = inverse(space, forward, adjoint=lambda m, w: MATRIX.T @ w)
-    anything.solve("mcmc", sampler=sampler, n_draws=600, n_chains=12)
+    unbounded, *_ = inverse(space, forward, adjoint=lambda m, w: MATRIX.T @ w)
+    unbounded.solve("mcmc", sampler=sampler, n_draws=600, n_chains=12)
     assert longest[0] < 40
 
 
 @pytest.mark.parametrize("sampler", ["emcee", "hmc", "emulated"])
-def test_chains_begin_in_both_of_two_answers(sampler):
-    """Data that know the square of a number leave its sign open; the valley between is one that chains cannot cross."""
+def test_chains_start_in_both_of_two_modes(sampler):
+    """Data that are the square of a number do not determine its sign; chains cannot move between the modes."""
     line = LinearSpace(np.zeros(1), np.ones((1, 1)))
     both = Inverse(line, lambda m: m**2, np.array([1.0]), 0.02, representation=False, adjoint=lambda m, w: 2 * m * w)
     codes = both.solve("mcmc", sampler=sampler, n_draws=60, n_chains=12).codes

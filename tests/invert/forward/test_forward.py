@@ -1,4 +1,4 @@
-"""Forward models in every form that a caller may have, and those that misbehave."""
+"""Forward models in every form that is accepted, and forward models that fail."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from tests.invert.problems import CELLS, D, N, matrix
 
 
 def forwards(g):
-    """The same linear forward model in each form that a caller may have."""
+    """The same linear forward model in each form."""
     return {
         "matrix": (g, {}),
         "sparse": (sparse.csr_array(g), {}),
@@ -44,8 +44,8 @@ def test_any_form_of_a_forward_model_gives_the_same_mode(known, kind):
         np.testing.assert_allclose(other.problem.gradient(z)[1], inverse.problem.gradient(z)[1], rtol=1e-9, atol=1e-9)
 
 
-def test_lost_members_are_dropped_and_counted(known):
-    """A forward model that fails for some members costs those members alone."""
+def test_failed_members_are_dropped_and_counted(known):
+    """A forward model that fails for some members does not affect the others."""
 
     def fickle(m):
         if m[0] > 2.5:
@@ -76,12 +76,12 @@ def failing(m):
         (3, "a function from a model to data"),
     ],
 )
-def test_a_bad_forward_model_is_told_at_once(known, function, says):
+def test_an_invalid_forward_model_is_refused(known, function, says):
     with pytest.raises(InputError, match=says):
         Inverse(known[0].space, function, known[0].data, 0.3, representation=False)
 
 
-def test_forward_counts_what_it_does():
+def test_runs_are_counted():
     forward = Forward(matrix())
     forward.check(np.ones(CELLS), (N,))
     forward.run(np.ones((5, CELLS)))

@@ -1,4 +1,4 @@
-"""Runs of many models: stopped in time, and in other processes."""
+"""Runs of many models: time limits, and runs in other processes."""
 
 import time
 
@@ -18,7 +18,7 @@ def test_a_forward_model_that_hangs_is_stopped(known):
 
 
 def test_runs_go_to_other_processes(known):
-    """Functions that no module holds, too."""
+    """This includes functions that cannot be imported from a module."""
     from concurrent.futures import ThreadPoolExecutor
 
     g = matrix()

@@ -1,4 +1,4 @@
-"""Noise of the data: whitening, and what a caller may give."""
+"""Noise of the data: whitening, and checks of the input."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,8 @@ from geoae.invert.misfit.noise import Noise, read_noise, thin_svd
 from tests.invert.problems import N, matrix
 
 
-def test_a_covariance_counts_as_its_equal(known):
-    """Independent noise given as vector or covariance is one thing; NaN data are as if they were not there."""
+def test_equal_covariances_give_equal_codes(known):
+    """A diagonal covariance is the same as standard deviations; NaN data are the same as data that are left out."""
     space, g, sigma = known[0].space, matrix(), np.linspace(0.2, 0.6, N)
     data = known[0].data.copy()
     data[[2, 7]] = np.nan
@@ -36,14 +36,14 @@ def test_a_covariance_counts_as_its_equal(known):
         ("loud", "standard deviation"),
     ],
 )
-def test_bad_noise_is_told_at_once(noise, says):
+def test_invalid_noise_is_refused(noise, says):
     with pytest.raises(InputError, match=says):
         read_noise(noise, (N,), np.ones(N, bool))
 
 
 @pytest.mark.parametrize("base", ["independent", "correlated"])
 @pytest.mark.parametrize("p", [3, 6])
-def test_axes_stand_for_their_covariance(base, p):
+def test_products_along_axes_are_those_of_the_dense_covariance(base, p):
     """Whitening, colouring, adjoint, variance and precision are those of the dense matrix."""
     rng = np.random.default_rng(0)
     root = rng.normal(size=(6, 6))
@@ -63,7 +63,7 @@ def test_axes_stand_for_their_covariance(base, p):
 
 
 @pytest.mark.parametrize("shape", [(5, 9), (9, 5)])
-def test_samples_are_their_singular_vectors(shape):
+def test_singular_vectors_reproduce_the_samples(shape):
     x = np.random.default_rng(0).normal(size=shape)
     left, size, right = thin_svd(x)
     np.testing.assert_allclose((left * size) @ right.T, x, atol=1e-9)

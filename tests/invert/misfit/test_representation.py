@@ -1,4 +1,4 @@
-"""What the decoder cannot represent: estimated from few models, for data of any number, in models of any values."""
+"""The representation error, estimated from few or many models and for few or many data."""
 
 import numpy as np
 import pytest
@@ -22,8 +22,8 @@ def matrix(n=N, seed=5):
 
 
 @pytest.mark.parametrize("k", [12, 60, 1500])
-def test_errors_of_models_never_seen_are_as_large_as_said(k):
-    """Few samples or many: the squared misfit of new errors per datum is near 1; the covariance is found in the end."""
+def test_errors_of_new_models_have_the_estimated_covariance(k):
+    """The mean squared whitened error is near 1 for few or many samples; many samples give the exact covariance."""
     rng, noise = np.random.default_rng(1), Noise(np.full(N, 0.01), np.zeros(N))
     errors, new = smooth(k, 2, N), smooth(4000, 3, N)
     found = Representation(np.zeros((k, 1)), errors, noise).total
@@ -34,7 +34,7 @@ def test_errors_of_models_never_seen_are_as_large_as_said(k):
 
 
 def test_codes_lie_in_their_intervals_with_few_held_out_models():
-    """The sample covariance of fewer models than data would be far too sure."""
+    """The sample covariance of fewer models than data would make intervals far too narrow."""
     space, g = LinearSpace.from_models(smooth(400, 0), 3, smooth(36, 1)), matrix(80)
     inverse = Inverse(space, g, np.zeros(80), 0.05)
     result = next(iter(inverse.calibrate(50, truths=smooth(50, 7)).results.values()))
@@ -42,8 +42,8 @@ def test_codes_lie_in_their_intervals_with_few_held_out_models():
     assert 0.84 < result.cells[2] < 0.96
 
 
-def test_thousands_of_data_cost_no_more_than_they_need():
-    """Nothing of the size data by data is made on the way to a posterior."""
+def test_thousands_of_data_need_no_dense_covariance():
+    """No matrix (data, data) is made for the cost."""
     space, g = LinearSpace.from_models(smooth(200, 0), 3, smooth(60, 1)), matrix(4000)
     inverse = Inverse(space, g, g @ smooth(1, 2)[0], 0.1)
     assert np.isfinite(inverse.problem.cost(np.zeros((2, 3)), inverse.problem.predict(np.zeros((2, 3))))).all()

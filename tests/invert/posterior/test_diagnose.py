@@ -1,18 +1,18 @@
-"""What a diagnosis notices."""
+"""Diagnoses: the problems that are reported."""
 
 from geoae.invert import Inverse
 from tests.invert.linear_space import LinearSpace
 from tests.invert.problems import D, matrix, rough_models
 
 
-def test_a_small_ensemble_is_noticed(known):
+def test_a_small_ensemble_is_reported(known):
     """Few members for each code make intervals too narrow."""
-    for n_members, told in ((8 * D, False), (8 * D - 1, True)):
+    for n_members, is_reported in ((8 * D, False), (8 * D - 1, True)):
         problems = known[0].solve("esmda", n_members=max(n_members, 10)).diagnose().problems
-        assert any("members are few" in problem for problem in problems) is told
+        assert any("members are few" in problem for problem in problems) is is_reported
 
 
-def test_a_truth_outside_of_the_prior_is_noticed():
+def test_a_truth_outside_of_the_prior_is_reported():
     """Data that no model of the prior explains are named."""
     space = LinearSpace.from_models(rough_models(200, 0), D, rough_models(200, 1))
     g = matrix(5)

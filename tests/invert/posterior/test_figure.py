@@ -11,7 +11,7 @@ from tests.invert.linear_space import LinearSpace
 from tests.invert.problems import D, matrix, rough_models
 
 
-def test_figures_are_drawn():
+def test_a_profile_is_plotted():
     space = LinearSpace.from_models(rough_models(200, 0), D, rough_models(60, 1))
     posterior = Inverse(space, matrix(5), matrix(5) @ rough_models(1, 2)[0], 0.1).solve("laplace", n_draws=40)
     with warnings.catch_warnings():

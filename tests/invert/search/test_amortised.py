@@ -29,20 +29,20 @@ def fewer(monkeypatch):
     monkeypatch.setattr(amortised, "N_RUNS", 4000)
 
 
-def test_a_net_begins_nearer_to_the_answer_than_a_straight_line(fewer):
+def test_a_net_predicts_codes_better_than_a_linear_estimate(fewer):
     rng, one = np.random.default_rng(3), inverse()
     problem = one.problem
     runs = amortised.run_prior(problem, 0)
     net, line = amortised.train_predictor(runs, problem.noise), starts.fit_ridge(runs, problem.noise)
     truths = rng.normal(size=(100, D))
     white = problem.noise.whiten(bent(truths) + 0.1 * rng.normal(size=(100, 2 * D)))
-    off = {name: np.mean([(estimate.predict(w) - z) ** 2 for w, z in zip(white, truths, strict=True)])
+    error = {name: np.mean([(estimate.predict(w) - z) ** 2 for w, z in zip(white, truths, strict=True)])
            for name, estimate in (("net", net), ("line", line))}  # fmt: skip
-    assert off["net"] < 0.8 * off["line"]
+    assert error["net"] < 0.8 * error["line"]
 
 
-def test_searches_begin_there(fewer):
-    """The code that the net expects is tried first, and the runs are made once for all data."""
+def test_searches_start_at_the_predicted_code(fewer):
+    """It is the first starting point, and the training runs are made once for all data."""
     rng, base = np.random.default_rng(4), inverse()
     for i in range(2):
         z = rng.normal(size=D)
@@ -56,42 +56,42 @@ def test_searches_begin_there(fewer):
     assert np.abs(np.abs(found.code) - np.abs(z)).max() < 0.2
 
 
-def test_what_is_prepared_is_not_made_again(fewer):
+def test_prepared_runs_are_not_repeated(fewer):
     base = inverse().prepare()
     assert base.forward.n_runs > amortised.N_RUNS
     assert base.with_data(bent(np.ones(D)), None, None).solve("map").info["n_runs"] < amortised.N_FIRST
 
 
-def test_nothing_is_learnt_where_a_straight_line_will_do(fewer):
+def test_no_net_is_trained_for_linear_data(fewer):
     g = np.random.default_rng(0).normal(size=(20, D))
     problem = Inverse(SPACE, g, np.zeros(20), 0.1, representation=False)
     assert problem.solve("map").info["n_runs"] < 2 * amortised.N_FIRST
     assert problem._prior_runs.predict_code(problem.problem) is None
 
 
-@pytest.mark.parametrize(("options", "learns"), [({}, True), ({"cheap": False}, False), ({"cheap": None}, False)])
-def test_only_cheap_runs_are_made_by_the_thousand(fewer, options, learns):
-    assert (inverse(**options).solve("map").info["n_runs"] > 1000) is learns
+@pytest.mark.parametrize(("options", "trains_net"), [({}, True), ({"cheap": False}, False), ({"cheap": None}, False)])
+def test_thousands_of_runs_are_made_only_if_they_are_cheap(fewer, options, trains_net):
+    assert (inverse(**options).solve("map").info["n_runs"] > 1000) is trains_net
 
 
-def test_what_is_cheap():
-    class Said:
+def test_which_forward_models_are_cheap():
+    class Cheap:
         cheap = True
 
         def __call__(self, m):
             return m
 
     assert Forward(np.eye(D)).cheap
-    assert Forward(Said()).cheap
-    assert not Forward(Said(), cheap=False).cheap
+    assert Forward(Cheap()).cheap
+    assert not Forward(Cheap(), cheap=False).cheap
     assert not Forward(bent).cheap
 
 
-def test_lost_runs_are_left_out(fewer):
-    def often(m):
+def test_failed_runs_are_left_out(fewer):
+    def half_fails(m):
         return np.where(m[..., :1] >= 0, bent(m), np.nan)
 
-    runs = amortised.run_prior(inverse(often, cheap=True).problem, 0)
+    runs = amortised.run_prior(inverse(half_fails, cheap=True).problem, 0)
     assert np.isfinite(runs.data).all()
     assert 0.4 < len(runs.codes) / amortised.N_RUNS < 0.6
     assert (runs.codes[:, 0] > 0).all()

@@ -15,13 +15,13 @@ def mode(z, cost, slope):
     return Mode(np.atleast_1d(z).astype(float), np.zeros(1), cost, np.atleast_2d(slope).astype(float), True, 1)
 
 
-def test_searches_that_end_at_one_mode_count_once():
-    """Nearer than a standard deviation is the same; the lowest cost is kept, and comes first."""
+def test_ends_of_searches_at_one_mode_are_one_mode():
+    """Ends within a standard deviation are the same mode; the one with the lowest cost is kept and comes first."""
     found = Modes.from_searches([mode(2.0, 3.0, 0.0), mode(0.5, 1.1, 0.0), mode(0.0, 1.0, 0.0)])
     assert [m.cost for m in found.modes] == [1.0, 3.0]
 
 
-def test_modes_weigh_what_height_and_volume_say():
+def test_weights_of_modes_are_height_times_volume():
     """Laplace's method in one dimension: the heights exp(-cost), the standard deviations 1 / sqrt(J^2 + 1)."""
     found = Modes.from_searches([mode(0.0, 1.0, 0.0), mode(9.0, 1.5, np.sqrt(3.0))])
     expected = np.array([np.exp(-1.0) * 1.0, np.exp(-1.5) * 0.5])
@@ -32,8 +32,8 @@ def test_modes_weigh_what_height_and_volume_say():
     np.testing.assert_allclose(white[which == 1], shift[which == 1] * np.sqrt(3.0))
 
 
-def test_both_of_two_answers_are_found():
-    """Data that depend on the square of a number leave its sign open; a single search finds one of them."""
+def test_both_of_two_modes_are_found():
+    """Data that are the square of a number do not determine its sign; a single search finds one of the modes."""
     space = LinearSpace(np.zeros(1), np.ones((1, 1)))
     inverse = Inverse(space, lambda m: m**2, np.array([1.0]), 0.2, representation=False)
     both, one = inverse.solve("laplace"), inverse.solve("laplace", n_starts=1)
@@ -45,7 +45,7 @@ def test_both_of_two_answers_are_found():
 
 
 def test_starts_where_the_forward_model_fails_are_left_out():
-    """Most random starts lie where it gives NaN; what the others find is the answer."""
+    """Most random starts give NaN; searches from the others find the mode."""
     space = LinearSpace(np.zeros(1), np.ones((1, 1)))
     forward = lambda m: np.where(abs(m) > 0.45, np.nan, m)  # noqa: E731
     found = Inverse(space, forward, np.array([0.3]), 0.1, representation=False).solve("laplace", n_starts=8)
@@ -53,7 +53,7 @@ def test_starts_where_the_forward_model_fails_are_left_out():
     assert found.codes.mean() == pytest.approx(0.3 / 1.01, abs=0.02)
 
 
-def test_the_first_steps_weigh_the_prior_more():
+def test_cooling_finds_the_likely_one_of_two_modes():
     """Two codes explain the data; a search that starts near the unlikely one finds the likely one."""
     space = LinearSpace(np.zeros(1), np.ones((1, 1)))
     inverse = Inverse(space, lambda m: (m - 0.5) ** 2, np.array([1.0]), 0.2, representation=False)
@@ -65,7 +65,7 @@ def test_the_first_steps_weigh_the_prior_more():
     assert likely.converged
 
 
-def test_the_first_steps_change_nothing_where_there_is_one_answer():
+def test_cooling_does_not_change_the_only_mode():
     """A linear forward model has one mode, which is that of a ridge regression, in less than the steps allowed."""
     rng = np.random.default_rng(0)
     space = LinearSpace(np.zeros(5), rng.normal(size=(3, 5)))
@@ -80,8 +80,8 @@ def test_the_first_steps_change_nothing_where_there_is_one_answer():
         assert found.n_steps <= 8
 
 
-def test_the_search_is_careful_where_steps_promise_too_much():
-    """A curved valley (Rosenbrock's) is followed to its end, in few runs."""
+def test_a_search_follows_a_curved_valley_in_few_runs():
+    """Rosenbrock's valley, whose linear model predicts too large gains."""
     count = [0]
 
     def predict(z):

@@ -1,4 +1,4 @@
-"""How many searches are made: one where its end is as likely as that of other models, else more."""
+"""The number of searches: one if the code where it ends is likely enough, otherwise more."""
 
 import numpy as np
 import pytest
@@ -16,12 +16,12 @@ ONE = LinearSpace(np.zeros(1), np.ones((1, 1)))
 
 
 def stairs(m):
-    """From 0 the way down leads to the left; the likely answer to a datum of 1 lies to the right."""
+    """The cost falls to the left of 0, but the mode for a datum of 1 lies to the right."""
     return np.where(m < 0.3, -0.3 * m, m)
 
 
 def valley(m):
-    """A bent and narrow one: a search takes many steps along it."""
+    """A narrow curved valley, along which a search takes many steps."""
     return np.array([m[0], 30 * (m[1] - m[0] ** 2)])
 
 
@@ -34,7 +34,7 @@ def search(inversion, highest, **plan):
     return find_modes(inversion, None, highest, PLAN._replace(**plan), 1, Clock(None))
 
 
-def test_another_search_is_made_where_the_first_ends_too_high():
+def test_other_searches_follow_one_that_ends_at_a_high_cost():
     found, n = search(problem(stairs, [1.0], 0.2), highest=2.0)
     assert 2 <= n <= searches.N_SEARCHES
     assert found.modes[0].z[0] == pytest.approx(0.96, abs=0.01)
@@ -42,28 +42,28 @@ def test_another_search_is_made_where_the_first_ends_too_high():
 
 
 @pytest.mark.parametrize(("highest", "plan"), [(9.0, {}), (2.0, {"n_starts": 1}), (np.inf, {})])
-def test_one_search_is_made_where_it_is_enough_or_wanted(highest, plan):
+def test_one_search_is_made_if_it_is_enough_or_asked_for(highest, plan):
     found, n = search(problem(stairs, [1.0], 0.2), highest, **plan)
     assert (n, len(found.modes)) == (1, 1)
     assert found.modes[0].z[0] < 0
 
 
-def test_searches_end_where_three_agree():
-    """No code is likely for data that no model has; the third search says as much as a sixth."""
+def test_searches_stop_when_three_agree():
+    """No code is likely for data that no model has, so more searches would not help."""
     found, n = search(problem(lambda m: np.tanh(m), [50.0], 0.2), highest=2.0)
     assert n == 3
     assert found.modes[0].cost > 2.0
 
 
-def test_searches_end_after_some_where_none_agree():
-    """Each comes to a valley of its own."""
+def test_the_number_of_searches_is_limited():
+    """Here, each search ends at another mode."""
     found, n = search(problem(lambda m: m + np.sin(40 * m), [9.0], 0.2), highest=2.0)
     assert n == searches.N_SEARCHES
     assert len(found.modes) > 1
 
 
-def test_a_search_that_was_not_over_goes_on_first():
-    """What a first search of few steps lacks, the same way further gives: no random start is needed."""
+def test_a_first_search_that_has_not_converged_is_continued():
+    """More steps of the first search lower the cost enough, so that no other search is made."""
     inversion = problem(valley, [2.0, 0.0], 0.1, d=2)
     short, _ = search(inversion, highest=np.inf, n_steps=3)
     cost = short.modes[0].cost
@@ -78,15 +78,15 @@ def test_a_search_that_was_not_over_goes_on_first():
             assert (n, wanted.modes[0].cost) == (1, cost)
 
 
-def test_chains_begin_where_several_searches_end():
-    """They do not come from one mode to another, so all are looked for, and to their ends."""
+def test_all_searches_are_made_before_chains():
+    """Chains hardly move from one mode to another, so that all modes are searched for."""
     found, n = search(problem(stairs, [1.0], 0.2), highest=np.inf, for_sampling=True)
     assert n == searches.N_SEARCHES
     assert found.modes[0].z[0] > 0.9
 
 
-def test_hardly_a_model_of_the_prior_is_searched_for_twice():
-    """Where the prior is right, at most one in a hundred or so is unusual; data of another kind are."""
+def test_one_search_is_enough_for_nearly_all_models_of_the_prior():
+    """About one model in a hundred is unusual by definition; data unlike those of the prior need several searches."""
     inverse, truths, matrix = linear_inverse(600)
     noise = np.random.default_rng(1).normal(size=(60, 10)) * 0.3
     numbers = []
@@ -99,8 +99,8 @@ def test_hardly_a_model_of_the_prior_is_searched_for_twice():
 
 
 @pytest.mark.parametrize(("method", "options", "n"), [("laplace", {}, 1), ("mcmc", {"n_draws": 4, "n_warmup": 4}, 6)])
-def test_solutions_say_how_many_searches_there_were(method, options, n):
-    """With more than ten codes one is enough for a Gaussian, not for chains."""
+def test_solutions_report_the_number_of_searches(method, options, n):
+    """With more than ten codes, one search is enough for a Gaussian, and six are made for chains."""
     space = LinearSpace(np.zeros(12), np.eye(12))
     matrix = np.random.default_rng(0).normal(size=(20, 12))
     found = Inverse(space, matrix, np.ones(20), 0.3, representation=False).solve(method, **options)
@@ -109,6 +109,6 @@ def test_solutions_say_how_many_searches_there_were(method, options, n):
 
 @pytest.mark.parametrize("name", ["n_starts", "n_steps"])
 @pytest.mark.parametrize("value", [0, -1, 2.5])
-def test_no_search_and_no_step_are_refused(name, value):
+def test_numbers_of_searches_and_steps_are_checked(name, value):
     with pytest.raises(InputError, match=f"{name} is {value}; give a whole number of at least 1"):
         Inverse(ONE, np.eye(1), np.array([1.0]), 0.2, representation=False).solve("map", **{name: value})

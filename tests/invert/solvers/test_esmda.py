@@ -8,8 +8,8 @@ from geoae.invert.solvers.esmda import BEYOND, _clip_to_prior
 from tests.invert.linear_space import LinearSpace
 
 
-def test_members_stay_where_the_prior_has_somebody():
-    """What a step throws far out is set back in its direction; what lies inside is left alone, digit for digit."""
+def test_members_far_from_the_prior_are_brought_back():
+    """They keep their direction; members inside the limit are not changed at all."""
     rng = np.random.default_rng(0)
     z = rng.normal(size=(500, 8))
     np.testing.assert_array_equal(_clip_to_prior(z), z)
@@ -20,8 +20,8 @@ def test_members_stay_where_the_prior_has_somebody():
     assert not _clip_to_prior(np.zeros((3, 8))).any()
 
 
-def test_data_that_nothing_explains_carry_no_member_away():
-    """An exponential is never negative; members go as far as the prior has somebody (else 17)."""
+def test_data_that_no_model_explains_move_no_member_too_far():
+    """An exponential is never negative; members stay within the limit of the prior, and would reach 17 without it."""
     space = LinearSpace(np.zeros(2), np.eye(2))
     found = Inverse(space, lambda m: np.exp([-m[0], m[1]]), np.array([0.3, -2.0]), 0.01, representation=False).solve(
         "esmda"
