@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from geoae.errors import InputError
-from geoae.records.mixtures import BANDS, build_mixtures
+from geoae.records.mixtures import BANDS, Mixtures, build_mixtures
 from tests.support.mixtures import STATIONS, draw_event, write_set
 
 
