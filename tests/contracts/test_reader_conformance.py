@@ -49,7 +49,7 @@ def recording(path: Path) -> tuple[Path, xr.DataArray]:
     return path, xr.DataArray(x, {"id": ("channel", ["XX.AB..HHE", "XX.AB..HHZ"]), "time": times}, ("channel", "time"))
 
 
-def test_the_trace_reader_on_what_was_written(tmp_path):
+def test_the_trace_reader_on_known_traces(tmp_path):
     """Ids, times, samples and the gap are those of the traces."""
     path, expected = recording(tmp_path / "a.mseed")
     check_records_reader(traces, path, [expected])
@@ -61,12 +61,12 @@ def test_the_trace_reader_on_what_was_written(tmp_path):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_the_trace_reader_on_many_formats(name):
-    """Formats that are indexed, read whole, and packed."""
+    """Indexed, whole and packed files."""
     check_records_reader(traces, ROOT / name)
 
 
 def test_the_reader_of_denoised_records(tmp_path):
-    """A store that geoae wrote is a recording like others."""
+    """A store of denoised records is read like a recording."""
     path, _ = recording(tmp_path / "a.mseed")
     denoise_files([path], tmp_path / "a.zarr", InferenceOptions(tiny_model(), threads=1))
     check_records_reader(cleaned, tmp_path / "a.zarr")
@@ -87,7 +87,7 @@ def test_the_reader_of_grids(name, tmp_path):
 
 
 def test_the_reader_of_data_sets(tmp_path):
-    """A folder in the SeisBench form gives (record, channel, time)."""
+    """A folder in the SeisBench format gives (record, channel, time)."""
     rows = [{"trace_sampling_rate_hz": 100.0, "station_code": "A"}] * 3
     waves = [np.random.default_rng(i).normal(size=(3, 50 + i)) for i in range(3)]
     check_reader(seisbench, write_seisbench(tmp_path / "set", rows, waves))

@@ -1,4 +1,4 @@
-"""The promise of the trace reader: what ObsPy holds of a recording, geoae holds too."""
+"""The trace reader has every sample, id, rate and time that ObsPy reads."""
 
 import warnings
 from pathlib import Path
@@ -83,7 +83,7 @@ def test_samples_ids_rates_and_times_are_obspys(name):
 
 
 def test_no_reader_prints(capfd):
-    """What ObsPy has to say becomes a note or a warning of one line, never output."""
+    """Messages of ObsPy become warnings of one line."""
     path = ROOT / "io" / "mseed/tests/data/brokenlastrecord.mseed"
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

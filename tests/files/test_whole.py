@@ -1,4 +1,4 @@
-"""Promises of geoae.files.whole."""
+"""Tests of geoae.files.whole."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ def names(folder: Path) -> list[str]:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(contents=st.lists(st.binary(max_size=200), min_size=1, max_size=4))
 def test_the_last_content_is_there_and_nothing_else(tmp_path, contents):
-    """Whatever was written before, the file holds what was written last, and the folder holds the file alone."""
+    """The file has the last content, and the folder has no other file."""
     for content in contents:
         write_bytes(tmp_path / "x.bin", content)
     assert (tmp_path / "x.bin").read_bytes() == contents[-1]
@@ -137,7 +137,7 @@ def test_errors_name_path_and_reason_in_one_line(tmp_path):
 
 
 def test_the_temporary_file_may_lie_elsewhere(tmp_path):
-    """A folder that must never hold a part of a file does not."""
+    """The folder of the file has no unfinished file then."""
     (tmp_path / "tmp").mkdir()
     (tmp_path / "store").mkdir()
     with whole_file(tmp_path / "store" / "c.0", temporary_folder=tmp_path / "tmp") as part:

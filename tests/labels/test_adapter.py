@@ -1,4 +1,4 @@
-"""What a catalog changes on reading: the same numbers as by hand, only when asked for, and packed as before."""
+"""Tests of geoae.labels.adapter: conversions are lazy, and converted samples pack into the integers of the file."""
 
 import pickle
 
@@ -28,7 +28,7 @@ def on_disk(x: xr.DataArray) -> xr.DataArray:
 
 @pytest.mark.parametrize("store", [lambda x: x, on_disk, lambda x: x.chunk(x=2)], ids=["memory", "file", "dask"])
 def test_values_are_times_mult_plus_add(store):
-    """x * unit_mult + unit_add, missing where nodata was, and units as told."""
+    """x * unit_mult + unit_add, NaN instead of nodata, and the new units."""
     adapter = Adapter(unit_mult={"t2m": 0.5}, unit_add={"t2m": -10.0}, nodata=-999, attrs={"t2m": {"units": "degC"}})
     out = adapter(store(field()))
     np.testing.assert_array_equal(out.values, np.where(RAW == -999, np.nan, RAW * 0.5 - 10).astype("f4"))
@@ -37,7 +37,7 @@ def test_values_are_times_mult_plus_add(store):
 
 
 def test_nothing_is_read_until_it_is_used():
-    """Only the part that is asked for, too."""
+    """Then only the selected part is read."""
     parts = []
 
     def change(read):
@@ -51,22 +51,22 @@ def test_nothing_is_read_until_it_is_used():
     assert [p.shape for p in parts] == [(2,)]
 
 
-def test_other_variables_stay_as_they_are():
-    """By name: after renaming, which the reader does."""
+def test_other_variables_are_unchanged():
+    """Settings apply by name, after renaming."""
     adapter = Adapter(unit_mult={"other": 2.0}, attrs={"other": {"units": "m"}})
     xr.testing.assert_identical(adapter(field()), field())
     assert Adapter()(field(scale_factor=2.0)).encoding == {"scale_factor": 2.0}
 
 
-def test_old_units_do_not_stay_on_new_numbers():
-    """Units that nobody tells are left out after a conversion; `unit` tells them for all variables."""
+def test_old_units_are_dropped():
+    """After a conversion, units come from `attrs` or `unit`; the old ones are dropped."""
     assert "units" not in Adapter(unit_add={"t2m": 1.0})(field()).attrs
     assert Adapter(unit_add={"t2m": 1.0}, unit="degC")(field()).attrs["units"] == "degC"
     assert Adapter(nodata=-999)(field()).attrs["units"] == "K"
 
 
-def test_nodata_by_variable_and_only_where_the_file_does_not_say():
-    """A fill value of the file was taken care of by xarray."""
+def test_nodata_is_ignored_if_the_file_has_a_fill_value():
+    """It may be set for each variable."""
     assert np.isnan(Adapter(nodata={"t2m": -999.0})(field())).sum() == 1
     assert not np.isnan(Adapter(nodata={"other": -999.0})(field())).any()
     assert not np.isnan(Adapter(nodata=-999.0)(field(_FillValue=-1))).any()
@@ -80,7 +80,7 @@ def test_nodata_by_variable_and_only_where_the_file_does_not_say():
     mult=st.sampled_from([1.0, 0.1, -1000.0]), add=st.sampled_from([0.0, -273.15, 1e4]), nodata=st.booleans(),
 )  # fmt: skip
 def test_converted_samples_pack_into_the_numbers_of_the_file(scale, offset, mult, add, nodata):
-    """Decoded, converted, encoded again: the same integers, whatever packing and units."""
+    """Decoding, converting and encoding returns the same integers, for any packing and units."""
     packing = {k: v for k, v in (("scale_factor", scale), ("add_offset", offset)) if v is not None}
     if not nodata:
         packing["_FillValue"] = np.int16(-12345)

@@ -1,4 +1,4 @@
-"""What the dimensions of a field are: by metadata, by two-dimensional coordinates, by name, whatever their order."""
+"""Tests of geoae.labels.cf: roles of dimensions by metadata, two-dimensional coordinates and names, in any order."""
 
 import cftime
 import numpy as np
@@ -43,7 +43,7 @@ def field(**coords) -> xr.DataArray:
     step=st.sampled_from([30.0, 10.0]), shift=st.integers(0, 11),
 )  # fmt: skip
 def test_order_and_direction_change_nothing(style, order, flips, step, shift):
-    """Any order of dimensions, direction of coordinates, first longitude, way of saying: the same layout."""
+    """Order of dimensions, direction of coordinates, first longitude and kind of metadata do not matter."""
     names = [name for name, _ in STYLES[style]]
     around = step == 30 and style != "axis"  # an axis alone may be in metres
     x = xr.DataArray(np.zeros((3, 2, 8, 12)), dims=names, coords=coordinates(style, step))
@@ -58,7 +58,7 @@ def test_order_and_direction_change_nothing(style, order, flips, step, shift):
 
 
 def test_a_layout_is_plain_data():
-    """Units are those of the attributes; two layouts of like fields are equal."""
+    """Units come from the attributes; layouts of similar fields are equal."""
     expected = GridLayout(("lat", "lon"), ("time", "level"), (False, True), "K", "time", "level")
     assert grid_layout(field()) == expected
     assert hash(grid_layout(field())) == hash(expected)
@@ -76,7 +76,7 @@ def test_a_layout_is_plain_data():
     ],
 )  # fmt: skip
 def test_names_that_models_and_sensors_use(y, x):
-    """Without any metadata, names tell; other dimensions are batches."""
+    """Without metadata, names decide; other dimensions are batches."""
     for dims in ((y, x), (x, y), ("station", y, x), (x, "band", y)):
         layout = grid_layout(xr.DataArray(np.zeros((3,) * len(dims)), dims=dims))
         assert layout.horizontal == (y, x)
@@ -90,7 +90,7 @@ def test_names_that_models_and_sensors_use(y, x):
      ("month", "time")],
 )  # fmt: skip
 def test_kinds_of_batches(dim, kind):
-    """Time, level and member are known by name too."""
+    """Time, level and member are recognised by name too."""
     layout = grid_layout(xr.DataArray(np.zeros((2, 3, 4)), dims=(dim, "y", "x")))
     assert {k: getattr(layout, k) for k in ("time", "level", "member")} == {
         k: dim if k == kind else None for k in ("time", "level", "member")
@@ -98,7 +98,7 @@ def test_kinds_of_batches(dim, kind):
 
 
 def test_metadata_counts_before_names():
-    """A coordinate that says what it is wins over a dimension that is only called so."""
+    """A coordinate with metadata has priority over the name of a dimension."""
     x = xr.DataArray(np.zeros((3, 4, 5)), dims=("x", "a", "b"), coords={
         "a": ("a", np.arange(4.0), {"axis": "Y"}),
         "b": ("b", np.arange(5.0), {"standard_name": "projection_x_coordinate"}),
@@ -108,7 +108,7 @@ def test_metadata_counts_before_names():
 
 
 def test_coordinates_of_other_names_count():
-    """lat(latitude) without a coordinate called latitude is its coordinate."""
+    """A coordinate along a dimension counts, even if it has another name."""
     x = xr.DataArray(np.zeros((8, 12)), dims=("p", "q"), coords={
         "lat": ("p", np.linspace(70, -70, 8), {"units": "degrees_north"}),
         "lon": ("q", np.arange(12) * 30.0, {"units": "degrees_east"}),
@@ -128,7 +128,7 @@ def curvilinear(lon: np.ndarray, dims=("p", "q"), attrs=True) -> xr.DataArray:
 
 @pytest.mark.parametrize("attrs", [True, False])
 @pytest.mark.parametrize("dims", [("p", "q"), ("nj", "ni"), ("ni", "nj")])
-def test_curvilinear_grids_are_known_by_their_index_dimensions(dims, attrs):
+def test_curvilinear_grids_have_index_dimensions(dims, attrs):
     """Two-dimensional latitude and longitude mark the horizontal dimensions, by units or by name."""
     lon = np.arange(12) * 5.0 + np.arange(8)[:, None]
     layout = grid_layout(curvilinear(lon, dims, attrs))
@@ -137,7 +137,7 @@ def test_curvilinear_grids_are_known_by_their_index_dimensions(dims, attrs):
 
 
 def test_a_moving_grid():
-    """Latitude and longitude that change with time still name the two other dimensions."""
+    """Latitude and longitude that change with time still mark the two other dimensions."""
     lon = np.broadcast_to(np.arange(5) * 2.0, (3, 4, 5))
     coords = {"XLAT": (("Time", "a", "b"), lon * 0, {"units": "degree_north"}),
               "XLONG": (("Time", "a", "b"), lon, {"units": "degree_east"})}  # fmt: skip
@@ -146,7 +146,7 @@ def test_a_moving_grid():
 
 
 def test_a_rotated_pole():
-    """The index dimensions are those of the rotated grid; true latitudes beside them change nothing."""
+    """The dimensions are those of the rotated grid; additional true latitudes change nothing."""
     x = xr.DataArray(np.zeros((4, 5)), dims=("rlat", "rlon"), coords={
         "rlat": ("rlat", np.arange(4.0), {"standard_name": "grid_latitude", "units": "degrees"}),
         "rlon": ("rlon", np.arange(5.0), {"standard_name": "grid_longitude", "units": "degrees"}),
@@ -161,8 +161,8 @@ def test_a_rotated_pole():
 @given(
     n=st.integers(4, 720), start=st.integers(-180, 360), missing=st.sampled_from([0, 0, 1, -1, 2]), single=st.booleans()
 )
-def test_longitudes_go_around_if_n_steps_are_360_degrees(n, start, missing, single):
-    """One column more (the first again) or less is not periodic; precision and the place of the jump do not count."""
+def test_longitudes_are_periodic_if_n_steps_are_360_degrees(n, start, missing, single):
+    """A repeated or missing column is not periodic; precision and the position of the jump do not matter."""
     count = max(n - missing, 3)
     lon = (start + np.arange(count) * 360 / n + 180) % 360 - 180
     lon = lon.astype(np.float32 if single else np.float64)
@@ -174,8 +174,8 @@ def test_longitudes_go_around_if_n_steps_are_360_degrees(n, start, missing, sing
 
 
 @pytest.mark.parametrize(("extra", "closes"), [(0, True), (1, False), (2, False), (-2, False)])
-def test_curvilinear_longitudes_go_around(extra, closes):
-    """As with regular ones: columns that are there twice, as ocean models have them, are no circle."""
+def test_curvilinear_longitudes_may_be_periodic(extra, closes):
+    """Repeated columns, as in ocean models, are not periodic."""
     angle = np.arange(40 + extra) * 9.0
     lon = angle + 3 * np.sin(np.deg2rad(angle)) + np.arange(8)[:, None]
     layout = grid_layout(curvilinear((lon + 180) % 360 - 180))
@@ -183,14 +183,14 @@ def test_curvilinear_longitudes_go_around(extra, closes):
 
 
 @pytest.mark.parametrize("attrs", [{"units": "m"}, {"units": "radians"}, {"standard_name": "projection_x_coordinate"}])
-def test_only_degrees_of_longitude_go_around(attrs):
-    """360 metres are no circle."""
+def test_only_degrees_of_longitude_are_periodic(attrs):
+    """360 metres are not periodic."""
     x = xr.DataArray(np.zeros((4, 12)), dims=("y", "x"), coords={"x": ("x", np.arange(12) * 30.0, attrs)})
     assert grid_layout(x).periodic == (False, False)
 
 
-def test_named_dimensions_are_taken():
-    """`dims` decides, in its order, also where the rules would find others."""
+def test_dims_has_priority():
+    """`dims` sets the horizontal dimensions and their order, even against the rules."""
     layout = grid_layout(field(), ("level", "lat"))
     assert (layout.horizontal, layout.batch) == (("level", "lat"), ("time", "lon"))
     assert grid_layout(xr.DataArray(np.zeros((2, 3))), ("dim_1", "dim_0")).horizontal == ("dim_1", "dim_0")
@@ -203,7 +203,7 @@ def test_named_dimensions_are_taken():
      (("lat", "lat"), "each horizontal"), ((), "each horizontal")],
 )  # fmt: skip
 def test_wrong_dimensions_are_refused(dims, said):
-    """What is not there, or named twice."""
+    """Unknown dimensions, and a dimension that is named twice."""
     with pytest.raises(InputError, match=said):
         grid_layout(field(), dims)
 
@@ -217,8 +217,8 @@ def test_wrong_dimensions_are_refused(dims, said):
         (xr.DataArray(np.zeros((2, 3, 4)), dims=("y", "x", "lon")), "both x, lon|both x and lon"),
     ],
 )
-def test_unclear_dimensions_are_an_error_that_says_how_to_name_them(x, said):
-    """The dimensions are listed, with the option that decides."""
+def test_unclear_dimensions_are_an_error(x, said):
+    """The error lists the dimensions, and the option that sets them."""
     with pytest.raises(InputError, match=said):
         grid_layout(x)
 
@@ -246,21 +246,21 @@ def test_a_list_of_points_is_no_grid():
     ],
 )
 def test_coordinates_out_of_order_are_named(coords, said):
-    """Which coordinate, where, and what to do."""
+    """The error has the coordinate, the position and a remedy."""
     with pytest.raises(InputError, match=said):
         grid_layout(field(**coords))
 
 
 def test_levels_and_text_may_be_in_any_order():
-    """Only horizontal coordinates and the time have to be steady."""
+    """Only horizontal coordinates and the time must be steady."""
     x = field(level=[500.0, 500.0])
     assert grid_layout(x).level == "level"
     named = xr.DataArray(np.zeros((2, 3)), dims=("y", "x"), coords={"y": ["b", "a"]})
     assert grid_layout(named).horizontal == ("y", "x")
 
 
-def test_fields_are_what_serves_no_other_variable():
-    """Bounds, grid mappings, areas, flags, dates and text are none."""
+def test_auxiliary_variables_are_no_fields():
+    """Bounds, grid mappings, areas, flags, dates and text are left out."""
     plane = (("lat", "lon"), np.zeros((2, 3)))
     data = xr.Dataset(
         {"t": (*plane, {"grid_mapping": "crs", "cell_measures": "area: cell_area"}),
@@ -273,7 +273,7 @@ def test_fields_are_what_serves_no_other_variable():
 
 
 def test_positions_among_the_variables_become_coordinates():
-    """Latitude and longitude that a file does not mark as coordinates; one alone stays what it is."""
+    """A latitude without a longitude stays a variable."""
     plane = ("a", "b")
     data = xr.Dataset({"t": (plane, np.zeros((2, 3))), "lat": (plane, np.zeros((2, 3)), {"units": "degrees_north"})})
     assert list(promote_coordinates(data).data_vars) == ["t", "lat"]
@@ -283,7 +283,7 @@ def test_positions_among_the_variables_become_coordinates():
 
 
 def test_the_time_of_a_single_field():
-    """A scalar coordinate; the valid time where a forecast has several."""
+    """It is a scalar coordinate; for a forecast with several times, the valid time."""
     x = field().isel(time=0)
     assert find_time_coordinate(x) == "time"
     assert find_time_coordinate(x.assign_coords(valid_time=DAYS[1])) == "valid_time"

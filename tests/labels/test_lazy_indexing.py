@@ -1,4 +1,4 @@
-"""What geoae needs of xarray's lazy arrays."""
+"""Tests of geoae.labels.lazy_indexing."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from geoae.labels.lazy_indexing import is_in_memory, lazy_array
 
 
 @pytest.mark.parametrize("slices_only", [True, False])
-def test_a_lazy_array_reads_what_is_asked_for_and_nothing_before(slices_only):
-    """Slices of slices stay lazy, and one read follows from them."""
+def test_a_lazy_array_reads_only_the_selected_part(slices_only):
+    """Slices of slices stay lazy, and lead to one read."""
     asked = []
 
     def read(key):
@@ -25,7 +25,7 @@ def test_a_lazy_array_reads_what_is_asked_for_and_nothing_before(slices_only):
 
 
 def test_an_array_of_numpy_is_in_memory():
-    """So is one that was loaded; one of dask is not."""
+    """So is a loaded array; a dask array is not."""
     x = xr.DataArray(np.arange(4.0))
     assert is_in_memory(x)
     assert not is_in_memory(x.chunk())

@@ -1,4 +1,4 @@
-"""The lazy time axis is exact and behaves as a dense one."""
+"""Tests of geoae.labels.timeaxis: the lazy time axis is exact and behaves like a dense one."""
 
 import pickle
 from fractions import Fraction
@@ -68,7 +68,7 @@ def test_text_labels_are_those_of_pandas(label):
 
 
 def test_single_times():
-    """One time, or many, are found exactly or nearest; a time between samples is refused unless nearest is asked."""
+    """One or many times are found exactly, or by method="nearest"; without it a time between samples is an error."""
     x = series()
     assert float(x.sel(time="2010-09-01T00:00:00.054", method="nearest")) == 5
     assert float(x.sel(time=x.time.values[7])) == 7
@@ -125,7 +125,7 @@ def test_netcdf_round_trip(tmp_path):
 
 
 def test_memory_is_not_used():
-    """A hundred days at 1 kHz need no dense axis to be cut, asked and compared."""
+    """A hundred days at 1 kHz are sliced without a dense axis."""
     lazy = xr.Coordinates(time_coordinates(START, 1000.0, 8_640_000_000))
     index = lazy.xindexes["time"]
     part = index.isel({"time": slice(8_000_000_000, None)})
@@ -144,8 +144,8 @@ def test_rate_and_start(rate, n):
     assert rate_hz(seconds) == pytest.approx(rate, rel=1e-9 * rate + 1e-9)
 
 
-def test_rates_that_cannot_be_told():
-    """An uneven axis, none at all, or no time dimension is refused; an attribute helps."""
+def test_unknown_rates():
+    """An uneven axis, a missing axis or no time dimension is an error; the attribute sampling_rate_hz helps."""
     with pytest.raises(InputError, match="not even"):
         rate_hz(xr.DataArray(np.zeros(3), dims="time", coords={"time": [0.0, 1.0, 1.5]}))
     with pytest.raises(InputError, match="rate is unknown"):

@@ -1,4 +1,4 @@
-"""Data sets by name: hydroMT's form, a root from the environment, and errors that list what there is."""
+"""Tests of geoae.readers.catalog: hydroMT's format, roots from the environment, and errors that list the names."""
 
 import numpy as np
 import obspy
@@ -35,7 +35,7 @@ def write(tmp_path, roots="[$MY_DATA]", driver="{name: seisbench}", name=catalog
 
 
 @pytest.mark.parametrize("driver", ["{name: seisbench, options: {}}", "seisbench"])
-def test_hydromts_form_is_read(tmp_path, driver):
+def test_hydromts_format_is_read(tmp_path, driver):
     """meta with roots, entries with data_type, uri, driver (a name, or a name with options) and metadata."""
     found = catalog.load_catalog(write(tmp_path, "[store]", driver))
     assert found.root == tmp_path / "store"
@@ -43,14 +43,14 @@ def test_hydromts_form_is_read(tmp_path, driver):
     assert found.entries["quakes"].metadata.licence == "CC BY 4.0"
 
 
-def test_the_repositorys_catalog_is_one(request):
-    """data_catalog.yml loads, and every entry states its licence."""
+def test_the_catalog_of_the_repository_loads(request):
+    """data_catalog.yml is valid, and every entry has a licence."""
     found = catalog.load_catalog(request.config.rootpath / catalog.FILE)
     assert {"seismic", "stead", "instance"} <= set(found.entries)
     assert all(entry.metadata.licence for entry in found.entries.values())
 
 
-def test_a_name_counts_from_the_root_in_the_environment(tmp_path, monkeypatch):
+def test_a_root_may_come_from_the_environment(tmp_path, monkeypatch):
     """$MY_DATA in `roots` is the folder that holds the data."""
     write(tmp_path)
     monkeypatch.setenv("MY_DATA", str(tmp_path / "store"))
@@ -58,8 +58,8 @@ def test_a_name_counts_from_the_root_in_the_environment(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("roots", ["[store]", "store", "[./store, elsewhere]"])
-def test_a_relative_root_counts_from_the_catalog(tmp_path, monkeypatch, roots):
-    """Wherever it is used from, GEOAE_CATALOG's roots are relative to its file."""
+def test_a_relative_root_starts_at_the_catalog(tmp_path, monkeypatch, roots):
+    """The roots of GEOAE_CATALOG are relative to its file, not to the working folder."""
     monkeypatch.setenv(catalog.ENVIRONMENT, str(write(tmp_path, roots, name="mine.yml")))
     (tmp_path / "sub").mkdir()
     monkeypatch.chdir(tmp_path / "sub")
@@ -67,26 +67,26 @@ def test_a_relative_root_counts_from_the_catalog(tmp_path, monkeypatch, roots):
 
 
 def test_a_path_needs_no_catalog(tmp_path):
-    """What is there is taken as it is, even beside a broken catalog."""
+    """An existing path is returned, even if the catalog is broken."""
     (tmp_path / catalog.FILE).write_text("[")
     assert catalog.locate_data("store").samefile(tmp_path / "store")
 
 
 def test_an_unknown_name_lists_the_names(tmp_path):
-    """The message has all names, and the file they are from."""
+    """The message has all names and the path of the catalog."""
     write(tmp_path)
     with pytest.raises(UnknownNameError, match=r"no data set 'quaks'.*quakes.*data_catalog\.yml"):
         catalog.locate_data("quaks")
 
 
 def test_without_a_catalog_the_message_says_so():
-    """A name without a catalog is refused with the file that is missing."""
+    """The error names the missing file."""
     with pytest.raises(UnknownNameError, match=r"there is no data_catalog\.yml here"):
         catalog.locate_data("quakes")
 
 
 def test_an_entry_whose_path_is_missing_is_named(tmp_path, monkeypatch):
-    """The path is told; where an environment variable is not set, that is what to do."""
+    """The error has the path, or the environment variable that is not set."""
     write(tmp_path)
     monkeypatch.delenv("MY_DATA", raising=False)
     with pytest.raises(InputError, match=r"Set the environment variable MY_DATA"):
@@ -97,7 +97,7 @@ def test_an_entry_whose_path_is_missing_is_named(tmp_path, monkeypatch):
 
 
 def test_a_named_catalog_that_is_missing_is_refused(monkeypatch):
-    """GEOAE_CATALOG pointing nowhere is an error, not silence."""
+    """GEOAE_CATALOG must name an existing file."""
     monkeypatch.setenv(catalog.ENVIRONMENT, "nowhere.yml")
     with pytest.raises(RecipeError, match=r"GEOAE_CATALOG names nowhere\.yml"):
         catalog.locate_data("quakes")
@@ -124,7 +124,7 @@ def test_a_named_catalog_that_is_missing_is_refused(monkeypatch):
     ],
 )
 def test_a_broken_catalog_is_one_line(tmp_path, text, said):
-    """Missing and unknown keys are named by entry; other content is no catalog."""
+    """Missing and unknown keys are named with their entry."""
     (tmp_path / "c.yml").write_text(text)
     with pytest.raises(RecipeError, match=r"^[^\n]*$") as caught:
         catalog.load_catalog(tmp_path / "c.yml")
@@ -157,7 +157,7 @@ def fields(tmp_path, uri="t.nc"):
 
 
 def test_names_are_read_with_their_conversions(tmp_path):
-    """Renamed, missing values out, units converted and told, lazily; what is left out stays as it was."""
+    """Names, missing values and units are converted lazily; other variables are unchanged."""
     fields(tmp_path)
     tree = geoae.read("warm")
     x = geoae.read("warm", var="t2m")
@@ -171,7 +171,7 @@ def test_names_are_read_with_their_conversions(tmp_path):
 
 @pytest.mark.parametrize("uri", ["t_*.nc", "t_{year}.nc", "t_{year:04d}.nc"])
 def test_an_entry_may_be_several_files(tmp_path, uri):
-    """Wildcards, and the placeholders of hydroMT."""
+    """By wildcards and the placeholders of hydroMT."""
     fields(tmp_path, uri)
     assert geoae.read("warm", var="t2m").sizes["time"] == 2
     content = geoae.info("warm")
@@ -185,15 +185,15 @@ def test_info_of_a_name_shows_what_is_read(tmp_path):
     assert [(r.name, r.units, r.horizontal) for r in rows] == [("t2m", "degC", "lat, lon"), ("u", "", "lat, lon")]
 
 
-def test_a_file_of_that_name_goes_first(tmp_path):
-    """What is there is no name."""
+def test_an_existing_file_has_priority(tmp_path):
+    """A file with the name of an entry is read instead of the entry."""
     fields(tmp_path)
     xr.Dataset({"x": (("lat", "lon"), FIELD)}).to_netcdf(tmp_path / "warm", engine="h5netcdf")
     assert geoae.read("warm").name == "x"
 
 
 def test_options_of_drivers_are_those_of_readers(tmp_path):
-    """concat_dim is what files are joined along; what only tunes xarray is left out; others are refused by name."""
+    """concat_dim becomes `along`, options that tune xarray are ignored, and unknown options are refused."""
     text = "t: {uri: store, data_type: y, driver: {name: zarr, options: %s}}"
     (tmp_path / catalog.FILE).write_text(text % "{concat_dim: member, parallel: true, storage_options: {anon: true}}")
     source = catalog.find_entry("t")
@@ -204,8 +204,8 @@ def test_options_of_drivers_are_those_of_readers(tmp_path):
         geoae.read("t")
 
 
-def test_addresses_and_roots_of_entries(tmp_path):
-    """A URL is taken as it is, a root may be one, and an entry may have a root of its own."""
+def test_urls_and_roots_of_entries(tmp_path):
+    """A URL is unchanged, a root may be a URL, and an entry may have its own root."""
     entry = "{uri: %s, data_type: y, driver: zarr%s}"
     lines = {
         "a": entry % ("s3://b/c.zarr", ""),
@@ -219,8 +219,8 @@ def test_addresses_and_roots_of_entries(tmp_path):
         catalog.locate_data("a")
 
 
-def test_recordings_have_names_too(tmp_path, model):
-    """read, info and denoise take one; of samples that are read, units are converted."""
+def test_recordings_may_be_in_the_catalog(tmp_path, model):
+    """`read`, `info` and `denoise` accept the name; `read` converts units."""
     trace = obspy.Trace(np.arange(1000, dtype="i4"), {"station": "AB", "channel": "HHZ", "sampling_rate": 100.0})
     trace.write(str(tmp_path / "store" / "day.mseed"), format="MSEED")
     (tmp_path / catalog.FILE).write_text(
@@ -235,8 +235,8 @@ def test_recordings_have_names_too(tmp_path, model):
     assert summary.outputs == [tmp_path / "out.mseed"]
 
 
-def test_what_is_neither_file_nor_name(tmp_path):
-    """The names are listed; of paths, none are."""
+def test_unknown_files_and_names(tmp_path):
+    """The names are listed unless the text is a path."""
     fields(tmp_path)
     for look in (geoae.read, geoae.info):
         with pytest.raises(MissingFileError, match=r"cold does not exist, nor .* warm \(data_catalog\.yml\)"):

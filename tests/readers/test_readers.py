@@ -14,7 +14,7 @@ from tests.support.recordings import START, trace
 
 
 def test_trees_of_several_records(tmp_path):
-    """Several records make a tree named by sensor, with times where a sensor has more than one."""
+    """A child has the name of its sensor, with the start if the sensor has several records."""
     stream = Stream([trace(100), trace(100, "BHZ", rate=20.0), trace(100, start=START + 86400)])
     stream.write(str(tmp_path / "x"), format="MSEED")
     tree = readers.read(tmp_path / "x")
@@ -38,7 +38,7 @@ def test_sections_make_numbered_trees(tmp_path):
 
 
 def test_readers_by_name(tmp_path):
-    """A reader may be named; a name that there is not is answered with those there are."""
+    """For an unknown name the error lists the readers."""
     trace(100).write(str(tmp_path / "x"), format="MSEED")
     assert len(readers.read_records(tmp_path / "x", reader="traces")) == 1
     assert {"traces", "seisbench"} <= set(readers.reader_names())

@@ -84,13 +84,13 @@ def _describe_difference(first: xr.DataArray, part: xr.DataArray, along: str) ->
 
 
 def _same(here: xr.DataArray, there: xr.DataArray) -> bool:
-    if here.ndim > 1:  # the edges and the middle tell grids apart
+    if here.ndim > 1:  # comparing the edges and the middle is enough to distinguish grids
         ends = {dim: sorted({0, n // 2, n - 1}) for dim, n in here.sizes.items()}
         here, there = here.isel(ends), there.isel(ends)
     a, b = here.values, there.values
     if a.dtype.kind not in "iuf" or b.dtype.kind not in "iuf":
         return bool((a == b).all())
-    # files of one grid may round differently, by far less than a step
+    # coordinates of one grid may be rounded differently, by far less than a step
     step = float(np.abs(np.diff(a.ravel())).min()) if a.size > 1 else float(np.abs(a).max())
     tolerance = max(1e-3 * step, 1e-6 * float(np.nanmax(np.abs(a), initial=0.0)))
     return bool(np.allclose(a.astype(float), b.astype(float), rtol=0.0, atol=tolerance, equal_nan=True))

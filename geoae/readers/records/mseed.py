@@ -310,8 +310,8 @@ def _close_gaps(data: np.ndarray, sizes: np.ndarray) -> None:
     days, years = seconds.astype("datetime64[D]"), seconds.astype("datetime64[Y]")
     day_of_year = (days - years.astype("datetime64[D]")).astype(np.int64) + 1
     little = is_valid_day(read_field(heads, 20, "<u2"), read_field(heads, 22, "<u2"))[:, np.newaxis]
-    one = np.ones(len(data), np.int64)
-    for at, values in ((20, years.astype(np.int64) + 1970), (22, day_of_year), (32, one), (34, one)):
+    ones = np.ones(len(data), np.int64)
+    for at, values in ((20, years.astype(np.int64) + 1970), (22, day_of_year), (32, ones), (34, ones)):
         low_high = np.stack([values & 255, values >> 8], axis=1)
         heads[:, at : at + 2] = np.where(little, low_high, low_high[:, ::-1])
     clock = (seconds - days).astype(np.int64)

@@ -51,17 +51,17 @@ def check_format(name: str, encoding: str | None = None, ids: Iterable[str] = ()
     ids
         NET.STA.LOC.CHA of the output.
     """
-    known, wanted = supported_formats(), name.upper()
-    if wanted in _REFUSED:
-        raise InputError(f"{name} is not written: {_REFUSED[wanted]}. Choose one of {', '.join(known)}.")
-    if wanted not in known:
+    known, format_name = supported_formats(), name.upper()
+    if format_name in _REFUSED:
+        raise InputError(f"{name} is not written: {_REFUSED[format_name]}. Choose one of {', '.join(known)}.")
+    if format_name not in known:
         raise InputError(f"Unknown output format {name}; choose one of {', '.join(known)}.")
-    if encoding is not None and (wanted != "MSEED" or encoding not in DTYPES):
-        raise InputError(f"No encoding {encoding} for {wanted}; only MSEED takes one of {', '.join(DTYPES)}.")
+    if encoding is not None and (format_name != "MSEED" or encoding not in DTYPES):
+        raise InputError(f"No encoding {encoding} for {format_name}; only MSEED takes one of {', '.join(DTYPES)}.")
     for codes in (id_.split(".", 3) for id_ in dict.fromkeys(ids)):
-        if wanted == "MSEED" and len(codes) == 4:
+        if format_name == "MSEED" and len(codes) == 4:
             check_codes(*codes)
-    return wanted
+    return format_name
 
 
 def remove_unfinished(paths: Iterable[Path]) -> None:

@@ -37,7 +37,7 @@ def nothing_is_read(monkeypatch):
 
 
 def test_every_store_gives_the_same_field(store):
-    """Values, dimensions, coordinates, attributes, name; in chunks of dask; and in another process."""
+    """Values, dimensions, coordinates, attributes and name are equal, in chunks of dask and in another process."""
     x, expected = geoae.read(store), made()["t2m"]
     assert grids.sniff(store)
     assert x.chunks is not None
@@ -51,14 +51,14 @@ def test_every_store_gives_the_same_field(store):
 
 @pytest.mark.usefixtures("nothing_is_read")
 def test_reading_reads_nothing(store):
-    """Only metadata and coordinates, also of several files."""
+    """Opening reads only metadata and coordinates."""
     geoae.read(store)
     with pytest.raises(AssertionError, match="samples were read"):
         geoae.read(store).load()
 
 
 def test_a_store_of_many_chunks_is_one_of_few_tasks(tmp_path):
-    """100,000 chunks in the store are some hundred here, each of whole chunks of the store."""
+    """100,000 chunks in the store become some hundred larger chunks."""
     group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w")
     group.create_array("t", shape=(100_000, 64, 64), chunks=(1, 64, 64), dtype="f4", dimension_names=("time", "y", "x"))
     x = geoae.read(tmp_path / "a.zarr")
@@ -86,7 +86,7 @@ def test_a_part_reads_that_part(tmp_path, monkeypatch):
 @settings(max_examples=200)
 @given(data=st.data(), limit=st.integers(1, 1 << 12))
 def test_chunks_are_whole_stored_chunks(data, limit):
-    """No larger than the limit unless the stored ones are; multiples of them, or the whole dimension."""
+    """They are multiples of stored chunks or the whole dimension; only stored chunks may exceed the limit."""
     sizes = {dim: data.draw(st.integers(1, 300)) for dim in ("time", "y", "x")}
     stored = {dim: data.draw(st.integers(1, n)) for dim, n in sizes.items() if data.draw(st.booleans())}
     chunk = grids.grow_chunks(sizes, stored, ("y", "x"), limit)
@@ -104,7 +104,7 @@ def test_chunks_are_whole_stored_chunks(data, limit):
     engine=st.sampled_from(["scipy", "h5netcdf"]),
 )  # fmt: skip
 def test_packed_numbers_are_decoded_as_xarray_does(tmp_path_factory, dtype, scale, offset, fill, engine):
-    """And their encoding is kept: written again, the file holds the same integers."""
+    """The encoding is kept: when the field is written again, the file has the same integers."""
     if engine == "scipy" and dtype == "u1":
         return
     path = tmp_path_factory.mktemp("packed") / "a.nc"
@@ -144,8 +144,8 @@ def test_one_variable_is_an_array_and_several_are_a_tree(tmp_path):
         geoae.read(tmp_path / "a.nc", var="w")
 
 
-def test_dimensions_are_named_where_no_rule_finds_them(tmp_path):
-    """As a list or as on the command line."""
+def test_horizontal_dimensions_may_be_named(tmp_path):
+    """As a list, or as text as on the command line."""
     path = write(tmp_path / "a.nc", xr.Dataset({"t": (("time", "a", "b"), np.zeros((2, 3, 4)))}))
     with pytest.raises(InputError, match=r"a\.nc: t: .*time 2, a 3, b 4.*--dims a,b"):
         geoae.read(path)
@@ -155,15 +155,15 @@ def test_dimensions_are_named_where_no_rule_finds_them(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f8", "i2", "u1"])
-def test_types_come_as_they_are(tmp_path, dtype):
-    """Half precision and integers without packing too."""
+def test_types_are_kept(tmp_path, dtype):
+    """Also half precision, and integers without packing."""
     data = xr.Dataset({"t": (("y", "x"), np.arange(12, dtype=dtype).reshape(3, 4))})
     data.to_zarr(tmp_path / "a.zarr", consolidated=False)
     assert geoae.read(tmp_path / "a.zarr").dtype == dtype
 
 
 def test_curvilinear_coordinates_are_lazy_and_kept(tmp_path):
-    """Two-dimensional positions come along, whether the file marks them as coordinates or not."""
+    """Two-dimensional coordinates are kept, whether the file marks them as coordinates or not."""
     lat, lon = (np.random.default_rng(k).normal(size=(6, 7)) for k in (0, 1))
     data = xr.Dataset({"sst": (("p", "q"), lat * lon), "lat": (("p", "q"), lat, {"units": "degrees_north"}),
                        "lon": (("p", "q"), lon, {"units": "degrees_east"})})  # fmt: skip
@@ -173,8 +173,8 @@ def test_curvilinear_coordinates_are_lazy_and_kept(tmp_path):
     np.testing.assert_array_equal(x["lat"].values, lat)
 
 
-def test_what_differs_has_another_name_in_the_graph(tmp_path):
-    """Equal variables of two groups, conversions or states of a file are not taken for each other."""
+def test_different_fields_have_different_names_in_the_graph(tmp_path):
+    """Equally named variables of two groups or with two conversions do not share dask keys."""
     for group in ("A", "B"):
         made(1 if group == "A" else 2).isel(time=[-1]).to_netcdf(
             tmp_path / "a.nc", mode="a", engine="h5netcdf", group=group
@@ -187,8 +187,8 @@ def test_what_differs_has_another_name_in_the_graph(tmp_path):
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
 @pytest.mark.parametrize("content", [b"", b"junk" * 30])
-def test_damaged_chunks_are_told_when_they_are_used(tmp_path, zarr_format, content):
-    """The store opens; the variable that cannot be read is named, through dask too."""
+def test_damaged_chunks_are_errors_when_they_are_used(tmp_path, zarr_format, content):
+    """The store opens; the error names the variable, also through dask."""
     zarr_store(zarr_format)(made(), tmp_path / "a.zarr")
     chunk = max((p for p in (tmp_path / "a.zarr" / "t2m").rglob("*") if p.name[-1].isdigit() and p.is_file()), key=str)
     chunk.write_bytes(content)
@@ -198,8 +198,8 @@ def test_damaged_chunks_are_told_when_they_are_used(tmp_path, zarr_format, conte
         x.compute()
 
 
-def test_a_file_that_could_not_be_used_is_closed(tmp_path):
-    """It can be written anew in the same session."""
+def test_files_are_closed_after_an_error(tmp_path):
+    """The file can be overwritten in the same process."""
     path = write(tmp_path / "a.nc", made().isel(lat=[0, 2, 1]))
     with pytest.raises(InputError, match=r"a\.nc: t2m: coordinate lat"):
         geoae.read(path)
@@ -207,8 +207,8 @@ def test_a_file_that_could_not_be_used_is_closed(tmp_path):
     assert geoae.read(path).shape == (3, 8, 16)
 
 
-def test_other_hdf5_is_left_to_others(tmp_path):
-    """Without the dimension scales of netCDF-4, HDF5 may be a recording."""
+def test_hdf5_without_dimension_scales_is_no_grid(tmp_path):
+    """Such a file may be a recording."""
     import h5py
 
     with h5py.File(tmp_path / "a.h5", "w") as file:
@@ -217,14 +217,14 @@ def test_other_hdf5_is_left_to_others(tmp_path):
     assert grids.sniff(write(tmp_path / "b.nc", made()))
 
 
-def test_a_selection_that_the_reader_does_not_know_is_refused(tmp_path):
-    """`ids` is for recordings."""
+def test_unknown_selections_are_refused(tmp_path):
+    """`ids` is an argument for recordings."""
     with pytest.raises(InputError, match=r"reader 'grids' .* does not know ids; it takes var, dims, along, group"):
         geoae.read(write(tmp_path / "a.nc", made()), ids="*")
 
 
-def test_looking_at_a_recording_loads_no_backend(tmp_path):
-    """Whether a file is a grid is seen in its first bytes."""
+def test_sniff_loads_no_library(tmp_path):
+    """The first bytes of a file are enough."""
     (tmp_path / "day.mseed").write_bytes(b"000001D " * 64)
     code = f"""
 import sys

@@ -12,7 +12,7 @@ from tests.support.grid_files import made, write
 @pytest.mark.parametrize("order", [("1", "2", "3"), ("3", "1", "2")])
 @pytest.mark.parametrize("falling", [False, True])
 def test_files_are_joined_in_the_order_of_their_times(tmp_path, order, falling):
-    """Whatever the order of the names; times that fall in the files fall in the whole."""
+    """The order of names does not matter; falling times stay falling."""
     whole = made(6)
     for k, name in enumerate(order):
         part = whole.isel(time=slice(2 * k, 2 * k + 2))
@@ -40,7 +40,7 @@ def test_single_fields_are_joined_along_their_time(tmp_path):
 
 
 def test_members_are_joined_along_a_dimension_of_their_own(tmp_path):
-    """In the order in which they are named; without that word, equal times are refused."""
+    """In the given order; without `along`, equal times are refused."""
     for k in range(2):
         write(tmp_path / f"{k}.nc", made().assign(t2m=made()["t2m"] + k))
     with pytest.raises(InputError, match=r"0\.nc and .*1\.nc overlap in time.*along='member'"):
@@ -65,7 +65,7 @@ UNLIKE = {
 
 @pytest.mark.parametrize("what", UNLIKE)
 def test_files_that_do_not_fit_are_named(tmp_path, what):
-    """The file, and what is different about it."""
+    """The error has the file and the difference."""
     change, said = UNLIKE[what]
     write(tmp_path / "1.nc", made(2))
     write(tmp_path / "2.nc", made(2, 2))
@@ -75,14 +75,14 @@ def test_files_that_do_not_fit_are_named(tmp_path, what):
 
 
 def test_coordinates_that_only_round_differently_fit(tmp_path):
-    """Single precision in one file, double in another."""
+    """Coordinates in single and in double precision are equal."""
     write(tmp_path / "1.nc", made(2))
     write(tmp_path / "2.nc", made(2, 2).assign_coords(lat=made()["lat"].astype("f4") + np.float32(1e-5)))
     assert geoae.read(str(tmp_path / "?.nc")).shape == (4, 8, 16)
 
 
 def test_files_with_packings_of_their_own(tmp_path):
-    """Each is decoded by its own; no packing is kept that would not fit them all."""
+    """Each file is decoded with its own packing; different packings are dropped."""
     for k, scale in enumerate((0.01, 0.02)):
         data = made(2, 2 * k).fillna(280.0)
         packing = {"dtype": "i2", "scale_factor": scale, "add_offset": 280.0, "_FillValue": -32768}

@@ -26,14 +26,14 @@ def test_variables_of_a_plain_zarr_store_are_sorted(tmp_path, zarr_format):
 
 
 def test_times_that_are_no_dates_stay_numbers(tmp_path):
-    """`months since` is no fixed time; climatologies have it."""
+    """`months since`, as in climatologies, is no fixed time."""
     data = made().assign_coords(time=("time", [0.5, 1.5, 2.5], {"units": "months since 1900-01-01"}))
     x = geoae.read(write(tmp_path / "a.nc", data))
     assert list(x["time"].values) == [0.5, 1.5, 2.5]
 
 
 def test_calendars_of_models(tmp_path):
-    """360 days, and years that nanoseconds do not reach, are read without a word."""
+    """Years of 360 days, and years outside the range of nanoseconds, are read without a warning."""
     data = made().assign_coords(time=("time", [0, 30, 60], {"units": "days since 0850-02-28", "calendar": "360_day"}))
     x = geoae.read(write(tmp_path / "a.nc", data))
     assert [str(t)[:10] for t in x["time"].values] == ["0850-02-28", "0850-03-28", "0850-04-28"]
@@ -46,7 +46,7 @@ def test_samples_with_units_of_time_are_samples(tmp_path):
 
 
 def test_groups_are_listed_and_chosen(tmp_path):
-    """A store whose root holds no field says which groups there are."""
+    """The error for a store without fields at its root lists the groups."""
     made().to_netcdf(tmp_path / "a.nc", engine="h5netcdf", group="PRODUCT")
     made().drop_vars("city").to_zarr(tmp_path / "a.zarr", group="PRODUCT", consolidated=False)
     for name in ("a.nc", "a.zarr"):
@@ -70,7 +70,7 @@ def test_files_that_are_cut_off(tmp_path, kind, keep):
 @pytest.mark.parametrize("zarr_format", [2, 3])
 @pytest.mark.parametrize("content", ["", "{", "[]", None])
 def test_half_written_stores(tmp_path, zarr_format, content):
-    """Metadata that is cut off, or not there."""
+    """Incomplete and missing metadata are errors of one line."""
     zarr_store(zarr_format, False)(made(), tmp_path / "a.zarr")
     metadata = tmp_path / "a.zarr" / "t2m" / (".zarray" if zarr_format == 2 else "zarr.json")
     metadata.unlink() if content is None else metadata.write_text(content)
@@ -79,7 +79,7 @@ def test_half_written_stores(tmp_path, zarr_format, content):
 
 
 def test_what_is_no_field(tmp_path):
-    """A bare array, an empty group, an empty file, text under the name of a field, nothing at all."""
+    """A bare array, an empty group, an empty file, text, a scalar, and a missing file."""
     zarr.save_array(str(tmp_path / "bare.zarr"), np.zeros((3, 4)))
     zarr.open_group(str(tmp_path / "empty.zarr"), mode="w")
     (tmp_path / "empty.nc").touch()
@@ -100,8 +100,8 @@ def test_what_is_no_field(tmp_path):
     assert not any(grids.sniff(tmp_path / name) for name in ("empty.nc", "text.nc", "nowhere.nc", "."))
 
 
-def test_addresses(tmp_path):
-    """Stores and files behind fsspec are read; protocols without their library are refused with its name."""
+def test_urls(tmp_path):
+    """Stores and files of fsspec are read; unknown protocols are an error."""
     import fsspec
 
     memory = fsspec.filesystem("memory")
@@ -153,7 +153,7 @@ def grib(tmp_path) -> tuple[Path, np.ndarray]:
 
 
 def test_grib(grib):
-    """Times and levels are dimensions, missing samples NaN, and no index file is left beside it."""
+    """Times and levels are dimensions, missing samples are NaN, and no index file is written."""
     path, expected = grib
     x = geoae.read(path)
     assert grids.sniff(path)
@@ -163,7 +163,7 @@ def test_grib(grib):
 
 
 def test_grib_with_several_kinds_of_levels(grib, capfd):
-    """Each variable has its own place in the tree, and none is left out."""
+    """Every variable is in the tree."""
     path, x = grib
     near = {"dataDate": 20200101, "typeOfLevel": "heightAboveGround"}
     ground = [message(x[0, 0], level=2, shortName="2t", **near), message(x[0, 1], level=10, shortName="10u", **near)]
@@ -177,7 +177,7 @@ def test_grib_with_several_kinds_of_levels(grib, capfd):
 
 
 def test_grib_that_is_cut_off(grib, capfd):
-    """A message that is not whole does not just go missing."""
+    """An incomplete message is an error."""
     path, _ = grib
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(DamagedFileError, match=r"^[^\n]*a\.grib2 cannot be opened as GRIB[^\n]*$"):
@@ -186,7 +186,7 @@ def test_grib_that_is_cut_off(grib, capfd):
 
 
 def test_grib_without_its_library(tmp_path, monkeypatch):
-    """The extra is named."""
+    """The error names the optional dependency."""
     find = grids.stores.importlib.util.find_spec
     monkeypatch.setattr("importlib.util.find_spec", lambda name, *a: None if name == "cfgrib" else find(name, *a))
     (tmp_path / "a.grib").write_bytes(b"GRIB" + bytes(100))

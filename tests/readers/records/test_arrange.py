@@ -1,4 +1,4 @@
-"""Every segment has its place in one record, on the right sample, whatever the order they come in."""
+"""Tests of geoae.readers.records.arrange: every segment is placed once, on the right sample, in any order of input."""
 
 import random
 import time
@@ -57,15 +57,15 @@ def test_each_segment_is_placed_once_and_none_overlap(segments):
 
 @given(recordings(), st.randoms())
 def test_order_does_not_matter(segments, shuffler):
-    """Files named in any order give the same records."""
+    """Segments in any order make the same records."""
     shuffled = list(segments)
     shuffler.shuffle(shuffled)
     assert arrange_records(shuffled) == arrange_records(segments)
 
 
 @given(st.lists(st.tuples(st.integers(2, 500), st.integers(1, 200)), min_size=1, max_size=12), st.floats(-0.49, 0.49))
-def test_gapped_pieces_lie_on_the_nearest_sample(pieces, offset):
-    """Pieces with gaps between them lie within half a sample of their time."""
+def test_segments_with_gaps_lie_on_the_nearest_sample(pieces, offset):
+    """Each segment is placed within half a sample of its time."""
     segments, at = [segment(n=1)], 10
     for order, (n, gap) in enumerate(pieces, 1):
         segments.append(segment(start_s=(at + offset) / 100, n=n, order=order))
@@ -77,8 +77,8 @@ def test_gapped_pieces_lie_on_the_nearest_sample(pieces, offset):
 
 
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=20), st.floats(-0.49, 0.49), st.sampled_from([100.0, 75.19]))
-def test_pieces_of_a_cut_trace_lie_gap_free(lengths, drift, rate):
-    """Abutting pieces follow each other without gap or overlap, also where each starts late or early by a drift."""
+def test_segments_of_a_cut_trace_have_no_gaps(lengths, drift, rate):
+    """They follow each other without gap or overlap, even if the clock drifts."""
     at, segments = 0.0, []
     for order, n in enumerate(lengths):
         segments.append(segment(start_s=at, n=n, rate=rate, order=order))
@@ -89,13 +89,13 @@ def test_pieces_of_a_cut_trace_lie_gap_free(lengths, drift, rate):
 
 
 def test_overlap_of_less_than_a_sample_is_abutting():
-    """A segment that begins 0.7 samples early goes where the one before ends."""
+    """A segment that begins 0.7 samples early is placed at the end of the segment before it."""
     (record,) = arrange_records([segment(n=100), segment(start_s=0.993, n=50, order=1)])
     assert [item.first for item in record.placed] == [0, 100]
 
 
 def test_component_families():
-    """Components stand in the order of their family, any subset, any input order; one Z goes to one family."""
+    """Components are in the order of their family, for any subset and input order; Z belongs to one family."""
 
     def families(*channels):
         return [tuple(id_.split(".")[-1] for id_ in ids) for ids in ids_of([segment(f"XX.A..{c}") for c in channels])]
@@ -114,15 +114,15 @@ def test_component_families():
     assert sorted(families("NS", "EW", "")) == [("",), ("EW",), ("NS",)]
 
 
-def test_rates_part_records():
-    """Rates that really differ lie apart; those that differ by rounding lie together."""
+def test_different_rates_are_different_records():
+    """Rates that differ only by rounding share a record."""
     assert len(ids_of([segment(), segment("XX.A..HHN", rate=50.0)])) == 2
     assert len(ids_of([segment(), segment("XX.A..HHN", rate=100.0 * (1 + 2e-7))])) == 1
     assert len(ids_of([segment(), segment(start_s=5, rate=101.0, order=1)])) == 2
 
 
-def test_overlaps_lie_in_layers_with_their_sisters():
-    """What overlaps on all components makes a second record of all components."""
+def test_overlaps_of_all_components_share_a_record():
+    """Segments that overlap on all components make a second record with all components."""
     segments = [
         segment(f"XX.A..HH{c}", start, 300, order=3 * i + k)
         for i, start in enumerate([0.0, 2.0, 2.5])
@@ -134,7 +134,7 @@ def test_overlaps_lie_in_layers_with_their_sisters():
 
 
 def test_long_gaps_end_a_record():
-    """An hour and more of nothing on all components parts records; a component that goes on holds them together."""
+    """A gap of more than an hour on all components ends a record; one component without the gap prevents this."""
     first, second = segment(n=100), segment(start_s=4000.0, n=100, order=1)
     assert len(arrange_records([first, second])) == 2
     bridge = segment("XX.A..HHN", start_s=0.0, n=400_000, order=2)
@@ -142,12 +142,12 @@ def test_long_gaps_end_a_record():
 
 
 def test_text_and_empty_segments_are_left_out():
-    """Only samples make records."""
+    """They are in no record."""
     assert arrange_records([segment(n=0), segment("XX.A..LOG", n=0, text=True)]) == []
 
 
 def test_many_segments_are_fast():
-    """5,000 segments on three components, and 1,000 traces of one id and time, take a moment."""
+    """5,000 segments on three components, and 1,000 traces of one id and time, take seconds."""
     gappy = [
         segment(f"XX.A..HH{c}", 17.28 * i, 1700, order=3 * i + k) for i in range(5000) for k, c in enumerate("ENZ")
     ]

@@ -38,7 +38,7 @@ def test_index_finds_what_obspy_finds(path):
 
 
 def test_index_covers_most_files():
-    """The index is the rule, and ObsPy's own reading the exception."""
+    """More than 90 % of the miniSEED files of ObsPy have an index."""
     assert sum(mseed.index_segments(path) is not None for path in MINISEED) > 0.9 * len(MINISEED)
 
 
@@ -60,7 +60,7 @@ def test_encodings_and_byte_orders(tmp_path, encoding, dtype, byteorder):
 @settings(max_examples=40)
 @given(data=st.data())
 def test_blocks_of_interleaved_records(tmp_path_factory, data):
-    """Any part of any segment of a multiplexed file with gaps is what ObsPy holds there."""
+    """Any part of any segment of a multiplexed file with gaps equals the samples of ObsPy."""
     path = tmp_path_factory.getbasetemp() / "interleaved.mseed"
     if not path.exists():
         interleaved(path, gap_every=1000)
@@ -73,7 +73,7 @@ def test_blocks_of_interleaved_records(tmp_path_factory, data):
 
 
 def test_truncated_and_damaged_files(tmp_path):
-    """What is whole is read and what is lost is said; a record that cannot be decoded is named."""
+    """Complete records are read, losses are listed, and a record that cannot be decoded is an error."""
     whole = trace(20_000)
     whole.write(str(tmp_path / "x"), format="MSEED", encoding="STEIM2", reclen=512)
     content = (tmp_path / "x").read_bytes()
@@ -99,8 +99,8 @@ def test_truncated_and_damaged_files(tmp_path):
         traces.fetch_samples(segment)
 
 
-def test_integrity_failures_are_warned_of(tmp_path):
-    """Samples that decode but contradict the record's own check value are given with a warning."""
+def test_failed_integrity_checks_are_warnings(tmp_path):
+    """Samples that contradict the check value of their record are returned with a warning."""
     trace(300).write(str(tmp_path / "x"), format="MSEED", encoding="STEIM2", reclen=512)
     content = bytearray((tmp_path / "x").read_bytes())
     content[72:76] = b"\0\0\0\1"  # last sample of the record

@@ -37,7 +37,7 @@ def patched(record, **fields):
     ],
 )
 def test_header_rules(tmp_path, change, shift_ns, rate):
-    """Time corrections and the factor and multiplier of the rate mean what the SEED manual says."""
+    """Time corrections, and factor and multiplier of the rate, follow the SEED manual."""
     buffer = io.BytesIO()
     trace(50).write(buffer, format="MSEED", encoding="INT32", reclen=512)
     (tmp_path / "x").write_bytes(patched(buffer.getvalue(), **change))

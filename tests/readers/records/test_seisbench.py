@@ -1,4 +1,4 @@
-"""Data sets in the SeisBench form: every way of storing the same record gives the same E N Z, lazily."""
+"""Tests of geoae.readers.records.seisbench: every way of storing a record gives the same E N Z, lazily."""
 
 import csv
 import pickle
@@ -12,7 +12,7 @@ from geoae.readers.records import seisbench
 from tests.conftest import write_seisbench
 
 ENZ = np.arange(3)[:, None] * 100.0 + np.sin(np.arange(60.0))
-"""Every component says its name in its level."""
+"""Each component has its own mean."""
 
 
 def write(folder, arrays, rows, dimensions="CW", components="ENZ", chunk=""):
@@ -59,7 +59,7 @@ def test_buckets_are_cut_to_the_record(tmp_path):
 
 
 def test_a_row_may_have_its_own_order(tmp_path):
-    """trace_component_order of a record counts before the file's."""
+    """trace_component_order of a record has priority over that of the file."""
     rows = [{"trace_name": "a", "trace_component_order": "ZNE"}, {"trace_name": "a", "trace_component_order": ""}]
     data = seisbench.open_set(write(tmp_path / "set", {"a": ENZ[::-1]}, rows, components="ENZ"))
     np.testing.assert_allclose(data.waveform(0), ENZ, rtol=1e-6)
@@ -78,7 +78,7 @@ def test_chunks_are_one_set(tmp_path):
 
 @pytest.mark.parametrize(("yes", "no"), [("True", "False"), ("1", "0"), ("true", "")])
 def test_missing_components_are_flagged(tmp_path, yes, no):
-    """From trace_has_e/n/z where all three are said; else a component without variation was not recorded."""
+    """From trace_has_e/n/z if all three are set; else a constant component is missing."""
     x = ENZ.copy()
     x[1] = 5.0
     row = {"trace_name": "a", "trace_has_e": yes, "trace_has_n": no, "trace_has_z": yes}
@@ -87,7 +87,7 @@ def test_missing_components_are_flagged(tmp_path, yes, no):
 
 
 def test_a_gap_does_not_make_a_component_missing(tmp_path):
-    """NaN among the samples is no reason to call a component absent."""
+    """NaN in the samples does not make a component missing."""
     x = ENZ.copy()
     x[0, 3:9] = np.nan
     data = seisbench.open_set(write(tmp_path / "set", {"a": x}, [{"trace_name": "a"}]))
@@ -180,7 +180,7 @@ def test_sniff_knows_the_form_and_never_raises(three, tmp_path):
 
 @pytest.mark.parametrize("text", ["", "trace_name\n", "name\nx\n"])
 def test_a_table_without_records_is_refused(three, text):
-    """No rows, or no column trace_name, is not the SeisBench form."""
+    """No rows, or no column trace_name, is not the SeisBench format."""
     (three / "metadata.csv").write_text(text)
     with pytest.raises(InputError, match="trace_name"):
         seisbench.open_set(three)

@@ -35,8 +35,8 @@ def test_every_format_reads_back(tmp_path, format_name, dtype):
         assert trace.stats.sampling_rate == pytest.approx(100)
 
 
-def test_formats_of_integers_refuse_what_has_none(tmp_path):
-    """NaN cannot be rounded, and the message says what to choose."""
+def test_formats_of_integers_refuse_nan(tmp_path):
+    """NaN cannot be rounded; the message proposes an encoding."""
     with pytest.raises(InputError, match=r"GSE2.*NaN"), TraceWriter(tmp_path / "x.gse2", "GSE2") as writer:
         put(writer, segment(2), np.array([1, np.nan], np.float32))
 
@@ -52,8 +52,8 @@ def test_gse2_is_not_written_where_its_compression_overflows(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "format_name"), [("boa___00_07a.gse", "GSE2"), ("ah1.f", "AH")])
-def test_what_the_input_said_of_its_samples_does_not_outlive_them(tmp_path, name, format_name):
-    """Uncompressed GSE2 becomes compressed, and an AH start moves: headers of the input give way, the others stay."""
+def test_headers_about_samples_are_updated(tmp_path, name, format_name):
+    """Uncompressed GSE2 becomes compressed, and the start of an AH trace moves; other headers are kept."""
     (path,) = Path(obspy.__file__).parent.glob(f"io/*/tests/data/**/{name}")
     trace = obspy.read(path)[0]
     start_ns = trace.stats.starttime.ns + 2_250_000_000
@@ -67,7 +67,7 @@ def test_what_the_input_said_of_its_samples_does_not_outlive_them(tmp_path, name
     assert kept(back.stats) == kept(trace.stats)
 
 
-def test_what_obspy_refuses_is_our_error(tmp_path):
+def test_errors_of_obspy_become_input_errors(tmp_path):
     """GCF cannot begin between seconds: ObsPy's reason is kept, and nothing is written."""
     writer = TraceWriter(tmp_path / "x.gcf", "GCF")
     put(writer, segment(10), samples(10))

@@ -73,8 +73,8 @@ def test_records_are_those_of_obspy(dtype):
 
 
 @pytest.mark.parametrize("encoding", ["INT32", "STEIM1", "STEIM2"])
-def test_integer_encodings_round_on_purpose(tmp_path, encoding):
-    """Float samples come back as the nearest integers, in one trace whatever the blocks."""
+def test_integer_encodings_round(tmp_path, encoding):
+    """Float samples become the nearest integers, in one trace for any size of blocks."""
     x = samples(200_000) * 10
     with TraceWriter(tmp_path / "i.mseed", encoding=encoding) as writer:
         put(writer, segment(200_000, rate_hz=99.9999), x, block=30_000)
@@ -94,8 +94,8 @@ def test_steim1_holds_every_step_between_integers(tmp_path, low, high):
 
 
 @pytest.mark.parametrize("step", [2**29 - 1, -(2**29)])
-def test_steim2_holds_steps_of_30_bits_and_says_when_there_are_larger(tmp_path, step):
-    """The largest step comes back; one more is an error that proposes FLOAT32."""
+def test_steim2_holds_steps_of_30_bits(tmp_path, step):
+    """The largest step comes back; a larger one is an error that proposes FLOAT32."""
     x = np.array([0, step, 0] if step > 0 else [-step, 0], np.int32)[:2]
     with TraceWriter(tmp_path / "i.mseed", encoding="STEIM2") as writer:
         put(writer, segment(2), x)
@@ -115,13 +115,13 @@ def test_steim2_holds_steps_of_30_bits_and_says_when_there_are_larger(tmp_path, 
     ],
 )
 def test_what_an_integer_encoding_cannot_hold_is_an_error(tmp_path, value, encoding, dtype):
-    """NaN, infinite and too large samples are refused with a way out, and nothing is written."""
+    """NaN, infinite and too large samples are errors that propose FLOAT32, and nothing is written."""
     with pytest.raises(InputError, match="FLOAT32"), TraceWriter(tmp_path / "n.mseed", encoding=encoding) as writer:
         put(writer, segment(3), np.array([0, value, 0], dtype))
     assert listing(tmp_path) == []
 
 
-def test_values_beyond_float32_are_an_error_when_float32_was_asked_for(tmp_path):
+def test_values_beyond_float32_are_an_error_for_float32(tmp_path):
     """1e300 is not turned into infinity; infinity itself passes."""
     with pytest.raises(InputError, match="FLOAT64"), TraceWriter(tmp_path / "n.mseed", encoding="FLOAT32") as writer:
         put(writer, segment(2), np.array([0.0, 1e300]))
@@ -141,7 +141,7 @@ def test_values_beyond_float32_are_an_error_when_float32_was_asked_for(tmp_path)
     ],
 )
 def test_other_dtypes_take_an_encoding_that_holds_them(tmp_path, data, encoding):
-    """Also when the value that decides comes in the second block."""
+    """Also if the deciding value is in the second block."""
     with TraceWriter(tmp_path / "d.mseed") as writer:
         put(writer, segment(2), data, block=1)
     (trace,) = obspy.read(tmp_path / "d.mseed")
@@ -150,13 +150,13 @@ def test_other_dtypes_take_an_encoding_that_holds_them(tmp_path, data, encoding)
 
 
 def test_complex_samples_are_refused(tmp_path):
-    """Neither miniSEED nor another format takes them."""
+    """No format can hold them."""
     for format_name in ("MSEED", "SLIST"):
         with pytest.raises(InputError, match="complex"), TraceWriter(tmp_path / "c", format_name) as writer:
             put(writer, segment(2), np.ones(2, complex))
 
 
-def test_ids_without_room_are_an_error(tmp_path):
+def test_ids_that_are_too_long_are_an_error(tmp_path):
     """A station code of six letters is not cut short."""
     piece = Segment("XX.ABCDEF..HHZ", START_NS, 100.0, 2, 0, None, None)
     with pytest.raises(InputError, match=r"station.*ABCDEF"), TraceWriter(tmp_path / "i.mseed") as writer:
@@ -164,7 +164,7 @@ def test_ids_without_room_are_an_error(tmp_path):
 
 
 def test_rate_fields_follow_the_seed_manual():
-    """Positive numbers multiply, negative ones divide; float32 stands beside them where they come less close."""
+    """Positive numbers multiply, negative ones divide; float32 is added if it is closer to the rate."""
     assert rate_fields(100.0) == (100, 1, None)
     assert rate_fields(62.5) == (125, -2, None)
     assert rate_fields(1 / 3) == (-3, 1, None)

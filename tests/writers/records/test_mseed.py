@@ -31,7 +31,7 @@ def scratch(tmp_path_factory):
 )
 @settings(max_examples=40)
 def test_any_division_into_blocks_reads_back_as_one_trace_a_segment(scratch, lengths, block, dtype):
-    """Channels that take turns, in blocks of any size, come back without seams and bit for bit."""
+    """Alternating channels in blocks of any size come back as whole traces, bit for bit."""
     pieces = [segment(n, i, channel) for i, (n, channel) in enumerate(zip(lengths, ("HHZ", "HHN", "HHE"), strict=True))]
     data = [samples(n, dtype, seed=i) for i, n in enumerate(lengths)]
     with TraceWriter(scratch / "turns.mseed", overwrite=True) as writer:
@@ -48,7 +48,7 @@ def test_any_division_into_blocks_reads_back_as_one_trace_a_segment(scratch, len
 
 
 def test_gaps_and_overlaps_come_back_in_their_order(tmp_path):
-    """Overlapping segments of one id that take turns stay apart, each with its own samples."""
+    """Overlapping segments of one id whose blocks alternate come back with their own samples."""
     second = 1_000_000_000
     starts_s = [0, 20, 15, 60]  # the third lies inside the second's time
     pieces = [segment(2000, i, start_ns=START_NS + s * second) for i, s in enumerate(starts_s)]
@@ -67,7 +67,7 @@ def test_gaps_and_overlaps_come_back_in_their_order(tmp_path):
 
 
 def test_abutting_segments_join_as_obspy_joins_them(tmp_path):
-    """Segments that continue each other hold all samples in order, whatever order they came in."""
+    """Segments that continue each other come back in order, for any order of writing."""
     x = samples(3000)
     pieces = [segment(1000, i, start_ns=START_NS + i * 10_000_000_000) for i in range(3)]
     with TraceWriter(tmp_path / "a.mseed") as writer:
@@ -79,7 +79,7 @@ def test_abutting_segments_join_as_obspy_joins_them(tmp_path):
 
 
 def test_many_short_segments_come_back(tmp_path):
-    """Hundreds of segments on three channels, put by time, are read channel by channel with their gaps."""
+    """Hundreds of segments on three channels, written by time, are read channel by channel with their gaps."""
     n, step_ns = 300, 5_000_000_000
     channels = ("HHE", "HHN", "HHZ")
     with TraceWriter(tmp_path / "g.mseed") as writer:
@@ -94,15 +94,15 @@ def test_many_short_segments_come_back(tmp_path):
 
 
 def test_sources_keep_their_order(tmp_path):
-    """Segments of a second source follow those of the first, though both count from 0."""
+    """Segments of a second source follow those of the first, although their order starts at 0 again."""
     with TraceWriter(tmp_path / "s.mseed") as writer:
         for source, channel in ((Path("b"), "HHZ"), (Path("a"), "HHE")):
             put(writer, segment(500, 0, channel, source=source), samples(500))
     assert [trace.stats.channel for trace in obspy.read(tmp_path / "s.mseed")] == ["HHZ", "HHE"]
 
 
-def test_files_too_large_for_one_go_have_no_seams(tmp_path, monkeypatch):
-    """Beyond the size that ObsPy reads at once, channels are laid one after the other."""
+def test_channels_of_large_files_are_whole_traces(tmp_path, monkeypatch):
+    """In files larger than ObsPy reads at once, channels are written one after the other."""
     monkeypatch.setattr(records, "_READ_AT_ONCE", 40_960)
     monkeypatch.setattr("obspy.io.mseed.core.LIBMSEED_MAX", 40_960 + 4096)
     pieces = [segment(40_000, i, channel) for i, channel in enumerate(("HHE", "HHN"))]
@@ -119,7 +119,7 @@ def test_files_too_large_for_one_go_have_no_seams(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_quality_record_length_and_numbers(tmp_path, order):
-    """The quality letter is kept, short segments take short records, and sequence numbers run through the file."""
+    """The quality letter is kept, short segments have short records, and sequence numbers are consecutive."""
     pieces = [segment(3000, order[0], "HHE"), segment(150, order[1], "HHN")]
     with TraceWriter(tmp_path / "q.mseed") as writer:
         for piece, quality in zip(pieces, "MQ", strict=True):
@@ -137,8 +137,8 @@ def test_quality_record_length_and_numbers(tmp_path, order):
     ]
 
 
-def test_ready_made_records_are_passed_on_verbatim(tmp_path):
-    """Bytes of text and data records stand in the output as they were, at their place."""
+def test_records_can_be_copied(tmp_path):
+    """Text and data records are in the output unchanged, in the order of segments."""
     text = Trace(np.frombuffer(b"clock locked" * 20, "S1"), {"network": "XX", "station": "ABC", "channel": "LOG"})
     text.stats.starttime = UTCDateTime(ns=START_NS)
     buffer = io.BytesIO()
@@ -156,8 +156,8 @@ def test_ready_made_records_are_passed_on_verbatim(tmp_path):
         writer.put_raw(log, b"no records")
 
 
-def test_a_segment_can_be_passed_on_after_all(tmp_path):
-    """Records put in place of a half-written segment are all that remains of it."""
+def test_copied_records_replace_written_samples(tmp_path):
+    """They replace a half-written segment completely."""
     piece, x = segment(9000), samples(9000, seed=3)
     buffer = io.BytesIO()
     Stream([Trace(x, {**header_of(piece), "npts": 9000})]).write(buffer, format="MSEED")
@@ -167,8 +167,8 @@ def test_a_segment_can_be_passed_on_after_all(tmp_path):
     assert (tmp_path / "p.mseed").read_bytes() == buffer.getvalue()
 
 
-def test_long_segments_never_sit_in_memory(tmp_path):
-    """Writing a hundred blocks takes the memory of a few."""
+def test_long_segments_are_not_held_in_memory(tmp_path):
+    """Writing a hundred blocks needs the memory of a few."""
     piece, block = segment(10_000_000), samples(100_000)
     tracemalloc.start()
     with TraceWriter(tmp_path / "m.mseed") as writer:

@@ -18,8 +18,8 @@ from tests.support.segments import header_of, listing, put, samples, segment
 
 
 @pytest.mark.parametrize("format_name", ["MSEED", "SLIST"])
-def test_a_segment_can_be_begun_anew(tmp_path, format_name):
-    """After an error inside a segment its start may be put again; what came before is gone."""
+def test_a_segment_can_be_started_again(tmp_path, format_name):
+    """After an error, a segment can be written again from its start; its earlier samples are dropped."""
     first, second = segment(9000, 0, "HHE"), segment(9000, 1)
     with TraceWriter(tmp_path / "r", format_name) as writer:
         put(writer, first, samples(9000, seed=1))
@@ -33,7 +33,7 @@ def test_a_segment_can_be_begun_anew(tmp_path, format_name):
 
 
 def test_segments_without_samples_are_skipped_and_named(tmp_path):
-    """They cannot be held; the others are written."""
+    """The other segments are written."""
     empty = segment(0, 1)
     with TraceWriter(tmp_path / "e.mseed") as writer:
         put(writer, segment(5), samples(5))
@@ -43,7 +43,7 @@ def test_segments_without_samples_are_skipped_and_named(tmp_path):
 
 
 def test_unfinished_or_missing_segments_are_errors_and_nothing_is_written(tmp_path):
-    """A file never looks whole when samples are missing."""
+    """A file with missing samples does not appear."""
     with pytest.raises(InputError, match="only 7 of 9"), TraceWriter(tmp_path / "u.mseed") as writer:
         put(writer, segment(9), samples(7))
     with pytest.raises(InputError, match="no samples"), TraceWriter(tmp_path / "u.mseed"):
@@ -54,7 +54,7 @@ def test_unfinished_or_missing_segments_are_errors_and_nothing_is_written(tmp_pa
 @pytest.mark.parametrize("format_name", ["MSEED", "SAC"])
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_an_exception_leaves_nothing_behind(tmp_path, error, format_name):
-    """Neither a new output nor a hidden file appears, and an existing output is as it was."""
+    """There is no new output or hidden file, and an existing output is unchanged."""
     path = tmp_path / "x.out"
 
     def stop_in_the_middle(overwrite):
@@ -75,7 +75,7 @@ def test_an_exception_leaves_nothing_behind(tmp_path, error, format_name):
 
 
 def test_an_existing_output_stays_until_the_new_one_is_whole(tmp_path):
-    """Overwriting replaces the file in one step, through a link as well, and closing twice does no harm."""
+    """Overwriting replaces the file in one step, also through a link; a second close does nothing."""
     path, link = tmp_path / "x.mseed", tmp_path / "link.mseed"
     path.write_text("before")
     link.symlink_to(path)
@@ -96,7 +96,7 @@ def test_an_existing_output_stays_until_the_new_one_is_whole(tmp_path):
 
 
 def test_an_output_that_appears_meanwhile_is_not_lost(tmp_path):
-    """What another program wrote under that name stays."""
+    """A file that another program wrote under that name stays."""
     writer = TraceWriter(tmp_path / "x.mseed")
     put(writer, segment(5), samples(5))
     (tmp_path / "x.mseed").write_text("other")
@@ -108,7 +108,7 @@ def test_an_output_that_appears_meanwhile_is_not_lost(tmp_path):
 
 @pytest.mark.parametrize("format_name", ["MSEED", "SAC"])
 def test_permissions_are_those_of_any_new_file(tmp_path, format_name):
-    """The bits follow from the umask, not from a temporary file."""
+    """The permission bits follow the umask."""
     before = os.umask(0o027)
     try:
         with TraceWriter(tmp_path / "x", format_name) as writer:
@@ -118,7 +118,7 @@ def test_permissions_are_those_of_any_new_file(tmp_path, format_name):
     assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == 0o640
 
 
-def test_outputs_that_cannot_be_are_refused_at_once(tmp_path, monkeypatch):
+def test_impossible_outputs_are_refused_at_once(tmp_path, monkeypatch):
     """A missing folder, a folder in place of a file, and a folder without permission, each before any work."""
     with pytest.raises(OutputError, match="make it first"):
         TraceWriter(tmp_path / "no" / "x.mseed")
@@ -159,7 +159,7 @@ FULL_DISK = """
 
 @pytest.mark.parametrize("format_name", ["MSEED", "SAC"])
 def test_a_file_that_cannot_grow_is_removed(tmp_path, format_name):
-    """A limit on file size, met halfway, gives one clear error and leaves the old output alone."""
+    """A limit on the file size is one clear error, and the old output is unchanged."""
     path = tmp_path / "x.out"
     path.write_text("before")
     command = [sys.executable, "-c", textwrap.dedent(FULL_DISK), str(path), format_name]
@@ -172,7 +172,7 @@ def test_a_file_that_cannot_grow_is_removed(tmp_path, format_name):
 
 @pytest.mark.parametrize("n", [5, 100_000])
 def test_a_full_disk_is_one_clear_error(tmp_path, monkeypatch, n):
-    """No space, found while writing or only when the last bytes leave the buffer, leaves nothing behind."""
+    """It may be found while writing or at the end; no file is left."""
 
     def no_space(*args):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -185,8 +185,8 @@ def test_a_full_disk_is_one_clear_error(tmp_path, monkeypatch, n):
     assert writer.written == ()
 
 
-def test_formats_are_those_of_obspy_without_two(tmp_path):
-    """Unknown names list the choices; WAV and pickles are refused with the reason."""
+def test_supported_formats(tmp_path):
+    """The error for an unknown name lists the formats; WAV and pickles are refused with the reason."""
     assert {"MSEED", "SAC", "GSE2", "SEGY", "SLIST"} <= set(supported_formats())
     with pytest.raises(InputError, match=r"MSED.*GSE2.*MSEED.*SAC"):
         TraceWriter(tmp_path / "x", "MSED")
@@ -201,7 +201,7 @@ def test_formats_are_those_of_obspy_without_two(tmp_path):
 
 
 def test_when_the_last_of_several_files_fails_the_others_go_too(tmp_path, monkeypatch):
-    """Renaming stops halfway: no file of the set remains."""
+    """If renaming fails halfway, no file of the set remains."""
     real, calls = Path.replace, []
 
     def replace(self, target):
