@@ -1,6 +1,6 @@
-"""The nets, one architecture a file. Listing them loads no torch.
+"""The nets, one architecture per file. Listing them does not load torch.
 
-Packages of others bring nets by the entry-point group ``geoae.nets``: name = "package.module:Class".
+Other packages add nets by the entry-point group ``geoae.nets``: name = "package.module:Class".
 """
 
 from dataclasses import fields, is_dataclass
@@ -26,12 +26,12 @@ _ONE_SIZE = {"field-dae"}
 
 
 def list_nets() -> list[str]:
-    """Names of all nets, those of other installed packages included; none is loaded."""
+    """List the names of all nets, including those of other installed packages; no net is loaded."""
     return sorted(NETS.keys() | entry_points(group=GROUP).names)
 
 
 def has_one_window_size(name: str) -> bool:
-    """Whether net `name` learns the spectra of windows of one size, so that it cannot be used on another."""
+    """Whether net `name` works for one window size only, because it learns the spectra of such windows."""
     return name in _ONE_SIZE
 
 
@@ -41,22 +41,22 @@ def build(name: str, config: dict[str, Any]) -> "nn.Module":
     Raises
     ------
     UnknownNameError
-        No net has that name, or its configuration has a key that the net does not know.
+        No net has this name, or the net has no setting of a name in `config`.
     InputError
-        A value is not of the kind of the net's default, or the net of another package cannot be used.
+        The type of a value differs from that of the default, or the net of another package cannot be used.
     """
     return build_class(find_net(name), config, name)
 
 
 def find_net(name: str) -> "type[nn.Module]":
-    """Class of the net `name`; a net of geoae comes before one of the same name in another package.
+    """Find the class of net `name`; a net of geoae has priority over one in another package.
 
     Raises
     ------
     UnknownNameError
-        No net has that name.
+        No net has this name.
     InputError
-        Two packages have a net of that name, or its package cannot be imported.
+        Two packages have a net of this name, or its package cannot be imported.
     """
     if name in NETS:
         module, _, attribute = NETS[name].partition(":")
@@ -70,11 +70,11 @@ def find_net(name: str) -> "type[nn.Module]":
             f"{len(found)} packages have a net {name!r} ({', '.join(entry.value for entry in found)}); one name must "
             "mean one net. Uninstall all but one of them."
         )
-    return _loaded(found[0])
+    return _load_entry(found[0])
 
 
 def build_class(net: "type[nn.Module]", config: dict[str, Any], name: str = "") -> "nn.Module":
-    """Build a net from its class and plain data. Errors are those of `build` and call it `name`."""
+    """Build a net from its class and plain data. Errors are those of `build`; they call the net `name`."""
     name = name or net.__name__
     settings: Any = getattr(net, "Config", None)
     if not is_dataclass(settings):
@@ -85,13 +85,13 @@ def build_class(net: "type[nn.Module]", config: dict[str, Any], name: str = "") 
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
     for key, value in values.items():
         if not _fits(value, known[key]):
-            like = f"something positive like {known[key]!r}" if known[key] else "0 or more"
-            raise InputError(f"Setting {key!r} of net {name!r} is {config[key]!r}; expected {like}.")
-    make: Any = settings
-    return net(make(**values))
+            expected = f"something positive like {known[key]!r}" if known[key] else "0 or more"
+            raise InputError(f"Setting {key!r} of net {name!r} is {config[key]!r}; expected {expected}.")
+    config_class: Any = settings
+    return net(config_class(**values))
 
 
-def _loaded(entry: EntryPoint) -> "type[nn.Module]":
+def _load_entry(entry: EntryPoint) -> "type[nn.Module]":
     from torch import nn
 
     try:
@@ -108,7 +108,7 @@ def _loaded(entry: EntryPoint) -> "type[nn.Module]":
 
 
 def _fits(value: Any, default: Any) -> bool:
-    """Whether a value has the type of a default, and is positive or equal to it."""
+    """Whether a value has the type of the default and, if it is a number, is positive or equal to the default."""
     if isinstance(default, tuple):
         return isinstance(value, tuple) and len(value) > 0 and all(_fits(v, default[0]) for v in value)
     kinds = (int, float) if isinstance(default, float) else (type(default),)

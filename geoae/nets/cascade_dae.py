@@ -1,4 +1,4 @@
-"""A denoising autoencoder that masks twice: long frames tell frequencies apart, short frames tell times apart."""
+"""A denoising autoencoder with two masks: on long frames, which resolve frequency, and short ones, for time."""
 
 from dataclasses import dataclass
 from itertools import combinations
@@ -20,7 +20,7 @@ class CascadeDAEConfig:
     frame: int = 128
     """Samples of a long frame; their hop is a quarter of it."""
     stack: int = 2
-    """Neighbouring long frames seen as one position by the convolutions: the net runs at rate / (frame / 4 * stack)."""
+    """Neighbouring long frames that form one position of the convolutions, which run at rate / (frame / 4 * stack)."""
     width: int = 160
     expand: int = 2
     kernel: int = 5
@@ -28,17 +28,17 @@ class CascadeDAEConfig:
     short: int = 8
     """Samples of a short frame; their hop is half of it."""
     hints: int = 8
-    """Numbers a short frame that the code hands to the second mask."""
+    """Numbers that the code passes to the second mask for each short frame."""
     gate_width: int = 24
     gate_kernel: int = 5
     boxes: tuple[int, ...] = (6, 24)
-    """Short hops before and after a moment whose energies the second mask compares: an onset lies between them."""
+    """Numbers of short hops before and after a time whose energies the second mask compares, to find onsets."""
     floor: float = 1e-4
     """Added to powers, in units of the noise power of a scaled window."""
     leak: float = 0.04
-    """Share of what the masks take away that stays, once trained: a floor of the original noise, 28 dB down (the
-    spectral floor of Berouti et al., 1979, doi:10.1109/ICASSP.1979.1170788). Pickers compare variances: near-silence
-    with traces of a mask in it misleads them, a steady floor does not."""
+    """Share of the removed part that is added again outside training: a floor of the original noise, 28 dB down (the
+    spectral floor of Berouti et al., 1979, doi:10.1109/ICASSP.1979.1170788). Pickers compare variances, and are misled
+    by near-silence with artefacts of masks, but not by a steady floor."""
 
     def __post_init__(self) -> None:
         even = not self.kernel % 2 or not self.gate_kernel % 2
@@ -62,7 +62,7 @@ class CascadeDAEConfig:
 
 
 class Block(nn.Module):
-    """Depthwise convolution in time, then two pointwise layers, beside a shortcut (Liu et al., 2022, ConvNeXt)."""
+    """Residual block: depthwise convolution in time, then two pointwise layers (ConvNeXt, Liu et al., 2022)."""
 
     def __init__(self, width: int, expand: int, kernel: int, dilation: int):
         super().__init__()
@@ -73,19 +73,19 @@ class Block(nn.Module):
         nn.init.zeros_(self.down.bias)
 
     def forward(self, x: Float[Tensor, "batch position width"]) -> Float[Tensor, "batch position width"]:
-        """Same shape; the reach is dilation * (kernel - 1) / 2 positions either side."""
-        # as a picture of height 1 whose channels lie innermost: faster on CPUs than conv1d, and no copy
+        """Same shape as `x`; the output depends on dilation * (kernel - 1) / 2 positions on either side."""
+        # as an image of height 1 with channels last: faster on CPUs than conv1d, and without a copy
         y = self.depthwise(x.transpose(1, 2).unsqueeze(2)).squeeze(2).transpose(1, 2)
         return x + self.down(F.gelu(self.up(self.norm(y))))
 
 
 class CascadeDAE(nn.Module):
-    """Two masks, one after the other, both decided from one encoding of the noisy window.
+    """Two successive masks, both computed from one encoding of the noisy window.
 
-    The first is complex, on long frames: it tells frequencies apart, and smears an onset over a frame. The second is
-    real, on short frames of what the first left: it tells times apart, and sees the smear. The features are log powers
-    and coherences between the components: all even in the input, so the net is odd by construction, f(-x) = -f(x).
-    Masks of ones give the input back.
+    The first mask is complex and acts on long frames, which resolve frequency but smear an onset over a frame. The
+    second is real and acts on short frames of the result, which resolve time and remove the smear. The features, log
+    powers and coherences between components, are even functions of the input, so the net is odd: f(-x) = -f(x). With
+    masks of ones, the output is the input.
     """
 
     Config = CascadeDAEConfig
@@ -102,9 +102,9 @@ class CascadeDAE(nn.Module):
         self.norm = nn.LayerNorm(c.width)
         self.decoder = nn.Linear(c.width, c.stack * 2 * c.channels * self.long.bins)
         self.hinter = nn.Linear(c.width, c.hints * self.per_position)
-        seen = c.channels * (self.short.bins + 1 + 2 * len(c.boxes)) + c.hints
+        gate_features = c.channels * (self.short.bins + 1 + 2 * len(c.boxes)) + c.hints
         pad = (0, c.gate_kernel // 2)
-        self.gate_in = nn.Conv2d(seen, c.gate_width, (1, c.gate_kernel), padding=pad)
+        self.gate_in = nn.Conv2d(gate_features, c.gate_width, (1, c.gate_kernel), padding=pad)
         self.gate_out = nn.Conv2d(c.gate_width, c.channels * self.short.bins, (1, c.gate_kernel), padding=pad)
 
     def forward(self, x: Float[Tensor, "batch channel time"]) -> Float[Tensor, "batch channel time"]:
@@ -117,13 +117,13 @@ class CascadeDAE(nn.Module):
         size, turn = self.decoder(code).float().view(batch, positions * c.stack, 2, c.channels, -1).unbind(2)
         size = torch.sigmoid(size)
         first = self.long.synthesise(spectrum * torch.complex(size, size * torch.tanh(turn)), time)
-        estimate = self._second(first, energy, self.hinter(code))
+        estimate = self._apply_second_mask(first, energy, self.hinter(code))
         return estimate if self.training else estimate + c.leak * (x - estimate)
 
     def encode(
         self, spectrum: Complex[Tensor, "batch frame channel bin"], energy: Float[Tensor, "batch channel short"]
     ) -> Float[Tensor, "batch position width"]:
-        """What the net knows of each position, from features that do not change with the sign of x."""
+        """Encode each position, from features that do not depend on the sign of x."""
         c, positions = self.config, spectrum.shape[1] // self.config.stack
         power = spectrum.real.square() + spectrum.imag.square() + c.floor
         unit = spectrum * power.rsqrt()
@@ -137,19 +137,20 @@ class CascadeDAE(nn.Module):
         return self.norm(code)
 
     def _energy(self, x: Float[Tensor, "batch channel time"], positions: int) -> Float[Tensor, "batch channel short"]:
-        """Log energy of half short frames; those of a position are the middle of its long frames."""
+        """Log energy of each short hop; the hops of a position lie in the middle of its long frames."""
         c, hop = self.config, self.short.hop
         left = (c.frame - c.hop) // 2 // hop * hop
         wanted = positions * c.position
         energy = F.pad(x, (left, max(wanted - x.shape[-1] - left, 0)))[..., :wanted].square().unflatten(-1, (-1, hop))
         return (energy.mean(-1) + c.floor).log().mul(0.3)
 
-    def _second(
+    def _apply_second_mask(
         self,
         x: Float[Tensor, "batch channel time"],
         energy: Float[Tensor, "batch channel short"],
         hints: Float[Tensor, "batch position hint"],
     ) -> Float[Tensor, "batch channel time"]:
+        """Apply the second mask, on short frames."""
         c, time = self.config, x.shape[-1]
         count = self.short.count(time)
         spectrum = self.short.analyse(x, count)
@@ -157,15 +158,15 @@ class CascadeDAE(nn.Module):
         skip = (c.frame - c.hop) // 2 // self.short.hop
         coarse = torch.cat([energy.mT, hints.float().unflatten(-1, (-1, c.hints)).flatten(1, 2)], dim=-1)[:, skip:]
         coarse = F.pad(coarse, (0, 0, 0, max(count - coarse.shape[1], 0)))[:, :count]
-        around = [self._around(power.mean(-1).mT, box).mT for box in c.boxes]
-        seen = torch.cat([power.log().mul(0.3).flatten(2), *around, coarse], dim=-1)
-        # frames as a picture of height 1 whose channels lie innermost, as in Block
-        gate = self.gate_out(F.gelu(self.gate_in(seen.mT.unsqueeze(2)))).squeeze(2).mT
+        around = [self._compare_energies(power.mean(-1).mT, box).mT for box in c.boxes]
+        features = torch.cat([power.log().mul(0.3).flatten(2), *around, coarse], dim=-1)
+        # frames as an image of height 1 with channels last, as in Block
+        gate = self.gate_out(F.gelu(self.gate_in(features.mT.unsqueeze(2)))).squeeze(2).mT
         mask = torch.sigmoid(gate.float() + 3).unflatten(-1, (c.channels, -1))
         return self.short.synthesise(spectrum * mask, time)
 
     @staticmethod
-    def _around(power: Float[Tensor, "batch channel short"], box: int) -> Float[Tensor, "batch both short"]:
-        """Log mean power of the `box` short frames before each, and of the `box` from it on."""
+    def _compare_energies(power: Float[Tensor, "batch channel short"], box: int) -> Float[Tensor, "batch both short"]:
+        """Log mean power of the `box` short frames before each frame, and of the `box` frames from it on."""
         mean = F.avg_pool1d(F.pad(power, (box, box), mode="replicate"), box, stride=1).log().mul(0.3)
         return torch.cat([mean[..., : power.shape[-1]], mean[..., box : box + power.shape[-1]]], dim=1)

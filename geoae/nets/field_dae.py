@@ -1,8 +1,8 @@
-"""The denoiser of gridded fields: a filter for the window's spectrum, then a U-Net that says where else noise is.
+"""The denoiser of gridded fields: a spectral filter of the window, then a U-Net for the remaining noise.
 
-It sees a slice beside the means of its neighbours in time, and is blind: the noise level is measured inside. What it
-takes away are the noise that an overview shows, as far as the window agrees, what a filter stops, shares of the bands
-of what that lets through (Starck & Murtagh, 2006), so smooth fields stay smooth, and a correction.
+The input is a slice with the means of its neighbours in time. The net is blind: it estimates the noise level itself. It
+subtracts the noise found in an overview, as far as the window confirms it; what the spectral filter stops; shares of
+the starlet bands of what the filter passes (Starck & Murtagh, 2006), so that smooth fields stay smooth; a correction.
 Residual U-Net after Zhang et al. (2021, arXiv:2008.13751); pixel shuffling after Zhang et al. (2018, FFDNet,
 arXiv:1710.04026).
 """
@@ -21,13 +21,13 @@ from geoae.nets.parts.starlet import WHITE, Planes, extract_stripes, fill_gaps, 
 
 BANDS = len(WHITE)
 MASKS = 2 * BANDS + 5
-"""Of what the filter stops of what the slice has and the far mean has not; of the bands and the rest of what it lets
-through; of the bands of the far mean; of stripes in two directions; of what an overview shows."""
+"""Number of masks: one for what the filter stops of the slice without the far mean; for the bands and the rest of what
+it passes; for the bands of the far mean; two for stripes in two directions; one for the noise found in an overview."""
 
 
 @dataclass(frozen=True)
 class FieldDAEConfig:
-    """Widths at half, quarter and eighth of the resolution; how many blocks on the last, and on the others each way."""
+    """Widths at 1/2, 1/4 and 1/8 of the resolution; number of blocks at 1/8, and at 1/2 and 1/4 on each side."""
 
     width: int = 48
     middle: int = 72
@@ -63,133 +63,141 @@ class FieldDAE(nn.Module):
         self.tail = nn.Conv2d(w, 4 * (MASKS + 2), 3, padding=1)
         nn.init.zeros_(self.tail.weight)
         nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]
-        with torch.no_grad():  # in the beginning the filter decides alone, after the overview
+        with torch.no_grad():  # before training, only the overview and the filter remove noise
             self.tail.bias[: 4 * MASKS] = -3.0  # type: ignore[index]
             for mask in (0, MASKS - 1):
                 self.tail.bias[4 * mask : 4 * mask + 4] = 3.0  # type: ignore[index]
 
     def forward(self, x: Planes) -> Planes:
-        """The slice, which is the first plane, without its noise."""
-        parts = _parts(x, self.filter, self.agreement)
+        """Remove noise from the slice, which is the first plane."""
+        parts = _split_noise(x, self.filter, self.agreement)
         c = self.config
-        shifts = apply_by_row(self.spectrum, _numbers(x, parts))[..., None, None].split([c.width, c.middle, c.deep], 1)
-        half = self.blocks["down"](self.head(F.pixel_unshuffle(_planes(x, parts), 2)) + shifts[0])
+        shifts = apply_by_row(self.spectrum, _make_numbers(x, parts))[..., None, None].split(
+            [c.width, c.middle, c.deep], 1
+        )
+        half = self.blocks["down"](self.head(F.pixel_unshuffle(_make_planes(x, parts), 2)) + shifts[0])
         quarter = self.blocks["middle_down"](self.blocks["to_middle"](half) + shifts[1])
         deep = self.blocks["deep"](self.blocks["to_deep"](quarter) + shifts[2])
         quarter = self.blocks["middle_up"](quarter + self.blocks["from_deep"](deep))
         output = F.pixel_shuffle(self.tail(self.blocks["up"](half + self.blocks["from_middle"](quarter))), 2).float()
-        # faint and coarse corrections have a way out each: in units of the noise level, and of the field's spread
+        # two corrections: a fine one in units of the noise level, a coarse one in units of the spread of the field
         fine, coarse = output[:, MASKS : MASKS + 1], output[:, MASKS + 1 :]
-        # a little beyond 0 and 1, so that all and nothing are within reach
-        noise = torch.cat([parts.stopped, parts.own, parts.far, parts.stripes, parts.shown], 1)
+        # a little beyond 0 and 1, so that 0 and 1 are reached
+        noise = torch.cat([parts.stopped, parts.own, parts.far, parts.stripes, parts.overview_noise], 1)
         shares = (1.1 * output[:, :MASKS].sigmoid() - 0.05) * noise
         return x[:, :1] - shares.sum(1, keepdim=True) - parts.level * fine - coarse
 
 
 class _Parts(NamedTuple):
+    """Parts of the input that may be noise, and what the net knows about the noise."""
+
     stopped: Planes
-    """What the filter takes from the slice less the far mean; the only part through which the filter learns."""
-    shown: Planes
-    """What is taken from the slice before, because an overview shows it."""
+    """What the filter removes from the slice without the far mean; the only part with gradients for the filter."""
+    overview_noise: Planes
+    """Noise found in an overview, which is subtracted from the slice first."""
     own: Planes
-    """Bands of what it lets through, and their rest; bands of the slice where there is no far mean."""
+    """Bands and rest of what the filter passes; without a far mean, of the slice."""
     far: Planes
     """Bands of the far mean."""
     stripes: Planes
     level: Tensor
-    """Noise levels (batch, 1, 1, 1), of the first and the second."""
+    """Noise level (batch, 1, 1, 1) of the slice."""
     far_level: Tensor
+    """Noise level of the far mean."""
     filter_input: Float[Tensor, "batch number"]
-    """Numbers that the filter's gains follow from: `_KNOWN` of them, then the spectrum of the slice."""
+    """Numbers that determine the gains of the filter: `_KNOWN` features, then the spectrum of the slice."""
 
 
 _KNOWN = 2 + N_VALUES + 2 * BANDS
-"""Numbers beside the spectrum: noise levels, how well the slice, the means and the overview are known, and how much of
-the far mean is in the slice, band by band."""
+"""Number of features besides the spectrum: noise levels, mean weights of slice, means and overview, and the share of
+the far mean in each band of the slice."""
 _PLANES = N_CHANNELS - 1 + 1 + (BANDS + 1) + BANDS + 2 + 1 + 1 + 2
 _NUMBERS = (BANDS + 1) + BANDS + 2 + 1 + _KNOWN + NODES
 
 
-def _parts(x: Planes, band_pass: SpectralFilter, agreement: Agreement) -> _Parts:
+def _split_noise(x: Planes, spectral_filter: SpectralFilter, agreement: Agreement) -> _Parts:
+    """Split the input into parts that may be noise, and estimate noise levels."""
     with torch.no_grad():
         x = x.float()
-        there = (x[:, N_VALUES:] > 0).to(x.dtype)
-        own, known, seen = there[:, :1], there[:, 2:3], there[:, OVERVIEW:]
-        # beside a gap of the far mean its surroundings stand for it
-        wide, mass = fill_gaps(x[:, 2:3], known)
-        far = wide * (mass > 0)
+        valid = (x[:, N_VALUES:] > 0).to(x.dtype)
+        own, far_valid, overview_valid = valid[:, :1], valid[:, 2:3], valid[:, OVERVIEW:]
+        # in a gap of the far mean, use the mean of its surroundings
+        far, mass = fill_gaps(x[:, 2:3], far_valid)
+        far = far * (mass > 0)
         slice_, _ = fill_gaps(x[:, :1] - far, own)
-        far_bands, _ = split_bands(far, known)
-        first = slice_ - smooth_planes(slice_, own, 1)[0]
-        level, far_level = _level(first, own), _level(far_bands[:, :1], known)
-        share = _share_of_far(split_bands(slice_, own)[0] + far_bands, far_bands, own * known)
-        numbers = torch.cat([level.flatten(1).log10(), far_level.flatten(1).log10(), _known_share(x), share], 1)
-    shown = torch.zeros_like(slice_)
-    if bool(seen.any()):
-        shown, _ = fill_gaps((x[:, :1] - x[:, OVERVIEW : OVERVIEW + 1]) * seen, seen)
-        shown = agreement(shown, slice_, level, numbers, band_pass)
-        slice_ = slice_ - shown
-    # a slice without neighbours is its mean and more; beside them the mean of what they have not may be noise
-    kept, waves = band_pass(slice_, level, numbers, 1 - (mass > 0).to(x.dtype).mean((-1, -3, -2)))
+        far_bands, _ = split_bands(far, far_valid)
+        detail = slice_ - smooth_planes(slice_, own, 1)[0]
+        level, far_level = _estimate_level(detail, own), _estimate_level(far_bands[:, :1], far_valid)
+        share = _share_of_far(split_bands(slice_, own)[0] + far_bands, far_bands, own * far_valid)
+        numbers = torch.cat([level.flatten(1).log10(), far_level.flatten(1).log10(), _mean_weights(x), share], 1)
+    overview_noise = torch.zeros_like(slice_)
+    if bool(overview_valid.any()):
+        difference = (x[:, :1] - x[:, OVERVIEW : OVERVIEW + 1]) * overview_valid
+        overview_noise, _ = fill_gaps(difference, overview_valid)
+        overview_noise = agreement(overview_noise, slice_, level, numbers, spectral_filter)
+        slice_ = slice_ - overview_noise
+    # without neighbours in time, the mean of a slice is signal; without their mean, what is left may be noise
+    kept, waves = spectral_filter(slice_, level, numbers, 1 - (mass > 0).to(x.dtype).mean((-1, -3, -2)))
     with torch.no_grad():
         bands, rest = split_bands(kept, own)
-        bands = torch.cat([bands, rest * (mass > 0)], 1)  # without a far mean the rest is the field itself
+        bands = torch.cat([bands, rest * (mass > 0)], 1)  # without a far mean, the rest is the field itself
         stripes = extract_stripes(kept, own)
     stopped = (slice_ - kept) * own
     filter_input = torch.cat([numbers, waves.detach()], 1)
-    return _Parts(stopped, shown * own, bands, far_bands * own, stripes, level, far_level, filter_input)
+    return _Parts(stopped, overview_noise * own, bands, far_bands * own, stripes, level, far_level, filter_input)
 
 
-def _known_share(x: Planes) -> Float[Tensor, "batch value"]:
+def _mean_weights(x: Planes) -> Float[Tensor, "batch value"]:
     return x[:, N_VALUES:].float().mean((-1, -2))
 
 
-def _share_of_far(bands: Planes, far: Planes, there: Planes) -> Float[Tensor, "batch number"]:
-    """How much of each band of the far mean the slice has (1: all; neighbours that have to do with it), and how sure.
+def _share_of_far(bands: Planes, far: Planes, valid: Planes) -> Float[Tensor, "batch number"]:
+    """Regression coefficient of each band of the slice on the far mean (1: all of it is in the slice), and correlation.
 
-    What is left of the slice without the far mean has the same spectrum under red noise as beside unrelated neighbours.
+    The spectrum of the slice without the far mean cannot tell red noise from unrelated neighbours; these numbers can.
     """
-    both, own, other = (((a * b * there).sum((-1, -2))) for a, b in ((bands, far), (bands, bands), (far, far)))
+    both, own, other = (((a * b * valid).sum((-1, -2))) for a, b in ((bands, far), (bands, bands), (far, far)))
     share = both / other.clamp(min=1e-9)
     return torch.cat([share.clamp(-2, 2), both / (own * other).sqrt().clamp(min=1e-9)], 1)
 
 
-def _level(detail: Planes, there: Planes) -> Tensor:
-    # 1.25 times the mean deviation is the standard deviation of a Gaussian, and outliers sway it less
-    total = (detail * there).abs().sum((-1, -2), keepdim=True)
-    return (1.25 / WHITE[0] * total / there.sum((-1, -2), keepdim=True).clamp(min=1)).clamp(min=1e-4)
+def _estimate_level(detail: Planes, valid: Planes) -> Tensor:
+    """Noise level (batch, 1, 1, 1) from the finest band."""
+    # 1.25 times the mean absolute deviation: the standard deviation of a Gaussian, but less sensitive to outliers
+    total = (detail * valid).abs().sum((-1, -2), keepdim=True)
+    return (1.25 / WHITE[0] * total / valid.sum((-1, -2), keepdim=True).clamp(min=1)).clamp(min=1e-4)
 
 
 @torch.no_grad()
-def _planes(x: Planes, parts: _Parts) -> Planes:
-    """What the U-Net computes with: the input, and all its parts in units of the noise that they would have."""
+def _make_planes(x: Planes, parts: _Parts) -> Planes:
+    """Input of the U-Net: the input of the net, and all parts in units of the noise expected in them."""
     x = x.float()
-    there = (x[:, N_VALUES:] > 0).to(x.dtype)
+    valid = (x[:, N_VALUES:] > 0).to(x.dtype)
     white = torch.tensor(WHITE, device=x.device)[:, None, None]
     own = parts.own / (torch.cat([white, white[-1:]]) * parts.level)
-    other = (x[:, :1] - x[:, 1:2]) * there[:, :1] * there[:, 1:2]
+    other = (x[:, :1] - x[:, 1:2]) * valid[:, :1] * valid[:, 1:2]
     fine = [
         parts.stopped / parts.level, own, parts.far / (white * parts.far_level), parts.stripes / (0.2 * parts.level),
-        other / parts.level, parts.shown / parts.level,
+        other / parts.level, parts.overview_noise / parts.level,
     ]  # fmt: skip
-    scaled = torch.cat(fine, 1).asinh() * there[:, :1]  # linear for noise, a logarithm for signal
-    levels = [(one.log10() / 2).expand_as(x[:, :1]) for one in (parts.level, parts.far_level)]
-    values = torch.cat([x[:, :1] - parts.shown, x[:, 1:OVERVIEW]], 1).clamp(-20, 20) * there[:, :OVERVIEW]
+    scaled = torch.cat(fine, 1).asinh() * valid[:, :1]  # linear for noise, logarithmic for signal
+    levels = [(level.log10() / 2).expand_as(x[:, :1]) for level in (parts.level, parts.far_level)]
+    values = torch.cat([x[:, :1] - parts.overview_noise, x[:, 1:OVERVIEW]], 1).clamp(-20, 20) * valid[:, :OVERVIEW]
     return torch.cat([values, x[:, N_VALUES:], scaled, *levels], 1)
 
 
 @torch.no_grad()
-def _numbers(x: Planes, parts: _Parts) -> Float[Tensor, "batch number"]:
-    """The spectrum of the window, which tells red noise from a rough field: how strong each part is, and known."""
-    there = (x[:, N_VALUES : N_VALUES + 1] > 0).float()
-    count = there.sum((-1, -2)).clamp(min=1)
-    planes = torch.cat([parts.own, parts.far, parts.stripes, parts.shown], 1).float() * there
+def _make_numbers(x: Planes, parts: _Parts) -> Float[Tensor, "batch number"]:
+    """Features of the window that tell red noise from a rough field: power of each part, then the filter input."""
+    valid = (x[:, N_VALUES : N_VALUES + 1] > 0).float()
+    count = valid.sum((-1, -2)).clamp(min=1)
+    planes = torch.cat([parts.own, parts.far, parts.stripes, parts.overview_noise], 1).float() * valid
     power = planes.square().sum((-1, -2)) / count
     return torch.cat([0.5 * (power + 1e-10).log10(), parts.filter_input], 1)
 
 
 class _Matrix(nn.Module):
-    """A convolution whose weights are one matrix, as Muon has it: (batch, inputs, y, x) -> (batch, outputs, y, x)."""
+    """A convolution whose weights are one matrix, as Muon needs: (batch, inputs, y, x) -> (batch, outputs, y, x)."""
 
     def __init__(self, inputs: int, outputs: int, size: int, stride: int = 1):
         super().__init__()
@@ -219,7 +227,7 @@ def _residuals(width: int, n: int) -> nn.Sequential:
 
 
 class _Wide(nn.Module):
-    """Sees 7 x 7 points of its level: after ConvNeXt (Liu et al., 2022, arXiv:2201.03545), without its norm."""
+    """A residual block with 7 x 7 depthwise convolution: ConvNeXt (Liu et al., 2022, arXiv:2201.03545) without norm."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -233,7 +241,7 @@ class _Wide(nn.Module):
 
 
 class _Lines(nn.Module):
-    """Adds what the means over whole rows and columns say: stripes are faint in a point and plain in a line."""
+    """Adds a function of the means of whole rows and columns: stripes are faint in a point and clear in a mean."""
 
     def __init__(self, width: int):
         super().__init__()

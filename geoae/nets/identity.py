@@ -1,4 +1,4 @@
-"""The net that changes nothing: what every road must return the input for."""
+"""The net that changes nothing. With it, every way through the package must return its input."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class IdentityConfig:
-    """Nothing to set but the number of components."""
+    """Setting of the net: the number of channels."""
 
     channels: int = 3
 
@@ -23,5 +23,5 @@ class Identity(nn.Module):
         self.config = config
 
     def forward(self, x: Float[Tensor, "batch channel *window"]) -> Float[Tensor, "batch channel *window"]:
-        """X, as it is."""
+        """Return `x` unchanged."""
         return x

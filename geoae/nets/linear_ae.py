@@ -1,4 +1,4 @@
-"""The linear autoencoder: what principal components are, as a net. The baseline of every prior."""
+"""The linear autoencoder: principal components as a net. The baseline of all priors."""
 
 import math
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class LinearAEConfig:
 
 
 class LinearAE(nn.Module):
-    """Models (batch, 1, *shape) to codes (batch, latent) and back, by one matrix each."""
+    """Encode models (batch, 1, *shape) as codes (batch, latent), and decode codes, with one matrix each."""
 
     Config = LinearAEConfig
     likelihood = "gaussian"
@@ -41,7 +41,7 @@ class LinearAE(nn.Module):
 
     @property
     def latent(self) -> int:
-        """Numbers of a code."""
+        """Length of a code."""
         return self.config.latent
 
     @property
@@ -51,17 +51,17 @@ class LinearAE(nn.Module):
 
     @torch.no_grad()
     def fit(self, models: Tensor, counts: Tensor) -> None:
-        """Take principal components whose codes have mean 0 and variance 1 over `models` (batch, *shape).
+        """Fit principal components to `models` (batch, *shape), whose codes then have mean 0 and variance 1.
 
-        Cells that do not count are filled by the components themselves, round by round (Kiers, 1997).
+        Missing cells (`counts` 0) are filled with their reconstruction, iteratively (Kiers, 1997).
         """
-        x, there = models.flatten(1).double(), counts.flatten(1).double()
-        mean = (x * there).sum(0) / there.sum(0).clamp(min=1)
-        filled = (x - mean) * there
-        for _ in range(1 if bool((there > 0).all()) else 10):
-            u, s, v = _components(filled, self.latent)
-            filled = filled * there + (1 - there) * (u * s @ v)
-        largest = v.abs().argmax(1)  # signs that do not depend on the library
+        x, valid = models.flatten(1).double(), counts.flatten(1).double()
+        mean = (x * valid).sum(0) / valid.sum(0).clamp(min=1)
+        filled = (x - mean) * valid
+        for _ in range(1 if bool((valid > 0).all()) else 10):
+            u, s, v = _compute_svd(filled, self.latent)
+            filled = filled * valid + (1 - valid) * (u * s @ v)
+        largest = v.abs().argmax(1)  # makes the signs independent of the linear algebra library
         v = v * v[torch.arange(len(v)), largest].sign()[:, None]
         deviation = (s / math.sqrt(len(x))).clamp(min=1e-12)
         self.to_code.weight.copy_(v / deviation[:, None])
@@ -70,20 +70,20 @@ class LinearAE(nn.Module):
         self.from_code.bias.copy_(mean)
 
     def encode(self, x: Float[Tensor, "batch 1 *shape"]) -> Float[Tensor, "batch latent"]:
-        """Codes of models."""
+        """Encode models."""
         return self.to_code(x.flatten(1))
 
     def decode(self, code: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch 1 *shape"]:
-        """Models of codes."""
+        """Decode codes to models."""
         return self.from_code(code).unflatten(1, (1, *self.config.shape))
 
     def forward(self, x: Float[Tensor, "batch 1 *shape"]) -> Float[Tensor, "batch 1 *shape"]:
-        """Models as their codes give them back."""
+        """Reconstruct models from their codes."""
         return self.decode(self.encode(x))
 
 
-def _components(x: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The first `n` singular values and vectors, by way of the smaller of the two matrices of products."""
+def _compute_svd(x: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The first `n` singular vectors and values, from the eigenvectors of the smaller of x x^T and x^T x."""
     wide = x.shape[0] < x.shape[1]
     values, vectors = torch.linalg.eigh(x @ x.mT if wide else x.mT @ x)
     s, first = values.flip(0)[:n].clamp(min=1e-30).sqrt(), vectors.flip(1)[:, :n]

@@ -1,6 +1,6 @@
-"""What a net must offer for each of its uses. A net needs no base class: it has the methods, or it has not.
+"""The methods that a net must have for each of its uses, as Protocols. A net needs no base class.
 
-`isinstance(net, Encodes)` tells whether the methods are there, and `geoae.testing.nets` checks what they compute.
+`isinstance(net, Encodes)` tells whether a net has the methods, and `geoae.testing.nets` checks what they compute.
 Every net is a `torch.nn.Module` with a frozen dataclass `Config` and builds itself from one: `Net(Net.Config())`.
 """
 
@@ -19,18 +19,18 @@ class Loss(NamedTuple):
     """The loss of one training step and its parts."""
 
     total: Float[Tensor, ""]
-    """What the step minimises."""
+    """The value that the step minimises."""
     terms: dict[str, Tensor]
     """Name -> part of the loss, without gradient. Their sum is `total` up to rounding."""
 
 
 class Denoises(Protocol):
-    """A net that gives windows back without their noise."""
+    """A net that removes noise from windows."""
 
     def forward(self, x: Windows) -> Windows:
         """Estimate the signal in scaled windows.
 
-        The first channels of `x` hold the data; further ones may say more about them. The result has the shape of the
+        The first channels of `x` are the data; further channels may describe them. The result has the shape of the
         data.
         """
         ...
@@ -38,25 +38,25 @@ class Denoises(Protocol):
 
 @runtime_checkable
 class Encodes(Protocol):
-    """A net that turns windows or models into codes and back."""
+    """A net that encodes windows or models, and decodes codes."""
 
     @property
     def latent(self) -> int:
-        """Numbers of a code."""
+        """Length of a code."""
         ...
 
     def encode(self, x: Windows) -> Codes:
-        """Codes of scaled windows (batch, 1, *window)."""
+        """Encode scaled windows (batch, 1, *window)."""
         ...
 
     def decode(self, code: Codes) -> Windows:
-        """Scaled windows (batch, 1, *window) of codes."""
+        """Decode codes to scaled windows (batch, 1, *window)."""
         ...
 
 
 @runtime_checkable
 class EncodesWindows(Encodes, Protocol):
-    """A net for codes of windows of a fixed size, such as `geoae train` makes from a recipe of kind codes."""
+    """A net for codes of windows of a fixed size, for recipes of kind codes."""
 
     @property
     def window(self) -> tuple[int, ...]:
@@ -70,10 +70,10 @@ class EncodesWindows(Encodes, Protocol):
 
 @runtime_checkable
 class Samples(Encodes, Protocol):
-    """A prior: codes drawn from N(0, I) decode to models like those of the training."""
+    """A prior: codes drawn from N(0, I) decode to models like the training models."""
 
     has_exact_encoder: bool
-    """Whether `encode` gives the codes of least squared error where no cell of a model is missing."""
+    """Whether `encode` returns the codes of least squared error for models without missing cells."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -88,36 +88,36 @@ class Samples(Encodes, Protocol):
 
 @runtime_checkable
 class Variational(Samples, Protocol):
-    """A prior whose encoder gives a Gaussian for each model: what training with an evidence lower bound asks for.
+    """A prior whose encoder gives a Gaussian posterior for each model, to be trained with an evidence lower bound.
 
-    The layers have codes of their own; `white` and `normal` map these to the codes that `encode` and `decode` use.
+    The codes of the layers have any distribution; `white` and `normal` map them to the codes of `encode`.
     """
 
     @property
     def noise(self) -> float:
-        """Standard deviation of a cell, in units of scaled models; where it is learned, its first value."""
+        """Standard deviation of a cell, in units of scaled models; if it is learned, its initial value."""
         ...
 
     @property
     def learned_log_variance(self) -> Float[Tensor, " cell"] | None:
-        """Logarithm of the variance of each cell, where the likelihood is learned."""
+        """Logarithm of the variance of each cell, if the likelihood is "learned"; else None."""
         ...
 
     @property
     def code_map(self) -> Couplings | None:
-        """The map that turns white codes into N(0, I), where the configuration asks for one."""
+        """The map from white codes to N(0, I), if the configuration has one; else None."""
         ...
 
-    def forward(self, shown: Windows) -> Float[Tensor, "batch number"]:
-        """Decoded cells, then means, then logarithms of variances of the layers' codes, in one row each.
+    def forward(self, net_input: Windows) -> Float[Tensor, "batch number"]:
+        """One row for each model: decoded cells, then means and logarithms of variances of the layers' codes.
 
-        `shown` (batch, 3, *shape) holds scaled models, 1 where a cell counts, and in the first `latent` cells of the
-        last channel the normal numbers that codes are drawn with.
+        `net_input` (batch, 3, *shape) has scaled models, a mask with 1 for valid cells, and, in the first `latent`
+        cells of the last channel, the normal random numbers for drawing codes.
         """
         ...
 
     def start_linear(self, to_code: Tensor, mean: Tensor, from_code: Tensor, offset: Tensor) -> None:
-        """Set the weights so that codes are `to_code` x + `mean` and models `from_code` z + `offset`."""
+        """Set the weights so that codes are `to_code` x + `mean`, and models are `from_code` z + `offset`."""
         ...
 
     def posterior(self, x: Windows) -> tuple[Codes, Codes]:
@@ -125,19 +125,19 @@ class Variational(Samples, Protocol):
         ...
 
     def whiten(self, mean: Float[Tensor, " latent"], covariance: Float[Tensor, "latent latent"]) -> None:
-        """Give codes mean 0 and covariance I where the layers' codes have the ones given."""
+        """Make codes of mean 0 and covariance I from layers' codes with this mean and covariance."""
         ...
 
     def white(self, code: Codes) -> Codes:
-        """The layers' codes with mean 0 and covariance I."""
+        """Whiten the layers' codes: mean 0 and covariance I."""
         ...
 
     def normal(self, code: Codes) -> Codes:
-        """The layers' codes as `encode` gives them: distributed as N(0, I)."""
+        """Map the layers' codes to those of `encode`, which are distributed as N(0, I)."""
         ...
 
     def logits(self, code: Codes) -> Windows:
-        """Decoded means of codes, or logits where the likelihood is bernoulli, before `sharpen`."""
+        """Decoded means of cells, or logits if the likelihood is bernoulli, without the factor of `sharpen`."""
         ...
 
     def sharpen(self, factor: float) -> None:
@@ -147,7 +147,7 @@ class Variational(Samples, Protocol):
 
 @runtime_checkable
 class HasLogProb(Protocol):
-    """A density of codes that can be evaluated."""
+    """A probability density of codes that can be evaluated."""
 
     def log_prob(self, code: Codes) -> Float[Tensor, " batch"]:
         """Logarithm of the probability density at codes, nat."""

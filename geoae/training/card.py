@@ -1,4 +1,4 @@
-"""What a model's card says of data sets and files."""
+"""Describe data sets and files for the card and the provenance of a model."""
 
 import hashlib
 from collections import Counter
@@ -14,7 +14,7 @@ Sections = tuple[list[str], list[str], str]
 
 
 def describe_data_set(data: SeisBenchSet) -> dict[str, Any]:
-    """Digest, size, sources and licences of a data set in the SeisBench form."""
+    """Digest, size, stations and licences of a data set in SeisBench format."""
     table = b"".join(p.read_bytes() for p in sorted(data.folder.glob("metadata*.csv")))
     licences = Counter(row.get("licence") or row.get("license") or "not stated" for row in data.rows)
     return {
@@ -26,7 +26,7 @@ def describe_data_set(data: SeisBenchSet) -> dict[str, Any]:
 
 
 def list_data_sets(sets: dict[str, Any]) -> list[str]:
-    """Lines on data sets in the SeisBench form: size, digest, licences."""
+    """Lines about data sets in SeisBench format: size, digest, licences."""
     lines = []
     for side, facts in sets.items():
         lines += [f"{facts['records']} {side} records from {facts['stations']} stations "
@@ -37,22 +37,22 @@ def list_data_sets(sets: dict[str, Any]) -> list[str]:
 
 
 def describe_split(split: SplitSection) -> str:
-    """Which stations were not trained on."""
+    """The rule that chooses the stations that were held out, in words."""
     return f"Stations with crc32(NET.STA) % {split.modulus} == {split.remainder} were not trained on"
 
 
 def digest_files(paths: Iterable[Path]) -> dict[str, Any]:
-    """SHA-256 of files, by their names, for provenance."""
+    """Name and SHA-256 of each file, for provenance."""
     return {"files": {p.name: digest_file(p) for p in paths}}
 
 
-def list_files(p: dict[str, Any]) -> list[str]:
-    """Lines on the files in a model's provenance."""
-    return [f"- {name} (SHA-256 {sha[:12]})" for name, sha in p.get("data", {}).get("files", {}).items()]
+def list_files(provenance: dict[str, Any]) -> list[str]:
+    """Lines about the files in the provenance of a model."""
+    return [f"- {name} (SHA-256 {sha[:12]})" for name, sha in provenance.get("data", {}).get("files", {}).items()]
 
 
 def digest_file(path: Path) -> str:
-    """SHA-256 of a file; of a zarr store, that of the names and sizes of its files."""
+    """SHA-256 of a file; for a zarr store, of the names and sizes of its files."""
     if path.is_dir():
         listed = sorted((str(f.relative_to(path)), f.stat().st_size) for f in path.rglob("*") if f.is_file())
         return hashlib.sha256(repr(listed).encode()).hexdigest()

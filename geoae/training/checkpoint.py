@@ -1,4 +1,4 @@
-"""What a training writes on its way: its state without pickle, and the table of its validations.
+"""Files that a training writes while it runs: its state, without pickle, and the table of its validations.
 
 The state is two files: tensors in safetensors, the rest in JSON.
 """
@@ -27,9 +27,9 @@ Optimizers = dict[str, torch.optim.Optimizer]
 
 
 def save_checkpoint(folder: Path, modules: Modules, optimizers: Optimizers, facts: dict[str, Any]) -> None:
-    """Write modules, moments of the optimizers and `facts`, under names that are all different.
+    """Write modules, moments of the optimizers, and `facts`; modules and optimizers have different names.
 
-    Each file is replaced whole, so a kill leaves the last state.
+    Each file is replaced whole, so a killed training leaves the previous state.
     """
     tensors: dict[str, Tensor] = {}
     for name, module in modules.items():
@@ -40,7 +40,7 @@ def save_checkpoint(folder: Path, modules: Modules, optimizers: Optimizers, fact
     folder.mkdir(parents=True, exist_ok=True)
     file = f"{int(facts['step'])}.{TENSORS}"
     write_bytes(folder / file, to_bytes({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}))
-    # from here on the new state counts
+    # once this file is replaced, the new state is valid
     write_bytes(folder / FACTS, json.dumps({**facts, "tensors": file}).encode())
     for old in folder.glob(f"*.{TENSORS}"):
         if old.name != file:
@@ -48,7 +48,7 @@ def save_checkpoint(folder: Path, modules: Modules, optimizers: Optimizers, fact
 
 
 def read_facts(folder: Path) -> dict[str, Any] | None:
-    """The facts of the last `save_checkpoint` in `folder`, or None where there is none.
+    """Read the facts of the last checkpoint in `folder`; None if there is none.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def read_facts(folder: Path) -> dict[str, Any] | None:
     """
     if not (folder / FACTS).is_file():
         return None
-    with _one_line(folder):
+    with _checkpoint_errors(folder):
         facts = json.loads((folder / FACTS).read_text())
         if not isinstance(facts, dict) or (missing := sorted({"step", "recipe", "tensors"} - facts.keys())):
             raise ValueError(f"{FACTS} lacks {', '.join(missing) if isinstance(facts, dict) else 'everything'}")
@@ -65,14 +65,14 @@ def read_facts(folder: Path) -> dict[str, Any] | None:
 
 
 def load_checkpoint(folder: Path, facts: dict[str, Any], modules: Modules, optimizers: Optimizers) -> None:
-    """Fill modules and optimizers, named as they were saved, with the state that `facts` belong to.
+    """Load the state that belongs to `facts` into modules and optimizers, under the names of saving.
 
     Raises
     ------
     ModelFileError
-        The tensors are missing, damaged, or not those of these modules.
+        The tensors are missing or damaged, or do not fit the modules.
     """
-    with _one_line(folder):
+    with _checkpoint_errors(folder):
         tensors = load_file(folder / facts["tensors"])
         for name, module in modules.items():
             module.load_state_dict(
@@ -91,7 +91,7 @@ def write_history(path: Path, history: list[dict[str, Any]]) -> None:
     """Write the rows of all validations as a CSV table; the file is replaced whole."""
     names = dict.fromkeys(name for row in history for name in row)
     table = io.StringIO(newline="")
-    # rows of a checkpoint written before the terms of the loss were recorded lack their columns
+    # rows from older checkpoints lack the columns of the terms of the loss
     writer = csv.DictWriter(table, list(names), restval="nan")
     writer.writeheader()
     writer.writerows(history)
@@ -99,7 +99,8 @@ def write_history(path: Path, history: list[dict[str, Any]]) -> None:
 
 
 @contextmanager
-def _one_line(folder: Path) -> Iterator[None]:
+def _checkpoint_errors(folder: Path) -> Iterator[None]:
+    """Turn errors of a damaged checkpoint into a ModelFileError of one line."""
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:

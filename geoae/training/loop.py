@@ -1,4 +1,4 @@
-"""The training loop, readable top to bottom: batches -> loss -> step -> validate -> keep the best."""
+"""The training loop: batches -> loss -> step -> validate -> keep the best."""
 
 import math
 import os
@@ -28,34 +28,34 @@ from geoae.training.recipe import AnyRecipe
 
 Report = Callable[[dict[str, Any]], None]
 Example = tuple[NDArray[Any], ...]
-"""Arrays of one window: first the input of the net, then what the loss needs beside it."""
+"""Arrays of one window: the input of the net, then further arrays for the loss."""
 Predict = Callable[[NDArray[Any]], NDArray[Any]]
-"""A net in evaluation mode, on arrays."""
+"""A net in evaluation mode, as a function of arrays."""
 AVERAGED_EVERY = 4
-"""Steps between those at which the average of the weights moves, as far as after all of them: it reads and writes every
-weight, which is a twentieth of a step where layers are wide."""
+"""The average of the weights is updated once in this many steps, with a decay for as many. An update reads and writes
+every weight, which takes a twentieth of a step if layers are wide."""
 
 
 class Windows(Protocol):
-    """Training windows: each follows from its number alone, so that a resumed training sees the same."""
+    """Training windows: a window depends only on its number, so that a resumed training uses the same windows."""
 
     def __getitem__(self, index: int) -> Example:
-        """The window of a number, without a batch dimension."""
+        """The window with this number, without a batch dimension."""
         ...
 
 
 @runtime_checkable
 class BatchedWindows(Windows, Protocol):
-    """Training windows of which many are faster made at once than one by one."""
+    """Training windows that are made faster in batches than one by one."""
 
     def batch(self, indices: list[int]) -> Example:
-        """The windows of several numbers, along a first dimension: equal to those made one by one."""
+        """The windows with these numbers, stacked along a first dimension, equal to those made one by one."""
         ...
 
 
 @dataclass(frozen=True)
 class TrainingTask:
-    """What differs between kinds of models: windows, loss, score, and the contract of the trained model."""
+    """The part of a training that depends on the kind of model: windows, loss, score, contract of the trained model."""
 
     windows: Windows
     loss: Callable[[Tensor, tuple[Tensor, ...]], Loss]
@@ -64,86 +64,86 @@ class TrainingTask:
     contract: Callable[[dict[str, Any]], AnyContract]
     """Provenance -> contract."""
     scaler: Any
-    """Frozen dataclass that scales what the net sees, as `geoae.kinds` names it."""
+    """Frozen dataclass that scales the input of the net; `geoae.kinds` names its class."""
     metric: str
-    """Name of the score, which is in dB and better if larger."""
+    """Name of the score, which is in dB; larger is better."""
     prepare: Callable[[nn.Module], None] = lambda net: None
-    """Called with a new net, before its first step."""
+    """Called with a new net before the first step."""
     finish: Callable[[Model], None] = lambda made: None
-    """Called with the model, after the last step."""
+    """Called with the model after the last step."""
 
 
 @dataclass
 class Job:
-    """Where and how to run; nothing in it changes what is learnt, except that a stop adds a validation of its own."""
+    """Where and how a training runs. It does not change what is learnt, but `stop_after_steps` adds a validation."""
 
     out: Path
     device: str = "cpu"
     threads: int = 0
-    """Of torch; 0 leaves torch's own choice."""
+    """Threads of torch; 0: the default of torch."""
     workers: int = 0
-    """Processes that make batches."""
+    """Worker processes that make batches."""
     stop_after_steps: int | None = None
-    """Stop early, with a checkpoint, as a time limit would."""
+    """Stop after this many steps, with a checkpoint."""
     report: Report = field(default=lambda row: None)
     """Called with each row of the history."""
     tick: Callable[[int, int], None] = field(default=lambda step, steps: None)
-    """Called after each step with its number and that of the last."""
+    """Called after each step with its number and the total number of steps."""
 
 
 @dataclass
 class _State:
-    """What changes during a training, and what a checkpoint holds."""
+    """The state of a training, as a checkpoint stores it."""
 
     net: nn.Module
     average: AveragedModel
-    """Exponential moving average of the weights: what is validated."""
+    """Exponential moving average of the weights, which is validated."""
     best: AveragedModel
-    """The average that scored best."""
+    """The average with the best score."""
     optimizers: checkpoint.Optimizers
     facts: dict[str, Any]
-    """Steps done, history, best score and its step, recipe."""
+    """Number of steps done, history, best score and its step, recipe."""
 
     @property
     def modules(self) -> checkpoint.Modules:
-        """The modules under the names that they have in a checkpoint."""
+        """The modules by their names in a checkpoint."""
         return {"net": self.net, "ema": self.average, "best": self.best}
 
 
 def train_net(recipe: AnyRecipe, task: TrainingTask, job: Job) -> Model:
-    """Train the net of `recipe` on the windows of `task`; resumes from a checkpoint in `job.out`.
+    """Train the net of `recipe` on the windows of `task`, or resume from a checkpoint in `job.out`.
 
     Returns
     -------
     Model
-        The averaged weights that `optimize.keep` names, on every rank.
+        The model with the averaged weights that `optimize.keep` selects, on every rank.
 
     Raises
     ------
     InputError
-        The folder holds the checkpoint of another recipe, or the processes cannot share a batch.
+        The folder has a checkpoint of another recipe, or the batch is no multiple of the number of processes.
     ModelFileError
         The checkpoint is damaged.
     """
     o = recipe.optimize
     if job.threads:
         torch.set_num_threads(job.threads)
-    with keep_freed_memory(), _processes(job.device) as (rank, world):
+    with keep_freed_memory(), _join_processes(job.device) as (rank, world):
         if o.batch % world:
             raise InputError(f"optimize.batch is {o.batch}; it must be a multiple of the {world} processes.")
         state = _begin_or_resume(recipe, task, job)
         facts = state.facts
         parallel = DistributedDataParallel(state.net) if world > 1 else state.net
         last = min(o.steps, job.stop_after_steps or o.steps)
-        if _is_out_of_patience(facts, recipe):  # the training ended before it was started again
+        if _is_out_of_patience(facts, recipe):  # the training had already ended
             last = facts["step"]
         losses: list[Loss] = []
-        for step, parts in _batches(task.windows, facts["step"], last, o.batch, rank, world, job):
+        for step, parts in _make_batches(task.windows, facts["step"], last, o.batch, rank, world, job):
             losses.append(_take_step(step, parts, parallel, state, recipe, task, job.device))
             job.tick(step + 1, o.steps)
             if (step + 1) % o.validate_every and step + 1 != last:
                 continue
-            score = _of_first_rank(_score(state.average.module, task, job.device, o.precision), world, job.device)
+            score = _share_score(_score(state.average.module, task, job.device, o.precision), world, job.device)
             row = _record_validation(state, step, losses, score, recipe)
             losses.clear()
             if rank == 0:
@@ -156,7 +156,7 @@ def train_net(recipe: AnyRecipe, task: TrainingTask, job: Job) -> Model:
 
 
 def _begin_or_resume(recipe: AnyRecipe, task: TrainingTask, job: Job) -> _State:
-    """The state of a new training, or that of the checkpoint in `job.out`, if there is one."""
+    """Make the state of a new training, or load it from the checkpoint in `job.out`, if there is one."""
     o, wanted, folder = recipe.optimize, recipe.model_dump(mode="json"), job.out / "checkpoint"
     torch.manual_seed(o.seed)
     net = nets.build(recipe.net.name, recipe.net.config)
@@ -187,9 +187,9 @@ def _take_step(
     task: TrainingTask,
     device: str,
 ) -> Loss:
-    """Move the weights once; returns the loss before that, without gradient."""
+    """Update the weights once; returns the loss before the update, without gradient."""
     o = recipe.optimize
-    for group in (g for each in state.optimizers.values() for g in each.param_groups):
+    for group in (g for optimizer in state.optimizers.values() for g in optimizer.param_groups):
         group["lr"] = compute_learning_rate(step, recipe)
     with _autocast(device, o.precision):
         estimate = parallel(parts[0])
@@ -197,15 +197,15 @@ def _take_step(
     state.net.zero_grad(set_to_none=True)
     loss.total.backward()
     clip_gradients(state.net, o.clip_norm)
-    for each in state.optimizers.values():
-        each.step()
+    for optimizer in state.optimizers.values():
+        optimizer.step()
     if step % AVERAGED_EVERY == 0:
         state.average.update_parameters(state.net)
     return Loss(loss.total.detach(), loss.terms)
 
 
 def _record_validation(state: _State, step: int, losses: list[Loss], score: float, recipe: AnyRecipe) -> dict[str, Any]:
-    """Add a row to the history, and keep the averaged weights if no score was better."""
+    """Add a row to the history, and keep the averaged weights if their score is the best."""
     facts = state.facts
     facts["step"] = step + 1
     row = {"step": step + 1, "loss": _mean([loss.total for loss in losses]), "val_db": score,
@@ -225,11 +225,11 @@ def _mean(values: list[Tensor]) -> float:
 
 
 def _make_model(state: _State, recipe: AnyRecipe, task: TrainingTask) -> Model:
-    """The model of the weights that the recipe keeps, on the CPU."""
+    """Make the model with the weights that the recipe keeps, on the CPU."""
     o, facts = recipe.optimize, state.facts
     kept = (state.average if o.keep == "last" else state.best).module if facts["history"] else state.net
     chosen = kept.cpu().eval()
-    contract = task.contract(_provenance(recipe, facts, task.metric))
+    contract = task.contract(_make_provenance(recipe, facts, task.metric))
     made = make_model(contract, recipe.net.name, recipe.net.config, chosen, task.scaler)
     task.finish(made)
     if o.weights == "float16":
@@ -253,38 +253,38 @@ def _score(net: nn.Module, task: TrainingTask, device: str, precision: str) -> f
 
 
 def make_weight_loader(start: str) -> Callable[[nn.Module], None]:
-    """A function that gives a net the weights of model `start` (a name or a folder); of "", one that does nothing.
+    """Make a function that loads the weights of model `start` (a name or a folder) into a net; it does nothing for "".
 
     Raises
     ------
     InputError
-        When it is called: that model has another net.
+        When the function is called, if the model has another net.
     """
 
-    def fill(net: nn.Module) -> None:
+    def load_weights(net: nn.Module) -> None:
         if not start:
             return
         model = load_model(start)
-        have, want = ({k: tuple(v.shape) for k, v in x.state_dict().items()} for x in (model.net, net))
-        if have != want:
+        found, expected = ({k: tuple(v.shape) for k, v in x.state_dict().items()} for x in (model.net, net))
+        if found != expected:
             raise InputError(
                 f"start: model {start!r} is a {model.net_name} of {model.net_config}, which is not the net of the "
                 "recipe. Write its name and config into the recipe's section net."
             )
         net.load_state_dict(model.net.state_dict())
 
-    return fill
+    return load_weights
 
 
 class _Share(Dataset[Example]):
-    """The windows of one rank, step by step: the ranks share the indices of each batch."""
+    """The windows of one rank, step by step; the ranks share the windows of each batch."""
 
     def __init__(self, windows: Windows, first: int, last: int, batch: int, rank: int, world: int):
         self.windows, self.first, self.last = windows, first * batch, last * batch
         self.rank, self.world = rank, world
 
     def __len__(self) -> int:
-        return max(self.last - self.first, 0) // self.world  # a stop may lie before the step of the checkpoint
+        return max(self.last - self.first, 0) // self.world  # the stop may lie before the step of the checkpoint
 
     def __getitem__(self, i: int) -> Example:
         return self.windows[self._number(i)]
@@ -299,15 +299,15 @@ class _Share(Dataset[Example]):
         return self.first + i * self.world + self.rank
 
 
-def _to_tensors(found: list[Example] | Example) -> list[Tensor]:
-    """Tensors of a batch, from windows made one by one or all at once."""
-    return default_collate(found) if isinstance(found, list) else [torch.from_numpy(part) for part in found]
+def _to_tensors(examples: list[Example] | Example) -> list[Tensor]:
+    """Tensors of a batch, from a list of windows or from stacked windows."""
+    return default_collate(examples) if isinstance(examples, list) else [torch.from_numpy(part) for part in examples]
 
 
-def _batches(
+def _make_batches(
     windows: Windows, first: int, last: int, batch: int, rank: int, world: int, job: Job
 ) -> Iterator[tuple[int, tuple[Tensor, ...]]]:
-    """Number of each step from `first` to before `last`, and this rank's part of its batch."""
+    """Yield each step from `first` to before `last`, with the part of its batch for this rank."""
     share = _Share(windows, first, last, batch, rank, world)
     prefetch = 4 if job.workers else None
     loader = DataLoader(share, batch // world, num_workers=job.workers, prefetch_factor=prefetch,
@@ -317,8 +317,8 @@ def _batches(
 
 
 @contextmanager
-def _processes(device: str) -> Iterator[tuple[int, int]]:
-    """(rank, world size) as torchrun set them; one process otherwise."""
+def _join_processes(device: str) -> Iterator[tuple[int, int]]:
+    """Yield (rank, world size) as set by torchrun; (0, 1) without it."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         yield 0, 1
@@ -332,8 +332,8 @@ def _processes(device: str) -> Iterator[tuple[int, int]]:
         dist.destroy_process_group()
 
 
-def _of_first_rank(score: float, world: int, device: str) -> float:
-    """The score of rank 0: a last digit that differs must not end the training of one process alone."""
+def _share_score(score: float, world: int, device: str) -> float:
+    """The score of rank 0 for all ranks, because a different last digit must not end the training of one rank only."""
     if world == 1:
         return score
     shared = torch.tensor(score, dtype=torch.float64, device=device)
@@ -351,7 +351,7 @@ def _is_out_of_patience(facts: dict[str, Any], recipe: AnyRecipe) -> bool:
     return bool(facts["step"] - facts["best_step"] >= o.patience * o.validate_every)
 
 
-def _provenance(recipe: AnyRecipe, facts: dict[str, Any], metric: str) -> dict[str, Any]:
+def _make_provenance(recipe: AnyRecipe, facts: dict[str, Any], metric: str) -> dict[str, Any]:
     rows = facts["history"]
     kept = rows[-1] if rows and recipe.optimize.keep == "last" else max(rows, key=lambda r: r["val_db"], default={})
     return {

@@ -1,4 +1,4 @@
-"""Optimizers, learning rates and the clipping of gradients."""
+"""Optimizers, the schedule of the learning rate, and the clipping of gradients."""
 
 import math
 
@@ -11,16 +11,16 @@ from geoae.training.recipe import AnyRecipe
 
 
 def make_optimizers(net: nn.Module, recipe: AnyRecipe) -> checkpoint.Optimizers:
-    """AdamW and, if the recipe says so, Muon for the matrices of the blocks: each weight belongs to one of them."""
+    """Make AdamW and, if the recipe selects it, Muon for the matrices of the blocks; each weight belongs to one."""
     o, named = recipe.optimize, dict(net.named_parameters())
     if not named:
         raise InputError(f"Net {recipe.net.name!r} has no weights, and nothing to train. Choose another in the recipe.")
     matrices = {k: p for k, p in named.items() if o.optimizer == "muon" and k.startswith("blocks.") and p.ndim == 2}
     rest = [p for k, p in named.items() if k not in matrices]
-    # one kernel for all weights: on processors, torch's choice costs more than the rest of a step where layers are wide
+    # fused: on CPUs with wide layers, the default of torch takes longer than the rest of a step
     adamw = torch.optim.AdamW(rest, lr=o.learning_rate, weight_decay=o.weight_decay, fused=True)
     made: checkpoint.Optimizers = {"adamw": adamw}
-    if matrices:  # steps of the size of AdamW's, so that one learning rate does for both
+    if matrices:  # steps of the size of those of AdamW, so that one learning rate suits both
         made["muon"] = torch.optim.Muon(
             matrices.values(), lr=o.learning_rate, weight_decay=o.weight_decay, adjust_lr_fn="match_rms_adamw"
         )
@@ -28,10 +28,10 @@ def make_optimizers(net: nn.Module, recipe: AnyRecipe) -> checkpoint.Optimizers:
 
 
 def clip_gradients(net: nn.Module, most: float) -> None:
-    """As `clip_grad_norm_`; on a CPU, gradients that are small enough are not written again."""
+    """Clip the total norm of gradients, as `clip_grad_norm_`; on a CPU, gradients below the limit are not rewritten."""
     gradients = [p.grad for p in net.parameters() if p.grad is not None]
     norm = nn.utils.get_total_norm(gradients)
-    if norm.device.type != "cpu" or not norm <= most:  # on a GPU, comparing would wait for the norm
+    if norm.device.type != "cpu" or not norm <= most:  # on a GPU, a comparison would wait for the norm
         nn.utils.clip_grads_with_norm_(net.parameters(), most, norm)
 
 

@@ -1,4 +1,4 @@
-"""Recipes: what to train and how, fully, in plain data. Unknown keys are refused; nothing in a recipe can run code."""
+"""Recipes: a complete description of a training as plain data. Unknown keys are errors; a recipe cannot run code."""
 
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -11,18 +11,18 @@ from geoae.files import yaml_files as settings
 
 
 class Section(BaseModel):
-    """Frozen, and a typo is an error."""
+    """A section of a recipe: frozen; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class NetSection(Section):
-    """The architecture."""
+    """The architecture of the net."""
 
     name: str
-    """A name that `geoae.nets.NETS` lists."""
+    """Name of a net, as in `geoae.nets.NETS`."""
     config: dict[str, Any] = Field(default_factory=dict)
-    """The settings of that net; what is left out takes the net's own default."""
+    """Settings of the net; the others have their default values."""
 
 
 class SplitSection(Section):
@@ -41,47 +41,48 @@ class SplitSection(Section):
 
 
 class LoopSection(Section):
-    """The loop, whatever is learnt."""
+    """Settings of the training loop."""
 
     steps: int = Field(gt=0)
     batch: int = Field(16, gt=0)
-    """Windows a step, over all processes together."""
+    """Windows in one step, over all processes."""
     learning_rate: float = Field(1e-3, gt=0)
     final_learning_rate: float = Field(1e-5, ge=0)
     warmup_steps: int = Field(300, ge=0)
     weight_decay: float = Field(0.01, ge=0)
     optimizer: Literal["adamw", "muon"] = "adamw"
-    """muon: Muon (Jordan et al., 2024) for the matrices of the net's blocks, AdamW for all else; one learning rate."""
+    """muon: Muon (Jordan et al., 2024) for the matrices in the blocks of the net, AdamW for the rest."""
     clip_norm: float = Field(5.0, gt=0)
     ema_decay: float = Field(0.999, ge=0, lt=1)
-    """Of the averaged weights that are validated and shipped (Polyak & Juditsky, 1992, doi:10.1137/0330046)."""
+    """Decay of the averaged weights, which are validated and saved (Polyak & Juditsky, 1992, doi:10.1137/0330046)."""
     precision: Literal["float32", "bfloat16", "auto"] = "auto"
-    """auto: bfloat16 autocast on CUDA, and on CPUs with instructions for it."""
+    """auto: bfloat16 autocast on CUDA and on CPUs with bfloat16 instructions, else float32."""
     validate_every: int = Field(500, gt=0)
     keep: Literal["best", "last"] = "best"
-    """Which averaged weights become the model: those of the best validation, or of the last step. The last owe
-    nothing to the validation stations, so scores on them are fair."""
+    """Averaged weights that become the model: those of the best validation, or of the last step. The last do not depend
+    on the validation stations, so that scores on these stations are fair."""
     weights: Literal["float32", "float16"] = "float32"
-    """What the weights of the model are rounded to; float16 takes half the space on disk. Nets compute in float32."""
+    """Precision of the saved weights; float16 takes half the space on disk. Nets compute in float32."""
     patience: int = Field(20, gt=0)
     """Validations without a better score after which training stops."""
     seed: int = 20251121
 
 
 class AnyRecipe(Section):
-    """What every recipe holds. Its key `kind` names the kind of model; recipes of records have no such key."""
+    """Sections that all recipes share. The key `kind` names the kind of model; recipes of records do not have it."""
 
     name: str
-    """Of the model that comes out."""
+    """Name of the trained model."""
     summary: str
     net: NetSection
     optimize: LoopSection
     limits: str = ""
-    """What the model is not for; goes onto its card."""
+    """Limits of the model, for its card."""
 
 
 def find_recipe_kind(recipe: AnyRecipe) -> kinds.Kind:
-    """The kind of model that a recipe makes."""
+    """Find the kind of model that a recipe trains."""
+    # recipes of records have no field `kind`: provenance in model.json must not change
     return kinds.find_kind(getattr(recipe, "kind", kinds.DEFAULT))
 
 
@@ -91,7 +92,7 @@ def load_recipe(path: Path) -> AnyRecipe:
     Raises
     ------
     RecipeError
-        The file is missing, is no YAML, or holds an unknown key or a value out of range: all of them are named.
+        The file is missing, is not YAML, or has unknown keys or values out of range, which are all listed.
     """
     data = settings.read_yaml(path, "recipe")
     kind = data.get("kind", kinds.DEFAULT) if isinstance(data, dict) else kinds.DEFAULT

@@ -6,5 +6,5 @@ from geoae.training.recipe import SplitSection
 
 
 def is_validation(station: str, split: SplitSection) -> bool:
-    """Whether NET.STA is kept for validation; depends on the name alone, so a larger set moves no station."""
+    """Whether station NET.STA is held out for validation, which depends on its name only, not on the data set."""
     return zlib.crc32(station.encode()) % split.modulus == split.remainder

@@ -8,7 +8,7 @@ from torch import nn
 from geoae import nets
 from geoae.arrays.neighbours import N_CHANNELS, N_VALUES, OVERVIEW
 from geoae.fields.synthesis import draw_power_law
-from geoae.nets.field_dae import BANDS, MASKS, _parts
+from geoae.nets.field_dae import BANDS, MASKS, _split_noise
 from geoae.nets.parts.spectral import (
     NODES,
     Agreement,
@@ -51,8 +51,10 @@ def test_without_masks_and_corrections_the_slice_comes_back():
     """Everything that is taken away goes through the last layer."""
     made, x = nets.build("field-dae", SMALL), stack()
     nn.init.constant_(made.tail.bias[: 4 * MASKS], -40)
-    parts = _parts(x, made.filter, made.agreement)
-    taken = torch.cat([parts.stopped, parts.own, parts.far, parts.stripes, parts.shown], 1).sum(1, keepdim=True)
+    parts = _split_noise(x, made.filter, made.agreement)
+    taken = torch.cat([parts.stopped, parts.own, parts.far, parts.stripes, parts.overview_noise], 1).sum(
+        1, keepdim=True
+    )
     torch.testing.assert_close(made(x), x[:, :1] + 0.05 * taken, rtol=0, atol=1e-5)
 
 
@@ -154,7 +156,9 @@ def test_an_overview_that_shows_no_noise_changes_nothing():
     with torch.no_grad():
         alone = made(x[:1])
         torch.testing.assert_close(made(x)[:1], alone, rtol=1e-5, atol=1e-6)
-        shown = _parts(torch.cat([x[:, :OVERVIEW], x[:, :1], x[:, N_VALUES:]], 1), made.filter, made.agreement).shown
+        shown = _split_noise(
+            torch.cat([x[:, :OVERVIEW], x[:, :1], x[:, N_VALUES:]], 1), made.filter, made.agreement
+        ).overview_noise
     assert not shown.any()
 
 
@@ -180,7 +184,7 @@ def test_how_much_of_the_far_mean_is_in_the_slice_is_found_under_red_noise(share
     x[0, 0], x[0, 2] = (torch.from_numpy(plane).float() for plane in (own, far))
     x[0, 0] *= there
     x[0, N_VALUES], x[0, N_VALUES + 2] = there, 1
-    known = _parts(x, made.filter, made.agreement).filter_input[0, 2 + N_VALUES :]
+    known = _split_noise(x, made.filter, made.agreement).filter_input[0, 2 + N_VALUES :]
     shares, sure = known[:BANDS], known[BANDS : 2 * BANDS]
     assert shares[2:5].numpy() == pytest.approx(share, abs=0.15)
     assert (sure[2:5] > 0.85).all() if share > 0 else (sure[2:5] < 0.5).all()
@@ -191,7 +195,9 @@ def test_without_neighbours_nothing_is_alike():
     x = stack()
     x[:, 1:3], x[:, N_VALUES + 1 : N_VALUES + 3] = 0, 0
     made = net()
-    assert not _parts(x, made.filter, made.agreement).filter_input[:, 2 + N_VALUES : 2 + N_VALUES + 2 * BANDS].any()
+    assert (
+        not _split_noise(x, made.filter, made.agreement).filter_input[:, 2 + N_VALUES : 2 + N_VALUES + 2 * BANDS].any()
+    )
 
 
 def test_gaps_are_filled_from_what_surrounds_them():

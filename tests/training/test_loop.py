@@ -230,7 +230,7 @@ def test_two_processes_learn_what_one_does(whole, data, tmp_path):
     (tmp_path / "recipe.yml").write_text(yaml.safe_dump(tiny_recipe().model_dump(mode="json")))
     code = f"""
 from pathlib import Path
-from geoae.jobs.train import train
+from geoae import train
 print(train(Path("recipe.yml"), {str(data)!r}, Path("out"), device="cpu", threads=1, workers=0))
 """
     (tmp_path / "run.py").write_text(code)

@@ -1,4 +1,4 @@
-"""Short-time spectra that give the signal back: root-Hann frames for analysis and synthesis."""
+"""Short-time spectra with perfect reconstruction: root-Hann windows for analysis and synthesis."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name every torch user knows
@@ -10,8 +10,8 @@ class Frames(nn.Module):
     """Spectra of frames of `size` samples, one every `hop`; `hop` is a half or a quarter of `size`.
 
     Frame k begins at sample k * hop - (size - hop), so that every sample lies in size / hop frames. Analysis and
-    synthesis windows are square roots of Hann, whose squares add up to a constant, so unchanged spectra give the signal
-    back (Griffin & Lim, 1984, doi:10.1109/TASSP.1984.1164317).
+    synthesis windows are square roots of a Hann window; their products add up to a constant, so that unchanged spectra
+    give the signal (Griffin & Lim, 1984, doi:10.1109/TASSP.1984.1164317).
     """
 
     window: Tensor
@@ -23,7 +23,7 @@ class Frames(nn.Module):
         self.register_buffer("window", torch.hann_window(size).sqrt(), persistent=False)
 
     def count(self, time: int) -> int:
-        """Number of frames that see one of `time` samples."""
+        """Number of frames that contain at least one of `time` samples."""
         return -(-(time + self.size - self.hop) // self.hop)
 
     def analyse(self, x: Float[Tensor, "batch channel time"], count: int) -> Complex[Tensor, "batch frame channel bin"]:

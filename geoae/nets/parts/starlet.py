@@ -1,7 +1,7 @@
-"""The starlet transform of planes with gaps: bands of detail from fine to coarse, and what is left (no weights).
+"""The starlet transform of planes with gaps: bands of detail from fine to coarse, and the smooth rest.
 
 Isotropic undecimated wavelets of Starck & Murtagh (Astronomical Image and Data Analysis, 2006, section 2.4), as a
-normalised convolution (Knutsson & Westin, 1993, doi:10.1109/CVPR.1993.341081): means leave out what is missing.
+normalised convolution (Knutsson & Westin, 1993, doi:10.1109/CVPR.1993.341081): means ignore missing points.
 """
 
 import torch
@@ -15,9 +15,9 @@ WHITE = (0.889, 0.200, 0.086, 0.041, 0.020, 0.010)
 
 
 def split_bands(x: Planes, weight: Planes, n_bands: int = len(WHITE)) -> tuple[Planes, Planes]:
-    """Bands (batch, n_bands, y, x) and the rest (batch, 1, y, x) of planes (batch, 1, y, x); their sum is `x`.
+    """Split planes (batch, 1, y, x) into bands (batch, n_bands, y, x) and a rest (batch, 1, y, x), whose sum is `x`.
 
-    Where `weight` is 0 bands hold what the surroundings would give; there `x` counts for nothing.
+    Points with `weight` 0 do not contribute to the means of others.
     """
     bands = []
     for k in range(n_bands):
@@ -28,7 +28,7 @@ def split_bands(x: Planes, weight: Planes, n_bands: int = len(WHITE)) -> tuple[P
 
 
 def smooth_planes(x: Planes, weight: Planes, step: int, axes: tuple[int, ...] = (-2, -1)) -> tuple[Planes, Planes]:
-    """Weighted mean over points `step` apart along axes, with the weights of a cubic B-spline; and the mean weight."""
+    """Weighted means over points `step` apart along axes, with a cubic B-spline; also returns the mean weights."""
     total, mass = x * weight, weight
     for axis in axes:
         total, mass = _spline(total, axis, step), _spline(mass, axis, step)
@@ -36,9 +36,9 @@ def smooth_planes(x: Planes, weight: Planes, step: int, axes: tuple[int, ...] = 
 
 
 def fill_gaps(x: Planes, weight: Planes) -> tuple[Planes, Planes]:
-    """Planes whose gaps hold the smoothed surroundings, the nearest that have any; and the weights (0 where none had).
+    """Fill gaps of planes (batch, 1, y, x) with the mean of the nearest surroundings that have values.
 
-    Planes are (batch, 1, y, x); what nothing is known about is 0.
+    Also returns 1 for known or filled points, and 0 for points without values nearby, which are set to 0.
     """
     out, known = x * (weight > 0), weight > 0
     smooth, mass = x, weight
@@ -51,8 +51,8 @@ def fill_gaps(x: Planes, weight: Planes) -> tuple[Planes, Planes]:
 
 
 def extract_stripes(x: Planes, weight: Planes) -> Planes:
-    """What is long along one axis and rough across it, (batch, 2, y, x): stripes along x, stripes along y."""
-    found = []
+    """Extract stripes (batch, 2, y, x), smooth along one axis and rough across it: along x, then along y."""
+    stripes = []
     for along, across in ((-1, -2), (-2, -1)):
         smooth, mass = x, weight
         for k in range(4):
@@ -60,14 +60,14 @@ def extract_stripes(x: Planes, weight: Planes) -> Planes:
         rest, rest_mass = smooth, mass
         for k in range(4):
             rest, rest_mass = smooth_planes(rest, rest_mass, 2**k, (across,))
-        found.append(smooth - rest)
-    return torch.cat(found, 1)
+        stripes.append(smooth - rest)
+    return torch.cat(stripes, 1)
 
 
 def _spline(x: Planes, axis: int, step: int) -> Planes:
-    """(1 4 6 4 1) / 16 of points `step` apart; beyond the plane is nothing."""
+    """Sum of points `step` apart with weights (1 4 6 4 1) / 16; values beyond the plane are 0."""
     n = x.shape[axis]
     pad = (2 * step, 2 * step) if axis == -1 else (0, 0, 2 * step, 2 * step)
     wide = F.pad(x, pad)
-    one, two = (wide.narrow(axis, a, n) + wide.narrow(axis, 4 * step - a, n) for a in (step, 0))
-    return (6 * x + 4 * one + two) / 16
+    near, far = (wide.narrow(axis, a, n) + wide.narrow(axis, 4 * step - a, n) for a in (step, 0))
+    return (6 * x + 4 * near + far) / 16
