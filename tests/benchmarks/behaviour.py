@@ -38,7 +38,7 @@ SEAM_N = 400  # of the cross-fade with which noise is repeated
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """The mixtures as they are, and what the model makes of them."""
+    """Mixtures, and their denoised versions."""
 
     model: Model
     mix: Mixtures
@@ -48,14 +48,14 @@ class Case:
 
 
 def denoise(x: Array, model: Model, rate_hz: float = RATE_HZ, codes: tuple[str, ...] = CODES) -> Array:
-    """(record, component, time) through the public road; the components are what `codes` says."""
+    """Denoise (record, component, time) with `geoae.denoise`; `codes` are the channel codes of the components."""
     coords, dims = {"channel": list(codes)}, ("record", "channel", "time")
     array = xr.DataArray(x, coords, dims, attrs={"sampling_rate_hz": rate_hz})
     return geoae.denoise(array, model=model, device="cpu", threads=1).values
 
 
 def sdr(clean: Array, result: Array, first: int | Array = 0, n: int = sys.maxsize) -> Array:
-    """Score of each record over `n` samples from `first`, which may differ from record to record."""
+    """SDR of each record over `n` samples from `first`, which may differ between records."""
     scores = []
     for s, y, i in zip(clean, result, np.broadcast_to(first, len(clean)), strict=True):
         s, y = (x - x.mean(axis=-1, keepdims=True) for x in (s[:, i : int(i) + n], y[:, i : int(i) + n]))
@@ -64,7 +64,7 @@ def sdr(clean: Array, result: Array, first: int | Array = 0, n: int = sys.maxsiz
 
 
 def row(what: str, limit: float | None, found: Array, reference: Array | None = None) -> Row:
-    """A score, its reference and the loss allowed, or a number alone; `worst_tenth` is what a tenth exceed."""
+    """A row of the table: a score, with a reference the allowed loss; `worst_tenth` is the 90 % quantile."""
     score, beside = float(np.median(found)), None if reference is None else float(np.median(reference))
     loss, each = (None, found) if beside is None else (beside - score, reference - found)
     verdict = "" if limit is None else "pass" if (score if loss is None else loss) <= limit else "MISS"  # NaN: MISS
@@ -80,13 +80,13 @@ def line(r: Row) -> str:
 
 
 def followed_by_a_large_event(case: Case) -> Iterator[Row]:
-    """What scales windows by their peak or power loses what is small in them."""
+    """Denoisers that scale windows by their peak or power lose small events before large ones."""
     mix, lead, found = case.mix, 100, []
-    for step in (-1, 1):  # two partners each: what is lost depends much on how long the large one goes on
+    for step in (-1, 1):  # two partners each: the loss depends on the duration of the large event
         x = case.noisy.copy()
         for i, p in enumerate(mix.p):
             j = (i + step) % len(mix)
-            # from silence: noise before the large P would be as loud as the small event
+            # zero before P: noise before the large P would be as strong as the small event
             large = mix.clean[j][:, mix.p[j] - lead :] * np.clip(np.arange(WINDOW_N - mix.p[j] + lead) / 50, 0, 1)
             part = x[i][:, p + 1200 - lead :][:, : large.shape[1]]
             part += 30 * np.abs(mix.clean[i]).max() / np.abs(large).max() * large[:, : part.shape[1]]
@@ -123,7 +123,7 @@ def missing_components(case: Case) -> Iterator[Row]:
 
 
 def other_rates(case: Case) -> Iterator[Row]:
-    """The same signal and noise at both rates: what the lower one cannot hold is taken from the higher one, too."""
+    """Compare rates with the same signal and noise, both limited to the band of the lower rate."""
 
     def gain(clean: Array, noisy: Array, rate_hz: float) -> Array:
         result = denoise(noisy, case.model, rate_hz)
@@ -136,7 +136,7 @@ def other_rates(case: Case) -> Iterator[Row]:
             # nearly all up to 0.4 of the rate, nothing from its half on (120 dB), zero phase
             sos = cheby2(12, 60, rate / 2, fs=RATE_HZ, output="sos")
             clean, noise = (sosfiltfilt(sos, x, axis=-1) for x in (case.mix.clean, case.mix.noise))
-            for s, v, p in zip(clean, noise, case.mix.p, strict=True):  # the SNR is that of what is left
+            for s, v, p in zip(clean, noise, case.mix.p, strict=True):  # the SNR is that of the band-limited traces
                 level, own = (x[:, p : p + AFTER_P_N].std(axis=1, keepdims=True) for x in (s, v))
                 v *= level / own * 10 ** (-case.snr_db / 20)
             noisy = clean + noise
@@ -148,7 +148,7 @@ def other_rates(case: Case) -> Iterator[Row]:
 
 
 def any_place(case: Case) -> Iterator[Row]:
-    """The event and the noise around it stay; only where the record, its windows and its blocks begin and end moves."""
+    """Move the limits of the record, its windows and its blocks; the event and its noise stay the same."""
 
     centre, onsets, events = placed(case, CENTRE, WINDOW_N), [], []
     for place_s in PLACES_S:
@@ -179,7 +179,7 @@ def worst(what: str, rows: list[Row]) -> Row:
 
 
 def placed(case: Case, p: int, n: int) -> tuple[Array, Array]:
-    """`n` samples of endless noise with P at sample `p`: clean and denoised."""
+    """Clean and denoised records of `n` samples, with continuous noise and P at sample `p`."""
     mix, rise, period = case.mix, np.sin(np.linspace(0, np.pi / 2, SEAM_N)), WINDOW_N - SEAM_N
     clean, noisy = np.zeros((2, len(mix), 3, n))
     for i, own_p in enumerate(mix.p):

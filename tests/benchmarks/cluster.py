@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def make(path: Path, shape: tuple[int, int, int]) -> Path:
-    """A smooth field that drifts, under white noise, block by block."""
+    """Write a smooth field that drifts, with white noise, block by block."""
     import xarray as xr
     import zarr
 
@@ -76,7 +76,7 @@ def command(kind: str, field: Path, out: Path) -> list[str]:
 
 
 def measure(words: list[str], limit: float | None) -> Run:
-    """Run a command; how long it took, and the most that one of its processes held."""
+    """Run a command; returns its wall time, and the peak memory of its largest process."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     began, peak = time.perf_counter(), 0
     process = subprocess.Popen(words, env=environment)
@@ -87,7 +87,7 @@ def measure(words: list[str], limit: float | None) -> Run:
                 peak = max(peak, one.memory_info().rss)
         except psutil.NoSuchProcess:
             continue
-        time.sleep(1.0)  # looking takes time too
+        time.sleep(1.0)  # reading the memory takes time, too
         if limit and time.perf_counter() - began > limit:
             process.terminate()
             process.wait(60)

@@ -32,14 +32,14 @@ PARTS = ("cells", "forced", "codes")
 
 
 def denoise(field: xr.DataArray, model: Any) -> xr.DataArray:
-    """The one place where fields meet the package."""
+    """Denoise a field with the package."""
     import geoae
 
     return geoae.denoise(field, model=model, device="cpu", threads=1)
 
 
 def there_and_back(field: xr.DataArray, model: str) -> tuple[int, xr.DataArray]:
-    """Numbers in the code of a field, and the field that comes back from it; the same holds here."""
+    """Number of numbers in the code of a field, and the field decoded from it."""
     import geoae
 
     codes = geoae.encode(field, model=model)
@@ -138,16 +138,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="default: all three")
     parser.add_argument("--cells", nargs="+", default=["*"], help="such as 'u/*' or '*/white/0.3/clouds'")
     parser.add_argument("--baselines", nargs="+", default=list(METHODS), help=f"of {', '.join(METHODS)}")
-    parser.add_argument("--baselines-cache", type=Path, help="JSON file that keeps their scores; goes on where it was")
+    parser.add_argument("--baselines-cache", type=Path, help="JSON file of their scores, which are not computed again")
     parser.add_argument("--cached", action="store_true", help="compute no baseline, show those in the file")
-    parser.add_argument("--model", help="name or folder; default: the one that geoae.denoise takes for fields")
+    parser.add_argument("--model", help="name or folder; default: the default model of geoae.denoise for fields")
     parser.add_argument("--function", help="MODULE:NAME in place of a model: DataArray -> DataArray")
     parser.add_argument("--baselines-only", action="store_true", help="no model")
-    parser.add_argument("--whole", action="store_true", help="give ours the variable with all its slices at once")
-    parser.add_argument("--forced-model", help="folder of a model for the forced signal; gets all years at once")
-    parser.add_argument("--codes-model", nargs="+", default=[], help="folders of autoencoders, one a ratio")
-    parser.add_argument("--json", type=Path, help="write all scores there")
-    parser.add_argument("--figure", type=Path, help="write one example of each noise there")
+    parser.add_argument("--whole", action="store_true", help="denoise all slices of a variable at once")
+    parser.add_argument("--forced-model", help="folder of a model for the forced signal; it denoises all years at once")
+    parser.add_argument("--codes-model", nargs="+", default=[], help="folders of autoencoders, one for each ratio")
+    parser.add_argument("--json", type=Path, help="write all scores to this file")
+    parser.add_argument("--figure", type=Path, help="draw one example of each noise to this file")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""Compression of a member that nobody was trained on: principal components against codes of a model.
+"""Compression of a member that was not used for training: principal components against codes of a model.
 
 The ratio is pixels / numbers of the code. All bases come from the four other members, and their means with them.
 """
@@ -40,18 +40,18 @@ def codes(folder: Path, ours: Sequence[tuple[str, Round]]) -> list[Row]:
 
 
 def _row(title: str, ratio: float | None, n: int, x: Array, y: Array) -> Row:
-    """`n`: numbers in the code of one field."""
+    """A row of the table; `n` is the number of numbers in the code of one field."""
     return {"method": title, "ratio": ratio, "numbers": n, "rmse": float(np.sqrt(np.mean((y - x) ** 2)))}
 
 
 def whole_fields(train: Array, x: Array, n: int) -> tuple[int, Array]:
-    """Not more components than there are training fields, less one for their mean."""
+    """Project whole fields; there are at most as many components as training fields, less one for their mean."""
     n = min(n, len(train) - 1)
     return n, _project(train.reshape(len(train), -1), x.reshape(len(x), -1), n).reshape(x.shape)
 
 
 def windows(train: Array, x: Array, ratio: int, *, each_place: bool, scaled: bool) -> tuple[int, Array]:
-    """`scaled`: offset and gain of each window are removed before and kept beside the code, uncounted, as ours are."""
+    """Project windows; with `scaled`, offset and gain of each window are stored beside the code and not counted."""
     n = WINDOW**2 // ratio
     cut_train, cut_x = _cut(train), _cut(x)  # (place, time, pixel)
     stats = [(0.0, 1.0), (0.0, 1.0)]
@@ -66,7 +66,7 @@ def windows(train: Array, x: Array, ratio: int, *, each_place: bool, scaled: boo
 
 
 def _project(train: Array, x: Array, n: int) -> Array:
-    """`x` (sample, pixel) on the mean and the `n` leading components of `train`."""
+    """Project `x` (sample, pixel) on the mean and the `n` leading components of `train`."""
     mean = train.mean(axis=0)
     basis = np.linalg.svd(train - mean, full_matrices=False)[2][:n]
     return (x - mean) @ basis.T @ basis + mean

@@ -1,4 +1,4 @@
-"""One example for each kind of noise: clean, noisy, three baselines at their best, and ours."""
+"""Figure with one example of each kind of noise: clean, noisy, the three best baselines, and the model."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ SHOWN = ("gaussian", "bm3d", "eof")
 
 
 def draw(path: Path, folder: Path, scores: Scores, denoise: Denoise | None, whole: bool) -> list[str]:
-    """Writes the figure; what could not be drawn comes back as text, and its panel stays empty."""
+    """Write the figure; returns messages about panels that could not be drawn and stay empty."""
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 

@@ -24,7 +24,7 @@ DEVIATIONS_X = (0, 1, 2, 3, 4, 6, 8, 11, 15, 20)
 
 
 def forced(folder: Path, ours: Callable[[xr.DataArray], xr.DataArray] | None) -> list[Row]:
-    """A row for each member and method: its error in K and the parameter that the oracle chose."""
+    """A row for each member and method: its error in K and the parameter of least error."""
     rows = []
     for number, others in TASKS:
         member = read_member(folder, number)
@@ -51,7 +51,7 @@ def forced(folder: Path, ours: Callable[[xr.DataArray], xr.DataArray] | None) ->
 
 
 def running_mean(x: Array, years: int) -> Array:
-    """Centred, along the first axis, over the years that are there."""
+    """Centred running mean along the first axis, over the available years."""
     total = np.concatenate([np.zeros_like(x[:1]), np.cumsum(x, axis=0)])
     i = np.arange(len(x))
     first, last = np.maximum(i - years // 2, 0), np.minimum(i + years // 2 + 1, len(x))
@@ -69,7 +69,7 @@ def eof(x: Array, years: Iterable[int]) -> Iterator[tuple[Any, Array]]:
 
 
 def gaussian(x: Array) -> Iterator[tuple[Any, Array]]:
-    """The mean over time as it is, and what differs from it smoothed in time and space."""
+    """The mean over time, plus the difference from it smoothed in time and space."""
     mean = x.mean(axis=0)
     ones = np.ones((*x.shape[:2], 1))
     for t in DEVIATIONS_T:

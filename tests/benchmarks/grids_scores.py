@@ -1,4 +1,4 @@
-"""Scores of the cells: baselines once and from then on out of a file, ours each time."""
+"""Scores of the cells: scores of baselines are kept in a file, scores of the model are computed each time."""
 
 import contextlib
 import fcntl
@@ -21,11 +21,11 @@ from grids_methods import METHODS, Case, signature, tuned
 Score = dict[str, Any]
 Scores = dict[str, dict[str, Score]]  # cell -> method -> score
 Denoise = Callable[[xr.DataArray], xr.DataArray]
-LISTED = ("nothing", "gaussian", "eof", "wavelet", "bm3d")  # what the goal is about; others are shown beside
+LISTED = ("nothing", "gaussian", "eof", "wavelet", "bm3d")  # the baselines of the comparison; others are only shown
 
 
 class WrongResultError(ValueError):
-    """A denoiser gave back something else than a field like the one it was given."""
+    """A denoiser did not return a field like its input."""
 
 
 @cache
@@ -66,14 +66,14 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def key(name: str, cell: Cell, clean: Array) -> str:
-    """All that a score of a baseline depends on."""
+    """Key of everything that the score of a baseline depends on."""
     data = zlib.crc32(np.ascontiguousarray(clean))
     where = f"definitions {VERSION}, seed {SEED}, slices {SCORED[cell.variable]}, data {data:08x}"
     return f"{cell.key} | {name} {signature(METHODS[name])} | {where}"
 
 
 def baselines(folder: Path, cells: Sequence[Cell], names: Sequence[str], store: Cache, compute: bool = True) -> Scores:
-    """Scores of the methods, one method after the other; without `compute`, of what the store has already."""
+    """Scores of the methods; without `compute`, only those that the store already has."""
     scores: Scores = {cell.key: {} for cell in cells}
     for name in names:
         method = METHODS[name]
@@ -106,7 +106,7 @@ def _tuned_score(name: str, case: Case, store: Cache) -> Score:
 
 
 def ours(folder: Path, cells: Sequence[Cell], denoise: Denoise, whole: bool) -> dict[str, Score]:
-    """Scores of a function of DataArrays: slice by slice, or given all slices of the variable at once."""
+    """Scores of a function of DataArrays, called slice by slice, or (`whole`) with all slices of the variable."""
     scores = {}
     for i, cell in enumerate(cells, 1):
         began, case = time.perf_counter(), Case(cell, clean_slices(folder, cell.variable))
@@ -117,7 +117,7 @@ def ours(folder: Path, cells: Sequence[Cell], denoise: Denoise, whole: bool) -> 
 
 
 def our_estimate(folder: Path, case: Case, denoise: Denoise, whole: bool) -> Array:
-    """(slice, lat, lon) of the scored slices; the function gets the field as it is on disk, with labels, but noisy."""
+    """Estimates (slice, lat, lon) of the scored slices; the function gets the labelled field with noise."""
     field = clean_field(folder, case.cell.variable)
     noisy = field.copy(data=case.noisy.reshape(field.shape).astype(field.dtype))
     if whole:
@@ -147,7 +147,7 @@ def progress(line: str) -> None:
 
 
 def table(cells: Sequence[Cell], scores: Scores, names: Sequence[str]) -> str:
-    """Markdown; the best of each row is bold, and the last column says how ours compares with the best baseline."""
+    """Table as Markdown; the best of each row is bold, the last column compares the model with the best baseline."""
     titles = {name: method.title for name, method in METHODS.items()} | {"ours": "ours"}
     lines = [
         "| "
@@ -171,7 +171,7 @@ def _number(value: float, best: float | None) -> str:
 
 
 def summary(cells: Sequence[Cell], scores: Scores) -> tuple[str, float | None]:
-    """Who is best where, in sentences, and the share of cells in which ours is better than what is listed."""
+    """The best method for each noise, in sentences, and the share of cells in which the model is best."""
     lines, share = [], None
     complete = [c for c in cells if all(n in scores[c.key] for n in LISTED)]
     if len(complete) < len(cells):

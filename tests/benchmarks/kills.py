@@ -68,7 +68,7 @@ def main() -> None:
 
 
 class Local:
-    """The command with workers of its own."""
+    """The command with its own workers."""
 
     def __init__(self, folder: Path, source: Path, options: argparse.Namespace) -> None:
         self.folder, self.options, self.story = folder, options, []
@@ -89,13 +89,13 @@ class Local:
         return [client.pid] if victim == "client" else spawned(client.pid)
 
     def clean_up(self) -> None:
-        """Nothing is left once the client is gone."""
+        """Nothing runs after the client has ended."""
 
     def repair(self, client: subprocess.Popen[str]) -> None:
-        """Start what the client needs, where it was killed."""
+        """Start again the processes that the client needs, if they were killed."""
 
     def harass(self, rng: random.Random, unharmed_s: float) -> Counter[str]:
-        """Run the command until it is done, and kill a few times on the way."""
+        """Run the command until it is done, and kill it several times before that."""
         killed: Counter[str] = Counter()
         n = rng.randint(2, 4)
         try:
@@ -123,7 +123,7 @@ class Local:
             self.clean_up()
 
     def wait(self, client: subprocess.Popen[str], rng: random.Random, unharmed_s: float) -> None:
-        """Until any moment of the run, or of the shorter time in which blocks are written, by turns of a coin."""
+        """Wait until a random moment of the whole run, or of the time in which blocks are written."""
         end = time.monotonic() + rng.uniform(0, unharmed_s)
         if rng.random() < 0.5:
             goal, end = self.done() + rng.randint(1, 6), end + 2 * unharmed_s
@@ -134,7 +134,7 @@ class Local:
             client.wait(max(end - time.monotonic(), 0))
 
     def done(self) -> int:
-        """Blocks that are written."""
+        """Number of written blocks."""
         return len(list(self.folder.glob(".x.zarr.part/*/store/trace/c.*")))
 
     def check(self, told: str) -> None:
@@ -144,7 +144,7 @@ class Local:
 
 
 class Address(Local):
-    """The command at a scheduler with workers that are there before."""
+    """The command with a running scheduler and its workers."""
 
     def __init__(self, folder: Path, source: Path, options: argparse.Namespace) -> None:
         super().__init__(folder, source, options)
@@ -175,7 +175,7 @@ class Address(Local):
                 "--no-dashboard",
             ]
             self.nanny = subprocess.Popen(words, **quiet)
-            while True:  # as a person does who looks whether it is up
+            while True:  # wait until the scheduler answers
                 try:
                     socket.create_connection(("127.0.0.1", self.port)).close()
                     return
@@ -202,7 +202,7 @@ PORT: dict[str, int] = {}
 
 
 def uninterrupted(layout: type[Local], folder: Path, options: argparse.Namespace) -> tuple[dict[str, bytes], float]:
-    """The files of a store of which nobody was killed, and how long that takes."""
+    """Files of a store that was written without kills, and the time that it took, s."""
     run = layout(folder / f"whole-{layout.__name__}", folder, options)
     began = time.perf_counter()
     client = run.start()
@@ -219,7 +219,7 @@ def content(store: Path) -> dict[str, bytes]:
 
 
 def spawned(pid: int) -> list[int]:
-    """Workers of a process."""
+    """Process numbers of the workers of a process."""
     try:
         found = psutil.Process(pid).children(recursive=True)
         return [p.pid for p in found if "spawn_main" in " ".join(p.cmdline())]
@@ -228,7 +228,7 @@ def spawned(pid: int) -> list[int]:
 
 
 def gone_within(pids: list[int], seconds: float) -> None:
-    """Workers must not outlive who started them: they would go on writing into a store that is resumed."""
+    """Workers must end with their client: otherwise they write into a store that is resumed."""
     end = time.monotonic() + seconds
     while left := [p for p in pids if psutil.pid_exists(p) and psutil.Process(p).status() != psutil.STATUS_ZOMBIE]:
         if time.monotonic() > end:

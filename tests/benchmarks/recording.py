@@ -46,7 +46,7 @@ def samples(n: int, day: int, row: int) -> np.ndarray:
 
 
 def pieces(x: np.ndarray, component: str, start: UTCDateTime, gaps: int) -> list[Trace]:
-    """The component as one trace, or as many with a short gap after each."""
+    """The component as one trace, or as several traces with short gaps between them."""
     header = {"network": "XX", "station": "BENCH", "channel": f"HH{component}", "sampling_rate": RATE_HZ}
     edges = np.linspace(0, len(x), gaps + 2).astype(int)
     return [

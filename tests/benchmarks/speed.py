@@ -96,7 +96,7 @@ def measure(
 
 
 def run(command: Command, environment: dict[str, str]) -> Run:
-    """Wall time and peak memory of one process and those it waited for."""
+    """Wall time and peak memory of a process and its children."""
     began = time.perf_counter()
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert process.stderr is not None
@@ -110,7 +110,7 @@ def run(command: Command, environment: dict[str, str]) -> Run:
 
 
 def report(runs: dict[str, list[Run]], options: argparse.Namespace) -> None:
-    """The table, and each bound with its verdict; ratios are of best times, which a busy machine disturbs least."""
+    """Table of times, and each bound with its verdict; ratios are of the best times, the least disturbed ones."""
     best = {name: min(wall for wall, _ in found) for name, found in runs.items()}
     peak = {name: max(mb for _, mb in found) for name, found in runs.items()}
     filtered, denoised = best["ObsPy read + bandpass + write"], best["geoae denoise"]
@@ -133,7 +133,7 @@ def report(runs: dict[str, list[Run]], options: argparse.Namespace) -> None:
 
 
 def about(options: argparse.Namespace) -> str:
-    """What was measured, where, and how busy the machine was before."""
+    """What was measured, on which machine, and the load of the machine before."""
     cpu = platform.processor() or platform.machine()
     if (info := Path("/proc/cpuinfo")).exists():
         names = (line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line)

@@ -1,4 +1,4 @@
-"""What denoisers are known to get wrong, held for the shipped model on a recorded event in seeded noise.
+"""Known failures of denoisers, tested with the shipped model on a recorded event in seeded noise.
 
 `tests/benchmarks/behaviour.py` measures the same on many recorded events and noises.
 """
@@ -30,7 +30,7 @@ def event() -> Array:
 
 
 def placed(event: Array, at: int, n: int = N) -> Array:
-    """The event with its onset at sample `at` of `n`."""
+    """The event in `n` samples, with its onset at sample `at`."""
     x = np.zeros((3, n))
     part = event[:, : n - at]
     x[:, at : at + part.shape[1]] = part
@@ -38,7 +38,7 @@ def placed(event: Array, at: int, n: int = N) -> Array:
 
 
 def noise_for(event: Array, snr_db: float = 10.0, n: int = N) -> Array:
-    """Four draws of coloured noise, at that SNR in the 20 s from the onset."""
+    """Four draws of coloured noise, scaled to the SNR in the 20 s from the onset."""
     draws = np.array([damage.draw_coloured_noise((3, n), RATE, np.random.default_rng(seed)) for seed in range(4)])
     return draws * damage.noise_factor(event[:, :2000], draws[..., :2000], snr_db)[..., None]
 
@@ -93,9 +93,9 @@ def test_one_component_is_enough(event):
 
 @pytest.mark.parametrize("rate_hz", [20, 40, 50, 125, 200, 250])
 def test_other_rates_do_as_well(event, rate_hz):
-    """The same band-limited record gains as much at its own rate as at 100 Hz, within 1.5 dB."""
+    """A band-limited record gains at least as much at its own rate as at 100 Hz, within 1.5 dB."""
     clean, noise = placed(event, P), noise_for(event)
-    if rate_hz < RATE:  # what the lower rate cannot hold is no part of the comparison
+    if rate_hz < RATE:  # both are limited to the band of the lower rate
         low = damage.band_response(N, RATE, 0, 0.4 * rate_hz, order=16)
         clean, noise = (np.fft.irfft(np.fft.rfft(x) * low, N) for x in (clean, noise))
     gains = []

@@ -1,4 +1,4 @@
-"""What every user may rely on for gridded fields, however they are divided (the contracts of denoising fields)."""
+"""Contracts of denoising gridded fields: any chunks, units, gaps and interruptions give the same samples."""
 
 import signal
 import subprocess
@@ -30,7 +30,7 @@ def denoise(x, model=MODEL, **options):
 
 
 def chunked(x, data):
-    """`x` on dask, cut anywhere along every dimension."""
+    """`x` as a dask array with random chunks along every dimension."""
     chunks = {}
     for dim, n in x.sizes.items():
         cuts = data.draw(st.lists(st.integers(1, max(n - 1, 1)), max_size=3), label=dim)
@@ -42,7 +42,7 @@ def chunked(x, data):
 @few
 @given(sizes=SIZES, closes=st.booleans(), alone=st.booleans(), data=st.data())
 def test_any_chunks_give_the_same_samples(sizes, closes, alone, data):
-    """Lazy in, lazy out, in the same chunks; and the samples are those in memory, for all chunks of all dimensions."""
+    """Lazy fields stay lazy, in the same chunks, and have the samples of fields in memory, for any chunks."""
     x = fields.field(*sizes, closes=closes)
     x, model = (x[0], WITH_OVERVIEW) if alone else (x, MODEL)
     expected, removed = denoise(x, model, return_noise=True)
@@ -60,7 +60,7 @@ def test_any_chunks_give_the_same_samples(sizes, closes, alone, data):
     dtype=st.sampled_from([np.float32, np.float64, np.float16, np.int16, np.uint8, ">f4"]),
 )  # fmt: skip
 def test_labels_come_back(sizes, order, flip, dtype):
-    """Same dims in the same order, coords, attributes, name, dtype; the order of dims changes no sample."""
+    """Dims, coords, attributes, name and dtype are kept; the order of dims changes no sample."""
     x = fields.field(*sizes, dtype=np.float64) - 200
     x = x.fillna(0) if np.dtype(dtype).kind in "iu" else x
     x = x.astype(dtype).expand_dims(member=[1, 2]).assign_coords(mask=("lat", np.arange(sizes[1])))
@@ -81,8 +81,8 @@ def test_labels_come_back(sizes, order, flip, dtype):
 
 @few
 @given(sizes=SIZES, dtype=st.sampled_from([np.float32, np.float64]), dry=st.floats(0, 1))
-def test_a_model_that_removes_nothing_gives_the_input_back(sizes, dtype, dry):
-    """Bit by bit, gaps included; and signal and noise of any model add up to the input."""
+def test_a_model_that_removes_nothing_returns_the_input(sizes, dtype, dry):
+    """The result has the same bits, with gaps; signal and noise of any model add up to the input."""
     x = fields.field(*sizes, dtype=dtype)
     np.testing.assert_array_equal(denoise(x, fields.identity()).values, x.values)
     signal, noise = denoise(x, return_noise=True, dry=dry)
@@ -101,7 +101,7 @@ def test_a_model_that_removes_nothing_gives_the_input_back(sizes, dtype, dry):
     sign=st.sampled_from([1, -1]),
 )
 def test_units_do_not_matter(sizes, closes, exponent, offset, sign):
-    """f(k x + c) = k f(x) + c for k > 0; kelvin, degrees Celsius and pascal are the same to it."""
+    """f(k x + c) = k f(x) + c for k > 0, for example from kelvin to degrees Celsius."""
     x = fields.field(*sizes, closes=closes, dtype=np.float64)
     k = 2.5 * 10.0**exponent
     base = denoise(x).values
@@ -114,7 +114,7 @@ def test_units_do_not_matter(sizes, closes, exponent, offset, sign):
     sizes=SIZES, gap=st.tuples(st.integers(0, 59), st.integers(0, 69)), what=st.sampled_from([np.nan, np.inf, -np.inf])
 )
 def test_gaps_stay_gaps(sizes, gap, what):
-    """Missing and infinite samples come back as they came, and count as missing: which of both changes nothing."""
+    """Missing and infinite samples are unchanged, and both count as missing."""
     x = fields.field(*sizes)
     x[:, gap[0] % sizes[1] :, gap[1] % sizes[2] :] = np.nan
     other = x.where(~np.isnan(x), what)
@@ -127,8 +127,8 @@ def test_gaps_stay_gaps(sizes, gap, what):
 
 @few
 @given(sizes=SIZES, value=st.floats(-1e6, 1e6), slices=st.sampled_from(["all", "one"]))
-def test_what_is_constant_or_empty_comes_back(sizes, value, slices):
-    """Constant and all-missing slices are not touched, whatever their neighbours hold."""
+def test_constant_and_empty_slices_are_unchanged(sizes, value, slices):
+    """Slices that are constant or missing are unchanged, for any neighbours."""
     x = fields.field(*sizes, dtype=np.float64)
     which = slice(None) if slices == "all" else slice(0, 1)
     for level in (value, np.nan):
@@ -137,7 +137,7 @@ def test_what_is_constant_or_empty_comes_back(sizes, value, slices):
 
 
 def test_the_seam_is_as_smooth_as_elsewhere():
-    """What is removed changes no more from the last column to the first than between any others."""
+    """Removed noise changes from the last column to the first as between other columns."""
     x = fields.field(4, 40, 100, closes=True, gaps=0)
     noise = denoise(x, return_noise=True)[1]
     step = np.sqrt(((noise - noise.roll(lon=1)) ** 2).mean(("time", "lat")).values)
@@ -163,7 +163,7 @@ def source(tmp_path_factory):
 @settings(max_examples=4, suppress_health_check=list(HealthCheck))
 @given(chunks=st.tuples(st.integers(2, 9), st.integers(15, 40), st.integers(20, 56)), shard=st.integers(1, 8))
 def test_any_chunk_and_shard_of_the_store_gives_the_same_samples(saved, source, tmp_path_factory, chunks, shard):
-    """And plain xarray opens the store without a warning."""
+    """The store has the samples of the field in memory, and xarray opens it without a warning."""
     target = tmp_path_factory.mktemp("out") / "a.zarr"
     run(source, target, saved, chunks=dict(zip(("time", "lat", "lon"), chunks, strict=True)), shard=shard)
     with warnings.catch_warnings():
@@ -194,8 +194,8 @@ denoise_files([sys.argv[1]], options)
 """
 
 
-def test_killed_runs_go_on_and_end_in_the_same_bytes(saved, source, tmp_path, monkeypatch):
-    """Whatever block the process is killed at; what is done is not done again."""
+def test_killed_runs_resume_and_end_with_the_same_bytes(saved, source, tmp_path, monkeypatch):
+    """A run is killed at any block and resumed; finished blocks are not computed again."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", EPOCH)
     run(source, tmp_path / "whole.zarr", saved, chunks={"time": 2})
     target = tmp_path / "killed.zarr"
@@ -213,7 +213,7 @@ def test_killed_runs_go_on_and_end_in_the_same_bytes(saved, source, tmp_path, mo
 
 @pytest.mark.slow
 def test_two_workers_write_the_bytes_of_one(saved, source, tmp_path, monkeypatch):
-    """Processes load the model and open the source by themselves."""
+    """Each process loads the model and opens the source."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", EPOCH)
     run(source, tmp_path / "one.zarr", saved, chunks={"time": 2})
     run(source, tmp_path / "two.zarr", saved, chunks={"time": 2}, workers=2)

@@ -1,4 +1,4 @@
-"""What every user may rely on, whatever the recording and however it is divided (the contracts of the main job)."""
+"""Contracts of denoising recordings: any division, rate, units, trends and gaps."""
 
 from itertools import pairwise
 
@@ -32,7 +32,7 @@ def trace(x, channel, start, rate=100.0) -> Trace:
 
 
 def cut(stream: Stream, edges: list[int]) -> Stream:
-    """Each trace in pieces that abut, in a shuffled order."""
+    """Split each trace into adjacent pieces, in a shuffled order."""
     pieces = []
     for t in stream:
         marks = [0, *sorted({e for e in edges if 0 < e < t.stats.npts}), t.stats.npts]
@@ -60,8 +60,8 @@ def array(stream: Stream) -> np.ndarray:
     channels=st.sampled_from(["ENZ", "Z", "NE"]),
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:.*comes back unchanged")
-def test_a_identity_gives_the_input_back(n, rate, window, stride, edges, drop, channels):
-    """With a net that changes nothing: same samples (1e-6), ids, starts, rates, whatever lengths and gaps."""
+def test_a_identity_returns_the_input(n, rate, window, stride, edges, drop, channels):
+    """A net that removes nothing keeps samples (1e-6), ids, starts and rates, for any lengths and gaps."""
     whole = cut(recording(n, 1, channels, rate), edges)
     given_ = Stream([t for i, t in enumerate(whole) if drop[i % 7] or len(whole) == 1]) or whole
     out = geoae.denoise(given_, model=build_identity_denoiser(100.0, window, min(stride, window), 1))
@@ -90,7 +90,7 @@ def test_b_any_division_gives_the_same_samples(n, rate, edges, batch, threads):
 @few
 @given(n=st.integers(1, 5000), rate=RATES, cuts=st.lists(st.integers(1, 4999), max_size=5))
 def test_b_any_blocks_give_the_same_samples(n, rate, cuts):
-    """Worked through in blocks of any size, a record comes out the same."""
+    """The noise of a record does not depend on the blocks."""
     x = array(recording(n, 3, rate=rate))
     noise = build_noise_reader(lambda a, b: x[:, a:b], n, (0, 1, 2), rate, MODEL)
     marks = [0, *sorted({c for c in cuts if c < n}), n]
@@ -101,7 +101,7 @@ def test_b_any_blocks_give_the_same_samples(n, rate, cuts):
 @few
 @given(n=st.integers(2, 3000), rate=RATES, dry=st.floats(0, 1), exponent=st.integers(-12, 12))
 def test_c_signal_and_noise_add_up_to_the_input(n, rate, dry, exponent):
-    """signal + noise = input to float32 rounding, whatever fraction of the noise is kept."""
+    """signal + noise = input to float32 rounding, for any kept fraction of the noise."""
     stream = recording(n, 4, rate=rate)
     for t in stream:
         t.data = t.data * 10.0**exponent

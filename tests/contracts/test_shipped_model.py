@@ -1,4 +1,4 @@
-"""What the models that come with the package say of themselves, and that the default one does its job."""
+"""Shipped models have complete cards and recipes, and their results are better than simple methods."""
 
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from geoae.records.metrics import si_sdr_db
 
 
 @pytest.mark.parametrize("name", model.list_shipped_models())
-def test_a_shipped_model_is_small_and_says_where_it_comes_from(name):
-    """At most 6 MB; the card has data, licences, scores, limits and the command that remakes it; no local path."""
+def test_a_shipped_model_is_small_and_has_a_complete_card(name):
+    """At most 6 MB; the card has data, licences, scores, limits and the command of the training, but no local path."""
     folder = model.find_model(name)
     assert sum(p.stat().st_size for p in folder.iterdir()) < 6e6
     card = (folder / model.README).read_text()
@@ -41,8 +41,8 @@ def test_the_recipe_of_a_shipped_model_is_the_one_in_the_repository(name):
 
 
 @pytest.mark.parametrize("name", ["grid-codes", "seismic-codes"])
-def test_shipped_codes_are_small_and_give_smooth_windows_back(name):
-    """At most 3 MB; a plane wave comes back to a tenth of its spread, and a shorter code is coarser."""
+def test_shipped_codes_are_small_and_keep_smooth_windows(name):
+    """At most 3 MB; the error of a plane wave is below a tenth of its deviation, and larger for short codes."""
     assert (model.find_model(name) / model.WEIGHTS).stat().st_size <= 3e6
     coder = model.load_model(name)
     places = np.meshgrid(*(np.arange(3.0 * n) / n for n in coder.contract.window), indexing="ij")
@@ -73,7 +73,7 @@ def test_the_default_model_beats_doing_nothing_and_the_band_pass(snr_db):
 
 
 def test_threads_and_batches_change_no_digit_of_a_field():
-    """The shipped model of fields gives the same bytes however its windows are shared out."""
+    """The shipped model of fields gives the same bytes for any number of threads and batch size."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[0:60, 0:150]
     field = xr.DataArray(
@@ -87,8 +87,8 @@ def test_threads_and_batches_change_no_digit_of_a_field():
 
 @pytest.mark.parametrize(("ny", "nx"), [(8, 8), (9, 40), (15, 30), (24, 48), (40, 30)])
 @pytest.mark.parametrize("periodic", [False, True])
-def test_a_clean_field_on_a_coarse_grid_comes_back(ny, nx, periodic):
-    """Jets and waves that are few points wide are no noise, on whatever small grid: a tenth is lost at most."""
+def test_a_clean_field_on_a_coarse_grid_is_kept(ny, nx, periodic):
+    """At most a tenth of jets and waves that are few points wide is removed, on any small grid."""
     latitude, longitude = np.linspace(-80, 80, ny), np.arange(nx) * 360 / nx if periodic else np.arange(nx) * 1.0
     jets = 30 * np.exp(-(((latitude - 40) / 12) ** 2)) + 20 * np.exp(-(((latitude + 45) / 10) ** 2))
     waves = 8 * np.sin(2 * np.pi * 3 * np.arange(nx) / nx) * np.cos(np.radians(latitude))[:, None] ** 2
@@ -102,8 +102,8 @@ def test_a_clean_field_on_a_coarse_grid_comes_back(ny, nx, periodic):
 
 
 @pytest.mark.parametrize("size", [(12, 24), (20, 40), (35, 69), (41, 80)])
-def test_a_rough_clean_field_on_a_coarse_grid_comes_back(size):
-    """Means of a rough surface over coarse cells look like red noise, and are none: a half went, once."""
+def test_a_rough_clean_field_on_a_coarse_grid_is_kept(size):
+    """Means of a rough surface over coarse cells look like red noise, but at most a twentieth is removed."""
     for seed in range(3):
         fine = draw_power_law((size[0] * 4, size[1] * 4), 2.2, np.random.default_rng(seed))
         field = xr.DataArray(fine.reshape(size[0], 4, size[1], 4).mean((1, 3)), dims=("lat", "lon"))
