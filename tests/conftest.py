@@ -59,7 +59,7 @@ def tiny_recipe(**changes: dict) -> RecordRecipe:
 
 
 def write_seisbench(folder: Path, rows: list[dict], waveforms: list[np.ndarray]) -> Path:
-    """A data set in the SeisBench form: waveforms (3, n) in the order E N Z."""
+    """A data set in the SeisBench format: waveforms (3, n) in the order E N Z."""
     import h5py
 
     folder.mkdir(parents=True)

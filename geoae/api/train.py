@@ -23,7 +23,7 @@ def train(
 ) -> str:
     """Train the net of `recipe` on the data below the folder `data` and write the model folder `out`.
 
-    Denoisers of records need DATA/events and DATA/noise in the SeisBench form; recipes of fields name their files.
+    Denoisers of records need DATA/events and DATA/noise in the SeisBench format; recipes of fields name their files.
 
     Started again after an interruption, it resumes from the last validation. Under ``torchrun`` the processes share
     each batch.
@@ -74,7 +74,7 @@ def evaluate(
     Parameters
     ----------
     data
-        Folder with events/ and noise/ in the SeisBench form, or a name in the data catalog.
+        Folder with events/ and noise/ in the SeisBench format, or a name in the data catalog.
     model
         Name of a shipped model, folder of a model, or a loaded one.
     out

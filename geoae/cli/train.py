@@ -13,7 +13,7 @@ from geoae.cli.options import Device, Quiet, Threads
 def train(
     recipe: Annotated[Path, typer.Argument(help="Recipe, such as recipes/seismic-dae.yml.", show_default=False)],
     data: Annotated[
-        Path, typer.Option(help="Folder with events/ and noise/ in the SeisBench form, or a catalog name.")
+        Path, typer.Option(help="Folder with events/ and noise/ in the SeisBench format, or a catalog name.")
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Model folder; an unfinished training in it is resumed.")],
     device: Annotated[
@@ -40,7 +40,7 @@ def train(
 
 def evaluate(
     data: Annotated[
-        Path, typer.Option(help="Folder with events/ and noise/ in the SeisBench form, or a catalog name.")
+        Path, typer.Option(help="Folder with events/ and noise/ in the SeisBench format, or a catalog name.")
     ],
     model: Annotated[str, typer.Option(help="Name of a shipped model, or a model folder.")] = "seismic",
     out: Annotated[

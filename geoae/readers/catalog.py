@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from geoae.errors import InputError, MissingFileError, RecipeError, UnknownNameError
-from geoae.files import yaml_files as settings
+from geoae.files import yaml_files
 from geoae.labels.adapter import Adapter
 
 FILE = "data_catalog.yml"
@@ -126,11 +126,11 @@ def load_catalog(path: Path) -> Catalog:
     RecipeError
         The file is not YAML, or an entry has an unknown key or lacks a required one.
     """
-    data = settings.read_yaml(path, "data catalog") or {}
+    data = yaml_files.read_yaml(path, "data catalog") or {}
     if not isinstance(data, dict) or not isinstance(meta := data.pop("meta", {}) or {}, dict):
         raise RecipeError(f"{path} cannot be read as a data catalog: expected names, each with its entry, and `meta`.")
     content = {"root": _choose_root(meta.get("roots"), path.parent), "entries": data}
-    return settings.validate_yaml(Catalog, content, path, "data catalog", n_outer_keys=1)
+    return yaml_files.validate_yaml(Catalog, content, path, "data catalog", n_outer_keys=1)
 
 
 def find_catalog() -> Path | None:

@@ -71,7 +71,7 @@ def build_mixtures(
     Parameters
     ----------
     data
-        Folder with two data sets in the SeisBench form, ``events`` and ``noise``.
+        Folder with two data sets in the SeisBench format, ``events`` and ``noise``.
     band
         "raw", or the band-pass applied to both: a name in `BANDS`.
     n

@@ -120,7 +120,7 @@ def compare_denoisers(
     denoise
         Maps (n, 3, 6000) float64 at 100 Hz to the same shape.
     data
-        Folder with two data sets in the SeisBench form, ``events`` and ``noise``.
+        Folder with two data sets in the SeisBench format, ``events`` and ``noise``.
     options
         Settings of the mixtures; None: the defaults of `Comparison`.
     name

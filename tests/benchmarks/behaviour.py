@@ -228,7 +228,7 @@ def run(options: argparse.Namespace) -> list[Row]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with events/ and noise/ in SeisBench form")
+    parser.add_argument("--data", type=Path, required=True, help="folder with events/ and noise/ in SeisBench format")
     parser.add_argument("--model", default="seismic", help="name, or folder of a trained model [seismic]")
     parser.add_argument("--band", choices=["bp1-45", "raw"], default="bp1-45", help="of events and noise [bp1-45]")
     parser.add_argument("--snr", type=float, default=10.0, help="dB [10]")

@@ -40,7 +40,7 @@ def profiles(n: int = 300) -> np.ndarray:
 
 
 def seisbench(folder: Path) -> None:
-    """The sets events and noise of twelve stations, in the SeisBench form."""
+    """The sets events and noise of twelve stations, in the SeisBench format."""
     import h5py
 
     rng = np.random.default_rng(4)

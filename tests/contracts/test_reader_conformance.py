@@ -12,7 +12,7 @@ from geoae import readers
 from geoae.jobs.options import InferenceOptions
 from geoae.readers.fields import grids
 from geoae.readers.records import seisbench, traces
-from geoae.stores import records as cleaned
+from geoae.stores import records as stored_records
 from geoae.testing.readers import check_fields_reader, check_reader, check_records_reader
 from tests.conftest import tiny_model, write_seisbench
 from tests.support import fields
@@ -69,7 +69,7 @@ def test_the_reader_of_denoised_records(tmp_path):
     """A store of denoised records is read like a recording."""
     path, _ = recording(tmp_path / "a.mseed")
     denoise_files([path], tmp_path / "a.zarr", InferenceOptions(tiny_model(), threads=1))
-    check_records_reader(cleaned, tmp_path / "a.zarr")
+    check_records_reader(stored_records, tmp_path / "a.zarr")
 
 
 @pytest.mark.parametrize("name", ["a.nc", "a.zarr"])

@@ -66,7 +66,7 @@ def test_losses_are_problems(tmp_path):
 
 
 def test_data_sets(tmp_path):
-    """Of a folder in the SeisBench form: number of records and stations; an empty one is refused."""
+    """Of a folder in the SeisBench format: number of records and stations; an empty one is refused."""
     rows = [{"station_network_code": "XX", "station_code": s, "trace_sampling_rate_hz": 100.0} for s in "AAB"]
     content = info(write_seisbench(tmp_path / "set", rows, [np.zeros((3, 10))] * 3))
     assert content.records == 3

@@ -116,7 +116,7 @@ def test_missing_data_is_one_line(tmp_path):
     """A folder without events/ and noise/ is named."""
     result = geoae("train", write_recipe(tmp_path), "--data", tmp_path, "-o", tmp_path / "out")
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-    assert "events is not a data set in the SeisBench form" in result.stderr
+    assert "events is not a data set in the SeisBench format" in result.stderr
 
 
 @pytest.mark.parametrize("option", [{"threads": 0}, {"workers": -1}, {"stop": 0}])

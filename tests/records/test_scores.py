@@ -1,4 +1,4 @@
-"""Scores of perfect, useless and failing denoisers, on a small data set in the SeisBench form."""
+"""Scores of perfect, useless and failing denoisers, on a small data set in the SeisBench format."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Synthetic data sets in the SeisBench form, for mixtures of events and noise."""
+"""Synthetic data sets in the SeisBench format, for mixtures of events and noise."""
 
 import csv
 from pathlib import Path

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-import geoae.readers.fields.opening as stores
+import geoae.readers.fields.opening as opening
 from geoae.errors import DamagedFileError, GeoAEError, InputError, UnknownNameError
 from geoae.labels.adapter import Adapter, change_lazily
 from geoae.labels.cf import GridLayout, describe_sizes, grid_layout, list_fields, promote_coordinates
@@ -28,7 +28,7 @@ SUFFIXES = {".nc", ".nc3", ".nc4", ".cdf", ".zarr", ".grib", ".grib2", ".grb", "
 def sniff(path: str | Path) -> bool:
     """Whether a file or folder is netCDF, zarr or GRIB, by its first bytes or names. Never raises."""
     try:
-        format_ = stores.detect_format(Path(path))
+        format_ = opening.detect_format(Path(path))
         return _has_dimensions(Path(path)) if format_ == "hdf5" else format_ is not None
     except Exception:  # a file that breaks the parser is no grid
         return False
@@ -125,7 +125,7 @@ def contents(
     """
     found: dict[str, xr.DataArray] = {}
     other_names: list[str] = []
-    for data in stores.open_store(place, group, engine, options):
+    for data in opening.open_store(place, group, engine, options):
         rename = {old: new for old, new in (adapter.rename if adapter else {}).items() if old in data.variables}
         data, close_file = promote_coordinates(data.rename(rename)), data.close
         for coord in data.coords.values():
@@ -142,7 +142,7 @@ def contents(
         if not found:
             close_file()
     if not found:
-        inner = stores.list_groups(place) if group is None else []
+        inner = opening.list_groups(place) if group is None else []
         hint = (
             f"only {', '.join(other_names)}. Real numbers along dimensions were expected"
             if other_names
@@ -252,7 +252,7 @@ def _read_part(read: Callable[[], NDArray[Any]], label: str, dtype: np.dtype[Any
         raise
     except Exception as error:  # codecs raise many types for a damaged chunk
         raise DamagedFileError(
-            f"{label} cannot be read: {stores.shorten_error(error)}. Copy the file again."
+            f"{label} cannot be read: {opening.shorten_error(error)}. Copy the file again."
         ) from error
 
 
@@ -260,7 +260,7 @@ def _chunk_field(field: xr.DataArray, horizontal: Sequence[str], place: Place, s
     """Return a field in chunks of dask. Their name depends on everything that the samples depend on."""
     from dask.base import tokenize
 
-    stat = Path(place).stat() if not stores.is_url(place) else None
+    stat = Path(place).stat() if not opening.is_url(place) else None
     token = tokenize(str(place), stat and (stat.st_mtime_ns, stat.st_size), field.name, settings, field.shape)
     stored = field.encoding.get("preferred_chunks") or {}
     largest = {str(d): max(n) if isinstance(n, tuple) else int(n) for d, n in stored.items()}

@@ -187,7 +187,7 @@ def test_grib_that_is_cut_off(grib, capfd):
 
 def test_grib_without_its_library(tmp_path, monkeypatch):
     """The error names the optional dependency."""
-    find = grids.stores.importlib.util.find_spec
+    find = grids.opening.importlib.util.find_spec
     monkeypatch.setattr("importlib.util.find_spec", lambda name, *a: None if name == "cfgrib" else find(name, *a))
     (tmp_path / "a.grib").write_bytes(b"GRIB" + bytes(100))
     with pytest.raises(InputError, match=r"a\.grib is GRIB, which needs cfgrib: pip install 'geoae\[grib\]'"):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from obspy import Stream, Trace, UTCDateTime
 
 from geoae.errors import InputError
-from geoae.writers.records import mseed as records
+from geoae.writers.records import mseed
 from geoae.writers.records.traces import TraceWriter
 from tests.support.segments import START_NS, header_of, put, samples, segment
 
@@ -103,7 +103,7 @@ def test_sources_keep_their_order(tmp_path):
 
 def test_channels_of_large_files_are_whole_traces(tmp_path, monkeypatch):
     """In files larger than ObsPy reads at once, channels are written one after the other."""
-    monkeypatch.setattr(records, "_READ_AT_ONCE", 40_960)
+    monkeypatch.setattr(mseed, "_READ_AT_ONCE", 40_960)
     monkeypatch.setattr("obspy.io.mseed.core.LIBMSEED_MAX", 40_960 + 4096)
     pieces = [segment(40_000, i, channel) for i, channel in enumerate(("HHE", "HHN"))]
     x = samples(40_000)
