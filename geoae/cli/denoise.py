@@ -40,7 +40,7 @@ def denoise(
     ] = "MSEED",
     encoding: Annotated[
         str | None,
-        typer.Option(help="miniSEED: FLOAT32, FLOAT64, or (rounded) INT32, STEIM1, STEIM2. [FLOAT32]"),
+        typer.Option(help="Encoding of miniSEED: FLOAT32, FLOAT64, or (rounded) INT32, STEIM1, STEIM2. [FLOAT32]"),
     ] = None,
     ids: Annotated[
         list[str] | None,

@@ -135,7 +135,7 @@ def test_the_words_are_those_of_the_command_line(tmp_path):
     """`format` and `ids`; `id` is taken too, and `format_name` with a warning that points to the call."""
     Stream([trace(walk()), trace(walk(seed=1), "HHE")]).write(str(tmp_path / "x"), format="MSEED")
     found = denoise(tmp_path / "x", out=tmp_path / "a", format="sac", ids="*Z")
-    with pytest.warns(DeprecationWarning, match="format_name is called format") as caught:
+    with pytest.warns(DeprecationWarning, match="format_name is now called format") as caught:
         old = denoise(tmp_path / "x", out=tmp_path / "b", format_name="SAC", id="*Z")
     assert found.read_bytes() == old.read_bytes()
     assert obspy.read(str(found))[0].stats._format == "SAC"

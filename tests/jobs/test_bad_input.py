@@ -410,7 +410,7 @@ def test_ids_too_long_for_miniseed(tmp_path, run, monkeypatch):
     """Said before the model is loaded, with a format that can hold them; that format works."""
     path = tmp_path / "x.sac"
     trace(walk(), station="LONGNAME").write(str(path), format="SAC")
-    monkeypatch.setattr("geoae.jobs.denoise.load", None)
+    monkeypatch.setattr("geoae.jobs.records.files.load_model", None)
     result = run("denoise", path)
     assert (result.code, len(result.errors)) == (1, 1)
     assert "LONGNAME" in result.errors[0]

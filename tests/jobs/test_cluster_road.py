@@ -29,11 +29,11 @@ ROOT = Path(__file__).parents[2]
 CLIENT = """
 import sys
 from pathlib import Path
-from geoae.jobs import store
+from geoae.jobs.records import plan
 from geoae.jobs.denoise import denoise_files
 from geoae.jobs.options import DenoiseOptions
 if __name__ == "__main__":
-    store.SAMPLES = 1200
+    plan.CHUNK_SAMPLES = 1200
     options = DenoiseOptions.from_keywords(out=sys.argv[2], model=sys.argv[3], cluster="local", workers=2)
     denoise_files([Path(sys.argv[1])], options)
 """

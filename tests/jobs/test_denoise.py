@@ -9,9 +9,7 @@ import obspy
 import pytest
 from obspy import Stream, Trace, UTCDateTime
 
-from geoae.errors import InputError
-from geoae.jobs.options import FileOptions, InferenceOptions
-from geoae.jobs.records.sinks import plan_outputs
+from geoae.jobs.options import InferenceOptions
 from tests.conftest import tiny_model
 from tests.support.denoising import denoise_files
 
@@ -191,13 +189,3 @@ def test_a_link_stays_a_link(tmp_path):
     denoise_files([path], tmp_path / "link", OPTIONS, overwrite=True)
     assert (tmp_path / "link").is_symlink()
     assert len(read(tmp_path / "real")) == 1
-
-
-def test_names_of_outputs(tmp_path):
-    """Known endings give way, others stay: the day of a year is no ending."""
-    for name in ("x.mseed", "x.SAC", "XX.ABC.00.HHZ.D.2010.244"):
-        names = plan_outputs([tmp_path / name], None, FileOptions()).targets
-        stem = "x" if name.startswith("x") else name
-        assert names == [tmp_path / f"{stem}.denoised.mseed"]
-    with pytest.raises(InputError, match="Unknown output format"):
-        plan_outputs([tmp_path / "x"], None, FileOptions("MP3"))

@@ -1,8 +1,7 @@
 """geoae evaluate: a table, its numbers as JSON and a figure, and no result overwritten unasked."""
 
-import inspect
 import json
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +10,8 @@ from typer.testing import CliRunner
 from geoae.api.train import evaluate
 from geoae.cli.main import app
 from geoae.errors import InputError, OutputExistsError, UnknownNameError
-from geoae.jobs.evaluate import FILES, EvaluateOptions, window_denoiser
+from geoae.jobs.evaluate import FILES, window_denoiser
 from geoae.records.infer import build_identity_denoiser
-from geoae.records.scores import Comparison
 from tests.conftest import tiny_model
 
 
@@ -105,12 +103,3 @@ def test_the_command_prints_the_table(scored, data):
     refused = CliRunner().invoke(app, [*words, "-o", str(out)])
     assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
     assert "is there already" in refused.stderr
-
-
-def test_options_are_those_of_evaluate_with_the_same_defaults():
-    """A keyword of `evaluate` that says what is scored, or how, is a field of `EvaluateOptions`."""
-    parameters = inspect.signature(evaluate).parameters
-    for option in fields(EvaluateOptions):
-        assert parameters[option.name].default == option.default
-    assert parameters.keys() - {f.name for f in fields(EvaluateOptions)} == {"data", "model", "out", "report"}
-    assert EvaluateOptions(7, "all", 3).comparison(5) == Comparison(7, "all", 3, 5)

@@ -1,8 +1,6 @@
 """geoae train: a complete model folder, resumed when run twice, and refusals of one line."""
 
-import inspect
 import json
-from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -133,14 +131,6 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path, data):
     with pytest.raises(OutputError, match="cannot be made"):
         train(write_recipe(tmp_path), data, tmp_path / "out")
     assert (tmp_path / "out").read_text() == "mine"
-
-
-def test_options_are_those_of_train_with_the_same_defaults():
-    """A keyword of `train` that says how to run is a field of `TrainOptions`."""
-    parameters = inspect.signature(train).parameters
-    for option in fields(TrainOptions):
-        assert parameters[option.name].default == option.default
-    assert parameters.keys() - {f.name for f in fields(TrainOptions)} == {"recipe", "data", "out", "report", "tick"}
 
 
 def test_processes_of_torchrun_share_cores_and_gpus(monkeypatch):

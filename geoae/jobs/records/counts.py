@@ -51,8 +51,9 @@ class TraceSums:
         low, high = float(x.min()), float(x.max())
         if math.isnan(self._shift):
             self._shift = float(x[0])
-        if self._scale == 0:
-            self._scale = max(high / 2 - low / 2, 0.0)
+        if self._scale == 0 and (scale := max(high / 2 - low / 2, 0.0)):
+            # blocks before this one were constant, and were summed with a scale of 1
+            self._scale, self._out = scale, (self._out[0] / scale, self._out[1] / scale / scale)
         self._finite += x.size
         self._in = _sums(self._in, x, self._shift, self._scale or 1.0)
         self._out = _sums(self._out, signal, self._shift, self._scale or 1.0)

@@ -230,16 +230,16 @@ def test_bad_input_is_one_line(folder, tmp_path):
     fielded = ("denoise", folder / "t.nc", "--model", folder / "field", "-o")
     traced = ("denoise", folder / "a.mseed", "--model", folder / "trace", "-o")
     store = tmp_path / "x.zarr"
-    assert "Ask for -o x.zarr" in refused(*fielded, tmp_path / "x.nc", "--codes")
-    assert "Ask for -o NAME.zarr" in refused(*traced, tmp_path / "x.mseed", "--codes")
+    assert "Choose -o x.zarr" in refused(*fielded, tmp_path / "x.nc", "--codes")
+    assert "Choose -o NAME.zarr" in refused(*traced, tmp_path / "x.mseed", "--codes")
     for words, name, other in ((fielded, "coder", "line"), (traced, "line", "coder")):
         codes = ("--codes", "--codes-model")
         assert "is not a model with codes" in refused(*words, store, *codes, words[3])
         assert "There is no model 'nobody'" in refused(*words, store, *codes, "nobody")
         assert "The shipped model for" in refused(*words, store, *codes, folder / other)
         assert "codes of 1 to 8" in refused(*words, store, *codes, folder / name, "--latent", 9)
-        assert "--latent: of codes" in refused(*words, store, "--latent", 4)
-        assert "--codes-model: of codes" in refused(*words, store, "--codes-model", folder / name)
+        assert "--latent needs --codes" in refused(*words, store, "--latent", 4)
+        assert "--codes-model needs --codes" in refused(*words, store, "--codes-model", folder / name)
     with xr.open_dataset(folder / "t.nc") as data:
         data.rename(t2m="code").to_netcdf(tmp_path / "code.nc")
     named = ("denoise", tmp_path / "code.nc", "--model", folder / "field", "-o", store)

@@ -150,7 +150,7 @@ def test_files_that_do_not_fit(denoise):
         refused(denoise(["p1.nc", name]), name, said)
     x[3:].to_dataset().to_netcdf("p2.nc")
     assert done(denoise(["p2.nc", "p1.nc"])).sizes["time"] == 8
-    refused(denoise(["q*.nc"], out="b.zarr"), "No file is like q*.nc", out="b.zarr")
+    refused(denoise(["q*.nc"], out="b.zarr"), "No file matches q*.nc", out="b.zarr")
 
 
 def test_variables_on_two_grids(denoise):
@@ -195,7 +195,7 @@ def test_a_store_that_is_not_finished(denoise, monkeypatch):
 
     x = small()
     with monkeypatch.context() as broken:
-        broken.setattr("geoae.stores.ledger.os.fsync", full)
+        broken.setattr("os.fsync", full)
         result = denoise(x)
     assert result.exit_code == 1
     assert "No space left on device" in result.output
@@ -218,7 +218,7 @@ def test_places_that_cannot_be_written(denoise, monkeypatch):
     assert "not a zarr store" in result.output
     result = denoise(x, out="a.nc")
     assert result.exit_code == 1
-    assert "is what is to be denoised" in result.output
+    assert "a.nc is the input" in result.output
 
     def read_only(*_args, **_more):
         raise OSError(errno.EROFS, "Read-only file system")

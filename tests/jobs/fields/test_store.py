@@ -10,7 +10,6 @@ import xarray as xr
 import geoae
 from geoae.errors import InputError, StoreError
 from geoae.jobs.options import InferenceOptions
-from geoae.jobs.source import ArraySource, RegionReader, digest_source
 from tests.support import fields
 from tests.support.denoising import denoise_files
 
@@ -148,40 +147,6 @@ def save(x, path):
         x.to_netcdf(path)
     else:
         x.to_dataset(name="t2m").to_zarr(path, mode="w", consolidated=False)
-
-
-def test_the_digest_changes_with_the_input(tmp_path):
-    """Of files their content; of stores names, sizes and times."""
-    x = fields.field(2, 16, 20)
-    for name, kind in (("a.nc", "sha256:"), ("a.zarr", "sizes-and-times:")):
-        path = tmp_path / name
-        save(x, path)
-        source = ArraySource((name,), (str(path),))
-        before = digest_source(source)
-        assert before.startswith(kind)
-        assert digest_source(source) == before
-        save(2 * x, path)
-        assert digest_source(source) != before
-
-
-def test_neighbouring_blocks_are_not_read_twice():
-    """Along time a block keeps what it shares with the one before; spans may wrap around."""
-    x = fields.field(12, 9, 10, gaps=0)
-    read = RegionReader(x.chunk({"time": 5}), 0)
-    asked = []
-    plain = read._read
-
-    def told(spans, axis=0, index=()):
-        if not axis:
-            asked.append(spans[0])
-        return plain(spans, axis, index)
-
-    read._read = told
-    for span, fresh in [((0, 6), (0, 6)), ((3, 9), (6, 9)), ((3, 9), None), ((0, 2), (0, 2)), ((5, 12), (5, 12))]:
-        asked.clear()
-        got = read((slice(*span), slice(0, 9), slice(-3, 4)))
-        np.testing.assert_array_equal(got, np.roll(x.values, 3, axis=2)[slice(*span), :, :7])
-        assert asked == ([slice(*fresh)] if fresh else [])
 
 
 def test_kinds_of_data_in_memory(model):

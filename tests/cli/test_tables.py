@@ -1,0 +1,33 @@
+"""Tables and summary lines."""
+
+from pathlib import Path
+
+import numpy as np
+
+from geoae.cli import tables
+from geoae.jobs.records.counts import RecordSummary, TraceCounts
+from geoae.labels.segments import Segment
+
+
+def summary(n_outputs: int) -> RecordSummary:
+    segment = Segment("XX.A..HHZ", 0, 100.0, 2000, 0, Path("a"), None)
+    counts = TraceCounts([segment])
+    x = np.random.default_rng(0).normal(size=2000)
+    counts[segment].add(x, 0.1 * x)
+    return RecordSummary(counts.conclude(), [Path(f"{i}.mseed") for i in range(n_outputs)], [], [], "tiny 01", 2.0)
+
+
+def test_the_table_of_a_run():
+    """One line for each trace, with a legend; a dry run has neither sums nor legend."""
+    shown = tables.summary_table(summary(1), dry_run=False)
+    assert "rms: about the mean" in shown
+    assert "20.0" in shown
+    assert "2,000" in shown
+    assert "rms" not in tables.summary_table(summary(1), dry_run=True)
+
+
+def test_the_line_on_outputs():
+    """Three names at most, then their number; a dry run names no model."""
+    assert tables.format_outputs(summary(1), dry_run=False) == "wrote 0.mseed (model tiny 01, 2.0 s)"
+    shown = tables.format_outputs(summary(5), dry_run=True)
+    assert shown == "would write 0.mseed, 1.mseed, 2.mseed and 2 more"

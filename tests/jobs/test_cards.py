@@ -1,0 +1,21 @@
+"""The card of a model and the description of its training data."""
+
+from dataclasses import replace
+
+from geoae.jobs.cards import describe_sources, make_card
+from tests.conftest import tiny_model, tiny_recipe
+
+
+def test_a_card_has_all_sections(data):
+    """Given scores replace the validation score; limits come from the recipe."""
+    recipe, model = tiny_recipe(limits="Not for tsunamis."), tiny_model()
+    facts = {"data": describe_sources(recipe, data), "command": "geoae train tiny.yml", "date": "2024-01-01",
+             "torch": "2", "step": 8, "validation_si_sdr_improvement_db": 1.5}  # fmt: skip
+    model.contract = replace(model.contract, provenance=facts)
+    card = make_card(model, recipe, scores="| band | dB |")
+    assert card.startswith(f"# {model.name}\n")
+    titles = [line for line in card.splitlines() if line.startswith("## ")]
+    assert titles == ["## Training data", "## Scores", "## Limits", "## How it was made"]
+    assert "| band | dB |" in card
+    assert "Not for tsunamis." in card
+    assert f"`geoae train tiny.yml` on 2024-01-01, torch 2, weights {model.digest}." in card

@@ -1,0 +1,51 @@
+"""Inputs of a run: recordings are told from fields, patterns are expanded, repeats are dropped."""
+
+from pathlib import Path
+
+import obspy
+import pytest
+
+from geoae.errors import InputError, MissingFileError
+from geoae.jobs.inputs import Recordings, drop_repeats, sort_inputs
+from geoae.jobs.source import ArraySource
+from tests.support.fields import field
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    obspy.read().write(str(tmp_path / "a.mseed"), format="MSEED")
+    field(2, 16, 20).to_netcdf(tmp_path / "u.nc")
+    return tmp_path
+
+
+def test_recordings_and_fields_are_sorted_by_content(folder):
+    """A pattern stands for its files; both kinds together are refused."""
+    found = sort_inputs([folder / "*.mseed"])
+    assert isinstance(found, Recordings)
+    assert found.paths == [folder / "a.mseed"]
+    source = sort_inputs([folder / "u.nc"])
+    assert isinstance(source, ArraySource)
+    assert source.has_fields
+    with pytest.raises(InputError, match="Denoise them one after the other"):
+        sort_inputs([folder / "a.mseed", folder / "u.nc"])
+    with pytest.raises(InputError, match="No file matches"):
+        sort_inputs([folder / "q*.mseed"])
+
+
+def test_repeated_files_are_used_once(folder):
+    """Also under another name of the same file."""
+    (folder / "sub").mkdir()
+    again = folder / "sub" / ".." / "a.mseed"
+    found, notes = drop_repeats(Recordings([folder / "a.mseed", again]))
+    assert found.paths == [folder / "a.mseed"]
+    assert notes == [f"{again} was given more than once and is used once."]
+
+
+def test_a_missing_file_is_a_problem_only_beside_others(folder):
+    """Alone it is an error; with others these are read, and it is listed."""
+    with pytest.raises(MissingFileError):
+        Recordings([folder / "none.mseed"]).scan()
+    segments, problems, _ = Recordings([folder / "none.mseed", folder / "a.mseed"]).scan()
+    assert {s.source for s in segments} == {folder / "a.mseed"}
+    assert len(problems) == 1
+    assert "none.mseed" in problems[0]
