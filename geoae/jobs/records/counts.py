@@ -52,8 +52,9 @@ class TraceSums:
         if math.isnan(self._shift):
             self._shift = float(x[0])
         if self._scale == 0 and (scale := max(high / 2 - low / 2, 0.0)):
-            # blocks before this one were constant, and were summed with a scale of 1
-            self._scale, self._out = scale, (self._out[0] / scale, self._out[1] / scale / scale)
+            # each block before this one was constant, and was summed with a scale of 1
+            self._scale = scale
+            self._in, self._out = ((s / scale, s2 / scale / scale) for s, s2 in (self._in, self._out))
         self._finite += x.size
         self._in = _sums(self._in, x, self._shift, self._scale or 1.0)
         self._out = _sums(self._out, signal, self._shift, self._scale or 1.0)
