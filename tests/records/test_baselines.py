@@ -1,4 +1,4 @@
-"""Promises of geoae.records.baselines."""
+"""Baselines are the filters of their equations."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from geoae.records.metrics import si_sdr_db
 
 
 def _event(seed: int, snr_db: float, n: int = 6000) -> tuple[np.ndarray, np.ndarray]:
-    """Return a decaying 5 Hz wavelet train from 20 s on, and the same in white noise; (3, n) at 100 Hz."""
+    """A decaying 5 Hz oscillation from 20 s on, without and with white noise; (3, n) at 100 Hz."""
     rng = np.random.default_rng(seed)
     time = np.arange(n) / 100 - 20
     clean = np.where(time > 0, np.exp(-np.clip(time, 0, None) / 4), 0) * np.sin(2 * np.pi * 5 * time)
@@ -21,14 +21,14 @@ def _event(seed: int, snr_db: float, n: int = 6000) -> tuple[np.ndarray, np.ndar
 
 
 def test_do_nothing_does_nothing():
-    """The traces come back as they are."""
+    """The traces are unchanged."""
     traces = np.random.default_rng(0).normal(size=(2, 3, 50))
     np.testing.assert_array_equal(do_nothing(traces), traces)
 
 
 @pytest.mark.filterwarnings("ignore:SelectableGroups:DeprecationWarning")  # ObsPy's own import, on Python 3.11
 def test_band_pass_is_obspys_zero_phase_filter():
-    """It is what a user of ObsPy gets from bandpass with four corners and zero phase."""
+    """It equals ObsPy's bandpass with four corners and zero phase."""
     from obspy.signal.filter import bandpass
 
     traces = np.random.default_rng(0).normal(size=(2, 3, 900))
@@ -38,13 +38,13 @@ def test_band_pass_is_obspys_zero_phase_filter():
 
 @pytest.mark.parametrize(("hz", "kept"), [(0.1, 0.0), (5.0, 1.0), (45.0, 0.0)])
 def test_band_pass_keeps_what_lies_between_its_corners(hz, kept):
-    """Far inside the band a sinusoid keeps size and phase, far outside it vanishes."""
+    """A sinusoid far inside the band keeps amplitude and phase; far outside, it is removed."""
     trace = np.sin(2 * np.pi * hz * np.arange(6000) / 100)
     np.testing.assert_allclose(band_pass(trace)[2500:3500], kept * trace[2500:3500], atol=5e-3)
 
 
 def _wiener(trace: np.ndarray, noise_n: int | None) -> np.ndarray:
-    """The filter of one trace as its equations say it: frame by frame, with numpy alone."""
+    """The filter of one trace, written as its equations, frame by frame."""
     n, length, hop = len(trace), 100, 25
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
     padded = np.zeros(n + 2 * length)
@@ -69,8 +69,8 @@ def _wiener(trace: np.ndarray, noise_n: int | None) -> np.ndarray:
 
 @pytest.mark.parametrize("noise_n", [None, 60])
 @given(n=st.integers(60, 700), seed=st.integers(0, 99))
-def test_wiener_filter_is_its_equations(noise_n, n, seed):
-    """At every length, first and last samples included, where fewer frames overlap."""
+def test_wiener_filter_follows_its_equations(noise_n, n, seed):
+    """For any length, including the first and last samples, where fewer frames overlap."""
     traces = np.random.default_rng(seed).normal(size=(2, n))
     expected = [_wiener(trace, noise_n) for trace in traces]
     np.testing.assert_allclose(stft_wiener(traces, noise_n), expected, rtol=0, atol=1e-11)
@@ -79,7 +79,7 @@ def test_wiener_filter_is_its_equations(noise_n, n, seed):
 @pytest.mark.parametrize("noise_n", [None, 750])
 @pytest.mark.parametrize("snr", [-5, 0, 5, 10])
 def test_wiener_filter_finds_an_event_in_white_noise(noise_n, snr):
-    """Blind or told where the noise is, it gains more than 3 dB of SI-SDR on a simple event in stationary noise."""
+    """With or without a noise sample, it gains more than 3 dB of SI-SDR on a simple event in stationary noise."""
     clean, noisy = _event(1, snr)
     gain = si_sdr_db(clean, stft_wiener(noisy, noise_n)) - si_sdr_db(clean, noisy)
     assert (gain > 3).all()
@@ -88,7 +88,7 @@ def test_wiener_filter_finds_an_event_in_white_noise(noise_n, snr):
 @pytest.mark.parametrize("noise_n", [None, 750])
 @given(exponent=st.floats(-9, 9), sign=st.sampled_from([-1, 1]))
 def test_wiener_filter_is_proportional_and_odd(noise_n, exponent, sign):
-    """f(a x) = a f(x), also for negative a; every trace is filtered on its own."""
+    """f(a x) = a f(x), also for negative a; each trace is filtered by itself."""
     _, noisy = _event(2, 5, n=2600)
     factor = sign * 10.0**exponent
     result = stft_wiener(noisy, noise_n)
@@ -97,8 +97,8 @@ def test_wiener_filter_is_proportional_and_odd(noise_n, exponent, sign):
 
 
 @pytest.mark.parametrize("noise_n", [None, 750])
-def test_wiener_filter_bears_silence(noise_n):
-    """Zeros stay zeros, and a trace that starts with exact zeros keeps its signal: no warning, nothing infinite."""
+def test_wiener_filter_handles_silence(noise_n):
+    """Zeros stay zeros, and a trace that starts with exact zeros keeps its signal: without warnings or infinities."""
     _, noisy = _event(3, 10)
     noisy[0] = 0
     noisy[1, :3000] = 0
@@ -108,8 +108,8 @@ def test_wiener_filter_bears_silence(noise_n):
     np.testing.assert_allclose(result[1, 3100:], noisy[1, 3100:], atol=1e-6)
 
 
-def test_told_wiener_filter_looks_at_nothing_but_the_noise():
-    """With a noise sample the gain at one time does not depend on what comes more than a window later."""
+def test_the_noise_sample_alone_sets_the_noise_spectrum():
+    """With a noise sample, the gain does not depend on samples more than a window later."""
     _, noisy = _event(4, 5)
     longer = np.concatenate([noisy, 100 * noisy], axis=1)
     early = slice(0, 6000 - 200)

@@ -1,4 +1,4 @@
-"""Damage is what it says: SNRs, spectra, gaps, spikes, steps and counts, from the generator that was given."""
+"""Damage has the stated SNRs, spectra, gaps, spikes, steps and counts, and depends on its random generator."""
 
 import numpy as np
 import pytest
@@ -16,8 +16,8 @@ def window(seed: int, n: int = 2000) -> np.ndarray:
 
 
 @given(seed=SEEDS, snr=st.floats(-40, 80), scale=st.floats(1e-9, 1e9))
-def test_noise_gets_the_snr_that_was_asked_for(seed, snr, scale):
-    """10 log10(var signal / var noise) is the SNR, whatever the units and offsets."""
+def test_noise_gets_the_stated_snr(seed, snr, scale):
+    """10 log10(var signal / var noise) is the SNR, for any units and offsets."""
     signal, noise = window(seed) * scale + 3 * scale, window(seed + 1) - 5
     scaled = noise * damage.noise_factor(signal, noise, snr)[:, None]
     np.testing.assert_allclose(10 * np.log10(signal.var(-1) / scaled.var(-1)), snr, atol=1e-6)
@@ -39,7 +39,7 @@ def test_silence_has_no_snr():
 
 @given(seed=SEEDS, n=st.integers(64, 3000), rate=st.sampled_from([20.0, 100.0, 250.0]))
 def test_coloured_noise_has_unit_variance(seed, n, rate):
-    """Each component has variance 1 and no component is another's copy."""
+    """Each component has variance 1, and components differ."""
     x = damage.draw_coloured_noise((3, n), rate, np.random.default_rng(seed))
     np.testing.assert_allclose(x.std(axis=-1), 1)
     assert np.abs(np.corrcoef(x)[np.triu_indices(3, 1)]).max() < 0.9999
@@ -154,7 +154,7 @@ def test_a_random_response_is_causal_and_of_minimum_phase(seed, n, rate):
 
 
 def test_a_random_response_keeps_an_onset_where_it_is():
-    """Ahead of a burst there is a hundredth of what the same gain without its phase puts there, or less."""
+    """Energy before a burst is at most a hundredth of that of a zero-phase filter with the same gain."""
     burst = np.zeros(4000)
     burst[2000:2400] = np.random.default_rng(0).normal(size=400)
     causal, acausal = 0.0, 0.0
@@ -171,7 +171,7 @@ def test_a_random_response_keeps_an_onset_where_it_is():
 
 @given(seed=SEEDS, n=st.integers(1000, 8000), rate=st.sampled_from([10.0, 20.0, 100.0, 250.0]))
 def test_footsteps_have_unit_variance(seed, n, rate):
-    """Variance 1 over all components together, every component walks, and the components differ."""
+    """Variance 1 over all components together; each component has footsteps, and components differ."""
     x = damage.draw_footsteps((3, n), rate, np.random.default_rng(seed))
     assert np.isfinite(x).all()
     assert x.std() == pytest.approx(1)
@@ -180,7 +180,7 @@ def test_footsteps_have_unit_variance(seed, n, rate):
 
 
 def test_footsteps_fall_at_a_walking_pace():
-    """The energy comes again after 1 / 2.4 to 1 / 1.4 s, and between two steps there is little."""
+    """The energy repeats after 1 / 2.4 to 1 / 1.4 s, with little between two steps."""
     paces = []
     for seed in range(60):
         x = damage.draw_footsteps((6000,), 100.0, np.random.default_rng(seed))
@@ -194,7 +194,7 @@ def test_footsteps_fall_at_a_walking_pace():
 
 
 def test_footsteps_swell_and_fade():
-    """The loudest tenth of three minutes has most of the energy, wherever it lies."""
+    """The loudest tenth of three minutes has much of the energy, and its place varies."""
     shares, places = [], []
     for seed in range(40):
         x = damage.draw_footsteps((18000,), 100.0, np.random.default_rng(seed))
@@ -206,7 +206,7 @@ def test_footsteps_swell_and_fade():
 
 
 def test_no_step_in_a_moment_is_silence():
-    """Where no step falls into the samples there is nothing, and no division by nothing."""
+    """Samples without a step are zero, not NaN."""
     drawn = [damage.draw_footsteps((3, 10), 100.0, np.random.default_rng(seed)) for seed in range(20)]
     assert all(np.isfinite(x).all() for x in drawn)
     assert any(not x.any() for x in drawn)
@@ -214,7 +214,7 @@ def test_no_step_in_a_moment_is_silence():
 
 @given(seed=SEEDS, seconds=st.floats(20, 120), rate=st.sampled_from([20.0, 100.0, 200.0]))
 def test_gusts_are_a_positive_level_of_rms_one(seed, seconds, rate):
-    """Their RMS is 1, and they wander by 1 to 7 dB, a standard deviation, over the window."""
+    """Their RMS is 1, and their standard deviation over the window is 1 to 7 dB."""
     level = damage.draw_noise_level(int(seconds * rate), rate, np.random.default_rng(seed))
     assert (level > 0).all()
     assert np.sqrt(np.mean(level**2)) == pytest.approx(1)
@@ -237,8 +237,8 @@ def test_gusts_are_slow():
     ],
     ids=["footsteps", "noise level", "response"],
 )
-def test_what_is_drawn_is_repeatable(draw):
-    """The same generator state draws the same, another one something else."""
+def test_draws_are_repeatable(draw):
+    """The same seed draws the same array, another seed another one."""
     first, second, other = (draw(np.random.default_rng(seed)) for seed in (7, 7, 8))
     np.testing.assert_array_equal(first, second)
     assert not np.array_equal(first, other)
@@ -248,7 +248,7 @@ def test_what_is_drawn_is_repeatable(draw):
     "function", [damage.add_spikes, damage.add_step, damage.cut_gaps, damage.quantise], ids=lambda f: f.__name__
 )
 def test_damage_is_repeatable_and_leaves_its_input(function):
-    """The same generator state gives the same array, and the input stays as it was."""
+    """The same seed gives the same array, and the input is unchanged."""
     x = window(3)
     kept = x.copy()
     first, second = (function(x, np.random.default_rng(7)) for _ in range(2))

@@ -1,4 +1,4 @@
-"""Denoising arrays: labels come back as they came, and what cannot be worked on is said."""
+"""Denoising labelled records keeps the labels, and refuses arrays that are no records."""
 
 import numpy as np
 import pytest
@@ -33,20 +33,20 @@ def record(n: int = 900, rate: float = 100.0, dtype=np.float32, channels=("HHE",
         ([], []),
     ],
 )
-def test_components_find_their_places(codes, slots):
-    """The last letter of a code decides; what is unknown goes to Z, and no place is given twice."""
+def test_components_are_assigned_to_rows(codes, slots):
+    """The last letter of a code decides; unknown codes take Z, and each row is used once."""
     assert infer.assign_components(codes) == slots
 
 
 def test_more_than_three_components_are_refused():
-    """Four channels are no one sensor: they are named."""
+    """The message lists the channels."""
     with pytest.raises(InputError, match=r"at most three components; these are 4: HHE, HHN, HHZ, HDH"):
         infer.assign_components(["HHE", "HHN", "HHZ", "HDH"])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
 @pytest.mark.parametrize("rate", [100.0, 62.5])
-def test_labels_come_back_as_they_came(model, dtype, rate):
+def test_labels_are_kept(model, dtype, rate):
     """Dims, coords, index, name, attrs and dtype (float32 for integers) of both results are those of the input."""
     x = record(rate=rate, dtype=dtype)
     kept = x.copy(deep=True)
@@ -61,7 +61,7 @@ def test_labels_come_back_as_they_came(model, dtype, rate):
 
 
 def test_signal_and_noise_add_up(model):
-    """What was removed and what was left are the input, and something was removed."""
+    """Signal and noise are the input together, and the noise is not zero."""
     x = record(dtype=np.float64)
     signal, noise = infer.denoise_record(x, model)
     np.testing.assert_allclose(signal + noise, x, rtol=0, atol=1e-12)
@@ -69,15 +69,15 @@ def test_signal_and_noise_add_up(model):
 
 
 def test_dry_keeps_that_share_of_the_noise(model):
-    """dry=1 gives the input back; in between the result is the mean of both, weighted."""
+    """dry=1 returns the input; between 0 and 1 the result is the weighted mean of both."""
     x = record(dtype=np.float64)
     wet, quarter, dry = (infer.denoise_record(x, model, dry=d)[0] for d in (0, 0.25, 1))
     np.testing.assert_array_equal(dry, x)
     np.testing.assert_allclose(quarter, 0.75 * wet + 0.25 * x, atol=1e-10)
 
 
-def test_records_are_worked_through_one_by_one(model):
-    """(record, channel, time) gives for each record what it gives alone."""
+def test_records_are_denoised_one_by_one(model):
+    """Each record of (record, channel, time) has the result that it has alone."""
     one = record().values
     records = xr.DataArray(np.stack([one, -2 * one, one[::-1]]), dims=("record", "channel", "time"),
                            coords={"record": [7, 8, 9], "channel": ["E", "N", "Z"]},
@@ -101,7 +101,7 @@ def test_the_order_of_dimensions_does_not_matter(model):
 
 
 def test_gaps_stay_gaps(model):
-    """NaN and Inf come back as they came; nothing is removed there."""
+    """NaN and Inf are unchanged; nothing is removed there."""
     x = record()
     x[1, 100:200], x[0, 5] = np.nan, np.inf
     signal, noise = infer.denoise_record(x, model)
@@ -111,7 +111,7 @@ def test_gaps_stay_gaps(model):
 
 
 def test_progress_counts_every_sample_once(model):
-    """The counts that are reported add up to the size of the array, block by block."""
+    """The reported counts add up to the size of the array."""
     counts: list[int] = []
     infer.denoise_record(record(), model, progress=counts.append)
     assert sum(counts) == 2700
@@ -119,7 +119,7 @@ def test_progress_counts_every_sample_once(model):
 
 @pytest.mark.parametrize("rate", [7.9, 1001.0, 1 / 60])
 def test_rates_out_of_range_are_refused(model, rate):
-    """The message has the rate and what the model takes."""
+    """The message has the rate and the range of the model."""
     with pytest.raises(SamplingRateError, match=rf"trace is sampled at {rate:g} Hz; model 'tiny' takes 8 to 1000 Hz"):
         infer.denoise_record(record(rate=rate), model)
 
@@ -135,14 +135,14 @@ def test_rates_out_of_range_are_refused(model, rate):
         (xr.DataArray([["a"] * 5], dims=("channel", "time"), attrs={"sampling_rate_hz": 1.0}), "real numbers"),
     ],
 )
-def test_what_cannot_be_denoised_is_named(model, x, said):
+def test_arrays_that_are_no_records_are_refused(model, x, said):
     """No time, no samples, no rate, too many channels, no real numbers."""
     with pytest.raises(InputError, match=said):
         infer.denoise_record(x, model)
 
 
-def test_above_the_band_passes_or_goes():
-    """At 400 Hz a tone of 150 Hz stays with a net that removes nothing, unless what lies above is not wanted."""
+def test_frequencies_above_the_band_are_kept_or_removed():
+    """At 400 Hz, with a net that removes nothing, a tone of 150 Hz is kept or removed as `above_band` asks."""
     t = np.arange(4000) / 400
     low, high = np.sin(2 * np.pi * 5 * t), np.sin(2 * np.pi * 150 * t)
     x = xr.DataArray((low + high)[None], dims=("channel", "time"), attrs={"sampling_rate_hz": 400.0})
@@ -155,8 +155,8 @@ def test_above_the_band_passes_or_goes():
 
 
 @pytest.mark.parametrize("gap", [np.nan, np.inf])
-def test_what_the_dtype_cannot_hold_is_held_at_its_limit(gap):
-    """Beside samples that are not finite too: no finite sample becomes infinite."""
+def test_values_beyond_the_dtype_are_clipped(gap):
+    """No finite sample becomes infinite, also beside samples that are not finite."""
     x = np.array([[1.0, gap, 1e39, -1e39]])
     noise = np.array([[0.25, 0.0, 1.0, 1.0]])
     with np.errstate(over="ignore"):  # what was removed does not fit either

@@ -1,4 +1,4 @@
-"""Losses: their values from the equations, finite slopes at silence, and a mean that does not know of processes."""
+"""Losses follow their equations, have finite gradients at silence, and do not depend on the number of processes."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Training windows: drawn from their number alone, at the SNR they state, and never from a validation station."""
+"""Training windows depend only on seed and index, have the stated SNR, and leave validation stations out."""
 
 import pickle
 import zlib
@@ -32,7 +32,7 @@ def same(a, b) -> bool:
     return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-def test_a_window_depends_on_seed_and_number_alone(data):
+def test_a_window_depends_only_on_seed_and_index(data):
     """Other windows drawn before, a fresh mixer, a copy for another process and an empty cache change nothing."""
     one = mixer(data)
     expected = [one[i] for i in range(6)]
@@ -48,7 +48,7 @@ def test_a_window_depends_on_seed_and_number_alone(data):
 
 
 def test_examples_are_finite_float32_for_a_net(data):
-    """Whatever the damage: finite float32 of the window's length, zeros where there is no sample."""
+    """With any damage: finite float32 of the window's length, zeros where there is no sample."""
     drawn = mixer(data, length=1024)
     for i in range(40):
         noisy, target, valid = drawn[i]
@@ -60,7 +60,7 @@ def test_examples_are_finite_float32_for_a_net(data):
 
 
 def test_the_target_is_the_signal_at_the_scale_of_the_input(data):
-    """For a plain mix noisy - target, times the gain of the input, is the noise less its line."""
+    """Without damage, noisy - target, times the gain of the input, is the detrended noise."""
     drawn = mixer(data, **PLAIN)
     for i in range(8):
         mixture, example = drawn.draw(i), drawn[i]
@@ -73,7 +73,7 @@ def test_the_target_is_the_signal_at_the_scale_of_the_input(data):
         np.testing.assert_allclose(removed * gain, noise - line, rtol=0, atol=1e-4 * np.abs(noise).max())
 
 
-def test_the_snr_is_the_one_stated(data):
+def test_mixtures_have_the_stated_snr(data):
     """Over the 20 s from P a plain mix has the stated SNR, in 3 of 10 mixtures exactly, else within a 2 dB scatter."""
     drawn, exact, deviations = mixer(data, **PLAIN, snr_db=(-12, 25)), 0, []
     for i in range(150):
@@ -107,7 +107,7 @@ def test_the_snr_is_the_one_stated(data):
     ],
 )
 def test_the_signal_is_silent_before_its_onset(data, kind, lead_s, share):
-    """The events' own noise before P is no target: nothing until 0.05 s before P, and something at once after it."""
+    """The target has no noise before P: it is zero until 0.05 s before P, and not after."""
     drawn, rng = mixer(data, **{**PLAIN, **kind}), np.random.default_rng(0)
     for _ in range(40):
         signal, _, at = drawn._draw_event(LENGTH, rng, 500, 3000)
@@ -116,8 +116,8 @@ def test_the_signal_is_silent_before_its_onset(data, kind, lead_s, share):
         assert np.abs(signal[:, at : at + 100]).max() > 0.01 * peak
 
 
-def test_windows_begin_in_silence_too(data):
-    """Where the onset lies inside a window, nothing comes before it in the window."""
+def test_windows_begin_in_silence(data):
+    """If the onset lies inside a window, the signal is zero before it."""
     drawn = mixer(data, **PLAIN)
     starts = [np.flatnonzero(s.any(0))[0] for s in (drawn.draw(i).signal for i in range(40)) if s.any()]
     assert sum(s > 0 for s in starts) > 20
@@ -128,7 +128,7 @@ FRACTIONS = sorted(set(PLAIN) - {"noise_only"})
 
 @pytest.mark.parametrize("name", FRACTIONS)
 def test_every_kind_of_window_can_be_drawn(data, name):
-    """With one fraction at 1: a finite signal in finite noise, the same each time, and not what a plain mix draws."""
+    """With one fraction at 1, signal and noise are finite, repeatable, and differ from those without damage."""
     drawn, plain = mixer(data, length=2048, **{**PLAIN, name: 1.0}), mixer(data, length=2048, **PLAIN)
     changed = 0
     for i in range(6):
@@ -139,11 +139,11 @@ def test_every_kind_of_window_can_be_drawn(data, name):
         assert np.isfinite(snr)
         assert same(drawn[i], drawn[i])
         changed += not same(drawn[i], plain[i])
-    assert changed >= 4  # damage may fall on a component that is not there
+    assert changed >= 4  # damage may fall on a missing component
 
 
 def test_synthetic_events_have_all_components(data):
-    """A drawn event has three components and its P where a recorded one would have it, also ahead of the window."""
+    """A synthetic event has three components; its P may lie before the window, as for recorded events."""
     drawn, rng = mixer(data, **{**PLAIN, "synthetic_events": 1.0}), np.random.default_rng(1)
     places = []
     for _ in range(40):
@@ -188,15 +188,15 @@ def test_events_are_stretched_in_time(tmp_path, kind, least, most):
 @pytest.mark.parametrize(
     ("pick", "onset"), [(1000, 1000), (1030, 1000), (960, 1000), (1000.4, 1000), (850, 850), (400, None)]
 )
-def test_a_pick_moves_to_the_onset_that_it_means(tmp_path, pick, onset):
-    """A pick within 0.6 s of an onset moves to it; another stays within that of where it was."""
+def test_a_pick_moves_to_a_near_onset(tmp_path, pick, onset):
+    """A pick within 0.6 s of an onset moves to it; no pick moves by more than 0.6 s."""
     _, _, p = two_pulses(tmp_path / "events", pick).record(0)
     assert abs(p - pick) <= 60
     assert onset is None or abs(p - onset) <= 3
 
 
 def test_missing_components_are_nan_and_not_valid(data):
-    """One or two components are NaN throughout where one is to be missing, and the example says so."""
+    """One or two components are NaN and not valid, if missing components are certain."""
     drawn = mixer(data, **{**PLAIN, "missing_component": 1.0})
     for i in range(20):
         gone = np.isnan(drawn.draw(i).noisy)
@@ -206,7 +206,7 @@ def test_missing_components_are_nan_and_not_valid(data):
 
 
 def test_gaps_are_nan_and_not_valid(data):
-    """Every window has a gap where gaps are certain."""
+    """Every window has a gap if gaps are certain."""
     drawn = mixer(data, length=1024, **{**PLAIN, "gaps": 1.0})
     for i in range(10):
         gone = np.isnan(drawn.draw(i).noisy)
@@ -215,7 +215,7 @@ def test_gaps_are_nan_and_not_valid(data):
 
 
 def test_the_target_of_noise_alone_is_silence(data):
-    """A window without an event asks for zeros, and says -inf dB."""
+    """A window without an event has a target of zeros and an SNR of -inf dB."""
     drawn = mixer(data, **{**PLAIN, "noise_only": 1.0})
     for i in range(5):
         assert drawn.draw(i).snr_db == -np.inf
@@ -224,7 +224,7 @@ def test_the_target_of_noise_alone_is_silence(data):
 
 
 def test_clean_windows_have_next_to_no_noise(data):
-    """Where all windows are clean ones, the SNR is 40 to 70 dB."""
+    """If clean windows are certain, the SNR is 40 to 70 dB."""
     drawn = mixer(data, **{**PLAIN, "clean_only": 1.0})
     assert all(40 <= drawn.draw(i).snr_db <= 70 for i in range(10))
 
@@ -249,7 +249,7 @@ def test_no_station_is_on_both_sides(events, noise, modulus):
     for validation in (True, False):
         try:
             pools = open_pools(*sets, split, RecordMix(), 100.0, validation)
-        except InputError:  # one side is empty: said so
+        except InputError:  # one side is empty
             return
         seen[validation] = [[s.station(int(i)) for i in p.indices] for s, p in zip(sets, pools, strict=True)]
     assert not {s for side in seen[True] for s in side} & {s for side in seen[False] for s in side}
@@ -260,13 +260,13 @@ def test_no_station_is_on_both_sides(events, noise, modulus):
 
 @given(name=names, modulus=st.integers(2, 9))
 def test_a_side_depends_on_the_name_alone(name, modulus):
-    """Exactly one remainder holds a station, so a larger data set moves none."""
+    """Each station has exactly one remainder, so adding stations to a data set moves none."""
     sides = [is_validation(name, SplitSection(modulus=modulus, remainder=r)) for r in range(modulus)]
     assert sum(sides) == 1
 
 
 def test_no_validation_record_is_ever_drawn(data):
-    """Among 300 windows' draws, and all that was read for 30, no record is of a validation station."""
+    """No record that is drawn or read for training is of a validation station."""
     drawn, rng = mixer(data, validation=False), np.random.default_rng(0)
     for i in range(30):
         drawn[i]
@@ -277,7 +277,7 @@ def test_no_validation_record_is_ever_drawn(data):
         assert not any(is_validation(s, SplitSection()) for s in stations)
 
 
-def test_a_station_with_many_records_does_not_rule():
+def test_a_station_with_many_records_does_not_dominate():
     """A station's share grows with the square root of its number of records."""
     pool = WaveformPool(a_set(["XX.MANY"] * 100 + ["XX.ONE"]), np.arange(101), 100.0)
     rng = np.random.default_rng(0)
@@ -285,8 +285,8 @@ def test_a_station_with_many_records_does_not_rule():
     assert share == pytest.approx(1 / 11, rel=0.15)
 
 
-def test_weak_and_unpicked_events_are_no_targets():
-    """No pick, or an SNR below the recipe's, leaves an event out; STEAD's three numbers count as their mean."""
+def test_weak_and_unpicked_events_are_left_out():
+    """Events without pick or with low SNR are left out; of the three SNRs in STEAD the mean counts."""
     events = a_set([f"XX.S{i}" for i in range(5)])
     events.rows[0]["trace_p_arrival_sample"] = ""
     events.rows[1]["trace_snr_db"] = "10"
@@ -298,14 +298,14 @@ def test_weak_and_unpicked_events_are_no_targets():
 
 
 def test_an_empty_side_is_refused_with_its_counts():
-    """Nothing to validate on is said at once, with what would help."""
+    """The message has the counts and the recipe key to change."""
     station = next(f"XX.S{i}" for i in range(99) if not is_validation(f"XX.S{i}", SplitSection()))
     with pytest.raises(InputError, match=r"validation stations hold 0 usable events.* 0 noise records.*modulus"):
         open_pools(a_set([station]), a_set([station]), SplitSection(), RecordMix(), 100.0, True)
 
 
 def test_p_moves_with_the_sampling_rate(tmp_path):
-    """A record at 50 Hz comes at 100 Hz with its P at the same time, and INSTANCE's upper case name counts."""
+    """A record at 50 Hz is resampled to 100 Hz with its P at the same time; INSTANCE's upper-case column is read."""
     pulse = 0.03 * np.random.default_rng(0).normal(size=(3, 800))
     pulse[:, 300:340] += 0.8 ** np.arange(40)
     row = {"station_network_code": "XX", "station_code": "A", "trace_sampling_rate_hz": 50.0}

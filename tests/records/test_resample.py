@@ -18,7 +18,7 @@ def whole(x, up, down):
 
 
 @pytest.mark.parametrize(("up", "down"), RATIOS)
-def test_a_sine_below_both_nyquist_frequencies_comes_through(up, down):
+def test_a_sine_below_both_nyquist_frequencies_is_kept(up, down):
     """Output sample k is the input at k * down / up, to 1e-4, away from the ends."""
     n, f = 4000, 0.3 * min(1, up / down)  # cycles a sample of the input, 60 % of the lower Nyquist frequency
     y = whole(np.sin(2 * np.pi * f * np.arange(n)), up, down)
@@ -28,8 +28,8 @@ def test_a_sine_below_both_nyquist_frequencies_comes_through(up, down):
 
 
 @pytest.mark.parametrize(("up", "down"), RATIOS)
-def test_a_constant_comes_back_as_itself_however_large(up, down):
-    """Every phase of the filter has gain one, at the ends and next to gaps too."""
+def test_a_constant_is_kept(up, down):
+    """Every phase of the filter has gain one, also at the ends and next to gaps."""
     x = np.full(700, 1e9)
     x[300:310], x[500:650] = np.nan, np.nan
     y = whole(x, up, down)
@@ -44,7 +44,7 @@ def test_a_constant_comes_back_as_itself_however_large(up, down):
     gap=st.tuples(st.floats(0, 1), st.integers(0, 400)),
 )
 def test_any_division_gives_the_same_samples(pair, n, cut, gap):
-    """Two regions side by side are the whole, with gaps of any length anywhere."""
+    """Two adjacent regions have the samples of the whole, with gaps of any length."""
     x = np.random.default_rng(0).normal(size=(2, n)) + 100
     at = int(gap[0] * n)
     x[:, at : at + gap[1]] = np.nan

@@ -46,7 +46,7 @@ def test_the_truth_scores_best_and_doing_nothing_scores_zero(mixture_data):
 
 
 def test_muting_scores_as_silence(mixture_data):
-    """Zeros are no reconstruction: -50 dB, no correlation, no peak, no onset, noise gone."""
+    """Zeros score -50 dB, no correlation, no peak and no onset, but remove all noise."""
     mixtures = build_mixtures(mixture_data, n=4)
     scored = score_denoiser(np.zeros_like, mixtures, snrs=[0])
     at_0 = scored["snr"]["0"]
@@ -70,7 +70,7 @@ def test_batches_do_not_matter(mixture_data):
 
 
 def test_compare_reports_model_and_baselines(mixture_data):
-    """The results go through JSON, name the settings, and make a table with one row a method and one table a band."""
+    """Results can be stored as JSON, name the settings, and make one table for each band, one row for each method."""
     lines = []
     results = compare_denoisers(
         band_pass, mixture_data, Comparison(6, bands=("raw", "bp1-45"), snrs_db=(0, 5)), "mine", lines.append
