@@ -36,13 +36,13 @@ def test_the_warning_names_the_line_that_imports(statement, warned, tmp_path):
 
 def test_an_old_package_needs_no_entry_of_its_own(monkeypatch):
     """Python finds it because modules below it are in the table; only these warn."""
-    monkeypatch.setattr(paths, "MOVED", {"geoae.former.part": "geoae.priors.places"})
+    monkeypatch.setattr(paths, "MOVED", {"geoae.former.part": "geoae.errors"})
     try:
-        with pytest.warns(DeprecationWarning, match=r"^geoae\.former\.part is now geoae\.priors\.places"):
+        with pytest.warns(DeprecationWarning, match=r"^geoae\.former\.part is now geoae\.errors"):
             found = import_module("geoae.former.part")
         assert sys.modules["geoae.former"].part is found
-        with pytest.warns(DeprecationWarning, match=r"^geoae\.former\.part\.nearest_codes is now "):
-            assert found.find_nearest_codes is import_module("geoae.priors.places").find_nearest_codes
+        with pytest.warns(DeprecationWarning, match=r"^geoae\.former\.part\.InputError is now "):
+            assert found.InputError is import_module("geoae.errors").InputError
         with pytest.raises(AttributeError, match=r"'geoae\.former' has no attribute 'nothing'"):
             _ = import_module("geoae.former").nothing
     finally:
