@@ -1,4 +1,4 @@
-"""Phase velocities of Rayleigh waves of profiles of shear velocity; needs disba."""
+"""Phase velocities of Rayleigh waves for profiles of shear velocity; needs disba."""
 
 from pathlib import Path
 
@@ -21,11 +21,11 @@ def brocher(vs: Array) -> tuple[Array, Array]:
 
 
 def rayleigh(vs: Array, layer_km: float = LAYER_KM, periods_s: Array = PERIODS_S) -> Array:
-    """Phase velocities in km/s of the fundamental mode, one a period, of equally thick layers over a half-space."""
+    """Phase velocity in km/s of the fundamental mode at each period, for equally thick layers over a half-space."""
     from disba import PhaseDispersion
 
     vp, rho = brocher(vs)
-    # above the range of Brocher's fit, the mantle
+    # faster layers are mantle, outside of the range of Brocher's fit
     vp, rho = np.where(vs > 4.0, 1.79 * vs, vp), np.where(vs > 4.0, 3.35, rho)
     found = PhaseDispersion(np.full(len(vs), layer_km), vp, vs, rho, algorithm="dunkin", dc=0.02)(periods_s, mode=0)
     if len(found.velocity) != len(periods_s):
@@ -34,15 +34,15 @@ def rayleigh(vs: Array, layer_km: float = LAYER_KM, periods_s: Array = PERIODS_S
 
 
 def split(path: Path, n_truths: int = 200) -> tuple[Array, Array, Array]:
-    """Split profiles in km/s (n, layer) into those to train on, held-out ones, and truths, by blocks of 10 degrees.
+    """Split profiles in km/s (n, layer) by blocks of 10 degrees, into training profiles, held-out profiles and truths.
 
-    ``geoae.fit(profiles, groups=np.c_[lat, lon])`` trains on the first; half of the other blocks are truths.
+    ``geoae.fit(profiles, groups=np.c_[lat, lon])`` holds out the same blocks. Half of these blocks are for truths.
     """
     with np.load(path) as file:
         profiles, lat, lon = file["vs_kms"].astype(np.float64), file["lat"], file["lon"]
     block = prior_data.label_blocks([lat, lon], 10.0)
     names = np.unique(block)
-    out = np.random.default_rng(0).permutation(names)[: round(0.1 * len(names))]
-    known, last = ~np.isin(block, out), np.isin(block, out[::2])
+    held_out = np.random.default_rng(0).permutation(names)[: round(0.1 * len(names))]
+    trains, tests = ~np.isin(block, held_out), np.isin(block, held_out[::2])
     rng = np.random.default_rng(1)
-    return profiles[known], rng.permutation(profiles[~known & ~last]), rng.permutation(profiles[last])[:n_truths]
+    return profiles[trains], rng.permutation(profiles[~trains & ~tests]), rng.permutation(profiles[tests])[:n_truths]

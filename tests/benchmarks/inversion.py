@@ -4,9 +4,9 @@
     python tests/benchmarks/inversion.py surface-waves FOLDER [--model MODEL] [--latent 8]
 
 FOLDER holds the training image and the truths of Lopez-Alvis et al. (2021), or the LITHO1.0 profiles (names below).
-Without MODEL, a folder as `geoae.fit(...).save` writes, the prior is PCA of that many components. Truths, and models
-that tell what a prior cannot represent, come from parts that no prior was trained on and that do not touch each other.
-Nothing here is timed by assertion: read the table, on a quiet machine.
+MODEL is a folder that `geoae.fit(...).save` wrote; without it, the prior is PCA with that many components. Truths, and the
+models from which the representation error is estimated, come from separate parts of the data that no prior was trained
+on. Times are printed, not asserted: run it on a quiet machine.
 """
 
 import argparse
@@ -28,9 +28,9 @@ from geoae.priors.space import LatentSpace
 
 IMAGE, TRUTHS, PROFILES = "channels2500_laloy.npz", "lopezalvis2021_test.npz", "litho1_vs_profiles.npz"
 STRIP, ROWS = 2250, 2000
-"""Columns from here on train nothing; rows from here on, of these, are truths."""
+"""No prior is trained on columns from `STRIP` on; rows from `ROWS` on of these are for truths."""
 TARGET = (
-    "wanted: coverage of 90 % in 87-93 %; facies right >= 97.6 %, Brier <= .017; MAP <= 2 s (eikonal 60 s), 30 runs, "
+    "targets: coverage of 90 % in 87-93 %; facies right >= 97.6 %, Brier <= .017; MAP <= 2 s (eikonal 60 s), 30 runs, "
     "15 Jacobians, 95 % within 10 % of the best; R-hat <= 1.05 in 10,000 gradients; ES-MDA <= 1000 runs"
 )
 
@@ -42,19 +42,21 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--latent", type=int)
     parser.add_argument("--truths", type=int, default=50)
-    parser.add_argument("--models", type=int, default=2000, help="to train PCA on")
-    parser.add_argument("--held-out", type=int, default=2000, help="to tell the representation error")
+    parser.add_argument("--models", type=int, default=2000, help="models that PCA is trained on")
+    parser.add_argument("--held-out", type=int, default=2000, help="models for the representation error")
     parser.add_argument("--methods", default="laplace,rml,esmda,mcmc")
-    parser.add_argument("--no-naive", action="store_true", help="not also without the representation error")
-    parser.add_argument("--own-rest", action="store_true", help="the representation error by the prior's models alone")
-    parser.add_argument("--eikonal", action="store_true", help="instead of straight rays; needs eikonalfm")
-    parser.add_argument("--searches", type=int, help="n_starts of laplace; else its default")
-    parser.add_argument("--draws", type=int, help="of each chain of mcmc; else its default")
-    parser.add_argument("--warm-up", type=int, help="of each chain of mcmc; else its default")
-    parser.add_argument("--sampler", choices=["emulated", "hmc", "emcee"], help="of mcmc; else its default")
-    parser.add_argument("--first", type=int, default=0, help="truth to begin with; for several processes")
+    parser.add_argument(
+        "--no-naive", action="store_true", help="leave out the coverage without the representation error"
+    )
+    parser.add_argument("--own-rest", action="store_true", help="use the prior's own held-out models")
+    parser.add_argument("--eikonal", action="store_true", help="bent instead of straight rays; needs eikonalfm")
+    parser.add_argument("--searches", type=int, help="n_starts of laplace")
+    parser.add_argument("--draws", type=int, help="for each chain of mcmc")
+    parser.add_argument("--warm-up", type=int, help="for each chain of mcmc")
+    parser.add_argument("--sampler", choices=["emulated", "hmc", "emcee"], help="for mcmc")
+    parser.add_argument("--first", type=int, default=0, help="first truth; to divide work among processes")
     parser.add_argument("--alone", action="store_true", help="without PCA for comparison")
-    parser.add_argument("--starts", type=int, default=8, help="random starts besides the predicted one")
+    parser.add_argument("--starts", type=int, default=8, help="random starts of other searches")
     args = parser.parse_args()
     crosshole_problem(args) if args.problem == "crosshole" else surface_problem(args)
     print(TARGET)
@@ -64,28 +66,31 @@ def crosshole_problem(args: argparse.Namespace) -> None:
     """Facies between boreholes."""
     with np.load(args.folder / IMAGE) as file:
         image = file["a"].astype(np.float64)
-    elsewhere = tuple((r, c - STRIP) for r, c in crosshole.MASKED)
-    rest = crosshole.cut(image[:ROWS, STRIP:], args.held_out, seed=2, keep_out=elsewhere)
+    masked = tuple((r, c - STRIP) for r, c in crosshole.MASKED)
+    held_out = crosshole.cut(image[:ROWS, STRIP:], args.held_out, seed=2, keep_out=masked)
     truths = crosshole.cut(image[ROWS:, STRIP:], max(args.first + args.truths, 1), seed=3, keep_out=())
     d = LatentSpace(args.model).d if args.model else args.latent or 20
-    pca = pca_space(crosshole.cut(image[:, :STRIP], args.models, seed=1), d, held_out=rest)
+    pca = pca_space(crosshole.cut(image[:, :STRIP], args.models, seed=1), d, held_out=held_out)
     space = LatentSpace(args.model) if args.model else pca
     forward = crosshole.Eikonal() if args.eikonal else crosshole.StraightRays()
     with np.load(args.folder / TRUTHS) as file:
         known, noise = [file[f"mc{i}"] for i in (1, 2, 3)], file["noiserealz"] * crosshole.SIGMA_NS
-    held = None if args.own_rest else rest
+    held = None if args.own_rest else held_out
     shape = (len(crosshole.DEPTHS_M),) * 2 if args.eikonal else len(noise)
     base = Inverse(space, forward, np.zeros(shape), crosshole.SIGMA_NS, held_out=held)
-    _learn(base)
+    _prepare(base)
     for name, truth in zip(("mc1", "mc2", "mc3"), [] if args.first else known, strict=not args.first):
         print(name)
         inverse = base.with_data(base.forward.run(truth[None])[0] + noise, base.held_out, base.representation)
         for method in ("map", *args.methods.split(",")):
-            one = inverse.solve(method)
-            mean = one.mean()
+            posterior = inverse.solve(method)
+            mean = posterior.mean()
             right, brier = np.mean((mean > 0.5) == truth), np.mean((mean - truth) ** 2)
             overlap = ((mean > 0.5) & (truth > 0.5)).sum() / ((mean > 0.5) | (truth > 0.5)).sum()
-            print(f"  {method:<8} right {100 * right:.1f} %, IoU {overlap:.3f}, Brier {brier:.4f}; {_cost(one)}")
+            print(
+                f"  {method:<8} right {100 * right:.1f} %, IoU {overlap:.3f}, Brier {brier:.4f}; "
+                f"{_describe_cost(posterior)}"
+            )
     measure(base, args, truths, {f"pca-{d}": pca} if args.model else {})
 
 
@@ -98,12 +103,12 @@ def surface_problem(args: argparse.Namespace) -> None:
     n = len(surface_waves.PERIODS_S)
     base = Inverse(space, surface_waves.rayleigh, np.full(n, 3.5), surface_waves.SIGMA_KM_S,
                    held_out=None if args.own_rest else held[: args.held_out])  # fmt: skip
-    _learn(base)
+    _prepare(base)
     measure(base, args, truths, {f"pca-{d}": pca} if args.model else {})
 
 
 def measure(base: Inverse, args: argparse.Namespace, truths: np.ndarray, other_priors: dict[str, LatentSpace]) -> None:
-    """Reliability of the most likely code, and coverage by each method."""
+    """Print the reliability of the most likely code, and the coverage of each method."""
     other_priors = {} if args.alone else other_priors
     if args.starts:
         reliability(base, truths, args.starts)
@@ -119,16 +124,16 @@ def measure(base: Inverse, args: argparse.Namespace, truths: np.ndarray, other_p
 
 
 def reliability(base: Inverse, truths: np.ndarray, n_starts: int) -> None:
-    """How often one search from the amortised start is as good as the best of many from random ones."""
+    """Print how often the search of `solve("map")` is as good as the best of many searches from random codes."""
     rng, near, random, runs, jacobians, searches = np.random.default_rng(5), [], [], [], [], []
     data = base.forward.run(truths)
     for i, clean in enumerate(data):
-        one = base.with_data(clean + base.noise.sample(1, rng)[0], base.held_out, base.representation)
-        found = one.solve("map", seed=i)
+        inverse = base.with_data(clean + base.noise.sample(1, rng)[0], base.held_out, base.representation)
+        found = inverse.solve("map", seed=i)
         runs.append(found.info["n_runs"])
         jacobians.append(found.info["n_jacobians"])
         searches.append(found.info["n_searches"])
-        others = [one.search(z[None], N_STEPS_LONG).cost for z in rng.normal(size=(n_starts, base.space.d))]
+        others = [inverse.search(z[None], N_STEPS_LONG).cost for z in rng.normal(size=(n_starts, base.space.d))]
         best = min(found.info["cost"], *others)
         near.append(found.info["cost"] <= 1.1 * best)
         random.append(np.mean(np.array(others) <= 1.1 * best))
@@ -138,20 +143,20 @@ def reliability(base: Inverse, truths: np.ndarray, n_starts: int) -> None:
           f"{100 * np.mean(np.array(searches) > 1):.0f} %", flush=True)  # fmt: skip
 
 
-def _learn(base: Inverse) -> None:
+def _prepare(base: Inverse) -> None:
     start = time.perf_counter()
     held, representation = base.prepare().held_out, base.representation
-    lasted = time.perf_counter() - start
+    seconds = time.perf_counter() - start
     print(f"{base.space.name}: {len(held.models)} held-out models; representation error {representation.ratio:.2f} "
-          f"times the noise, inflation {representation.inflation:.2f}; {base.forward.n_runs} runs in {lasted:.1f} s",
+          f"times the noise, inflation {representation.inflation:.2f}; {base.forward.n_runs} runs in {seconds:.1f} s",
           flush=True)  # fmt: skip
 
 
-def _cost(posterior) -> str:
-    about, chains = posterior.info, posterior.diagnose().r_hat
-    met = "" if chains is None else f", R-hat {chains:.3f}"
-    return (f"{about['n_runs']} runs, {about['n_jacobians']} Jacobians, {about['n_gradients']} gradients, "
-            f"{about['seconds']:.1f} s{met}")  # fmt: skip
+def _describe_cost(posterior) -> str:
+    info, r_hat = posterior.info, posterior.diagnose().r_hat
+    convergence = "" if r_hat is None else f", R-hat {r_hat:.3f}"
+    return (f"{info['n_runs']} runs, {info['n_jacobians']} Jacobians, {info['n_gradients']} gradients, "
+            f"{info['seconds']:.1f} s{convergence}")  # fmt: skip
 
 
 if __name__ == "__main__":
