@@ -25,7 +25,7 @@ def velocity(x: Array) -> Array:
 
 
 def rays(shape: tuple[int, int] = SHAPE, cell_m: float = CELL_M, depths_m: Array = DEPTHS_M) -> sparse.csr_array:
-    """Length in metres (source * receiver, cells) of each straight ray in each cell, from the left edge to the right."""
+    """Length in m (source * receiver, cells) of each straight ray in each cell, from the left edge to the right."""
     n_rows, n_columns = shape
     width = n_columns * cell_m
     rows, columns, lengths = [], [], []

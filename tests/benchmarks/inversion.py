@@ -4,9 +4,9 @@
     python tests/benchmarks/inversion.py surface-waves FOLDER [--model MODEL] [--latent 8]
 
 FOLDER holds the training image and the truths of Lopez-Alvis et al. (2021), or the LITHO1.0 profiles (names below).
-MODEL is a folder that `geoae.fit(...).save` wrote; without it, the prior is PCA with that many components. Truths, and the
-models from which the representation error is estimated, come from separate parts of the data that no prior was trained
-on. Times are printed, not asserted: run it on a quiet machine.
+MODEL is a folder that `geoae.fit(...).save` wrote; without it, the prior is PCA with that many components. Truths, and
+the models from which the representation error is estimated, come from separate parts of the data that no prior was
+trained on. Times are printed, not asserted: run it on a quiet machine.
 """
 
 import argparse
