@@ -9,15 +9,6 @@ from geoae import nets
 from geoae.arrays.neighbours import N_CHANNELS, N_VALUES, OVERVIEW
 from geoae.fields.synthesis import draw_power_law
 from geoae.nets.field_dae import BANDS, MASKS, _split_noise
-from geoae.nets.parts.spectral import (
-    NODES,
-    Agreement,
-    SpectralFilter,
-    _basis,
-    transform_from_cosines,
-    transform_to_cosines,
-)
-from geoae.nets.parts.starlet import WHITE, extract_stripes, fill_gaps, split_bands
 
 SMALL = {"width": 8, "middle": 8, "deep": 8, "blocks": 1}
 
@@ -115,39 +106,6 @@ def test_blank_windows_and_faint_noise_are_finite():
         assert made(torch.zeros_like(x)).isfinite().all()
 
 
-@pytest.mark.parametrize("size", [(8, 8), (64, 64), (24, 96)])
-def test_cosines_are_orthonormal_and_every_wave_has_its_nodes(size):
-    """The transform keeps energy, and the shares of a wave in the nodes sum up to one."""
-    rows, columns, weights = _basis(*size)
-    np.testing.assert_allclose(rows @ rows.T, np.eye(size[0]), atol=1e-5)
-    np.testing.assert_allclose(columns @ columns.T, np.eye(size[1]), atol=1e-5)
-    assert weights.shape == (size[0] * size[1], NODES)
-    np.testing.assert_allclose(weights.sum(1), 1, atol=1e-5)
-
-
-def test_a_filter_whose_gains_are_one_changes_nothing_and_the_mean_stays_if_it_is_to():
-    """The mean of a window alone is not noise, whatever the gains; beside neighbours it is filtered as all else."""
-    x, numbers = torch.randn(2, 1, 32, 40, generator=torch.Generator().manual_seed(4)) + 2, torch.zeros(2, 3)
-    made, level = SpectralFilter(3), torch.ones(2, 1, 1, 1)
-    with torch.no_grad():
-        made.slope.zero_()
-        made.guess[2].bias.fill_(np.log(1.05 / 0.05))  # 1.1 s - 0.05 is 1 there
-        for mean in (torch.ones(2), torch.zeros(2)):
-            torch.testing.assert_close(made(x, level, numbers, mean).kept, x, rtol=0, atol=1e-4)
-        made.guess[2].bias.fill_(-40)
-        kept = made(x, level, numbers, torch.ones(2)).kept
-        other = made(x, level, numbers, torch.zeros(2)).kept
-    assert other.abs().max() < 0.1 * x.abs().max()
-    torch.testing.assert_close(kept.mean((-1, -2)), x.mean((-1, -2)), rtol=0, atol=1e-4)
-    assert kept.std() < 0.1 * x.std()
-
-
-def test_planes_of_cosines_are_the_planes():
-    """There and back."""
-    x = torch.randn(2, 1, 24, 40, generator=torch.Generator().manual_seed(5))
-    torch.testing.assert_close(transform_from_cosines(transform_to_cosines(x)[0]), x, rtol=0, atol=1e-5)
-
-
 def test_an_overview_that_shows_no_noise_changes_nothing():
     """One that equals the slice, and none at all, beside windows that have one."""
     made, x = net(), stack()
@@ -160,17 +118,6 @@ def test_an_overview_that_shows_no_noise_changes_nothing():
             torch.cat([x[:, :OVERVIEW], x[:, :1], x[:, N_VALUES:]], 1), made.filter, made.agreement
         ).overview_noise
     assert not shown.any()
-
-
-def test_what_an_overview_shows_is_taken_by_the_gains():
-    """All of it where these are one, nothing where they are zero."""
-    draw = torch.Generator().manual_seed(6)
-    shown, x = torch.randn(2, 1, 32, 40, generator=draw), torch.randn(2, 1, 32, 40, generator=draw)
-    judge, made, level, numbers = SpectralFilter(3), Agreement(3), torch.ones(2, 1, 1, 1), torch.zeros(2, 3)
-    with torch.no_grad():
-        for bias, part in ((40.0, 1.0), (-40.0, 0.0)):
-            made.guess[2].bias.fill_(bias)
-            torch.testing.assert_close(made(shown, x, level, numbers, judge), part * shown, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("share", [1.0, 0.0, -1.5])
@@ -198,55 +145,3 @@ def test_without_neighbours_nothing_is_alike():
     assert (
         not _split_noise(x, made.filter, made.agreement).filter_input[:, 2 + N_VALUES : 2 + N_VALUES + 2 * BANDS].any()
     )
-
-
-def test_gaps_are_filled_from_what_surrounds_them():
-    """Values stay; a gap lies between its neighbours' values; nothing known is 0 and counts for nothing."""
-    x, weight = gappy()
-    full, known = fill_gaps(x * weight, weight)
-    assert torch.equal(torch.where(weight > 0, full, 0), x * weight)
-    assert (known == 1).all()
-    assert full.abs().max() <= x.abs().max()
-    none, known = fill_gaps(x * 0, weight * 0)
-    assert not none.any()
-    assert not known.any()
-
-
-def gappy(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    draw = torch.Generator().manual_seed(seed)
-    return torch.randn(3, 1, 48, 56, generator=draw), (torch.rand(3, 1, 48, 56, generator=draw) > 0.4).float()
-
-
-def test_bands_sum_up_to_the_plane():
-    """With gaps and without; what is in a gap changes nothing outside it."""
-    x, weight = gappy()
-    for count in (weight, torch.ones_like(weight)):
-        bands, rest = split_bands(x, count)
-        torch.testing.assert_close(bands.sum(1, keepdim=True) + rest, x, rtol=0, atol=1e-5)
-    bands, _ = split_bands(x, weight)
-    other, _ = split_bands(torch.where(weight > 0, x, 1e3), weight)
-    assert ((bands - other).abs() * weight).max() < 1e-4
-
-
-def test_white_noise_has_the_bands_that_the_table_says():
-    """Away from the edges, to a few per cent; the last band hardly fits into the plane."""
-    x = torch.randn(40, 1, 128, 128, generator=torch.Generator().manual_seed(1))
-    bands, _ = split_bands(x, torch.ones_like(x))
-    found = bands[..., 40:-40, 40:-40].std((0, 2, 3)).numpy()
-    assert found[:5] == pytest.approx(WHITE[:5], rel=0.06)
-
-
-def test_constants_have_no_detail():
-    """Whatever the gaps are."""
-    x, weight = gappy()
-    bands, rest = split_bands(torch.full_like(x, 3.0), weight)
-    assert bands.abs().max() < 1e-5
-    torch.testing.assert_close(rest, torch.full_like(rest, 3.0))
-
-
-def test_lines_tell_rows_from_columns():
-    """Stripes along x are in the first plane."""
-    rows = torch.randn(1, 1, 64, 1, generator=torch.Generator().manual_seed(2)).expand(1, 1, 64, 64)
-    for x, place in ((rows, 0), (rows.mT, 1)):
-        found = extract_stripes(x, torch.ones_like(x)).std((0, 2, 3))
-        assert found[place] > 5 * found[1 - place]

@@ -3,18 +3,16 @@
 import numpy as np
 import pytest
 import torch
-import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geoae import model as models
 from geoae import nets
 from geoae.arrays import transforms
-from geoae.errors import InputError, MissingFileError, ModelFileError, OutputExistsError, StoreError
+from geoae.errors import InputError, ModelFileError
 from geoae.priors.contract import PriorContract
 from geoae.priors.pca import pca_model, pca_space
 from geoae.priors.prior import Prior
-from geoae.priors.saved import read_codes, write_codes
 from geoae.priors.space import LatentSpace
 from geoae.records import infer
 
@@ -52,16 +50,6 @@ def space(request, linear):
     if request.param == "facies":
         return LatentSpace(vae_model(likelihood="bernoulli", kind="affine"), "float64")
     return LatentSpace(vae_model((9,) if request.param == "1-D" else SHAPE), "float64")
-
-
-def test_components_decode_to_what_the_svd_says(linear):
-    """Reconstruction of training models is the truncated SVD; codes of the prior have its covariance."""
-    x = fields()
-    train = x[np.arange(len(x)) % 10 != 9].reshape(108, -1)
-    _, _, v = np.linalg.svd(train - train.mean(0), full_matrices=False)
-    expected = (train - train.mean(0)) @ v[:D].T @ v[:D] + train.mean(0)
-    found = linear.decode(linear.encode(train.reshape(-1, *SHAPE)))
-    np.testing.assert_allclose(found.reshape(108, -1), expected, atol=1e-4)
 
 
 def test_derivatives_are_right(space):
@@ -189,28 +177,6 @@ def test_saved_and_loaded_is_the_same(make, tmp_path):
             LatentSpace(tmp_path / "m")
 
 
-def test_codes_go_to_a_store_and_back(linear, tmp_path):
-    """With their coordinates; those of another model, and a store without codes, are refused."""
-    z = linear.sample(4, 0)
-    path = write_codes(linear, z, tmp_path / "z.zarr", ("site",), {"lat": ("site", [1.0, 2.0, 3.0, 4.0])})
-    back = read_codes(linear, path)
-    np.testing.assert_array_equal(back, z)
-    np.testing.assert_array_equal(back.lat, [1, 2, 3, 4])
-    np.testing.assert_array_equal(linear.decode(back), linear.decode(z))
-    other = pca_space(fields(seed=4), D)
-    with pytest.raises(InputError, match=r"codes of model 'pca-3'"):
-        read_codes(other, path)
-    with pytest.raises(InputError, match="Load the model that made them"):
-        other.decode(back)
-    with pytest.raises(OutputExistsError):
-        write_codes(linear, z, path)
-    with pytest.raises(MissingFileError):
-        read_codes(linear, tmp_path / "none.zarr")
-    xr.Dataset({"vs": ("z", [1.0])}).to_zarr(tmp_path / "other.zarr", consolidated=False)
-    with pytest.raises(StoreError, match="holds no codes, only vs"):
-        read_codes(linear, tmp_path / "other.zarr")
-
-
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -236,18 +202,3 @@ def test_what_does_not_fit_is_one_line(linear, call, words):
     with pytest.raises(InputError, match=words) as caught:
         call(linear)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("x", "latent", "words"),
-    [
-        (fields(4), 10, "too few for 10 codes"),
-        (np.full((20, 4), 2.0), 2, "same value"),
-        (np.zeros(20), 2, r"\(number of models"),
-        (fields(30), 0, "too few for 0"),
-    ],
-)
-def test_models_that_make_no_components_are_refused(x, latent, words):
-    """Fewer models than codes, constants, no axis of models."""
-    with pytest.raises(InputError, match=words):
-        pca_space(x, latent)
