@@ -71,7 +71,7 @@ def test_a_stream_gives_a_stream():
         np.testing.assert_allclose(np.ma.filled(signal[i].data + noise[i].data - given[i].data, 0), 0, atol=1e-3)
 
 
-def test_traces_that_cannot_be_denoised_come_back_as_they_were():
+def test_traces_that_cannot_be_denoised_are_unchanged():
     """With one warning each; the others are denoised."""
     dead = trace(np.full(2000, 3, np.int32), "HHE")
     slow = trace(walk(2000, 1, np.float64), "VHZ", rate=0.1)
@@ -131,7 +131,7 @@ def test_a_path_gives_a_path(tmp_path):
         denoise(tmp_path / "missing")
 
 
-def test_the_words_are_those_of_the_command_line(tmp_path):
+def test_keywords_are_those_of_the_command_line(tmp_path):
     """`format` and `ids`; `id` is taken too, and `format_name` with a warning that points to the call."""
     Stream([trace(walk()), trace(walk(seed=1), "HHE")]).write(str(tmp_path / "x"), format="MSEED")
     found = denoise(tmp_path / "x", out=tmp_path / "a", format="sac", ids="*Z")
@@ -167,7 +167,7 @@ def test_the_words_are_those_of_the_command_line(tmp_path):
     ],
     ids=lambda x: type(x).__name__,
 )
-def test_mistakes_get_errors_of_geoaes_own(given, said):
+def test_wrong_arguments_raise_errors_of_geoae(given, said):
     """Each says in one line what came and what to do."""
     with pytest.raises(GeoAEError, match=said) as caught:
         denoise(given)

@@ -139,7 +139,7 @@ def test_all_kinds_of_input(tmp_path):
     assert "principal components" in found[0].contract.summary
 
 
-def test_what_data_see_is_learnt_first():
+def test_sensitivity_weights_what_changes_the_data():
     """With a sensitivity, models that were encoded and decoded give nearer data than without."""
     sees = np.zeros((2, 24))
     sees[0, :4], sees[1, 4:8] = 20.0, 20.0
@@ -184,7 +184,7 @@ def test_blocks_of_coordinates(prior):
         ("profiles", {}, InputError, "FILE:NAME"),
     ],
 )
-def test_what_cannot_be_learnt_from_is_one_line(given, settings, error, words):
+def test_unusable_models_are_refused_in_one_line(given, settings, error, words):
     """What came, what was expected, what to do; before any training."""
     with pytest.raises(error, match=words) as caught:
         geoae.fit(given, **{"latent": 2, "steps": 1, "threads": 1} | settings)

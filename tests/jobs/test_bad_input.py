@@ -98,7 +98,7 @@ def text() -> Trace:
 # files that are no recordings
 
 
-def test_what_is_no_recording_is_refused(tmp_path, run):
+def test_files_without_a_recording_are_refused(tmp_path, run):
     """Text, nothing, a folder, a name without a file, a piece of a record: one line with the name, and no output."""
     (tmp_path / "text").write_text("this is no recording\n" * 40)
     (tmp_path / "empty").write_bytes(b"")
@@ -131,7 +131,7 @@ def test_a_gridded_field_is_told_from_a_broken_recording(tmp_path, run):
     assert listing(tmp_path) == ["field.nc"]
 
 
-def test_files_that_must_not_be_read(tmp_path, run, monkeypatch):
+def test_unreadable_files_are_refused(tmp_path, run, monkeypatch):
     """A file or folder without permission is one line."""
     path, opened = write(tmp_path / "x", trace(walk())), Path.open
 
@@ -193,7 +193,7 @@ def test_damaged_recordings(tmp_path, run, kind, word):
     assert listed.code == (1 if kind in ("truncated", "rubbish") else 0)  # headers tell nothing of samples
 
 
-def test_a_trace_of_which_nothing_can_be_decoded(tmp_path, run):
+def test_a_trace_that_cannot_be_decoded_is_a_problem(tmp_path, run):
     """It is left out and named; the output stays readable, and the other channel is in it."""
     first, second = (packed(trace(walk(150, i, np.int32), c), encoding="STEIM2") for i, c in enumerate(("HHZ", "HHN")))
     assert len(first) == 512
@@ -252,7 +252,7 @@ def test_traces_without_samples(tmp_path, run):
 
 
 @pytest.mark.parametrize("rate", [0.1, 50_000.0])
-def test_rates_the_model_does_not_take(tmp_path, run, rate):
+def test_sampling_rates_outside_the_model_are_refused(tmp_path, run, rate):
     """0.1 Hz and 50 kHz are passed through unchanged beside what can be denoised, and refused alone."""
     path = write(tmp_path / "x", trace(walk(), "BHZ", rate=rate), trace(walk(2000, 1)))
     result = run("denoise", path, "-o", tmp_path / "y")
@@ -349,7 +349,7 @@ def test_text_channels(tmp_path, run):
 # outputs
 
 
-def test_nothing_is_overwritten_unasked(tmp_path, run):
+def test_existing_outputs_need_overwrite(tmp_path, run):
     """An output that is there stops the run before it begins, and stays; --overwrite replaces it."""
     path = write(tmp_path / "x.mseed", trace(walk()))
     (tmp_path / "x.denoised.mseed").write_text("mine")
@@ -376,7 +376,7 @@ def test_an_input_is_never_an_output(tmp_path, run):
     assert listing(tmp_path) == ["link", "x.png"]
 
 
-def test_folders_that_cannot_take_an_output(tmp_path, run, monkeypatch):
+def test_unwritable_folders_are_refused(tmp_path, run, monkeypatch):
     """Missing or not writable: one line before anything is computed."""
     path = write(tmp_path / "x", trace(walk()))
     for out in (tmp_path / "no" / "y", f"{tmp_path}/no/"):
@@ -407,7 +407,7 @@ def test_a_full_disk(tmp_path, run, monkeypatch):
 
 
 def test_ids_too_long_for_miniseed(tmp_path, run, monkeypatch):
-    """Said before the model is loaded, with a format that can hold them; that format works."""
+    """Refused before the model is loaded. The error names a format that can hold them, and that format works."""
     path = tmp_path / "x.sac"
     trace(walk(), station="LONGNAME").write(str(path), format="SAC")
     monkeypatch.setattr("geoae.jobs.records.files.load_model", None)
@@ -431,7 +431,7 @@ def test_figures_that_cannot_be_drawn(tmp_path, run, name):
     assert listing(tmp_path) == ["in", "there.png"]
 
 
-def test_a_figure_that_fails_costs_only_the_figure(tmp_path, run, monkeypatch):
+def test_a_failing_figure_keeps_the_recordings(tmp_path, run, monkeypatch):
     """The recording is written and told of; the figure is a line, and leaves no part."""
     from matplotlib.figure import Figure
 
@@ -482,7 +482,7 @@ def test_one_bad_file_never_stops_the_others(tmp_path, run):
     assert outputs == ["0.denoised.mseed", "1.denoised.mseed"]
 
 
-def test_an_input_given_twice_is_taken_once(tmp_path, run):
+def test_a_repeated_input_is_used_once(tmp_path, run):
     """By any of its names, with a note."""
     path = write(tmp_path / "x.mseed", trace(walk()))
     (tmp_path / "link.mseed").symlink_to(path)
@@ -492,7 +492,7 @@ def test_an_input_given_twice_is_taken_once(tmp_path, run):
     assert not (tmp_path / "link.denoised.mseed").exists()
 
 
-def test_inputs_of_one_name_keep_apart(tmp_path, run):
+def test_inputs_of_one_name_get_different_outputs(tmp_path, run):
     """In one folder of outputs their own folders' names tell them apart; so do endings of one recording's formats."""
     paths = []
     for i, name in enumerate(("a/x.mseed", "b/x.mseed", "b/x.sac", "c/b/x.mseed")):
@@ -537,8 +537,8 @@ def test_one_output_for_several_inputs(tmp_path, run):
         ("--above-band maybe", "pass, remove"),
     ],
 )
-def test_options_that_make_no_sense(tmp_path, run, words, said):
-    """One line that says what there is to choose from; nothing is written."""
+def test_wrong_options_are_refused(tmp_path, run, words, said):
+    """One line lists the choices; nothing is written."""
     path = write(tmp_path / "x", trace(walk()))
     result = run("denoise", path, *words.split())
     assert (result.code, len(result.errors), result.out) == (1, 1, "")
@@ -653,7 +653,7 @@ def test_a_pipe_that_closes(tmp_path):
     assert job.returncode == 0
 
 
-def test_no_warning_reaches_the_reader_of_an_output(tmp_path, run):
+def test_outputs_are_read_without_warnings(tmp_path, run):
     """ObsPy reads back what any of the damaged and odd files became without a warning."""
     for kind in ("truncated", "rubbish", "undecodable"):
         (tmp_path / kind).write_bytes(damaged(kind)[0])

@@ -75,14 +75,14 @@ def test_workers_write_the_same_bytes(tmp_path, small, saved, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_whoever_is_killed_when(tmp_path, small, saved, monkeypatch):
+def test_killed_processes_change_no_byte(tmp_path, small, saved, monkeypatch):
     """Client, scheduler (which is in its process) and workers at random moments: in the end, no byte differs."""
     rng, killed = np.random.default_rng(4), {"client": 0, "worker": 0}
     monkeypatch.setattr(plan, "CHUNK_SAMPLES", 1200)
     path, target = record(tmp_path / "a.mseed", n=100_000), tmp_path / "a.zarr"
     denoise_files([path], tmp_path / "whole.zarr", InferenceOptions(saved, threads=1))
     words = [sys.executable, "-c", CLIENT, str(path), str(target), str(saved)]
-    told = b""
+    stderr = b""
 
     def done() -> int:
         with suppress(MissingFileError):  # it is laid out, or gets its name
@@ -107,13 +107,13 @@ def test_whoever_is_killed_when(tmp_path, small, saved, monkeypatch):
             wait_until(lambda p=process, n=goal: p.poll() is not None or done() >= n, 120)
             process.kill()
         killed[victim] += 1
-        told += process.communicate()[1]
+        stderr += process.communicate()[1]
     summary = denoise_files([path], target, InferenceOptions(saved), cluster="local", workers=2)
     assert content(target) == content(tmp_path / "whole.zarr")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mseed", "a.zarr", "whole.zarr"]
     assert any("blocks existed already" in note for note in summary.notes)
     assert killed == {"client": 2, "worker": 1}
-    assert b"Traceback" not in told
+    assert b"Traceback" not in stderr
 
 
 def test_workers_need_a_model_from_a_folder(tmp_path, small, saved):
@@ -124,7 +124,7 @@ def test_workers_need_a_model_from_a_folder(tmp_path, small, saved):
     assert not list(tmp_path.glob("*.zarr"))
 
 
-def test_workers_that_find_something_else_say_so(tmp_path, small, saved, monkeypatch):
+def test_workers_refuse_changed_files_and_models(tmp_path, small, saved, monkeypatch):
     """Another recording or another model by the same name is refused; nothing of it is written."""
     path, target, specs = record(tmp_path / "a.mseed"), tmp_path / "a.zarr", []
 
@@ -148,7 +148,7 @@ def test_workers_that_find_something_else_say_so(tmp_path, small, saved, monkeyp
 
 
 def test_workers_are_for_stores(tmp_path):
-    """Files are written by one process; said before anything is done. Nor are there workers that cannot be."""
+    """Files are written by one process; an unknown cluster is refused."""
     path = record(tmp_path / "a.mseed")
     with pytest.raises(InputError, match=r"^Workers write the blocks of a zarr store; [^\n]+$"):
         denoise_files([path], tmp_path / "b.mseed", workers=2)
@@ -158,7 +158,7 @@ def test_workers_are_for_stores(tmp_path):
 
 
 def test_the_command_line_takes_workers(tmp_path, small, saved):
-    """One line for what cannot be, and the usual summary."""
+    """An unknown cluster is one line; two workers give the usual summary."""
     path = record(tmp_path / "a.mseed")
     words = ["denoise", str(path), "-o", str(tmp_path / "a.zarr"), "--model", str(saved)]
     shown = CliRunner().invoke(app, [*words, "--cluster", "nothing.yml"])

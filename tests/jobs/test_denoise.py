@@ -56,7 +56,7 @@ def write(path, *traces, format_name="MSEED") -> Path:
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_recordings_come_back_as_they_came(tmp_path, name):
+def test_recordings_keep_their_headers(tmp_path, name):
     """Ids, starts, lengths, rates, gaps, overlaps and order to the microsecond; float32; no warning from ObsPy."""
     before = [t for t in read(IO / name) if t.stats.npts]
     summary = denoise_files([IO / name], tmp_path / "out.mseed", OPTIONS)
@@ -76,7 +76,7 @@ def test_recordings_come_back_as_they_came(tmp_path, name):
 
 
 @pytest.mark.parametrize("format_name", ["SAC", "GSE2", "SLIST", "AH", "SEGY", "SU", "TSPAIR"])
-def test_formats_come_back_as_they_came(tmp_path, format_name):
+def test_formats_keep_their_headers(tmp_path, format_name):
     """Start, rate and length to the format's resolution, and the same samples as in miniSEED to its digits."""
     path = write(tmp_path / "in.mseed", trace(walk(), start=START - 0.000456))
     denoise_files([path], tmp_path / "out.mseed", OPTIONS)

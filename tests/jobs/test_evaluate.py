@@ -33,7 +33,7 @@ def test_results_are_a_table_numbers_and_a_figure(scored):
     assert (results["n"], results["stations"], results["validation_modulus"]) == (3, "all", 4)
 
 
-def test_the_model_stands_beside_the_baselines(scored):
+def test_the_model_is_compared_with_baselines(scored):
     """Each band has a row for the model, for doing nothing, a band-pass and Wiener filters; each is reported."""
     text, _, lines = scored
     for method in ("model", "do nothing", "band-pass 1-20 Hz", "STFT Wiener, blind"):
@@ -41,7 +41,7 @@ def test_the_model_stands_beside_the_baselines(scored):
         assert [line for line in lines if line.endswith(f": {method}")] == [f"bp1-45: {method}", f"raw: {method}"]
 
 
-def test_results_are_not_overwritten_unasked(scored, data):
+def test_existing_results_need_overwrite(scored, data):
     """Existing results are refused before any work, and replaced when that is asked for."""
     _, out, _ = scored
     before = (out / "results.json").read_bytes()

@@ -106,7 +106,7 @@ def test_gridded_fields(tmp_path):
     gridded(tmp_path / "a.nc")  # the file is not held open
 
 
-def test_what_cannot_be_read(tmp_path):
+def test_unreadable_files_are_refused(tmp_path):
     """Errors are those of the reader."""
     with pytest.raises(MissingFileError):
         info(tmp_path / "missing")

@@ -1,4 +1,4 @@
-"""The runner of blocks: whoever computes them, and whatever was there before, the store is the same."""
+"""The runner of blocks: the store is the same for any workers and interruptions."""
 
 import json
 import tempfile
@@ -75,7 +75,7 @@ def _same_time(monkeypatch):
 @few
 @given(stops=st.lists(st.integers(0, N - 1), max_size=3, unique=True).map(sorted))
 def test_an_interrupted_run_computes_what_is_missing(stops):
-    """However often it is stopped: no block is computed twice, and the bytes are those of one go."""
+    """No block is computed twice, and the bytes are those of one run."""
     with tempfile.TemporaryDirectory() as name:
         whole, target = Path(name) / "whole.zarr", Path(name) / "a.zarr"
         run(whole)
@@ -100,7 +100,7 @@ def test_each_result_is_counted_once(tmp_path):
 
 
 def test_a_finished_store_is_left_as_it_is(tmp_path):
-    """Nothing is computed, whoever would; that is said."""
+    """No worker computes anything, and a note tells that."""
     run(tmp_path / "a.zarr")
     before = content(tmp_path / "a.zarr")
     ledger.load_run.cache_clear()  # as in a process of its own
@@ -131,7 +131,7 @@ def test_other_settings_are_refused_and_named(n_done, factor):
 
 
 def test_workers_and_one_process_write_the_same_bytes(tmp_path):
-    """Also when one goes on with what the other has begun; what this process has in hand stays in it."""
+    """Also if one resumes the run of the other; objects in `loaded` stay in this process."""
     run(tmp_path / "one.zarr", 2.0)
     stopped(tmp_path / "a.zarr", 2, 2.0)
     run_blocks(job(tmp_path / "a.zarr", 2.0, loaded=5.0), RunOptions(workers=Workers("local", 2)))
@@ -161,7 +161,7 @@ def test_a_block_that_fails_keeps_those_before(tmp_path):
 
 
 def test_a_worker_finds_the_same_model_or_refuses(tmp_path):
-    """What it is told is plain data; a folder whose weights have changed since is another model."""
+    """Its spec is plain data; a folder whose weights have changed is refused."""
     folder = tmp_path / "tiny"
     tiny_model().save(folder, "# tiny")
     model = load_model(folder)

@@ -45,7 +45,7 @@ def test_the_model_folder_is_complete(trained):
     assert models.load_model(out).noise(np.ones((1, 3, 1024))).shape == (1, 3, 1024)
 
 
-def test_a_second_run_goes_on_from_the_first(trained):
+def test_a_second_run_resumes_the_first(trained):
     """The first stops at step 4, the second begins there; one line a validation on stderr, the result on stdout."""
     first, second = trained[1]
     assert (first.exit_code, second.exit_code) == (0, 0)
@@ -68,7 +68,7 @@ def test_provenance_has_data_and_command(trained, data):
 
 
 def test_the_card_names_licences_limits_and_scores(trained):
-    """Whoever gets the model alone sees what it was made from, how good it is, and what it is not for."""
+    """The card shows training data, score and limits of the model."""
     card = (trained[0] / "out" / "card.md").read_text()
     model = models.load_model(trained[0] / "out")
     for words in ("# tiny", "for tests", "24 events records from 12 stations", "- 24 records: made up",

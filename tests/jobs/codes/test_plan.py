@@ -93,10 +93,10 @@ def plain(store: Path) -> xr.Dataset:
 
 def test_a_field_and_its_codes_share_a_store(folder, tmp_path, small):
     """The command writes both; samples are those without codes, and codes those of the samples."""
-    told = run("denoise", folder / "t.nc", "-o", tmp_path / "a.zarr", "--model", folder / "field", "--codes",
+    printed = run("denoise", folder / "t.nc", "-o", tmp_path / "a.zarr", "--model", folder / "field", "--codes",
                "--codes-model", folder / "coder")  # fmt: skip
-    assert "codes of t2m by tiny-codes" in told
-    assert "72 windows of 8 numbers, 1:8, rms error" in told
+    assert "codes of t2m by tiny-codes" in printed
+    assert "72 windows of 8 numbers, 1:8, rms error" in printed
     data = plain(tmp_path / "a.zarr")
     assert data["code"].dims == ("time", "window_y", "window_x", "latent")
     assert data["t2m"].attrs["ancillary_variables"] == BESIDE
@@ -144,7 +144,7 @@ def test_a_record_and_its_codes_share_a_store(folder, tmp_path, small):
 
 
 @pytest.mark.parametrize("name", ["t.nc", "a.mseed"])
-def test_the_store_is_the_same_whatever_was_there(folder, tmp_path, small, monkeypatch, name):
+def test_the_store_is_the_same_for_any_kept_blocks(folder, tmp_path, small, monkeypatch, name):
     """Stopped anywhere, or with codes made before all samples are: the same bytes."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     whole, target = tmp_path / "whole.zarr", tmp_path / "a.zarr"
@@ -254,33 +254,33 @@ def test_a_model_that_workers_cannot_load_is_refused(folder, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["t.nc", "a.mseed"])
-def test_workers_find_the_models_by_what_they_are_told(folder, tmp_path, small, monkeypatch, name):
+def test_workers_load_the_models_of_their_spec(folder, tmp_path, small, monkeypatch, name):
     """From plain data they write the same blocks; another model of codes in that folder is refused."""
-    told, here = [], cluster.run_tasks
+    printed, here = [], cluster.run_tasks
 
     def far(numbers, make, spec, **options):
-        told.append(json.loads(json.dumps(spec)))
-        yield from here(numbers, make, told[-1])
+        printed.append(json.loads(json.dumps(spec)))
+        yield from here(numbers, make, printed[-1])
 
     denoise(folder, name, tmp_path / "whole.zarr")
     monkeypatch.setattr(cluster, "run_tasks", far)
     denoise(folder, name, tmp_path / "a.zarr", workers=2)
     assert files(tmp_path / "a.zarr") == files(tmp_path / "whole.zarr")
-    changed = {**told[0], "codes": {**told[0]["codes"], "digest": "0000"}}
+    changed = {**printed[0], "codes": {**printed[0]["codes"], "digest": "0000"}}
     make = field_worker.make_field_worker if name == "t.nc" else record_worker.make_record_worker
     monkeypatch.setattr(ledger, "load_run", lambda folder: ledger.Ledger(tmp_path, tmp_path, (), {}, ""))
     with pytest.raises(ModelFileError, match="the run was begun with 0000"):
         make(changed)
 
 
-def test_the_command_says_what_it_takes():
+def test_help_names_the_options_of_codes():
     """--help names the three options."""
-    told = CliRunner().invoke(app, ["denoise", "--help"], env={"COLUMNS": "200"}).output
-    assert {"--codes", "--codes-model", "--latent"} <= set(told.replace(",", " ").split())
+    printed = CliRunner().invoke(app, ["denoise", "--help"], env={"COLUMNS": "200"}).output
+    assert {"--codes", "--codes-model", "--latent"} <= set(printed.replace(",", " ").split())
 
 
 @pytest.mark.parametrize("name", ["a.mseed", "t.nc"])
-def test_a_dry_run_says_that_a_model_makes_no_codes(folder, tmp_path, name):
+def test_a_dry_run_refuses_a_model_without_codes(folder, tmp_path, name):
     """Not only the run itself; and nothing is written."""
     other = folder / ("trace" if name.endswith("mseed") else "field")
     with pytest.raises(InputError, match="a model with codes"):

@@ -64,8 +64,8 @@ def files(store: Path) -> dict[str, bytes]:
 
 def test_a_field_goes_to_codes_and_back(folder, tmp_path):
     """The store holds what `encode` gives, and decodes to the field: lazily in Python, block by block in a store."""
-    told = run("encode", folder / "u.nc", "-o", tmp_path / "c.zarr", "--model", folder / "coder")
-    assert "u: 72 windows of 8 numbers, 1:8, rms error" in told
+    printed = run("encode", folder / "u.nc", "-o", tmp_path / "c.zarr", "--model", folder / "coder")
+    assert "u: 72 windows of 8 numbers, 1:8, rms error" in printed
     model, x = load_model(folder / "coder"), geoae.read(folder / "u.nc")
     expected, codes = encode_array(x.compute(), model), geoae.open_codes(tmp_path / "c.zarr")
     assert isinstance(codes["code"].data, da.Array)
@@ -108,7 +108,7 @@ def test_a_record_goes_to_codes_and_back(folder, tmp_path):
     assert back.sizes == x.sizes
 
 
-def test_a_run_that_was_stopped_goes_on(folder, tmp_path, monkeypatch):
+def test_an_interrupted_run_is_resumed(folder, tmp_path, monkeypatch):
     """Blocks that are there stay, the others are made, and the store is the same byte by byte."""
     monkeypatch.setattr("geoae.codes.coding._CHUNK", 8 * 8 * 12)
     whole, target = tmp_path / "whole.zarr", tmp_path / "c.zarr"
@@ -167,17 +167,19 @@ def test_codes_grow_in_time(folder, tmp_path, monkeypatch):
         jobs.encode_store([tmp_path / "between.nc"], target, asked)
 
 
-def test_what_cannot_grow_is_said(folder, tmp_path):
+def test_records_and_fields_without_time_cannot_be_appended(folder, tmp_path):
     """A record is encoded as a whole, and a field without time has nothing that comes later."""
     obspy.read().write(str(tmp_path / "x.mseed"), format="MSEED")
-    told = refused("encode", tmp_path / "x.mseed", "-o", tmp_path / "c.zarr", "--model", folder / "line", "--append")
-    assert "is a record" in told
+    printed = refused("encode", tmp_path / "x.mseed", "-o", tmp_path / "c.zarr", "--model", folder / "line", "--append")
+    assert "is a record" in printed
     assert "along time" in refused("encode", folder / "u.nc", "-o", tmp_path / "c.zarr", "--dims", "time", "--append")
-    assert "--append" in told
+    assert "--append" in printed
     with xr.open_dataset(folder / "u.nc") as data:
         data.isel(time=0, drop=True).to_netcdf(tmp_path / "still.nc")
-    told = refused("encode", tmp_path / "still.nc", "-o", tmp_path / "c.zarr", "--model", folder / "coder", "--append")
-    assert "no time" in told
+    printed = refused(
+        "encode", tmp_path / "still.nc", "-o", tmp_path / "c.zarr", "--model", folder / "coder", "--append"
+    )
+    assert "no time" in printed
 
 
 def test_other_units_are_refused_unless_forced(folder, tmp_path):
@@ -186,10 +188,10 @@ def test_other_units_are_refused_unless_forced(folder, tmp_path):
     for name, units in (("pa", "Pa"), ("ms", "m s**-1")):
         replace(coder, contract=replace(coder.contract, units=units), folder=None).save(tmp_path / name, "# a card\n")
     asked = ("encode", folder / "u.nc", "-o", tmp_path / "c.zarr", "--model", tmp_path / "pa")
-    told = refused(*asked)
-    assert "u has units m s-1" in told
-    assert "was trained on Pa" in told
-    assert "--force" in told
+    printed = refused(*asked)
+    assert "u has units m s-1" in printed
+    assert "was trained on Pa" in printed
+    assert "--force" in printed
     run(*asked, "--force")
     run("encode", folder / "u.nc", "-o", tmp_path / "d.zarr", "--model", tmp_path / "ms")
     x = geoae.read(folder / "u.nc").compute()
@@ -218,8 +220,8 @@ def test_bad_input_is_one_line(folder, tmp_path):
         "encode", tmp_path / "inf.nc", *out, "--model", folder / "coder", "--overwrite"
     )
     run("encode", folder / "u.nc", "-o", tmp_path / "e.zarr", "--model", folder / "coder")
-    told = refused("decode", tmp_path / "e.zarr", "-o", tmp_path / "d.zarr")
-    assert "tiny-codes" in told
-    assert "--model" in told
+    printed = refused("decode", tmp_path / "e.zarr", "-o", tmp_path / "d.zarr")
+    assert "tiny-codes" in printed
+    assert "--model" in printed
     run("decode", tmp_path / "e.zarr", "-o", tmp_path / "d.zarr", "--model", folder / "coder")
     assert "holds no codes" in refused("decode", tmp_path / "d.zarr", "-o", tmp_path / "f.zarr")

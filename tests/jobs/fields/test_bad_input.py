@@ -119,7 +119,7 @@ def test_packed_and_half_precision(denoise, tmp_path):
     assert done(denoise(["h.zarr"], "--overwrite")).t2m.dtype == np.float16
 
 
-def test_values_that_are_no_numbers(denoise):
+def test_text_is_refused(denoise):
     refused(denoise(xr.DataArray([["a"] * 9] * 9, dims=("lat", "lon"), name="s")), "no field")
 
 

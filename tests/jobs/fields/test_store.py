@@ -26,7 +26,7 @@ def run(model, tmp_path, monkeypatch):
 
 
 def series(n=8):
-    """A field with bounds of its times, a grid mapping, a history, and a profile that is no field."""
+    """A field with bounds of its times, a grid mapping, a history, and a profile that is not a field."""
     x = fields.field(n, 16, 20)
     x.attrs["grid_mapping"] = "crs"
     data = x.to_dataset()
@@ -38,7 +38,7 @@ def series(n=8):
     return data.assign_attrs(title="T", history="made")
 
 
-def test_a_store_says_what_it_holds_and_how_it_was_made(run, model):
+def test_a_store_has_attributes_and_settings(run, model):
     """CF attributes, bounds and grid mapping come along; settings, source and its hash are named."""
     series().to_netcdf("a.nc")
     done = run(["a.nc"], "a.zarr", command="geoae denoise a.nc")
@@ -82,7 +82,7 @@ def test_several_variables(run):
     assert [row.name for row in run(["a.nc"], "b.zarr", var="w,u").rows] == ["w", "u"]
 
 
-def test_appending_goes_on_in_time(run):
+def test_later_times_are_appended(run):
     """New files, or all files again: only what comes later is added; once it is there nothing happens."""
     data = series(12)
     for i in range(3):

@@ -99,7 +99,7 @@ def test_samples_are_those_in_memory_for_all_chunks(tmp_path, monkeypatch, rate)
         np.testing.assert_allclose(found.values, expected.values, rtol=0, atol=1e-5 * scale)
 
 
-def test_with_what_was_removed_it_is_the_input_and_gaps_stay(tmp_path, small):
+def test_signal_and_noise_add_up_and_gaps_stay(tmp_path, small):
     """Input less signal is the noise that the other road removes; NaN is where no sample was, and only there."""
     path = record(tmp_path / "a.mseed")
     x = geoae.read(path)
@@ -165,7 +165,7 @@ def test_one_channel_and_what_is_selected(tmp_path, small):
     assert geoae.read(tmp_path / "z.zarr").shape == (1, 5000 - 988)
 
 
-def test_what_cannot_be_decoded_is_a_gap(tmp_path, small):
+def test_samples_that_cannot_be_decoded_are_a_gap(tmp_path, small):
     """The rest is denoised, the loss is told, and a trace without a signal comes back as it was."""
     path = tmp_path / "a.mseed"
     walk = (1000 * np.cumsum(np.random.default_rng(0).normal(size=5000))).astype(np.int32)
@@ -185,7 +185,7 @@ def test_what_cannot_be_decoded_is_a_gap(tmp_path, small):
 
 
 @pytest.mark.parametrize("n_done", [0, 1, 4])
-def test_a_killed_run_goes_on_and_gives_the_same_bytes(tmp_path, small, saved, monkeypatch, n_done):
+def test_a_killed_run_is_resumed_with_the_same_bytes(tmp_path, small, saved, monkeypatch, n_done):
     """SIGKILL, then the same command: only what is missing is computed, and no byte differs; nor does the summary."""
     path, target = record(tmp_path / "a.mseed"), tmp_path / "a.zarr"
     whole = run(path, tmp_path / "whole.zarr", InferenceOptions(saved, threads=1), command="geoae denoise")
@@ -241,7 +241,7 @@ def test_other_settings_are_refused_by_name(tmp_path, small, monkeypatch):
     assert ledger.read_store_status(target).finished
 
 
-def test_targets_that_cannot_be(tmp_path, small, monkeypatch):
+def test_targets_that_cannot_be_written(tmp_path, small, monkeypatch):
     """A finished store, another folder or file, no folder, a read-only disk: one line, and nothing is touched."""
     path, target = record(tmp_path / "a.mseed"), tmp_path / "a.zarr"
     with pytest.raises(OutputError, match="is not there; make it first"):
@@ -267,7 +267,7 @@ def test_targets_that_cannot_be(tmp_path, small, monkeypatch):
     np.testing.assert_allclose(geoae.read(target).values, geoae.read(path).values.astype("f4"))
 
 
-def test_a_disk_that_is_full_keeps_what_is_done(tmp_path, small, monkeypatch):
+def test_a_full_disk_keeps_finished_blocks(tmp_path, small, monkeypatch):
     """One line that says so; the same command goes on."""
     path, target = record(tmp_path / "a.mseed"), tmp_path / "a.zarr"
 
@@ -288,7 +288,7 @@ def test_a_disk_that_is_full_keeps_what_is_done(tmp_path, small, monkeypatch):
     assert ledger.read_store_status(target)[1:4] == (True, 7, 7)
 
 
-def test_what_a_store_cannot_hold_is_refused(tmp_path, small, monkeypatch):
+def test_two_records_or_a_long_one_are_refused(tmp_path, small, monkeypatch):
     """Several records, none, one too long, one at another rate: said, and nothing is begun."""
     several = Stream([trace(np.arange(999.0), station=name) for name in ("A", "B")])
     several.write(str(tmp_path / "two.mseed"), format="MSEED")
