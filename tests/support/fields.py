@@ -7,7 +7,7 @@ import torch
 import xarray as xr
 
 from geoae import nets
-from geoae.arrays import neighbours as context
+from geoae.arrays import neighbours
 from geoae.arrays.scaling import FieldScaler
 from geoae.fields.contract import FieldContract
 from geoae.model import Denoiser
@@ -27,7 +27,7 @@ class Small(torch.nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.first, self.second = (
-            torch.nn.Conv2d(context.N_CHANNELS, 8, 5, padding=2),
+            torch.nn.Conv2d(neighbours.N_CHANNELS, 8, 5, padding=2),
             torch.nn.Conv2d(8, 1, 5, padding=2),
         )
 
@@ -37,7 +37,7 @@ class Small(torch.nn.Module):
 
 def tiny_model(**changes) -> Denoiser:
     """A small net with random weights."""
-    return Denoiser(contract(**changes), "small", {}, Small().eval(), FieldScaler(2, context.N_VALUES))
+    return Denoiser(contract(**changes), "small", {}, Small().eval(), FieldScaler(2, neighbours.N_VALUES))
 
 
 def denoiser(seed: int = 0, **changes) -> Denoiser:
@@ -48,7 +48,7 @@ def denoiser(seed: int = 0, **changes) -> Denoiser:
     with torch.no_grad():
         for weight in net.parameters():
             weight.copy_(torch.randn_like(weight) * (0.5 / max(weight[0].numel(), 1) ** 0.5))
-    return Denoiser(contract(**changes), "field-dae", config, net.eval(), FieldScaler(2, context.N_VALUES))
+    return Denoiser(contract(**changes), "field-dae", config, net.eval(), FieldScaler(2, neighbours.N_VALUES))
 
 
 class Nothing(torch.nn.Module):
@@ -60,7 +60,7 @@ class Nothing(torch.nn.Module):
 
 def identity(**changes) -> Denoiser:
     """The model that removes nothing."""
-    return Denoiser(contract(**changes), "nothing", {}, Nothing(), FieldScaler(2, context.N_VALUES))
+    return Denoiser(contract(**changes), "nothing", {}, Nothing(), FieldScaler(2, neighbours.N_VALUES))
 
 
 def saved(folder: Path, **changes) -> Path:
