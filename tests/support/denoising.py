@@ -1,4 +1,4 @@
-"""`denoise_files` by the words of the command line, as most tests call it."""
+"""`denoise_files` with keywords of the command line, as most tests call it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +15,8 @@ def denoise_files(
     out: str | Path | None = None,
     options: InferenceOptions | None = None,
     progress: Progress = no_progress,
-    **words: Any,
+    **keywords: Any,
 ) -> RecordSummary | FieldSummary:
-    """Denoise files; `options` says how the model is run, `words` all else."""
-    asked = DenoiseOptions.from_keywords(out=out, **vars(options or InferenceOptions()), **words)
-    return denoise.denoise_files(inputs, asked, progress)
+    """Denoise files; `options` holds model and device, `keywords` all other options."""
+    all_options = DenoiseOptions.from_keywords(out=out, **vars(options or InferenceOptions()), **keywords)
+    return denoise.denoise_files(inputs, all_options, progress)

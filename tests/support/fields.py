@@ -14,7 +14,7 @@ from geoae.model import Denoiser
 
 
 def contract(**changes) -> FieldContract:
-    """Windows of 32 x 32 points and ten slices beside each; `changes` are its own words."""
+    """Contract with windows of 32 x 32 points and ten neighbouring slices; `changes` replace its fields."""
     facts = {"name": "tiny", "summary": "for tests", "window": (32, 32), "stride": (24, 24), "multiple": 8,
              "near": 1, "far": 3}  # fmt: skip
     return FieldContract(**{**facts, **changes})
