@@ -225,7 +225,7 @@ def test_files_of_several_readers_are_denoised_together(record, models, tmp_path
     shown = CliRunner().invoke(app, ["encode", str(record), str(other), "-o", str(tmp_path / "c.zarr"), "--model",
                                      str(models / "line")])  # fmt: skip
     assert shown.exit_code == 1
-    assert "give the files of one format" in shown.stderr.lower()
+    assert "Give files of one format" in shown.stderr
 
 
 SNIFFS = "def sniff(path):\n    return path.suffix == '.bad'\n"
