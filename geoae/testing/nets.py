@@ -1,7 +1,7 @@
-"""Conformance of nets: what geoae relies on, as functions that raise AssertionError and say what is wrong.
+"""Conformance tests of nets: functions that raise AssertionError if a net breaks a promise on which geoae relies.
 
-Call them from the tests of a package that brings a net, with its class, or its name if it is entered in the
-entry-point group ``geoae.nets``, and with a configuration that makes it small::
+Call them from the tests of a package that adds a net, with the class of the net, or its name in the entry-point group
+``geoae.nets``, and with a configuration that makes it small::
 
     from geoae.testing.nets import check_denoises, check_net
 
@@ -25,22 +25,22 @@ from geoae.nets.protocols import Encodes, HasLogProb, Samples, Variational
 
 Net = str | type[nn.Module]
 _LARGE, _SMALL = 1e4, 1e-6
-"""Factors on windows that are scaled to about 1."""
+"""Factors for windows that are scaled to about 1."""
 _TOLERANCE = 1e-4
-"""Of single precision, relative to the largest value: sums in another order round differently."""
+"""Tolerance relative to the largest value, in single precision: sums in another order round differently."""
 
 
 def check_net(net: Net, config: dict[str, Any], shape: tuple[int, ...]) -> None:
-    """Check what every net must do, whatever it computes.
+    """Check the promises that all nets must keep.
 
     Parameters
     ----------
     net
         Name of the net, or its class.
     config
-        Plain data, as a recipe holds them.
+        Settings as plain data, as in a recipe.
     shape
-        (channel, *window) of one input that the net takes.
+        (channel, *window) of one input of the net.
 
     Raises
     ------
@@ -50,16 +50,16 @@ def check_net(net: Net, config: dict[str, Any], shape: tuple[int, ...]) -> None:
     _check_config(net, config)
     made = _build(net, config)
     for name, x in _inputs(shape):
-        y = _run(made, x)
+        y = _apply(made, x)
         assert len(y) == len(x), f"{name}: {len(x)} windows gave {len(y)} outputs; expected one each."
         assert bool(y.isfinite().all()), f"{name}: the output has values that are not finite."
         assert y.dtype == x.dtype, f"{name}: the output is {y.dtype}; expected {x.dtype}."
-    x = _random(4, shape)
-    _assert_close(_run(made, x)[1:2], _run(made, x[1:2]), "The output of a window depends on its batch")
+    x = _draw_windows(4, shape)
+    _assert_close(_apply(made, x)[1:2], _apply(made, x[1:2]), "The output of a window depends on its batch")
     _assert_same_weights(made, _build(net, config), "The same seed gave other weights")
     other = _build(net, config, seed=1)
     other.load_state_dict(made.state_dict(), strict=True)
-    assert torch.equal(_run(other, x), _run(made, x)), (
+    assert torch.equal(_apply(other, x), _apply(made, x)), (
         "A net with the state_dict of another gives another output: something it computes with is not in state_dict."
     )
 
@@ -71,7 +71,7 @@ def check_denoises(net: Net, config: dict[str, Any], shape: tuple[int, ...]) -> 
     """
     made = _build(net, config)
     for name, x in _inputs(shape):
-        y = _run(made, x)
+        y = _apply(made, x)
         assert y.shape[2:] == x.shape[2:], f"{name}: window {tuple(x.shape[2:])} came back as {tuple(y.shape[2:])}."
         assert 1 <= y.shape[1] <= x.shape[1], f"{name}: {x.shape[1]} channels came back as {y.shape[1]}."
 
@@ -93,19 +93,19 @@ def check_encodes(net: Net, config: dict[str, Any], shape: tuple[int, ...]) -> N
             back = made.decode(code)
             assert back.shape == x.shape, f"{name}: decoded to shape {tuple(back.shape)}; expected {tuple(x.shape)}."
             assert bool(back.isfinite().all()), f"{name}: decoded values are not finite."
-        x = _random(4, shape)
+        x = _draw_windows(4, shape)
         code = made.encode(x)
         _assert_close(code[1:2], made.encode(x[1:2]), "The code of a window depends on its batch")
         _assert_close(made.decode(code)[1:2], made.decode(code[1:2]), "A decoded window depends on its batch")
 
 
 def check_samples(net: Net, config: dict[str, Any]) -> None:
-    """Check `geoae.nets.protocols.Samples`, and `Variational` where the net has it; the parameters are of `check_net`.
+    """Check `geoae.nets.protocols.Samples` and, if the net has its methods, `Variational`; see `check_net`.
 
-    Codes drawn from N(0, I) decode to finite models, with finite derivatives by the code.
+    Codes drawn from N(0, I) must decode to finite models with finite derivatives by the code.
     """
     made = _build(net, config)
-    assert isinstance(made, Samples), f"{type(made).__name__} lacks what a prior has: see geoae.nets.protocols.Samples."
+    assert isinstance(made, Samples), f"{type(made).__name__} lacks methods of geoae.nets.protocols.Samples."
     check_encodes(net, config, (1, *made.shape))
     assert made.likelihood in ("gaussian", "learned", "bernoulli"), f"likelihood is {made.likelihood!r}."
     code = torch.randn(8, made.latent, generator=torch.Generator().manual_seed(0)).requires_grad_()
@@ -145,22 +145,26 @@ def _check_config(net: Net, config: dict[str, Any]) -> None:
     assert is_dataclass(settings), "Config is no dataclass."
     frozen = type(made).Config.__dataclass_params__.frozen
     assert frozen, "Config can be changed: declare it with @dataclass(frozen=True)."
-    bare = [f.name for f in fields(settings) if f.default is MISSING]
-    assert not bare, f"Settings without a default value: {', '.join(bare)}. A recipe may leave out any setting."
+    no_default = [f.name for f in fields(settings) if f.default is MISSING]
+    assert not no_default, (
+        f"Settings without a default value: {', '.join(no_default)}. A recipe may leave out any setting."
+    )
     plain = json.loads(json.dumps(asdict(made.config)))
     again = _build(net, plain)
     assert again.config == made.config, f"The configuration {made.config} comes back from JSON as {again.config}."
     unknown = "no_such_setting"
-    said = ""
+    message = ""
     try:
         _build(net, {**config, unknown: 1})
     except GeoAEError as error:
-        said = str(error)
-    assert unknown in said, f"A setting that Config does not have is accepted, or not named in the error: {said!r}."
+        message = str(error)
+    assert unknown in message, (
+        f"A setting that Config does not have is accepted, or not named in the error: {message!r}."
+    )
 
 
 def _check_variational(made: Variational) -> None:
-    x = _random(4, (1, *made.shape))
+    x = _draw_windows(4, (1, *made.shape))
     with torch.no_grad():
         mean, log_variance = made.posterior(x)
         assert mean.shape == log_variance.shape == (4, made.latent), "posterior gives two tensors (batch, latent)."
@@ -177,8 +181,8 @@ def _check_variational(made: Variational) -> None:
 
 
 def _inputs(shape: tuple[int, ...]) -> Iterator[tuple[str, Tensor]]:
-    """Names and batches of windows that no net may fail on."""
-    x = _random(2, shape)
+    """Yield names and batches of windows that every net must accept."""
+    x = _draw_windows(2, shape)
     yield "random windows", x
     yield "zeros", torch.zeros_like(x)
     yield "constant windows", torch.ones_like(x)
@@ -186,7 +190,7 @@ def _inputs(shape: tuple[int, ...]) -> Iterator[tuple[str, Tensor]]:
     yield "very large values", _LARGE * x
 
 
-def _random(n: int, shape: tuple[int, ...]) -> Tensor:
+def _draw_windows(n: int, shape: tuple[int, ...]) -> Tensor:
     return torch.randn(n, *shape, generator=torch.Generator().manual_seed(0))
 
 
@@ -197,7 +201,7 @@ def _build(net: Net, config: dict[str, Any], seed: int = 0) -> Any:
 
 
 @torch.no_grad()
-def _run(net: nn.Module, x: Tensor) -> Tensor:
+def _apply(net: nn.Module, x: Tensor) -> Tensor:
     y: Tensor = net(x)
     return y
 

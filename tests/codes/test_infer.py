@@ -1,4 +1,4 @@
-"""Codes of windows: the same however the array is divided, and decoded with the error that is stored."""
+"""Codes do not depend on how the array is divided into blocks, and decode with the stored error."""
 
 import dask.array as da
 import numpy as np
@@ -18,7 +18,7 @@ MODEL, LINE = tiny_coder(), tiny_coder(ndim=1)
 
 
 def field(shape=(5, 21, 30), seed=0, dtype="f4", **gaps) -> xr.DataArray:
-    """Smooth, of a level far from zero, (time, lat, lon)."""
+    """A smooth field (time, lat, lon) with a large mean."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=shape).cumsum(-1).cumsum(-2) + 280
     coords = {
@@ -40,7 +40,7 @@ def record(n=1000, channels=3) -> xr.DataArray:
     ny=st.integers(3, 30), nx=st.integers(3, 30), cuts=st.tuples(*[st.integers(1, 30)] * 3), swap=st.booleans()
 )  # fmt: skip
 def test_any_chunking_gives_the_codes_of_memory(ny, nx, cuts, swap):
-    """Lazy in, lazy out, and the numbers of the array in memory; dimensions in any order."""
+    """Lazy arrays give lazy codes with the values of arrays in memory, for any order of dimensions."""
     x = field((3, ny, nx))
     x[1, 0, 0] = np.nan
     x = x.transpose("lon", "time", "lat") if swap else x
@@ -57,8 +57,8 @@ def test_any_chunking_gives_the_codes_of_memory(ny, nx, cuts, swap):
 
 
 @pytest.mark.parametrize("units", [1e-9, 1.0, 1e12])
-def test_the_error_that_is_stored_is_that_of_decoding(units):
-    """Over the samples of each window that are not missing, in the units of the data."""
+def test_the_stored_error_is_that_of_decoding(units):
+    """Over the valid samples of each window, in the units of the data."""
     x = field() * units
     x[1, 2, 3] = np.nan
     codes = encode_array(x, MODEL)
@@ -72,7 +72,7 @@ def test_the_error_that_is_stored_is_that_of_decoding(units):
 
 @pytest.mark.parametrize("dtype", ["f4", "f8", "f2", "i2"])
 def test_units_coordinates_and_dtype_come_back(dtype):
-    """All that makes the array but its samples is as it was; whole numbers come back as floats."""
+    """Coordinates, attributes, name and dtype come back; integers come back as floats."""
     x = field(dtype=dtype).assign_coords(height=2.0, area=("lat", np.arange(21.0)))
     x.attrs["units"] = "K"
     back = decode_codes(encode_array(x, MODEL), MODEL)
@@ -83,7 +83,7 @@ def test_units_coordinates_and_dtype_come_back(dtype):
     assert float(abs(back - x).max()) < 200
 
 
-def test_windows_say_where_they_are():
+def test_windows_have_coordinates():
     """Number and coordinate of the first sample; the last window is flush with the end."""
     codes = encode_array(field(), MODEL)
     assert codes["y0_index"].values.tolist() == [0, 8, 13]
@@ -93,7 +93,7 @@ def test_windows_say_where_they_are():
 
 
 def test_records_keep_their_time_axis():
-    """Along time, to the nanosecond; channels are a batch."""
+    """Windows lie along time, which is exact to the nanosecond; channels are a batch dimension."""
     x = record()
     codes = encode_array(x, LINE)
     assert codes["code"].sizes == {"channel": 3, "window": 125, "latent": 8}
@@ -107,7 +107,7 @@ def test_records_keep_their_time_axis():
 
 
 def test_a_beginning_of_a_code_is_a_code():
-    """`latent` keeps the first numbers, and selecting them later is the same."""
+    """`latent` keeps the first numbers; selecting them later gives the same."""
     x = field()
     short, whole = encode_array(x, MODEL, latent=4), encode_array(x, MODEL)
     np.testing.assert_array_equal(short["code"], whole["code"][..., :4])
@@ -117,7 +117,7 @@ def test_a_beginning_of_a_code_is_a_code():
 
 
 def test_missing_and_constant_windows():
-    """NaN where nothing is there, exactly the constant where nothing varies, however small the units."""
+    """Windows without samples decode to NaN, constant windows to the constant, also in small units."""
     x = field(dtype="f8") * 1e-9
     x[0, :8, :8] = np.nan
     x[1, :8, :8] = 3e-9
@@ -134,7 +134,7 @@ def test_missing_and_constant_windows():
 @settings(max_examples=25)
 @given(data=st.data())
 def test_a_block_is_a_part_of_the_whole(data):
-    """Blocks of codes read what they need, and blocks of samples decode from the windows that hold them."""
+    """Blocks of codes, and blocks of decoded samples, equal those of the whole array."""
     x = field((3, data.draw(st.integers(3, 25)), data.draw(st.integers(3, 25)))).transpose("lat", "time", "lon")
     coding, codes = plan_coding(x, MODEL), encode_array(x, MODEL)
 
@@ -150,8 +150,8 @@ def test_a_block_is_a_part_of_the_whole(data):
     np.testing.assert_allclose(found, decode_codes(codes, MODEL).values[part], rtol=1e-5)
 
 
-def test_what_cannot_be_encoded_is_said():
-    """Models without codes, dimensions that do not fit, infinity, numbers that are none, codes that are too long."""
+def test_arrays_that_cannot_be_encoded_are_refused():
+    """Models without codes, wrong dimensions, infinite samples, booleans, codes that are too long, empty arrays."""
     x = field()
     with pytest.raises(InputError, match="is not a model with codes"):
         encode_array(x, build_identity_denoiser())
@@ -169,8 +169,8 @@ def test_what_cannot_be_encoded_is_said():
         encode_array(x[:0], MODEL)
 
 
-def test_what_cannot_be_decoded_is_said():
-    """Codes of another model, some of the windows, and what are no codes."""
+def test_codes_that_cannot_be_decoded_are_refused():
+    """Codes of another model, codes of some windows, and data sets without codes."""
     codes = encode_array(field(), MODEL)
     other = tiny_coder(seed=1)
     with pytest.raises(InputError, match=f"{MODEL.digest}.*{other.digest}"):
@@ -181,8 +181,8 @@ def test_what_cannot_be_decoded_is_said():
         decode_codes(codes.drop_vars("gain"), MODEL)
 
 
-def test_the_shipped_model_that_fits():
-    """Records have one for their time, fields one for their grid."""
+def test_the_default_model_fits_the_array():
+    """Records have a default model, and fields have another."""
     assert choose_default_model(record()) == "seismic-codes"
     assert choose_default_model(field()) == "grid-codes"
     assert choose_default_model(field(), ("time",)) == "seismic-codes"

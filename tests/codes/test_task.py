@@ -1,4 +1,4 @@
-"""Training of models with codes: windows follow from the recipe, and a stopped training ends where another does."""
+"""Training of models with codes: the recipe determines windows, and a stopped training resumes to the same weights."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_training_ends_in_a_model_with_codes(folder):
-    """The folder loads, encodes and decodes, and its card says what it was made of."""
+    """The model loads, encodes and decodes, and its card lists the training files."""
     geoae.train(folder / "r.yml", folder, folder / "m", threads=1, workers=0, device="cpu")
     model = load_model(folder / "m")
     assert model.contract.latent == 4
@@ -53,15 +53,15 @@ def test_a_training_ends_in_a_model_with_codes(folder):
     assert "- held.nc" not in card
 
 
-def test_a_stopped_training_goes_on_to_the_same(folder):
-    """To the last bit of the weights."""
+def test_a_stopped_training_resumes_to_the_same_weights(folder):
+    """Weights are equal bit by bit."""
     for name, stop in (("whole", None), ("parts", 3), ("parts", None)):
         geoae.train(folder / "r.yml", folder, folder / name, threads=1, workers=0, device="cpu", stop=stop)
     assert load_model(folder / "whole").digest == load_model(folder / "parts").digest
 
 
 def test_windows_follow_from_the_recipe(folder):
-    """The same twice, and none from what is held out."""
+    """Drawing twice gives the same windows, most of which differ from each other."""
     recipe = load_recipe(folder / "r.yml")
     one, two = draw_windows(recipe, folder, (8, 8)), draw_windows(recipe, folder, (8, 8))
     assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
@@ -71,7 +71,7 @@ def test_windows_follow_from_the_recipe(folder):
 
 
 def test_errors_count_by_their_logarithm(folder):
-    """Ten times smaller errors are worth the same wherever they are."""
+    """Ten times smaller errors lower the loss by log(100)."""
     loss = training_task(load_recipe(folder / "r.yml"), folder).loss
     x = torch.zeros(4, 1, 8, 8)
     one, ten = (float(loss(x + e, (x,)).total) for e in (0.1, 1.0))
@@ -86,7 +86,7 @@ def test_errors_count_by_their_logarithm(folder):
         ("name: window-ae\n  config: {", "name: identity\n  config: {} #", "makes no codes"),
     ],
 )
-def test_what_cannot_be_trained_is_said(folder, old, new, said):
+def test_data_and_nets_that_do_not_fit_are_refused(folder, old, new, said):
     """Fields smaller than a window, records for windows of fields, nets without codes."""
     text = TEXT.replace("window: 8, ", "").replace("ndim: 2", "ndim: 2, window: 8") if "window: 64" in new else TEXT
     text = text.replace(old, new.replace(", basis: 16", ""))
@@ -96,7 +96,7 @@ def test_what_cannot_be_trained_is_said(folder, old, new, said):
 
 
 def test_a_recipe_names_files_or_records(folder):
-    """Not both, not neither."""
+    """Both, or neither, is an error."""
     for data in ("{}", '{files: ["*.nc"], records: [events]}'):
         (folder / "r.yml").write_text(TEXT.replace('{files: ["*.nc"], exclude: ["held*"]}', data))
         with pytest.raises(RecipeError, match="one of the two"):

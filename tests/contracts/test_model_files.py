@@ -80,13 +80,13 @@ def test_saving_again_writes_the_same_bytes(folder, tmp_path):
 
 
 def test_a_loaded_model_passes_through():
-    """`load` takes what it gives."""
+    """`load_model` returns a `Model` as it is."""
     model = tiny_model()
     assert models.load_model(model) is model
 
 
-def test_a_flipped_byte_is_seen(folder):
-    """One changed bit anywhere in the weights is a damaged file."""
+def test_a_flipped_byte_is_found(folder):
+    """The digest finds a single changed bit in the weights."""
     raw = bytearray((folder / models.WEIGHTS).read_bytes())
     raw[-100] ^= 1
     (folder / models.WEIGHTS).write_bytes(raw)
@@ -94,7 +94,7 @@ def test_a_flipped_byte_is_seen(folder):
 
 
 def test_tensors_must_be_the_nets_own(folder):
-    """Missing, unknown and misshapen tensors are all named."""
+    """The message names missing, unknown and misshapen tensors."""
 
     def change(tensors):
         tensors["surplus"] = tensors.pop("encoder.bias")
@@ -112,7 +112,7 @@ def test_tensors_must_be_the_nets_own(folder):
 
 
 def test_weights_that_are_no_safetensors_are_refused(folder):
-    """The digest may be right and the content wrong."""
+    """Also if the digest is right."""
     (folder / models.WEIGHTS).write_bytes(b"PK not tensors")
     edit(folder, weights_sha256=hashlib.sha256(b"PK not tensors").hexdigest())
     refused(folder, "is no safetensors file")
@@ -151,21 +151,21 @@ def test_what_differs_is_named(folder, change, said):
 
 @pytest.mark.parametrize("name", [models.WEIGHTS, models.CARD])
 def test_a_missing_file_is_named(folder, name):
-    """A folder with one of its two files is an incomplete model."""
+    """A folder with one of the two files is an incomplete model."""
     (folder / name).unlink()
     refused(folder, f"{name} is missing")
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe\x00", b"", b"[]", b"3"])
 def test_a_card_that_is_no_json_object_is_refused(folder, content):
-    """Broken or other JSON is no model."""
+    """Broken JSON, or JSON that is not an object."""
     (folder / models.CARD).write_bytes(content)
     refused(folder, models.CARD)
 
 
 @pytest.mark.parametrize("name", ["sismic", "no/such/folder", ""])
 def test_an_unknown_name_lists_the_shipped_models(name, tmp_path, monkeypatch):
-    """A typo is answered with the names that there are."""
+    """The message lists the names."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UnknownNameError) as caught:
         models.find_model(name)
@@ -174,7 +174,7 @@ def test_an_unknown_name_lists_the_shipped_models(name, tmp_path, monkeypatch):
 
 
 def test_shipped_models_load_and_say_what_they_are():
-    """Each is found by its name, builds, and states a rate and a purpose."""
+    """Each is found by its name, builds, and has a rate and a summary."""
     for name in models.list_shipped_models():
         model, facts = models.load_model(name), models.describe_model(name)
         assert model.name == facts["contract"]["name"] == name
@@ -185,7 +185,7 @@ def test_shipped_models_load_and_say_what_they_are():
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
-    """A file in the place of the folder is an output error."""
+    """A file instead of the folder raises OutputError."""
     (tmp_path / "tiny").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         tiny_model().save(tmp_path / "tiny", "")

@@ -16,7 +16,7 @@ RECIPES = sorted((ROOT / "recipes").glob("*.yml"))
 
 
 def test_there_are_recipes():
-    """The default recipe is among them."""
+    """The recipe of the default model exists."""
     assert "seismic-dae" in {p.stem for p in RECIPES}
 
 
@@ -58,7 +58,7 @@ WINDOWS = {"record": of_record, "field": of_field, "codes": of_codes, "prior": o
 
 
 def test_names_of_nets_are_refused_with_the_choices():
-    """A net that does not exist and a setting that it does not have are named, with what there is."""
+    """The message names the unknown net, or setting, and lists the known ones."""
     with pytest.raises(UnknownNameError, match="cascade-dae"):
         nets.build("spectral", {})
     with pytest.raises(UnknownNameError, match=r"no setting widht\. It has: .*width"):
@@ -81,7 +81,7 @@ def test_names_of_nets_are_refused_with_the_choices():
     ],
 )
 def test_values_that_make_no_net_are_refused(config):
-    """A value of another kind, or sizes that do not fit each other, are one line that names the setting."""
+    """A value of the wrong type, or sizes that do not fit, raise an error of one line that names the setting."""
     with pytest.raises(InputError, match=next(iter(config))) as caught:
         nets.build("cascade-dae", config)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Models of every kind are saved, loaded and refused for what they are not."""
+"""Models of all kinds are saved and loaded, and refused as models of other kinds."""
 
 import json
 import re
@@ -40,8 +40,8 @@ def made(kind: str) -> Model:
 
 
 @pytest.mark.parametrize("kind", MADE)
-def test_a_saved_model_says_of_what_kind_it_is(kind, tmp_path):
-    """Contract, scaler and kind come back, tuples as tuples; the folder is remembered for workers."""
+def test_a_saved_model_keeps_its_kind(kind, tmp_path):
+    """Contract, scaler and kind come back, tuples as tuples; the model knows its folder."""
     made(kind).save(tmp_path / "m", "# card\n")
     loaded = models.load_model(tmp_path / "m")
     assert loaded.contract == MADE[kind][0]
@@ -50,8 +50,8 @@ def test_a_saved_model_says_of_what_kind_it_is(kind, tmp_path):
     assert models.describe_model(tmp_path / "m")["kind"] == kind
 
 
-def test_models_from_before_there_were_kinds_are_of_records(tmp_path):
-    """The first model files do not say of what kind they are."""
+def test_model_files_without_a_kind_are_of_records(tmp_path):
+    """The first model files have no key `kind`."""
     made("record").save(tmp_path / "m", "# card\n")
     facts = json.loads((tmp_path / "m" / models.CARD).read_text())
     del facts["kind"]
@@ -66,7 +66,7 @@ def test_models_from_before_there_were_kinds_are_of_records(tmp_path):
      ({"scaler": {"block": 1, "floor": 0.1}}, "missing key scaler.axes")],
 )  # fmt: skip
 def test_a_kind_that_does_not_fit_is_refused(change, words, tmp_path):
-    """All differences are listed."""
+    """The message lists all differences."""
     made("field").save(tmp_path / "m", "# card\n")
     facts = json.loads((tmp_path / "m" / models.CARD).read_text())
     (tmp_path / "m" / models.CARD).write_text(json.dumps(facts | change))
@@ -75,8 +75,8 @@ def test_a_kind_that_does_not_fit_is_refused(change, words, tmp_path):
 
 
 @pytest.mark.parametrize("kind", MADE)
-def test_a_model_of_another_kind_is_said(kind):
-    """The shipped ones that fit are named, or how to make one."""
+def test_a_model_of_another_kind_is_refused(kind):
+    """The message names the shipped models of the kind, or how to train one."""
     for other in kinds.KINDS.values():
         wanted = kinds.load_name(other.contract)
         if other.name == kind:
@@ -88,7 +88,7 @@ def test_a_model_of_another_kind_is_said(kind):
 
 
 def test_every_key_of_a_contract_has_a_type():
-    """A key without one could hold anything."""
+    """So that loading can check all keys."""
     for kind, (contract, scaler) in MADE.items():
         for one in (contract, scaler):
             plain, types = json.loads(json.dumps(asdict(one))), list_json_types(type(one))
@@ -121,7 +121,7 @@ def test_field_scaling_is_undone(scale):
 
 
 def test_constants_and_blanks_are_zero():
-    """No division by zero, no rounding blown up."""
+    """No division by zero, and no amplified rounding errors."""
     x = np.full((2, 1, 8, 8), 1e5 + 0.1)
     x[1] = np.nan
     scaled, stats = FieldScaler().apply(x)

@@ -1,4 +1,4 @@
-"""Where a net runs changes no result, and what is not there is said in one line."""
+"""Devices and threads do not change results; a device that does not exist raises an error of one line."""
 
 import platform
 from contextlib import suppress
@@ -20,20 +20,20 @@ def _one_thread():
 
 
 def test_the_cpu_is_always_there():
-    """cpu is taken as it is, and auto finds something."""
+    """ "cpu" is accepted, and "auto" finds a device."""
     assert devices.choose_device("cpu") == "cpu"
     assert devices.choose_device("auto") in ("cpu", "cuda", "mps")
 
 
 @pytest.mark.parametrize("name", ["gpu", "tpu", "", "cuda:one", "cuda:"])
 def test_unknown_devices_are_refused_with_the_choices(name):
-    """A typo is answered with what there is."""
+    """The message lists the choices."""
     with pytest.raises(InputError, match="choose auto, cpu, cuda, cuda:1 or mps"):
         devices.choose_device(name)
 
 
 def test_a_device_that_is_not_there_is_refused():
-    """Asking for a GPU without one, or for the hundredth, is one line and not torch's."""
+    """A GPU on a machine without one, or the hundredth GPU, raises our error, not that of torch."""
     if torch.cuda.is_available():
         with pytest.raises(InputError, match="counted from 0"):
             devices.choose_device("cuda:99")
@@ -51,7 +51,7 @@ def test_threads_follow_the_environment(monkeypatch, asked, expected):
 
 @pytest.mark.parametrize("threads", [0, -1])
 def test_less_than_one_thread_is_refused(threads):
-    """Zero threads would do nothing."""
+    """The number of threads is checked."""
     with pytest.raises(InputError, match="at least 1"):
         devices.prepare_model(tiny_model(), "cpu", threads)
 
@@ -66,7 +66,7 @@ def test_threads_change_no_digit():
 
 
 def test_bfloat16_is_fast_on_some_devices(monkeypatch):
-    """On CUDA always, on MPS never, on a CPU as torch says, and nowhere if torch cannot say."""
+    """On CUDA always, on MPS never, on a CPU as torch reports, and not if torch has no such function."""
     assert devices.has_fast_bfloat16("cuda:1")
     assert not devices.has_fast_bfloat16("mps")
     for answer in (True, False):
@@ -77,7 +77,7 @@ def test_bfloat16_is_fast_on_some_devices(monkeypatch):
 
 
 def faults():
-    """Pages that the system had to give for arrays that are made and freed, over and over."""
+    """Number of page faults while arrays are made and freed repeatedly."""
     resource = pytest.importorskip("resource", reason="systems that tell of page faults")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(4):
@@ -87,26 +87,28 @@ def faults():
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
-def test_memory_is_kept_for_what_is_asked_for_next():
-    """120 MB are asked for four times more, and none of it comes from the system."""
+def test_freed_memory_is_used_again():
+    """120 MB are allocated four times more, without new pages from the system."""
     with devices.keep_freed_memory():
         faults()
         assert faults() < 3000
 
 
 def test_memory_is_given_back_afterwards(monkeypatch):
-    """What may lie free is set, and set back, after an error, too; where there is no such option, nothing happens."""
-    said = []
-    monkeypatch.setattr(devices.ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=lambda *option: said.append(option)))
+    """The option is set and restored, also after an error; without mallopt, nothing happens."""
+    options = []
+    monkeypatch.setattr(
+        devices.ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=lambda *option: options.append(option))
+    )
     with suppress(ZeroDivisionError), devices.keep_freed_memory():
-        during = dict(said)
+        during = dict(options)
         raise ZeroDivisionError
     assert during[-1] == 2**31 - 1
-    assert dict(said) == {**during, -1: 2**26}
+    assert dict(options) == {**during, -1: 2**26}
     for other in (lambda _: SimpleNamespace(), missing):
         monkeypatch.setattr(devices.ctypes, "CDLL", other)
         with devices.keep_freed_memory():
-            assert len(said) == 3
+            assert len(options) == 3
 
 
 def missing(name):

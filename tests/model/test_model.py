@@ -1,4 +1,4 @@
-"""A model takes noise from windows in their own units: gaps, silence and sign come through, batches do not matter."""
+"""A denoiser works in the units of its windows: gaps and silence stay, sign, scale and batches do not matter."""
 
 import copy
 
@@ -16,7 +16,7 @@ def windows(n: int = 3, time: int = 512) -> np.ndarray:
 
 
 def test_signal_and_noise_are_the_input(model):
-    """denoise(x) + noise(x) = x: nothing else can change."""
+    """denoise(x) + noise(x) = x."""
     x = windows()
     np.testing.assert_allclose(model.denoise(x) + model.noise(x), x, rtol=0, atol=1e-12 * np.abs(x).max())
 
@@ -44,13 +44,13 @@ def test_gaps_stay_and_missing_components_are_no_problem(model):
 
 
 def test_silence_stays_silence(model):
-    """Nothing is made out of nothing, or out of a constant."""
+    """The noise of zeros and of a constant is zero."""
     assert not model.noise(np.zeros((1, 3, 512))).any()
     assert not model.noise(np.full((1, 3, 512), 7.0)).any()
 
 
-def test_windows_of_a_batch_do_not_know_each_other(model):
-    """A window comes out the same alone and among others."""
+def test_windows_of_a_batch_are_independent(model):
+    """A window gives the same result alone and in a batch."""
     x = windows(5)
     together = model.noise(x)
     for i in range(5):
@@ -58,12 +58,12 @@ def test_windows_of_a_batch_do_not_know_each_other(model):
 
 
 def test_identity_removes_nothing():
-    """What every check of the road around a net is made with."""
+    """The identity net leaves the input unchanged."""
     assert np.abs(build_identity_denoiser().noise(windows())).max() == 0
 
 
-def test_a_net_that_breaks_is_no_result():
-    """Values that are not finite are an error, never an output."""
+def test_results_that_are_not_finite_are_errors():
+    """A net with NaN weights raises InputError."""
     broken = copy.deepcopy(tiny_model())
     with torch.no_grad():
         broken.net.decoder.bias.fill_(float("nan"))

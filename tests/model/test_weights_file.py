@@ -31,7 +31,7 @@ def test_the_digest_is_that_of_the_weights():
 
 @pytest.mark.parametrize("halved", [False, True])
 def test_weights_come_back_exactly(halved):
-    """Every tensor of its own kind and value, in half the bytes where they were rounded before."""
+    """Tensors keep dtype and value; rounded weights take half the bytes."""
     one, two = net(0), net(1)
     if halved:
         weights_file.halve_weights(one)
@@ -74,7 +74,7 @@ def test_what_half_precision_cannot_hold_stays_single():
 
 
 def test_a_halved_model_is_the_model_that_was_saved(tmp_path):
-    """Loaded from half precision it answers as before it was written, digit for digit."""
+    """After loading, results are the same, bit by bit."""
     model = tiny_model()
     weights_file.halve_weights(model.net)
     model.save(tmp_path, "# a card\n")
@@ -83,6 +83,6 @@ def test_a_halved_model_is_the_model_that_was_saved(tmp_path):
 
 
 def test_a_damaged_file_is_named():
-    """Not a traceback of the library that reads it."""
+    """The error names the file."""
     with pytest.raises(ModelFileError, match=r"^weights\.safetensors is no safetensors file"):
         weights_file.load_weights(net(), b"PK", PATH, "some")

@@ -1,4 +1,4 @@
-"""What a prior learns from: nothing that is held out or excluded is ever seen."""
+"""Training models of a prior contain no held-out and no excluded cells."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from geoae.priors import data as prior_data
 @given(rows=st.integers(20, 40), columns=st.integers(30, 60), box=st.tuples(st.integers(0, 12), st.integers(0, 12)),
        share=st.floats(0.05, 0.4))  # fmt: skip
 def test_cuts_touch_neither_excluded_parts_nor_the_strip(rows, columns, box, share):
-    """No cell of a training model lies in an excluded box or in a held-out model; cuts follow from their number."""
+    """No cell of a training model lies in an excluded box or in a held-out model; a cut depends on its number only."""
     image = np.arange(rows * columns, dtype=float).reshape(rows, columns)
     shape = (8, 5)
     data = prior_data.cut_models(image, shape, [box], share, 20, seed=3)
@@ -29,9 +29,9 @@ def test_cuts_touch_neither_excluded_parts_nor_the_strip(rows, columns, box, sha
 
 @settings(max_examples=10)
 @given(axes=st.sampled_from([(), (0,), (1,), (0, 1)]), seed=st.integers(0, 99))
-def test_models_are_mirrored_along_the_axes_named_and_no_others(axes, seed):
-    """Each training model is that of a training without mirrors, turned around along some of the axes; half of them are
-    for each; those held out never are."""
+def test_models_are_mirrored_along_the_named_axes_only(axes, seed):
+    """Training models are those without `mirror`, reversed along some of the axes, half of them along each; held-out
+    models are not reversed."""
     image = np.random.default_rng(seed).random((40, 60))
     rows = np.random.default_rng(seed).random((50, 6, 4))
     for make in (lambda mirror: prior_data.cut_models(image, (6, 4), [], 0.2, 20, seed, mirror),
@@ -66,8 +66,8 @@ def test_groups_stay_on_one_side():
     np.testing.assert_array_equal(again.held_out, data.held_out)
 
 
-def test_a_pool_goes_around_and_around():
-    """Each round has every model once, in an order of its own."""
+def test_a_pool_repeats_its_models():
+    """Each pass has every model once, in a different order."""
     pool = prior_data.ModelPool(np.arange(10.0)[:, None], seed=2)
     rounds = [[float(pool[10 * r + i][0]) for i in range(10)] for r in range(3)]
     assert all(sorted(r) == list(range(10)) for r in rounds)
@@ -76,7 +76,7 @@ def test_a_pool_goes_around_and_around():
 
 
 def test_arrays_of_files(tmp_path):
-    """npz, netCDF and zarr give the same array; names that are not there are listed."""
+    """npz, netCDF and zarr give the same array; an unknown name raises an error that lists the names."""
     x = np.arange(6.0).reshape(2, 3)
     np.savez(tmp_path / "a.npz", vs=x)
     data = xr.Dataset({"vs": (("n", "z"), x)})
@@ -109,7 +109,7 @@ def test_arrays_of_files(tmp_path):
         (lambda: prior_data.divide_models(np.zeros((9, 4)), np.zeros(9), 0.1, 5, 0), "one group"),
     ],
 )
-def test_what_cannot_be_divided_is_one_line(call, words):
+def test_models_that_cannot_be_divided_are_refused(call, words):
     """Images smaller than models, too few models, labels that do not fit."""
     with pytest.raises(InputError, match=words):
         call()

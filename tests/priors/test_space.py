@@ -1,4 +1,4 @@
-"""The space of codes: exact derivatives, physical units, any leading dimensions, refusals of one line."""
+"""The latent space: exact derivatives, physical units, any leading dimensions, errors of one line."""
 
 import numpy as np
 import pytest
@@ -71,7 +71,7 @@ def test_derivatives_are_right(space):
 @settings(max_examples=10)
 @given(lead=st.lists(st.integers(1, 3), max_size=3))
 def test_leading_dimensions_are_free(lead):
-    """Every method on a batch gives what it gives one by one."""
+    """Methods give the same for a batch and for single codes."""
     space = LatentSpace(vae_model(), "float64")
     z = np.random.default_rng(0).normal(size=(*lead, D))
     m = space.decode(z)
@@ -100,7 +100,7 @@ def test_tensors_in_tensors_out(space):
 
 
 def test_refined_codes_decode_nearer():
-    """Gauss-Newton steps find the code that a model was made of, which the encoder alone does not know."""
+    """Gauss-Newton steps find the code of a model more precisely than the encoder."""
     space = LatentSpace(vae_model(kind="affine"), "float64")
     z = space.sample(20, 0)
     m = space.decode(z)
@@ -109,7 +109,7 @@ def test_refined_codes_decode_nearer():
 
 
 def test_the_prior_is_normal(space):
-    """Samples follow from the seed; the density is N(0, I)'s."""
+    """The seed determines samples; the density is that of N(0, I)."""
     z = space.sample(4000, 1)
     np.testing.assert_array_equal(z, space.sample(4000, 1))
     np.testing.assert_allclose(np.cov(z.T), np.eye(D), atol=0.1)
@@ -118,7 +118,7 @@ def test_the_prior_is_normal(space):
 
 
 def test_missing_cells_are_masked_and_the_others_used():
-    """Cells missing in every model decode to NaN and have no slope; single ones are filled."""
+    """Cells missing in all models decode to NaN with derivative 0; other missing cells are filled."""
     x = fields()
     x[:, 0, 0] = np.nan
     x[5, 3, 3] = np.nan
@@ -134,7 +134,7 @@ def test_missing_cells_are_masked_and_the_others_used():
     assert max(space.check_derivative(z).values()) < 1e-6
 
 
-def test_residuals_are_what_components_cannot_represent(linear):
+def test_residuals_are_the_representation_error(linear):
     """Held-out models come with their reconstruction; what is left is the noise that was added."""
     truth, estimate = linear.representation_residuals()
     assert truth.shape == estimate.shape == (12, *SHAPE)
@@ -197,8 +197,8 @@ def test_saved_and_loaded_is_the_same(make, tmp_path):
         (lambda s: LatentSpace(vae_model()).held_out, "hold_out"),
     ],
 )
-def test_what_does_not_fit_is_one_line(linear, call, words):
-    """What came, what was expected, what to do."""
+def test_arguments_that_do_not_fit_are_refused(linear, call, words):
+    """The message has one line."""
     with pytest.raises(InputError, match=words) as caught:
         call(linear)
     assert "\n" not in str(caught.value)

@@ -36,7 +36,7 @@ def facts(step: int) -> dict:
 
 
 def test_a_state_comes_back_bit_by_bit(tmp_path):
-    """Weights, moments and facts are those that were saved, and training goes on as if nothing had been."""
+    """Weights, moments and facts are those that were saved, and further steps give the same weights."""
     modules, optimizers = state(0)
     checkpoint.save_checkpoint(tmp_path, modules, optimizers, facts(7))
     others, fresh = state(1, steps=0)
@@ -51,8 +51,8 @@ def test_a_state_comes_back_bit_by_bit(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["adamw", "muon"])
-def test_moments_go_back_to_their_own_optimizer(tmp_path, name):
-    """Each optimizer gets the moments saved under its name, and no other's."""
+def test_moments_go_to_the_optimizer_of_their_name(tmp_path, name):
+    """Each optimizer gets the moments that were saved under its name."""
     modules, optimizers = state(0)
     checkpoint.save_checkpoint(tmp_path, modules, optimizers, facts(7))
     others, fresh = state(1, steps=0)
@@ -67,13 +67,13 @@ def test_moments_go_back_to_their_own_optimizer(tmp_path, name):
 
 
 def test_no_checkpoint_is_none(tmp_path):
-    """A folder without one, or no folder, starts anew."""
+    """A folder without a checkpoint, or no folder, gives None."""
     assert checkpoint.read_facts(tmp_path) is None
     assert checkpoint.read_facts(tmp_path / "nowhere") is None
 
 
 def test_only_the_last_state_is_kept(tmp_path):
-    """Old tensors go once the new state counts."""
+    """Old tensors are removed after the new state is valid."""
     modules, optimizers = state(0)
     for step in (1, 2, 3):
         checkpoint.save_checkpoint(tmp_path, modules, optimizers, facts(step))
@@ -81,7 +81,7 @@ def test_only_the_last_state_is_kept(tmp_path):
 
 
 def test_half_written_files_are_ignored(tmp_path):
-    """A kill while tensors or facts were written, or between the two, leaves the last whole state."""
+    """A kill while tensors or facts are written, or between the two, leaves the previous state."""
     modules, optimizers = state(0)
     checkpoint.save_checkpoint(tmp_path, modules, optimizers, facts(1))
     (tmp_path / ".2.checkpoint.safetensors.part").write_bytes(b"half")
@@ -107,7 +107,7 @@ def test_half_written_files_are_ignored(tmp_path):
     ],
 )
 def test_a_damaged_checkpoint_is_one_line(tmp_path, damage):
-    """Missing or broken tensors and facts say where, and that removing them starts anew."""
+    """The message names the folder, and advises to remove it to start anew."""
     modules, optimizers = state(0)
     checkpoint.save_checkpoint(tmp_path, modules, optimizers, facts(7))
     damage(tmp_path)
@@ -116,7 +116,7 @@ def test_a_damaged_checkpoint_is_one_line(tmp_path, damage):
 
 
 def test_the_checkpoint_of_another_net_is_one_line(tmp_path):
-    """Tensors that do not fit are refused, whatever torch has to say in many lines."""
+    """Tensors that do not fit raise an error of one line."""
     modules, optimizers = state(0)
     checkpoint.save_checkpoint(tmp_path, modules, optimizers, facts(7))
     with pytest.raises(ModelFileError, match=r"^[^\n]*size mismatch[^\n]*$"):

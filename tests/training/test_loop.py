@@ -1,4 +1,4 @@
-"""The loop learns, and stops, kills, workers and processes change nothing in what is learnt."""
+"""The loop learns; stops, kills, workers and processes do not change the trained weights."""
 
 import csv
 import json
@@ -15,14 +15,12 @@ import yaml
 from safetensors.torch import load_file
 
 from geoae import model as models
-from geoae import nets
 from geoae.errors import InputError
 from geoae.model import load_model
 from geoae.records.recipe import RecordMix, RecordRecipe
 from geoae.records.task import training_task
 from geoae.training import loop
 from geoae.training.loop import AVERAGED_EVERY, Job
-from geoae.training.optimizers import compute_learning_rate, make_optimizers
 from tests.conftest import tiny_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +55,7 @@ def run_python(arguments: list[str], out: Path) -> subprocess.CompletedProcess:
 
 @pytest.fixture(scope="module")
 def whole(data, tmp_path_factory):
-    """Eight steps in one go: what every other way of taking them is compared with."""
+    """Eight uninterrupted steps, the reference of the other tests."""
     out = tmp_path_factory.mktemp("whole")
     return train(tiny_recipe(), data, Job(out)), out
 
@@ -78,7 +76,7 @@ def test_the_loss_falls(data, tmp_path):
 
 
 def test_the_history_has_the_terms_of_the_loss(whole):
-    """They come after the columns that every history has, and sum to the loss."""
+    """The terms follow the columns of all histories, and sum to the loss."""
     rows = history(whole[1])
     assert list(rows[0]) == ["step", "loss", "val_db", "lr", "loss_error", "loss_spectral"]
     for row in rows:
@@ -86,8 +84,8 @@ def test_the_history_has_the_terms_of_the_loss(whole):
         assert row["loss_spectral"] > 0
 
 
-def test_a_checkpoint_without_the_terms_of_the_loss_goes_on(data, tmp_path):
-    """Rows that were written before the terms were recorded keep their values; the missing columns are NaN."""
+def test_a_checkpoint_without_the_terms_of_the_loss_is_resumed(data, tmp_path):
+    """Rows of older checkpoints keep their values; the missing columns are NaN."""
     train(tiny_recipe(), data, Job(tmp_path, stop_after_steps=4))
     file = tmp_path / "checkpoint" / "checkpoint.json"
     facts = json.loads(file.read_text())
@@ -100,7 +98,7 @@ def test_a_checkpoint_without_the_terms_of_the_loss_goes_on(data, tmp_path):
     assert math.isfinite(new["loss_error"])
 
 
-def test_the_model_says_how_it_was_made(whole):
+def test_the_model_records_how_it_was_trained(whole):
     """Contract and provenance repeat the recipe, the score and the step."""
     model, out = whole
     facts, recipe = model.contract.provenance, tiny_recipe()
@@ -114,7 +112,7 @@ def test_the_model_says_how_it_was_made(whole):
 
 @pytest.mark.parametrize("keep", ["best", "last"])
 def test_the_weights_that_the_recipe_names_are_kept(data, tmp_path, keep):
-    """A training that spoils itself gives its best weights, or those of its last step if the recipe asks for them."""
+    """A training that gets worse gives its best weights, or those of its last step if the recipe selects them."""
     optimize = {"steps": 12, "validate_every": 3, "learning_rate": 0.3, "keep": keep}
     model = train(tiny_recipe(optimize=optimize), data, Job(tmp_path))
     rows, facts = history(tmp_path), model.contract.provenance
@@ -127,8 +125,8 @@ def test_the_weights_that_the_recipe_names_are_kept(data, tmp_path, keep):
 
 
 @pytest.mark.parametrize("stop", [4, 6])
-def test_a_stopped_training_goes_on_as_if_it_had_not(whole, data, tmp_path, stop):
-    """Stopped after any step and started again: the weights and moments of the training in one go."""
+def test_a_stopped_training_resumes_to_the_same_weights(whole, data, tmp_path, stop):
+    """After a stop at any step, weights and moments are those of the uninterrupted training."""
     train(tiny_recipe(), data, Job(tmp_path, stop_after_steps=stop))
     assert json.loads((tmp_path / "checkpoint" / "checkpoint.json").read_text())["step"] == stop
     train(tiny_recipe(), data, Job(tmp_path))
@@ -141,8 +139,8 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(whole, data, tmp_path, stop
             assert found_row == pytest.approx(row)
 
 
-def test_a_stopped_training_with_muon_goes_on_as_if_it_had_not(data, tmp_path):
-    """Both optimizers' moments are kept: the weights and moments of the training in one go, which are not AdamW's."""
+def test_a_stopped_training_with_muon_resumes_to_the_same_weights(data, tmp_path):
+    """The moments of both optimizers are kept; weights differ from those of AdamW alone."""
     plan = tiny_recipe(optimize={"optimizer": "muon", "onset_weight": 15.0})
     whole = train(plan, data, Job(tmp_path / "whole"))
     train(plan, data, Job(tmp_path / "parts", stop_after_steps=4))
@@ -157,7 +155,7 @@ def test_a_stopped_training_with_muon_goes_on_as_if_it_had_not(data, tmp_path):
 
 
 def test_training_begins_with_the_weights_of_another_model(whole, data, tmp_path):
-    """A rate of almost nothing leaves them as they are; a model of another net is refused with what to do."""
+    """A tiny learning rate leaves the weights unchanged; a model of another net is refused with advice."""
     whole[0].save(tmp_path / "first", "card")
     still = {"learning_rate": 1e-12, "final_learning_rate": 0.0, "weight_decay": 0.0}
     again = train(tiny_recipe(start=str(tmp_path / "first"), optimize=still), data, Job(tmp_path / "again"))
@@ -169,7 +167,7 @@ def test_training_begins_with_the_weights_of_another_model(whole, data, tmp_path
 
 
 def test_weights_are_rounded_if_the_recipe_says_so(whole, data, tmp_path):
-    """The same training, its weights rounded at the end, in half the bytes; the digest is that of the file."""
+    """Weights are those of the same training, rounded, in half the bytes; the digest is that of the file."""
     half = train(tiny_recipe(optimize={"weights": "float16"}), data, Job(tmp_path / "half"))
     for name, weight in whole[0].net.state_dict().items():
         torch.testing.assert_close(half.net.state_dict()[name], weight, rtol=2.0**-11, atol=2.0**-25)
@@ -180,25 +178,7 @@ def test_weights_are_rounded_if_the_recipe_says_so(whole, data, tmp_path):
     assert sizes[0] < 0.65 * sizes[1]
 
 
-@pytest.mark.parametrize("name", sorted(set(nets.NETS) - {"identity"}))
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_every_weight_has_one_optimizer(name, optimizer):
-    """Muon has the matrices of the blocks and nothing else, AdamW the rest, both at the recipe's rate and decay."""
-    plan = tiny_recipe(optimize={"optimizer": optimizer, "learning_rate": 3e-3, "weight_decay": 0.02})
-    net = nets.build(name, {"width": 8, "dilations": [1, 2]} if name == "cascade-dae" else {})
-    made = make_optimizers(net, plan)
-    matrices = any(key.startswith("blocks.") and p.ndim == 2 for key, p in net.named_parameters())
-    assert set(made) == {"adamw", optimizer if matrices else "adamw"}
-    groups = [(kind, group) for kind, each in made.items() for group in each.param_groups]
-    assert all((group["lr"], group["weight_decay"]) == (3e-3, 0.02) for _, group in groups)
-    held = {id(p): kind for kind, group in groups for p in group["params"]}
-    assert sum(len(group["params"]) for _, group in groups) == len(held) == len(list(net.parameters()))
-    for key, p in net.named_parameters():
-        matrix = key.startswith("blocks.") and p.ndim == 2
-        assert held[id(p)] == ("muon" if optimizer == "muon" and matrix else "adamw"), key
-
-
-def test_a_killed_training_goes_on_as_if_it_had_not(whole, data, tmp_path):
+def test_a_killed_training_resumes_to_the_same_weights(whole, data, tmp_path):
     """SIGKILL between two checkpoints loses the steps since the last one, and nothing else."""
     (tmp_path / "recipe.yml").write_text(yaml.safe_dump(tiny_recipe().model_dump(mode="json")))
     code = f"""
@@ -225,7 +205,7 @@ loop.train_net(recipe, training_task(recipe, Path({str(data)!r})), loop.Job(Path
     assert_same(model.net.state_dict(), whole[0].net.state_dict())
 
 
-def test_two_processes_learn_what_one_does(whole, data, tmp_path):
+def test_two_processes_learn_the_same_as_one(whole, data, tmp_path):
     """torchrun with two CPU processes gives the weights of one process to 1e-4, in one model folder."""
     (tmp_path / "recipe.yml").write_text(yaml.safe_dump(tiny_recipe().model_dump(mode="json")))
     code = f"""
@@ -244,13 +224,13 @@ print(train(Path("recipe.yml"), {str(data)!r}, Path("out"), device="cpu", thread
 
 
 def test_workers_change_nothing(whole, data, tmp_path):
-    """Windows made in another process are the same windows."""
+    """Windows that worker processes make are the same."""
     train(tiny_recipe(), data, Job(tmp_path, workers=1))
     assert_same(tensors(tmp_path), tensors(whole[1]))
 
 
-def test_a_finished_training_learns_no_more(whole, data, tmp_path):
-    """Started again at its end, or with a stop that lies behind it, a training gives the same model and no new row."""
+def test_a_finished_training_does_not_go_on(whole, data, tmp_path):
+    """Started again after its end, or with an earlier stop, it gives the same model and no new row."""
     plan = tiny_recipe(optimize={"steps": 4, "validate_every": 2})
     first = train(plan, data, Job(tmp_path))
     for stop in (None, 1):
@@ -259,7 +239,7 @@ def test_a_finished_training_learns_no_more(whole, data, tmp_path):
 
 
 def test_training_ends_when_it_no_longer_gets_better(data, tmp_path):
-    """With steps too small to change a weight it ends after `patience` validations, for good."""
+    """With a learning rate too small to change weights, it ends after `patience` validations, and stays ended."""
     plan = tiny_recipe(optimize={"steps": 40, "validate_every": 2, "patience": 3, "learning_rate": 1e-30,
                                  "final_learning_rate": 0.0})  # fmt: skip
     train(plan, data, Job(tmp_path))
@@ -267,8 +247,8 @@ def test_training_ends_when_it_no_longer_gets_better(data, tmp_path):
     train(plan, data, Job(tmp_path, report=pytest.fail))
 
 
-def test_the_average_is_exponential_and_the_best_is_shipped(data, tmp_path):
-    """It moves every fourth step, as far as four do, starting at the first weights; the best average is given."""
+def test_the_average_is_exponential_and_the_best_is_kept(data, tmp_path):
+    """It is updated every fourth step, with the decay of four steps; the best average is returned."""
     seen = []
     plan = tiny_recipe(optimize={"steps": 10, "validate_every": 1})
     model = train(plan, data, Job(tmp_path, report=lambda row: seen.append((row, tensors(tmp_path)))))
@@ -283,28 +263,12 @@ def test_the_average_is_exponential_and_the_best_is_shipped(data, tmp_path):
     assert_same({k: v for k, v in model.net.state_dict().items()}, {k: best[f"ema/module.{k}"] for k in names}, 0)
 
 
-def test_the_learning_rate_warms_up_and_falls_as_a_cosine():
-    """Linear to the full rate over the warm-up, then half a cosine to the final rate."""
-    plan = tiny_recipe(
-        optimize={"steps": 1100, "warmup_steps": 100, "learning_rate": 2e-3, "final_learning_rate": 1e-4}
-    )
-    assert compute_learning_rate(0, plan) == pytest.approx(2e-5)
-    assert compute_learning_rate(49, plan) == pytest.approx(1e-3)
-    assert compute_learning_rate(99, plan) == compute_learning_rate(100, plan) == pytest.approx(2e-3)
-    for k in (250, 600, 1000):
-        expected = 1e-4 + 1.9e-3 * math.cos(math.pi / 2 * (k - 100) / 1000) ** 2
-        assert compute_learning_rate(k, plan) == pytest.approx(expected)
-    assert compute_learning_rate(1100, plan) == pytest.approx(1e-4)
-    falling = [compute_learning_rate(k, plan) for k in range(100, 1101)]
-    assert falling == sorted(falling, reverse=True)
-
-
 @pytest.mark.parametrize(
     ("change", "named"),
     [({"optimize": {"learning_rate": 1e-2}}, "optimize"), ({"net": {"config": {"width": 16}}}, "net")],
 )
 def test_the_checkpoint_of_another_recipe_is_refused(whole, data, change, named):
-    """What differs is named before anything is loaded, and nothing is overwritten."""
+    """The message lists the differing sections; nothing is loaded or overwritten."""
     before = (whole[1] / "history.csv").read_bytes()
     with pytest.raises(InputError, match=rf"^[^\n]*another recipe \(they differ in: {named}\)[^\n]*$"):
         train(tiny_recipe(**change), data, Job(whole[1]))
@@ -313,7 +277,7 @@ def test_the_checkpoint_of_another_recipe_is_refused(whole, data, change, named)
 
 @pytest.mark.gpu
 def test_two_steps_on_cuda(data, tmp_path):
-    """A training on the GPU takes its steps, in bfloat16 where the recipe leaves the choice, and ends on the CPU."""
+    """A training on the GPU, with precision auto in bfloat16, ends with a model on the CPU."""
     if not torch.cuda.is_available():
         pytest.skip("needs CUDA")
     plan = tiny_recipe(optimize={"steps": 2, "validate_every": 1, "precision": "auto"})

@@ -37,7 +37,7 @@ def write(path, **changes):
     ],
 )
 def test_a_fault_is_named_in_one_line(tmp_path, change, said):
-    """Unknown keys, wrong types and impossible values are refused by their path in the file."""
+    """The message names the path of unknown keys, wrong types and impossible values."""
     with pytest.raises(RecipeError) as caught:
         load_recipe(write(tmp_path / "r.yml", **change))
     assert said in str(caught.value)
@@ -46,13 +46,13 @@ def test_a_fault_is_named_in_one_line(tmp_path, change, said):
 
 
 def test_all_faults_are_named_at_once(tmp_path):
-    """Two typos are two names in one message."""
+    """One message names both typos."""
     with pytest.raises(RecipeError, match=r"optimize\.bacth.*mix\.gpas"):
         load_recipe(write(tmp_path / "r.yml", mix__gpas=0.1, optimize__bacth=4))
 
 
 def test_a_missing_key_is_named(tmp_path):
-    """What has no default must be there."""
+    """A setting without a default is required."""
     (tmp_path / "r.yml").write_text("name: x\nsummary: y\n")
     with pytest.raises(RecipeError, match=r"net: field required.*optimize: field required.*window: field required"):
         load_recipe(tmp_path / "r.yml")
@@ -65,8 +65,8 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["name: [unclosed", "a: b: c", "!!python/object/apply:os.system ['true']", "\x00"])
-def test_what_is_no_yaml_is_refused_in_one_line(tmp_path, text):
-    """Broken YAML, and YAML that would run code, are one line."""
+def test_broken_yaml_is_refused_in_one_line(tmp_path, text):
+    """Also YAML that would run code."""
     (tmp_path / "r.yml").write_text(text)
     with pytest.raises(RecipeError, match="cannot be read as YAML") as caught:
         load_recipe(tmp_path / "r.yml")
@@ -75,7 +75,7 @@ def test_what_is_no_yaml_is_refused_in_one_line(tmp_path, text):
 
 @pytest.mark.parametrize("content", [b"", b"just words", b"[1, 2]", b"\xff\xfe\x00bad"])
 def test_other_content_is_refused_in_one_line(tmp_path, content):
-    """An empty file, a list, words and bytes are no recipe."""
+    """An empty file, a list, plain words and binary data are not recipes."""
     (tmp_path / "r.yml").write_bytes(content)
     with pytest.raises(RecipeError) as caught:
         load_recipe(tmp_path / "r.yml")
@@ -83,12 +83,12 @@ def test_other_content_is_refused_in_one_line(tmp_path, content):
 
 
 def test_a_folder_is_no_recipe(tmp_path):
-    """A folder in the place of a file is refused."""
+    """A folder instead of a file is refused."""
     with pytest.raises(RecipeError, match="cannot be read"):
         load_recipe(tmp_path)
 
 
 def test_a_recipe_survives_json():
-    """What a checkpoint and a model card keep of a recipe makes the same recipe."""
+    """The JSON that checkpoints and model cards store gives the same recipe."""
     recipe = tiny_recipe(mix={"gaps": 0.5})
     assert RecordRecipe.model_validate_json(recipe.model_dump_json()) == recipe
