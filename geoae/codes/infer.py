@@ -64,7 +64,7 @@ def encode_array(
     Raises
     ------
     InputError
-        As `coding` and `check_units`; or infinite samples, for lazy arrays once they are computed.
+        As `plan_coding` and `check_units`; or infinite samples, for lazy arrays when they are computed.
     """
     check_units(x, model, force)
     coding = plan_coding(x, model, dims, latent)
