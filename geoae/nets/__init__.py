@@ -5,7 +5,7 @@ Other packages add nets by the entry-point group ``geoae.nets``: name = "package
 
 from dataclasses import fields, is_dataclass
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from geoae.errors import InputError, UnknownNameError, one_line
@@ -91,7 +91,8 @@ def build_class(net: "type[nn.Module]", config: dict[str, Any], name: str = "") 
     return net(config_class(**values))
 
 
-def _load_entry(entry: EntryPoint) -> "type[nn.Module]":
+def _load_entry(entry: Any) -> "type[nn.Module]":
+    # Any: if the backport importlib_metadata is imported, entry points are of its class
     from torch import nn
 
     try:
