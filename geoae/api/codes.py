@@ -6,7 +6,7 @@ from pathlib import Path
 import xarray as xr
 
 from geoae.codes import coding
-from geoae.codes import infer as infer_codes
+from geoae.codes.infer import decode_codes, encode_array
 from geoae.errors import InputError
 from geoae.jobs.codes.store import load_model_of_codes
 from geoae.jobs.options import split_names
@@ -58,7 +58,7 @@ def encode(
         )
     named = split_names(dims) if isinstance(dims, str) else dims
     loaded = prepare_model(load_model(model or coding.choose_default_model(x, named)), device, threads)
-    return infer_codes.encode_array(x, loaded, named, latent, force)
+    return encode_array(x, loaded, named, latent, force)
 
 
 def decode(
@@ -87,4 +87,4 @@ def decode(
         The model is not shipped and `model` is None.
     """
     coding.read_coding(codes)
-    return infer_codes.decode_codes(codes, prepare_model(load_model_of_codes(codes, model), device, threads))
+    return decode_codes(codes, prepare_model(load_model_of_codes(codes, model), device, threads))

@@ -20,10 +20,10 @@ from geoae.labels.timeaxis import start_ns as start_of
 from geoae.readers import catalog
 from geoae.readers.fields import grids
 from geoae.readers.plugins import PluginRecords
-from geoae.readers.records import arrange as layout
 from geoae.readers.records import seisbench
+from geoae.readers.records.arrange import arrange_records, count_gaps_and_overlaps
 from geoae.stores import ledger, provenance
-from geoae.stores import records as cleaned
+from geoae.stores import records as stored_records
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _describe_recording(path: Path, reader: Any, options: Mapping[str, Any]) -> 
     for segment in scan.segments:
         groups.setdefault((segment.id, segment.rate_hz, segment.text), []).append(segment)
     rows = [_make_row(parts) for parts in groups.values()]
-    return SourceContent(rows, list(scan.notes), list(scan.losses), len(layout.arrange_records(scan.segments)))
+    return SourceContent(rows, list(scan.notes), list(scan.losses), len(arrange_records(scan.segments)))
 
 
 def models() -> list[dict[str, Any]]:
@@ -222,13 +222,13 @@ def _make_row(parts: list[Segment]) -> TraceRow:
     ends = [s.start_ns + round((s.n - 1) * 1e9 / s.rate_hz) if s.n else s.start_ns for s in parts]
     return TraceRow(
         first.id, min(starts), max(ends), first.rate_hz, sum(s.n for s in parts),
-        *layout.count_gaps_and_overlaps(parts), first.text,
+        *count_gaps_and_overlaps(parts), first.text,
     )  # fmt: skip
 
 
 def _describe_denoised(path: Path) -> SourceContent:
-    x = cleaned.read(path)
-    valid, rows, rate = cleaned.find_valid_samples(x), [], rate_of(x)
+    x = stored_records.read(path)
+    valid, rows, rate = stored_records.find_valid_samples(x), [], rate_of(x)
     for name, samples in zip(x["id"].values, valid, strict=True):
         at = np.flatnonzero(samples)
         first, last = (int(at[0]), int(at[-1])) if at.size else (0, 0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from geoae.cluster import work as cluster
+from geoae.cluster.work import is_distributed
 from geoae.errors import InputError
 from geoae.model import Model
 from geoae.model.denoising import BATCH
@@ -67,7 +67,7 @@ class Workers:
     @property
     def are_other_processes(self) -> bool:
         """Whether other processes than this one compute; errors are those of `geoae.cluster.work.is_distributed`."""
-        return cluster.is_distributed(self.cluster, self.n)
+        return is_distributed(self.cluster, self.n)
 
 
 @dataclass(frozen=True)

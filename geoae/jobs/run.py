@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from geoae.cluster import work as cluster
+from geoae.cluster import work as cluster_work
 from geoae.errors import ModelFileError
 from geoae.jobs.options import Progress, RunOptions, Workers, no_progress
 from geoae.model import Model, load_model
@@ -37,7 +37,7 @@ class BlockJob:
     settings: Mapping[str, Any]
     """Settings that decide the samples, by name. A run that was begun with other settings is not resumed."""
     origin: Origin
-    make_worker: Callable[..., cluster.Work]
+    make_worker: Callable[..., cluster_work.Work]
     """A function at the top of a module: ``make_worker(spec)`` returns the function that computes and writes one block,
     given its number."""
     spec: Mapping[str, Any]
@@ -118,7 +118,7 @@ def run_blocks(
         workers, make = options.workers, job.make_worker
         if not workers.are_other_processes:
             make = partial(make, **job.loaded)
-        results = cluster.run_tasks(
+        results = cluster_work.run_tasks(
             pending, make, {**job.spec, "folder": str(run.folder)}, cluster=workers.cluster, workers=workers.n,
             threads=job.threads or 1, say=workers.say,
         )  # fmt: skip

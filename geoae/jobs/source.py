@@ -20,7 +20,7 @@ from geoae.fields.frame import split_span
 from geoae.labels.adapter import Adapter
 from geoae.labels.cf import find_time_coordinate, grid_layout, list_fields, promote_coordinates
 from geoae.readers import catalog
-from geoae.readers.fields import opening as stores
+from geoae.readers.fields.opening import open_store, shorten_error
 
 MAX_HASHED_BYTES = 1 << 34
 """Up to this many bytes the digest is that of the content; above, of file sizes and times."""
@@ -234,7 +234,7 @@ def _describe_remote(url: str) -> bytes:
             [(k, str(properties[k])) for k in ("name", "size", "ETag", "LastModified", "mtime") if k in properties]
         ).encode()
     except Exception as error:  # each protocol has its own errors
-        raise DamagedFileError(f"{url} cannot be opened: {stores.shorten_error(error)}. Check the address.") from error
+        raise DamagedFileError(f"{url} cannot be opened: {shorten_error(error)}. Check the address.") from error
 
 
 def _add_time(x: xr.DataArray, dims: Sequence[str] | None) -> xr.DataArray:
@@ -251,7 +251,7 @@ def _open_datasets(source: ArraySource, place: str) -> Iterator[list[xr.Dataset]
     rename = (source.adapter or {}).get("rename", {})
     opened = []
     if source.reader in (None, "grids"):
-        opened = stores.open_store(place if "://" in place else Path(place), **options)
+        opened = open_store(place if "://" in place else Path(place), **options)
     try:
         yield [promote_coordinates(d.rename({a: b for a, b in rename.items() if a in d.variables})) for d in opened]
     finally:

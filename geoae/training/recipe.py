@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from geoae import kinds
 from geoae.errors import RecipeError
-from geoae.files import yaml_files as settings
+from geoae.files.yaml_files import read_yaml, validate_yaml
 
 
 class Section(BaseModel):
@@ -94,9 +94,9 @@ def load_recipe(path: Path) -> AnyRecipe:
     RecipeError
         The file is missing, is not YAML, or has unknown keys or values out of range, which are all listed.
     """
-    data = settings.read_yaml(path, "recipe")
+    data = read_yaml(path, "recipe")
     kind = data.get("kind", kinds.DEFAULT) if isinstance(data, dict) else kinds.DEFAULT
     if not isinstance(kind, str) or kind not in kinds.KINDS:
         raise RecipeError(f"{path.name} is no recipe: kind is {kind!r}; choose one of {', '.join(kinds.KINDS)}.")
     recipe: type[AnyRecipe] = kinds.load_name(kinds.KINDS[kind].recipe)
-    return settings.validate_yaml(recipe, data, path, "recipe")
+    return validate_yaml(recipe, data, path, "recipe")

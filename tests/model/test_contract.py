@@ -9,7 +9,7 @@ import pytest
 
 from geoae import kinds, nets
 from geoae import model as models
-from geoae.arrays import neighbours as context
+from geoae.arrays import neighbours
 from geoae.arrays.neighbours import N_VALUES
 from geoae.arrays.scaling import FieldScaler
 from geoae.arrays.transforms import Transform
@@ -28,7 +28,7 @@ CODES = CodeContract("c", "for tests", (16,), (16,), 4)
 PRIOR = PriorContract("p", "for tests", (16,), 4, "km/s", ("z",))
 MADE = {
     "record": (RECORD, RecordScaler()),
-    "field": (FIELD, FieldScaler(axes=2, channels=context.N_VALUES)),
+    "field": (FIELD, FieldScaler(axes=2, channels=neighbours.N_VALUES)),
     "codes": (CODES, FieldScaler(axes=1)),
     "prior": (PRIOR, Transform("log", 1.0, 0.5)),
 }

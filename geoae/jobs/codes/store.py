@@ -33,7 +33,7 @@ from geoae.jobs.source import ArraySource, RegionReader, digest_source, read_com
 from geoae.model import Model, load_model, require_contract
 from geoae.readers.records import seisbench
 from geoae.stores import ledger, schema
-from geoae.stores import records as cleaned
+from geoae.stores import records as stored_records
 from geoae.stores.codes import list_coded_variables, open_codes
 from geoae.stores.plan import StorePlan, plan_field
 from geoae.stores.write import Origin, write_region
@@ -218,7 +218,7 @@ def load_model_of_codes(codes: xr.Dataset, model: str | Path | Model | None) -> 
 
 def _find_source(inputs: Sequence[str | Path]) -> ArraySource:
     if len(inputs) == 1 and (path := Path(inputs[0])).is_dir():
-        for name, reader in (("cleaned", cleaned), ("seisbench", seisbench)):
+        for name, reader in (("cleaned", stored_records), ("seisbench", seisbench)):
             if reader.sniff(path):
                 return ArraySource((str(path),), (str(path.absolute()),), name)
     found = sort_inputs(inputs)

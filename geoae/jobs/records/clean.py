@@ -18,8 +18,8 @@ from geoae.jobs.records.sinks import Sink, pass_through_or_leave_out
 from geoae.labels.segments import Record, Segment
 from geoae.model import Model
 from geoae.model.denoising import denoise_block
-from geoae.readers.records import arrange as layout
 from geoae.readers.records import traces
+from geoae.readers.records.arrange import arrange_records
 from geoae.records import infer
 from geoae.records.resample import ReadSpan
 
@@ -65,7 +65,7 @@ def denoise_segments(
             outcome = f"left out, since {left_out}" if left_out else "passed through"
             counts[segment].notes.append(f"text channel, {outcome}")
         finish(segment)
-    waiting = deque(layout.arrange_records(segments))
+    waiting = deque(arrange_records(segments))
     while waiting:
         record = waiting.popleft()
         worked_on = [p.segment for p in record.placed]
@@ -85,7 +85,7 @@ def denoise_segments(
                 for segment in worked_on:
                     _pass_unchanged(segment, error, sink, counts)
             else:
-                waiting.extendleft(reversed(layout.arrange_records(decodable)))
+                waiting.extendleft(reversed(arrange_records(decodable)))
                 kept = set(map(id, decodable))
                 worked_on = [s for s in worked_on if id(s) not in kept]
         counts.add_elapsed(worked_on)

@@ -22,7 +22,7 @@ from geoae.labels.segments import Record, Segment
 from geoae.readers.records import traces
 from geoae.records import infer
 from geoae.stores import blocks
-from geoae.stores import records as cleaned
+from geoae.stores import records as stored_records
 from geoae.stores.plan import StorePlan
 from geoae.stores.write import Origin
 
@@ -142,7 +142,7 @@ def _count_kept_blocks(
     record: Record, plan: StorePlan, store: Path, computed: frozenset[int]
 ) -> dict[int, BlockCounts]:
     """Count blocks that an earlier run wrote, so that the summary covers the whole store."""
-    signal: xr.DataArray = cleaned.read(store)
+    signal: xr.DataArray = stored_records.read(store)
     results, lost = {}, TraceCounts()
     for number in range(plan.parts[0].n_blocks):
         if number not in computed:

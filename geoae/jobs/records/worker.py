@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.arrays.types import Array
-from geoae.cluster import work as cluster
+from geoae.cluster.work import Work
 from geoae.errors import InputError
 from geoae.jobs.codes import plan as code_plan
 from geoae.jobs.codes.plan import TruncatedCoder
@@ -54,7 +54,7 @@ def make_record_worker(
     record: Record | None = None,
     model: Model | None = None,
     coder: TruncatedCoder | None = None,
-) -> cluster.Work:
+) -> Work:
     """Make the function that denoises and writes one block of a store, and returns its `BlockCounts`.
 
     A block of codes has no counts.
