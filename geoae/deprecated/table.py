@@ -3,7 +3,6 @@
 MOVED = {
     "geoae.adapter": "geoae.labels.adapter",
     "geoae.adapter:lazy": "geoae.labels.adapter:change_lazily",
-    "geoae.api:denoise": "geoae.api.denoise:denoise",
     "geoae.api:info": "geoae.api.denoise:info",
     "geoae.api:models": "geoae.api.denoise:models",
     "geoae.api_codes": "geoae.api.codes",

@@ -278,7 +278,7 @@ def split_span(span: slice, n: int) -> list[slice]:
 
     Examples
     --------
-    >>> pieces(slice(2, 5), 8), pieces(slice(-2, 5), 8)
+    >>> split_span(slice(2, 5), 8), split_span(slice(-2, 5), 8)
     ([slice(2, 5, None)], [slice(6, 8, None), slice(0, 5, None)])
     """
     found, at = [], span.start

@@ -276,7 +276,7 @@ def refuse_options(given: Mapping[str, bool], reason: str) -> None:
 
     Examples
     --------
-    >>> refuse({"--var": True, "--dims": False}, "not for recordings")
+    >>> refuse_options({"--var": True, "--dims": False}, "not for recordings")
     Traceback (most recent call last):
     geoae.errors.InputError: --var: not for recordings. Leave it out.
     """

@@ -32,7 +32,7 @@ def list_json_types(dataclass: type) -> dict[str, type]:
     Examples
     --------
     >>> from dataclasses import make_dataclass
-    >>> json_types(make_dataclass("Window", [("length", int), ("taper", tuple[float, ...])]))
+    >>> list_json_types(make_dataclass("Window", [("length", int), ("taper", tuple[float, ...])]))
     {'length': <class 'int'>, 'taper': <class 'list'>}
     """
     hints = get_type_hints(dataclass)

@@ -37,7 +37,7 @@ def assign_components(codes: Sequence[str]) -> list[int]:
 
     Examples
     --------
-    >>> component_slots(["HHE", "HHN", "HHZ"]), component_slots(["BH1", "BH2", "BHZ"]), component_slots(["x"])
+    >>> assign_components(["HHE", "HHN", "HHZ"]), assign_components(["BH1", "BH2", "BHZ"]), assign_components(["x"])
     ([0, 1, 2], [1, 0, 2], [2])
     """
     slots: list[int] = []

@@ -22,7 +22,7 @@ def resampling_ratio(native_hz: float, model_hz: float, tolerance: float = 0.01)
 
     Examples
     --------
-    >>> ratio(62.5, 100.0), ratio(99.98, 100.0), ratio(200.0, 100.0)
+    >>> resampling_ratio(62.5, 100.0), resampling_ratio(99.98, 100.0), resampling_ratio(200.0, 100.0)
     ((8, 5), (1, 1), (1, 2))
     """
     exact = Fraction(model_hz) / Fraction(native_hz)

@@ -261,7 +261,7 @@ def test_targets_that_cannot_be_written(tmp_path, small, monkeypatch):
     before = content(target)
     with pytest.raises(OutputExistsError, match=r"other settings \(dry: 0\.0 -> 0\.5\); .*--overwrite"):
         run(path, target, replace(OPTIONS, dry=0.5))
-    assert "refused without --overwrite" in run(path, target, dry_run=True).notes[0]
+    assert "other settings need --overwrite" in run(path, target, dry_run=True).notes[0]
     assert content(target) == before
     run(path, target, replace(OPTIONS, dry=1.0), overwrite=True)
     np.testing.assert_allclose(geoae.read(target).values, geoae.read(path).values.astype("f4"))
