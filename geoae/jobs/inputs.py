@@ -126,7 +126,7 @@ def sort_inputs(inputs: Sequence[str | Path]) -> Recordings | ArraySource:
                 plugin_readers[str(place.absolute())] = {"reader": name, "options": {}}
     if fields and recordings:
         raise InputError(
-            f"{recordings[0]} is a recording and {Path(next(iter(fields))).name} is a gridded field. Denoise "
+            f"{recordings[0]} is a recording and {Path(next(iter(fields))).name} is a gridded field. Give "
             "them one after the other, each with its own model."
         )
     if not fields:

@@ -13,6 +13,7 @@ from geoae.errors import InputError
 from geoae.model import Model
 from geoae.model.denoising import BATCH
 from geoae.records import infer
+from geoae.stores.plan import check_chunk_sizes
 
 Progress = Callable[[int, int], None]
 """Called with the number of samples (or blocks of a store) that are done, and their total number."""
@@ -132,9 +133,7 @@ class FieldOptions:
     """Accept a model that was trained on other units or dimensions."""
 
     def __post_init__(self) -> None:
-        wrong = [f"{dim}={n}" for dim, n in self.chunks.items() if n < 1] + [f"{self.shard} a file"] * (self.shard < 1)
-        if wrong:
-            raise InputError(f"Chunks have at least one sample, and files one chunk; got {', '.join(wrong)}.")
+        check_chunk_sizes(self.chunks, self.shard)
 
 
 @dataclass(frozen=True)

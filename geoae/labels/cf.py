@@ -4,7 +4,7 @@ The rules are those of the CF conventions. They use names, attributes and coordi
 """
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,29 @@ class GridLayout:
     member: str | None = None
     curvilinear: bool = False
     """Whether latitude and longitude are two-dimensional. The horizontal dimensions then number the grid points."""
+
+
+def list_gridded(
+    fields: Mapping[str, xr.DataArray], find_layout: Callable[[xr.DataArray], GridLayout] | None = None
+) -> list[str]:
+    """Names of the variables whose horizontal dimensions `find_layout` finds; None: `grid_layout`.
+
+    Raises
+    ------
+    InputError
+        There is none; the error is that of the variable with most dimensions, and of these the largest.
+    """
+    names, faults = [], {}
+    for name, field in fields.items():
+        try:
+            (find_layout or grid_layout)(field)
+        except InputError as error:
+            faults[name] = error
+        else:
+            names.append(name)
+    if not names:
+        raise faults[max(faults, key=lambda name: (fields[name].ndim, fields[name].size))]
+    return names
 
 
 def grid_layout(field: xr.DataArray, dims: Sequence[str] | None = None) -> GridLayout:

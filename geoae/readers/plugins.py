@@ -16,7 +16,7 @@ import xarray as xr
 
 from geoae.errors import DamagedFileError, GeoAEError, InputError, UnknownNameError, one_line
 from geoae.labels.adapter import Adapter
-from geoae.labels.cf import grid_layout
+from geoae.labels.cf import grid_layout, list_gridded
 from geoae.readers.fields.joining import join_fields
 from geoae.readers.from_arrays import check_field, check_record, scan_arrays, select_record
 from geoae.readers.protocols import Kind, Place, Scan, Segment
@@ -193,7 +193,7 @@ class PluginFields:
         adapt = adapter or Adapter()
         opened = [self.contents(place, adapter=adapter, **options) for place in places]
         wanted = [var] if isinstance(var, str) else var
-        names = list(wanted) if wanted else _names_on_grids(opened[0], chosen)
+        names = list(wanted) if wanted else list_gridded(opened[0], lambda x: grid_layout(x, chosen))
         fields = []
         for name in names:
             parts = []
@@ -278,18 +278,3 @@ def _rename(x: xr.DataArray, adapter: Adapter | None) -> xr.DataArray:
     names = {old: new for old, new in (adapter.rename if adapter else {}).items() if old in {*x.coords, *x.dims}}
     x = x.rename(names) if names else x
     return x.rename(adapter.rename.get(str(x.name), str(x.name))) if adapter else x
-
-
-def _names_on_grids(found: Mapping[str, xr.DataArray], dims: Sequence[str] | None) -> list[str]:
-    """Names of the variables with two horizontal dimensions; if there is none, raise the error of the largest."""
-    names, faults = [], {}
-    for name, x in found.items():
-        try:
-            grid_layout(x, dims)
-        except InputError as error:
-            faults[name] = error
-        else:
-            names.append(name)
-    if not names:
-        raise faults[max(faults, key=lambda name: (found[name].ndim, found[name].size))]
-    return names

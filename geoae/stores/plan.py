@@ -215,6 +215,14 @@ def make_attributes(plan: StorePlan) -> dict[str, dict[str, Any]]:
     return attrs
 
 
+def check_chunk_sizes(chunks: Mapping[str, int], shard_chunks: int) -> None:
+    """Raise InputError for a chunk without samples along some dimension, or a file without chunks."""
+    if wrong := [f"{dim}={n}" for dim, n in chunks.items() if n < 1]:
+        raise InputError(f"chunks are {', '.join(wrong)}; a chunk must have at least 1 sample.")
+    if shard_chunks < 1:
+        raise InputError(f"shard is {shard_chunks}; a file must hold at least 1 chunk.")
+
+
 def _choose_blocks(
     dims: tuple[str, ...],
     shape: tuple[int, ...],
@@ -226,10 +234,7 @@ def _choose_blocks(
     requested = {**dict.fromkeys(core_dims, 1), **chunks, **({grows: 1} if grows else {})}
     if unknown := [dim for dim in requested if dim not in dims]:
         raise InputError(f"There is no dimension {', '.join(unknown)}; there are {', '.join(dims)}.")
-    wrong = [f"{dim}={n}" for dim, n in requested.items() if n < 1]
-    wrong += [f"{shard_chunks} a file"] if shard_chunks < 1 else []
-    if wrong:
-        raise InputError(f"Chunks have at least one sample, and files one chunk; got {', '.join(wrong)}.")
+    check_chunk_sizes(requested, shard_chunks)
     axis = dims.index(grows) if grows else None
     chosen = choose_chunks(shape, [dims.index(dim) for dim in core_dims], axis)
     limits = [max(n, c) for n, c in zip(shape, chosen, strict=True)]

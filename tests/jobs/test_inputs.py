@@ -26,7 +26,7 @@ def test_recordings_and_fields_are_sorted_by_content(folder):
     source = sort_inputs([folder / "u.nc"])
     assert isinstance(source, ArraySource)
     assert source.has_fields
-    with pytest.raises(InputError, match="Denoise them one after the other"):
+    with pytest.raises(InputError, match="Give them one after the other"):
         sort_inputs([folder / "a.mseed", folder / "u.nc"])
     with pytest.raises(InputError, match="No file matches"):
         sort_inputs([folder / "q*.mseed"])

@@ -4,7 +4,7 @@ import pytest
 import xarray as xr
 
 from geoae.errors import InputError
-from geoae.stores.plan import Chunking, CodeVariables, plan_codes, plan_field
+from geoae.stores.plan import Chunking, CodeVariables, check_chunk_sizes, plan_codes, plan_field
 from tests.support import store_worker as worker
 
 ONE_LINE = r"^[^\n]+$"
@@ -51,3 +51,12 @@ def test_impossible_plans_are_refused_in_one_line():
     ):
         with pytest.raises(InputError, match=ONE_LINE):
             wrong()
+
+
+def test_empty_chunks_and_files_are_refused():
+    """The error names the option and its value."""
+    with pytest.raises(InputError, match=r"chunks are lat=0; a chunk must have at least 1 sample"):
+        check_chunk_sizes({"lat": 0, "lon": 3}, 1)
+    with pytest.raises(InputError, match=r"shard is 0; a file must hold at least 1 chunk"):
+        check_chunk_sizes({"lat": 2}, 0)
+    check_chunk_sizes({"lat": 1}, 1)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import geoae.readers.fields.opening as opening
 from geoae.errors import DamagedFileError, GeoAEError, InputError, UnknownNameError
 from geoae.labels.adapter import Adapter, change_lazily
-from geoae.labels.cf import GridLayout, describe_sizes, grid_layout, list_fields, promote_coordinates
+from geoae.labels.cf import GridLayout, describe_sizes, grid_layout, list_fields, list_gridded, promote_coordinates
 from geoae.readers.fields.joining import join_fields
 from geoae.readers.protocols import Kind, Place
 
@@ -191,17 +191,7 @@ def _choose_names(
         if unknown := [name for name in var if name not in found]:
             raise UnknownNameError(f"{place} has no variable {', '.join(unknown)}; there are {', '.join(found)}.")
         return list(dict.fromkeys(var))
-    names, faults = [], {}
-    for name, field in found.items():
-        try:
-            _find_layout(field, dims, place)
-        except InputError as error:
-            faults[name] = error
-        else:
-            names.append(name)
-    if not names:
-        raise faults[max(faults, key=lambda name: (found[name].ndim, found[name].size))]
-    return names
+    return list_gridded(found, lambda field: _find_layout(field, dims, place))
 
 
 def _find_layout(field: xr.DataArray, dims: Sequence[str] | None, place: Place) -> GridLayout:
