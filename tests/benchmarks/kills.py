@@ -22,7 +22,7 @@ import psutil
 MAKE = Path(__file__).with_name("recording.py")
 # the command, with blocks of so many samples
 GEOAE = """import sys
-from geoae.cli.main import main
+from geoae.cli import main
 from geoae.jobs.records import plan
 plan.CHUNK_SAMPLES = int(sys.argv.pop(1))
 main()"""

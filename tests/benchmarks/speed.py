@@ -62,7 +62,7 @@ def parse() -> argparse.Namespace:
 def commands(options: argparse.Namespace, day: Path, gappy: Path, week: Path, out: Path) -> dict[str, Command]:
     """Name -> command line; the order is that of the table."""
     script = Path(sys.executable).with_name("geoae")
-    geoae = [str(script)] if script.exists() else [sys.executable, "-c", "from geoae.cli.main import main; main()"]
+    geoae = [str(script)] if script.exists() else [sys.executable, "-c", "from geoae.cli import main; main()"]
     denoise = [*geoae, "denoise", "--threads", str(options.threads), "--device", "cpu", "-q", "-o", str(out)]
     found = {
         "ObsPy read + write": [sys.executable, "-c", OBSPY.format(""), str(day), str(out)],

@@ -20,7 +20,7 @@ import yaml
 from typer.testing import CliRunner
 
 import geoae
-from geoae.cli.main import app
+from geoae.cli import app
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

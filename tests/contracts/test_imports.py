@@ -107,7 +107,7 @@ import sys
 from geoae.cli import main
 sys.argv = ["geoae", "--help"]
 try:
-    main.main()
+    main()
 except SystemExit as stop:
     assert not stop.code
 heavy = {"torch", "obspy", "xarray", "numpy", "pandas", "scipy", "matplotlib", "dask", "zarr", "h5py", "pydantic"}

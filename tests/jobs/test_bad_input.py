@@ -20,7 +20,7 @@ import xarray as xr
 from obspy import Stream, Trace, UTCDateTime
 from typer.testing import CliRunner
 
-from geoae.cli.main import app
+from geoae.cli import app
 from geoae.writers.records import mseed as records
 from tests.conftest import tiny_model
 
@@ -604,7 +604,7 @@ def test_quiet_prints_errors_only(tmp_path, run):
 
 def process(*words, **options) -> subprocess.Popen:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-W", "ignore", "-c", "from geoae.cli.main import main; main()", *map(str, words)]
+    command = [sys.executable, "-W", "ignore", "-c", "from geoae.cli import main; main()", *map(str, words)]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options
     )

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from geoae.cli.main import app
+from geoae.cli import app
 from geoae.cluster.work import run_tasks
 from geoae.errors import InputError, MissingFileError, ModelFileError
 from geoae.jobs.options import InferenceOptions

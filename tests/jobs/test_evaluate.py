@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from geoae.api.train import evaluate
-from geoae.cli.main import app
+from geoae.cli import app
 from geoae.errors import InputError, OutputExistsError, UnknownNameError
 from geoae.jobs.evaluate import FILES, window_denoiser
 from geoae.records.infer import build_identity_denoiser

@@ -10,7 +10,7 @@ from obspy import Stream, Trace, UTCDateTime
 from typer.testing import CliRunner
 
 from geoae import model
-from geoae.cli.main import app
+from geoae.cli import app
 from geoae.errors import MissingFileError, UnknownFormatError
 from geoae.jobs.inspect import VariableRow, info, models
 from tests.conftest import write_seisbench

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.main import get_command
 
-from geoae.cli.main import app
+from geoae.cli import app
 from geoae.errors import InputError
 from geoae.jobs.options import (
     CodeOptions,

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from geoae import model as models
 from geoae.api.train import train
-from geoae.cli.main import app
+from geoae.cli import app
 from geoae.errors import InputError, OutputError
 from geoae.jobs.train import TrainOptions
 from geoae.model import devices

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import geoae
 from geoae import readers
-from geoae.cli.main import app
+from geoae.cli import app
 from geoae.errors import GeoAEError, InputError, UnknownFormatError, UnknownNameError
 from geoae.fields.data import load_slices
 from geoae.jobs.inspect import info
@@ -189,7 +189,7 @@ def test_the_command_finds_plugins_in_a_new_process(site, record, models, tmp_pa
     denoise = ["denoise", record, "-o", tmp_path / "out.zarr", "--model", models / "tiny", "--workers", "2"]
     for words in (["info", record], denoise):
         done = subprocess.run(
-            [sys.executable, "-c", "from geoae.cli.main import main; main()", *map(str, words)],
+            [sys.executable, "-c", "from geoae.cli import main; main()", *map(str, words)],
             capture_output=True, text=True, check=False, cwd=tmp_path,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

@@ -10,7 +10,7 @@ import xarray as xr
 from typer.testing import CliRunner
 
 import geoae
-from geoae.cli.main import app
+from geoae.cli import app
 from geoae.cluster import work as cluster
 from geoae.errors import GeoAEError, InputError, ModelFileError, OutputExistsError, StoreError
 from geoae.jobs.fields import worker as field_worker

@@ -11,7 +11,7 @@ import xarray as xr
 from typer.testing import CliRunner
 
 import geoae
-from geoae.cli.main import app
+from geoae.cli import app
 from geoae.codes.infer import decode_codes, encode_array
 from geoae.errors import GeoAEError
 from geoae.jobs.codes import store as jobs

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
-from geoae.cli.main import app
+from geoae.cli import app
 from geoae.jobs.fields import store as job
 from tests.support import fields
 

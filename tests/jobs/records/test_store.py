@@ -18,7 +18,7 @@ from obspy import Stream, Trace, UTCDateTime
 from typer.testing import CliRunner
 
 import geoae
-from geoae.cli.main import app
+from geoae.cli import app
 from geoae.errors import DamagedFileError, InputError, OutputError, OutputExistsError, SamplingRateError, StoreError
 from geoae.jobs.options import InferenceOptions
 from geoae.jobs.records import plan, worker

@@ -14,8 +14,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 import geoae
-from geoae.cli import main
-from geoae.cli.main import app
+from geoae.cli import app, main
 from tests.conftest import tiny_model
 
 START = UTCDateTime(2024, 1, 1)
@@ -50,7 +49,7 @@ def recording(path: Path, n_stations: int = 1, n: int = 1500) -> Path:
 def test_help_starts_light():
     """No heavy library is loaded to say what there is."""
     code = (
-        "import sys; from geoae.cli.main import app\n"
+        "import sys; from geoae.cli import app\n"
         "try: app(['--help'])\n"
         "except SystemExit: pass\n"
         "heavy = {'torch', 'obspy', 'xarray', 'numpy', 'rich', 'pydantic'}\n"
@@ -143,7 +142,7 @@ def test_usage_errors_are_code_two():
 def test_output_that_cannot_be_encoded(tmp_path):
     """Names of any bytes, and a terminal that knows ASCII only, are no reason to fail."""
     path = recording(Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.mseed")))
-    code = "from geoae.cli.main import main; main()"
+    code = "from geoae.cli import main; main()"
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code, "info", path], capture_output=True, env=environment, check=False
@@ -155,4 +154,4 @@ def test_output_that_cannot_be_encoded(tmp_path):
 def test_main_is_the_entry_point():
     """pyproject names it."""
     (entry,) = entry_points(group="console_scripts", name="geoae")
-    assert entry.load() is main.main
+    assert entry.load() is main
