@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import product
 from operator import getitem
 from typing import Any
 
 import numpy as np
+from dask._task_spec import DataNode, List, Task, TaskRef
+from dask.array import Array
+from dask.highlevelgraph import HighLevelGraph, Layer, MaterializedLayer
 
 Index = tuple[int, ...]
 
@@ -50,61 +52,65 @@ def map_blocks(source: Any, work: BlockFunction, names: Sequence[str], token: st
     dtype
         Dtype of all arrays.
     """
-    from dask.array import Array
-    from dask.highlevelgraph import HighLevelGraph
-
     arrays = []
     for position, name in enumerate(f"{name}-{token}" for name in names):
-        layer = _layer(source, work, name, token, position)
-        graph = HighLevelGraph.from_collections(name, layer, dependencies=[source])
+        layer = _BlockLayer(source.name, source.numblocks, work, name, token, position)
+        graph = HighLevelGraph.from_collections(name, layer, dependencies=[source])  # type: ignore[arg-type]
         arrays.append(Array(graph, name, source.chunks, dtype=dtype))  # type: ignore[no-untyped-call]
     return arrays
 
 
-def _layer(source: Any, work: BlockFunction, name: str, token: str, position: int) -> Any:
-    """The tasks of one array. Even a graph of 100,000 blocks takes no time until its tasks are needed."""
-    from dask._task_spec import DataNode, List, Task, TaskRef
-    from dask.highlevelgraph import Layer, MaterializedLayer
+class _BlockLayer(Layer):
+    """The tasks of one array. Even a graph of 100,000 blocks takes no time until its tasks are needed.
 
-    shared, joint = f"{work.name}-shared-{token}", f"{work.name}-{token}"
+    It is pickled without its tasks, for schedulers in other processes.
+    """
 
-    def make_tasks(index: Index) -> dict[Any, Any]:
-        keys = product(*(work.inputs(axis, number) for axis, number in enumerate(index)))
-        blocks = (TaskRef((source.name, *key)) for key in keys)
-        joint_task = Task((joint, *index), work.function, TaskRef(shared), index, List(*blocks))
-        item = Task((name, *index), getitem, TaskRef(joint_task.key), position)
-        return {joint_task.key: joint_task, (name, *index): item}
+    has_legacy_tasks = False
 
-    def make_all_tasks(keys: Iterable[Any]) -> dict[Any, Any]:
-        found = {shared: DataNode(shared, work.shared)}
-        for key in keys:
-            found |= make_tasks(key[1:])
+    def __init__(
+        self, source: str, numblocks: Index, work: BlockFunction, name: str, token: str, position: int
+    ) -> None:
+        super().__init__()
+        self.source, self.numblocks, self.work = source, numblocks, work
+        self.name, self.token, self.position = name, token, position
+        self._made: dict[Any, Any] | None = None
+
+    def __reduce__(self) -> Any:
+        return _BlockLayer, (self.source, self.numblocks, self.work, self.name, self.token, self.position)
+
+    def is_materialized(self) -> bool:
+        return False
+
+    def get_output_keys(self) -> Any:
+        return {(self.name, *index) for index in product(*map(range, self.numblocks))}
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._all[key]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def cull(self, keys: Any, all_hlg_keys: Any) -> Any:
+        kept = self._make_tasks(key for key in keys if isinstance(key, tuple) and key[0] == self.name)
+        return MaterializedLayer(kept), {key: set(task.dependencies) for key, task in kept.items()}
+
+    @property
+    def _all(self) -> dict[Any, Any]:
+        if self._made is None:
+            self._made = self._make_tasks(self.get_output_keys())
+        return self._made
+
+    def _make_tasks(self, keys: Iterable[Any]) -> dict[Any, Any]:
+        shared, joint = f"{self.work.name}-shared-{self.token}", f"{self.work.name}-{self.token}"
+        found: dict[Any, Any] = {shared: DataNode(shared, self.work.shared)}
+        for _, *index in keys:
+            near = product(*(self.work.inputs(axis, number) for axis, number in enumerate(index)))
+            blocks = (TaskRef((self.source, *key)) for key in near)
+            task = Task((joint, *index), self.work.function, TaskRef(shared), tuple(index), List(*blocks))
+            found[task.key] = task
+            found[self.name, *index] = Task((self.name, *index), getitem, TaskRef(task.key), self.position)
         return found
-
-    class Tasks(Layer):
-        has_legacy_tasks = False
-
-        def is_materialized(self) -> bool:
-            return False
-
-        def get_output_keys(self) -> Any:
-            return {(name, *index) for index in product(*map(range, source.numblocks))}
-
-        @cached_property
-        def _all(self) -> dict[Any, Any]:
-            return make_all_tasks(self.get_output_keys())
-
-        def __getitem__(self, key: Any) -> Any:
-            return self._all[key]
-
-        def __iter__(self) -> Iterator[Any]:
-            return iter(self._all)
-
-        def __len__(self) -> int:
-            return len(self._all)
-
-        def cull(self, keys: Any, all_hlg_keys: Any) -> Any:
-            kept = make_all_tasks(key for key in keys if isinstance(key, tuple) and key[0] == name)
-            return MaterializedLayer(kept), {key: set(task.dependencies) for key, task in kept.items()}
-
-    return Tasks()

@@ -26,6 +26,7 @@ from geoae.codes.coding import (
 from geoae.codes.model import Coder
 from geoae.errors import InputError
 from geoae.model import Model, require_role
+from geoae.model.portable import PortableModel
 from geoae.stores import schema
 
 BATCH = 512
@@ -89,7 +90,7 @@ def encode_array(
         tiled = tiled.rechunk((*lead, *core))
         chunks = (*lead, *(tuple(c // w for c in sizes_) for sizes_, w in zip(core, coding.window, strict=True)))
         packed = da.map_blocks(  # type: ignore[no-untyped-call]
-            _encode_tiled, tiled, coding, model, dtype=np.float64,
+            _encode_part, tiled, coding, _delay_model(model), dtype=np.float64,
             chunks=(*chunks, (coding.latent + len(STATISTIC_DTYPES),)), new_axis=n_batch + n_core,
             meta=np.empty((0,) * (n_batch + n_core + 1)),
         )  # fmt: skip
@@ -144,7 +145,8 @@ def decode_codes(codes: xr.Dataset, model: Model) -> xr.DataArray:
             tuple(c * w for c in chunk) for chunk, w in zip(joined.chunks[n_batch:-1], coding.window, strict=True)
         )
         tiled = da.map_blocks(  # type: ignore[no-untyped-call]
-            _decode_tiled, joined, coding.window, model, attrs[schema.CODED_DTYPE], dtype=attrs[schema.CODED_DTYPE],
+            _decode_part, joined, coding.window, _delay_model(model), attrs[schema.CODED_DTYPE],
+            dtype=attrs[schema.CODED_DTYPE],
             chunks=(*joined.chunks[:n_batch], *tiles), drop_axis=joined.ndim - 1,
             meta=np.empty((0,) * (joined.ndim - 1), attrs[schema.CODED_DTYPE]),
         )  # fmt: skip
@@ -210,6 +212,23 @@ def decode_region(codes: xr.Dataset, coding: Coding, model: Model, region: Regio
     for axis, index in enumerate(inside, start=len(coding.batch)):
         block = block.take(index, axis)
     return block.transpose([(*coding.batch, *coding.core).index(d) for d in coding.dims])
+
+
+def _delay_model(model: Model) -> Any:
+    """The model as one task that all blocks share, so that a graph holds it once."""
+    from dask.base import tokenize
+    from dask.delayed import delayed
+
+    sent = PortableModel(model)
+    return delayed(sent, name=f"model-{tokenize(sent)}", traverse=False)
+
+
+def _encode_part(tiled: AnyArray, coding: Coding, sent: PortableModel) -> AnyArray:
+    return _encode_tiled(tiled, coding, sent.model)
+
+
+def _decode_part(packed: AnyArray, window: tuple[int, ...], sent: PortableModel, dtype: str) -> AnyArray:
+    return _decode_tiled(packed, window, sent.model, dtype)
 
 
 def _encode_tiled(tiled: AnyArray, coding: Coding, model: Model) -> AnyArray:

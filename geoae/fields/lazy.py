@@ -1,21 +1,20 @@
 """Denoise a field that is a dask array, with one task for each chunk of the output."""
 
-from dataclasses import dataclass, replace
-from functools import cache, cached_property, lru_cache
-from pathlib import Path
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from geoae.arrays.dask_tasks import BlockFunction, map_blocks
 from geoae.arrays.types import Array
 from geoae.arrays.windows import Region
-from geoae.errors import InputError, ModelFileError
+from geoae.errors import InputError
 from geoae.fields.frame import FieldFrame, denoise_region, output_dtype, split_span
 from geoae.labels.cf import display_name
-from geoae.model import Model, load_model, weights_file
+from geoae.model import Model
+from geoae.model.portable import PortableModel
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class _Chunks:
 
     frame: FieldFrame
     chunks: tuple[tuple[int, ...], ...]
-    model: "_PicklableModel"
+    model: PortableModel
     dry: float
     batch: int
 
@@ -37,6 +36,19 @@ class _Chunks:
         """Slice of a chunk along one axis."""
         return slice(*(int(edge) for edge in self.edges[axis][number : number + 2]))
 
+    def __reduce__(self) -> Any:
+        return _Chunks, (self.frame, self.chunks, self.model, self.dry, self.batch)
+
+    @cached_property
+    def _needed(self) -> dict[tuple[int, int], list[int]]:
+        return {}
+
+    def needed(self, axis: int, number: int) -> list[int]:
+        """Numbers of the chunks along one axis that a chunk needs."""
+        if (axis, number) not in self._needed:
+            self._needed[axis, number] = [chunk for chunk, _ in self.parts(axis, number)]
+        return self._needed[axis, number]
+
     def parts(self, axis: int, number: int) -> list[tuple[int, slice]]:
         """Numbers of the chunks along one axis that a chunk needs, and the slice that it needs of each, in order."""
         edges, found = self.edges[axis], []
@@ -48,44 +60,18 @@ class _Chunks:
         return found
 
 
-class _PicklableModel:
-    """A model that is pickled as the path of its folder; each process loads it once. Without a folder, as a whole."""
-
-    def __init__(self, model: Model) -> None:
-        self.model = model
-
-    def __reduce__(self) -> Any:
-        m = self.model
-        if m.folder is None:
-            return _PicklableModel, (replace(m, pool=None, threads=1),)
-        return _load_once, (str(m.folder.resolve()), m.digest, m.device, m.precision)
-
-
-@lru_cache(maxsize=4)
-def _load_once(folder: str, digest: str, device: str, precision: str) -> _PicklableModel:
-    model = load_model(Path(folder))
-    if model.digest != digest:
-        raise ModelFileError(f"{folder} holds model {model.digest}; {digest} was expected. Copy it there too.")
-    return _PicklableModel(model.to(device, precision))
-
-
 def denoise_lazily(x: xr.DataArray, frame: FieldFrame, model: Model, dry: float, batch: int) -> tuple[Any, Any]:
     """Return lazy signal and removed noise, in the chunks of `x`."""
     from dask.base import tokenize
 
+    from geoae.arrays.dask_tasks import BlockFunction, map_blocks
+
     source, chunks = x.data, x.data.chunks
     if any(np.isnan(n) for along in chunks for n in along):
         raise InputError(f"{display_name(x)} has chunks of unknown sizes. Compute them: x.data.compute_chunk_sizes().")
-    plan = _Chunks(frame, chunks, _PicklableModel(model), dry, batch)
-    token = tokenize(
-        source.name, repr(frame), weights_file.pack_weights(model.net)[1], model.device, model.precision, dry, batch
-    )
-
-    @cache
-    def needed(axis: int, number: int) -> list[int]:
-        return [k for k, _ in plan.parts(axis, number)]
-
-    work = BlockFunction("denoise", _denoise_chunk, plan, needed)
+    plan = _Chunks(frame, chunks, PortableModel(model), dry, batch)
+    token = tokenize(source.name, repr(frame), plan.model, dry, batch)
+    work = BlockFunction("denoise", _denoise_chunk, plan, plan.needed)
     signal, removed = map_blocks(source, work, ("signal", "removed"), token, output_dtype(x.dtype))
     return signal, removed
 

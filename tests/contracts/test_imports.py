@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parents[2] / "geoae"
 AT_IMPORT = {
     "torch": {"nets", "training", "testing.nets", "records.losses", "records.task", "fields.losses", "fields.task",
               "codes.task", "priors.losses", "priors.task", "priors.finish"},
+    "dask": {"arrays.dask_tasks"},
 }  # fmt: skip
 WHEN_USED = {
     "torch": {*AT_IMPORT["torch"], "arrays.transforms", "model", "codes", "priors", "invert"},
