@@ -169,6 +169,11 @@ def _retrying_job(job: type[Any], failures: list[str]) -> Any:
                 asyncio.get_running_loop().call_later(RETRY_S, self._forget)
                 raise
 
+        def forget_after(self, seconds: float) -> None:
+            """Let the cluster submit another job in place of this one; called from any thread."""
+            loop = self._cluster().loop
+            loop.add_callback(loop.call_later, seconds, self._forget)
+
         async def close(self) -> None:
             await super().close()
             self.status = Status.closed  # otherwise closing the cluster would fail

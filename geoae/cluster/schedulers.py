@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from geoae._version import __version__
 from geoae.cluster import jobqueue
+from geoae.cluster.batch_jobs import JobWatch
 from geoae.cluster.jobqueue import JobQueue
 from geoae.errors import ClusterError, InputError, one_line
 
@@ -64,7 +65,7 @@ def choose_cluster(cluster: str | Path | None, workers: int) -> Cluster | None:
 
 
 @contextmanager
-def connect_workers(cluster: Cluster, workers: int, threads: int, say: Say) -> Iterator["tuple[Client, SchedulerLog]"]:
+def connect_workers(cluster: Cluster, workers: int, threads: int, say: Say) -> Iterator["Connection"]:
     """Start workers, or connect to those of a scheduler; workers that were started are stopped in the end.
 
     Parameters
@@ -87,9 +88,11 @@ def connect_workers(cluster: Cluster, workers: int, threads: int, say: Say) -> I
 
     with ExitStack() as stack:
         log = stack.enter_context(_redirect_logs(say))
+        jobs = None
         try:
             if isinstance(cluster, JobQueue):
                 target: Any = stack.enter_context(_closing(jobqueue.submit_jobs(cluster, workers, log.failures)))
+                jobs = JobWatch(target, cluster.kind, cluster.log_directory, say)
                 say(f"asked {cluster.kind} for {cluster.jobs(workers)} jobs of {cluster.workers} workers each")
             elif cluster == LOCAL:
                 target = stack.enter_context(_closing(_start_local(workers, threads)))
@@ -108,7 +111,16 @@ def connect_workers(cluster: Cluster, workers: int, threads: int, say: Say) -> I
                 say(f"the scheduler at {cluster} has no workers yet; waiting for them")
         if find_spec("bokeh") and (link := client.dashboard_link):
             say(f"dashboard: {link}")
-        yield client, log
+        yield Connection(client, log, jobs)
+
+
+class Connection(NamedTuple):
+    """Workers that are connected, and what is known about those that are not."""
+
+    client: "Client"
+    log: "SchedulerLog"
+    jobs: JobWatch | None
+    """The jobs that workers run in; None without a batch system."""
 
 
 class SchedulerLog(logging.Handler):

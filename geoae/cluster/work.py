@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 from geoae import errors
 from geoae._version import __version__
 from geoae.cluster import schedulers
-from geoae.cluster.schedulers import Say, SchedulerLog
+from geoae.cluster.schedulers import Connection, Say
 from geoae.errors import ClusterError, GeoAEError, InputError, one_line
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Future
 
 Work = Callable[[int], Any]
 Make = Callable[[dict[str, Any]], Work]
@@ -99,16 +99,17 @@ def run_tasks(
     first = next(remaining, None)
     if first is None:
         return
-    with schedulers.connect_workers(chosen, workers, threads, say) as (client, log):
-        yield from _run_on_workers(client, log, chain([first], remaining), name, text, say)
+    with schedulers.connect_workers(chosen, workers, threads, say) as connection:
+        yield from _run_on_workers(connection, chain([first], remaining), name, text, say)
 
 
 def _run_on_workers(
-    client: "Client", log: SchedulerLog, numbers: Iterator[int], name: str, spec: str, say: Say
+    connection: Connection, numbers: Iterator[int], name: str, spec: str, say: Say
 ) -> Generator[tuple[int, Any]]:
+    client = connection.client
     submitted: dict[Future[Any], int] = {}
     done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
-    watch = _ClusterWatch(client, log, say)
+    watch = _ClusterWatch(connection, say)
 
     def submit() -> None:
         while len(submitted) < watch.capacity and (number := next(numbers, None)) is not None:
@@ -137,8 +138,9 @@ def _run_on_workers(
 class _ClusterWatch:
     """Number of workers and state of the scheduler, checked at most once in `CHECK_INTERVAL_S`."""
 
-    def __init__(self, client: "Client", log: SchedulerLog, say: Say) -> None:
-        self._client, self._log, self._say = client, log, say
+    def __init__(self, connection: Connection, say: Say) -> None:
+        client = self._client = connection.client
+        self._log, self._jobs, self._say = connection.log, connection.jobs, say
         self._next_check = 0.0
         self._empty_since: float | None = None
         self._has_warned_of_threads = False
@@ -161,6 +163,8 @@ class _ClusterWatch:
         self.capacity = TASKS_PER_WORKER * max(len(workers), 1)
         if not workers and len(self._log.failures) >= MAX_SUBMISSIONS:
             raise ClusterError(f"Jobs cannot be submitted: {self._log.failures[-1]}.")
+        if self._jobs:
+            self._jobs.check([str(facts["name"]) for facts in workers.values()])
         self._report_missing_workers(bool(workers), now)
         most = max((facts["nthreads"] for facts in workers.values()), default=1)
         if most > 1 and not self._has_warned_of_threads:
