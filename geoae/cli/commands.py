@@ -1,15 +1,13 @@
 """The command line: arguments -> one job -> a printed summary. No arithmetic here, nothing heavy until it is needed."""
 
 import os
-import signal
-import sys
 from typing import Annotated
 
 import typer
 
 from geoae._version import __version__
-from geoae.cli import codes, denoise, inspect, train
-from geoae.cli.console import print_line, raise_interrupt
+from geoae.cli import codes, denoise, inspect, process, train
+from geoae.cli.console import print_line
 
 app = typer.Typer(
     add_completion=False,
@@ -36,18 +34,32 @@ def _root(
 
 
 def main() -> None:
-    """Entry point of the `geoae` command."""
+    """Entry point of the `geoae` command; ends in SystemExit.
+
+    Signal handlers, stdout and stderr are those of the caller again afterwards.
+    """
     # waiting threads that spin make a second busy process up to 16 times slower; must be set before torch is loaded
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's; ours take whole windows
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
-            signal.signal(number, raise_interrupt)
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by the caller
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - stays open as long as the process
-        getattr(sys, name).reconfigure(errors="backslashreplace")  # names of files may be any bytes
+    with process.handle_signals(), process.safe_streams() as (stdout, _):
+        code = _run_app()
+        stdout.flush()
+        if stdout.error is not None:
+            reason = stdout.error.strerror or stdout.error
+            print_line(f"geoae: stdout cannot be written ({reason}): results were not printed. Files are not affected.",
+                       err=True)  # fmt: skip
+            code = code or 1
+    raise SystemExit(code)
+
+
+def _run_app() -> int:
+    """Run the command of this process, and return its exit code."""
     try:
         app()
+    except SystemExit as stop:
+        code = int(stop.code or 0)
     except KeyboardInterrupt:  # before there was anything to clean up
-        raise SystemExit(130) from None
+        code = 130
+    # typer makes every interruption outside of a verb a SIGINT
+    number = process.first_signal()
+    return 128 + number if code == 130 and number else code

@@ -1,39 +1,20 @@
-"""Shared by all verbs of the command line: printing, errors in one line, progress, signals."""
+"""Shared by all verbs of the command line: printing, errors in one line, progress."""
 
-import os
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import typer
 
+from geoae.cli.process import check_interrupt, first_signal
 from geoae.errors import GeoAEError
-
-_signals: list[int] = []
-
-
-def raise_interrupt(number: int, frame: Any) -> None:
-    """Handler of SIGINT and SIGTERM: raise KeyboardInterrupt."""
-    _signals.append(number)
-    raise KeyboardInterrupt
-
-
-def check_interrupt() -> None:
-    """Raise KeyboardInterrupt if a signal came but a library swallowed it, as some do while they are imported."""
-    if _signals:
-        raise KeyboardInterrupt
 
 
 def print_line(text: str, err: bool = False) -> None:
     """Print one line on stdout or stderr."""
-    try:
-        typer.echo(text, err=err)
-    except BrokenPipeError:  # such as `| head`: the work continues without output
-        stream = sys.stderr if err else sys.stdout
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    typer.echo(text, err=err)
 
 
 def exit_with_problems(problems: list[str]) -> None:
@@ -50,7 +31,7 @@ KEPT = "what is done is kept: the same command goes on from there"
 
 @contextmanager
 def report_errors(state: str = NOTHING_LEFT) -> Iterator[None]:
-    """Turn a GeoAEError into one line and exit code 1, Ctrl-C into exit code 130, and SIGTERM into 143.
+    """Turn a GeoAEError into one line and exit code 1, and a signal into 128 plus its number.
 
     `state` tells after an interruption what is left on disk.
     """
@@ -61,7 +42,7 @@ def report_errors(state: str = NOTHING_LEFT) -> Iterator[None]:
     except MemoryError:
         exit_with_problems(["there is not enough memory; process fewer files at once, or close other programs"])
     except KeyboardInterrupt:
-        number = _signals[0] if _signals else signal.SIGINT
+        number = first_signal() or signal.SIGINT
         verb = "interrupted" if number == signal.SIGINT else "terminated"
         print_line(f"geoae: {verb}; {state}", err=True)
         raise typer.Exit(128 + number) from None

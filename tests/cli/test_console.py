@@ -6,7 +6,7 @@ import warnings
 import pytest
 import typer
 
-from geoae.cli import console
+from geoae.cli import console, process
 from geoae.errors import InputError
 
 
@@ -18,16 +18,19 @@ def test_an_error_is_one_line_and_exit_code_one(capsys):
     assert capsys.readouterr().err == "geoae: a b\n"
 
 
-@pytest.mark.parametrize(("number", "verb"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
-def test_signals_have_their_exit_codes(capsys, monkeypatch, number, verb):
+@pytest.mark.parametrize(
+    ("number", "verb"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated"), (signal.SIGHUP, "terminated")]
+)
+def test_signals_have_their_exit_codes(capsys, monkeypatch, number):
     """128 plus the number of the signal, and a line on the state of the output."""
-    monkeypatch.setattr(console, "_signals", [])
+    monkeypatch.setattr(process, "_caught", [])
     with pytest.raises(typer.Exit) as stopped, console.report_errors(console.KEPT):
-        console.raise_interrupt(number, None)
+        process.raise_interrupt(number, None)
     assert stopped.value.exit_code == 128 + number
+    verb = "interrupted" if number == signal.SIGINT else "terminated"
     assert capsys.readouterr().err == f"geoae: {verb}; {console.KEPT}\n"
     with pytest.raises(KeyboardInterrupt):
-        console.check_interrupt()  # a library may have swallowed the first one
+        process.check_interrupt()  # a library may have swallowed the first one
 
 
 def test_no_problems_do_not_exit(capsys):
