@@ -18,9 +18,7 @@ def test_an_error_is_one_line_and_exit_code_one(capsys):
     assert capsys.readouterr().err == "geoae: a b\n"
 
 
-@pytest.mark.parametrize(
-    ("number", "verb"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated"), (signal.SIGHUP, "terminated")]
-)
+@pytest.mark.parametrize("number", process.SIGNALS)
 def test_signals_have_their_exit_codes(capsys, monkeypatch, number):
     """128 plus the number of the signal, and a line on the state of the output."""
     monkeypatch.setattr(process, "_caught", [])
