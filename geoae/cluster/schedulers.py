@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -35,6 +36,7 @@ _COMPARED = ("python", "geoae", "dask", "distributed", "numpy")
 """Packages whose versions must be the same here, at the scheduler and on the workers."""
 
 Cluster = str | JobQueue
+_kept: ContextVar["tuple[ExitStack, dict[Any, Connection]] | None"] = ContextVar("kept", default=None)
 
 
 def choose_cluster(cluster: str | Path | None, workers: int) -> Cluster | None:
@@ -68,6 +70,8 @@ def choose_cluster(cluster: str | Path | None, workers: int) -> Cluster | None:
 def connect_workers(cluster: Cluster, workers: int, threads: int, say: Say) -> Iterator["Connection"]:
     """Start workers, or connect to those of a scheduler; workers that were started are stopped in the end.
 
+    Within `keep_workers` they are started once, and stopped when that block ends.
+
     Parameters
     ----------
     cluster
@@ -84,6 +88,31 @@ def connect_workers(cluster: Cluster, workers: int, threads: int, say: Say) -> I
     ClusterError
         No scheduler answers, workers cannot be started, or their versions are not those of this process.
     """
+    kept = _kept.get()
+    if kept is None:
+        with _connect(cluster, workers, threads, say) as connection:
+            yield connection
+        return
+    stack, connections = kept
+    key = (repr(cluster), workers, threads)
+    if key not in connections or connections[key].client.status != "running":
+        connections[key] = stack.enter_context(_connect(cluster, workers, threads, say))
+    yield connections[key]
+
+
+@contextmanager
+def keep_workers() -> Iterator[None]:
+    """Start workers once for all runs within this block; they are stopped at its end."""
+    with ExitStack() as stack:
+        token = _kept.set((stack, {}))
+        try:
+            yield
+        finally:
+            _kept.reset(token)
+
+
+@contextmanager
+def _connect(cluster: Cluster, workers: int, threads: int, say: Say) -> Iterator["Connection"]:
     from distributed import Client
 
     with ExitStack() as stack:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from geoae.errors import InputError
 from geoae.jobs.fields.counts import FieldSummary
+from geoae.jobs.fields.folder import denoise_into_folder, is_folder
 from geoae.jobs.fields.store import choose_target, denoise_fields
 from geoae.jobs.inputs import drop_repeats, sort_inputs
 from geoae.jobs.options import DenoiseOptions, Progress, no_progress, refuse_options
@@ -45,6 +46,8 @@ def denoise_files(
     found = sort_inputs(inputs)
     if isinstance(found, ArraySource):
         _refuse_options_of_recordings(options)
+        if is_folder(out):
+            return denoise_into_folder(found, Path(str(out)), options, progress)
         return denoise_fields(found, choose_target(found, out), options, progress)
     _refuse_options_of_fields(options)
     recordings, notes = drop_repeats(found)
