@@ -1,17 +1,18 @@
 """A file or folder appears under its name only when all of it is there.
 
 Content goes to a hidden temporary file or folder in the same folder. It is synchronised with the disk and then renamed.
-A process that is killed at any moment leaves the old content or the new one, and never a part of either.
+A process that is killed at any moment leaves the old content or the new one, and never a part of either. The hidden
+files that it leaves are removed when an output of the same name is written again; see `geoae.files.owners`.
 """
 
 import os
 import shutil
-import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from geoae.errors import GeoAEError, OutputError, one_line
+from geoae.files.owners import Owner, find_hidden, hidden_name
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -58,8 +59,10 @@ def whole_file(
     OutputError
         The disk fails or is full, also inside the block; a file of that name is left as it was.
     """
-    final = path.resolve() if path.is_symlink() else path
-    part = (temporary_folder or final.parent) / _hidden_name(path, "part")
+    final = _follow_link(path)
+    if temporary_folder is None:
+        remove_leftovers([final])
+    part = (temporary_folder or final.parent) / hidden_name(final)
     try:
         with output_errors(target or path, advice):
             yield part
@@ -74,7 +77,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """Give the path of a temporary folder to fill, which becomes `path` when the ``with`` block ends without an error.
 
     An existing file or folder of that name is replaced by two renames. A process that is killed between them leaves
-    both the old content and the new one, complete, under hidden names.
+    both the old content and the new one, complete, under hidden names; the next call begins with the old one.
 
     Parameters
     ----------
@@ -91,8 +94,10 @@ def whole_folder(path: Path) -> Iterator[Path]:
     OutputError
         The disk fails or is full, also inside the block; a file or folder of that name is left as it was.
     """
-    final = path.resolve() if path.is_symlink() else path
-    part = final.with_name(_hidden_name(path, "part"))
+    final = _follow_link(path)
+    _undo_interrupted_replacement(final)
+    remove_leftovers([final])
+    part = final.with_name(hidden_name(final))
     try:
         with output_errors(path):
             part.mkdir(parents=True)
@@ -102,6 +107,20 @@ def whole_folder(path: Path) -> Iterator[Path]:
             sync_to_disk(final.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def make_hidden_folder(path: Path) -> Path:
+    """Make a hidden folder beside an output for its unfinished files. It is only for this user; `path` is no link."""
+    folder = path.with_name(hidden_name(path, keep_suffix=False))
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def remove_leftovers(paths: Iterable[Path], owner: Owner = Owner.GONE) -> None:
+    """Remove what processes that were killed have left of outputs; with another `owner`, what those have made."""
+    for _, hidden, found in find_hidden(map(_follow_link, paths)):
+        if found is owner:
+            _remove(hidden)
 
 
 @contextmanager
@@ -128,8 +147,17 @@ def sync_to_disk(*paths: Path) -> None:
             os.close(handle)
 
 
-def _hidden_name(path: Path, word: str) -> str:
-    return f".{path.stem[:40]}.{uuid.uuid4().hex}.{word}{path.suffix}"
+def _follow_link(path: Path) -> Path:
+    """What a symbolic link points to is replaced, and the link stays."""
+    return path.resolve() if path.is_symlink() else path
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
 
 
 def _replace_folder(part: Path, final: Path) -> None:
@@ -137,7 +165,7 @@ def _replace_folder(part: Path, final: Path) -> None:
     if not final.exists():
         part.rename(final)
         return
-    old = final.with_name(_hidden_name(final, "old"))
+    old = final.with_name(hidden_name(final, "old"))
     final.rename(old)
     try:
         part.rename(final)
@@ -145,7 +173,16 @@ def _replace_folder(part: Path, final: Path) -> None:
         with suppress(OSError):  # another process has taken the name meanwhile
             old.rename(final)
         raise
-    if old.is_dir():
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        old.unlink()
+    _remove(old)
+
+
+def _undo_interrupted_replacement(final: Path) -> None:
+    """Give the old content its name again, if a process was killed between the two renames; else remove it."""
+    for _, old, owner in find_hidden([final], "old"):
+        if owner is not Owner.GONE:
+            continue
+        if not final.exists():
+            with suppress(OSError):  # another process has taken the name meanwhile
+                old.rename(final)
+                continue
+        _remove(old)

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geoae.errors import OutputError
+from geoae.files import owners
 from geoae.files.whole import whole_file, whole_folder, write_bytes, write_text
 
 
@@ -266,3 +267,55 @@ def test_all_of_a_folder_is_on_the_disk_before_it_has_its_name(tmp_path, monkeyp
     inside = {place.stat().st_ino for place in (path, *path.rglob("*"))}
     assert {node for node, has_name in synced if not has_name} == inside
     assert synced[-1] == (tmp_path.stat().st_ino, True)
+
+
+@pytest.fixture
+def killed(monkeypatch):
+    """A function that makes a hidden path as a process does that was killed since."""
+
+    def make(path: Path, word: str = "part", machine: str | None = None) -> Path:
+        with monkeypatch.context() as patch:
+            patch.setattr(owners, "_began", lambda pid: 1)
+            if machine:
+                patch.setattr(owners, "_machine", lambda: machine)
+            return path.with_name(owners.hidden_name(path, word))
+
+    return make
+
+
+@pytest.mark.parametrize("way", [whole_file, whole_folder])
+def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path, killed, way):
+    """Of the same output only, and never what another process still writes."""
+    path = tmp_path / "x.bin"
+    file, folder = killed(path), killed(path)
+    file.write_bytes(b"half")
+    folder.mkdir()
+    (folder / "half").touch()
+    other, far = killed(tmp_path / "y.bin"), killed(path, machine="0123abcd")
+    own = tmp_path / owners.hidden_name(path)
+    for kept in (other, far, own):
+        kept.touch()
+    with way(path) as part:
+        part.touch() if way is whole_file else (part / "new").touch()
+    assert names(tmp_path) == sorted([other.name, far.name, own.name, "x.bin"])
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_a_folder_that_was_being_replaced_comes_back(tmp_path, killed, renamed):
+    """The old content has its name again before anything is written, unless the new one has it."""
+    path = tmp_path / "x"
+    old = killed(path, "old")
+    old.mkdir()
+    (old / "old").touch()
+    if renamed:
+        path.mkdir()
+        (path / "new").touch()
+
+    def fail() -> None:
+        with whole_folder(path):
+            raise Stop
+
+    with pytest.raises(Stop):
+        fail()
+    assert names(tmp_path) == ["x"]
+    assert names(path) == ["new" if renamed else "old"]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from geoae.arrays.types import Array
 from geoae.errors import GeoAEError, InputError, OutputError, OutputExistsError
+from geoae.files.whole import remove_leftovers
 from geoae.jobs.options import FileOptions
 from geoae.labels.segments import Segment
 from geoae.readers.records import traces
@@ -123,6 +124,7 @@ class FileSink:
                 self._waiting[path] = self._waiting.get(path, 0) + 1
 
     def __enter__(self) -> "FileSink":
+        remove_leftovers(self.names.targets)
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from geoae.files.owners import hidden_name
 from geoae.writers.records.encodings import RecordHeader, choose_encoding, encode_samples, number_records, pack_records
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ class MseedFile:
 
     def _rewrite(self, extents: Iterable[tuple[int, int, _WrittenSegment]]) -> None:
         """Copy the file with its segments in order, and renumber the records, except those that were copied."""
-        spool = self._path.with_name(self._path.name + ".spool")
+        spool = self._path.with_name(hidden_name(self._path))
         self._path.rename(spool)
         sequence = 1
         with spool.open("rb") as old, self._path.open("xb", buffering=1 << 20) as new:

@@ -3,9 +3,7 @@
 miniSEED is written to disk block by block. For other formats, samples are collected in memory and written at the end.
 """
 
-import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -18,7 +16,8 @@ import numpy as np
 from geoae.errors import GeoAEError, InputError, OutputError, OutputExistsError
 from geoae.files import libmseed
 from geoae.files.obspy_formats import writable_formats
-from geoae.files.whole import sync_to_disk
+from geoae.files.owners import Owner
+from geoae.files.whole import make_hidden_folder, remove_leftovers, sync_to_disk
 from geoae.writers.records.collection import Collection
 from geoae.writers.records.encodings import DTYPES, RecordHeader, check_codes
 from geoae.writers.records.mseed import MseedFile, SegmentKey
@@ -66,20 +65,14 @@ def check_format(name: str, encoding: str | None = None, ids: Iterable[str] = ()
 
 def remove_unfinished(paths: Iterable[Path]) -> None:
     """Remove the temporary folders of this process beside outputs, for an interruption outside a ``with`` statement."""
-    names: dict[Path, set[str]] = {}
-    for path in paths:
-        names.setdefault(path.parent, set()).add(_temporary_name(path))
-    for folder, prefixes in names.items():
-        for part in folder.glob(f".*.{os.getpid()}.*.part"):
-            if part.name.rsplit(".", 2)[0] in prefixes:
-                shutil.rmtree(part, ignore_errors=True)
+    remove_leftovers(paths, Owner.THIS)
 
 
 class TraceWriter:
     """One output that appears under its name only when it is complete.
 
     Use it in a ``with`` statement: after an exception, also Ctrl-C, no new file is left, and an existing output is
-    unchanged. Unfinished files lie in a hidden folder ``.NAME.PID.XXXX.part`` beside the output.
+    unchanged. Unfinished files lie in a hidden folder beside the output.
 
     Parameters
     ----------
@@ -316,14 +309,10 @@ def _compress_steim(head: RecordHeader, first: int, samples: np.ndarray) -> np.n
     return np.frombuffer(bytearray(buffer.getbuffer()), np.uint8).reshape(-1, head.length)
 
 
-def _temporary_name(path: Path) -> str:
-    return f".{path.name[:80]}.{os.getpid()}"
-
-
 def _make_temporary_folder(path: Path) -> Path:
     if not path.parent.is_dir():
         raise OutputError(f"The folder {path.parent} for the output is not there; make it first.")
     try:
-        return Path(tempfile.mkdtemp(prefix=_temporary_name(path) + ".", suffix=".part", dir=path.parent))
+        return make_hidden_folder(path)
     except OSError as error:
         raise OutputError(f"The folder {path.parent} cannot be written to: {error.strerror}.") from error

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from geoae.errors import InputError, OutputError, OutputExistsError
+from geoae.files import owners
 from geoae.jobs.options import FileOptions
-from geoae.jobs.records.sinks import MemorySink, plan_outputs
+from geoae.jobs.records.sinks import FileSink, MemorySink, plan_outputs
 from geoae.labels.segments import Segment
 
 
@@ -33,6 +34,20 @@ def test_outputs_are_checked_before_anything_is_computed(tmp_path):
         plan_outputs([path], tmp_path / "none" / "y.mseed", FileOptions())
     with pytest.raises(InputError, match="would be written twice"):
         plan_outputs([path], tmp_path / "y.mseed", FileOptions(noise_out=tmp_path / "y.mseed"))
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next_run(tmp_path, monkeypatch):
+    """Of its own outputs only, and not what other processes still write."""
+    plan = plan_outputs([tmp_path / "x.mseed"], None, FileOptions(noise_out=tmp_path / "noise.mseed"))
+    running = [tmp_path / owners.hidden_name(path) for path in plan.targets]
+    monkeypatch.setattr(owners, "_began", lambda pid: 1)
+    left = [tmp_path / owners.hidden_name(path) for path in (*plan.targets, tmp_path / "other.mseed")]
+    monkeypatch.undo()
+    for folder in (*running, *left):
+        folder.mkdir()
+        (folder / "half").touch()
+    with FileSink(plan, []):
+        assert sorted(tmp_path.iterdir()) == sorted([*running, left[-1]])
 
 
 def test_memory_keeps_blocks_and_drops_a_segment_that_passes_through():

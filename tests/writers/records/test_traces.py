@@ -130,7 +130,9 @@ def test_impossible_outputs_are_refused_at_once(tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr("tempfile.mkdtemp", refuse)  # root may write anywhere, so permission bits are no test
+    monkeypatch.setattr(
+        "geoae.writers.records.traces.make_hidden_folder", refuse
+    )  # root may write anywhere, so permission bits are no test
     with pytest.raises(OutputError, match="Permission denied"):
         TraceWriter(tmp_path / "x.mseed")
 
