@@ -24,12 +24,15 @@ _LISTS = {
     "sge": "qstat -u {user}",
     "lsf": "bjobs -u {user} -noheader -o jobid",
 }
-# kind -> command that says how a job ended, and what is read from its output
+# kind -> commands that say how a job ended, and what is read from their output; the first that answers is used
 _ENDS = {
-    "slurm": ("sacct --noheader --allocations --parsable2 --format State,ExitCode --jobs {job}", r"^(.+)\|(.+)$"),
-    "pbs": ("qstat -x -f {job}", r"(?:Exit_status|comment) = (.+)"),
-    "sge": ("qacct -j {job}", r"^(?:failed|exit_status)\s+(.*\S)"),
-    "lsf": ("bjobs -noheader -o 'stat exit_code exit_reason' {job}", r"^(.*\S)"),
+    "slurm": [
+        ("sacct --noheader --allocations --parsable2 --format State,ExitCode --jobs {job}", r"^(.+)\|(.+)$"),
+        ("scontrol --oneliner show job {job}", r"JobState=(\S+) .*ExitCode=(\S+)"),  # where there is no accounting
+    ],
+    "pbs": [("qstat -x -f {job}", r"(?:Exit_status|comment) = (.+)")],
+    "sge": [("qacct -j {job}", r"^(?:failed|exit_status)\s+(.*\S)")],
+    "lsf": [("bjobs -noheader -o 'stat exit_code exit_reason' {job}", r"^(.*\S)")],
 }
 
 
@@ -107,8 +110,9 @@ class JobWatch:
 
     def _describe_end(self, job_id: str) -> str:
         """What the batch system and the log say of a job that ended."""
-        command, pattern = _ENDS[self._kind]
-        found = re.findall(pattern, _run(command.format(job=job_id)) or "", re.MULTILINE)
+        found: list[Any] = []
+        for command, pattern in _ENDS[self._kind]:
+            found = found or re.findall(pattern, _run(command.format(job=job_id)) or "", re.MULTILINE)
         parts = [" ".join(part) if isinstance(part, tuple) else part for part in found]
         state = ", ".join(dict.fromkeys(part.strip() for part in parts)) or f"{self._kind} does not say how it ended"
         log = self._find_log(job_id)

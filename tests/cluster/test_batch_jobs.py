@@ -14,6 +14,10 @@ from geoae.errors import ClusterError
 # command -> output, for three jobs of which 11 has ended
 BATCH_SYSTEMS = {
     "slurm": {"squeue": "12\\n13\\n", "sacct": "FAILED|127:0\\n"},
+    "slurm without accounting": {
+        "squeue": "12\\n13\\n",
+        "scontrol": "JobId=11 JobState=FAILED Requeue=1 ExitCode=127:0\\n",
+    },
     "pbs": {
         "qstat": "server:\\nJob ID   Username Queue\\n12.server  me  work\\n13.server  me  work\\n"
         "Exit_status = 127\\n    comment = Job run and failed\\n"
@@ -36,7 +40,7 @@ def command(folder: Path, name: str, text: str, code: int = 0) -> None:
 def at_once(tmp_path, monkeypatch):
     """Lists of jobs without a wait between them, and a folder of commands."""
     monkeypatch.setattr(batch_jobs, "LIST_INTERVALS_S", (0.0, 0.0))
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(tmp_path))
     return tmp_path
 
 
@@ -57,6 +61,7 @@ def test_a_job_that_ended_is_told_with_its_end_and_its_log(at_once, kind):
     """Its number, its exit code and the last line of its log; the others wait."""
     for name, text in BATCH_SYSTEMS[kind].items():
         command(at_once, name, text)
+    kind = kind.partition(" ")[0]
     (at_once / "logs").mkdir()
     (at_once / "logs" / "dask-worker-11.out").write_text("start\n")
     (at_once / "logs" / "dask-worker-11.err").write_text("loading\nmodule: command not found\n\n")
@@ -126,6 +131,7 @@ def test_a_run_whose_jobs_die_at_once_ends_with_the_reason(at_once, monkeypatch)
     """Through dask-jobqueue: each job is submitted again, then the run gives up."""
     pytest.importorskip("dask_jobqueue")
     monkeypatch.chdir(at_once)
+    monkeypatch.setenv("PATH", f"{at_once}{os.pathsep}{os.defpath}")
     monkeypatch.setattr(jobqueue, "CHECK_INTERVAL", "100ms")
     monkeypatch.setattr("geoae.cluster.work.CHECK_INTERVAL_S", 0.1)
     submit = "#!/bin/sh\necho job >> jobs; n=$(wc -l < jobs | tr -d ' ')\n"
