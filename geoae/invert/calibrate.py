@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from geoae.arrays.numbers import require_seed
 from geoae.arrays.types import Float64Array
 from geoae.errors import GeoAEError, InputError
 from geoae.invert.chains.convergence import MAX_R_HAT, has_enough_draws, r_hat
@@ -118,7 +119,7 @@ def calibrate(
     """Measure coverage on `n` truths; see `Inverse.calibrate`."""
     if method == "map":
         raise InputError('The method "map" gives no intervals; calibrate "laplace", "rml", "esmda" or "mcmc".')
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(require_seed(seed))
     chosen, remaining = _choose_truths(inverse, n, truths, rng)
     noisy = chosen.data + inverse.noise.sample(n, rng)
     solver = (method, seed, options)

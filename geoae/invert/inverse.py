@@ -4,11 +4,12 @@ import warnings
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from geoae.arrays.numbers import require_seed
 from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
 from geoae.invert.calibrate import Calibration, calibrate
@@ -20,8 +21,9 @@ from geoae.invert.misfit.representation import FEWEST, Representation
 from geoae.invert.options import read_options
 from geoae.invert.posterior.posterior import Posterior
 from geoae.invert.prior_runs import PriorRuns
+from geoae.invert.probe import check_derivatives, require_dependence
 from geoae.invert.problem import Clock, Problem
-from geoae.invert.protocols import Decodes, LatentPrior
+from geoae.invert.protocols import as_latent_prior
 from geoae.invert.search.modes import N_STEPS, Mode, find_mode
 from geoae.invert.solver import Solver
 
@@ -62,7 +64,9 @@ class Inverse:
     Raises
     ------
     InputError
-        Shapes of data, noise and forward model disagree, noise is not positive, or the forward model fails.
+        Shapes of data, noise and forward model disagree, noise is not positive, or values are complex. The forward
+        model fails, gives the same data for all models, or has a Jacobian or adjoint that differs from its finite
+        differences. The prior is none.
     """
 
     def __init__(
@@ -84,10 +88,13 @@ class Inverse:
         self.used = np.isfinite(measured).ravel()
         self.data = measured.ravel()[self.used]
         self.noise: Noise = read_noise(noise, measured.shape, self.used)
-        self.use_representation, self.seed = representation, seed
+        self.use_representation, self.seed = representation, require_seed(seed)
         if representation and n_representation < FEWEST:
             raise InputError(f"n_representation is {n_representation}; at least {FEWEST} held-out models are needed.")
-        self.forward.check(self.space.decode(np.zeros(self.space.d)), measured.shape)
+        middle = self.forward.check(self.space.decode(np.zeros(self.space.d)), measured.shape)
+        by_noise = Problem(self.space, self.forward, self.data, self.used, self.noise)
+        require_dependence(by_noise, middle)
+        check_derivatives(by_noise)
         self._prior_runs = PriorRuns(self.space, self.forward, self.used, held_out, n_representation, seed)
 
     @property
@@ -167,7 +174,7 @@ class Inverse:
             There is no such method or option, the forward model fails throughout, or the time limit is too short.
         """
         settings = read_options(method, {**options, "n_draws": n_draws})
-        seed, clock = self.seed if seed is None else seed, Clock(time_limit_s)
+        seed, clock = self.seed if seed is None else require_seed(seed), Clock(time_limit_s)
         before = self.forward.counts()
         path = None if checkpoint is None else Path(checkpoint)
         problem = self.problem
@@ -178,7 +185,7 @@ class Inverse:
         return Posterior(
             self.space, method, codes, predicted, self.data, problem.noise, self.representation,
             {**info, **runs, "seconds": round(clock.elapsed_s, 3)}, chains,
-            self._prior_runs.compare(self.data, self.noise), seed,
+            self._prior_runs.compare(self.data, self.noise), seed, self.used,
         )  # fmt: skip
 
     def calibrate(
@@ -265,12 +272,3 @@ class Inverse:
             warnings.warn("search(soft=...) is search(noise_factor=...).", DeprecationWarning, stacklevel=2)
             noise_factor = soft
         return find_mode(self.problem, start, Clock(None), n_steps, noise_factor)
-
-
-def as_latent_prior(prior: Any) -> LatentPrior:
-    """Return a prior with the functions of a `LatentSpace` as it is, or make the `LatentSpace` of a model or folder."""
-    if isinstance(prior, Decodes):
-        return cast(LatentPrior, prior)
-    from geoae.priors.space import LatentSpace
-
-    return LatentSpace(prior)

@@ -127,9 +127,11 @@ class Problem:
         import torch
 
         models = self.space.decode(z)
+        tensors = self.forward.tensors
+        assert tensors is not None
         if self.forward.batched:
-            return self.forward.function(models).reshape(len(z), -1)
-        return torch.stack([self.forward.function(m).reshape(-1) for m in models])
+            return tensors.apply(models).reshape(len(z), -1)
+        return torch.stack([tensors.apply(m).reshape(-1) for m in models])
 
     def _torch_jacobian(self, z: Float64Array) -> Float64Array:
         import torch
@@ -154,9 +156,9 @@ class Problem:
         codes = torch.from_numpy(np.ascontiguousarray(z)).requires_grad_()
         data = self._torch_data(codes)
         predicted = data.detach().cpu().numpy().astype(np.float64)[:, self.used]
-        data.backward(torch.from_numpy(self._weights(predicted)).to(data))
-        assert codes.grad is not None
-        return predicted, codes.grad.numpy().astype(np.float64)
+        # not backward(), which would add to the gradients of the parameters of the caller's module
+        (slope,) = torch.autograd.grad(data, codes, torch.from_numpy(self._weights(predicted)).to(data))
+        return predicted, slope.numpy().astype(np.float64)
 
 
 def _is_likely(z: Float64Array, lowest: float) -> NDArray[np.bool_]:

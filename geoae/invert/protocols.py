@@ -1,9 +1,13 @@
 """What an inversion needs of a prior."""
 
-from typing import Any, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from geoae.errors import InputError
+from geoae.model import Model
 
 
 @runtime_checkable
@@ -60,3 +64,29 @@ class LatentPrior(Decodes, Protocol):
     @property
     def held_out_codes(self) -> Any:
         """(k, d) codes that represent these models best."""
+
+
+def as_latent_prior(prior: Any) -> LatentPrior:
+    """Return a prior with the functions of a `LatentSpace` as it is, or make the `LatentSpace` of a model or folder.
+
+    Raises
+    ------
+    InputError
+        It is no prior.
+    """
+    if isinstance(prior, Decodes) and not isinstance(prior, type):
+        if missing := [name for name in ("d", "shape") if not hasattr(prior, name)]:
+            raise InputError(
+                f"The prior, a {type(prior).__name__}, has no {' and no '.join(missing)}. A prior of your own needs "
+                "what geoae.invert.protocols.LatentPrior lists."
+            )
+        return cast(LatentPrior, prior)
+    if isinstance(prior, Model | str | Path):
+        from geoae.priors.space import LatentSpace
+
+        return LatentSpace(prior)
+    shape = f" of shape {tuple(prior.shape)}" if hasattr(prior, "shape") else ""
+    raise InputError(
+        f"The prior is a {type(prior).__name__}{shape}; give a prior of geoae.fit, its folder, or a LatentSpace. "
+        "geoae.fit(models, latent=...) makes a prior of an array of models (n, *cells)."
+    )

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from geoae.arrays.numbers import read_reals
 from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
+from geoae.invert.forward.derivatives import call_adjoint, call_jacobian
 from geoae.invert.forward.members import Member, close_pool, open_pool, run_many, run_one
+from geoae.invert.forward.tensors import TensorFunction, is_module
 
 RUN_LIMIT_S = 600.0
 """Default time limit of a run."""
@@ -81,7 +84,7 @@ class Forward:
     """
 
     def __init__(self, function: Any, **options: Any):
-        self.matrix = function if _is_matrix(function) else None
+        self.matrix = _read_matrix(function)
         if self.matrix is None and not callable(function):
             raise InputError(
                 f"The forward model is a {type(function).__name__}; give a function from a model to data, or a matrix."
@@ -91,7 +94,8 @@ class Forward:
         self.jacobian_of = chosen.jacobian or getattr(function, "jacobian", None)
         self.adjoint_of = chosen.adjoint or getattr(function, "adjoint", None)
         self.batched = bool(getattr(function, "batched", False) if chosen.batched is None else chosen.batched)
-        self.torch = _is_module(function) if chosen.torch is None else chosen.torch
+        self.torch = is_module(function) if chosen.torch is None else chosen.torch
+        self.tensors = TensorFunction.of(function) if self.torch else None
         is_cheap = getattr(function, "cheap", self.matrix is not None) if chosen.cheap is None else chosen.cheap
         self.cheap = bool(is_cheap)
         self.workers, self.run_limit_s = chosen.workers, chosen.run_limit_s
@@ -107,8 +111,8 @@ class Forward:
         """Whether gradients cost about as much as runs."""
         return self.torch or any(x is not None for x in (self.matrix, self.jacobian_of, self.adjoint_of))
 
-    def check(self, model: Float64Array, shape: tuple[int, ...]) -> None:
-        """Run the model in the middle of the prior once, before many runs are made.
+    def check(self, model: Float64Array, shape: tuple[int, ...]) -> Float64Array:
+        """Run the model in the middle of the prior once, before many runs are made; return its data.
 
         Raises
         ------
@@ -121,11 +125,12 @@ class Forward:
                 f"{self.matrix.shape[1]} cells; the prior's models {model.shape} have {model.size}."
             )
         self.shape = shape
-        (member,) = self._run_members(model[None])
+        member = self._run_first(model)
         if member.data is None:
+            hint = "" if self.torch or "ensor" not in member.problem else " For a function of tensors, give torch=True."
             raise InputError(
                 f"The forward model failed for the model in the middle of the prior: {member.problem}. It was "
-                f"called with {self._describe_call(model)}."
+                f"called with {self._describe_call(model)}.{hint}"
             )
         if not np.isfinite(member.data).all():
             n_invalid = int((~np.isfinite(member.data)).sum())
@@ -133,6 +138,21 @@ class Forward:
                 f"The forward model gives {n_invalid} of {member.data.size} data that are not finite for the model in "
                 "the middle of the prior, and probably for most models. Does it take models in the prior's units?"
             )
+        return member.data.ravel()
+
+    def _run_first(self, model: Float64Array) -> Member:
+        """Run one model; a function of torch that does not take tensors of one type gets another."""
+        (member,) = self._run_members(model[None])
+        if self.tensors is None or member.data is not None or "type" not in member.problem:
+            return member
+        first = self.tensors.dtype
+        for dtype in self.tensors.other_types():
+            self.tensors.dtype = dtype
+            (other,) = self._run_members(model[None])
+            if other.data is not None:
+                return other
+        self.tensors.dtype = first
+        return member
 
     def run(self, models: Float64Array, some_must_work: bool = True) -> Float64Array:
         """Compute the data (n, data) of models (n, *shape); a row of NaN for each run that fails.
@@ -160,20 +180,18 @@ class Forward:
         return data
 
     def jacobian(self, model: Float64Array) -> Any:
-        """Compute the derivative (data, cells) at one model (*shape), as a matrix of any kind."""
+        """Compute the derivative (data, cells) at one model (*shape), as a matrix of any kind.
+
+        Raises
+        ------
+        InputError
+            The Jacobian fails, or gives another shape or values that are not finite.
+        """
         self.n_jacobians += 1
         if self.matrix is not None:
             return self.matrix
         assert self.jacobian_of is not None
-        slope = self.jacobian_of(model)
-        if isinstance(slope, np.ndarray):
-            slope = slope.reshape(int(np.prod(self.shape or (0,))), -1)
-        expected = (int(np.prod(self.shape or (0,))), model.size)
-        if slope.shape != expected:
-            raise InputError(
-                f"The Jacobian of the forward model has shape {slope.shape}; expected {expected}: data by cells."
-            )
-        return slope
+        return call_jacobian(self.jacobian_of, model, self.shape or ())
 
     def adjoint(self, models: Float64Array, weights: Float64Array) -> Float64Array:
         """Compute the transposed derivative at models (n, *shape) times weights (n, data): (n, *shape).
@@ -185,7 +203,9 @@ class Forward:
             return np.asarray(weights @ self.matrix).reshape(models.shape)
         shape = self.shape or ()
         if self.adjoint_of is not None:
-            return np.stack([self.adjoint_of(m, w.reshape(shape)) for m, w in zip(models, weights, strict=True)])
+            return np.stack(
+                [call_adjoint(self.adjoint_of, m, w.reshape(shape)) for m, w in zip(models, weights, strict=True)]
+            )
         assert self.jacobian_of is not None
         return np.stack([(self.jacobian(m).T @ w).reshape(m.shape) for m, w in zip(models, weights, strict=True)])
 
@@ -200,7 +220,7 @@ class Forward:
             return [
                 Member(row) for row in np.asarray((self.matrix @ np.nan_to_num(models.reshape(len(models), -1)).T).T)
             ]
-        call = _TorchCall(self.function) if self.torch else self.function
+        call = self.function if self.tensors is None else self.tensors
         if self.batched:
             members = self._run_batch(call, models)
         else:
@@ -241,25 +261,11 @@ class Forward:
         return f"{kind} of shape {(1, *model.shape) if self.batched else model.shape}"
 
 
-class _TorchCall:
-    """A function of tensors that can be called with arrays."""
-
-    def __init__(self, function: Any):
-        self.function = function
-
-    def __call__(self, model: Float64Array) -> Float64Array:
-        import torch
-
-        with torch.no_grad():
-            found = self.function(torch.from_numpy(np.ascontiguousarray(model)))
-        if not isinstance(found, torch.Tensor):
-            raise TypeError(f"it gave a {type(found).__name__}, and a forward model of torch must give a tensor")
-        return found.cpu().numpy().astype(np.float64)
-
-
-def _is_matrix(x: Any) -> bool:
-    return (isinstance(x, np.ndarray) and x.ndim == 2) or sparse.issparse(x)
-
-
-def _is_module(x: Any) -> bool:
-    return any(kind.__module__.startswith("torch.nn") for kind in type(x).__mro__)
+def _read_matrix(x: Any) -> Any:
+    """Return a matrix (data, cells) of real numbers, dense or sparse, or None for anything else."""
+    if sparse.issparse(x):
+        read_reals(np.zeros(1, x.dtype), "The matrix of the forward model is")
+        return x
+    # arrays, labelled arrays and tables
+    is_matrix = getattr(x, "ndim", None) == 2 and not callable(x)
+    return read_reals(x, "The matrix of the forward model is") if is_matrix else None

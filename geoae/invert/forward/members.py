@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.arrays.numbers import read_floats
 from geoae.errors import InputError, one_line
 
 
@@ -51,10 +52,16 @@ def limit_time(seconds: float | None) -> Iterator[None]:
 
 
 def run_one(function: Callable[[Any], Any], model: NDArray[np.float64], limit_s: float | None) -> Member:
-    """Run the function for one model, or for a batch of models if it takes batches."""
+    """Run the function for one model, or for a batch of models if it takes batches.
+
+    The function gets a copy of the model, and its data are copied: it may change its argument, and return the same
+    array from every run.
+    """
     try:
         with limit_time(limit_s):
-            return Member(np.asarray(function(model), dtype=np.float64))
+            return Member(read_floats(function(model.copy()), "its data are"))
+    except InputError as error:
+        return Member(None, one_line(error).rstrip("."))
     except Exception as error:  # a forward model can raise any error; its run fails, and other runs are made
         return Member(None, one_line(error) if isinstance(error, OutOfTimeError) else f"{_describe(error)}")
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.arrays.numbers import read_floats
 from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
 from geoae.invert.forward.forward import Forward
@@ -190,10 +191,7 @@ def run_held_out(space: LatentPrior, forward: Forward, n: int, seed: int, models
         There are no models, they have another shape, or all runs fail.
     """
     saved = models is None
-    try:
-        models = np.asarray(space.held_out if saved else models, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"The held-out models are a {type(models).__name__} that is no array of numbers.") from error
+    models = read_floats(space.held_out if saved else models, "The held-out models are")
     if models.shape[1:] != tuple(space.shape):
         raise InputError(
             f"The held-out models have shape {models.shape}; expected (number of models, *{tuple(space.shape)}), as "

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
 
+from geoae.arrays.numbers import read_floats
 from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
 
@@ -138,11 +139,9 @@ def read_noise(noise: ArrayLike, shape: tuple[int, ...], used: NDArray[np.bool_]
         positive definite.
     """
     try:
-        values = np.asarray(noise, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"The noise is a {type(noise).__name__}; give a standard deviation, one for each datum, or a covariance."
-        ) from error
+        values = read_floats(noise, "The noise is")
+    except InputError as error:
+        raise InputError(f"{error} Give a standard deviation, one for each datum, or a covariance.") from error
     n = used.size
     if values.ndim == 0 or values.shape in (shape, (n,)):
         sigma = np.broadcast_to(values if values.ndim == 0 else values.ravel(), n)[used]

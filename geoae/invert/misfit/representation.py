@@ -165,6 +165,8 @@ class Representation:
             n_outside = self.noise.n - axes.right.shape[1]
             outside.append(((left_out**2).sum(1) - (scores**2).sum(1)).mean() / n_outside if n_outside else np.inf)
         n = min(map(len, along))
+        if not n:  # all models of some folds have the same error, such as none
+            return np.zeros(0), float(max(np.mean(outside), 0.0)) if np.isfinite(outside).all() else 0.0
         variances = isotonic_regression(np.mean([a[:n] for a in along], axis=0), increasing=False).x
         return variances, float(max(min(np.mean(outside), variances[-1]), 0.0))
 
@@ -189,6 +191,8 @@ class Representation:
         `target` (k, ...) is what the regression predicts.
         """
         n = len(self._variances[0])
+        if not n:
+            return np.zeros(1)
         products, squares = np.zeros(n), np.zeros(n)
         for fold, axes in enumerate(self._fold_axes):
             rows, mean = self._left_out_rows(fold), target[axes.rows].mean(0)

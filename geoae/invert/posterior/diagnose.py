@@ -38,13 +38,14 @@ class Diagnosis:
     distance_p: float
     """Probability of a larger code under the prior."""
     misfit_z: NDArray[np.float64]
-    """(data,) difference of each datum from its prediction by prior and other data, in standard deviations."""
+    """(all data,) difference of each datum from its prediction by prior and other data, in standard deviations; NaN
+    where a datum was not measured. Data of several dimensions are in C order."""
     problems: tuple[str, ...]
     """What is wrong, one sentence for each problem."""
 
     @property
     def unfit(self) -> NDArray[np.intp]:
-        """Indices of data that no model of the prior fits."""
+        """Indices of data that no model of the prior fits, among all data, measured or not."""
         return np.flatnonzero(np.abs(self.misfit_z) > Z_SCORE)
 
     def __str__(self) -> str:
@@ -57,7 +58,7 @@ class Diagnosis:
             ("effective draws", f"{self.effective_draws:.0f}"),
             ("prior against data", "unknown" if self.conflict_p is None else f"p = {self.conflict_p:.3f}"),
             ("distance of the code", f"{self.distance:.2f} (p = {self.distance_p:.3f})"),
-            ("data that cannot be fit", f"{len(self.unfit)} of {len(self.misfit_z)}"),
+            ("data that cannot be fit", f"{len(self.unfit)} of {np.isfinite(self.misfit_z).sum()}"),
         ]
         lines = [f"{name:<26}{value}" for name, value in rows]
         return "\n".join(
@@ -80,11 +81,15 @@ def diagnose(posterior: Draws) -> Diagnosis:
         None if distances is None else float((np.sum(distances > p.reference["distance"]) + 1) / (len(distances) + 1))
     )
     code = float(p.code @ p.code)
+    misfit_z = np.full(n if p.used is None else p.used.size, np.nan)
+    misfit_z[np.ones(n, bool) if p.used is None else p.used] = p.reference.get(
+        "surprises", residual / np.sqrt(p.noise.variance)
+    )
     diagnosis = Diagnosis(
         squared_misfit / n, float(white_by_noise @ white_by_noise) / n, float(stats.chi2.sf(squared_misfit, n)),
         largest_r_hat, n_effective, conflict,
         float(np.sqrt(code / len(p.code))), float(stats.chi2.sf(code, len(p.code))),
-        p.reference.get("surprises", residual / np.sqrt(p.noise.variance)), (),
+        misfit_z, (),
     )  # fmt: skip
     return replace(diagnosis, problems=tuple(_list_problems(diagnosis, p)))
 

@@ -7,7 +7,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from geoae.arrays.numbers import require_seed
 from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
 from geoae.invert.misfit.noise import Noise
@@ -46,6 +48,8 @@ class Draws:
     """Comparison with the data of held-out models; see `diagnose`."""
     seed: int = 0
     """Seed of draws of models."""
+    used: NDArray[np.bool_] | None = None
+    """(all data,) whether each datum was measured, in C order of the data that were given; None: all were."""
 
     @property
     def code(self) -> Float64Array:
@@ -75,7 +79,7 @@ class Draws:
             residual = rest
         if n < 1:
             raise InputError(f"n is {n}; draw at least one model.")
-        rng = np.random.default_rng([self.seed, seed])
+        rng = np.random.default_rng([self.seed, require_seed(seed)])
         if self.is_single:
             rows = np.zeros(n, np.intp)
         else:

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from geoae.errors import InputError
 from geoae.invert.posterior.diagnose import Diagnosis, diagnose
 from geoae.invert.posterior.draws import Draws
 from geoae.invert.posterior.figure import plot_posterior
 from geoae.invert.posterior.saved import read_draws, save_draws
-from geoae.invert.protocols import LatentPrior
+from geoae.invert.protocols import as_latent_prior
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,7 +38,7 @@ class Posterior(Draws):
         return save_draws(self, Path(path), overwrite)
 
 
-def load_posterior(path: str | Path, latent: LatentPrior) -> Posterior:
+def load_posterior(path: str | Path, latent: Any) -> Posterior:
     """Load a posterior that `Posterior.save` wrote.
 
     Parameters
@@ -45,13 +46,17 @@ def load_posterior(path: str | Path, latent: LatentPrior) -> Posterior:
     path
         The store.
     latent
-        The prior of the inversion.
+        The prior of the inversion: a `LatentSpace`, a prior of `geoae.fit`, or the folder of one.
 
     Raises
     ------
+    InputError
+        `path` is no path, or `latent` is no prior.
     MissingFileError
         There is no such store.
     StoreError
         The store is damaged, holds no posterior, or belongs to another prior.
     """
-    return Posterior(**read_draws(Path(path), latent))
+    if not isinstance(path, str | Path):
+        raise InputError(f"The store of a posterior is a path, not a {type(path).__name__}: load(path, prior).")
+    return Posterior(**read_draws(Path(path), as_latent_prior(latent)))

@@ -73,6 +73,7 @@ def read_draws(path: Path, latent: LatentPrior) -> dict[str, Any]:
         "predicted": dataset[schema.PREDICTED].values, "data": dataset[schema.DATA].values, "noise": noise,
         "representation": representation, "info": info, "chains": chains, "reference": reference,
         "seed": int(dataset.attrs[schema.SEED]),
+        "used": dataset[schema.MEASURED].values.astype(bool) if schema.MEASURED in dataset else None,
     }  # fmt: skip
 
 
@@ -82,7 +83,7 @@ def _to_dataset(p: Draws) -> xr.Dataset:
     dims = ("datum",) if noise.covariance.ndim == 1 else ("datum", "other")
     variables: dict[str, Any] = {
         schema.CODE: (("draw", schema.LATENT), p.codes), schema.PREDICTED: (("draw", "datum"), p.predicted),
-        schema.DATA: ("datum", p.data),
+        schema.DATA: ("datum", p.data), **({} if p.used is None else {schema.MEASURED: ("given", p.used)}),
         schema.NOISE: (dims, noise.covariance), schema.NOISE_OFFSET: ("datum", noise.offset),
     }  # fmt: skip
     attrs: dict[str, Any] = {

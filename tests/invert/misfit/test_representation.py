@@ -49,3 +49,14 @@ def test_thousands_of_data_need_no_dense_covariance():
     assert np.isfinite(inverse.problem.cost(np.zeros((2, 3)), inverse.problem.predict(np.zeros((2, 3))))).all()
     assert "dense" not in vars(inverse.representation.total)
     assert inverse.representation.total.axes.shape[1] < 60
+
+
+@pytest.mark.parametrize("k", [8, 40])
+def test_no_error_at_all_leaves_the_noise_alone(k):
+    """Data that a program prints with few digits can be the same for models and their decoded codes."""
+    noise = Noise(np.full(N, 0.01), np.zeros(N))
+    found = Representation(np.zeros((k, 3)), np.zeros((k, N)), noise, smooth(k, 0, 2), smooth(k, 1, N))
+    np.testing.assert_allclose(found.total.variance, noise.variance)
+    rng = np.random.default_rng(0)
+    assert not found.draw_errors(np.ones((5, N)), rng).any()
+    assert not found.draw_residuals(np.ones((5, N)), rng).any()

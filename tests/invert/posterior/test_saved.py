@@ -5,6 +5,8 @@ import pytest
 
 from geoae.errors import InputError, OutputExistsError, StoreError
 from geoae.invert import Inverse, load
+from geoae.priors.pca import pca_model
+from geoae.priors.space import LatentSpace
 from tests.invert.linear_space import LinearSpace
 from tests.invert.problems import D, matrix, rough_models
 
@@ -42,3 +44,17 @@ def test_an_old_posterior_stays_until_the_new_one_is_whole(tmp_path):
     assert not (path / "extra").exists()
     np.testing.assert_array_equal(load(path, space).codes, posterior.codes)
     assert [p.name for p in tmp_path.iterdir()] == ["posterior.zarr"]
+
+
+def test_a_posterior_is_loaded_with_any_form_of_its_prior(tmp_path):
+    """A prior of geoae.fit, its folder or its space; anything else is named in one line."""
+    models = rough_models(60, 0)
+    prior = pca_model(models[:40], 2, held_out=models[40:])
+    prior.save(tmp_path / "prior", "card")
+    path = Inverse(prior, matrix(5), matrix(5) @ models[0], 0.1).solve("laplace", n_draws=20).save(tmp_path / "p.zarr")
+    expected = load(path, LatentSpace(prior))
+    for given in (prior, tmp_path / "prior", str(tmp_path / "prior")):
+        np.testing.assert_array_equal(load(path, given).mean(), expected.mean())
+    for wrong, says in (((path, models), "prior is a ndarray"), ((prior, path), "store of a posterior is a path")):
+        with pytest.raises(InputError, match=says):
+            load(*wrong)
