@@ -50,24 +50,30 @@ def models() -> None:
 
 
 def status(
-    stores: Annotated[list[Path], typer.Argument(help="Zarr stores of geoae, finished or not.", show_default=False)],
+    stores: Annotated[
+        list[Path],
+        typer.Argument(help="Zarr stores of geoae, finished or not, or folders of outputs.", show_default=False),
+    ],
 ) -> None:
-    """Show the progress of a store, when it was begun, its model and its source."""
+    """Show the progress of a store, when it was begun, its model and its source; or of all outputs in a folder."""
     with report_errors():
         from geoae.cli import tables
         from geoae.jobs.inspect import status as read_status
+        from geoae.jobs.progress import describe_damage, is_output_folder, read_folder_progress
 
         problems = []
         for store in stores:
             try:
+                if is_output_folder(store):
+                    progress = read_folder_progress(store)
+                    print_line(tables.folder_table(progress))
+                    problems += progress.problems
+                    continue
                 found = read_status(store)
             except GeoAEError as error:
                 problems.append(str(error))
                 continue
             print_line(tables.status_table(store, found))
             if found.finished and found.n_done < found.n_tasks:
-                missing = found.n_tasks - found.n_done
-                problems.append(
-                    f"{store} is damaged: {missing} of its blocks are missing. Write it again with --overwrite."
-                )
+                problems.append(describe_damage(store, found))
         exit_with_problems(problems)

@@ -11,6 +11,7 @@ from geoae import kinds
 if TYPE_CHECKING:
     from geoae.jobs.fields.counts import FieldSummary
     from geoae.jobs.inspect import SourceContent
+    from geoae.jobs.progress import FolderProgress
     from geoae.jobs.records.counts import RecordSummary
     from geoae.stores.ledger import Status
 
@@ -92,6 +93,22 @@ def status_table(store: Path, found: "Status") -> str:
     facts = {"begun": found.started, "model": " ".join(str(settings[k]) for k in ("model", "digest") if k in settings),
              "source": settings.get("source", "")}  # fmt: skip
     return "\n".join([f"{store}: {progress}", *(f"  {name:6} {value}" for name, value in facts.items() if value)])
+
+
+def folder_table(found: "FolderProgress") -> str:
+    """Numbers of outputs in a folder, and a line for each that is not finished."""
+    n, unfinished = len(found.stores), found.unfinished
+    parts = [f"{_count(n, 'store')}, {n - len(unfinished)} finished"] if n else []
+    if found.files:
+        kinds = ", ".join(f"{number} {suffix}" for suffix, number in found.files.most_common())
+        parts.append(f"{_count(found.files.total(), 'other file')} ({kinds})")
+    table = _table("unfinished", "blocks done", "of", "begun")
+    for store in unfinished:
+        table.add_row(str(store.path), str(store.n_done), str(store.n_tasks), store.started)
+    for path in found.unfinished_files:
+        table.add_row(str(path), "-", "-", "being written, or left by a killed run")
+    lines = [f"{found.folder}: {'; '.join(parts) or 'nothing finished'}"]
+    return "\n".join([*lines, _text(table)] if table.rows else lines)
 
 
 _WORDS = ("for", "what for")

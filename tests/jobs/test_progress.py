@@ -1,0 +1,62 @@
+"""The progress of a folder: every store in it, finished, unfinished or damaged, and the number of other files."""
+
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+from geoae.cli import app
+from geoae.errors import InputError
+from geoae.jobs.progress import is_output_folder, read_folder_progress
+from tests.support.store_worker import begin_bare, finished_bare, write_bare
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """A finished store, an unfinished and a damaged one deeper down, day files, and what a killed run left."""
+    folder = tmp_path / "clean"
+    deep = folder / "2024" / "XX"
+    deep.mkdir(parents=True)
+    finished_bare(folder / "a.zarr")
+    run = begin_bare(deep / "b.zarr")
+    write_bare(run, 0, 3)
+    damaged = finished_bare(deep / "c.zarr")
+    next((damaged / "u").glob("c.*")).unlink()
+    for name in ("XX.A..HHZ.D.2024.061", "XX.A..HHZ.D.2024.062", "x.mseed", ".hidden"):
+        (deep / name).write_text("x")
+    (deep / ".y.mseed.12.abc.part").mkdir()
+    for version in (2, 3):
+        xr.Dataset({"a": ("x", [1.0])}).to_zarr(folder / f"v{version}.zarr", zarr_format=version, consolidated=False)
+    return folder
+
+
+def test_every_output_below_a_folder_is_found(archive):
+    """Stores by their state, files by their suffix; hidden files that are not of geoae do not count."""
+    found = read_folder_progress(archive)
+    assert [(s.path.name, s.finished, s.n_done, s.n_tasks) for s in found.stores] == [
+        ("b.zarr", False, 2, 5), ("c.zarr", True, 4, 5), ("a.zarr", True, 5, 5),
+    ]  # fmt: skip
+    assert dict(found.files) == {".day": 2, ".mseed": 1, ".zarr": 2}
+    assert [path.name for path in found.unfinished_files] == [".y.mseed.12.abc.part"]
+    (problem,) = found.problems
+    assert "c.zarr is damaged: 1 of its blocks are missing" in problem
+
+
+def test_the_command_prints_numbers_and_what_is_not_finished(archive):
+    """Exit code 1 for the damaged store, as for a store alone."""
+    done = CliRunner().invoke(app, ["status", str(archive)])
+    assert done.exit_code == 1
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"{archive}: 3 stores, 2 finished; 5 other files (2 .day, 2 .zarr, 1 .mseed)"
+    assert sum("b.zarr" in line for line in lines) == 1
+    assert not any("a.zarr" in line for line in lines)
+    assert "c.zarr is damaged" in done.stderr
+
+
+def test_stores_are_not_folders_of_outputs(archive, tmp_path):
+    """A folder without any file is an error, since nothing can be said of it."""
+    assert is_output_folder(archive)
+    assert not is_output_folder(archive / "a.zarr")
+    assert not is_output_folder(tmp_path / "none")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"empty holds no outputs\. Give the folder that a run writes to\.$"):
+        read_folder_progress(tmp_path / "empty")
