@@ -3,14 +3,13 @@
 import glob
 import re
 import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from geoae.errors import DamagedFileError, UnknownFormatError, one_line
+from geoae.files import archives
 from geoae.files.libmseed import lock_and_record_warnings
 from geoae.files.obspy_formats import detect_obspy_format
 from geoae.readers.records.mseed_headers import is_miniseed
@@ -23,6 +22,13 @@ _LOSS_MESSAGE = re.compile(
     r"|end of file|could not|cannot be",
     re.IGNORECASE,
 )
+
+
+_RECORDINGS = re.compile(r".*\.(mseed|miniseed|msd?|seed|sac|gse2?|gcf|se?gy|su|se?g2)", re.IGNORECASE)
+"""Names of recordings, whatever the content."""
+_DOCUMENTS = re.compile(r".*\.(pdf|png|jpe?g|gif|tiff?|docx?|xlsx?|pptx?|odt)", re.IGNORECASE)
+_VOLUME_HEADER = re.compile(rb"\d{6}[VAST]")
+_TEXT_BYTES = bytes([*b"\t\n\f\r\x1b", *range(0x20, 0x7F), *range(0x80, 0x100)])
 
 
 class FileContent(NamedTuple):
@@ -40,8 +46,14 @@ def is_recording(path: Path) -> bool:
     # the test of a format may warn about files of other formats; as an error, the warning would make the test fail
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with _unpacked(path) as files:
-            return any(_format_of(file) for file in files)
+        with archives.unpack(path) as unpacked:
+            members = []
+            for member in unpacked:
+                if _format_of(member.path):
+                    return True
+                members.append(member)
+            # formats of several files are recognised when all of them are there
+            return len(members) > 1 and any(_format_of(member.path) for member in members)
 
 
 def read_stamp(path: Path) -> Stamp:
@@ -60,37 +72,93 @@ def read_whole(path: Path, stamp: Stamp) -> FileContent:
         It is no recording.
     DamagedFileError
         It is a recording that cannot be read, or it has changed since `stamp` was read.
+    OutputError
+        There is no room for the files of an archive.
     """
-    import obspy
-
     if read_stamp(path) != stamp:
         raise DamagedFileError(f"{path.name} changed while it was read. Read it again.")
     traces: list[Any] = []
-    left_out: list[str] = []
-    format_: str | None = "an archive"
+    notes: list[str] = []
+    losses: list[str] = []
+    others: list[archives.Member] = []
+    n_read = 0
+    with archives.unpack(path) as unpacked:
+        for member in sorted(unpacked, key=lambda member: PurePosixPath(member.name)):
+            if (format_ := _format_of(member.path)) is None:
+                others.append(member)
+                continue
+            n_read += 1
+            found = _read_member(member.path, unpacked.label(member.name), format_)
+            traces += found.traces
+            notes += found.notes
+            losses += found.losses
+        losses = [*unpacked.losses, *losses]
+        if not traces and losses:
+            raise DamagedFileError(" ".join(losses[:3]) + (f" And {len(losses) - 3} more." if len(losses) > 3 else ""))
+        if not n_read:
+            raise UnknownFormatError(_describe_no_recording(path, others))
+        for member in others:
+            label = unpacked.label(member.name)
+            if _may_be_recording(member):
+                losses.append(f"{label} was not read: it is {_describe_unknown(member.path)}.")
+            else:
+                notes.append(f"{label} is no recording and was left out.")
+    return FileContent(tuple(traces), (*unpacked.notes, *notes), tuple(losses))
+
+
+def _read_member(file: Path, label: str, format_: str) -> FileContent:
+    """Read a file of a known format; one that cannot be read is a loss."""
+    import obspy
+
     try:
-        with _unpacked(path) as files, lock_and_record_warnings() as caught:
-            for file in files:
-                if (format_ := _format_of(file)) is None:
-                    left_out.append(f"{path.name}: {file.name} is no recording and was left out.")
-                else:
-                    # with a format, ObsPy does not look for archives or try PICKLE, which could run code
-                    traces += obspy.read(glob.escape(str(file)), format=format_, check_compression=False)
+        with lock_and_record_warnings() as caught:
+            # with a format, ObsPy does not look for archives or try PICKLE, which could run code
+            found = obspy.read(glob.escape(str(file)), format=format_, check_compression=False)
     except MemoryError:
         raise
-    except Exception as error:  # ObsPy and the archive modules may raise anything
-        reason = one_line(error).rstrip(".")
-        raise DamagedFileError(
-            f"{path.name} looks like {format_} but cannot be read: {reason[:300]}. Fetch the file again."
-        ) from error
-    if len(left_out) == len(files):
-        raise UnknownFormatError(
-            f"{path.name} is in no format that ObsPy reads (miniSEED, SAC, GSE2, SEG-Y, ...). "
-            "Check that it is a recording; text, pickles and metadata are not."
-        )
-    messages = _condense(path.name, (str(warning.message) for warning in caught))
-    losses = tuple(line for line in messages if _LOSS_MESSAGE.search(line.removeprefix(path.name)))
-    return FileContent(tuple(traces), (*left_out, *(line for line in messages if line not in losses)), losses)
+    except Exception as error:  # ObsPy may raise anything
+        reason = one_line(error).replace(str(file), file.name).rstrip(".")
+        loss = f"{label} looks like {format_} but cannot be read: {reason[:300]}. Fetch the file again."
+        return FileContent((), (), (loss,))
+    messages = _condense(label, (str(warning.message) for warning in caught))
+    losses = tuple(line for line in messages if _LOSS_MESSAGE.search(line.removeprefix(label)))
+    return FileContent(tuple(found), tuple(line for line in messages if line not in losses), losses)
+
+
+def _describe_no_recording(path: Path, others: Sequence[archives.Member]) -> str:
+    if not others:
+        return f"{path.name} holds no files, but a recording was expected. Fetch the file again."
+    if not archives.is_archive(path):
+        return f"{path.name} is {_describe_unknown(path)}."
+    names = ", ".join(member.name for member in others[:3]) + (", ..." if len(others) > 3 else "")
+    return f"{path.name} holds no recording, only {names}: {others[0].name} is {_describe_unknown(others[0].path)}."
+
+
+def _describe_unknown(path: Path) -> str:
+    """What a file is, if it is known; else that no format was recognised."""
+    with path.open("rb") as file:
+        head = file.read(48)
+    if not head:
+        return "empty"
+    if packing := archives.foreign_packing(head):
+        return f"packed by {packing}, which geoae does not open. Unpack it first"
+    return (
+        "in no format that ObsPy reads (miniSEED, SAC, GSE2, SEG-Y, ...). "
+        "Check that it is a recording; text, pickles and metadata are not"
+    )
+
+
+def _may_be_recording(member: archives.Member) -> bool:
+    """Whether a file whose format is unknown may be a recording that is damaged, rather than a text or document."""
+    with member.path.open("rb") as file:
+        head = file.read(4096)
+    if _RECORDINGS.fullmatch(member.name) or archives.foreign_packing(head):
+        return True
+    # SEED without data describes instruments
+    if _DOCUMENTS.fullmatch(member.name) or _VOLUME_HEADER.match(head):
+        return False
+    is_text = head and not head.translate(None, _TEXT_BYTES)
+    return not is_text
 
 
 def _format_of(path: Path) -> str | None:
@@ -99,41 +167,6 @@ def _format_of(path: Path) -> str | None:
         if is_miniseed(file.read(48)):
             return "MSEED"
     return detect_obspy_format(path)
-
-
-@contextmanager
-def _unpacked(path: Path) -> Iterator[list[Path]]:
-    """Yield the file itself, or the files of an archive, unpacked while the ``with`` block runs."""
-    import bz2
-    import gzip
-    import shutil
-    import tarfile
-
-    with path.open("rb") as file:
-        head = file.read(512)
-    opener: Any = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open}.get(head[:2])
-    is_zip, is_tar = head[:4] == b"PK\3\4", head[257:262] == b"ustar"
-    if not (opener or is_zip or is_tar) or is_miniseed(head):
-        yield [path]
-        return
-    with TemporaryDirectory() as folder:
-        if is_zip:
-            shutil.unpack_archive(path, folder, "zip")
-        elif tarfile.is_tarfile(path):
-            # file by file, because the extraction filters that keep names in the folder need Python 3.11.4
-            with tarfile.open(path) as archive:
-                for member in archive:
-                    if (source := archive.extractfile(member) if member.isfile() else None) is None:
-                        continue
-                    inside = [part for part in Path(member.name).parts if part not in ("/", "..")]
-                    target = Path(folder, *inside)
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    with source, target.open("wb") as copy:
-                        shutil.copyfileobj(source, copy)
-        else:
-            with opener(path) as packed, (Path(folder) / path.stem).open("wb") as copy:
-                shutil.copyfileobj(packed, copy)
-        yield sorted(file for file in Path(folder).rglob("*") if file.is_file())
 
 
 def _condense(name: str, messages: Iterable[str]) -> list[str]:

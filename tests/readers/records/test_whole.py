@@ -44,6 +44,40 @@ def test_archives(tmp_path):
         assert len(found.notes) == (name == "a.tgz")
 
 
+def test_members_that_are_not_read_are_named(tmp_path):
+    """What may be a recording is a loss; texts and documents are noted; the other recordings are read."""
+    trace(1000).write(str(tmp_path / "a.mseed"), format="MSEED")
+    trace(1000, dtype=np.float32).write(str(tmp_path / "b.sac"), format="SAC")
+    others = {
+        "README": b"read me", "s.xml": b"<a/>", "map.pdf": b"%PDF\0", "dataless": b"000001V 0100018",
+        "cut.sac": (tmp_path / "b.sac").read_bytes()[:2000], "bad.mseed": b"<html>", "empty": b"", "c": bytes(9) * 99,
+        "x.zst": b"\x28\xb5\x2f\xfd",
+    }  # fmt: skip
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.write(tmp_path / "a.mseed", "d/XX.ABC..HHZ.D.2024.061")
+        for name, content in others.items():
+            archive.writestr(name, content)
+    found = traces.scan(tmp_path / "x.zip")
+    assert [segment.n for segment in found.segments] == [1000]
+    assert sorted(line.split()[1] for line in found.notes) == ["README", "dataless", "map.pdf", "s.xml"]
+    assert sorted(line.split()[1] for line in found.losses) == ["bad.mseed", "c", "cut.sac", "empty", "x.zst"]
+    assert "x.zst was not read: it is packed by zstandard" in "".join(found.losses)
+
+
+def test_an_archive_without_a_recording_is_refused(tmp_path):
+    """The error names what is in it, or what is damaged."""
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("README", "read me")
+    with pytest.raises(UnknownFormatError, match="no recording, only README: README is in no format"):
+        traces.scan(tmp_path / "x.zip")
+    (tmp_path / "cut.zip").write_bytes((tmp_path / "x.zip").read_bytes()[:-30])
+    with pytest.raises(DamagedFileError, match="list of members is missing or damaged"):
+        traces.scan(tmp_path / "cut.zip")
+    (tmp_path / "x.zst").write_bytes(b"\x28\xb5\x2f\xfd")
+    with pytest.raises(UnknownFormatError, match="packed by zstandard"):
+        traces.scan(tmp_path / "x.zst")
+
+
 def test_a_file_that_changed_is_not_taken_from_the_cache(tmp_path):
     """The stamp tells the old content from the new; the same stamp returns the cached traces."""
     path = tmp_path / "a.sac"
