@@ -41,7 +41,7 @@ _READ_ERRORS = (
 )  # fmt: skip
 
 
-class Member(NamedTuple):
+class ArchiveMember(NamedTuple):
     """One file of an archive."""
 
     name: str
@@ -68,15 +68,15 @@ class Unpacked:
         """Remarks, one line each."""
         self._path, self._folder, self._n_folders = path, folder, 0
 
-    def __iter__(self) -> Iterator[Member]:
+    def __iter__(self) -> Iterator[ArchiveMember]:
         try:
-            yield from self._open(Member(self._path.name, self._path), 0)
+            yield from self._open(ArchiveMember(self._path.name, self._path), 0)
         except GeoAEError:
             raise
         except OSError as error:  # errors of reading have been handled, so it is the temporary folder that fails
             raise _room_error(self._path, error) from error
 
-    def _open(self, file: Member, depth: int) -> Iterator[Member]:
+    def _open(self, file: ArchiveMember, depth: int) -> Iterator[ArchiveMember]:
         """The file itself, or the members of an archive."""
         kind = _find_kind(file.path)
         if kind is None or (depth and PurePosixPath(file.name).suffix.lower() in _DOCUMENTS):
@@ -99,7 +99,7 @@ class Unpacked:
             first.setdefault(member.name, member.path)
             yield from self._open(member, depth + 1)
 
-    def _open_zip(self, file: Member, prefix: str) -> Iterator[Member]:
+    def _open_zip(self, file: ArchiveMember, prefix: str) -> Iterator[ArchiveMember]:
         try:
             archive = zipfile.ZipFile(file.path)
         except _READ_ERRORS as error:
@@ -122,9 +122,9 @@ class Unpacked:
                 with source:
                     target = self._place(base, info.filename)
                     if self._copy(source, target, name).is_usable:
-                        yield Member(name, target)
+                        yield ArchiveMember(name, target)
 
-    def _open_tar_or_packed(self, file: Member, kind: str, prefix: str) -> Iterator[Member]:
+    def _open_tar_or_packed(self, file: ArchiveMember, kind: str, prefix: str) -> Iterator[ArchiveMember]:
         with _OPENERS[kind](file.path) if kind in _OPENERS else file.path.open("rb") as source:
             try:
                 head = source.read(tarfile.BLOCKSIZE)
@@ -138,9 +138,9 @@ class Unpacked:
         with _OPENERS[kind](file.path) as source:
             target = self._place(self._make_folder(), file.path.stem)
             if self._copy(source, target, file.name).is_usable:
-                yield Member(file.name, target)
+                yield ArchiveMember(file.name, target)
 
-    def _open_tar(self, file: Member, source: Any, prefix: str) -> Iterator[Member]:
+    def _open_tar(self, file: ArchiveMember, source: Any, prefix: str) -> Iterator[ArchiveMember]:
         base, log = self._make_folder(), _HeaderLog()
         names: set[str] = set()
         links: list[tuple[str, str]] = []
@@ -169,7 +169,7 @@ class Unpacked:
                 target = self._place(base, info.name)
                 outcome = self._copy(content, target, name)
             if outcome.is_usable:
-                yield Member(name, target)
+                yield ArchiveMember(name, target)
             if outcome.is_cut:
                 break
         for name, wanted in links:
@@ -332,7 +332,7 @@ def _is_tar(head: bytes) -> bool:
     return True
 
 
-def _is_of_macos(member: Member) -> bool:
+def _is_of_macos(member: ArchiveMember) -> bool:
     """Whether a member is one of the files that macOS adds to archives: they hold no data of the user."""
     name = PurePosixPath(member.name)
     if name.name == ".DS_Store":

@@ -80,7 +80,7 @@ def read_whole(path: Path, stamp: Stamp) -> FileContent:
     traces: list[Any] = []
     notes: list[str] = []
     losses: list[str] = []
-    others: list[archives.Member] = []
+    others: list[archives.ArchiveMember] = []
     n_read = 0
     with archives.unpack(path) as unpacked:
         for member in sorted(unpacked, key=lambda member: PurePosixPath(member.name)):
@@ -125,7 +125,7 @@ def _read_member(file: Path, label: str, format_: str) -> FileContent:
     return FileContent(tuple(found), tuple(line for line in messages if line not in losses), losses)
 
 
-def _describe_no_recording(path: Path, others: Sequence[archives.Member]) -> str:
+def _describe_no_recording(path: Path, others: Sequence[archives.ArchiveMember]) -> str:
     if not others:
         return f"{path.name} holds no files, but a recording was expected. Fetch the file again."
     if not archives.is_archive(path):
@@ -148,7 +148,7 @@ def _describe_unknown(path: Path) -> str:
     )
 
 
-def _may_be_recording(member: archives.Member) -> bool:
+def _may_be_recording(member: archives.ArchiveMember) -> bool:
     """Whether a file whose format is unknown may be a recording that is damaged, rather than a text or document."""
     with member.path.open("rb") as file:
         head = file.read(4096)
