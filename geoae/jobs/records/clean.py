@@ -1,7 +1,7 @@
 """Denoise the records of a run block by block. A trace that fails does not stop the others."""
 
 from bisect import bisect_left
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from geoae.arrays.types import Array
-from geoae.errors import DamagedFileError, GeoAEError, InputError, OutputError
+from geoae.errors import DamagedFileError, GeoAEError, OutputError
 from geoae.jobs.options import InferenceOptions, Progress, no_progress
 from geoae.jobs.records.counts import TraceCounts
 from geoae.jobs.records.sinks import Sink, pass_through_or_leave_out
 from geoae.labels.segments import Record, Segment
 from geoae.model import Model
-from geoae.model.denoising import denoise_block
+from geoae.model.denoising import subtract_noise
 from geoae.readers.records import traces
 from geoae.readers.records.arrange import arrange_records
 from geoae.records import infer
@@ -47,20 +47,26 @@ def denoise_segments(
     """Denoise segments into a sink, and count each of them.
 
     If parts of a segment cannot be decoded, the rest is denoised. Segments that cannot be denoised pass through
-    unchanged.
+    unchanged, and so do all segments of a trace that is dead, or whose samples the sink would change by rounding.
 
     Raises
     ------
     OutputError
         The sink cannot be written to.
     """
+    pending = Counter((s.source, s.id) for s in segments)
+    passed: set[int] = set()
 
     def finish(segment: Segment) -> None:
+        pending[segment.source, segment.id] -= 1
+        if not pending[segment.source, segment.id]:
+            _finish_trace([s for s in counts[segment].segments if id(s) not in passed], sink, counts)
         sink.finish_segment(segment, lambda source: any(t.denoised for t in counts.conclude_source(source)))
 
     total, done = sum(s.n for s in segments), 0
     for segment in (s for s in segments if s.n == 0 or s.text):
         left_out = pass_through_or_leave_out(sink, segment, counts.add_loss)
+        passed.add(id(segment))
         if segment.text:
             outcome = f"left out, since {left_out}" if left_out else "passed through"
             counts[segment].notes.append(f"text channel, {outcome}")
@@ -71,7 +77,7 @@ def denoise_segments(
         worked_on = [p.segment for p in record.placed]
         saved = counts.copy_sums(worked_on)
         try:
-            for n in _denoise_record(record, model, options, sink, counts, plot):
+            for n in _denoise_record(record, model, options, sink, counts, plot, passed):
                 done += n
                 progress(min(done, total), total)
         except OutputError:
@@ -83,11 +89,15 @@ def denoise_segments(
             )
             if decodable == worked_on:
                 for segment in worked_on:
-                    _pass_unchanged(segment, error, sink, counts)
+                    _pass_unchanged(segment, str(error), sink, counts)
+                    passed.add(id(segment))
             else:
                 waiting.extendleft(reversed(arrange_records(decodable)))
                 kept = set(map(id, decodable))
+                whole = set(map(id, worked_on))
+                pending.update((s.source, s.id) for s in decodable if id(s) not in whole)
                 worked_on = [s for s in worked_on if id(s) not in kept]
+                passed.update(map(id, worked_on))
         counts.add_elapsed(worked_on)
         for segment in worked_on:
             finish(segment)
@@ -111,10 +121,31 @@ def _split_decodable(segments: list[Segment], sink: Sink, counts: TraceCounts, e
     return found
 
 
-def _pass_unchanged(segment: Segment, error: GeoAEError, sink: Sink, counts: TraceCounts) -> None:
+def _finish_trace(segments: list[Segment], sink: Sink, counts: TraceCounts) -> None:
+    """Replace the stored samples of a trace by the original ones if it is dead, or if the sink cannot hold them.
+
+    `segments` are those of the trace that were denoised.
+    """
+    if not segments:
+        return
+    (trace,) = counts.conclude_trace(segments[0])
+    if trace.denoised:
+        if reason := sink.find_loss(segments):
+            for segment in segments:
+                _pass_unchanged(segment, reason, sink, counts)
+        return
+    for segment in segments:
+        if segment.n and (left_out := pass_through_or_leave_out(sink, segment, counts.add_loss)):
+            trace.problem += f", and {left_out}"
+            trace.left_out += 1
+
+
+def _pass_unchanged(segment: Segment, error: str, sink: Sink, counts: TraceCounts) -> None:
     left_out = pass_through_or_leave_out(sink, segment, counts.add_loss)
     reason = _reason(error, segment)
-    counts.fail(segment, f"{reason}, and {left_out}" if left_out else reason, left_out=bool(left_out))
+    if left_out and reason not in left_out:
+        reason += f", and {left_out}"
+    counts.fail(segment, reason, left_out=bool(left_out))
 
 
 def make_span_readers(
@@ -130,11 +161,17 @@ def make_span_readers(
 
 
 def _denoise_record(
-    record: Record, model: Model, options: InferenceOptions, sink: Sink, counts: TraceCounts, plot: PlotRecord | None
+    record: Record,
+    model: Model,
+    options: InferenceOptions,
+    sink: Sink,
+    counts: TraceCounts,
+    plot: PlotRecord | None,
+    passed: set[int],
 ) -> Iterator[int]:
     """Denoise one record block by block; yields the number of finished samples.
 
-    A segment that the sink cannot hold passes through unchanged.
+    A segment that the sink cannot hold passes through unchanged, and its identity is added to `passed`.
     """
     infer.check_rate(record.rate_hz, model, "it")
     read, noise = make_span_readers(record, model, options, counts)
@@ -144,8 +181,8 @@ def _denoise_record(
     refused: dict[int, GeoAEError] = {}
     shown: list[tuple[Array, Array]] = []
     for start, stop, x, removed in _blocks_ahead(read, noise, record.n):
-        with np.errstate(over="ignore", invalid="ignore"):  # values that the dtype cannot hold are refused below
-            signal, removed = denoise_block(x, removed, options.dry, sink.dtype, rounded=sink.rounded)
+        with np.errstate(over="ignore", invalid="ignore"):  # values that an output cannot hold are refused below
+            exact = subtract_noise(x, removed, options.dry)
         for p in placed[bisect_left(firsts, start - longest) : bisect_left(firsts, stop)]:
             a, b = max(p.first, start), min(p.first + p.segment.n, stop)
             if a >= b:
@@ -155,20 +192,20 @@ def _denoise_record(
                 continue
             part = np.s_[p.row, a - start : b - start]
             try:
-                _check_range(x[part], sink.dtype)
-                sink.put(p.segment, a - p.first, signal[part], removed[part])
+                signal = sink.put(p.segment, a - p.first, x[part], exact[part])
             except OutputError:
                 raise
             except GeoAEError as error:
                 refused[id(p)] = error
             else:
-                counts[p.segment].add(x[part], signal[part])
+                counts[p.segment].add(x[part], signal)
         if plot is not None and start < 86400 * record.rate_hz:  # a figure shows one day at most
             limit = np.finfo(np.float32).max
-            shown.append((x.clip(-limit, limit).astype(np.float32), signal.clip(-limit, limit).astype(np.float32)))
+            shown.append((x.clip(-limit, limit).astype(np.float32), exact.clip(-limit, limit).astype(np.float32)))
     for p in placed:
         if id(p) in refused:
-            _pass_unchanged(p.segment, refused[id(p)], sink, counts)
+            _pass_unchanged(p.segment, str(refused[id(p)]), sink, counts)
+            passed.add(id(p.segment))
     if plot is not None:
         before, after = (np.concatenate(parts, axis=-1) for parts in zip(*shown, strict=True))
         plot(PlottedRecord(record, before, after))
@@ -191,17 +228,6 @@ def _blocks_ahead(read: ReadSpan, noise: ReadSpan, n: int) -> Iterator[tuple[int
         yield next_block.result()
 
 
-def _check_range(x: Array, dtype: np.dtype[Any]) -> None:
-    """Raise InputError if float64 samples do not fit into a float32 output."""
-    if dtype.itemsize >= x.dtype.itemsize:
-        return
-    finite = np.isfinite(x)
-    peak = float(np.abs(x).max(initial=0, where=finite))
-    limits = np.finfo(dtype)
-    if peak and not float(limits.tiny) <= peak <= float(limits.max):
-        raise InputError(f"values of {peak:.3g}, beyond the range of float32; ask for --encoding FLOAT64")
-
-
 def _keep_last_block(read: ReadSpan) -> ReadSpan:
     """Keep the last block in memory: the net reads a region with its halo, and then the region itself."""
     last: list[Any] = [0, 0, None]
@@ -215,6 +241,6 @@ def _keep_last_block(read: ReadSpan) -> ReadSpan:
     return read_kept
 
 
-def _reason(error: GeoAEError, segment: Segment) -> str:
+def _reason(error: GeoAEError | str, segment: Segment) -> str:
     """The text of an error, to follow the id of a trace."""
     return str(error).removeprefix(f"{segment.id}: ").removeprefix("it is ").rstrip(".")

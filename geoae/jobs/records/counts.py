@@ -249,6 +249,10 @@ class TraceCounts:
         """The traces of one finished file, with problems and notes set."""
         return self._conclude([t for t in self._traces.values() if t.source == source])
 
+    def conclude_trace(self, segment: Segment) -> list[TraceSums]:
+        """The finished trace of a segment, with problem and notes set."""
+        return self._conclude([self[segment]])
+
     @staticmethod
     def _conclude(traces: list[TraceSums]) -> list[TraceSums]:
         for trace in traces:

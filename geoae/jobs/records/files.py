@@ -66,7 +66,8 @@ def _problems_and_notes(rows: list[TraceSums], sink: FileSink) -> tuple[list[str
     ]
     if sink.outputs:
         problems += [
-            f"{source}: it holds nothing to denoise; no output was written for it" for source in without_output
+            f"{source}: it holds nothing to denoise and write; no output was written for it"
+            for source in without_output
         ]
     notes = [f"{row.id}: {note}" for row in rows for note in row.notes if row.source not in without_output]
     return problems, notes

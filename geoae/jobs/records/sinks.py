@@ -14,11 +14,15 @@ from geoae.arrays.types import Array
 from geoae.errors import GeoAEError, InputError, OutputError, OutputExistsError
 from geoae.files.whole import remove_leftovers
 from geoae.jobs.options import FileOptions
+from geoae.jobs.records.precision import RoundingSums
 from geoae.labels.segments import Segment
+from geoae.model.denoising import split_block
 from geoae.readers.records import traces
+from geoae.writers.records.collection import INTEGER_FORMATS
 from geoae.writers.records.traces import TraceWriter, check_format, remove_unfinished
 
 AddLoss = Callable[[str], None]
+_FLOAT32 = np.dtype(np.float32)
 _INTEGERS = ("INT16", "INT32", "STEIM1", "STEIM2")
 _SUFFIXES = {f".{name}" for name in ("mseed", "miniseed", "msd", "ms", "seed", "sac", "gse2", "gse", "segy", "sgy")}
 """Suffixes that the suffix of the output replaces. Others belong to the name, such as the day in ...D.2010.244."""
@@ -27,11 +31,14 @@ _SUFFIXES = {f".{name}" for name in ("mseed", "miniseed", "msd", "ms", "seed", "
 class Sink(Protocol):
     """Receives the blocks of a run."""
 
-    dtype: np.dtype[Any]
-    rounded: bool
+    def put(self, segment: Segment, offset: int, x: Array, exact: Array) -> Array:
+        """Store samples [offset, offset + len) of a segment, given before and after denoising.
 
-    def put(self, segment: Segment, offset: int, signal: Array, removed: Array) -> None:
-        """Store samples [offset, offset + len) of a segment, and the noise removed from them."""
+        Returns the signal as it is stored. Raises InputError for samples that cannot be stored.
+        """
+
+    def find_loss(self, segments: list[Segment]) -> str:
+        """Why the sink cannot hold the complete segments of a trace, as text; empty if it can."""
 
     def pass_through(self, segment: Segment, add_loss: AddLoss) -> bool:
         """Store a segment unchanged, instead of the samples that `put` stored; False if the output cannot hold it."""
@@ -109,16 +116,18 @@ class FileSink:
 
     def __init__(self, names: OutputPlan, segments: Iterable[Segment]):
         self.names = names
-        self.rounded = names.encoding in _INTEGERS
-        self.dtype = np.dtype(np.float32 if names.encoding in (None, "FLOAT32") else np.float64)
+        self._rounded = names.encoding in _INTEGERS or names.format in INTEGER_FORMATS
+        single = names.encoding in (None, "FLOAT32") and not self._rounded
+        self._dtype = np.dtype(np.float32 if single else np.float64)
         self.outputs: list[Path] = []
         self.unwritten: list[Path] = []
-        """Outputs that were not written because nothing in them was denoised."""
+        """Outputs that were not written because nothing in them was denoised, or can be written."""
         self.problems: list[str] = []
         self.notes: list[str] = []
         self._open: dict[Path, TraceWriter] = {}
         self._waiting: dict[Path, int] = {}
         self._headers: dict[Segment, Any] = {}
+        self._rounding: dict[tuple[Path | None, str], RoundingSums] = {}
         for segment in segments:
             for path in self._paths(segment):
                 self._waiting[path] = self._waiting.get(path, 0) + 1
@@ -133,10 +142,30 @@ class FileSink:
         if kind is not None:
             remove_unfinished(self.names.targets)
 
-    def put(self, segment: Segment, offset: int, signal: Array, removed: Array) -> None:
+    def put(self, segment: Segment, offset: int, x: Array, exact: Array) -> Array:
         """See `Sink`."""
-        for path, data in zip(self._paths(segment), (signal, removed), strict=False):
+        check_range(x, self._dtype, self._advice)
+        with np.errstate(over="ignore", invalid="ignore"):
+            signal, removed = split_block(x, exact, self._dtype, self._rounded)
+        paths = self._paths(segment)
+        for path, data in zip(paths, (signal, removed), strict=False):
             self._writer(path).put(segment, offset, data, self._header(segment))
+        if self._rounded or self._dtype.itemsize < x.dtype.itemsize:
+            sums = self._rounding.setdefault((segment.source, segment.id), RoundingSums(self._rounded))
+            sums.add(x, exact, signal, removed if self._rounded and len(paths) > 1 else None)
+        return signal
+
+    def find_loss(self, segments: list[Segment]) -> str:
+        """See `Sink`."""
+        sums = self._rounding.pop((segments[0].source, segments[0].id), None)
+        loss = sums.find_loss() if sums else ""
+        return f"{self.names.encoding or self.names.format} cannot hold it: {loss}; {self._advice}" if loss else ""
+
+    @property
+    def _advice(self) -> str:
+        if self.names.format != "MSEED":
+            return "choose format MSEED" + ("" if self._rounded else " with encoding FLOAT64")
+        return f"choose encoding {'FLOAT32' if self._rounded else 'FLOAT64'}"
 
     def pass_through(self, segment: Segment, add_loss: AddLoss) -> bool:
         """See `Sink`. miniSEED records are copied byte by byte; their noise is zero."""
@@ -165,7 +194,10 @@ class FileSink:
         self._headers.pop(segment, None)
         for path in self._paths(segment):
             self._waiting[path] -= 1
-            if self._waiting[path] or path not in self._open:
+            if self._waiting[path]:
+                continue
+            if path not in self._open:  # it can hold nothing of its sources
+                self.unwritten.append(path)
                 continue
             writer = self._open.pop(path)
             if not any(keep(source) for source, target in self._targets() if target == path):
@@ -203,18 +235,37 @@ class FileSink:
 
 
 class MemorySink:
-    """Collects the segments of an ObsPy Stream; `signal` and `removed` map the order of a segment to its samples."""
+    """Collects the segments of an ObsPy Stream; `signal` and `removed` map the order of a segment to its samples.
+
+    They are float32, or float64 where float32 would blur a trace, such as a small signal on a large offset.
+    """
 
     def __init__(self) -> None:
-        self.dtype, self.rounded = np.dtype(np.float32), False
         self.signal: dict[int, NDArray[Any]] = {}
         self.removed: dict[int, NDArray[Any]] = {}
+        self._rounding: dict[int, RoundingSums] = {}
 
-    def put(self, segment: Segment, offset: int, signal: Array, removed: Array) -> None:
+    def put(self, segment: Segment, offset: int, x: Array, exact: Array) -> Array:
         """See `Sink`."""
-        for kept, data in ((self.signal, signal), (self.removed, removed)):
+        check_range(x, _FLOAT32, "divide it by a constant first")
+        for kept, data in ((self.signal, exact), (self.removed, split_block(x, exact, x.dtype)[1])):
             whole = kept.setdefault(segment.order, np.empty(segment.n, data.dtype))
             whole[offset : offset + len(data)] = data
+        signal = split_block(x, exact, _FLOAT32)[0]
+        if x.dtype.itemsize > _FLOAT32.itemsize:
+            self._rounding.setdefault(segment.order, RoundingSums(rounded=False)).add(x, exact, signal)
+        return signal
+
+    def find_loss(self, segments: list[Segment]) -> str:
+        """See `Sink`. Segments are rounded to float32 where that does no harm."""
+        for order in (segment.order for segment in segments):
+            sums = self._rounding.pop(order, None)
+            if sums is not None and not sums.find_loss():
+                exact, removed = self.signal[order], self.removed[order]
+                # a sample that is not finite has a removed part of zero
+                x = exact + removed
+                self.signal[order], self.removed[order] = split_block(x, exact, _FLOAT32)
+        return ""
 
     def pass_through(self, segment: Segment, add_loss: AddLoss) -> bool:
         """See `Sink`. The caller keeps a trace without an entry in `signal` as it was."""
@@ -238,6 +289,17 @@ def pass_through_or_leave_out(sink: Sink, segment: Segment, add_loss: AddLoss) -
     except (GeoAEError, OSError) as error:
         sink.replace(segment, [])
         return f"it cannot be passed through: {str(error).removeprefix(f'{segment.id}: ').rstrip('.')}"
+
+
+def check_range(x: Array, dtype: np.dtype[Any], advice: str) -> None:
+    """Raise InputError, which ends with `advice`, if float64 samples lie outside the range of a float32 output."""
+    if dtype.itemsize >= x.dtype.itemsize:
+        return
+    finite = np.isfinite(x)
+    peak = float(np.abs(x).max(initial=0, where=finite))
+    limits = np.finfo(dtype)
+    if peak and not float(limits.tiny) <= peak <= float(limits.max):
+        raise InputError(f"values of {peak:.3g}, beyond the range of float32; {advice}")
 
 
 def _names(inputs: list[Path], out: str | Path | None, word: str, suffix: str) -> dict[Path, Path]:

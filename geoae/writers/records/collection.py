@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from geoae.labels.segments import Segment
 
 _ONE_TRACE_A_FILE = {"SAC", "SACXY"}
-_INTEGERS_ONLY = {"GCF", "GSE2"}
+INTEGER_FORMATS = {"GCF", "GSE2"}
+"""Formats that hold integers, so that samples are rounded."""
 _SINGLE_PRECISION = {"AH", "Q", "SAC", "SACXY", "SEGY", "SU"}
 
 
@@ -31,7 +32,7 @@ class Collection:
     def put(self, key: SegmentKey, segment: "Segment", offset: int, data: np.ndarray, header: Any) -> None:
         """Add the next samples of a segment, converted for the format; offset 0 starts the segment again."""
         choose_encoding(data.dtype)  # raises InputError for types that are no samples
-        if self._format in _INTEGERS_ONLY:
+        if self._format in INTEGER_FORMATS:
             block = round_to_integers(data, np.dtype(np.int32), f"{segment.id}: {self._format}")
         elif self._format in _SINGLE_PRECISION:
             block, _ = encode_samples(data, "FLOAT32", segment.id)

@@ -48,7 +48,8 @@ def check_format(name: str, encoding: str | None = None, ids: Iterable[str] = ()
     encoding
         An encoding of miniSEED, or None.
     ids
-        NET.STA.LOC.CHA of the output.
+        NET.STA.LOC.CHA of the output. It is an error if the format has room for none of them; `TraceWriter.put` refuses
+        those that do not fit.
     """
     known, format_name = supported_formats(), name.upper()
     if format_name in _REFUSED:
@@ -57,9 +58,16 @@ def check_format(name: str, encoding: str | None = None, ids: Iterable[str] = ()
         raise InputError(f"Unknown output format {name}; choose one of {', '.join(known)}.")
     if encoding is not None and (format_name != "MSEED" or encoding not in DTYPES):
         raise InputError(f"No encoding {encoding} for {format_name}; only MSEED takes one of {', '.join(DTYPES)}.")
-    for codes in (id_.split(".", 3) for id_ in dict.fromkeys(ids)):
-        if format_name == "MSEED" and len(codes) == 4:
-            check_codes(*codes)
+    refused: list[InputError] = []
+    codes = [id_.split(".", 3) for id_ in dict.fromkeys(ids)]
+    for each in codes:
+        try:
+            if format_name == "MSEED" and len(each) == 4:
+                check_codes(*each)
+        except InputError as error:
+            refused.append(error)
+    if codes and len(refused) == len(codes):
+        raise refused[0]
     return format_name
 
 

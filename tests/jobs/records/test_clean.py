@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from obspy import Stream, Trace
 
-from geoae.errors import InputError
 from geoae.jobs.options import InferenceOptions
 from geoae.jobs.records import clean
 from geoae.jobs.records.clean import denoise_segments
@@ -50,9 +49,39 @@ def test_a_kept_block_is_read_once():
     assert calls == [(0, 100), (90, 110)]
 
 
-@pytest.mark.parametrize("peak", [1e39, 1e-39])
-def test_values_beyond_float32_are_refused(peak):
-    """Float64 output holds them."""
-    with pytest.raises(InputError, match="beyond the range of float32"):
-        clean._check_range(np.full(3, peak), np.dtype("f4"))
-    clean._check_range(np.full(3, peak), np.dtype("f8"))
+DEAD = np.full(3000, 2**30 + 7, np.int32)
+
+
+def walk(n=3000, seed=1):
+    rng = np.random.default_rng(seed)
+    return (100 * rng.normal(size=n).cumsum() + 50 * rng.normal(size=n)).astype(np.int32)
+
+
+def run(stream):
+    """Denoise a Stream into memory; returns the sink and the counts."""
+    segments = list(traces.scan_stream(stream).segments)
+    sink, counts, options = MemorySink(), TraceCounts(segments), InferenceOptions(tiny_model(), threads=1)
+    denoise_segments(segments, options.model, options, sink, counts)
+    return sink, counts.conclude()
+
+
+def test_a_dead_trace_passes_through_in_all_its_segments():
+    """Also if they lie in records of their own; a trace with one dead stretch is denoised in its type."""
+    stream = Stream()
+    for i, (channel, x) in enumerate([("HHE", DEAD), ("HHZ", walk()), ("HHE", DEAD), ("HHZ", DEAD)]):
+        stream += Trace(x, {"channel": channel, "sampling_rate": 100.0, "starttime": 1e5 * (i // 2)})
+    sink, rows = run(stream)
+    assert sorted(sink.signal) == [1, 3]
+    assert {row.id: bool(row.problem) for row in rows} == {"...HHE": True, "...HHZ": False}
+    assert all(not sink.removed[i].any() for i in (0, 2))
+
+
+@pytest.mark.parametrize(("offset", "dtype"), [(0, np.float32), (2**30, np.float64)])
+def test_a_small_signal_on_a_large_offset_is_not_blurred(offset, dtype):
+    """Signal and noise are float32 where it holds the samples, else float64, and they add up."""
+    x = walk() // 20 + offset
+    sink, (row,) = run(Stream([Trace(x.astype(np.int32), {"channel": "HHZ", "sampling_rate": 100.0})]))
+    assert not row.problem
+    assert sink.signal[0].dtype == sink.removed[0].dtype == dtype
+    np.testing.assert_allclose(sink.signal[0].astype(float) + sink.removed[0], x, atol=1e-3)
+    assert np.abs(sink.removed[0]).max() > 5

@@ -1,13 +1,17 @@
 """Names of outputs, and sinks in memory."""
 
 import numpy as np
+import obspy
 import pytest
+from obspy import Stream, Trace
 
 from geoae.errors import InputError, OutputError, OutputExistsError
 from geoae.files import owners
-from geoae.jobs.options import FileOptions
-from geoae.jobs.records.sinks import FileSink, MemorySink, plan_outputs
+from geoae.jobs.options import FileOptions, InferenceOptions
+from geoae.jobs.records.sinks import FileSink, MemorySink, check_range, plan_outputs
 from geoae.labels.segments import Segment
+from tests.conftest import tiny_model
+from tests.support.denoising import denoise_files
 
 
 def test_names_of_outputs(tmp_path):
@@ -54,8 +58,60 @@ def test_memory_keeps_blocks_and_drops_a_segment_that_passes_through():
     """Without a signal of its own the caller keeps the trace; its noise is zero."""
     sink, segment = MemorySink(), Segment("XX.A..HHZ", 0, 100.0, 4, 7, None, None)
     for offset in (0, 2):
-        sink.put(segment, offset, np.full(2, 1.0 + offset), np.full(2, 0.5))
+        signal = np.full(2, 1.0 + offset)
+        np.testing.assert_array_equal(sink.put(segment, offset, signal + 0.5, signal), signal)
     np.testing.assert_array_equal(sink.signal[7], [1, 1, 3, 3])
     assert sink.pass_through(segment, lambda line: None)
     assert 7 not in sink.signal
     np.testing.assert_array_equal(sink.removed[7], np.zeros(4))
+
+
+@pytest.mark.parametrize("peak", [1e39, 1e-39])
+def test_values_beyond_float32_are_refused(peak):
+    """The line ends with what can be done; float64 output holds them."""
+    with pytest.raises(InputError, match=r"beyond the range of float32; divide$"):
+        check_range(np.full(3, peak), np.dtype("f4"), "divide")
+    check_range(np.full(3, peak), np.dtype("f8"), "divide")
+
+
+def test_one_id_without_room_stops_nobody(tmp_path):
+    """The other file is written; the file that cannot be is named with its id and the reason."""
+    noise = np.random.default_rng(0).normal(size=1000).astype(np.float32)
+    for name, station in (("a", "ABC"), ("b", "AKT013")):
+        header = {"station": station, "channel": "HHZ", "sampling_rate": 100.0}
+        Trace(noise, header).write(str(tmp_path / f"{name}.sac"), format="SAC")
+    (tmp_path / "out").mkdir()
+    files, options = [tmp_path / "a.sac", tmp_path / "b.sac"], InferenceOptions(tiny_model(), threads=1)
+    done = denoise_files(files, tmp_path / "out", options, format="MSEED")
+    assert done.outputs == [tmp_path / "out" / "a.denoised.mseed"]
+    assert [line.split(":")[0] for line in done.problems] == [".AKT013..HHZ", str(tmp_path / "b.sac")]
+    assert "room for 5 ASCII characters" in done.problems[0]
+    with pytest.raises(InputError, match="room for 5"):
+        denoise_files(files[1:], tmp_path / "out", options, format="MSEED")
+
+
+@pytest.mark.parametrize(
+    ("more", "advice"), [({"encoding": "STEIM2"}, "encoding FLOAT32"), ({"format": "GSE2"}, "format MSEED")]
+)
+def test_small_numbers_are_never_written_as_zeros(tmp_path, more, advice):
+    """Metres per second in a format of integers: the line names what holds them; the trace beside it is denoised."""
+    rng, options = np.random.default_rng(0), InferenceOptions(tiny_model(), threads=1)
+    small, large = (
+        Trace(
+            (peak * rng.normal(size=2000)).astype(np.float32),
+            {"station": name, "channel": "HHZ", "sampling_rate": 100.0},
+        )
+        for peak, name in ((1e-7, "SMALL"), (1e4, "LARGE"))
+    )
+    Stream([small, large]).write(str(tmp_path / "x"), format="MSEED")
+    small.write(str(tmp_path / "small"), format="MSEED")
+    done = denoise_files([tmp_path / "x"], tmp_path / "y", options, **more)
+    (problem,) = done.problems
+    assert problem.startswith(".SMALL..HHZ: ")
+    assert advice in problem
+    assert [row.state != "" for row in done.rows] == [True, False]
+    for found in obspy.read(str(tmp_path / "y")).select(station="SMALL"):
+        np.testing.assert_array_equal(found.data, small.data)
+    with pytest.raises(InputError, match=advice):
+        denoise_files([tmp_path / "small"], tmp_path / "z", options, **more)
+    assert not (tmp_path / "z").exists()

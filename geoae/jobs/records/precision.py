@@ -1,0 +1,91 @@
+"""Whether the type of an output holds a denoised trace, or rounding would change it."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from geoae.arrays.types import Array
+
+_SHARE_OF_SIGNAL = {True: 0.1, False: 0.01}
+"""Largest rms of rounding errors as a fraction of the signal's rms about its mean: for whole numbers, for others."""
+_SHARE_OF_REMOVED = {True: 1.0, False: 0.1}
+"""The same as a fraction of the rms of what was removed: rounding must not add as much noise as denoising takes."""
+_COUNT = 0.3
+"""Slightly more than the rms of the rounding errors in a recording of whole numbers, sqrt(1/12)."""
+_NOTHING_REMOVED = 1e-9
+"""Fraction of the largest sample below which the removed part is rounding errors of the computation."""
+
+
+@dataclass
+class RoundingSums:
+    """Sums over the blocks of one trace.
+
+    Parameters
+    ----------
+    rounded
+        Whether whole numbers are written.
+    """
+
+    rounded: bool
+    n: int = 0
+    _shift: float = math.nan
+    _sum: float = 0.0
+    _signal: float = 0.0
+    _removed: float = 0.0
+    _error: float = 0.0
+    _noise_error: float = 0.0
+    _peak: float = 0.0
+    _whole: bool = True
+
+    def add(self, x: Array, exact: Array, signal: Array, removed: Array | None = None) -> None:
+        """Add a block: input, signal before rounding, and signal as written; `removed` if the noise is rounded too."""
+        finite = np.isfinite(x)
+        if not finite.all():
+            x, exact, signal = x[finite], exact[finite], signal[finite]
+            removed = None if removed is None else removed[finite]
+        if not x.size:
+            return
+        if math.isnan(self._shift):
+            self._shift = float(exact[0])
+        about, taken, error = exact - self._shift, x - exact, signal - exact
+        self.n += x.size
+        self._sum += float(about.sum())
+        self._signal = math.hypot(self._signal, _norm(about))
+        self._removed = math.hypot(self._removed, _norm(taken))
+        self._error = math.hypot(self._error, _norm(error))
+        if removed is not None:
+            self._noise_error = math.hypot(self._noise_error, _norm(np.rint(removed) - removed))
+        self._peak = max(self._peak, float(np.abs(x).max()))
+        self._whole = self._whole and bool(np.array_equal(np.rint(x), x))
+
+    def find_loss(self) -> str:
+        """What rounding would change too much, as text; empty if the output holds the trace.
+
+        A recording of whole numbers has rounding errors of its own. As many more do no harm, if a signal is left.
+        """
+        if not self.n:
+            return ""
+        root = math.sqrt(self.n)
+        norms = self._signal, self._removed, self._error, self._noise_error
+        signal, removed, error, noise_error = (norm / root for norm in norms)
+        if signal:
+            signal *= math.sqrt(max(1 - (self._sum / self.n / signal) ** 2, 0.0))
+        allowed = _SHARE_OF_SIGNAL[self.rounded] * signal
+        if removed > _NOTHING_REMOVED * self._peak:
+            allowed = min(allowed, _SHARE_OF_REMOVED[self.rounded] * removed)
+        if self._whole:
+            allowed = max(allowed, min(_COUNT, 0.5 * signal))
+        if error > allowed:
+            return f"rounding changes it by {error:.2g} (rms), with a signal of {signal:.2g} and noise of {removed:.2g}"
+        if noise_error > _SHARE_OF_SIGNAL[True] * removed:
+            return f"rounding changes its noise, of rms {removed:.2g}, by {noise_error:.2g}"
+        return ""
+
+
+def _norm(x: Array) -> float:
+    """Square root of the sum of squares, also of numbers whose squares are zero or infinite."""
+    if not (scale := float(np.abs(x).max())):
+        return 0.0
+    scaled = np.asarray(x, np.float64) / scale
+    return scale * math.sqrt(float(np.einsum("t,t->", scaled, scaled)))  # uses no BLAS threads

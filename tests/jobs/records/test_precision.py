@@ -1,0 +1,72 @@
+"""Whether the type of an output holds a denoised trace."""
+
+import numpy as np
+import pytest
+
+from geoae.jobs.records.precision import RoundingSums
+
+RNG = np.random.default_rng(0)
+EVENT = np.exp(-((np.arange(4000) - 2000.0) ** 2) / 2e4) * np.sin(np.arange(4000.0))
+NOISE = RNG.normal(size=4000)
+
+
+def loss(x, exact, *, rounded, dtype=np.float64, noise=False, blocks=1) -> str:
+    sums = RoundingSums(rounded)
+    for a, b in zip(np.array_split(x, blocks), np.array_split(exact, blocks), strict=True):
+        signal = (np.rint(b) if rounded else b).astype(dtype)
+        sums.add(a, b, signal, a - signal if noise else None)
+    return sums.find_loss()
+
+
+@pytest.mark.parametrize("peak", [1e-200, 6e-7, 0.4, 3.0])
+def test_whole_numbers_do_not_hold_small_physical_units(peak):
+    """From metres per second that round to zero, up to a signal of few counts; squares may not underflow."""
+    assert "rounding changes it" in loss(peak * (EVENT + NOISE), peak * EVENT, rounded=True)
+
+
+@pytest.mark.parametrize("scale", [50, 1e5])
+def test_whole_numbers_hold_large_numbers(scale):
+    """With any offset, and the noise as well."""
+    for offset in (0, -1e6):
+        assert not loss(scale * (EVENT + NOISE) + offset, scale * EVENT + offset, rounded=True, noise=True)
+
+
+def test_counts_are_held_down_to_their_own_resolution():
+    """A recording of whole numbers may be rounded again, but not to nothing."""
+    counts = np.rint(20 * (EVENT + NOISE))
+    assert not loss(counts, 2.5 * EVENT, rounded=True, noise=True)
+    assert loss(counts + 0.1, 2.5 * EVENT, rounded=True)
+    assert loss(np.rint(NOISE), 0.2 * EVENT, rounded=True)
+
+
+def test_noise_that_rounds_to_nothing_is_a_loss():
+    """If it is written; and also if what was removed is less than the rounding."""
+    x, exact = 1000 * EVENT + NOISE, 1000 * EVENT
+    assert not loss(x, exact, rounded=True)
+    assert "its noise" in loss(x, exact, rounded=True, noise=True)
+    assert loss(1000 * EVENT + 0.1 * NOISE, exact, rounded=True)
+
+
+def test_zeros_and_constants_are_held():
+    """A trace without any signal, or from which nothing is taken, is no loss."""
+    assert not loss(np.zeros(100), np.zeros(100), rounded=True)
+    assert not loss(np.full(100, 7.0), np.full(100, 7.0), rounded=True)
+    assert not loss(100 * EVENT, 100 * EVENT, rounded=True)
+    assert not RoundingSums(rounded=True).find_loss()
+    nothing = np.full(10, np.nan)
+    assert not loss(nothing, nothing, rounded=True)
+
+
+@pytest.mark.parametrize(("offset", "held"), [(0, True), (1e5, True), (2**30, False)])
+def test_single_precision_and_offsets(offset, held):
+    """float32 holds a signal of 100 on an offset of 1e5, but steps of 64 at 2**30 blur it."""
+    x, exact = offset + 100 * (EVENT + NOISE), offset + 100 * EVENT
+    for blocks in (1, 7):
+        assert bool(loss(x, exact, rounded=False, dtype=np.float32, blocks=blocks)) != held
+
+
+def test_samples_that_are_not_finite_do_not_count():
+    """A gap changes nothing."""
+    x, exact = 50 * (EVENT + NOISE), 50 * EVENT
+    x[100:200] = exact[100:200] = np.nan
+    assert not loss(x, exact, rounded=True)
