@@ -178,6 +178,8 @@ class FileSink:
             elif segment.n:
                 x = traces.fetch_samples(segment, on_warning=add_loss)
                 data = x if role == "signal" else np.zeros(x.shape, np.float32)
+                if self.names.format in INTEGER_FORMATS and not np.array_equal(np.rint(data), data):
+                    raise InputError(f"{segment.id}: {self.names.format} holds whole numbers only")
                 self._writer(path).put(segment, 0, data, self._header(segment))
                 held = True
         return held
