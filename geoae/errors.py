@@ -29,6 +29,10 @@ class SamplingRateError(InputError):
     """The sampling rate of a record lies outside the range of a model."""
 
 
+class SamplesError(InputError):
+    """Samples cannot be used with any options: only another input helps, and a run on this one is not kept."""
+
+
 class OutputExistsError(GeoAEError, FileExistsError):
     """The output exists, and overwriting was not requested."""
 

@@ -44,7 +44,7 @@ def encode(
     Returns
     -------
     Dataset
-        ``code`` with offset, gain, recon_error (in the units of `x`) and n_valid of each window, for `decode`.
+        ``code`` with offset, gain, recon_error (in the units of `x`), n_valid and missing of each window, for `decode`.
 
     Raises
     ------
@@ -76,8 +76,8 @@ def decode(
     Returns
     -------
     DataArray
-        Dimensions, coordinates, attributes and dtype of the encoded array. Missing samples get values, except where a
-        whole window was missing: these are NaN.
+        Dimensions, coordinates, attributes and dtype of the encoded array. Missing samples are missing again; codes
+        that an earlier release made do not record them.
 
     Raises
     ------

@@ -58,7 +58,12 @@ def encode(
 
 def decode(
     store: Annotated[Path, typer.Argument(help="Store of codes, written by `geoae encode`.", show_default=False)],
-    out: Out,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--out", metavar="NAME.zarr", help="Store to write; fields: or NAME.nc.", show_default=False
+        ),
+    ],
     var: Var = None,
     model: Coder = None,
     device: Device = "auto",

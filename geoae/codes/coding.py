@@ -17,6 +17,7 @@ from geoae.labels.cf import describe_sizes, display_name, grid_layout, has_same_
 from geoae.labels.timeaxis import rate_hz, sample_offset_ns, start_ns, time_coordinates
 from geoae.model import Model, require_contract
 from geoae.stores import schema
+from geoae.stores.codes import refuse_codes
 
 DEFAULT_MODELS = dict(enumerate(kinds.find_kind(CodeContract.kind).defaults, start=1))
 """Number of dimensions of a window -> shipped model for such windows."""
@@ -67,6 +68,11 @@ class Coding:
         return lead | {self.prefix + d: len(self.grid.starts(k)) for k, d in enumerate(own)}
 
     @property
+    def missing_bytes(self) -> int:
+        """Bytes that mark the missing samples of a window."""
+        return -(-math.prod(self.window) // 8)
+
+    @property
     def blocks(self) -> dict[str, int]:
         """Number of windows in one block of a store along each dimension, limited in stored numbers and in samples."""
         limit = max(min((1 << 20) // self.latent, _CHUNK // math.prod(self.window)), 1)
@@ -96,7 +102,8 @@ def plan_coding(
     Raises
     ------
     InputError
-        The model has no codes or only shorter ones, or the array has no such dimensions, no samples or no real numbers.
+        The model has no codes or only shorter ones; or the array has no such dimensions, no samples, no real numbers,
+        holds codes, or has a name that codes need for themselves.
     """
     c = require_contract(model, CodeContract)
     if x.dtype.kind not in "iuf":
@@ -105,7 +112,9 @@ def plan_coding(
         raise InputError(f"{display_name(x)} has no samples ({describe_sizes(x)}), so there is nothing to encode.")
     if latent is not None and not 0 < latent <= c.latent:
         raise InputError(f"latent is {latent}; model {model.name!r} makes codes of 1 to {c.latent} numbers.")
+    refuse_codes(x)
     core = _core_dims(x, model, dims)
+    _check_names(x, len(core), prefix)
     return Coding(tuple(map(str, x.dims)), x.shape, core, c.window, latent or c.latent, prefix)
 
 
@@ -154,7 +163,8 @@ def make_code_attributes(x: xr.DataArray, coding: Coding, model: Model) -> dict[
     dtype = x.dtype.newbyteorder("=") if x.dtype.kind == "f" else np.result_type(x.dtype, np.float32)
     own = {str(k): v.tolist() if isinstance(v, np.ndarray | np.generic) else v for k, v in x.attrs.items()}
     found: dict[str, Any] = {
-        "long_name": "latent code of the window", "units": "1", schema.CODED_VARIABLE: str(x.name or "array"),
+        "long_name": "latent code of the window", "units": "1",
+        schema.CODED_VARIABLE: "" if x.name is None else str(x.name),
         schema.MODEL_NAME: model.name, schema.MODEL_DIGEST: model.digest, schema.WINDOW: list(coding.window),
         schema.CODED_DIMS: list(coding.dims), schema.WINDOWED_DIMS: list(coding.core),
         schema.WINDOWED_LENGTHS: list(coding.lengths),
@@ -213,12 +223,24 @@ def make_decoded_template(codes: xr.Dataset, coding: Coding) -> xr.DataArray:
     coords = {k: v.variable for k, v in codes.coords.items() if k not in own and set(v.dims) <= set(coding.dims)}
     empty = np.broadcast_to(np.dtype(attrs[schema.CODED_DTYPE]).type(np.nan), coding.shape)
     of = attrs.get(schema.CODED_VARIABLE)
-    out = xr.DataArray(empty, coords, coding.dims, None if of == "array" else of, json.loads(attrs[schema.CODED_ATTRS]))
+    out = xr.DataArray(empty, coords, coding.dims, of or None, json.loads(attrs[schema.CODED_ATTRS]))
     if schema.CODED_START in attrs:
         start = int(np.datetime64(attrs[schema.CODED_START], "ns").astype(np.int64))
         axis = time_coordinates(start, float(attrs[schema.CODED_RATE_HZ]), coding.shape[coding.dims.index("time")])
         out = out.assign_coords(axis)
     return out
+
+
+def _check_names(x: xr.DataArray, ndim: int, prefix: str) -> None:
+    """Raise InputError for dimensions and coordinates whose names codes need for themselves."""
+    needed = schema.list_code_names(ndim)
+    needed |= {prefix + name for name in needed}
+    for what, names in (("dimension", x.dims), ("coordinate", x.coords)):
+        if taken := next((str(name) for name in names if str(name) in needed), None):
+            raise InputError(
+                f"{display_name(x)} has a {what} {taken}, a name that codes need for themselves. Rename it in the "
+                f"input: x.rename({taken}='other')."
+            )
 
 
 def _core_dims(x: xr.DataArray, model: Model, dims: Sequence[str] | None) -> tuple[str, ...]:

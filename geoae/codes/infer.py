@@ -4,6 +4,7 @@ Windows lie side by side from the first sample on, and the last window ends with
 overlap, the shared samples are decoded from the earlier one. All other dimensions are batch dimensions.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ from geoae.codes.coding import (
     read_coding,
 )
 from geoae.codes.model import Coder
-from geoae.errors import InputError
+from geoae.errors import SamplesError
 from geoae.model import Model, require_role
 from geoae.model.portable import PortableModel
 from geoae.stores import schema
@@ -33,6 +34,8 @@ BATCH = 512
 """Windows in one call of the net. Fixed, because the last digits of a result may depend on it."""
 STATISTIC_DTYPES = {name: schema.STATISTICS[name].dtype for name in schema.CODE_STATISTICS}
 """Names and dtypes of the statistics of a window, in the order in which they follow its code in packed arrays."""
+
+_DECODED = (schema.CODE, schema.OFFSET, schema.GAIN, schema.MISSING)
 
 
 def encode_array(
@@ -58,14 +61,17 @@ def encode_array(
     Dataset
         ``code`` (batch dims..., windows..., latent) float32; for each window ``offset`` and ``gain`` removed by scaling
         (gain 0: a constant window), ``recon_error`` (root-mean-square error over valid samples, in the units of `x`)
-        and ``n_valid``, the number of valid samples. Codes of windows without valid samples are NaN. Window dimensions
-        are ``window``, or ``window_y`` and ``window_x``; ``t0``, or ``y0`` and ``x0``, hold the coordinate of the first
-        sample, ``t0_index``, ... its number. Coordinates of `x` are kept for `decode_codes`.
+        and ``n_valid``, the number of valid samples. ``missing`` marks the missing samples, one bit each. Codes of
+        windows without valid samples are NaN. Window dimensions are ``window``, or ``window_y`` and ``window_x``;
+        ``t0``, or ``y0`` and ``x0``, hold the coordinate of the first sample, ``t0_index``, ... its number. Coordinates
+        of `x` are kept for `decode_codes`.
 
     Raises
     ------
     InputError
-        As `plan_coding` and `check_units`; or infinite samples, for lazy arrays when they are computed.
+        As `plan_coding` and `check_units`.
+    SamplesError
+        There are infinite samples; for lazy arrays when they are computed.
     """
     check_units(x, model, force)
     coding = plan_coding(x, model, dims, latent)
@@ -91,16 +97,13 @@ def encode_array(
         chunks = (*lead, *(tuple(c // w for c in sizes_) for sizes_, w in zip(core, coding.window, strict=True)))
         packed = da.map_blocks(  # type: ignore[no-untyped-call]
             _encode_part, tiled, coding, _delay_model(model), dtype=np.float64,
-            chunks=(*chunks, (coding.latent + len(STATISTIC_DTYPES),)), new_axis=n_batch + n_core,
+            chunks=(*chunks, (_count_columns(coding),)), new_axis=n_batch + n_core,
             meta=np.empty((0,) * (n_batch + n_core + 1)),
         )  # fmt: skip
     assert packed.shape[:-1] == counts
     dims_ = tuple(coding.code_sizes)
-    variables: dict[str, Any] = {
-        schema.CODE: ((*dims_, schema.LATENT), packed[..., : coding.latent].astype(np.float32))
-    }
-    for k, (name, dtype) in enumerate(STATISTIC_DTYPES.items(), start=coding.latent):
-        variables[name] = (dims_, packed[..., k].astype(dtype))
+    last = {schema.CODE: (schema.LATENT,), schema.MISSING: (schema.MISSING_BYTE,)}
+    variables = {name: ((*dims_, *last.get(name, ())), x) for name, x in _split_columns(packed, coding).items()}
     out = xr.Dataset(variables, make_code_coordinates(x, coding))
     units = x.attrs.get("units")
     for name in (schema.OFFSET, schema.GAIN, schema.RECON_ERROR):
@@ -113,8 +116,8 @@ def decode_codes(codes: xr.Dataset, model: Model) -> xr.DataArray:
     """Decode codes to the array, in its units; lazily if the codes are dask arrays.
 
     Dimensions, coordinates, attributes and dtype are those of the encoded array, but integers become floats. Missing
-    samples get values, because codes do not record where they are; only windows without valid samples are NaN. To
-    restore gaps, mask the result with the original array.
+    samples are NaN. Codes that an earlier release made do not record where samples are missing: there they get values,
+    except in windows without valid samples.
 
     Parameters
     ----------
@@ -134,6 +137,8 @@ def decode_codes(codes: xr.Dataset, model: Model) -> xr.DataArray:
     order = tuple(coding.code_sizes)
     packed = [codes[schema.CODE].transpose(*order, schema.LATENT).data]
     packed += [codes[name].transpose(*order).data[..., None] for name in (schema.OFFSET, schema.GAIN)]
+    if schema.MISSING in codes:
+        packed.append(codes[schema.MISSING].transpose(*order, schema.MISSING_BYTE).data)
     n_batch, lazy = len(coding.batch), codes[schema.CODE].chunks is not None
     if lazy:
         import dask.array as da
@@ -145,14 +150,14 @@ def decode_codes(codes: xr.Dataset, model: Model) -> xr.DataArray:
             tuple(c * w for c in chunk) for chunk, w in zip(joined.chunks[n_batch:-1], coding.window, strict=True)
         )
         tiled = da.map_blocks(  # type: ignore[no-untyped-call]
-            _decode_part, joined, coding.window, _delay_model(model), attrs[schema.CODED_DTYPE],
+            _decode_part, joined, coding, _delay_model(model), attrs[schema.CODED_DTYPE],
             dtype=attrs[schema.CODED_DTYPE],
             chunks=(*joined.chunks[:n_batch], *tiles), drop_axis=joined.ndim - 1,
             meta=np.empty((0,) * (joined.ndim - 1), attrs[schema.CODED_DTYPE]),
         )  # fmt: skip
     else:
         joined = np.concatenate([np.asarray(p, dtype=np.float64) for p in packed], axis=-1)
-        tiled = _decode_tiled(joined, coding.window, model, attrs[schema.CODED_DTYPE])
+        tiled = _decode_tiled(joined, coding, model, attrs[schema.CODED_DTYPE])
     for axis, (n, w) in enumerate(zip(coding.lengths, coding.window, strict=True), start=n_batch):
         tiled = _untile(tiled, axis, n, w, lazy)
     out = xr.DataArray(tiled, dims=(*coding.batch, *coding.core)).transpose(*coding.dims)
@@ -187,10 +192,7 @@ def encode_region(
         # samples that the last two windows share are taken twice
         block = block.take((starts[:, None] - span.start + np.arange(w)).ravel(), axis)
     packed = _encode_tiled(block, coding, model)
-    found = {coding.prefix + schema.CODE: packed[..., : coding.latent].astype(np.float32)}
-    for k, (name, dtype) in enumerate(STATISTIC_DTYPES.items(), start=coding.latent):
-        found[coding.prefix + name] = packed[..., k].astype(dtype)
-    return found
+    return {coding.prefix + name: x for name, x in _split_columns(packed, coding).items()}
 
 
 def decode_region(codes: xr.Dataset, coding: Coding, model: Model, region: Region) -> AnyArray:
@@ -203,12 +205,14 @@ def decode_region(codes: xr.Dataset, coding: Coding, model: Model, region: Regio
         holder = np.minimum(samples // w, len(starts) - 1)
         inside.append((holder - holder[0]) * w + samples - starts[holder])
         selection[names[len(coding.batch) + k]] = slice(int(holder[0]), int(holder[-1]) + 1)
-    part = codes[[schema.CODE, schema.OFFSET, schema.GAIN]].isel(selection)
+    part = codes[[name for name in _DECODED if name in codes]].isel(selection)
     packed = [_compute(part[schema.CODE].transpose(*names, schema.LATENT).variable.data)]
     scaling = (part[name].transpose(*names) for name in (schema.OFFSET, schema.GAIN))
     packed += [_compute(x.variable.data)[..., None] for x in scaling]
+    if schema.MISSING in part:
+        packed.append(_compute(part[schema.MISSING].transpose(*names, schema.MISSING_BYTE).variable.data))
     joined = np.concatenate([np.asarray(values, dtype=np.float64) for values in packed], axis=-1)
-    block = _decode_tiled(joined, coding.window, model, codes[schema.CODE].attrs[schema.CODED_DTYPE])
+    block = _decode_tiled(joined, coding, model, codes[schema.CODE].attrs[schema.CODED_DTYPE])
     for axis, index in enumerate(inside, start=len(coding.batch)):
         block = block.take(index, axis)
     return block.transpose([(*coding.batch, *coding.core).index(d) for d in coding.dims])
@@ -227,14 +231,28 @@ def _encode_part(tiled: AnyArray, coding: Coding, sent: PortableModel) -> AnyArr
     return _encode_tiled(tiled, coding, sent.model)
 
 
-def _decode_part(packed: AnyArray, window: tuple[int, ...], sent: PortableModel, dtype: str) -> AnyArray:
-    return _decode_tiled(packed, window, sent.model, dtype)
+def _decode_part(packed: AnyArray, coding: Coding, sent: PortableModel, dtype: str) -> AnyArray:
+    return _decode_tiled(packed, coding, sent.model, dtype)
+
+
+def _count_columns(coding: Coding) -> int:
+    """Numbers that `_encode_tiled` returns for a window."""
+    return coding.latent + len(STATISTIC_DTYPES) + coding.missing_bytes
+
+
+def _split_columns(packed: Any, coding: Coding) -> dict[str, Any]:
+    """The variables of codes by name, from what `_encode_tiled` returns; for numpy and dask arrays."""
+    n = coding.latent
+    found = {schema.CODE: packed[..., :n].astype(np.float32)}
+    for k, (name, dtype) in enumerate(STATISTIC_DTYPES.items(), start=n):
+        found[name] = packed[..., k].astype(dtype)
+    return {**found, schema.MISSING: packed[..., n + len(STATISTIC_DTYPES) :].astype(np.uint8)}
 
 
 def _encode_tiled(tiled: AnyArray, coding: Coding, model: Model) -> AnyArray:
-    """Windows side by side (batch..., samples...) -> (batch..., windows..., code and statistics), float64."""
+    """Windows side by side (batch..., samples...) -> (batch..., windows..., code, statistics, missing), float64."""
     if np.isinf(tiled).any():
-        raise InputError("There are infinite samples, which cannot be encoded. Make them NaN: x.where(abs(x) < inf).")
+        raise SamplesError("There are infinite samples, which cannot be encoded. Make them NaN: x.where(abs(x) < inf).")
     n_core = len(coding.window)
     lead = tiled.shape[: tiled.ndim - n_core]
     counts = tuple(n // w for n, w in zip(tiled.shape[-n_core:], coding.window, strict=True))
@@ -245,10 +263,11 @@ def _encode_tiled(tiled: AnyArray, coding: Coding, model: Model) -> AnyArray:
         *(len(lead) + 2 * k + 1 for k in range(n_core)),
     ]
     windows = split.transpose(order).reshape(-1, 1, *coding.window)
-    out = np.full((len(windows), coding.latent + len(STATISTIC_DTYPES)), np.nan)
+    out = np.empty((len(windows), _count_columns(coding)))
     for start in range(0, len(windows), BATCH):
-        part = windows[start : start + BATCH]
-        out[start : start + BATCH] = _encode_windows(part, coding.latent, model)
+        part, rows = windows[start : start + BATCH], slice(start, start + BATCH)
+        out[rows, : -coding.missing_bytes] = _encode_windows(part, coding.latent, model)
+        out[rows, -coding.missing_bytes :] = np.packbits(np.isnan(part).reshape(len(part), -1), axis=1)
     return out.reshape(*lead, *counts, -1)
 
 
@@ -275,9 +294,9 @@ def _encode_windows(windows: AnyArray, latent: int, model: Model) -> AnyArray:
     return out
 
 
-def _decode_tiled(packed: AnyArray, window: tuple[int, ...], model: Model, dtype: str) -> AnyArray:
-    """(batch..., windows..., code, offset, gain) -> windows side by side (batch..., samples...)."""
-    n_core = len(window)
+def _decode_tiled(packed: AnyArray, coding: Coding, model: Model, dtype: str) -> AnyArray:
+    """(batch..., windows..., code, offset, gain[, missing]) -> windows side by side (batch..., samples...)."""
+    window, n_core, latent = coding.window, len(coding.window), coding.latent
     lead, counts = packed.shape[: packed.ndim - 1 - n_core], packed.shape[packed.ndim - 1 - n_core : -1]
     flat = packed.reshape(-1, packed.shape[-1])
     out = np.full((len(flat), *window), np.nan, dtype)
@@ -285,9 +304,12 @@ def _decode_tiled(packed: AnyArray, window: tuple[int, ...], model: Model, dtype
     limit = float(np.finfo(np.dtype(dtype)).max)
     for start in range(0, len(complete), BATCH):
         part = complete[start : start + BATCH]
-        offset, gain = (flat[part, k].reshape(-1, 1, *[1] * n_core) for k in (-2, -1))
-        x = require_role(model, Coder).decode(flat[part, :-2], Stats(offset, np.zeros_like(offset), gain))[:, 0]
+        offset, gain = (flat[part, k].reshape(-1, 1, *[1] * n_core) for k in (latent, latent + 1))
+        x = require_role(model, Coder).decode(flat[part, :latent], Stats(offset, np.zeros_like(offset), gain))[:, 0]
         out[part] = np.clip(x, -limit, limit)
+    if flat.shape[-1] > latent + 2:
+        bits = np.unpackbits(flat[:, latent + 2 :].astype(np.uint8), axis=1, count=math.prod(window))
+        out[bits.reshape(out.shape).astype(bool)] = np.nan
     split = out.reshape(*lead, *counts, *window)
     order = [*range(len(lead)), *(len(lead) + k + j * n_core for k in range(n_core) for j in (0, 1))]
     return split.transpose(order).reshape(*lead, *(c * w for c, w in zip(counts, window, strict=True)))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from geoae.cluster import work as cluster_work
-from geoae.errors import ModelFileError
+from geoae.errors import ModelFileError, SamplesError
 from geoae.jobs.options import Progress, RunOptions, Workers, no_progress
 from geoae.model import Model, load_model
 from geoae.model.devices import prepare_model
@@ -103,8 +103,10 @@ def run_blocks(
         See `geoae.stores.write.begin_store`: other settings, an existing store, or a folder that is not writable.
     ClusterError
         Workers cannot be started, or are lost.
+    SamplesError
+        Raised by the work on a block; nothing of the run is kept.
     GeoAEError
-        Raised by the work on a block.
+        Raised by the work on a block; the blocks that are done are kept.
     """
     run = begin_store(
         job.target, job.plan, job.settings, job.origin, overwrite=options.overwrite, append=job.append or ()
@@ -122,10 +124,14 @@ def run_blocks(
             pending, make, {**job.spec, "folder": str(run.folder)}, cluster=workers.cluster, workers=workers.n,
             threads=job.threads or 1, say=workers.say,
         )  # fmt: skip
-        with closing(results):
-            for done, (number, result) in enumerate(results, total - len(pending) + 1):
-                on_result(number, result)
-                progress(done, total)
+        try:
+            with closing(results):
+                for done, (number, result) in enumerate(results, total - len(pending) + 1):
+                    on_result(number, result)
+                    progress(done, total)
+        except SamplesError:
+            run.discard()  # it would stand in the way of the corrected input
+            raise
     return Outcome(run.finish(), n_blocks, frozenset(pending), run.finished)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae._version import __version__
-from geoae.errors import InputError
+from geoae.errors import InputError, SamplesError
 from geoae.files.whole import output_errors, write_bytes, write_text
 from geoae.model import weights_file
 from geoae.model.card import CARD, COMPANIONS, FORMAT, README, WEIGHTS
@@ -78,7 +78,7 @@ class Model:
 
         Raises
         ------
-        InputError
+        SamplesError
             The result has a value that is not finite.
         """
         import torch
@@ -89,7 +89,7 @@ class Model:
             x = torch.from_numpy(np.asarray(batch, dtype=np.float32)).to(self.device)
             out: NDArray[np.float32] = method(x).float().cpu().numpy()
         if not np.isfinite(out).all():
-            raise InputError("the net gave a value that is not finite; the input's values may lie too far apart")
+            raise SamplesError("the net gave a value that is not finite; the input's values may lie too far apart")
         return out
 
     def save(self, folder: Path, card: str) -> None:

@@ -7,7 +7,7 @@ import xarray as xr
 from geoae.errors import InputError, StoreError, one_line
 from geoae.stores import ledger, provenance
 from geoae.stores.blocks import Part
-from geoae.stores.schema import CODE, CODED_VARIABLE
+from geoae.stores.schema import CODE, CODED_DIMS, CODED_VARIABLE, list_code_names
 
 
 def open_codes(store: str | Path, variable: str | None = None) -> xr.Dataset:
@@ -24,8 +24,8 @@ def open_codes(store: str | Path, variable: str | None = None) -> xr.Dataset:
     -------
     Dataset
         ``code`` (window dims..., latent), and those of these variables that were stored: ``offset``, ``slope``,
-        ``gain`` (window dims...[, component]), ``recon_error`` and ``n_valid`` (window dims...). Coordinates of the
-        windows; attributes of the store.
+        ``gain`` (window dims...[, component]), ``recon_error`` and ``n_valid`` (window dims...), ``missing`` (window
+        dims..., missing_byte). Coordinates of the windows; attributes of the store.
 
     Raises
     ------
@@ -42,19 +42,32 @@ def open_codes(store: str | Path, variable: str | None = None) -> xr.Dataset:
         data = xr.open_zarr(path, chunks={}, decode_timedelta=False)
     except Exception as error:  # what a damaged store does to zarr and xarray has many kinds
         raise StoreError(f"{path} is damaged: {one_line(error)}.") from error
-    found = [name for name in codes if variable in (None, name, data[name].attrs.get(CODED_VARIABLE))]
+    # a variable may have the name that the codes of another one have
+    found = [name for name in codes if variable in (None, data[name].attrs.get(CODED_VARIABLE))]
+    found = found or [name for name in codes if name == variable]
     if len(found) != 1:
         choices = ", ".join(str(data[name].attrs.get(CODED_VARIABLE, name)) for name in codes)
         raise InputError(f"{path} holds codes of {choices}; say which: variable={variable!r} is not one of them.")
     (name,) = found
     prefix = name.removesuffix(CODE)
-    other_prefixes = [other.removesuffix(CODE) for other in codes if other not in (name, CODE)]
+    words = list_code_names(1) | list_code_names(2)
+    others = {other.removesuffix(CODE) + word for other in codes if other not in (name, CODE) for word in words}
+    own = {prefix + word: word for word in words}
     variables = {v.name for v in codes[name].variables}
     # coordinates of the codes of other variables are left out, and so are the denoised variables
-    coords = {str(c) for c in data.coords if not any(str(c).startswith(other) for other in other_prefixes)}
+    coords = {str(c) for c in data.coords if str(c) not in others - own.keys()}
     chosen = data.drop_vars([v for v in data.variables if v not in coords | variables])
-    prefixed = [str(n) for n in (*chosen.dims, *chosen.variables) if prefix and str(n).startswith(prefix)]
-    return chosen.rename({n: n.removeprefix(prefix) for n in prefixed})
+    present = {*map(str, chosen.dims), *map(str, chosen.variables)}
+    return chosen.rename({stored: word for stored, word in own.items() if prefix and stored in present})
+
+
+def refuse_codes(x: xr.DataArray) -> None:
+    """Raise InputError if an array holds latent codes, where samples are expected."""
+    if CODED_DIMS in x.attrs:
+        of = x.attrs.get(CODED_VARIABLE) or "an array"
+        raise InputError(
+            f"{x.name} holds latent codes of {of}; samples were expected. Decode them first: geoae decode."
+        )
 
 
 def list_coded_variables(store: str | Path) -> list[str]:

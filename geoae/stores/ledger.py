@@ -143,6 +143,10 @@ class Ledger:
             runs.remove_runs(hidden, self.folder, *hidden.glob("new-*"))
         return self.target
 
+    def discard(self) -> None:
+        """Remove the run with the blocks that are done. A finished store of that name stays."""
+        runs.remove_runs(self.folder.parent, self.folder)
+
     def _file(self, task: Task, variable: Variable) -> Path:
         return self.folder / runs.STORE / variable.file(task.index)
 

@@ -15,6 +15,9 @@ from geoae.stores.schema import (
     CODED_VARIABLE,
     COMPONENT,
     LATENT,
+    MISSING,
+    MISSING_BITS,
+    MISSING_BYTE,
     N_VALID,
     SCALING,
     STATISTICS,
@@ -81,6 +84,8 @@ class CodeVariables:
     """Names of the components of a window that are scaled one by one; empty if a window has one component."""
     dtype: str = "float32"
     """Dtype of the codes."""
+    missing_bytes: int = 0
+    """Bytes that mark the missing samples of a window; 0: these are not stored."""
 
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.statistics) - set(STATISTICS)):
@@ -118,13 +123,13 @@ def plan_field(
         There are no samples, samples are not numbers, a dimension is unknown, a name cannot be stored, or coordinates
         cannot be written.
     """
-    name = _check_name(template.name)
+    name = check_name(template.name)
     if template.dtype.kind not in "fiubc" or template.dtype.itemsize > (16 if template.dtype.kind == "c" else 8):
         raise InputError(f"{name} holds {template.dtype}; a store holds numbers of at most 64 bits.")
     if not template.size or not template.ndim:
         raise InputError(f"{name} has the sizes {dict(template.sizes)}: there is nothing to store.")
-    dims = tuple(map(_check_name, template.dims))
-    names = {name: template.attrs, **{_check_name(k): v for k, v in (extra or {}).items()}}
+    dims = tuple(map(check_name, template.dims))
+    names = {name: template.attrs, **{check_name(k): v for k, v in (extra or {}).items()}}
     core = [core_dims] if isinstance(core_dims, str) else core_dims
     blocks = _choose_blocks(dims, template.shape, core, chunking)
     variables = tuple(Variable(n, dims, template.shape, template.dtype.name, *blocks) for n in names)
@@ -171,8 +176,8 @@ def plan_codes(
         There are no windows, or coordinates cannot be written.
     """
     prefix, components = stored.prefix, stored.components
-    code, latent, component = (_check_name(prefix + word) for word in (CODE, LATENT, COMPONENT))
-    sizes = {**{_check_name(dim): n for dim, n in windows.items()}, latent: n_latent}
+    code, latent, component = (check_name(prefix + word) for word in (CODE, LATENT, COMPONENT))
+    sizes = {**{check_name(dim): n for dim, n in windows.items()}, latent: n_latent}
     if not windows or min(sizes.values()) < 1:
         raise InputError(f"Codes of windows {dict(windows)} with {n_latent} numbers each: there is nothing to store.")
     whole_codes = replace(chunking, chunks={**chunking.chunks, latent: n_latent})
@@ -191,6 +196,12 @@ def plan_codes(
         dims, shape = (*windows, *scaled_dim), (*windows.values(), *scaled_dim.values())
         variables.append(Variable(prefix + word, dims, shape, dtype, (*variables[0].block[:-1], *scaled_dim.values())))
         attrs[prefix + word] = {"long_name": meaning, "units": "1" if word == N_VALID else stored.units or "1"}
+    if stored.missing_bytes:
+        dtype, meaning = MISSING_BITS
+        dims, shape = (*windows, prefix + MISSING_BYTE), (*windows.values(), stored.missing_bytes)
+        block = (*variables[0].block[:-1], stored.missing_bytes)
+        variables.append(Variable(prefix + MISSING, dims, shape, dtype, block))
+        attrs[prefix + MISSING] = {"long_name": meaning}
     labels: dict[str, Any] = {component: (component, list(components))} if components else {}
     try:
         labelled = xr.Dataset(coords={**labels, **(coords or {})}).variables
@@ -223,6 +234,14 @@ def check_chunk_sizes(chunks: Mapping[str, int], shard_chunks: int) -> None:
         raise InputError(f"shard is {shard_chunks}; a file must hold at least 1 chunk.")
 
 
+def check_name(name: Any) -> str:
+    """The name as text; InputError if it cannot be the name of a folder or stand in a list of names."""
+    text = str(name) if name is not None else ""
+    if not text or text.startswith(("__", ".")) or any(c in text for c in "/\\ ;") or text == "zarr.json":
+        raise InputError(f"{name!r} cannot be the name of a variable or dim in a store. Rename it: x.rename('...').")
+    return text
+
+
 def _choose_blocks(
     dims: tuple[str, ...],
     shape: tuple[int, ...],
@@ -249,13 +268,5 @@ def _check_coords(labels: Mapping[str, xr.Variable], sizes: Mapping[str, int]) -
     for name, variable in labels.items():
         if any(sizes.get(str(dim), n) != n for dim, n in variable.sizes.items()):
             raise InputError(f"{name} has the sizes {dict(variable.sizes)}; the samples have {dict(sizes)}.")
-    plain = {_check_name(name): simplify_variable(name, variable) for name, variable in labels.items()}
+    plain = {check_name(name): simplify_variable(name, variable) for name, variable in labels.items()}
     return xr.Dataset(plain).set_coords(list(plain))
-
-
-def _check_name(name: Any) -> str:
-    """The name as text; InputError if it cannot be the name of a folder or stand in a list of names."""
-    text = str(name) if name is not None else ""
-    if not text or text.startswith(("__", ".")) or any(c in text for c in "/\\ ;") or text == "zarr.json":
-        raise InputError(f"{name!r} cannot be the name of a variable or dim in a store. Rename it: x.rename('...').")
-    return text

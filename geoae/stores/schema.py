@@ -70,6 +70,10 @@ SLOPE = "slope"
 GAIN = "gain"
 RECON_ERROR = "recon_error"
 N_VALID = "n_valid"
+MISSING = "missing"
+"""The missing samples of a window, one bit each in C order: (windows..., missing_byte)."""
+MISSING_BYTE = "missing_byte"
+"""Dimension: the bytes of `MISSING`."""
 
 
 class Statistic(NamedTuple):
@@ -91,10 +95,21 @@ SCALING = (OFFSET, SLOPE, GAIN)
 """The statistics that decoding needs."""
 CODE_STATISTICS = (OFFSET, GAIN, RECON_ERROR, N_VALID)
 """The statistics that `geoae.encode` stores, in the order in which they follow the numbers of a code in memory."""
+MISSING_BITS = Statistic("uint8", "missing samples of the window, one bit each in C order; numpy.unpackbits reads them")
+"""What `MISSING` holds."""
 WINDOW_DIMS = {1: ("window",), 2: ("window_y", "window_x")}
 """Dimensions of the windows of codes, by the number of dimensions that windows lie along."""
+PLACES = {1: ("t0", "x0"), 2: ("y0", "x0")}
+"""Coordinates of the first sample of each window, by the number of dimensions that windows lie along."""
 INDEX_SUFFIX = "_index"
 """Ends the name of a coordinate with the number of each window's first sample: ``t0_index`` beside ``t0``."""
+
+
+def list_code_names(ndim: int) -> set[str]:
+    """Names of all variables and dimensions of codes of windows along `ndim` dimensions, without a prefix."""
+    places = {place + suffix for place in PLACES[ndim] for suffix in ("", INDEX_SUFFIX)}
+    return {CODE, *STATISTICS, MISSING, LATENT, COMPONENT, MISSING_BYTE, *WINDOW_DIMS[ndim], *places}
+
 
 # stores of posteriors
 

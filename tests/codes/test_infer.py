@@ -40,9 +40,10 @@ def record(n=1000, channels=3) -> xr.DataArray:
     ny=st.integers(3, 30), nx=st.integers(3, 30), cuts=st.tuples(*[st.integers(1, 30)] * 3), swap=st.booleans()
 )  # fmt: skip
 def test_any_chunking_gives_the_codes_of_memory(ny, nx, cuts, swap):
-    """Lazy arrays give lazy codes with the values of arrays in memory, for any order of dimensions."""
+    """Lazy arrays give lazy codes with the values of arrays in memory, for any order of dimensions and any gaps."""
     x = field((3, ny, nx))
     x[1, 0, 0] = np.nan
+    x[0, ny // 2 :, : nx // 2] = np.nan
     x = x.transpose("lon", "time", "lat") if swap else x
     expected, lazy = (
         encode_array(x, MODEL),
@@ -54,6 +55,7 @@ def test_any_chunking_gives_the_codes_of_memory(ny, nx, cuts, swap):
     back = decode_codes(lazy, MODEL)
     assert isinstance(back.data, da.Array)
     xr.testing.assert_allclose(back.compute(), decode_codes(expected, MODEL), rtol=1e-5)
+    xr.testing.assert_equal(back.isnull().compute(), x.isnull())
 
 
 @pytest.mark.parametrize("units", [1e-9, 1.0, 1e12])
@@ -126,9 +128,33 @@ def test_missing_and_constant_windows():
     assert np.isnan(codes["code"][0, 0, 0]).all()
     assert codes["recon_error"][1, 0, 0] == 0
     back = decode_codes(codes, MODEL)
-    assert np.isnan(back[0, :8, :8]).all()
-    assert np.isfinite(back[0, 8:]).all()
+    xr.testing.assert_equal(back.isnull(), x.isnull())
     np.testing.assert_allclose(back[1, :8, :8], 3e-9, rtol=1e-12)
+
+
+@pytest.mark.parametrize("n", [5, 500, 1003])
+def test_gaps_of_records_stay_gaps(n):
+    """Also those at the end of a last window that overlaps, and in records that are shorter than a window."""
+    x = record(n)
+    x[0, 3:5] = x[1, n // 2 : n // 2 + 100] = x[2, -2:] = np.nan
+    xr.testing.assert_equal(decode_codes(encode_array(x, LINE), LINE).isnull(), x.isnull())
+
+
+def test_codes_of_an_earlier_release_decode():
+    """They do not record where samples are missing: there they get values, except in windows without samples."""
+    x = field()
+    x[0, :8, :8] = x[1, 0, 0] = np.nan
+    back = decode_codes(encode_array(x, MODEL).drop_vars("missing"), MODEL)
+    assert np.isnan(back[0, :8, :8]).all()
+    assert int(back.isnull().sum()) == 64
+    other = x.fillna(x.mean())
+    np.testing.assert_array_equal(decode_codes(encode_array(other, MODEL), MODEL)[2:], back[2:])
+
+
+@pytest.mark.parametrize("name", ["array", "code", "", None, "my field/1"])
+def test_any_name_comes_back_in_memory(name):
+    """The name of the array is no name of a file there."""
+    assert decode_codes(encode_array(field().rename(name), MODEL), MODEL).name == (name or None)
 
 
 @settings(max_examples=25)
@@ -136,6 +162,7 @@ def test_missing_and_constant_windows():
 def test_a_block_is_a_part_of_the_whole(data):
     """Blocks of codes, and blocks of decoded samples, equal those of the whole array."""
     x = field((3, data.draw(st.integers(3, 25)), data.draw(st.integers(3, 25)))).transpose("lat", "time", "lon")
+    x[2:, :, 1:] = np.nan
     coding, codes = plan_coding(x, MODEL), encode_array(x, MODEL)
 
     def region(sizes):
@@ -167,6 +194,19 @@ def test_arrays_that_cannot_be_encoded_are_refused():
         encode_array(x, MODEL, latent=9)
     with pytest.raises(InputError, match="no samples"):
         encode_array(x[:0], MODEL)
+    with pytest.raises(InputError, match="code holds latent codes of t2m; samples were expected"):
+        encode_array(encode_array(x, MODEL)["code"], MODEL)
+
+
+@pytest.mark.parametrize("name", ["latent", "window_y", "window_x", "missing_byte", "code", "gain", "y0"])
+def test_names_that_codes_need_are_refused(name):
+    """As dimensions and as coordinates; names that only codes along one dimension need are taken."""
+    with pytest.raises(InputError, match=rf"^t2m has a dimension {name}, .* x.rename\({name}='other'\)\.$"):
+        encode_array(field().drop_vars("time").rename(time=name), MODEL)
+    with pytest.raises(InputError, match=f"t2m has a coordinate {name}"):
+        encode_array(field().assign_coords({name: 1.0}), MODEL)
+    x = field().drop_vars("time").rename(time="window")
+    assert decode_codes(encode_array(x, MODEL), MODEL).dims == x.dims
 
 
 def test_codes_that_cannot_be_decoded_are_refused():

@@ -12,7 +12,7 @@ ON_DISK = {
     "geoae_core", "geoae_lengths", "geoae_dtype", "geoae_attrs", "geoae_start", "geoae_rate_hz", "code", "latent",
     "component", "offset", "slope", "gain", "recon_error", "n_valid", "geoae_posterior", "method", "seed", "chains",
     "about", "distance", "predicted", "data", "noise", "noise_offset", "rest", "errors", "held_out_code",
-    "decoded_data", "distances", "surprises", "measured",
+    "decoded_data", "distances", "surprises", "measured", "missing", "missing_byte",
 }  # fmt: skip
 VALUES = {"record", "field", "codes", "decoded", "geoae_", "_index"}
 

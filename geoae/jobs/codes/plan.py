@@ -21,7 +21,7 @@ from geoae.stores import schema
 from geoae.stores.blocks import Region, Task
 from geoae.stores.codes import open_codes
 from geoae.stores.ledger import Ledger
-from geoae.stores.plan import Chunking, CodeVariables, StorePlan, plan_codes
+from geoae.stores.plan import Chunking, CodeVariables, StorePlan, check_name, plan_codes
 from geoae.stores.write import read_region
 
 _ENDLESS = 1 << 40
@@ -97,12 +97,16 @@ def plan_code_store(x: xr.DataArray, coding: Coding, model: Model, grows: str | 
     dimension to append along, their length does not depend on the present length of the array.
     """
     shape = tuple(_ENDLESS if d == grows else n for d, n in zip(coding.dims, coding.shape, strict=True))
-    stored = CodeVariables(variable=str(x.name), units=x.attrs.get("units"), prefix=coding.prefix)
+    for name in (x.name, *x.dims):  # decoding writes a variable with these names
+        check_name(name)
+    stored = CodeVariables(
+        variable=str(x.name), units=x.attrs.get("units"), prefix=coding.prefix, missing_bytes=coding.missing_bytes
+    )
     chunking = Chunking(replace(coding, shape=shape).blocks, grows=grows)
     coords = make_code_coordinates(x, coding)
     plan = plan_codes(coding.code_sizes, coding.latent, coords=coords, stored=stored, chunking=chunking)
-    name = coding.prefix + schema.CODE
-    return replace(plan, attrs={**plan.attrs, name: {**plan.attrs[name], **make_code_attributes(x, coding, model)}})
+    code = coding.prefix + schema.CODE
+    return replace(plan, attrs={**plan.attrs, code: {**plan.attrs[code], **make_code_attributes(x, coding, model)}})
 
 
 def make_block_encoder(

@@ -25,6 +25,7 @@ from geoae.codes.contract import CodeContract
 from geoae.codes.infer import decode_region, encode_region
 from geoae.errors import InputError, UnknownNameError
 from geoae.jobs.append import find_append_dim, find_first_new_time, note_nothing_new
+from geoae.jobs.codes.files import is_netcdf_output, require_store_name, write_decoded_netcdf
 from geoae.jobs.codes.plan import plan_code_store
 from geoae.jobs.inputs import sort_inputs
 from geoae.jobs.options import CodeOptions, FieldOptions, Progress, RunOptions, no_progress
@@ -37,8 +38,6 @@ from geoae.stores import records as stored_records
 from geoae.stores.codes import list_coded_variables, open_codes
 from geoae.stores.plan import StorePlan, plan_field
 from geoae.stores.write import Origin, write_region
-
-"""Kind of a store that holds codes alone."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,7 @@ def encode_store(
         The inputs cannot be encoded, the model has no codes, or the store exists or cannot be written.
     """
     began, run = time.perf_counter(), run or RunOptions()
+    require_store_name(target)
     source = _find_source(inputs)
     if options.append:
         source = _make_appendable(source, options.dims)
@@ -122,7 +122,7 @@ def decode_store(
     run: RunOptions | None = None,
     progress: Progress = no_progress,
 ) -> CodeSummary:
-    """Decode a store of codes into a store of samples in their units. Parameters: see `geoae decode`.
+    """Decode a store of codes into a store or netCDF file of samples in their units. Parameters: see `geoae decode`.
 
     Raises
     ------
@@ -135,21 +135,28 @@ def decode_store(
     model = load_for_run(load_model_of_codes(opened[0], options.model), options.device, options.threads, run.workers)
     for codes in opened:
         check_codes_model(codes, model)
-    plan = reduce(add, map(_plan_decoded, opened))
     record = schema.CODED_START in opened[0][schema.CODE].attrs
+    in_file = is_netcdf_output(target, record, run)
+    plan = reduce(add, map(_plan_decoded, opened))
     settings = {
         schema.KIND: schema.RECORD if record else schema.DECODED, "model": model.name, "digest": model.digest,
         "window": list(require_contract(model, CodeContract).window), "latent": int(opened[0].sizes[schema.LATENT]),
     }  # fmt: skip
     source = ArraySource((str(store),), (str(store.absolute()),))
     origin = Origin(source.label(), digest_source(source), run.command, opened[0].attrs)
-    spec = {"store": str(store.absolute()), "var": names, **make_model_spec(model, options.device)}
-    job = BlockJob(target, plan, settings, origin, make_decode_worker, spec, {"model": model}, threads=options.threads)
-    outcome = run_blocks(job, run, progress=progress)
     codings = [read_coding(codes) for codes in opened]
+    if in_file:
+        by_name = {_get_variable_name(codes): codes for codes in opened}
+        notes = write_decoded_netcdf(target, plan, by_name, model, (settings, origin), run.overwrite, progress)
+    else:
+        spec = {"store": str(store.absolute()), "var": names, **make_model_spec(model, options.device)}
+        job = BlockJob(
+            target, plan, settings, origin, make_decode_worker, spec, {"model": model}, threads=options.threads
+        )
+        notes = run_blocks(job, run, progress=progress).notes()
     rows = {name: _make_row(coding, math.prod(coding.shape)) for name, coding in zip(names, codings, strict=True)}
     by = f"{model.name} {model.digest}"
-    return CodeSummary(outcome.store, by, rows, outcome.notes(), time.perf_counter() - began)
+    return CodeSummary(target, by, rows, notes, time.perf_counter() - began)
 
 
 def make_encode_worker(

@@ -26,7 +26,7 @@ from tests.support import fields
 from tests.support.coding import tiny_coder
 from tests.support.denoising import denoise_files
 
-BESIDE = "code offset gain recon_error n_valid"
+BESIDE = "code offset gain recon_error n_valid missing"
 
 
 @pytest.fixture(scope="module")

@@ -80,6 +80,60 @@ def test_a_field_goes_to_codes_and_back(folder, tmp_path):
         assert data["u"].attrs["units"] == "m s-1"
 
 
+def test_missing_points_come_back_as_missing(folder, tmp_path):
+    """In a store, block by block and lazily, and from `denoise --codes`."""
+    run("encode", folder / "wind.nc", "-o", tmp_path / "c.zarr", "--model", folder / "coder")
+    run("decode", tmp_path / "c.zarr", "-o", tmp_path / "d.zarr", "--model", folder / "coder")
+    run("denoise", folder / "u.nc", "-o", tmp_path / "s.zarr", "--codes", "--codes-model", folder / "coder")
+    with xr.open_zarr(tmp_path / "d.zarr") as data, xr.open_dataset(folder / "wind.nc") as before:
+        assert before["u"].isnull().any()
+        xr.testing.assert_equal(data.isnull(), before.isnull())
+        for store in ("c", "s"):
+            back = geoae.decode(geoae.open_codes(tmp_path / f"{store}.zarr", "u"), model=folder / "coder")
+            xr.testing.assert_equal(back.isnull(), before["u"].isnull())
+
+
+def test_an_input_that_is_refused_leaves_nothing_in_the_way(folder, tmp_path, monkeypatch):
+    """The corrected input is encoded under the same name; blocks that were done are not kept."""
+    monkeypatch.setattr("geoae.codes.coding._CHUNK", 8 * 8 * 12)
+    source, target = tmp_path / "a.nc", tmp_path / "c.zarr"
+    for last in (np.inf, 1.0):
+        with xr.open_dataset(folder / "u.nc") as data:
+            x = data["u"].load()
+            x[-1, -1, -1] = last
+            x.to_netcdf(tmp_path / "new.nc")
+        (tmp_path / "new.nc").rename(source)  # the refused one is open still
+        words = ("encode", source, "-o", target, "--model", folder / "coder")
+        if last == np.inf:
+            assert "infinite samples" in refused(*words)
+            assert [path.name for path in tmp_path.iterdir()] == ["a.nc"]
+    run(*words)
+
+
+@pytest.mark.parametrize("name", ["my field", "a;b"])
+def test_names_that_cannot_be_decoded_are_refused(folder, tmp_path, name):
+    """A store of samples could not hold them; this is said before anything is encoded."""
+    with xr.open_dataset(folder / "u.nc") as data:
+        data.rename(u=name).to_netcdf(tmp_path / "a.nc")
+        data.rename(time=name).to_netcdf(tmp_path / "b.nc")
+    for source in ("a.nc", "b.nc"):
+        printed = refused("encode", tmp_path / source, "-o", tmp_path / "c.zarr", "--model", folder / "coder")
+        assert "cannot be the name of a variable or dim in a store" in printed
+
+
+def test_names_that_begin_with_those_of_others(folder, tmp_path):
+    """Variables whose codes have names that begin alike are kept apart, and so are their coordinates."""
+    with xr.open_dataset(folder / "u.nc") as data:
+        x = data["u"].assign_coords(u_height=2.0).load()
+    xr.Dataset({"u": x, "u_code": -x, "v": x}).to_netcdf(tmp_path / "a.nc")
+    run("encode", tmp_path / "a.nc", "-o", tmp_path / "c.zarr", "--model", folder / "coder")
+    for name, sign in (("u", 1), ("u_code", -1), ("v", 1)):
+        back = geoae.decode(geoae.open_codes(tmp_path / "c.zarr", name), model=folder / "coder").compute()
+        assert back.name == name
+        assert float(back["u_height"]) == 2.0
+        assert np.corrcoef(back.values[1:].ravel(), sign * x.values[1:].ravel())[0, 1] > 0.5
+
+
 def test_several_variables_share_a_store(folder, tmp_path):
     """Each is opened and decoded by its name."""
     store = tmp_path / "c.zarr"
