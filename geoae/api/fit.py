@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from geoae.arrays.numbers import read_reals
 from geoae.arrays.transforms import Transform
 from geoae.arrays.types import Array
 from geoae.errors import InputError
@@ -27,7 +28,7 @@ Report = Callable[[dict[str, Any]], None]
 
 def fit(
     models: Any,
-    latent: int = 20,
+    latent: int | None = None,
     *,
     transform: str | dict[str, Any] | Transform = "affine",
     likelihood: str = "auto",
@@ -64,7 +65,7 @@ def fit(
         cells are missing; or "FILE:NAME" of an array in an npz file, a netCDF file or a zarr store; or, with `shape`,
         one large image from which models are cut at random.
     latent
-        Length of a code.
+        Length of a code; None: 20, or half the number of training models if these are fewer than 40.
     transform
         "affine", "log", "logit", "normal-score", or a dict with settings: see `geoae.arrays.transforms.fit_transform`.
     likelihood
@@ -79,7 +80,8 @@ def fit(
     mirror
         Axes along which a reversed model is as likely as the model itself. Training reverses half of the models.
     hold_out
-        Fraction of the groups, or of the width of the image, that is left out of training.
+        Fraction of the groups, or of the width of the image, that is left out of training. Of few models, more are left
+        out: 8, which an inversion needs, if that leaves half of the models, and more models than codes, for training.
     groups
         (n,) labels, or (n, k) coordinates that are divided into blocks of size `block`. A group is either all in
         training or all held out. None: groups are runs of neighbouring models.
@@ -138,10 +140,9 @@ def fit_prior(
         data = prior_data.cut_models(values, o.shape, o.exclude, o.hold_out, N_HELD_OUT, o.seed, o.mirror)
     else:
         data = _split_models(values, groups, o)
-    if o.latent > np.prod(data.shape):
-        raise InputError(f"latent is {o.latent}; a model has {int(np.prod(data.shape))} cells. Give a smaller latent.")
+    latent = o.choose_latent(data)
     if o.net == "pca":
-        made = pca_model(data.sample, o.latent, transform=o.transform, held_out=data.held_out, units=units)
+        made = pca_model(data.sample, latent, transform=o.transform, held_out=data.held_out, units=units)
     else:
         # part of the recipe, so that a checkpoint of other models is not resumed
         source = f"memory:{_fingerprint(values, data.held_out, sensitivity, data.division, o.transform)}"
@@ -185,22 +186,23 @@ def _load_values(models: Any, units: str | None) -> tuple[Array, str]:
     if units is None:
         units = str(models.attrs.get("units", "")) if isinstance(models, xr.DataArray) else ""
     try:
-        values = np.asarray(models)
+        np.shape(models)
     except ValueError as error:
         raise InputError(
             "The models differ in shape; bring them to one grid first, with NaN in missing cells."
         ) from error
-    if values.dtype.kind not in "fiub":
+    try:
+        values = read_reals(models, "The models are")
+    except InputError as error:
         raise InputError(
-            f"The models are of type {values.dtype}; expected numbers, in an array (n, *cells), all of one shape."
-        )
+            f"{str(error).rstrip('.')}; expected numbers in an array (n, *cells), all of one shape."
+        ) from error
     if np.isinf(values).any():
         raise InputError(f"The models hold {int(np.isinf(values).sum())} infinite values; mask them as NaN.")
     return values.astype(np.float32 if values.dtype.itemsize <= 4 else np.float64), units
 
 
 def _split_models(values: Array, groups: Any, options: FitOptions) -> PriorModels:
-    latent = options.latent
     if values.ndim not in (2, 3):
         raise InputError(
             f"The models have shape {values.shape}; expected (n, cells) or (n, rows, columns). One large image to be "
@@ -215,6 +217,7 @@ def _split_models(values: Array, groups: Any, options: FitOptions) -> PriorModel
     labels = None if groups is None else np.asarray(groups)[~empty]
     if labels is not None and labels.ndim == 2:
         labels = prior_data.label_blocks(list(labels.T), options.block)
+    latent = options.latent or 0
     if len(values) <= latent:
         raise InputError(
             f"{len(values)} models are too few for {latent} codes: give more models than codes, or a smaller latent."
@@ -224,7 +227,8 @@ def _split_models(values: Array, groups: Any, options: FitOptions) -> PriorModel
             f"All models have the same value, {float(np.nanmin(values)):g}, everywhere: there is nothing to learn. "
             "Give models that differ."
         )
-    return prior_data.divide_models(values, labels, options.hold_out, N_HELD_OUT, options.seed, options.mirror)
+    fewest = prior_data.FEWEST_HELD_OUT, max(-(-len(values) // 2), latent + 1)
+    return prior_data.divide_models(values, labels, options.hold_out, N_HELD_OUT, options.seed, options.mirror, fewest)
 
 
 def _fingerprint(*values: Any) -> str:

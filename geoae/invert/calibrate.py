@@ -75,13 +75,16 @@ class Coverage:
     """Largest R-hat of all codes, for each truth; empty without chains."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Calibration:
     """Coverage of a prior, and of other priors for comparison; `print` shows a table."""
 
     n: int
     results: dict[str, Coverage]
     """Name of prior and method -> coverage."""
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         head = "".join(f"{f'{100 * level:.0f} %':>8}" for level in LEVELS)
@@ -146,7 +149,7 @@ def _choose_truths(inverse: Inversion, n: int, truths: Any, rng: np.random.Gener
     if not 1 <= n <= len(held.models) - FEWEST:
         raise InputError(
             f"n is {n}; {len(held.models)} held-out models could be run, and {FEWEST} or more must be left to estimate "
-            "the representation error. Give fewer truths, or a prior with more held out."
+            "the representation error. Give fewer truths, a prior with more held out, or other models as truths=."
         )
     rows = np.sort(rng.choice(len(held.models), n, replace=False))
     return held.select(rows), held.select(np.setdiff1d(np.arange(len(held.models)), rows))

@@ -97,6 +97,12 @@ class Inverse:
         check_derivatives(by_noise)
         self._prior_runs = PriorRuns(self.space, self.forward, self.used, held_out, n_representation, seed)
 
+    def __repr__(self) -> str:
+        missing = self.used.size - self.data.size
+        data = f"{self.data.size} data" + (f", {missing} missing" if missing else "")
+        with_error = "with" if self.use_representation else "WITHOUT"
+        return f"Inverse({self.space!r}, {self.forward!r}, {data}, {with_error} representation error)"
+
     @property
     def held_out(self) -> HeldOut:
         """Held-out models and their data; the first use runs them."""

@@ -72,7 +72,8 @@ def check_derivatives(problem: Problem) -> None:
         error = problem.noise.whiten(predicted - change)
         size = problem.noise.whiten(change)
         if _is_wrong(float(np.linalg.norm(error)), float(np.linalg.norm(size)), roughness, wide * len(size) ** 0.5):
-            _refuse("Jacobian", float(problem.noise.whiten(predicted) @ size / max(size @ size, 1e-300)), error, size)
+            along, power = problem.noise.whiten(predicted) @ size, float(size @ size)
+            _refuse("Jacobian", float(along) / power if power else np.inf, error, size)
     if forward.adjoint_of is not None:
         # weights along the change show sign and size, random ones a wrong order of the data
         for white in (problem.noise.whiten(change), *rng.normal(size=(N_WEIGHTS, len(change)))):

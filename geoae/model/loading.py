@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from geoae import kinds, nets
-from geoae.errors import GeoAEError, ModelFileError
+from geoae.errors import GeoAEError, InputError, ModelFileError
 from geoae.model import weights_file
 from geoae.model.card import CARD, COMPANIONS, DEFAULT, WEIGHTS, find_model, read_bytes, read_card
 from geoae.model.contract import from_json
@@ -25,6 +25,8 @@ def load_model(name_or_folder: str | Path | Model | None = None) -> Model:
 
     Raises
     ------
+    InputError
+        It is no name, folder or `Model`.
     UnknownNameError
         No shipped model and no folder has this name.
     ModelFileError
@@ -33,6 +35,11 @@ def load_model(name_or_folder: str | Path | Model | None = None) -> Model:
     """
     if isinstance(name_or_folder, Model):
         return name_or_folder
+    if name_or_folder is not None and not isinstance(name_or_folder, str | Path):
+        raise InputError(
+            f"The model is a {type(name_or_folder).__name__}; give the name of a shipped model, the folder of a "
+            "trained one, or what geoae.load_model or geoae.fit returned."
+        )
     folder = find_model(name_or_folder or DEFAULT)
     facts = read_card(folder)
     raw = _read_checked(folder / WEIGHTS, facts["weights_sha256"])

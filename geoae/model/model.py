@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-@dataclass
+@dataclass(repr=False)
 class Model:
     """A net and all that belongs to it, for every kind.
 
@@ -47,6 +47,10 @@ class Model:
     """The folder it was loaded from; worker processes load the model from it."""
     companions: dict[str, NDArray[Any]] = field(default_factory=dict)
     """Arrays stored beside the weights, such as held-out models; the contract has their digest, `companions_sha256`."""
+
+    def __repr__(self) -> str:
+        summary = self.contract.summary.rstrip(".")
+        return f"{type(self).__name__}({self.name!r}: {summary}; net {self.net_name}, {self.digest}, {self.device})"
 
     @property
     def name(self) -> str:

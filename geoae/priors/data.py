@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from geoae.arrays.types import Array
 from geoae.errors import InputError, MissingFileError, one_line
 
+FEWEST_HELD_OUT = 8
+"""Held-out models that an inversion needs, at least, to estimate what a decoder cannot represent."""
 _TRIES = 1000
 
 
@@ -80,8 +82,9 @@ class PriorModels:
 
 
 def divide_models(
-    models: Array, groups: NDArray[Any] | None, share: float, n_held_out: int, seed: int, mirror: Sequence[int] = ()
-) -> PriorModels:
+    models: Array, groups: NDArray[Any] | None, share: float, n_held_out: int, seed: int, mirror: Sequence[int] = (),
+    fewest: tuple[int, int] = (1, 1),
+) -> PriorModels:  # fmt: skip
     """Divide models (n, *shape) into training and held-out models; a group is never split.
 
     Parameters
@@ -98,6 +101,9 @@ def divide_models(
         Seed of the choice of groups.
     mirror
         Axes along which training models are reversed at random; held-out models never are.
+    fewest
+        Held-out and training models, at least. More groups than the share are held out until there are enough
+        held-out models, as long as enough training models are left.
 
     Raises
     ------
@@ -114,8 +120,13 @@ def divide_models(
     if len(names) < 2:
         raise InputError("All models are of one group, so none can be held out. Give more groups, or groups=None.")
     rng = np.random.default_rng(seed)
-    chosen = rng.permutation(names)[: max(round(share * len(names)), 1)]
-    out = np.isin(labels, chosen)
+    order, n_chosen = rng.permutation(names), max(round(share * len(names)), 1)
+    out = np.isin(labels, order[:n_chosen])
+    while out.sum() < fewest[0] and n_chosen < len(order):
+        more = np.isin(labels, order[: n_chosen + 1])
+        if n - more.sum() < fewest[1]:
+            break
+        out, n_chosen = more, n_chosen + 1
     held_out = models[out]
     if len(held_out) > n_held_out:
         held_out = held_out[np.sort(rng.choice(len(held_out), n_held_out, replace=False))]
@@ -125,7 +136,7 @@ def divide_models(
         rng = np.random.default_rng((seed, 2))
         sample = np.stack([mirror_model(model, axes, rng) for model in sample])
     division = {"n_models": int((~out).sum()), "n_held_out": int(out.sum()), "n_groups": len(names),
-            "held_out_groups": len(chosen)}  # fmt: skip
+            "held_out_groups": n_chosen}  # fmt: skip
     return PriorModels(ModelPool(training, seed, axes), held_out, sample, _add_mirrored(division, axes))
 
 

@@ -5,12 +5,15 @@ from typing import Any
 
 import numpy as np
 
+from geoae.arrays.numbers import require_seed
 from geoae.arrays.transforms import Transform
 from geoae.errors import InputError
 from geoae.priors.data import PriorModels
 from geoae.priors.recipe import PriorRecipe
 
 NETS = ("vae", "pca")
+N_LATENT = 20
+"""Default length of a code; half as many codes as training models, and as many as cells, if these are fewer."""
 LIKELIHOODS = ("auto", "gaussian", "learned", "bernoulli")
 MOST_DENSE = 20000
 """Largest models, in cells, that get dense layers, which reach smaller errors than convolutions in the same time."""
@@ -20,8 +23,8 @@ MOST_DENSE = 20000
 class FitOptions:
     """How `geoae.fit` makes a prior. Values are checked; a wrong one raises InputError."""
 
-    latent: int = 20
-    """Length of a code."""
+    latent: int | None = None
+    """Length of a code; None: `N_LATENT`, or less for few or small models."""
     transform: str | dict[str, Any] | Transform = "affine"
     """Transform of values before the net: see `geoae.arrays.transforms.fit_transform`."""
     likelihood: str = "auto"
@@ -66,17 +69,38 @@ class FitOptions:
     """CPU threads; None: all cores of this process, at most 8."""
 
     def __post_init__(self) -> None:
-        steps, threads = (1 if value is None else value for value in (self.steps, self.threads))
-        for key, value in (("latent", self.latent), ("batch", self.batch), ("patience", self.patience),
+        latent, steps, threads = (1 if value is None else value for value in (self.latent, self.steps, self.threads))
+        for key, value in (("latent", latent), ("batch", self.batch), ("patience", self.patience),
                            ("steps", steps), ("threads", threads)):  # fmt: skip
-            if value < 1:
-                raise InputError(f"{key} is {value}; it must be at least 1.")
-        if not 0 < self.hold_out < 1:
-            raise InputError(f"hold_out is {self.hold_out:g}; it is a share between 0 and 1, such as 0.1.")
+            if not isinstance(value, int | np.integer) or value < 1:
+                raise InputError(f"{key} is {value!r}; give a whole number of at least 1.")
+        require_seed(self.seed)
+        if not isinstance(self.hold_out, float | int | np.number) or not 0 < self.hold_out < 1:
+            raise InputError(f"hold_out is {self.hold_out!r}; it is a share between 0 and 1, such as 0.1.")
         if self.net not in NETS:
             raise InputError(f'net is {self.net!r}; choose "vae" or "pca".')
         if self.likelihood not in LIKELIHOODS:
             raise InputError(f"likelihood is {self.likelihood!r}; choose one of {', '.join(LIKELIHOODS)}.")
+
+    def choose_latent(self, data: PriorModels) -> int:
+        """Return the length of a code for these models: the option, or its default.
+
+        Raises
+        ------
+        InputError
+            Models have fewer cells, or there are not more training models.
+        """
+        cells, n_training = int(np.prod(data.shape)), len(data.sample)
+        if self.latent is None:
+            return max(min(N_LATENT, n_training // 2, cells), 1)
+        if self.latent > cells:
+            raise InputError(f"latent is {self.latent}; a model has {cells} cells. Give a smaller latent.")
+        if self.latent >= n_training:
+            raise InputError(
+                f"{n_training} training models are too few for {self.latent} codes ({len(data.held_out)} more are held "
+                "out): give more models than codes, or a smaller latent."
+            )
+        return int(self.latent)
 
     def make_recipe(self, data: PriorModels, source: str, units: str, has_sensitivity: bool) -> PriorRecipe:
         """Make the recipe of a variational autoencoder for these models.
@@ -92,7 +116,7 @@ class FitOptions:
         has_sensitivity
             Whether a sensitivity is given.
         """
-        likelihood = self.likelihood
+        latent, likelihood = self.choose_latent(data), self.likelihood
         if likelihood == "auto":
             likelihood = "bernoulli" if has_two_values(data.sample) else "gaussian"
         ndim = len(data.shape)
@@ -104,9 +128,9 @@ class FitOptions:
                     "free_bits": self.free_bits, "anneal_steps": 200,
                     "data_weight": self.data_weight if has_sensitivity else 0.0,
                     "precision": "auto" if likelihood == "bernoulli" else "float32"}  # fmt: skip
-        sizes = choose_net_sizes(data.shape, self.latent, likelihood, self.noise) | (self.config or {})
+        sizes = choose_net_sizes(data.shape, latent, likelihood, self.noise) | (self.config or {})
         return PriorRecipe.model_validate({
-            "kind": "prior", "name": self.name, "summary": f"{ndim}-D models as {self.latent} codes.", "units": units,
+            "kind": "prior", "name": self.name, "summary": f"{ndim}-D models as {latent} codes.", "units": units,
             "transform": self.transform if not isinstance(self.transform, Transform) else "affine",
             "data": {"image": source, "shape": data.shape} if self.shape is not None else {"models": source},
             "net": {"name": "vae", "config": sizes}, "optimize": optimize})  # fmt: skip

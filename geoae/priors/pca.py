@@ -4,11 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from geoae.arrays.numbers import read_floats
 from geoae.arrays.transforms import Transform, fit_transform
 from geoae.arrays.types import Array
 from geoae.errors import InputError
 from geoae.model import weights_file
 from geoae.priors.contract import PriorContract
+from geoae.priors.data import FEWEST_HELD_OUT
 from geoae.priors.linear import find_stored_components, fit_components
 from geoae.priors.prior import Prior
 from geoae.priors.space import LatentSpace
@@ -36,8 +38,8 @@ def pca_space(
     transform
         Transform of values before the components; see `geoae.arrays.transforms.fit_transform`.
     held_out
-        Models (k, *shape) for the representation error; None: every tenth of `models`, which is then not used for the
-        components.
+        Models (k, *shape) for the representation error; None: every tenth of `models` (of less than 80, an eighth of
+        their number apart, so that 8 are held out), which is then not used for the components.
     units
         Units of the values.
 
@@ -59,12 +61,14 @@ def pca_model(
     units: str = "",
 ) -> Prior:
     """Make the prior of principal components, which can be saved and loaded; see `pca_space`."""
-    models = np.asarray(models, dtype=np.float64)
+    models = read_floats(models, "The models are")
     if models.ndim < 2:
         raise InputError(f"The models have shape {models.shape}; expected (number of models, *cells of one).")
     if held_out is None:
-        out = np.arange(len(models)) % 10 == 9
+        every = min(max(len(models) // FEWEST_HELD_OUT, 2), 10)
+        out = np.arange(len(models)) % every == every - 1
         models, held_out = models[~out], models[out]
+    held_out = read_floats(held_out, "The held-out models are")
     if held_out.shape[1:] != models.shape[1:]:
         raise InputError(
             f"Held-out models have cells {held_out.shape[1:]}, the others {models.shape[1:]}; they must be the same."

@@ -21,7 +21,7 @@ N_DRAWN = 1000
 _VARIANCES = (("mean", "variance"), ("least", "least_variance"), ("most", "most_variance"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """Scores and examples; ``print`` shows the table, `figure` the examples."""
 
@@ -46,6 +46,9 @@ class Report:
                            enumerate(zip(line, widths, strict=True))).rstrip() for line in [head, *lines]]  # fmt: skip
         worst = ", ".join(map(str, self.worst))
         return "\n".join([*table, self.verdict, f"Reconstructed worst: held-out models {worst}."])
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def figure(self) -> "Figure":
         """Draw held-out models and their reconstructions, drawn models, and the worst reconstructions."""

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from geoae.arrays.numbers import read_floats, require_seed
 from geoae.arrays.transforms import Transform
 from geoae.arrays.types import Array
 from geoae.errors import InputError
@@ -83,6 +84,10 @@ class LatentSpace:
         self._outside = None if self.mask.all() else torch.from_numpy(~self.mask).to(device)
         self._residuals: tuple[Array, Array] | None = None
 
+    def __repr__(self) -> str:
+        units = f" in {self.units}" if self.units else ""
+        return f"LatentSpace({self.name!r}: {self.d} codes of models {self.shape}{units}; {self.model.digest})"
+
     def decode(self, z: Any) -> Any:
         """Decode codes (..., d) to models (..., *shape) in physical units."""
         if self._is_array(z):
@@ -108,7 +113,7 @@ class LatentSpace:
         lead = self._leading_shape(m)
         if not self._is_array(m):
             return self._encode(m.reshape(-1, *self.shape), refine).reshape(*lead, self.d)
-        values = np.asarray(m, dtype=np.float64).reshape(-1, *self.shape)
+        values = read_floats(m, "The models are").reshape(-1, *self.shape)
         x = self.transform.apply(values)
         return self._part_by_part(lambda part: self._from_scaled(part, refine), x, (self.d,), self.shape).reshape(
             *lead, self.d
@@ -116,7 +121,9 @@ class LatentSpace:
 
     def sample(self, n: int, seed: int = 0) -> NDArray[np.float64]:
         """Draw codes (n, d) from the prior; the same seed gives the same codes."""
-        return np.random.default_rng(seed).standard_normal((n, self.d))
+        if not isinstance(n, int | np.integer) or n < 0:
+            raise InputError(f"n is {n!r}; give the number of codes to draw.")
+        return np.random.default_rng(require_seed(seed)).standard_normal((n, self.d))
 
     def log_prior(self, z: Any) -> Any:
         """Logarithm of the density of N(0, I) at codes (..., d)."""
@@ -138,7 +145,7 @@ class LatentSpace:
             return self._vjp(z.reshape(-1, self.d), dm.reshape(-1, *self.shape)).reshape(z.shape)
         z = self._check_codes(z)
         self._leading_shape(dm)
-        dm = np.where(self.mask, np.asarray(dm, dtype=np.float64), 0.0)
+        dm = np.where(self.mask, read_floats(dm, "The changes of models are"), 0.0)
         lead = np.broadcast_shapes(z.shape[:-1], dm.shape[: dm.ndim - len(self.shape)])
         flat = np.broadcast_to(dm, (*lead, *self.shape)).reshape(math.prod(lead), -1)
         both = np.concatenate([np.broadcast_to(z, (*lead, self.d)).reshape(-1, self.d), flat], 1)
@@ -177,7 +184,7 @@ class LatentSpace:
         normal-score transform.
         """
         space = self if self.precision == "float64" else LatentSpace(self.model, "float64", self.device)
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(require_seed(seed))
         z = rng.standard_normal(self.d) if z is None else self._single_code(z)
         dz, step = rng.standard_normal(self.d), 1e-5
         slope = np.where(self.mask, space.jvp(z, dz), 0.0)
@@ -324,7 +331,7 @@ class LatentSpace:
                 f"These are codes of model {z.attrs.get(MODEL_NAME)!r} ({z.attrs[MODEL_DIGEST]}); this is "
                 f"{self.name!r} ({self.digest}). Load the model that made them, or encode anew."
             )
-        x = np.asarray(z, dtype=np.float64)
+        x = read_floats(z, "The codes are")
         if x.shape[-1:] != (self.d,):
             raise InputError(
                 f"Codes of shape {x.shape} do not fit: the last dimension must be the {self.d} of {self.name!r}."

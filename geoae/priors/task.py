@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from geoae import nets
 from geoae.arrays import transforms
+from geoae.arrays.numbers import read_reals
 from geoae.arrays.transforms import Transform
 from geoae.arrays.types import Array
 from geoae.errors import InputError
@@ -135,7 +136,7 @@ class _Bound:
 
 def _check_sensitivity(sensitivity: Array, cells: int) -> NDArray[np.float32]:
     """Sensitivity (data, cells) of any shape (data, ...) with as many cells as a model."""
-    rows = np.asarray(sensitivity, dtype=np.float32)
+    rows = read_reals(sensitivity, "The sensitivity is").astype(np.float32)
     if rows.ndim < 2 or math.prod(rows.shape[1:]) != cells:
         raise InputError(f"sensitivity has shape {rows.shape}; its rows must have the {cells} cells of a model.")
     return rows.reshape(-1, cells)

@@ -179,6 +179,12 @@ def test_blocks_of_coordinates(prior):
         (profiles(50), {"groups": np.zeros(3)}, InputError, "one label for each"),
         (profiles(50), {"sensitivity": np.zeros((2, 3))}, InputError, "24 cells"),
         (np.array([["a"]]), {}, InputError, "expected numbers"),
+        (None, {}, InputError, "a NoneType that is no array of numbers"),
+        (profiles(50) + 0j, {}, InputError, "The models are complex"),
+        (profiles(50), {"sensitivity": np.zeros((2, 24), complex)}, InputError, "The sensitivity is complex"),
+        (profiles(50), {"latent": "auto"}, InputError, "latent is 'auto'; give a whole number"),
+        (profiles(50), {"seed": -1}, InputError, "seed is -1"),
+        (profiles(23), {"latent": 22, "net": "pca"}, InputError, "training models are too few for 22 codes"),
         (np.full((50, 4), np.inf), {}, InputError, "infinite"),
         (xr.Dataset({"vs": ("n", [1.0])}), {}, InputError, "one of vs"),
         ("profiles", {}, InputError, "FILE:NAME"),
@@ -227,6 +233,7 @@ def test_options_are_those_of_fit_with_the_same_defaults():
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [({"latent": 0}, "latent is 0"), ({"batch": -1}, "batch is -1"), ({"patience": 0}, "patience is 0"),
+     ({"latent": 2.5}, "latent is 2.5"), ({"seed": 1.5}, "seed is 1.5"), ({"hold_out": "a"}, "hold_out is 'a'"),
      ({"steps": 0}, "steps is 0"), ({"threads": 0}, "threads is 0"), ({"hold_out": 1.0}, "hold_out is 1"),
      ({"net": "gan"}, '"vae" or "pca"'), ({"likelihood": "poisson"}, "one of auto, gaussian, learned, bernoulli")],
 )  # fmt: skip
@@ -241,6 +248,57 @@ def test_options_cannot_be_changed():
     """What was checked stays as it was."""
     with pytest.raises(dataclasses.FrozenInstanceError):
         FitOptions().latent = 0
+
+
+@pytest.mark.parametrize("net", ["pca", "vae"])
+@pytest.mark.parametrize("n", [20, 35, 50])
+def test_few_models_make_a_prior_that_can_be_inverted(n, net):
+    """At least 8 are held out, and the default number of codes leaves twice as many for training; the diagnosis says
+    that intervals are rough."""
+    made = geoae.fit(profiles(n), net=net, steps=2, config=SMALL, threads=1)
+    training = made.contract.training
+    n_held_out = len(made.companions["held_out"])
+    assert 8 <= n_held_out <= n / 2
+    if net == "vae":
+        assert training["n_models"] + training["n_held_out"] == n
+    assert 1 <= made.contract.latent <= min(20, (n - n_held_out) / 2)
+    data = profiles(1, 9)[0, ::3]
+    posterior = geoae.Inverse(made, lambda m: m[::3], data, 0.05).solve("laplace", n_draws=30)
+    assert any(f"estimated from {n_held_out} held-out models" in line for line in posterior.diagnose().problems)
+    assert "RMSE of held-out models" in str(made.report())
+
+
+def test_a_share_is_a_share_of_many_models():
+    """From 80 models on, a tenth are 8; an explicit number of codes comes before the held-out models."""
+    held_out = [
+        len(geoae.fit(profiles(n), k, net="pca").companions["held_out"]) for n, k in ((80, 2), (200, 2), (23, 20))
+    ]
+    assert held_out == [8, 20, 2]
+
+
+def test_masked_cells_are_missing():
+    """In one masked array or a list of them; what lies under the mask does not count."""
+    x = profiles(60)
+    x[:, 3] = 1e9
+    expected = geoae.fit(np.where(x > 1e6, np.nan, x), 2, net="pca")
+    masked = np.ma.masked_greater(x, 1e6)
+    for given in (masked, list(masked)):
+        assert geoae.fit(given, 2, net="pca").digest == expected.digest
+    space = geoae.LatentSpace(expected)
+    np.testing.assert_array_equal(space.encode(masked[:3], 2), space.encode(np.where(x > 1e6, np.nan, x)[:3], 2))
+
+
+def test_priors_are_shown_in_one_line(prior):
+    """The prior, its space and an inversion; a report is shown as its table."""
+    space = geoae.LatentSpace(prior)
+    inverse = geoae.Inverse(space, lambda m: m[:5], [3.0, np.nan, 3.0, 3.1, 3.1], 0.1)
+    assert repr(prior) == f"Prior('prior': 1-D models as 2 codes; net vae, {prior.digest}, cpu)"
+    assert repr(space) == f"LatentSpace('prior': 2 codes of models (24,) in km/s; {prior.digest})"
+    assert (
+        repr(inverse) == f"Inverse({space!r}, Forward(<lambda>: 2 runs), 4 data, 1 missing, with representation error)"
+    )
+    report = prior.report()
+    assert repr(report) == str(report)
 
 
 def test_fit_gives_a_prior_that_is_loaded_as_one(tmp_path):

@@ -66,6 +66,18 @@ def test_groups_stay_on_one_side():
     np.testing.assert_array_equal(again.held_out, data.held_out)
 
 
+@pytest.mark.parametrize(
+    ("n", "fewest", "held_out"),
+    [(40, (1, 1), 4), (40, (8, 20), 8), (30, (8, 24), 6), (12, (8, 6), 6), (400, (8, 200), 40)],
+)
+def test_enough_models_are_held_out(n, fewest, held_out):
+    """More groups than the share, until there are enough, as long as enough are left for training."""
+    data = prior_data.divide_models(np.arange(4.0 * n).reshape(n, 4), np.arange(n), 0.1, 1000, 3, (), fewest)
+    assert len(data.held_out) == held_out
+    assert data.division["held_out_groups"] == held_out
+    assert not set(data.held_out[:, 0]) & set(data.training.models[:, 0])
+
+
 def test_a_pool_repeats_its_models():
     """Each pass has every model once, in a different order."""
     pool = prior_data.ModelPool(np.arange(10.0)[:, None], seed=2)

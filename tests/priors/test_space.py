@@ -202,3 +202,21 @@ def test_arguments_that_do_not_fit_are_refused(linear, call, words):
     with pytest.raises(InputError, match=words) as caught:
         call(linear)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda s: s.sample(3, -1), "seed is -1"),
+        (lambda s: s.sample(-3), "n is -3"),
+        (lambda s: s.decode(np.zeros(s.d, complex)), "codes are complex"),
+        (lambda s: s.encode(np.zeros(s.shape, complex)), "models are complex"),
+        (lambda s: s.vjp(np.zeros(s.d), np.full(s.shape, "a")), "no array of numbers"),
+        (lambda s: LatentSpace(np.zeros((9, 4))), "The model is a ndarray; give the name"),
+        (lambda s: LatentSpace(s.model.net), "The model is a LinearAE; give the name"),
+    ],
+)
+def test_what_is_no_number_or_prior_is_refused(call, words):
+    space = LatentSpace(pca_model(np.random.default_rng(0).normal(size=(30, 6)), 2))
+    with pytest.raises(InputError, match=words):
+        call(space)

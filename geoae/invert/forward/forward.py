@@ -106,6 +106,10 @@ class Forward:
         self.shape: tuple[int, ...] | None = None
         """Shape of the data of one model; None before `check`."""
 
+    def __repr__(self) -> str:
+        name = getattr(self.function, "__name__", type(self.function).__name__)
+        return f"Forward({'matrix' if self.matrix is not None else name}: {self.n_runs} runs)"
+
     @property
     def differentiable(self) -> bool:
         """Whether gradients cost about as much as runs."""

@@ -29,7 +29,7 @@ MAX_OUTLIERS = 50
 """Outlying data that are removed one by one, at most. If there are more, all data disagree with the prior."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class HeldOut:
     """Models that the decoder was not trained on, and their data."""
 
@@ -45,6 +45,10 @@ class HeldOut:
     """(k, data) data of the decoded codes."""
     values: Values = field(default_factory=Values)
     """The values that models can have."""
+
+    def __repr__(self) -> str:
+        n, *shape = self.models.shape
+        return f"HeldOut({n} models {tuple(shape)}, {self.codes.shape[1]} codes, {self.data.shape[1]} data)"
 
     def select(self, rows: NDArray[np.intp]) -> "HeldOut":
         """Select some of the models."""

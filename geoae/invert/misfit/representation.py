@@ -55,7 +55,7 @@ class _Axes(NamedTuple):
     """(data, p)"""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Representation:
     """The representation error, estimated from samples: held-out models and their decoded codes."""
 
@@ -85,6 +85,9 @@ class Representation:
         axes = self._fit_axes(np.arange(len(self.errors))).right
         variances = self.inflation * _resize(variances, floor, axes.shape[1])
         return self.noise.add_errors(self.errors.mean(0), axes, variances, self.inflation * floor)
+
+    def __repr__(self) -> str:
+        return f"Representation({len(self.errors)} held-out models, {self.noise.n} data, {self.ratio:.3g} of the noise)"
 
     def draw_residuals(self, misfit: Float64Array, rng: np.random.Generator) -> Float64Array:
         """Draw a residual r for each of n codes, given the misfit of its data.

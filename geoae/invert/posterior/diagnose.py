@@ -13,11 +13,13 @@ from geoae.invert.posterior.draws import Draws
 MEMBERS = 8
 """Members of an ensemble for each code, at least. In calibrations, 90 % intervals contained 82 % of 64 codes with 3
 members for each code, and 93 % of 20 codes with 10."""
+FEW_HELD_OUT = 30
+"""Held-out models from which the representation error, and so the width of intervals, is known roughly."""
 UNUSUAL = 0.999
 """A code or a misfit is unusual if a smaller one has a larger probability than this."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnosis:
     """Numbers to check before a posterior is used; `problems` explains which of them are bad."""
 
@@ -47,6 +49,9 @@ class Diagnosis:
     def unfit(self) -> NDArray[np.intp]:
         """Indices of data that no model of the prior fits, among all data, measured or not."""
         return np.flatnonzero(np.abs(self.misfit_z) > Z_SCORE)
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         rows = [
@@ -98,6 +103,11 @@ def _list_problems(d: Diagnosis, p: Draws) -> list[str]:
     found = []
     if p.representation is None:
         found.append("the representation error was left out: intervals are too narrow if the decoder is not exact")
+    elif len(p.representation.errors) < FEW_HELD_OUT:
+        found.append(
+            f"the representation error is estimated from {len(p.representation.errors)} held-out models only: "
+            "intervals are rough; some hundred are better"
+        )
     if d.chi2_p < 1 - UNUSUAL:
         found.append(
             "the misfit is larger than noise and representation error explain: check noise, forward model, prior"
