@@ -1,5 +1,7 @@
 """Checks of a forward model before many runs: that its data depend on the model, and that its derivative is its own."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from geoae.arrays.types import Float64Array
@@ -65,37 +67,62 @@ def check_derivatives(problem: Problem) -> None:
     found = _measure_change(problem, start, move)
     if found is None and (found := _measure_change(problem, start := np.zeros_like(start), move)) is None:
         return
-    step, change, roughness, wide = found
-    model = problem.space.decode(start)
     if forward.jacobian_of is not None:
-        predicted = np.asarray(forward.jacobian(model) @ step.ravel()).ravel()[problem.used]
-        error = problem.noise.whiten(predicted - change)
-        size = problem.noise.whiten(change)
-        if _is_wrong(float(np.linalg.norm(error)), float(np.linalg.norm(size)), roughness, wide * len(size) ** 0.5):
-            along, power = problem.noise.whiten(predicted) @ size, float(size @ size)
-            _refuse("Jacobian", float(along) / power if power else np.inf, error, size)
+        _compare_jacobian(problem, problem.space.decode(start), found)
     if forward.adjoint_of is not None:
-        # weights along the change show sign and size, random ones a wrong order of the data
-        for white in (problem.noise.whiten(change), *rng.normal(size=(N_WEIGHTS, len(change)))):
-            unit = white / max(float(np.linalg.norm(white)), 1e-300)
-            weights = np.zeros((1, problem.used.size))
-            weights[:, problem.used] = problem.noise.whiten_adjoint(unit)
-            along = float(np.nansum(forward.adjoint(model[None], weights)[0] * step))
-            size = problem.noise.whiten(change)
-            expected = float(unit @ size)
-            if _is_wrong(abs(along - expected), float(np.linalg.norm(size)), roughness, wide * len(size) ** 0.5):
-                ratio = along / expected if expected else np.inf
-                _refuse("adjoint", ratio, np.array([along - expected]), size)
+        _compare_adjoint(problem, problem.space.decode(start), found, rng)
 
 
-def _measure_change(
-    problem: Problem, start: Float64Array, move: Float64Array
-) -> tuple[Float64Array, Float64Array, float, float] | None:
-    """Change of the model (*shape) and of the data (data,) for a small move of codes; None if runs fail.
+class _Change(NamedTuple):
+    """A small change of the model, and the change of the data that runs show."""
 
-    Also the norm of the whitened difference between this change and that of a wider move, and the RMS of whitened
-    differences that are negligible for this move.
-    """
+    step: Float64Array
+    """(*shape)"""
+    data: Float64Array
+    """(data,)"""
+    roughness: float
+    """Norm of the difference to the change for a wider move, in whitened data."""
+
+    @property
+    def negligible(self) -> float:
+        """Norm of whitened differences that no posterior shows."""
+        return NEGLIGIBLE / WIDE * len(self.data) ** 0.5
+
+
+def _compare_jacobian(problem: Problem, model: Float64Array, change: _Change) -> None:
+    predicted = np.asarray(problem.forward.jacobian(model) @ change.step.ravel()).ravel()[problem.used]
+    found, expected = problem.noise.whiten(predicted), problem.noise.whiten(change.data)
+    size = float(np.linalg.norm(expected))
+    _require_equal("Jacobian", float(found @ expected), size**2, float(np.linalg.norm(found - expected)), size, change)
+
+
+def _compare_adjoint(problem: Problem, model: Float64Array, change: _Change, rng: np.random.Generator) -> None:
+    expected = problem.noise.whiten(change.data)
+    size = float(np.linalg.norm(expected))
+    # weights along the change show sign and size, random ones a wrong order of the data
+    for direction in (expected, *rng.normal(size=(N_WEIGHTS, len(expected)))):
+        unit = direction / max(float(np.linalg.norm(direction)), 1e-300)
+        weights = np.zeros((1, problem.used.size))
+        weights[:, problem.used] = problem.noise.whiten_adjoint(unit)
+        found = float(np.nansum(problem.forward.adjoint(model[None], weights)[0] * change.step))
+        wanted = float(unit @ expected)
+        _require_equal("adjoint", found, wanted, abs(found - wanted), size, change)
+
+
+def _require_equal(name: str, found: float, wanted: float, error: float, size: float, change: _Change) -> None:
+    """Refuse an error that is larger than its limit, the roughness of the runs and what a posterior shows."""
+    if error <= LIMIT * size + 3 * change.roughness + change.negligible:
+        return
+    ratio, relative = found / wanted if wanted else np.inf, error / size if size else np.inf
+    raise InputError(
+        f"The {name} is not the derivative of the forward model: along a random direction it gives {ratio:.2f} times "
+        f"the change of the data that two runs show, and differs from it by {100 * relative:.0f} %. Check its sign, "
+        "its units and the order of data and cells, or leave it out: finite differences are then used."
+    )
+
+
+def _measure_change(problem: Problem, start: Float64Array, move: Float64Array) -> _Change | None:
+    """Change model and data by a small move of codes; None if runs fail."""
     codes = start + STEP * np.array([1, -1, WIDE, -WIDE])[:, None] * move
     models = np.nan_to_num(problem.space.decode(codes))
     data = problem.predict(codes, some_must_work=False)
@@ -103,18 +130,4 @@ def _measure_change(
         return None
     change = (data[0] - data[1]) / 2
     roughness = float(np.linalg.norm(problem.noise.whiten(change - (data[2] - data[3]) / 2 / WIDE)))
-    return (models[0] - models[1]) / 2, change, roughness, NEGLIGIBLE / WIDE
-
-
-def _is_wrong(error: float, size: float, roughness: float, negligible: float) -> bool:
-    """Whether a derivative's error is larger than its limit, the roughness of the runs and what a posterior shows."""
-    return error > LIMIT * size + 3 * roughness + negligible
-
-
-def _refuse(name: str, ratio: float, error: Float64Array, size: Float64Array) -> None:
-    relative = float(np.linalg.norm(error)) / max(float(np.linalg.norm(size)), 1e-300)
-    raise InputError(
-        f"The {name} is not the derivative of the forward model: along a random direction it gives {ratio:.2f} times "
-        f"the change of the data that two runs show, and differs from it by {100 * relative:.0f} %. Check its sign, "
-        f"its units and the order of data and cells, or leave it out: finite differences are then used."
-    )
+    return _Change((models[0] - models[1]) / 2, change, roughness)
