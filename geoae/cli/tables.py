@@ -63,7 +63,17 @@ def recording_table(source: str, content: "SourceContent") -> str:
     n_ids = len({row.id for row in content.rows})
     ids, records = _count(n_ids, "id"), _count(content.records, "record")
     last = f"{ids}, denoised as {records} (a record is one sensor over one stretch of time)"
-    return f"{source}\n{_text(table)}\n{last}"
+    return "\n".join([source, _text(table), last, *_list_sensors(content.sensors)])
+
+
+def _list_sensors(sensors: Mapping[str, int]) -> list[str]:
+    """A line for each sensor, with the components that are denoised together."""
+    lines = [f"  {name}" + (f": {n} records" if n > 1 else "") for name, n in sensors.items()]
+    return (
+        lines
+        if len(lines) <= MAX_SENSORS
+        else [*lines[: MAX_SENSORS - 1], f"  ... and {len(lines) - MAX_SENSORS + 1} more"]
+    )
 
 
 def fields_table(source: str, content: "SourceContent") -> str:
@@ -111,6 +121,8 @@ def folder_table(found: "FolderProgress") -> str:
     return "\n".join([*lines, _text(table)] if table.rows else lines)
 
 
+MAX_SENSORS = 24
+"""Largest number of sensors that `recording_table` lists."""
 _WORDS = ("for", "what for")
 """Columns of words. The others hold numbers, which are aligned to the right."""
 

@@ -176,7 +176,7 @@ def drop_repeats(inputs: Recordings) -> tuple[Recordings, list[str]]:
 def note_above_band(segments: Iterable[Segment], model: Model, options: InferenceOptions) -> list[str]:
     """A note if frequencies above the model's band pass through, since the trace may then look noisy."""
     c = require_contract(model, RecordContract)
-    ids = sorted({s.id for s in segments if not s.text and c.rate_hz * 1.02 < s.rate_hz <= c.rate_range_hz[1]})
+    ids = sorted({s.id for s in segments if not s.text and c.rate_hz * 1.02 < s.rate_hz and c.takes_rate(s.rate_hz)})
     if not ids or options.above_band != "pass":
         return []
     named = ids[0] if len(ids) == 1 else f"{ids[0]} and {len(ids) - 1} more"

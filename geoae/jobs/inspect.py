@@ -1,5 +1,6 @@
 """Inspect files, stores and models without changing them."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from geoae.errors import GeoAEError, InputError, MissingFileError, OutputError, 
 from geoae.labels.adapter import Adapter
 from geoae.labels.axes import find_axis_evidence
 from geoae.labels.cf import describe_sizes, grid_layout
+from geoae.labels.components import join_components
 from geoae.labels.segments import Segment
 from geoae.labels.timeaxis import rate_hz as rate_of
 from geoae.labels.timeaxis import sample_offset_ns
@@ -20,8 +22,8 @@ from geoae.labels.timeaxis import start_ns as start_of
 from geoae.readers import catalog
 from geoae.readers.fields import grids
 from geoae.readers.plugins import PluginRecords
-from geoae.readers.records import seisbench
-from geoae.readers.records.arrange import arrange_records, count_gaps_and_overlaps
+from geoae.readers.records import seisbench, traces
+from geoae.readers.records.arrange import count_gaps_and_overlaps, describe_overlaps
 from geoae.stores import ledger, provenance
 from geoae.stores import records as stored_records
 
@@ -68,6 +70,8 @@ class SourceContent:
     records: int
     """Number of records. Each is denoised as one: a sensor over a stretch of time."""
     fields: list[VariableRow] = field(default_factory=list)
+    sensors: dict[str, int] = field(default_factory=dict)
+    """Components of each sensor of a recording (XX.ABC..HHE HHN HHZ) -> its number of records."""
 
 
 def info(source: str | Path) -> SourceContent:
@@ -110,7 +114,10 @@ def _describe_recording(path: Path, reader: Any, options: Mapping[str, Any]) -> 
     for segment in scan.segments:
         groups.setdefault((segment.id, segment.rate_hz, segment.text), []).append(segment)
     rows = [_make_row(parts) for parts in groups.values()]
-    return SourceContent(rows, list(scan.notes), list(scan.losses), len(arrange_records(scan.segments)))
+    records = traces.group_segments(scan.segments)
+    notes = [*scan.notes, *describe_overlaps(records)]
+    sensors = dict(Counter(join_components(record.ids) for record in records))
+    return SourceContent(rows, notes, list(scan.losses), len(records), sensors=sensors)
 
 
 def models() -> list[dict[str, Any]]:

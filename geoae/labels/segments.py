@@ -35,6 +35,16 @@ class PlacedSegment:
 
 
 @dataclass(frozen=True, slots=True)
+class Overlap:
+    """A segment that overlaps an earlier one of its id, with other samples."""
+
+    id: str
+    start_ns: int
+    n: int
+    """Number of samples that overlap."""
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One sensor over one stretch of time: rows of samples at one rate, with NaN where no segment lies."""
 
@@ -44,4 +54,15 @@ class Record:
     rate_hz: float
     n: int
     placed: tuple[PlacedSegment, ...]
-    """Sorted by row and first sample. Segments of one row never overlap: overlapping segments are in other records."""
+    """Sorted by row and first sample. Segments of one row that overlap have the same samples there."""
+    overlaps: tuple[Overlap, ...] = ()
+    """Segments whose samples differ from those of other records of the sensor."""
+    reads: tuple[PlacedSegment, ...] = ()
+    """What is read, if it is not `placed`: parts of segments that do not overlap, sorted like these."""
+    has_context: bool = False
+    """Whether samples of other records are read where this one has none; only those of `placed` belong to it."""
+
+    @property
+    def sources(self) -> tuple[PlacedSegment, ...]:
+        """Parts of segments that are read: they do not overlap, and are sorted by row and first sample."""
+        return self.reads or self.placed

@@ -16,10 +16,10 @@ import numpy as np
 import xarray as xr
 
 from geoae.errors import InputError, UnknownFormatError, UnknownNameError
+from geoae.labels.components import name_sensor
 from geoae.labels.timeaxis import start_ns
 from geoae.readers import catalog
 from geoae.readers.plugins import PluginFields, PluginRecords, load_plugin, plugin_names
-from geoae.readers.records.arrange import FAMILIES
 
 READERS = {
     "seisbench": "geoae.readers.records.seisbench",
@@ -220,7 +220,7 @@ def _tree_names(records: Sequence[xr.DataArray]) -> list[str]:
 
 
 def _sensor(record: xr.DataArray) -> str:
-    """Id without the component letter, or "record" if the id is empty."""
-    id_ = str(record["id"].values.flat[0]) if "id" in record.coords else str(record.name or "")
-    sensor = id_[:-1] if record.sizes.get("channel", 1) > 1 or id_[-1:] in "".join(FAMILIES) else id_
+    """Id without the component, or "record" if the id is empty."""
+    ids = [str(id_) for id_ in record["id"].values.flat] if "id" in record.coords else [str(record.name or "")]
+    sensor = name_sensor(ids)
     return sensor.replace("/", "_") if sensor.strip(".") else "record"

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+RATE_TOLERANCE = 1e-5
+"""Relative tolerance of the limits of sampling rates: headers round rates, in single precision or to some digits."""
+
 
 @dataclass(frozen=True)
 class RecordContract:
@@ -15,7 +18,7 @@ class RecordContract:
     rate_hz: float
     """Sampling rate of the net; records at other rates are resampled to it and back."""
     rate_range_hz: tuple[float, float]
-    """Records with rates outside this range are not denoised."""
+    """Records with rates outside this range are not denoised; see `takes_rate`."""
     window: int
     """Samples in one window, at `rate_hz`."""
     stride: int
@@ -24,6 +27,11 @@ class RecordContract:
     components: int = 3
     provenance: dict[str, Any] = field(default_factory=dict)
     """Training data with digests and licences, recipe, scores, and the command that trained the model."""
+
+    def takes_rate(self, rate_hz: float) -> bool:
+        """Whether a rate lies within `rate_range_hz`, up to the rounding of rates in headers."""
+        low, high = self.rate_range_hz
+        return low * (1 - RATE_TOLERANCE) <= rate_hz <= high * (1 + RATE_TOLERANCE)
 
 
 def format_rates(contract: Mapping[str, Any]) -> tuple[str, str]:

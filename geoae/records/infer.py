@@ -13,6 +13,7 @@ from geoae import nets
 from geoae.arrays.types import Array
 from geoae.arrays.windows import WindowGrid, join_region
 from geoae.errors import InputError, SamplingRateError
+from geoae.labels.components import assign_rows
 from geoae.labels.timeaxis import rate_hz as rate_of
 from geoae.model import Denoiser, Model, require_contract, require_role
 from geoae.model.denoising import BATCH, denoise_block, describe_processing
@@ -25,25 +26,20 @@ BLOCK_N = 1 << 20
 ABOVE_BAND = ("pass", "remove")
 """Choices for frequencies above the model's Nyquist frequency; see `build_noise_reader`."""
 
-# 1 and 2 are horizontals of sensors that are not aligned to north; R T (Q) and U V W are treated as E N Z
-_SLOTS = {"E": 0, "2": 0, "T": 0, "U": 0, "A": 0, "N": 1, "1": 1, "R": 1, "Q": 1, "V": 1, "B": 1,
-          "Z": 2, "3": 2, "L": 2, "W": 2, "C": 2}  # fmt: skip
-
 
 def assign_components(codes: Sequence[str]) -> list[int]:
     """Row of the net's input (E N Z) for each channel code of one sensor; each row is used once.
 
-    The last letter of a code decides. Unknown codes take Z, or the next free row.
+    The component letter of a code decides, see `geoae.labels.components`. Other codes take Z, or the next free row.
 
     Examples
     --------
-    >>> assign_components(["HHE", "HHN", "HHZ"]), assign_components(["BH1", "BH2", "BHZ"]), assign_components(["x"])
+    >>> assign_components(["HHE", "HHN", "HHZ"]), assign_components(["BH1", "BH2", "BHZ"]), assign_components(["001"])
     ([0, 1, 2], [1, 0, 2], [2])
     """
     slots: list[int] = []
-    for code in codes:
-        wanted = _SLOTS.get(code[-1:].upper(), 2)
-        free = [s for s in (wanted, 2, 1, 0) if s not in slots]
+    for row in assign_rows(codes):
+        free = [s for s in (2 if row is None else row, 2, 1, 0) if s not in slots]
         if not free:
             raise InputError(f"A sensor has at most three components; these are {len(codes)}: {', '.join(codes)}.")
         slots.append(free[0])
@@ -52,8 +48,9 @@ def assign_components(codes: Sequence[str]) -> list[int]:
 
 def check_rate(rate_hz: float, model: Model, what: str) -> None:
     """Raise SamplingRateError if `model` does not take records sampled at `rate_hz`; `what` names the record."""
-    low, high = require_contract(model, RecordContract).rate_range_hz
-    if not low <= rate_hz <= high:
+    contract = require_contract(model, RecordContract)
+    if not contract.takes_rate(rate_hz):
+        low, high = contract.rate_range_hz
         raise SamplingRateError(
             f"{what} is sampled at {rate_hz:g} Hz; model {model.name!r} takes {low:g} to {high:g} Hz"
         )

@@ -39,8 +39,10 @@ def test_gaps_and_overlaps(tmp_path):
     assert (z.id, z.samples, z.gaps, z.overlaps) == ("XX.AB..HHZ", 3000, 1, 1)
     assert (z.start_ns, z.end_ns) == (START.ns, (START + 34.99).ns)
     assert (e.samples, e.gaps, e.overlaps) == (2000, 0, 0)
-    assert (content.notes, content.problems) == ([], [])
-    assert content.records == 2  # what overlaps lies in a record of its own
+    assert content.problems == []
+    assert [note[:45] for note in content.notes] == ["XX.AB..HHZ: two segments overlap at 2024-01-0"]
+    assert content.records == 2  # what overlaps with other samples lies in a record of its own
+    assert content.sensors == {"XX.AB..HHE HHZ": 1, "XX.AB..HHZ": 1}
 
 
 def test_rates_and_text_have_rows_of_their_own(tmp_path):

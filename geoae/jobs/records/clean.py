@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +19,7 @@ from geoae.labels.segments import Record, Segment
 from geoae.model import Model
 from geoae.model.denoising import subtract_noise
 from geoae.readers.records import traces
-from geoae.readers.records.arrange import arrange_records
+from geoae.readers.records.arrange import describe_overlaps
 from geoae.records import infer
 from geoae.records.resample import ReadSpan
 
@@ -71,7 +71,10 @@ def denoise_segments(
             outcome = f"left out, since {left_out}" if left_out else "passed through"
             counts[segment].notes.append(f"text channel, {outcome}")
         finish(segment)
-    waiting = deque(arrange_records(segments))
+    records = traces.group_segments(segments, with_context=True)
+    for line in describe_overlaps(records):
+        counts.add_note(line)
+    waiting = deque(records)
     while waiting:
         record = waiting.popleft()
         worked_on = [p.segment for p in record.placed]
@@ -84,15 +87,17 @@ def denoise_segments(
             raise
         except GeoAEError as error:
             counts.restore_sums(saved)
-            decodable = (
-                _split_decodable(worked_on, sink, counts, error) if isinstance(error, DamagedFileError) else worked_on
-            )
+            is_damaged = isinstance(error, DamagedFileError)
+            decodable = _split_decodable(worked_on, sink, counts, error) if is_damaged else worked_on
+            if is_damaged and record.has_context and decodable == worked_on:  # what is damaged lies around it
+                waiting.extendleft(reversed(traces.group_segments(worked_on)))
+                continue
             if decodable == worked_on:
                 for segment in worked_on:
                     _pass_unchanged(segment, str(error), sink, counts)
                     passed.add(id(segment))
             else:
-                waiting.extendleft(reversed(arrange_records(decodable)))
+                waiting.extendleft(reversed(traces.group_segments(decodable, with_context=True)))
                 kept = set(map(id, decodable))
                 whole = set(map(id, worked_on))
                 pending.update((s.source, s.id) for s in decodable if id(s) not in whole)
@@ -180,7 +185,7 @@ def _denoise_record(
     longest = max(p.segment.n for p in placed)
     refused: dict[int, GeoAEError] = {}
     shown: list[tuple[Array, Array]] = []
-    for start, stop, x, removed in _blocks_ahead(read, noise, record.n):
+    for start, stop, x, removed in _blocks_ahead(read, noise, _list_blocks(record, own_only=plot is None)):
         with np.errstate(over="ignore", invalid="ignore"):  # values that an output cannot hold are refused below
             exact = subtract_noise(x, removed, options.dry)
         for p in placed[bisect_left(firsts, start - longest) : bisect_left(firsts, stop)]:
@@ -211,19 +216,41 @@ def _denoise_record(
         plot(PlottedRecord(record, before, after))
 
 
-def _blocks_ahead(read: ReadSpan, noise: ReadSpan, n: int) -> Iterator[tuple[int, int, Array, Array]]:
+def _list_blocks(record: Record, own_only: bool) -> list[tuple[int, int]]:
+    """Blocks (start, stop) of a record; `own_only`: without those of context that belongs to other records."""
+    blocks = [(start, min(start + infer.BLOCK_N, record.n)) for start in range(0, record.n, infer.BLOCK_N)]
+    if not (record.has_context and own_only):
+        return blocks
+    own = _merge_spans((p.first, p.first + p.segment.n) for p in record.placed)
+    spans = ((max(a, start), min(b, stop)) for start, stop in blocks for a, b in own)
+    return [(a, b) for a, b in spans if a < b]
+
+
+def _merge_spans(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Join spans (start, stop) that touch or overlap."""
+    merged: list[tuple[int, int]] = []
+    for start, stop in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(merged[-1][1], stop)
+        else:
+            merged.append((start, stop))
+    return merged
+
+
+def _blocks_ahead(
+    read: ReadSpan, noise: ReadSpan, blocks: list[tuple[int, int]]
+) -> Iterator[tuple[int, int, Array, Array]]:
     """Blocks (start, stop, samples, noise). The next block is computed while the last one is written."""
 
-    def work(start: int) -> tuple[int, int, Array, Array]:
-        stop = min(start + infer.BLOCK_N, n)
+    def work(start: int, stop: int) -> tuple[int, int, Array, Array]:
         removed = noise(start, stop)  # reads more than the block, and `read` keeps it
         return start, stop, read(start, stop), removed
 
     with ThreadPoolExecutor(1) as worker:
-        next_block = worker.submit(work, 0)
-        for start in range(infer.BLOCK_N, n, infer.BLOCK_N):
+        next_block = worker.submit(work, *blocks[0])
+        for block in blocks[1:]:
             done = next_block.result()
-            next_block = worker.submit(work, start)
+            next_block = worker.submit(work, *block)
             yield done
         yield next_block.result()
 

@@ -189,6 +189,7 @@ class TraceCounts:
 
     def __init__(self, segments: Iterable[Segment] = ()) -> None:
         self.losses: dict[str, None] = {}
+        self.notes: dict[str, None] = {}
         self._traces: dict[tuple[Path | None, str], TraceSums] = {}
         self._clock = time.perf_counter()
         parts: dict[tuple[Path | None, str], list[Segment]] = {}
@@ -209,6 +210,10 @@ class TraceCounts:
     def add_loss(self, line: str) -> None:
         """Add a line on lost samples, once."""
         self.losses[line] = None
+
+    def add_note(self, line: str) -> None:
+        """Add a remark on the run, once."""
+        self.notes[line] = None
 
     def fail(self, segment: Segment, reason: str, left_out: bool) -> None:
         """Record why a segment is not denoised, and whether it is missing in the output."""

@@ -33,15 +33,17 @@ def find_one_record(files: Sequence[Path], segments: Sequence[Segment]) -> Recor
     InputError
         There is no record or more than one, or it is longer than `MAX_SAMPLES`.
     """
-    records = arrange.arrange_records(segments)
+    records = traces.group_segments(segments)
     names = ", ".join(p.name for p in files[:3]) + (", ..." if len(files) > 3 else "")
     if not records:
         raise InputError(f"{names}: there are no samples, and nothing to denoise.")
     if len(records) > 1:
+        overlaps = [line.partition(";")[0] for line in arrange.describe_overlaps(records)[:1]]
         listed = "; ".join(_describe(record) for record in records[:3]) + ("; ..." if len(records) > 3 else "")
         raise InputError(
             f"{names}: there are {len(records)} records ({listed}), but a store holds one record: one sensor over one "
-            "stretch of time. Choose it with --id, --start-time, --end-time, or write miniSEED."
+            f"stretch of time. {''.join(f'{line}. ' for line in overlaps)}Choose it with --id, --start-time, "
+            "--end-time, or write miniSEED."
         )
     (record,) = records
     if record.n > MAX_SAMPLES:

@@ -34,6 +34,8 @@ def denoise_stream(stream: Any, options: InferenceOptions, noise: bool = False) 
     for trace in counts.conclude():
         if trace.problem:
             warnings.warn(f"{trace.id}: {trace.problem}; it comes back unchanged", stacklevel=3)
+    for line in counts.notes:
+        warnings.warn(line, stacklevel=3)
     results = []
     for kept in (sink.signal, sink.removed):
         copies = Stream([_rebuild(trace, kept.get(i)) for i, trace in enumerate(source)])

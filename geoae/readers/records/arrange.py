@@ -9,37 +9,44 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from geoae.labels.segments import PlacedSegment, Record, Segment
+from geoae.labels.components import group_sensors
+from geoae.labels.segments import Overlap, PlacedSegment, Record, Segment
+from geoae.readers.records.layers import Fetch, Layer, find_end_ns, split_into_layers
+from geoae.readers.records.selection import cut_segment
 
 MAX_GAP_S = 3600.0
 """A longer gap in all components ends a record: otherwise a few events in a year would make one huge array."""
 
-RATE_TOLERANCE = 1e-6
-"""Relative tolerance of rates: rounding to single precision is smaller, differences between digitisers are larger."""
-
-FAMILIES = ("ENZ", "12Z", "123", "RTZ", "QTL", "UVW", "ABC")
-"""Component letters of one sensor, in the order of rows."""
-
-_LETTERS = frozenset("".join(FAMILIES))
-
+RATE_TOLERANCE = 1e-5
+"""Relative tolerance of rates of one sensor: headers round rates, in single precision or to some digits."""
+MAX_SHIFT_S = 1.0
+"""Rates that differ by more than `SAME_RATE` may move samples of a record by this time against each other."""
+SAME_RATE = 1e-6
+"""Relative tolerance of rates that are the same over any time: rounding to single precision is smaller."""
+MAX_LAYERS_OF_SENSOR = 4
+"""More overlapping segments are traces of many sensors that share an id; they do not continue each other."""
 
 Key = TypeVar("Key", bound=Hashable)
 
 
-Fetch = Callable[[list[tuple[Segment, int, int]]], list[np.ndarray]]
-
-
-def arrange_records(segments: Sequence[Segment]) -> list[Record]:
+def arrange_records(
+    segments: Sequence[Segment], fetch: Fetch | None = None, *, with_context: bool = False
+) -> list[Record]:
     """Group segments into records. Every segment with samples is placed once.
 
-    Components of one sensor (same network, station, location, band and instrument code, same rate) share a record.
-    Overlapping segments of one id are put into separate records, together with the segments of the other components
-    that overlap in the same way. Text segments and segments without samples are left out.
+    Components of one sensor (see `geoae.labels.components`) with the same rate share a record. Overlapping segments of
+    one id share it, too, if their samples are the same; else they are put into separate records, together with the
+    segments of the other components that begin with them. Text segments and segments without samples are left out.
 
     Parameters
     ----------
     segments
         Segments of any number of files. The result does not depend on their order.
+    fetch
+        Reads the samples of segments that overlap. None: they differ.
+    with_context
+        Let each of several overlapping records begin and end with the whole recording, and read the samples around its
+        own segments from the other records. A denoiser then finds no edges where segments overlap.
 
     Returns
     -------
@@ -50,16 +57,15 @@ def arrange_records(segments: Sequence[Segment]) -> list[Record]:
     """
     with_samples = sorted((segment for segment in segments if segment.n > 0 and not segment.text), key=_time_order)
     records: list[Record] = []
-    for sensor in _group(with_samples, lambda segment: _sensor_key(segment.id)):
-        for same_rate in _group_by_rate(sensor):
-            letter_order = _order_rows({segment.id for segment in same_rate})
-            layers: dict[tuple[int, int], list[Segment]] = {}
-            for channel in _group(same_rate, lambda segment: segment.id):
-                family = letter_order[channel[0].id][0]
-                for depth, layer in enumerate(_split_into_layers(channel)):
-                    layers.setdefault((family, depth), []).extend(layer)
-            for layer in layers.values():
-                records += [_place_segments(piece, letter_order) for piece in _split_at_long_gaps(layer)]
+    for station in _group(with_samples, lambda segment: segment.id.rpartition(".")[0]):
+        for same_rate in _group_by_rate(station, RATE_TOLERANCE):
+            by_id: dict[str, list[Segment]] = {}
+            for segment in same_rate:
+                by_id.setdefault(segment.id, []).append(segment)
+            for ids in group_sensors({id_: found[0].rate_hz for id_, found in by_id.items()}):
+                sensor = sorted((segment for id_ in ids for segment in by_id[id_]), key=_time_order)
+                for piece in _split_pieces(sensor):
+                    records += _arrange_piece(piece, ids, fetch, with_context)
     return sorted(records, key=_file_order)
 
 
@@ -73,12 +79,13 @@ def assemble_block(
     fetch
         Returns the samples of several (segment, start, stop) of one row.
     """
+    sources = record.sources
     out = np.full((len(rows), stop - start), np.nan, dtype)
     for line, row in zip(out, rows, strict=True):
-        low = bisect_right(record.placed, (row, start), key=_position) - 1
-        high = bisect_left(record.placed, (row, stop), key=_position)
+        low = bisect_right(sources, (row, start), key=_position) - 1
+        high = bisect_left(sources, (row, stop), key=_position)
         parts, positions = [], []
-        for placed in record.placed[max(low, 0) : high]:
+        for placed in sources[max(low, 0) : high]:
             first = max(start - placed.first, 0)
             last = min(stop - placed.first, placed.segment.n)
             if placed.row == row and first < last:
@@ -113,6 +120,24 @@ class RecordArray:
         return block[tuple(slice(None) if isinstance(k, slice) else 0 for k in key)]
 
 
+def describe_overlaps(records: Iterable[Record]) -> list[str]:
+    """A line for each id of which segments overlap with different samples; ids without any code are left out."""
+    found: dict[str, list[Overlap]] = {}
+    for overlap in (overlap for record in records for overlap in record.overlaps):
+        if overlap.id.strip("."):
+            found.setdefault(overlap.id, []).append(overlap)
+    lines = []
+    for id_, overlaps in sorted(found.items()):
+        first = min(overlaps, key=lambda overlap: overlap.start_ns)
+        time = str(np.datetime64(first.start_ns, "ns").astype("datetime64[ms]"))
+        where = f"at {time}" if len(overlaps) == 1 else f"at {len(overlaps)} times, first at {time}"
+        lines.append(
+            f"{id_}: two segments overlap {where}, by {first.n} samples that are not the same; both are kept. Choose "
+            "one file, or one stretch with --start-time and --end-time, to have a single recording."
+        )
+    return lines
+
+
 def first_segment(record: Record, row: int) -> Segment:
     """Return the earliest segment of a row."""
     return record.placed[bisect_left(record.placed, (row, 0), key=_position)].segment
@@ -126,7 +151,7 @@ def count_gaps_and_overlaps(segments: Sequence[Segment]) -> tuple[int, int]:
         step = 1e9 / segment.rate_hz
         gaps += 0.5 * step < segment.start_ns - end_ns < math.inf
         overlaps += segment.start_ns - end_ns < -0.5 * step
-        end_ns = max(end_ns, _end_ns(segment))
+        end_ns = max(end_ns, find_end_ns(segment))
     return gaps, overlaps
 
 
@@ -151,53 +176,38 @@ def _file_order(record: Record) -> tuple[str, int, int]:
     return *first, record.start_ns
 
 
-def _sensor_key(id_: str) -> tuple[str, str]:
-    """Key of a sensor: the id without the component letter, or the whole id of a channel that is no component."""
-    return (id_[:-1], "") if id_[-1:] in _LETTERS else (id_, id_)
+def _split_pieces(segments: list[Segment]) -> list[list[Segment]]:
+    """Split the segments of a sensor at long gaps, and by rate where the rates move components against each other."""
+    pieces = []
+    for piece in _split_at_long_gaps(segments):
+        rates = [segment.rate_hz for segment in piece]
+        duration_s = (max(map(find_end_ns, piece)) - piece[0].start_ns) / 1e9
+        if (max(rates) / min(rates) - 1) * duration_s <= MAX_SHIFT_S:
+            pieces.append(piece)
+        else:
+            pieces += [part for group in _group_by_rate(piece, SAME_RATE) for part in _split_at_long_gaps(group)]
+    return pieces
 
 
-def _order_rows(ids: set[str]) -> dict[str, tuple[int, int]]:
-    """Number of the family of each id of one sensor, and its place in it; the family with most members comes first."""
-    letters = {id_[-1:]: id_ for id_ in sorted(ids)}
-    order: dict[str, tuple[int, int]] = {}
-    while letters.keys() & _LETTERS:
-        # max() returns the first of equal families, so Z goes to E N if there are E N Z 1 2
-        number = max(range(len(FAMILIES)), key=lambda i: len(letters.keys() & set(FAMILIES[i])))
-        for place, letter in enumerate(FAMILIES[number]):
-            if letter in letters:
-                order[letters.pop(letter)] = (number, place)
-    return order | {id_: (len(FAMILIES), 0) for id_ in letters.values()}
+def _arrange_piece(segments: list[Segment], ids: Sequence[str], fetch: Fetch | None, context: bool) -> list[Record]:
+    """Records of one sensor without long gaps."""
+    layers = split_into_layers(segments, fetch)
+    is_named = any(ids[0].split(".", 3)[:2])  # segments without ids may be those of many sensors
+    if context and is_named and 1 < len(layers) <= MAX_LAYERS_OF_SENSOR:
+        return _place_with_context(layers, ids, segments[0])
+    if len(layers) == 1:
+        return [_place_alone(layers[0], ids)]
+    parts = [(layer, part) for layer in layers for part in _split_at_long_gaps(list(layer.segments))]
+    return [_place_alone(layer.select(part), ids) for layer, part in parts]
 
 
-def _group_by_rate(segments: list[Segment]) -> list[list[Segment]]:
+def _group_by_rate(segments: list[Segment], tolerance: float) -> list[list[Segment]]:
     rates = sorted({segment.rate_hz for segment in segments})
     cluster, number = {rates[0]: 0}, 0
     for slower, faster in pairwise(rates):
-        number += faster - slower > RATE_TOLERANCE * slower
+        number += faster - slower > tolerance * slower
         cluster[faster] = number
     return _group(segments, lambda segment: cluster[segment.rate_hz])
-
-
-def _end_ns(segment: Segment) -> int:
-    """Time one sample after the last, in ns."""
-    return segment.start_ns + round(segment.n * 1e9 / segment.rate_hz)
-
-
-def _split_into_layers(segments: list[Segment]) -> list[list[Segment]]:
-    """Split the segments of one id into layers without overlaps: each goes to the first layer that has ended."""
-    layers: list[list[Segment]] = []
-    ends: list[int] = []
-    for segment in segments:
-        # an overlap of less than a sample is clock drift, not duplicate data
-        latest = segment.start_ns + math.ceil(1e9 / segment.rate_hz) - 1
-        if not ends or min(ends) > latest:
-            layers.append([segment])
-            ends.append(_end_ns(segment))
-        else:
-            depth = next(i for i, end in enumerate(ends) if end <= latest)
-            layers[depth].append(segment)
-            ends[depth] = _end_ns(segment)
-    return layers
 
 
 def _split_at_long_gaps(segments: list[Segment]) -> list[list[Segment]]:
@@ -208,23 +218,86 @@ def _split_at_long_gaps(segments: list[Segment]) -> list[list[Segment]]:
         if segment.start_ns - end > MAX_GAP_S * 1e9:
             pieces.append([])
         pieces[-1].append(segment)
-        end = max(end, _end_ns(segment))
+        end = max(end, find_end_ns(segment))
     return pieces
 
 
-def _place_segments(segments: list[Segment], letter_order: dict[str, tuple[int, int]]) -> Record:
-    """Place segments of one layer, in order of time, on the sample grid that starts with the earliest one."""
-    start_ns, rate_hz = segments[0].start_ns, segments[0].rate_hz
-    ids = sorted({segment.id for segment in segments}, key=letter_order.__getitem__)
-    placed: list[PlacedSegment] = []
-    for row, id_ in enumerate(ids):
-        free, end_ns = 0, -math.inf
-        for segment in (segment for segment in segments if segment.id == id_):
-            first = math.floor((segment.start_ns - start_ns) * rate_hz / 1e9 + 0.5)
-            gap = (segment.start_ns - end_ns) * rate_hz / 1e9
-            # measured from the segment before, not from the grid, so that clock drift opens no gap
-            first = free if gap <= 0.5 else max(first, free)
-            placed.append(PlacedSegment(segment, row, first))
-            free, end_ns = first + segment.n, _end_ns(segment)
+def _place_alone(layer: Layer, ids: Sequence[str]) -> Record:
+    """Place the segments of one layer on the sample grid that starts with the earliest one."""
+    first = min(layer.segments, key=_time_order)
+    rows = {id_: row for row, id_ in enumerate(id_ for id_ in ids if id_ in layer.rows)}
+    placed = layer.place(rows, first.start_ns, first.rate_hz)
     n = max(item.first + item.segment.n for item in placed)
-    return Record(tuple(ids), start_ns, rate_hz, n, tuple(placed))
+    reads = _cut_overlaps(placed)
+    return Record(
+        tuple(rows), first.start_ns, first.rate_hz, n, tuple(placed), tuple(layer.overlaps),
+        () if len(reads) == len(placed) and all(a is b for a, b in zip(reads, placed, strict=True)) else tuple(reads),
+    )  # fmt: skip
+
+
+def _place_with_context(layers: Sequence[Layer], ids: Sequence[str], first: Segment) -> list[Record]:
+    """Place each layer on the grid of the whole recording, with samples of the other layers around its own."""
+    present = {id_ for layer in layers for id_ in layer.rows}
+    rows = {id_: row for row, id_ in enumerate(id_ for id_ in ids if id_ in present)}
+    all_placed = [layer.place(rows, first.start_ns, first.rate_hz) for layer in layers]
+    n = max(item.first + item.segment.n for placed in all_placed for item in placed)
+    records = []
+    for number, (layer, placed) in enumerate(zip(layers, all_placed, strict=True)):
+        reads = _cut_overlaps(placed)
+        for other, around in enumerate(all_placed):
+            if other != number:
+                reads = _fill_gaps(reads, around)
+        records.append(
+            Record(
+                tuple(rows),
+                first.start_ns,
+                first.rate_hz,
+                n,
+                tuple(placed),
+                tuple(layer.overlaps),
+                tuple(reads),
+                has_context=True,
+            )
+        )
+    return records
+
+
+def _cut_overlaps(placed: Sequence[PlacedSegment]) -> list[PlacedSegment]:
+    """Parts of segments that do not overlap, in the same order: the later of two segments loses the shared samples."""
+    found: list[PlacedSegment] = []
+    row, free = -1, 0
+    for item in placed:
+        if item.row != row:
+            row, free = item.row, 0
+        if (part := _cut(item, free, item.first + item.segment.n)) is not None:
+            found.append(part)
+            free = part.first + part.segment.n
+    return found
+
+
+def _fill_gaps(reads: Sequence[PlacedSegment], around: Sequence[PlacedSegment]) -> list[PlacedSegment]:
+    """Add parts of other segments where nothing is read."""
+    added: list[PlacedSegment] = []
+    for item in _cut_overlaps(around):
+        at, stop = item.first, item.first + item.segment.n
+        low = max(bisect_right(reads, (item.row, at), key=_position) - 1, 0)
+        for read in reads[low:]:
+            if (read.row, read.first) >= (item.row, stop):
+                break
+            if read.row == item.row and read.first + read.segment.n > at:
+                if (part := _cut(item, at, read.first)) is not None:
+                    added.append(part)
+                at = read.first + read.segment.n
+        if (part := _cut(item, at, stop)) is not None:
+            added.append(part)
+    return sorted([*reads, *added], key=_position)
+
+
+def _cut(item: PlacedSegment, start: int, stop: int) -> PlacedSegment | None:
+    """Samples start ... stop of the record, as far as a segment has them; None if it has none."""
+    first, last = max(start - item.first, 0), min(stop - item.first, item.segment.n)
+    if first >= last:
+        return None
+    if (first, last) == (0, item.segment.n):
+        return item
+    return PlacedSegment(cut_segment(item.segment, first, last), item.row, item.first + first)

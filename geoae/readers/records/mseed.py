@@ -162,6 +162,11 @@ def find_decodable_spans(records: MseedRecords) -> list[tuple[int, int]]:
     return spans
 
 
+def count_samples(records: MseedRecords) -> int:
+    """Number of samples in the records, including those before and after the segment."""
+    return int(records.ends[-1])
+
+
 def read_raw_bytes(records: MseedRecords) -> bytes:
     """Return the records of a segment unchanged."""
     return _read_rows(records.path, records.length, records.rows).tobytes()

@@ -21,7 +21,13 @@ from geoae.labels.lazy_indexing import lazy_array
 from geoae.labels.segments import Record, Segment
 from geoae.labels.timeaxis import time_coordinates
 from geoae.readers.protocols import Kind, Locator, Scan
-from geoae.readers.records.arrange import RecordArray, arrange_records, assemble_block, first_segment
+from geoae.readers.records.arrange import (
+    RecordArray,
+    arrange_records,
+    assemble_block,
+    describe_overlaps,
+    first_segment,
+)
 from geoae.readers.records.selection import cut_segment, join_first, select_segments
 
 if TYPE_CHECKING:
@@ -135,7 +141,7 @@ def fetch_samples(
         They cannot be decoded.
     """
     start, stop, _ = slice(start, stop).indices(segment.n)
-    return _fetch([(segment, start, max(start, stop))], on_warning)[0]
+    return fetch_parts([(segment, start, max(start, stop))], on_warning)[0]
 
 
 def decodable_parts(segment: Segment) -> list[Segment]:
@@ -152,12 +158,13 @@ def decodable_parts(segment: Segment) -> list[Segment]:
 
 
 def read_raw_records(segment: Segment) -> bytes | None:
-    """Return the miniSEED records of a segment unchanged; None for other formats.
+    """Return the miniSEED records of a segment unchanged; None for other formats, and for a part of its records.
 
     For text in a file that was read whole, new records are made.
     """
     if isinstance(segment.locator, mseed.MseedRecords):
-        return mseed.read_raw_bytes(segment.locator)
+        is_whole = segment.text or mseed.count_samples(segment.locator) == segment.n
+        return mseed.read_raw_bytes(segment.locator) if is_whole else None
     return _locator(segment).raw_bytes()
 
 
@@ -185,7 +192,7 @@ def read_block(
     `fetch_samples`.
     """
     rows = range(len(record.ids))
-    return assemble_block(record, rows, start, stop, _block_dtype(record), partial(_fetch, on_warning=on_warning))
+    return assemble_block(record, rows, start, stop, _block_dtype(record), partial(fetch_parts, on_warning=on_warning))
 
 
 def open_record(record: Record) -> xr.DataArray:
@@ -211,7 +218,7 @@ def open_record(record: Record) -> xr.DataArray:
     units = {str(item.get("units") or "") for item in stats}
     if len(units) == 1 and units != {""}:
         attrs["units"] = units.pop()
-    samples = RecordArray(record, _block_dtype(record), _fetch)
+    samples = RecordArray(record, _block_dtype(record), fetch_parts)
     lazy = lazy_array(samples.shape, samples.dtype, samples.read, slices_only=True)
     array = xr.DataArray(xr.Variable(("channel", "time"), lazy), coords=coords, attrs=attrs, name="trace")
     return array.assign_coords(time_coordinates(record.start_ns, record.rate_hz, record.n))
@@ -235,7 +242,15 @@ def read(
         segments += found.segments
         for line in (*found.losses, *found.notes):
             warnings.warn(line, stacklevel=2)
-    return [open_record(record) for record in arrange_records(segments)]
+    records = group_segments(segments)
+    for line in describe_overlaps(records):
+        warnings.warn(line, stacklevel=2)
+    return [open_record(record) for record in records]
+
+
+def group_segments(segments: Sequence[Segment], *, with_context: bool = False) -> list[Record]:
+    """Group segments into records as `arrange_records` does; samples of segments that overlap are read."""
+    return arrange_records(segments, partial(fetch_parts, on_warning=lambda line: None), with_context=with_context)
 
 
 def float_dtype(record: Record) -> np.dtype[Any]:
@@ -245,11 +260,11 @@ def float_dtype(record: Record) -> np.dtype[Any]:
 
 
 def _block_dtype(record: Record) -> np.dtype[Any]:
-    dtypes = {placed.segment.locator.dtype for placed in record.placed}  # type: ignore[attr-defined]
+    dtypes = {placed.segment.locator.dtype for placed in record.sources}  # type: ignore[attr-defined]
     return np.dtype(np.float32) if np.result_type(np.float32, *dtypes) == np.float32 else np.dtype(np.float64)
 
 
-def _fetch(
+def fetch_parts(
     parts: list[tuple[Segment, int, int]], on_warning: Callable[[str], None] = mseed.warn_of_samples
 ) -> list[np.ndarray]:
     """Fetch samples of several segments of one id; those in miniSEED are decoded together."""

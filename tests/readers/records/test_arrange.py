@@ -111,7 +111,7 @@ def test_component_families():
     assert families("HHZ", "HHE") == [("HHE", "HHZ")]
     assert sorted(families("HHZ", "BHZ", "BHE", "HDF")) == [("BHE", "BHZ"), ("HDF",), ("HHZ",)]
     assert families("Z", "N", "E") == [("E", "N", "Z")]
-    assert sorted(families("NS", "EW", "")) == [("",), ("EW",), ("NS",)]
+    assert sorted(families("UD", "NS", "EW", "")) == [("",), ("EW", "NS", "UD")]
 
 
 def test_different_rates_are_different_records():
@@ -174,3 +174,15 @@ def test_blocks_are_cut_from_the_whole(segments, start, length):
         begin = min(start, stop)
         block = assemble_block(record, range(len(record.ids)), begin, stop, np.dtype(float), fetch)
         np.testing.assert_array_equal(block, whole[:, begin:stop])
+
+
+def test_rounded_rates_share_a_record_unless_they_move_components():
+    """Rates that differ by 4e-6 are those of one sensor, except where that is more than a second at the end."""
+    rates = [100.0, 100.0004, 99.9996]
+
+    def arrange(n):
+        return ids_of([segment(f"XX.A..HH{c}", n=n, rate=r) for c, r in zip("ENZ", rates, strict=True)])
+
+    assert arrange(100_000) == [("XX.A..HHE", "XX.A..HHN", "XX.A..HHZ")]
+    assert len(arrange(100_000_000)) == 3
+    assert len(ids_of([segment(), segment("XX.A..HHN", rate=100.002)])) == 2
