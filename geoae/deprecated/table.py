@@ -13,7 +13,7 @@ NAMES = {
     "geoae.catalog:expand": "geoae.readers.catalog:expand_data",
     "geoae.catalog:find": "geoae.readers.catalog:find_entry",
     "geoae.catalog:locate": "geoae.readers.catalog:locate_data",
-    "geoae.catalog:missing": "geoae.readers.catalog:missing_file_error",
+    "geoae.catalog:missing": "geoae.readers.catalog:find_input_fault",
     "geoae.catalog:names": "geoae.readers.catalog:describe_names",
     "geoae.cf:fields": "geoae.labels.cf:list_fields",
     "geoae.cf:promote": "geoae.labels.cf:promote_coordinates",

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from geoae.errors import GeoAEError, OutputError, one_line
 from geoae.files.owners import Owner, find_hidden, hidden_name
+from geoae.files.paths import resolve_links
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -59,7 +60,7 @@ def whole_file(
     OutputError
         The disk fails or is full, also inside the block; a file of that name is left as it was.
     """
-    final = _follow_link(path)
+    final = follow_link(path)
     if temporary_folder is None:
         remove_leftovers([final])
     part = (temporary_folder or final.parent) / hidden_name(final)
@@ -94,7 +95,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     OutputError
         The disk fails or is full, also inside the block; a file or folder of that name is left as it was.
     """
-    final = _follow_link(path)
+    final = follow_link(path)
     _undo_interrupted_replacement(final)
     remove_leftovers([final])
     part = final.with_name(hidden_name(final))
@@ -118,9 +119,26 @@ def make_hidden_folder(path: Path) -> Path:
 
 def remove_leftovers(paths: Iterable[Path], owner: Owner = Owner.GONE) -> None:
     """Remove what processes that were killed have left of outputs; with another `owner`, what those have made."""
-    for _, hidden, found in find_hidden(map(_follow_link, paths)):
+    for _, hidden, found in find_hidden(map(follow_link, paths)):
         if found is owner:
             _remove(hidden)
+
+
+def follow_link(path: Path) -> Path:
+    """What a symbolic link points to, which is replaced while the link stays; another path is returned as it is.
+
+    Raises
+    ------
+    OutputError
+        Links form a loop, the name is too long, or a folder on the way may not be entered.
+    """
+    with output_errors(path):
+        if not path.is_symlink():
+            return path
+        final = resolve_links(path)
+        if final.is_symlink():
+            raise OutputError(f"{path} is a symbolic link that leads back to itself; choose another output.")
+        return final
 
 
 @contextmanager
@@ -145,11 +163,6 @@ def sync_to_disk(*paths: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def _follow_link(path: Path) -> Path:
-    """What a symbolic link points to is replaced, and the link stays."""
-    return path.resolve() if path.is_symlink() else path
 
 
 def _remove(path: Path) -> None:

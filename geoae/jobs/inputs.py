@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from geoae import readers
-from geoae.errors import GeoAEError, InputError
+from geoae.errors import GeoAEError, InputError, one_line
+from geoae.files.paths import can_reach, resolve_links
 from geoae.jobs.inspect import refuse_unfinished
 from geoae.jobs.options import InferenceOptions
 from geoae.jobs.source import ArraySource, source_from_catalog
 from geoae.labels.segments import Segment
 from geoae.model import Model, require_contract
 from geoae.readers import catalog
-from geoae.readers.fields import grids
 from geoae.readers.plugins import PluginRecords
 from geoae.records.contract import RecordContract
 
@@ -32,6 +32,8 @@ class Recordings:
 
     Plain data, so that it can be sent to workers.
     """
+    problems: tuple[str, ...] = ()
+    """What is wrong with inputs that cannot be used, one line each."""
 
     def scan(
         self, ids: Sequence[str] = (), start_time: str | None = None, end_time: str | None = None
@@ -46,7 +48,7 @@ class Recordings:
             No segment matches the selection.
         """
         segments: list[Segment] = []
-        problems: list[str] = []
+        problems = list(self.problems)
         notes: list[str] = []
         for path in self.paths:
             try:
@@ -54,9 +56,12 @@ class Recordings:
                 reader: Any = readers.open_reader(chosen.get("reader", DEFAULT_READER))
                 found = reader.scan(path, ids, start_time, end_time, **chosen.get("options", {}))
             except GeoAEError as error:
-                if len(self.paths) == 1:
+                if len(self.paths) == 1 and not self.problems:
                     raise
                 problems.append(str(error))
+                continue
+            except OSError as error:  # it was removed meanwhile, or the disk fails
+                problems.append(f"{path} cannot be read: {error.strerror or one_line(error)}.")
                 continue
             # the source distinguishes segments of different files
             segments += [s if s.source == path else replace(s, source=path) for s in found.segments]
@@ -72,8 +77,10 @@ class Recordings:
         Raises
         ------
         InputError
-            The files need different readers.
+            An input cannot be used, or the files need different readers.
         """
+        if self.problems:
+            raise InputError(self.problems[0])
         used = [
             self.plugin_readers.get(str(path.absolute()), {"reader": DEFAULT_READER, "options": {}})
             for path in self.paths
@@ -90,6 +97,9 @@ class Recordings:
 def sort_inputs(inputs: Sequence[str | Path]) -> Recordings | ArraySource:
     """Sort inputs into recordings or fields, by the catalog's drivers, URLs and the content of files.
 
+    Beside recordings that can be used, an input that cannot is a problem of the result. Fields belong together, so
+    there it is an error.
+
     Raises
     ------
     InputError
@@ -102,35 +112,44 @@ def sort_inputs(inputs: Sequence[str | Path]) -> Recordings | ArraySource:
     recordings: list[Path] = []
     plugin_readers: dict[str, dict[str, Any]] = {}
     fields: dict[str, str] = {}
+    faults: list[GeoAEError] = []
     for given in map(str, inputs):
-        if (found := _find_entry(given)) is not None:
-            if readers.open_reader(found.reader).kind == "fields":
-                if len(inputs) > 1:
-                    raise InputError(f"{given} is a data set of the catalog; give it alone.")
+        try:
+            found = _find_entry(given)
+            if found is not None and readers.open_reader(found.reader).kind == "fields" and len(inputs) == 1:
                 return source_from_catalog(found)
-            paths = [Path(place) for place in found.places]
-            recordings += paths
-            if isinstance(readers.open_reader(found.reader), PluginRecords):
-                by = {"reader": found.reader, "options": dict(found.options)}
-                plugin_readers |= {str(path.absolute()): by for path in paths}
+            places = _list_places(given, found)
+        except GeoAEError as error:
+            faults.append(error)
             continue
-        for place in [given] if "://" in given else _expand_pattern(given):
-            name = _choose_reader(place)
-            reader = readers.open_reader(name)
+        for place in places:
+            try:
+                name = found.reader if found is not None else _choose_reader(place)
+                reader = readers.open_reader(name)
+            except GeoAEError as error:
+                faults.append(error)
+                continue
             if reader.kind == "fields":
+                if found is not None:
+                    raise InputError(f"{given} is a data set of the catalog; give it alone.")
                 fields[str(place.absolute()) if isinstance(place, Path) else place] = name
                 continue
-            assert isinstance(place, Path)
-            recordings.append(place)
+            path = Path(place)
+            recordings.append(path)
             if isinstance(reader, PluginRecords):
-                plugin_readers[str(place.absolute())] = {"reader": name, "options": {}}
+                options = dict(found.options) if found is not None else {}
+                plugin_readers[str(path.absolute())] = {"reader": name, "options": options}
+    if faults and (fields or not recordings):
+        if len(faults) == 1 or fields:
+            raise faults[0]
+        raise InputError(" ".join(map(str, faults)))
     if fields and recordings:
         raise InputError(
             f"{recordings[0]} is a recording and {Path(next(iter(fields))).name} is a gridded field. Give "
             "them one after the other, each with its own model."
         )
     if not fields:
-        return Recordings(recordings, plugin_readers)
+        return Recordings(recordings, plugin_readers, tuple(map(str, faults)))
     if len(names := sorted(set(fields.values()))) > 1:
         raise InputError(f"The fields are read by several readers ({', '.join(names)}); give the files of one format.")
     reader_name = None if names == ["grids"] else names[0]
@@ -138,24 +157,28 @@ def sort_inputs(inputs: Sequence[str | Path]) -> Recordings | ArraySource:
 
 
 def _find_entry(name: str) -> catalog.Source | None:
-    return catalog.find_entry(name) if catalog.is_name(name) and not Path(name).exists() else None
+    return catalog.find_entry(name) if catalog.is_name(name) and not can_reach(name) else None
 
 
-def _expand_pattern(pattern: str) -> list[Path]:
-    """Paths that match a pattern; an existing file is not a pattern."""
-    if Path(pattern).exists() or not glob.has_magic(pattern):
-        return [Path(pattern)]
-    found = sorted(glob.glob(pattern))  # noqa: PTH207 - may be absolute
-    if not found:
-        raise InputError(f"No file matches {pattern}. Check the name and the folder.")
-    return [Path(path) for path in found]
+def _list_places(given: str, found: catalog.Source | None) -> Sequence[Path | str]:
+    """Places of a catalog entry, or paths that match a pattern; an existing file is not a pattern."""
+    if found is not None:
+        return found.places
+    if "://" in given:
+        return [given]
+    if can_reach(given) or not glob.has_magic(given):
+        return [Path(given)]
+    matches = sorted(glob.glob(given))  # noqa: PTH207 - may be absolute
+    if not matches:
+        raise InputError(f"No file matches {given}. Check the name and the folder.")
+    return [Path(match) for match in matches]
 
 
 def _choose_reader(place: Path | str) -> str:
-    """Name of the reader for a place. A missing file gets a reader too, whose error then names the file."""
-    if isinstance(place, Path) and not place.exists():
+    """Name of the reader for a place; that of recordings if none recognises it, whose error then tells what it is."""
+    if isinstance(place, Path) and (fault := catalog.find_input_fault(place)) is not None:
         refuse_unfinished(place)
-        return "grids" if place.suffix.lower() in grids.SUFFIXES else DEFAULT_READER
+        raise fault
     name = readers.find_reader(place, otherwise=DEFAULT_READER)
     if name == "cleaned":
         raise InputError(f"{place} holds a recording that geoae has already denoised. Give the original recording.")
@@ -167,9 +190,9 @@ def drop_repeats(inputs: Recordings) -> tuple[Recordings, list[str]]:
     found: dict[Path, Path] = {}
     notes = []
     for path in inputs.paths:
-        if path.resolve() in found:
+        if resolve_links(path) in found:
             notes.append(f"{path} was given more than once and is used once.")
-        found.setdefault(path.resolve(), path)
+        found.setdefault(resolve_links(path), path)
     return replace(inputs, paths=list(found.values())), notes
 
 

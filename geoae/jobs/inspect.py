@@ -11,6 +11,8 @@ import xarray as xr
 
 from geoae import model, readers
 from geoae.errors import GeoAEError, InputError, MissingFileError, OutputError, StoreError, UnknownFormatError
+from geoae.files.paths import can_reach
+from geoae.files.whole import output_errors
 from geoae.labels.adapter import Adapter
 from geoae.labels.axes import find_axis_evidence
 from geoae.labels.cf import describe_sizes, grid_layout
@@ -84,12 +86,12 @@ def info(source: str | Path) -> SourceContent:
     GeoAEError
         The file cannot be read.
     """
-    found = None if Path(source).exists() else catalog.find_entry(str(source))
+    found = None if can_reach(source) else catalog.find_entry(str(source))
     places = found.places if found else (source if "://" in str(source) else Path(source),)
     place = places[0]
-    if isinstance(place, Path) and not place.exists():
+    if isinstance(place, Path) and (fault := catalog.find_input_fault(place)) is not None:
         refuse_unfinished(place)
-        raise catalog.missing_file_error(source)
+        raise fault
     name = found.reader if found else readers.find_reader(place, otherwise="traces")
     reader = readers.open_reader(name)
     if reader.kind == "fields":
@@ -158,8 +160,9 @@ def describe_target(target: Path, overwrite: bool) -> list[str]:
     OutputError
         The folder of the store does not exist.
     """
-    if not target.absolute().parent.is_dir():
-        raise OutputError(f"The folder {target.absolute().parent} for the output is not there; make it first.")
+    with output_errors(target):
+        if not target.absolute().parent.is_dir():
+            raise OutputError(f"The folder {target.absolute().parent} for the output is not there; make it first.")
     try:
         found = ledger.read_store_status(target)
     except MissingFileError:

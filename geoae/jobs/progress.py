@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from geoae.errors import GeoAEError, InputError
+from geoae.files.paths import can_reach
 from geoae.stores import ledger, provenance, runs
 from geoae.stores.schema import PREFIX
 
@@ -36,7 +37,7 @@ class FolderProgress:
 
 def is_output_folder(path: Path) -> bool:
     """Whether a path is a folder, and neither a store nor a run that will become one."""
-    return path.is_dir() and not runs.is_store(path) and not (path / "zarr.json").exists()
+    return can_reach(path) and path.is_dir() and not runs.is_store(path) and not (path / "zarr.json").exists()
 
 
 def read_folder_progress(folder: Path) -> FolderProgress:

@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from geoae.errors import InputError, UnknownFormatError, UnknownNameError
+from geoae.files import paths
 from geoae.labels.components import name_sensor
 from geoae.labels.timeaxis import start_ns
 from geoae.readers import catalog
@@ -141,15 +142,15 @@ def find_reader(place: Path | str, otherwise: str | None = None) -> str:
 
     Raises
     ------
-    MissingFileError
-        There is no such file.
+    InputError
+        There is no such file, it cannot be reached, or it is a pipe.
     UnknownFormatError
         No reader recognises the file.
     """
     if isinstance(place, str):
         return "grids"
-    if not place.exists():
-        raise catalog.missing_file_error(place)
+    if (fault := catalog.find_input_fault(place)) is not None:
+        raise fault
     for name in READERS:
         if open_reader(name).sniff(place):
             return name
@@ -174,7 +175,7 @@ def find_reader(place: Path | str, otherwise: str | None = None) -> str:
 def _find_in_catalog(uris: Sequence[str | Path]) -> "catalog.Source | None":
     """The data set of that name in the catalog; None for several names, or for a name that is an existing file."""
     text = str(uris[0])
-    if len(uris) > 1 or not catalog.is_name(text) or Path(text).exists():
+    if len(uris) > 1 or not catalog.is_name(text) or paths.can_reach(text):
         return None
     return catalog.find_entry(text)
 
@@ -184,7 +185,7 @@ def _list_places(uri: str | Path) -> list[Path | str]:
     text = str(uri)
     if "://" in text:
         return [text]
-    if glob.has_magic(text) and not Path(uri).exists():
+    if glob.has_magic(text) and not paths.can_reach(uri):
         return [Path(match) for match in sorted(glob.glob(text))] or [Path(uri)]  # noqa: PTH207 - may be absolute
     return [Path(uri)]
 

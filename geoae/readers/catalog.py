@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from geoae.errors import InputError, MissingFileError, RecipeError, UnknownNameError
-from geoae.files import yaml_files
+from geoae.files import paths, yaml_files
 from geoae.labels.adapter import Adapter
 
 FILE = "data_catalog.yml"
@@ -160,7 +160,7 @@ def locate_data(data: str | Path) -> Path:
     InputError
         The path of the entry does not exist.
     """
-    if Path(data).exists():
+    if paths.can_reach(data):
         return Path(data)
     source = find_entry(str(data))
     if source is None:
@@ -202,7 +202,7 @@ def find_entry(name: str) -> Source | None:
 
 def expand_data(data: str | Path) -> list[Path | str]:
     """Replace the name of a data set by its paths; an existing path or an unknown name stays as it is."""
-    if Path(data).exists() or not is_name(str(data)):
+    if paths.can_reach(data) or not is_name(str(data)):
         return [data]
     source = find_entry(str(data))
     return list(source.places) if source else [data]
@@ -213,11 +213,12 @@ def is_name(text: str) -> bool:
     return bool(text) and Path(text).name == text
 
 
-def missing_file_error(place: str | Path) -> MissingFileError:
-    """Error for a missing file; it lists the names of the catalog if the text can be such a name."""
-    file = find_catalog() if is_name(str(place)) else None
-    if file is None:
-        return MissingFileError(f"{place} does not exist. Check the name and the folder.")
+def find_input_fault(place: str | Path) -> InputError | None:
+    """Error for an input that cannot be reached, or None; it lists the catalog if the text can be a name in it."""
+    fault = paths.find_fault(place)
+    file = find_catalog() if fault is not None and is_name(str(place)) else None
+    if file is None or not isinstance(fault, MissingFileError) or Path(place).is_symlink():
+        return fault
     return MissingFileError(f"{place} does not exist, nor is it one of the data sets {describe_names(file)}.")
 
 
@@ -236,7 +237,7 @@ def _choose_root(roots: Any, folder: Path) -> Path | str:
     """The first root that exists, else the first one."""
     texts = [os.path.expandvars(str(root)) for root in ([roots] if isinstance(roots, str) else roots or ["."])]
     places = [text if "://" in text else folder / text for text in texts]
-    return next((place for place in places if isinstance(place, str) or place.exists()), places[0])
+    return next((place for place in places if isinstance(place, str) or paths.can_reach(place)), places[0])
 
 
 def _locate_entry(name: str, entry: Entry, catalog: Catalog, file: Path | None) -> tuple[Path | str, ...]:
@@ -247,7 +248,7 @@ def _locate_entry(name: str, entry: Entry, catalog: Catalog, file: Path | None) 
     if isinstance(root, str) and "://" in root:
         return (f"{root.rstrip('/')}/{uri}",)
     path = (file.parent if file else Path()) / root / uri if entry.root else Path(root) / uri
-    if path.exists():
+    if paths.can_reach(path):
         return (path,)
     if glob.has_magic(uri) and (matches := sorted(glob.glob(str(path)))):  # noqa: PTH207 - may be absolute
         return tuple(Path(match) for match in matches)

@@ -5,6 +5,7 @@ from pathlib import Path
 import xarray as xr
 
 from geoae.errors import InputError, StoreError, one_line
+from geoae.files.paths import can_reach, resolve_links
 from geoae.stores import ledger, provenance
 from geoae.stores.blocks import Part
 from geoae.stores.schema import CODE, CODED_DIMS, CODED_VARIABLE, list_code_names
@@ -36,7 +37,7 @@ def open_codes(store: str | Path, variable: str | None = None) -> xr.Dataset:
     InputError
         The store has no codes of `variable`, or has codes of several variables and none was named.
     """
-    path = Path(store).resolve()
+    path = resolve_links(store)
     codes = _read_code_parts(path)
     try:
         data = xr.open_zarr(path, chunks={}, decode_timedelta=False)
@@ -72,7 +73,7 @@ def refuse_codes(x: xr.DataArray) -> None:
 
 def list_coded_variables(store: str | Path) -> list[str]:
     """Names of the variables whose codes a finished store holds; raises as `open_codes`."""
-    path = Path(store).resolve()
+    path = resolve_links(store)
     names = list(_read_code_parts(path))
     with xr.open_zarr(path, chunks=None, decode_times=False) as data:
         return [str(data[name].attrs.get(CODED_VARIABLE, name)) for name in names]
@@ -80,7 +81,7 @@ def list_coded_variables(store: str | Path) -> list[str]:
 
 def _read_code_parts(path: Path) -> dict[str, Part]:
     """Parts of a finished store that hold codes, by name; raises if blocks of them are missing."""
-    if not path.exists():
+    if not can_reach(path):
         status = ledger.read_store_status(path)
         raise StoreError(
             f"{path} is not finished: {status.n_done} of {status.n_tasks} blocks are done. "

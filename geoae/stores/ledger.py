@@ -25,8 +25,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.errors import GeoAEError, MissingFileError, OutputError, OutputExistsError, StoreError, one_line
-from geoae.files.whole import output_errors, sync_to_disk, whole_file
+from geoae.errors import (
+    GeoAEError,
+    MissingFileError,
+    OutputError,
+    OutputExistsError,
+    StoreError,
+    UnreadableFileError,
+    one_line,
+)
+from geoae.files.paths import resolve_links
+from geoae.files.whole import follow_link, output_errors, sync_to_disk, whole_file
 from geoae.stores import provenance, runs
 from geoae.stores.blocks import Part, Task, Variable, find_task
 from geoae.stores.provenance import Identity, describe_differences, find_done_blocks, make_fingerprint
@@ -187,7 +196,7 @@ def read_store_status(target: Path) -> Status:
     StoreError
         It is damaged, or not a store that geoae wrote.
     """
-    target = Path(target).resolve()
+    target = resolve_links(target)
     try:
         for run in runs.list_runs(runs.name_hidden_folder(target)):
             ledger = _read(run)
@@ -201,6 +210,10 @@ def read_store_status(target: Path) -> Status:
         if isinstance(error, GeoAEError):
             raise
         raise StoreError(f"{target} is damaged: {error.filename} is not there.") from error
+    except OSError as error:
+        if isinstance(error, GeoAEError):
+            raise
+        raise UnreadableFileError(f"{target} cannot be read: {error.strerror or one_line(error)}.") from error
     return Status(target, True, int(done.sum()), done.size, str(settings.get("started", "")), settings)
 
 
@@ -233,11 +246,11 @@ def begin_run(
     OutputError
         The place cannot be written to, or the target is not a store.
     """
-    target = Path(target).resolve()  # a link stays a link: its target is replaced
+    target = resolve_links(follow_link(Path(target)))  # a link stays a link: its target is replaced
     identity = json.loads(json.dumps(identity))  # as it will be read back
-    if not target.parent.is_dir():
-        raise OutputError(f"The folder {target.parent} for the output is not there; make it first.")
     with output_errors(target):
+        if not target.parent.is_dir():
+            raise OutputError(f"The folder {target.parent} for the output is not there; make it first.")
         hidden, base = runs.name_hidden_folder(target), None
         runs.undo_interrupted_finish(target, hidden)
         if target.exists():

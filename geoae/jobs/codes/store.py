@@ -24,6 +24,7 @@ from geoae.codes.coding import (
 from geoae.codes.contract import CodeContract
 from geoae.codes.infer import decode_region, encode_region
 from geoae.errors import InputError, UnknownNameError
+from geoae.files.paths import can_reach
 from geoae.jobs.append import find_append_dim, find_first_new_time, note_nothing_new
 from geoae.jobs.codes.files import is_netcdf_output, require_store_name, write_decoded_netcdf
 from geoae.jobs.codes.plan import plan_code_store
@@ -224,7 +225,7 @@ def load_model_of_codes(codes: xr.Dataset, model: str | Path | Model | None) -> 
 
 
 def _find_source(inputs: Sequence[str | Path]) -> ArraySource:
-    if len(inputs) == 1 and (path := Path(inputs[0])).is_dir():
+    if len(inputs) == 1 and can_reach(inputs[0]) and (path := Path(inputs[0])).is_dir():
         for name, reader in (("cleaned", stored_records), ("seisbench", seisbench)):
             if reader.sniff(path):
                 return ArraySource((str(path),), (str(path.absolute()),), name)

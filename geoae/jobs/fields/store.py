@@ -13,6 +13,7 @@ from geoae.codes import coding
 from geoae.errors import InputError
 from geoae.fields.frame import iterate_regions, output_dtype
 from geoae.fields.infer import build_frame
+from geoae.files.paths import resolve_links
 from geoae.jobs.append import find_append_dim, find_first_new_time, note_nothing_new
 from geoae.jobs.codes import plan as code_plan
 from geoae.jobs.codes.plan import TruncatedCoder
@@ -180,7 +181,7 @@ def _write_netcdf(run: _FieldRun, progress: Progress) -> tuple[dict[str, Counts]
 
 def _check_target(source: ArraySource, target: Path, fields: Sequence[xr.DataArray], options: DenoiseOptions) -> None:
     """Raise if the output cannot be written, before anything is computed."""
-    if any("://" not in place and Path(place).resolve() == target.resolve() for place in source.places):
+    if any("://" not in place and resolve_links(place) == resolve_links(target) for place in source.places):
         raise InputError(f"{target} is the input. Choose another output.")
     if is_store(target):
         return

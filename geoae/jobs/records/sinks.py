@@ -1,5 +1,6 @@
 """Sinks for denoised traces: files next to the inputs, one file, a folder, or memory."""
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 
 from geoae.arrays.types import Array
 from geoae.errors import GeoAEError, InputError, OutputError, OutputExistsError
-from geoae.files.whole import remove_leftovers
+from geoae.files.paths import can_reach, resolve_links
+from geoae.files.whole import output_errors, remove_leftovers
 from geoae.jobs.options import FileOptions
 from geoae.jobs.records.precision import RoundingSums
 from geoae.labels.segments import Segment
@@ -26,6 +28,8 @@ _FLOAT32 = np.dtype(np.float32)
 _INTEGERS = ("INT16", "INT32", "STEIM1", "STEIM2")
 _SUFFIXES = {f".{name}" for name in ("mseed", "miniseed", "msd", "ms", "seed", "sac", "gse2", "gse", "segy", "sgy")}
 """Suffixes that the suffix of the output replaces. Others belong to the name, such as the day in ...D.2010.244."""
+MAX_LABEL_BYTES = 225
+"""Bytes of a file name that come from the input. A name may have 255, and the ending and a number follow."""
 
 
 class Sink(Protocol):
@@ -95,20 +99,25 @@ def plan_outputs(inputs: list[Path], out: str | Path | None, files: FileOptions,
 
 
 def _check_outputs(outputs: list[Path], inputs: list[Path], overwrite: bool) -> None:
-    sources, resolved = {p.resolve() for p in inputs}, Counter(p.resolve() for p in outputs)
+    sources, resolved = set(map(resolve_links, inputs)), Counter(map(resolve_links, outputs))
     for path in outputs:
-        if path.resolve() in sources:
+        if resolve_links(path) in sources:
             raise InputError(f"{path} is an input; writing there would destroy the recording. Choose another output.")
-        if resolved[path.resolve()] > 1:
+        if resolved[resolve_links(path)] > 1:
             raise InputError(f"{path} would be written twice. Choose other outputs, or a folder for each.")
-        if path.is_dir():
-            raise OutputError(f"{path} is a folder where a file was expected; choose another output.")
-        if path.exists() and not overwrite:
-            raise OutputExistsError(f"{path} is there already; choose another output, or ask for --overwrite.")
-        if not path.parent.is_dir():
-            raise OutputError(f"The folder {path.parent} for the output is not there; make it first.")
-        if not os.access(path.parent, os.W_OK | os.X_OK):
-            raise OutputError(f"The folder {path.parent} cannot be written to; choose another output.")
+        with output_errors(path, " Choose another output."):
+            _check_output(path, overwrite)
+
+
+def _check_output(path: Path, overwrite: bool) -> None:
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder where a file was expected; choose another output.")
+    if path.exists() and not overwrite:
+        raise OutputExistsError(f"{path} is there already; choose another output, or ask for --overwrite.")
+    if not path.parent.is_dir():
+        raise OutputError(f"The folder {path.parent} for the output is not there; make it first.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"The folder {path.parent} cannot be written to; choose another output.")
 
 
 class FileSink:
@@ -305,7 +314,7 @@ def check_range(x: Array, dtype: np.dtype[Any], advice: str) -> None:
 
 
 def _names(inputs: list[Path], out: str | Path | None, word: str, suffix: str) -> dict[Path, Path]:
-    if out is not None and not (Path(out).is_dir() or str(out).endswith(("/", os.sep))):
+    if out is not None and not ((can_reach(out) and Path(out).is_dir()) or str(out).endswith(("/", os.sep))):
         return dict.fromkeys(inputs, Path(out))
     labels = {path: _labels(path) for path in inputs}
     names: dict[Path, Path] = {}
@@ -322,9 +331,17 @@ def _names(inputs: list[Path], out: str | Path | None, word: str, suffix: str) -
 
 def _labels(path: Path) -> list[str]:
     """Names for an output, each longer than the one before; the last is unique."""
-    folders = path.resolve().parent.parts[1:]
+    folders = resolve_links(path).parent.parts[1:]
     starts = ["".join(f"{name}." for name in folders[i:]) for i in range(len(folders), -1, -1)]
-    return [start + end for start in starts for end in (_stem(path), path.name)]
+    return [_shorten(start + end) for start in starts for end in (_stem(path), path.name)]
+
+
+def _shorten(label: str) -> str:
+    """A label that leaves room for an ending in a file name; a digest keeps a shortened one unique."""
+    raw = os.fsencode(label)
+    if len(raw) <= MAX_LABEL_BYTES:
+        return label
+    return f"{raw[: MAX_LABEL_BYTES - 9].decode(errors='ignore')}~{hashlib.sha256(raw).hexdigest()[:8]}"
 
 
 def _stem(path: Path) -> str:

@@ -16,7 +16,8 @@ import xarray as xr
 
 import geoae.readers.records.mseed as mseed
 import geoae.readers.records.whole as whole
-from geoae.errors import GeoAEError, InputError, MissingFileError, UnknownFormatError, UnreadableFileError
+from geoae.errors import GeoAEError, InputError, UnknownFormatError, UnreadableFileError
+from geoae.files.paths import find_fault
 from geoae.labels.lazy_indexing import lazy_array
 from geoae.labels.segments import Record, Segment
 from geoae.labels.timeaxis import time_coordinates
@@ -302,10 +303,10 @@ def _make_segment(trace: Any, order: int, source: Path | None, locator: object) 
 
 
 def _check_file(path: Path) -> None:
+    if (fault := find_fault(path)) is not None:
+        raise fault
     if path.is_dir():
         raise InputError(f"{path} is a folder, but a file was expected. Name the files in it.")
-    if not path.exists():
-        raise MissingFileError(f"{path} does not exist. Check the name and the folder.")
     try:
         with path.open("rb") as file:
             empty = not file.read(1)

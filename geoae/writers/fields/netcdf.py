@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from geoae._version import __version__
 from geoae.errors import InputError, OutputError, OutputExistsError, one_line
-from geoae.files.whole import whole_file
+from geoae.files.whole import output_errors, whole_file
 from geoae.stores import provenance
 from geoae.stores.lay_out import CONVENTIONS
 from geoae.stores.plain import simplify_attrs, simplify_value
@@ -38,10 +38,11 @@ def check_netcdf(target: Path, n_bytes: int, overwrite: bool) -> None:
             f"{target} would hold {n_bytes / 2**30:.1f} GB, and netCDF is written from memory at once. Choose a "
             f"zarr store, which is written block by block: -o {target.with_suffix('.zarr').name}."
         )
-    if target.is_dir() or (target.exists() and not overwrite):
-        raise OutputExistsError(f"{target} is there already; choose another output, or ask for --overwrite.")
-    if not target.absolute().parent.is_dir():
-        raise OutputError(f"The folder {target.absolute().parent} for the output is not there; make it first.")
+    with output_errors(target):
+        if target.is_dir() or (target.exists() and not overwrite):
+            raise OutputExistsError(f"{target} is there already; choose another output, or ask for --overwrite.")
+        if not target.absolute().parent.is_dir():
+            raise OutputError(f"The folder {target.absolute().parent} for the output is not there; make it first.")
 
 
 def write_netcdf(

@@ -17,7 +17,7 @@ from geoae.errors import GeoAEError, InputError, OutputError, OutputExistsError
 from geoae.files import libmseed
 from geoae.files.obspy_formats import writable_formats
 from geoae.files.owners import Owner
-from geoae.files.whole import make_hidden_folder, remove_leftovers, sync_to_disk
+from geoae.files.whole import follow_link, make_hidden_folder, output_errors, remove_leftovers, sync_to_disk
 from geoae.writers.records.collection import Collection
 from geoae.writers.records.encodings import DTYPES, RecordHeader, check_codes
 from geoae.writers.records.mseed import MseedFile, SegmentKey
@@ -117,8 +117,7 @@ class TraceWriter:
         sources: "Iterable[Path | None]" = (),
     ) -> None:
         self._format = check_format(format, encoding)
-        # replace the target of a symbolic link, and keep the link
-        self._path = path.resolve() if path.is_symlink() else path
+        self._path = follow_link(path)
         self._overwrite = overwrite
         self._refuse_existing([self._path])
         self._written: tuple[Path, ...] = ()
@@ -265,10 +264,11 @@ class TraceWriter:
 
     def _refuse_existing(self, paths: list[Path]) -> None:
         for path in paths:
-            if path.exists() and not path.is_file():
-                raise OutputError(f"{path} is not a file that could be replaced; choose another output.")
-            if path.exists() and not self._overwrite:
-                raise OutputExistsError(f"{path} is there already; choose another output, or ask for overwriting.")
+            with output_errors(path):
+                if path.exists() and not path.is_file():
+                    raise OutputError(f"{path} is not a file that could be replaced; choose another output.")
+                if path.exists() and not self._overwrite:
+                    raise OutputExistsError(f"{path} is there already; choose another output, or ask for overwriting.")
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
@@ -318,8 +318,9 @@ def _compress_steim(head: RecordHeader, first: int, samples: np.ndarray) -> np.n
 
 
 def _make_temporary_folder(path: Path) -> Path:
-    if not path.parent.is_dir():
-        raise OutputError(f"The folder {path.parent} for the output is not there; make it first.")
+    with output_errors(path):
+        if not path.parent.is_dir():
+            raise OutputError(f"The folder {path.parent} for the output is not there; make it first.")
     try:
         return make_hidden_folder(path)
     except OSError as error:
