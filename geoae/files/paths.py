@@ -23,7 +23,10 @@ def can_reach(path: str | Path) -> bool:
 
 def resolve_links(path: str | Path) -> Path:
     """Absolute path without symbolic links; links that form a loop, or cannot be followed, stay as they are."""
-    return Path(os.path.realpath(path))
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError:  # of a name with a null byte
+        return Path(path).absolute()
 
 
 def find_fault(path: str | Path) -> InputError | None:

@@ -94,11 +94,11 @@ class Recordings:
         return ArraySource(tuple(map(str, self.paths)), places, used[0]["reader"], used[0]["options"])
 
 
-def sort_inputs(inputs: Sequence[str | Path]) -> Recordings | ArraySource:
+def sort_inputs(inputs: Sequence[str | Path], each_by_itself: bool = False) -> Recordings | ArraySource:
     """Sort inputs into recordings or fields, by the catalog's drivers, URLs and the content of files.
 
     Beside recordings that can be used, an input that cannot is a problem of the result. Fields belong together, so
-    there it is an error.
+    there it is an error; if they are used `each_by_itself`, it stays a place of the source, which fails when opened.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def sort_inputs(inputs: Sequence[str | Path]) -> Recordings | ArraySource:
     recordings: list[Path] = []
     plugin_readers: dict[str, dict[str, Any]] = {}
     fields: dict[str, str] = {}
-    faults: list[GeoAEError] = []
+    faults: dict[str, GeoAEError] = {}
     for given in map(str, inputs):
         try:
             found = _find_entry(given)
@@ -120,14 +120,14 @@ def sort_inputs(inputs: Sequence[str | Path]) -> Recordings | ArraySource:
                 return source_from_catalog(found)
             places = _list_places(given, found)
         except GeoAEError as error:
-            faults.append(error)
+            faults[given] = error
             continue
         for place in places:
             try:
                 name = found.reader if found is not None else _choose_reader(place)
                 reader = readers.open_reader(name)
             except GeoAEError as error:
-                faults.append(error)
+                faults[str(place)] = error
                 continue
             if reader.kind == "fields":
                 if found is not None:
@@ -139,17 +139,19 @@ def sort_inputs(inputs: Sequence[str | Path]) -> Recordings | ArraySource:
             if isinstance(reader, PluginRecords):
                 options = dict(found.options) if found is not None else {}
                 plugin_readers[str(path.absolute())] = {"reader": name, "options": options}
-    if faults and (fields or not recordings):
+    if fields and each_by_itself:
+        fields |= dict.fromkeys(faults, "grids")
+    elif faults and (fields or not recordings):
         if len(faults) == 1 or fields:
-            raise faults[0]
-        raise InputError(" ".join(map(str, faults)))
+            raise next(iter(faults.values()))
+        raise InputError(" ".join(map(str, faults.values())))
     if fields and recordings:
         raise InputError(
             f"{recordings[0]} is a recording and {Path(next(iter(fields))).name} is a gridded field. Give "
             "them one after the other, each with its own model."
         )
     if not fields:
-        return Recordings(recordings, plugin_readers, tuple(map(str, faults)))
+        return Recordings(recordings, plugin_readers, tuple(map(str, faults.values())))
     if len(names := sorted(set(fields.values()))) > 1:
         raise InputError(f"The fields are read by several readers ({', '.join(names)}); give the files of one format.")
     reader_name = None if names == ["grids"] else names[0]

@@ -122,6 +122,16 @@ def test_a_link_stays_a_link(tmp_path):
     assert names(tmp_path / "real") == ["x.bin"]
 
 
+@pytest.mark.parametrize("opened", [whole_file, whole_folder])
+def test_a_path_that_leads_nowhere_is_refused(tmp_path, opened):
+    """Links in a circle, and a name that is too long."""
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for name, words in {"loop": "leads back to itself", "x" * 300: "cannot be written: File name too long"}.items():
+        with pytest.raises(OutputError, match=words), opened(tmp_path / name):
+            pass
+    assert names(tmp_path) == ["loop"]
+
+
 def test_errors_name_path_and_reason_in_one_line(tmp_path):
     """A missing folder, a folder in the file's place, and an error of a library in the block."""
     (tmp_path / "folder").mkdir()

@@ -1,5 +1,6 @@
 """Inputs of a run: recordings are told from fields, patterns are expanded, repeats are dropped."""
 
+import os
 from pathlib import Path
 
 import obspy
@@ -39,6 +40,29 @@ def test_repeated_files_are_used_once(folder):
     found, notes = drop_repeats(Recordings([folder / "a.mseed", again]))
     assert found.paths == [folder / "a.mseed"]
     assert notes == [f"{again} was given more than once and is used once."]
+
+
+def test_an_input_that_cannot_be_used_stops_no_other(folder):
+    """Beside recordings it is a problem; alone, or beside fields, which belong together, it is an error."""
+    os.mkfifo(folder / "pipe")
+    (folder / "loop").symlink_to(folder / "loop")
+    bad = [folder / "none", folder / "q*", folder / "pipe", folder / "loop", folder / ("x" * 300)]
+    found = sort_inputs([*bad, folder / "a.mseed"])
+    assert isinstance(found, Recordings)
+    assert found.paths == [folder / "a.mseed"]
+    segments, problems, _ = found.scan()
+    assert {s.source for s in segments} == {folder / "a.mseed"}
+    words = ["none does not exist", "No file matches", "is a pipe", "leads back to itself", "so long a name"]
+    assert all(word in problem for word, problem in zip(words, problems, strict=True))
+    with pytest.raises(InputError, match="none does not exist"):
+        found.as_source()  # one array, which would lack the other inputs
+    for path, word in zip(bad, words, strict=True):
+        for inputs in ([path], [path, folder / "u.nc"]):
+            with pytest.raises(InputError, match=word):
+                sort_inputs(inputs)
+    source = sort_inputs([folder / "u.nc", folder / "none"], each_by_itself=True)
+    assert isinstance(source, ArraySource)
+    assert source.places == (str(folder / "u.nc"), str(folder / "none"))
 
 
 def test_a_missing_file_is_a_problem_only_beside_others(folder):

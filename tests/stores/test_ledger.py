@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from geoae.errors import InputError, MissingFileError, OutputError, OutputExistsError, StoreError
+from geoae.errors import InputError, MissingFileError, OutputError, OutputExistsError, StoreError, UnreadableFileError
 from geoae.stores import ledger, provenance
 from tests.support.store_worker import (
     EPOCH,
@@ -115,6 +115,19 @@ def test_files_and_folders_that_are_no_stores_stay(tmp_path):
     with pytest.raises(OutputError, match=r"folder \S+nowhere for the output is not there"):
         begin(tmp_path / "nowhere" / "out.zarr")
     assert names(tmp_path) == ["file", "folder"]
+
+
+def test_a_path_that_leads_nowhere_is_refused(tmp_path):
+    """Before anything is computed, and also where a status is asked for."""
+    (tmp_path / "loop.zarr").symlink_to(tmp_path / "loop.zarr")
+    for name, words in {"loop.zarr": "leads back to itself", f"{'x' * 300}.zarr": "File name too long"}.items():
+        with pytest.raises(OutputError, match=words):
+            begin(tmp_path / name)
+    with pytest.raises(MissingFileError, match="There is no store"):
+        ledger.read_store_status(tmp_path / "loop.zarr")
+    with pytest.raises(UnreadableFileError, match="File name too long"):
+        ledger.read_store_status(tmp_path / ("x" * 300))
+    assert names(tmp_path) == ["loop.zarr"]
 
 
 def test_a_link_stays_a_link(tmp_path):
