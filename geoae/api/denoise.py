@@ -133,12 +133,13 @@ def denoise(
     )
 
 
-def info(source: str | Path) -> inspect.SourceContent:
+def info(source: str | Path, group: str = "") -> inspect.SourceContent:
     """List what a recording holds (ids, times, rates, gaps, overlaps) or a gridded data set (variables, dimensions).
 
-    `source` is a path, a URL, or the name of a data set in data_catalog.yml.
+    `source` is a path, a URL, or the name of a data set in data_catalog.yml; `group` is a group of a netCDF file or
+    zarr store.
     """
-    return inspect.info(source)
+    return inspect.info(source, group)
 
 
 def models() -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from geoae.cli.console import KEPT, print_line, progress_bar, report_errors, warnings_in_one_line
-from geoae.cli.options import Cluster, Device, Quiet, Threads, Workers
+from geoae.cli.options import Cluster, Device, Group, Quiet, Threads, Workers
 
 if TYPE_CHECKING:
     from geoae.jobs.codes.store import CodeSummary
@@ -32,6 +32,7 @@ def encode(
     dims: Annotated[
         str, typer.Option(metavar="Y,X", help="Dimensions of the windows, if metadata does not name them.")
     ] = "",
+    group: Group = "",
     model: Coder = None,
     latent: Annotated[int | None, typer.Option(help="Length of a code: only its first numbers. [all]")] = None,
     device: Device = "auto",
@@ -50,7 +51,7 @@ def encode(
         from geoae.jobs.codes.store import encode_store
         from geoae.jobs.options import CodeOptions, split_names
 
-        options = CodeOptions(model, tuple(var or ()), split_names(dims), latent, device, threads, append, force)
+        options = CodeOptions(model, tuple(var or ()), split_names(dims), latent, device, threads, append, force, group)
         with _run_options(cluster, workers, overwrite, quiet) as run, progress_bar(quiet, "encode") as progress:
             summary = encode_store(inputs, out, options, run, progress)
         _print_summary(summary, quiet)

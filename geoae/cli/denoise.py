@@ -16,7 +16,7 @@ from geoae.cli.console import (
     report_errors,
     warnings_in_one_line,
 )
-from geoae.cli.options import Device, Inputs, Quiet, Threads, Verbose
+from geoae.cli.options import Device, Group, Inputs, Quiet, Threads, Verbose
 from geoae.stores.runs import is_store
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def denoise(
     dims: Annotated[
         str, typer.Option(metavar="Y,X", help="Horizontal dimensions of the fields, if metadata does not name them.")
     ] = "",
+    group: Group = "",
     model: Annotated[
         str | None,
         typer.Option(help="Name of a shipped model, or a folder that `geoae train` wrote. [seismic; fields: grid]"),
@@ -115,7 +116,8 @@ def denoise(
 
         options = DenoiseOptions.from_keywords(
             out=out, format=format_name, encoding=encoding, ids=ids, start_time=start_time, end_time=end_time, var=var,
-            dims=dims, model=model, device=device, batch_size=batch_size, threads=threads, noise_out=noise_out, dry=dry,
+            dims=dims, group=group, model=model, device=device, batch_size=batch_size, threads=threads,
+            noise_out=noise_out, dry=dry,
             above_band=above_band, plot=plot, cluster=cluster, workers=workers, chunks=chunks, shard=shard,
             append=append, force=force, codes=codes, codes_model=codes_model, latent=latent, overwrite=overwrite,
             dry_run=dry_run, command=shlex.join(["geoae", *sys.argv[1:]]),

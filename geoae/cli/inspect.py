@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from geoae.cli.console import exit_with_problems, print_line, report_errors, warnings_in_one_line
+from geoae.cli.options import Group
 from geoae.errors import GeoAEError
 
 
@@ -16,6 +17,7 @@ def info(
             help="Recordings, gridded fields (netCDF, zarr, GRIB) or names in data_catalog.yml.", show_default=False
         ),
     ],
+    group: Group = "",
 ) -> None:
     """List the contents of files: ids, times, rates, gaps of recordings; variables, dimensions, units of fields."""
     with report_errors(), warnings_in_one_line():
@@ -25,7 +27,7 @@ def info(
         problems = []
         for source in inputs:
             try:
-                content = list_contents(source)
+                content = list_contents(source, group)
             except GeoAEError as error:
                 problems.append(str(error))
                 continue

@@ -20,3 +20,4 @@ Cluster = Annotated[
     typer.Option(metavar="WHERE", help="Cluster: local, a dask scheduler (tcp://HOST:PORT), or a jobqueue file."),
 ]
 Workers = Annotated[int, typer.Option(help="Processes that compute the blocks of the store.")]
+Group = Annotated[str, typer.Option(metavar="NAME", help="Fields: group of the netCDF file or zarr store. [the root]")]

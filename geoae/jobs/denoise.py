@@ -43,7 +43,7 @@ def denoise_files(
     """
     began, options = time.perf_counter(), options or DenoiseOptions()
     out = options.out
-    found = sort_inputs(inputs, each_by_itself=is_folder(out))
+    found = sort_inputs(inputs, options.fields.group, each_by_itself=is_folder(out))
     if isinstance(found, ArraySource):
         _refuse_options_of_recordings(options)
         if is_folder(out):

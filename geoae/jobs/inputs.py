@@ -10,7 +10,7 @@ from geoae import readers
 from geoae.errors import GeoAEError, InputError, one_line
 from geoae.files.paths import can_reach, resolve_links
 from geoae.jobs.inspect import refuse_unfinished
-from geoae.jobs.options import InferenceOptions
+from geoae.jobs.options import InferenceOptions, refuse_options
 from geoae.jobs.source import ArraySource, source_from_catalog
 from geoae.labels.segments import Segment
 from geoae.model import Model, require_contract
@@ -94,16 +94,30 @@ class Recordings:
         return ArraySource(tuple(map(str, self.paths)), places, used[0]["reader"], used[0]["options"])
 
 
-def sort_inputs(inputs: Sequence[str | Path], each_by_itself: bool = False) -> Recordings | ArraySource:
+def sort_inputs(
+    inputs: Sequence[str | Path], group: str = "", each_by_itself: bool = False
+) -> Recordings | ArraySource:
     """Sort inputs into recordings or fields, by the catalog's drivers, URLs and the content of files.
 
     Beside recordings that can be used, an input that cannot is a problem of the result. Fields belong together, so
     there it is an error; if they are used `each_by_itself`, it stays a place of the source, which fails when opened.
 
+    Parameters
+    ----------
+    inputs
+        Files, folders, patterns, URLs and names in the catalog.
+    group
+        Group of the netCDF files or zarr stores that holds the fields; empty: the root, or that of the catalog.
+    each_by_itself
+        Whether fields in several files are not joined.
+
     Raises
     ------
     InputError
-        The inputs mix recordings and fields, hold several catalog entries, or a recording that is already denoised.
+        The inputs mix recordings and fields, hold several catalog entries, or a recording that is already denoised; or
+        there is a group, and the inputs have none.
+    MissingFileError
+        A file is not there beside a field.
     UnknownNameError
         The catalog names a reader that does not exist.
     UnknownFormatError
@@ -117,7 +131,7 @@ def sort_inputs(inputs: Sequence[str | Path], each_by_itself: bool = False) -> R
         try:
             found = _find_entry(given)
             if found is not None and readers.open_reader(found.reader).kind == "fields" and len(inputs) == 1:
-                return source_from_catalog(found)
+                return _choose_group(source_from_catalog(found), group)
             places = _list_places(given, found)
         except GeoAEError as error:
             faults[given] = error
@@ -146,16 +160,27 @@ def sort_inputs(inputs: Sequence[str | Path], each_by_itself: bool = False) -> R
             raise next(iter(faults.values()))
         raise InputError(" ".join(map(str, faults.values())))
     if fields and recordings:
+        for path in recordings:
+            readers.find_reader(path)  # raises for a file that is missing, or no recording either
         raise InputError(
             f"{recordings[0]} is a recording and {Path(next(iter(fields))).name} is a gridded field. Give "
             "them one after the other, each with its own model."
         )
     if not fields:
+        refuse_options({"--group": bool(group)}, "not for recordings")
         return Recordings(recordings, plugin_readers, tuple(map(str, faults.values())))
     if len(names := sorted(set(fields.values()))) > 1:
         raise InputError(f"The fields are read by several readers ({', '.join(names)}); give the files of one format.")
     reader_name = None if names == ["grids"] else names[0]
-    return ArraySource(tuple(map(str, inputs)), tuple(fields), reader_name)
+    return _choose_group(ArraySource(tuple(map(str, inputs)), tuple(fields), reader_name), group)
+
+
+def _choose_group(source: ArraySource, group: str) -> ArraySource:
+    if not group:
+        return source
+    if source.reader not in (None, "grids"):
+        raise InputError(f"--group: the reader {source.reader!r} knows no groups. Leave it out.")
+    return replace(source, options={**source.options, "group": group})
 
 
 def _find_entry(name: str) -> catalog.Source | None:

@@ -76,10 +76,10 @@ class SourceContent:
     """Components of each sensor of a recording (XX.ABC..HHE HHN HHZ) -> its number of records."""
 
 
-def info(source: str | Path) -> SourceContent:
+def info(source: str | Path, group: str = "") -> SourceContent:
     """List the traces of a recording, the records of a data set by station, or the variables of a gridded data set.
 
-    `source` is a path, a URL, or a name in the data catalog.
+    `source` is a path, a URL, or a name in the data catalog; `group` is a group of a netCDF file or zarr store.
 
     Raises
     ------
@@ -94,8 +94,10 @@ def info(source: str | Path) -> SourceContent:
         raise fault
     name = found.reader if found else readers.find_reader(place, otherwise="traces")
     reader = readers.open_reader(name)
+    if group and reader is not grids:
+        raise InputError(f"--group: {place} has no groups. Leave it out.")
     if reader.kind == "fields":
-        content = _describe_fields(place, reader, found)
+        content = _describe_fields(place, reader, found, group)
     elif not isinstance(place, Path):
         raise InputError(f"{place} is a URL, but the reader {name!r} reads local files. Download it first.")
     elif name == "cleaned":
@@ -174,11 +176,12 @@ def describe_target(target: Path, overwrite: bool) -> list[str]:
     return [f"{target.name} is already finished: the same command changes nothing, other settings need --overwrite"]
 
 
-def _describe_fields(place: Path | str, reader: Any, source: catalog.Source | None) -> SourceContent:
+def _describe_fields(place: Path | str, reader: Any, source: catalog.Source | None, group: str) -> SourceContent:
     adapter = source.adapter if source else Adapter()
     options = source.options if source else {}
     if reader is grids:
         options = {k: v for k, v in options.items() if k in ("group", "engine", "options")}
+        options |= {"group": group} if group else {}
     found = reader.contents(place, adapter=adapter, **options)
     dims = source.options.get("dims") if source else None
     rows, notes = [], []

@@ -123,6 +123,8 @@ class FieldOptions:
     """Names of variables; empty: all that lie on a grid."""
     dims: Sequence[str] = ()
     """Names of the horizontal dimensions; empty: found by CF metadata."""
+    group: str = ""
+    """Group of the netCDF files or zarr stores that holds the fields; empty: the root."""
     chunks: Mapping[str, int] = field(default_factory=dict)
     """Dimension -> samples in a chunk of the store."""
     shard: int = 1
@@ -166,6 +168,8 @@ class CodeOptions:
     """Add the codes of later times to a store that exists."""
     force: bool = False
     """Accept a model that was trained on other units."""
+    group: str = ""
+    """Group of the netCDF files or zarr stores that holds the fields; empty: the root."""
 
     def __post_init__(self) -> None:
         _check_positive("threads", self.threads)

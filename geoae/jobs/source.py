@@ -70,6 +70,8 @@ class ArraySource:
         """A short text that names the inputs, for messages and for the store."""
         some = self.names if len(self.names) <= 20 else (*self.names[:3], "...", self.names[-1])
         more = f" ({len(self.names)} inputs)" if len(self.names) > 20 else ""
+        if group := self.options.get("group"):  # groups of one file are different inputs
+            more += f" (group {group})"
         return ", ".join(name if "://" in name else Path(name).name or name for name in some) + more
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import obspy
 import pytest
 
-from geoae.errors import InputError, MissingFileError
+from geoae.errors import GeoAEError, InputError, MissingFileError
 from geoae.jobs.inputs import Recordings, drop_repeats, sort_inputs
 from geoae.jobs.source import ArraySource
 from tests.support.fields import field
@@ -31,6 +31,28 @@ def test_recordings_and_fields_are_sorted_by_content(folder):
         sort_inputs([folder / "a.mseed", folder / "u.nc"])
     with pytest.raises(InputError, match="No file matches"):
         sort_inputs([folder / "q*.mseed"])
+
+
+def test_what_is_neither_recording_nor_field_is_called_so(folder):
+    """A file that is not there, and one of another kind, beside a field and in any order."""
+    (folder / "notes.txt").write_text("no samples\n" * 50)
+    for name, error, message in (
+        ("nothere", MissingFileError, "nothere does not exist"), ("notes.txt", GeoAEError, "notes.txt is "),
+    ):  # fmt: skip
+        for names in ((name, "u.nc"), ("u.nc", name)):
+            with pytest.raises(error, match=message) as caught:
+                sort_inputs([folder / n for n in names])
+            assert "is a recording and" not in str(caught.value)
+
+
+def test_a_group_is_chosen_for_fields_alone(folder):
+    """It is an option of their reader and part of their name; recordings have no groups."""
+    source = sort_inputs([folder / "u.nc"], "inner")
+    assert isinstance(source, ArraySource)
+    assert source.options == {"group": "inner"}
+    assert source.label() == "u.nc (group inner)"
+    with pytest.raises(InputError, match="--group: not for recordings"):
+        sort_inputs([folder / "a.mseed"], "inner")
 
 
 def test_repeated_files_are_used_once(folder):

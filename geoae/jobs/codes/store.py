@@ -69,7 +69,7 @@ def encode_store(
     """
     began, run = time.perf_counter(), run or RunOptions()
     require_store_name(target)
-    source = _find_source(inputs)
+    source = _find_source(inputs, options.group)
     if options.append:
         source = _make_appendable(source, options.dims)
     arrays, grows, first = _open_arrays(source, options.var, options.dims), None, 0
@@ -224,12 +224,12 @@ def load_model_of_codes(codes: xr.Dataset, model: str | Path | Model | None) -> 
         ) from error
 
 
-def _find_source(inputs: Sequence[str | Path]) -> ArraySource:
-    if len(inputs) == 1 and can_reach(inputs[0]) and (path := Path(inputs[0])).is_dir():
+def _find_source(inputs: Sequence[str | Path], group: str) -> ArraySource:
+    if not group and len(inputs) == 1 and can_reach(inputs[0]) and (path := Path(inputs[0])).is_dir():
         for name, reader in (("cleaned", stored_records), ("seisbench", seisbench)):
             if reader.sniff(path):
                 return ArraySource((str(path),), (str(path.absolute()),), name)
-    found = sort_inputs(inputs)
+    found = sort_inputs(inputs, group)
     return found if isinstance(found, ArraySource) else found.as_source()
 
 

@@ -21,7 +21,7 @@ kind: Kind = "fields"
 """Kind of data; see `geoae.readers.protocols`."""
 MAX_CHUNK_SAMPLES = 1 << 22
 """Largest number of samples in a chunk, unless the chunks of the store are larger: 16 MB of float32."""
-SUFFIXES = {".nc", ".nc3", ".nc4", ".cdf", ".zarr", ".grib", ".grib2", ".grb", ".grb2"}
+SUFFIXES = {".nc", ".nc3", ".nc4", ".cdf", ".zarr", ".grib", ".grib2", ".grb", ".grb2", ".tif", ".tiff"}
 """File suffixes that no recording has."""
 
 
@@ -29,6 +29,8 @@ def sniff(path: str | Path) -> bool:
     """Whether a file or folder is netCDF, zarr or GRIB, by its first bytes or names. Never raises."""
     try:
         format_ = opening.detect_format(Path(path))
+        if format_ == "tiff":  # a reader of another package may know better; see `can_open`
+            return False
         return _has_dimensions(Path(path)) if format_ == "hdf5" else format_ is not None
     except Exception:  # a file that breaks the parser is no grid
         return False
@@ -41,7 +43,7 @@ def can_open(path: str | Path) -> bool:
     if Path(path).suffix.lower() in SUFFIXES:
         return True
     try:
-        return bool(guess_engine(str(path)))
+        return opening.detect_format(Path(path)) == "tiff" or bool(guess_engine(str(path)))
     except Exception:  # it raises if no backend accepts the file, and backends may raise anything
         return False
 
@@ -148,7 +150,9 @@ def contents(
             if other_names
             else "nothing at all"
         )
-        hint = f"but the groups {', '.join(inner)}: choose one with group='{inner[0]}'" if inner else hint
+        if inner:
+            shown = ", ".join([*inner[:12], *(["..."] if len(inner) > 12 else [])])
+            hint = f"but the groups {shown}: choose one with --group {inner[0]} (in Python group='{inner[0]}')"
         raise InputError(f"{place} holds no field, {hint}.")
     return found
 

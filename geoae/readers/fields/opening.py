@@ -16,10 +16,11 @@ from typing import Any
 import xarray as xr
 
 from geoae.errors import DamagedFileError, GeoAEError, InputError, MissingFileError, UnreadableFileError, one_line
+from geoae.labels.cf import promote_coordinates
 from geoae.readers.protocols import Place
 
 _ZARR_METADATA = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
-_FILE_SUFFIXES = (".nc", ".nc4", ".cdf", ".h5", ".hdf5", ".grib", ".grib2", ".grb", ".grb2")
+_FILE_SUFFIXES = (".nc", ".nc4", ".cdf", ".h5", ".hdf5", ".grib", ".grib2", ".grb", ".grb2", ".tif", ".tiff")
 _FORMAT_NAMES = {
     "netcdf3": "netCDF-3",
     "netcdf5": "netCDF",
@@ -27,6 +28,7 @@ _FORMAT_NAMES = {
     "zarr": "zarr",
     "zip": "zarr",
     "grib": "GRIB",
+    "tiff": "GeoTIFF",
 }
 
 
@@ -36,7 +38,7 @@ def is_url(place: Place) -> bool:
 
 
 def detect_format(path: Path) -> str | None:
-    """Detect the format of a file or folder: netcdf3, netcdf5, hdf5, grib, zarr, or zip that holds zarr; else None.
+    """Detect the format of a file or folder: netcdf3, netcdf5, hdf5, grib, tiff, zarr, zip that holds zarr; or None.
 
     Raises
     ------
@@ -95,13 +97,15 @@ def open_store(
     with _errors_in_one_line(place, kind, group):
         source, engine, arguments = _engine_arguments(place, kind, group, engine, dict(options or {}))
         datasets = _open(source, engine, arguments)
+        if group is not None and kind in ("hdf5", "zarr", "zip"):
+            datasets = [_add_outer_coordinates(data, place, kind, group, options) for data in datasets]
     # zarr lists the variables of a store without consolidated metadata in random order
     is_random = arguments.get("consolidated") is False
     return [_sort_variables(data) for data in datasets] if is_random else datasets
 
 
 def list_groups(place: Place) -> list[str]:
-    """Names of the groups at the root of a zarr folder or netCDF-4 file; empty for other formats and on errors."""
+    """Names of the groups with variables in a zarr folder or netCDF-4 file; empty for other formats and on errors."""
     if is_url(place):
         return []
     try:
@@ -109,13 +113,44 @@ def list_groups(place: Place) -> list[str]:
         if kind == "hdf5":
             import h5py
 
+            found: list[str] = []
             with h5py.File(place, "r") as file:
-                return sorted(name for name, item in file.items() if isinstance(item, h5py.Group))
+                file.visititems(lambda name, item: found.append(name) if _holds_arrays(item, h5py) else None)
+            return sorted(found)
         if kind == "zarr":
-            return sorted(p.name for p in Path(place).iterdir() if _node_type(p) == "group")
+            arrays = (folder for folder in Path(place).glob("**/") if _node_type(folder) == "array")
+            groups = {folder.parent.relative_to(place).as_posix() for folder in arrays}
+            return sorted(groups - {"."})
     except Exception:  # the names are only used in an error message
         return []
     return []
+
+
+def _holds_arrays(item: Any, h5py: Any) -> bool:
+    return isinstance(item, h5py.Group) and any(isinstance(member, h5py.Dataset) for member in item.values())
+
+
+def _add_outer_coordinates(
+    data: xr.Dataset, place: Place, kind: str, group: str, options: Mapping[str, Any] | None
+) -> xr.Dataset:
+    """Add coordinates that outer groups hold for the dimensions of a group, the nearest first, as CF defines it."""
+    names = [name for name in group.split("/") if name]
+    out = data
+    for depth in reversed(range(len(names))):
+        outer = "/".join(names[:depth]) or None
+        source, engine, arguments = _engine_arguments(place, kind, outer, None, dict(options or {}))
+        for upper in _open(source, engine, arguments):
+            own = promote_coordinates(upper)
+            fitting = {
+                name: c.variable.load()
+                for name, c in own.coords.items()
+                if name not in out.variables and c.ndim and all(out.sizes.get(d) == n for d, n in c.sizes.items())
+            }
+            out = out.assign_coords(fitting)
+            upper.close()
+    out.encoding = data.encoding
+    out.set_close(data.close)
+    return out
 
 
 def _engine_arguments(
@@ -130,6 +165,9 @@ def _engine_arguments(
         _require_eccodes(place)
         # write no index file, and raise an error for a message that is cut off
         return place, "cfgrib", {"indexpath": "", "errors": "raise", **options}
+    if kind == "tiff":
+        _require("rioxarray", f"{place} is a TIFF image")
+        return place, "rasterio", options
     if kind in ("hdf5", "netcdf3", "netcdf5"):
         if kind == "netcdf5":
             _require("netCDF4", f"{place} is netCDF of the CDF-5 kind")
@@ -246,6 +284,10 @@ def _kind_of_bytes(head: bytes) -> str | None:
         (b"\x89HDF\r\n\x1a\n", "hdf5"),
         (b"GRIB", "grib"),
         (b"PK\x03\x04", "zip"),
+        (b"II*\0", "tiff"),
+        (b"MM\0*", "tiff"),
+        (b"II+\0", "tiff"),  # of more than 4 GB
+        (b"MM\0+", "tiff"),
     ):
         if head.startswith(magic):
             return kind

@@ -6,9 +6,11 @@ import dask
 import numpy as np
 import pytest
 import xarray as xr
+from typer.testing import CliRunner
 
 import geoae
-from geoae.errors import InputError, StoreError
+from geoae.cli import app
+from geoae.errors import InputError, OutputExistsError, StoreError
 from geoae.jobs.options import InferenceOptions
 from tests.support import fields
 from tests.support.denoising import denoise_files
@@ -71,6 +73,25 @@ def test_netcdf_holds_the_same(run):
     np.testing.assert_array_equal(file.t2m.values, store.t2m.values)
     assert file.attrs["geoae_digest"] == store.attrs["geoae_digest"]
     assert {"time_bnds", "crs"} <= set(file.variables)
+
+
+def test_fields_in_a_group_of_a_file(run):
+    """--group chooses it, for denoising, encoding and info; groups of one file are different inputs."""
+    x = fields.field(4, 16, 20)
+    for group, factor in (("a", 1), ("b", 2)):
+        (factor * x).to_dataset().to_netcdf("g.nc", group=group, mode="a", engine="h5netcdf")
+    with pytest.raises(InputError, match="choose one with --group a"):
+        run(["g.nc"], "s.zarr")
+    run(["g.nc"], "s.zarr", group="a")
+    with pytest.raises(OutputExistsError, match="group a"):
+        run(["g.nc"], "s.zarr", group="b")
+    run(["g.nc"], "s.zarr", group="b", overwrite=True)
+    run(["g.nc"], "a.nc", group="a")
+    np.testing.assert_allclose(xr.open_zarr("s.zarr").t2m, 2 * xr.open_dataset("a.nc").t2m, rtol=1e-4)
+    shown = CliRunner().invoke(app, ["info", "g.nc", "--group", "b"])
+    assert "t2m" in shown.output
+    assert CliRunner().invoke(app, ["encode", "g.nc", "-o", "c.zarr", "--group", "b"]).exit_code == 0
+    assert geoae.open_codes("c.zarr").sizes["time"] == 4
 
 
 def test_several_variables(run):

@@ -50,11 +50,54 @@ def test_groups_are_listed_and_chosen(tmp_path):
     made().to_netcdf(tmp_path / "a.nc", engine="h5netcdf", group="PRODUCT")
     made().drop_vars("city").to_zarr(tmp_path / "a.zarr", group="PRODUCT", consolidated=False)
     for name in ("a.nc", "a.zarr"):
-        with pytest.raises(InputError, match="but the groups PRODUCT: choose one with group='PRODUCT'"):
+        with pytest.raises(InputError, match="but the groups PRODUCT: choose one with --group PRODUCT"):
             geoae.read(tmp_path / name)
         np.testing.assert_array_equal(geoae.read(tmp_path / name, group="PRODUCT").values, made()["t2m"].values)
         with pytest.raises(GeoAEError, match="nowhere"):
             geoae.read(tmp_path / name, group="nowhere")
+
+
+def test_nested_groups_are_listed_by_their_paths(tmp_path):
+    """Only those that hold variables."""
+    data = made().drop_vars("city")
+    for group in ("a/b", "a/c", "d"):
+        data.to_netcdf(tmp_path / "a.nc", engine="h5netcdf", group=group, mode="a")
+        data.to_zarr(tmp_path / "a.zarr", group=group, consolidated=False)
+    for name in ("a.nc", "a.zarr"):
+        with pytest.raises(InputError, match="but the groups a/b, a/c, d: choose one with --group a/b "):
+            geoae.read(tmp_path / name)
+        assert geoae.read(tmp_path / name, group="a/c").shape == (3, 8, 16)
+
+
+def test_coordinates_of_outer_groups_belong_to_a_group(tmp_path):
+    """As CF has it: the nearest coordinate counts, and those of other sizes are not of this grid."""
+    data = made().drop_vars("city")
+    lon = ("lon", data.lon.values, {"units": "degrees_east"})
+    root = xr.Dataset(coords={"time": data.time, "lat": data.lat.variable, "lon": lon, "depth": ("z", [1.0, 2.0])})
+    root.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
+    later = xr.Dataset(coords={"time": data.time + np.timedelta64(1, "h")})
+    later.to_netcdf(tmp_path / "a.nc", engine="h5netcdf", group="in", mode="a")
+    bare = data.drop_vars(["time", "lat", "lon", "lat_bnds"])
+    bare.to_netcdf(tmp_path / "a.nc", engine="h5netcdf", group="in/side", mode="a")
+    x = geoae.read(tmp_path / "a.nc", group="in/side")
+    assert set(x.coords) == {"time", "lat", "lon"}
+    np.testing.assert_array_equal(x.lon, data.lon)
+    np.testing.assert_array_equal(x.time, data.time + np.timedelta64(1, "h"))
+    np.testing.assert_array_equal(x.values, data["t2m"].values)
+
+
+@pytest.mark.parametrize("magic", [b"II*\0", b"MM\0*", b"II+\0"])
+def test_a_tiff_image_names_its_library(tmp_path, monkeypatch, magic):
+    """By its content, whatever its name; with the library it is read by xarray's engine of it."""
+    for name in ("a.tif", "a"):
+        (tmp_path / name).write_bytes(magic + bytes(200))
+        assert readers.find_reader(tmp_path / name) == "grids"
+        monkeypatch.setattr("importlib.util.find_spec", lambda library: None)
+        with pytest.raises(
+            InputError, match=r"^\S+a(.tif)? is a TIFF image, which needs rioxarray: pip install 'rioxarray'\.$"
+        ):
+            geoae.read(tmp_path / name)
+        monkeypatch.undo()
 
 
 @pytest.mark.parametrize(("kind", "keep"), [(k, n) for k in ("netcdf3", "netcdf4") for n in (6, 100, 0.5, 0.98)])
