@@ -204,7 +204,7 @@ NAMES = {
     "geoae.readers.mseed:Records": "geoae.readers.records.mseed:MseedRecords",
     "geoae.readers.mseed:fetch": "geoae.readers.records.mseed:fetch_blocks",
     "geoae.readers.mseed:headers_of": "geoae.readers.records.mseed:make_header",
-    "geoae.readers.mseed:index": "geoae.readers.records.mseed:index_segments",
+    "geoae.readers.mseed:index": "geoae.readers.records.mseed_index:index_segments",
     "geoae.readers.mseed:raw_bytes": "geoae.readers.records.mseed:read_raw_bytes",
     "geoae.readers.mseed:sound_spans": "geoae.readers.records.mseed:find_decodable_spans",
     "geoae.readers.mseed:text_records": "geoae.readers.records.mseed:encode_text",

@@ -1,8 +1,4 @@
-"""Index miniSEED 2 files without decoding them, and decode only the records with the requested samples.
-
-This covers files whose records all have the same length. For other files `index_segments` returns None, and ObsPy reads
-the whole file.
-"""
+"""Decode only those miniSEED 2 records of a file that hold the requested samples."""
 
 import re
 import warnings
@@ -16,28 +12,21 @@ import numpy as np
 
 from geoae.errors import DamagedFileError, one_line
 from geoae.files import libmseed
-from geoae.labels.segments import Segment
-from geoae.readers.records.mseed_headers import (
-    HEADER_BYTES,
-    find_record_length,
-    is_valid_day,
-    parse_headers,
-    read_field,
-)
+from geoae.readers.records.mseed_headers import SAMPLE_TYPES, is_valid_day, read_field
 
-_DTYPES = {0: "S1", 4: "f4", 5: "f8", 12: "f4", 13: "f4", 14: "f4"} | dict.fromkeys((1, 3, 10, 11, 16, 30, 32), "i4")
 _CHUNK_BYTES = 2**24  # size of the pieces in which files are read
 _MAX_SKIPPED_BYTES = 2**16  # reading unused bytes up to this number is faster than seeking
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MseedRecords:
-    """The miniSEED records of one segment; record k of the file begins at byte k * length."""
+    """The miniSEED records of one segment."""
 
     path: Path
     length: int
-    rows: np.ndarray
-    """Numbers of the records in the file, in the order of their samples."""
+    """Bytes of a record."""
+    offsets: np.ndarray
+    """First byte of each record in the file, in the order of their samples."""
     ends: np.ndarray
     """Number of samples up to the end of each record, counted from the first record of the segment."""
     skip: int
@@ -52,43 +41,7 @@ class MseedRecords:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the decoded samples."""
-        return np.dtype(_DTYPES[self.encoding])
-
-
-def index_segments(path: Path) -> tuple[list[Segment], list[str]] | None:
-    """Find the same segments in a file as ObsPy, from the headers alone.
-
-    Returns
-    -------
-    segments and losses, or None
-        None if the file is not miniSEED with records of one length, or has a header that only ObsPy can interpret.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = find_record_length(file.read(4096))
-        if length is None:
-            return None
-        if size < length:
-            raise DamagedFileError(
-                f"{path.name} holds {size} bytes, but its first record has {length}: nothing can be read from it. "
-                "Fetch the file again."
-            )
-        file.seek(size - size % length)
-        tail = file.read(4096)
-        if (find_record_length(tail) or length) <= size % length:  # the file goes on with records of another length
-            return None
-        file.seek(0)
-        parts = [parse_headers(chunk) for chunk in _record_heads(file, length, size // length)]
-    if any(part is None for part in parts):
-        return None
-    table = np.concatenate([part for part in parts if part is not None])
-    if np.any(table["length"] != length) or not np.isin(table["encoding"], list(_DTYPES)).all():
-        return None
-    loss = (
-        f"{path.name}: the last {size % length} bytes are no whole record and were left out "
-        f"(whole records of {length} bytes: {size // length})."
-    )
-    return _segments(table, path, length, size), [loss] if size % length else []
+        return np.dtype(SAMPLE_TYPES[self.encoding])
 
 
 def warn_of_samples(line: str) -> None:
@@ -121,8 +74,8 @@ def fetch_blocks(
         # ObsPy keeps the order of traces only within one id, quality and type of samples
         groups.setdefault((records.path, records.length, records.quality, records.dtype.str), []).append(number)
     for (path, length, _, kind), members in groups.items():
-        rows = np.concatenate([parts[number][0].rows[spans[number][0]] for number in members])
-        data = _read_rows(path, length, rows)
+        offsets = np.concatenate([parts[number][0].offsets[spans[number][0]] for number in members])
+        data = _read_records(path, length, offsets)
         if len(members) > 1 and not any(parts[number][0].has_blockette_100 for number in members):
             sizes = [np.diff(parts[number][0].ends, prepend=0)[spans[number][0]] for number in members]
             _close_gaps(data, np.concatenate(sizes))
@@ -158,7 +111,7 @@ def find_decodable_spans(records: MseedRecords) -> list[tuple[int, int]]:
                 start, _ = spans.pop()
             spans.append((start, stop))
 
-    search(0, len(records.rows))
+    search(0, len(records.offsets))
     return spans
 
 
@@ -169,7 +122,7 @@ def count_samples(records: MseedRecords) -> int:
 
 def read_raw_bytes(records: MseedRecords) -> bytes:
     """Return the records of a segment unchanged."""
-    return _read_rows(records.path, records.length, records.rows).tobytes()
+    return _read_records(records.path, records.length, records.offsets).tobytes()
 
 
 def encode_text(trace: Any) -> bytes | None:
@@ -189,7 +142,7 @@ def make_header(records: MseedRecords) -> Any:
 
     details = {
         "dataquality": records.quality,
-        "number_of_records": len(records.rows),
+        "number_of_records": len(records.offsets),
         "encoding": libmseed.encoding_name(records.encoding),
         "byteorder": records.byteorder,
         "record_length": records.length,
@@ -202,7 +155,7 @@ def trim_records(records: MseedRecords, start: int, stop: int) -> MseedRecords:
     """Return the records with samples start ... stop."""
     chosen, _, inside = _span(records, start, stop)
     before = int(records.ends[chosen.start - 1]) if chosen.start else 0
-    return replace(records, rows=records.rows[chosen], ends=records.ends[chosen] - before, skip=inside.start)
+    return replace(records, offsets=records.offsets[chosen], ends=records.ends[chosen] - before, skip=inside.start)
 
 
 def _span(records: MseedRecords, start: int, stop: int) -> tuple[slice, int, slice]:
@@ -215,92 +168,35 @@ def _span(records: MseedRecords, start: int, stop: int) -> tuple[slice, int, sli
     return slice(first, last + 1), held, slice(start - before, stop - before)
 
 
-def _record_heads(file: Any, length: int, n_records: int) -> Iterator[np.ndarray]:
-    """First bytes of all complete records, shape (record, byte), some thousands at a time."""
-    width = min(length, HEADER_BYTES)
-    at_once = max(_CHUNK_BYTES // length, 1)
-    for done in range(0, n_records, at_once):
-        n = min(at_once, n_records - done)
-        chunk = np.frombuffer(file.read(n * length), np.uint8)
-        # the file may become shorter while it is read
-        yield np.ascontiguousarray(chunk[: chunk.size // length * length].reshape(-1, length)[:, :width])
-
-
-def _segments(table: np.ndarray, path: Path, length: int, size: int) -> list[Segment]:
-    """Merge records as libmseed does: a record extends the last segment of its id if it continues it."""
-    key = np.char.add(table["quality"], table["id"])
-    _, first_rows, number = np.unique(key, return_index=True, return_inverse=True)
-    segments: list[Segment] = []
-    # ids in the order of their first record, as ObsPy lists them
-    for group in np.argsort(first_rows):
-        rows = np.flatnonzero(number == group)
-        headers = table[rows]
-        cuts = np.append(np.flatnonzero(_begins_segment(headers)), len(headers))
-        ends = np.cumsum(headers["n"])
-        for first, stop in pairwise(cuts.tolist()):
-            head = headers[first]
-            before = int(ends[first - 1]) if first else 0
-            records = MseedRecords(
-                path,
-                length,
-                rows[first:stop],
-                ends[first:stop] - before,
-                0,
-                int(head["encoding"]),
-                head["quality"].decode(),
-                ">" if head["byteorder"] else "<",
-                bool(headers["has_blockette_100"][first:stop].any()),
-                size,
-            )
-            text = head["encoding"] == 0 or head["rate_hz"] == 0
-            n = 0 if text else int(ends[stop - 1]) - before
-            start_ns, rate = int(head["start_us"]) * 1000, float(head["rate_hz"])
-            segments.append(Segment(_id(head["id"]), start_ns, rate, n, len(segments), path, records, bool(text)))
-    return segments
-
-
-def _begins_segment(headers: np.ndarray) -> np.ndarray:
-    """Return whether each record (of one id, in file order) begins a segment."""
-    last, this = headers[:-1], headers[1:]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        period = np.where(last["rate_hz"] > 0, 1e6 / last["rate_hz"], 0).astype(np.int64)
-        same_rate = np.abs(1 - last["rate_hz"] / this["rate_hz"]) < 1e-4
-    gap = this["start_us"] - last["end_us"] - period
-    kinds = np.array([_DTYPES[code] for code in headers["encoding"]])
-    continues = (np.abs(gap) <= (0.5 * period).astype(np.int64)) & same_rate & (kinds[1:] == kinds[:-1])
-    return np.append(True, ~(continues & (last["n"] > 0) & (this["n"] > 0)))
-
-
-def _id(raw: bytes) -> str:
-    raw = raw.ljust(12)
-    return ".".join(part.decode("ascii", "ignore").strip() for part in (raw[10:], raw[:5], raw[5:7], raw[7:10]))
-
-
-def _read_rows(path: Path, length: int, rows: np.ndarray) -> np.ndarray:
+def _read_records(path: Path, length: int, offsets: np.ndarray) -> np.ndarray:
     """Return the bytes of records as int8, shape (record, byte)."""
-    out = np.empty((len(rows), length), np.int8)
+    out = np.empty((len(offsets), length), np.int8)
     with path.open("rb") as file:
-        for first, stop in _runs(rows, length):
-            low = int(rows[first:stop].min())
-            span = int(rows[first:stop].max()) + 1 - low
-            file.seek(low * length)
-            data = np.frombuffer(file.read(span * length), np.int8)
-            if data.size < span * length:
+        for first, stop in _runs(offsets, length):
+            low = int(offsets[first:stop].min())
+            span = int(offsets[first:stop].max()) + length - low
+            file.seek(low)
+            data = np.frombuffer(file.read(span), np.int8)
+            if data.size < span:
                 raise DamagedFileError(f"{path.name} became shorter while it was read. Read it again.")
-            out[first:stop] = data.reshape(span, length)[rows[first:stop] - low]
+            places = offsets[first:stop] - low
+            if not (places % length).any():
+                out[first:stop] = data.reshape(-1, length)[places // length]
+            else:  # bytes were lost or added between records
+                out[first:stop] = np.lib.stride_tricks.sliding_window_view(data, length)[places]
     return out
 
 
-def _runs(rows: np.ndarray, length: int) -> Iterator[tuple[int, int]]:
+def _runs(offsets: np.ndarray, length: int) -> Iterator[tuple[int, int]]:
     """Split a list of records into runs that are read at once: at large gaps in the file, and at _CHUNK_BYTES."""
-    step = np.diff(rows)
-    cuts = np.flatnonzero((step < 0) | (step * length > _MAX_SKIPPED_BYTES)) + 1
-    edges = [0, *cuts.tolist(), len(rows)]
+    step = np.diff(offsets)
+    cuts = np.flatnonzero((step < 0) | (step > _MAX_SKIPPED_BYTES)) + 1
+    edges = [0, *cuts.tolist(), len(offsets)]
     for begin, end in pairwise(edges):
         first = begin
         while first < end:
-            limit = rows[first] + max(_CHUNK_BYTES // length, 1)
-            stop = begin + int(np.searchsorted(rows[begin:end], limit))
+            limit = offsets[first] + max(_CHUNK_BYTES, length)
+            stop = begin + int(np.searchsorted(offsets[begin:end], limit))
             yield first, stop
             first = stop
 

@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 import geoae.readers.records.mseed as mseed
+import geoae.readers.records.mseed_index as mseed_index
 import geoae.readers.records.whole as whole
 from geoae.errors import GeoAEError, InputError, UnknownFormatError, UnreadableFileError
 from geoae.files.paths import find_fault
@@ -117,8 +118,8 @@ def scan(path: str | Path, ids: str | Sequence[str] = (), start_time: Any = None
     """
     path = Path(path)
     _check_file(path)
-    index = mseed.index_segments(path)
-    segments, notes, losses = ([*index[0]], [], index[1]) if index is not None else _scan_whole(path)
+    index = mseed_index.index_segments(path)
+    segments, losses, notes = index if index is not None else _scan_whole(path)
     return select_segments(Scan(tuple(segments), tuple(notes), tuple(losses)), path.name, ids, start_time, end_time)
 
 
@@ -323,4 +324,4 @@ def _scan_whole(path: Path) -> tuple[list[Segment], list[str], list[str]]:
     segments = [
         _make_segment(trace, file.number, path, file) for trace, file in zip(content.traces, files, strict=True)
     ]
-    return segments, list(content.notes), list(content.losses)
+    return segments, list(content.losses), list(content.notes)

@@ -1,0 +1,237 @@
+"""Find the valid records of a damaged miniSEED file, and tell what lies between them.
+
+Three things show damage: a header that cannot be, bytes without a header, and a record that contradicts its neighbours.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geoae.readers.records.mseed_headers import (
+    BAD_BLOCKETTES,
+    BAD_DATA,
+    BAD_DATE,
+    BAD_ENCODING,
+    BAD_LENGTH,
+    BAD_RATE,
+    HEADER_BYTES,
+    LONG_HEADER,
+    NO_HEADER,
+    parse_headers,
+)
+
+_CHUNK_BYTES = 2**24  # size of the pieces in which files are searched
+_LONGEST_HEADER = 4096
+_CONTROL_HEADER = re.compile(rb"\d{6}[VAST](\*| \d{7})")
+"""Headers of a SEED volume that hold no samples: a blockette with type and length, or its continuation."""
+
+_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9 ]{11}")
+
+_REASONS = {
+    NO_HEADER: "the time in the header is impossible",
+    BAD_DATE: "the date in the header is impossible",
+    LONG_HEADER: "the blockettes of the header do not end",
+    BAD_BLOCKETTES: "the blockettes of the header are damaged",
+    BAD_LENGTH: "the record length in the header is impossible",
+    BAD_RATE: "the sampling rate in the header is impossible",
+    BAD_ENCODING: "the encoding in the header is unknown",
+    BAD_DATA: "the header tells of more samples than the record has room for",
+}
+_JUMP_US = 1e6
+"""Clocks of recorders may jump by less than a second; a damaged byte of the date or time mostly changes more."""
+
+_OVERLAP = "the record length in the header reaches into the next record"
+_STRAY = "the header contradicts the records before and after it"
+
+
+def find_records(path: Path, size: int) -> tuple[np.ndarray, list[str]]:
+    """Find all valid records in a file, at any position.
+
+    Returns
+    -------
+    table, losses
+        Headers in the order of the file, as `parse_headers` gives them, with "offset", the first byte of each record;
+        and lines on the bytes that belong to no valid record.
+    """
+    table = np.concatenate([rows for rows in _candidates(path, size)] or [parse_headers(np.zeros((0, 48), np.uint8))])
+    valid = (table["fault"] == 0) & (table["offset"] + table["length"] <= size)
+    good, bad = table[valid], table[~valid]
+    # where a record contains another header, its length is wrong: one wrong byte must not hide the records after it
+    reaches = good["offset"] + good["length"] > np.append(good["offset"][1:], size)
+    good, outer = good[~reaches], good[reaches]
+    edges = np.concatenate([[0], np.stack([good["offset"], good["offset"] + good["length"]], axis=1).ravel(), [size]])
+    lost = [(int(a), int(b)) for a, b in edges.reshape(-1, 2) if a < b]
+    return good, _describe_lost(path, size, lost, good, np.concatenate([bad, outer]))
+
+
+def find_strays(table: np.ndarray, name: str) -> tuple[np.ndarray, list[str], list[str]]:
+    """Find records whose id, time, rate or encoding contradicts the records around them.
+
+    A damaged byte may leave a possible header. Such a record stands alone, and where it should be there is a hole of
+    just its number of samples between the records before and after it. Real gaps are no such holes.
+
+    Parameters
+    ----------
+    table
+        Valid headers in the order of the file.
+    name
+        Name of the file, for the lines.
+
+    Returns
+    -------
+    strays, losses, notes
+        Mask of the rows that must not be used, a line on each id, and remarks on times that jump by less than a second.
+    """
+    strays = np.zeros(len(table), bool)
+    kinds = np.unique(table[["id", "rate_hz", "encoding", "byteorder"]], return_inverse=True, return_counts=True)
+    is_lone_kind = kinds[2][kinds[1]] == 1
+    _, number, counts = np.unique(table["id"], return_inverse=True, return_counts=True)
+    order = np.argsort(number, kind="stable")
+    first, here, last = order[:-2], order[1:-1], order[2:]
+    n = table["n"]
+    inside = (number[first] == number[last]) & (n[here] > 0) & (np.abs(_find_holes(table, first, last) - n[here]) < 0.5)
+    period_us = 1e6 / np.where(table["rate_hz"][first] > 0, table["rate_hz"][first], np.nan)
+    shift_us = np.abs(table["start_us"][here] - table["end_us"][first] - period_us)
+    other_kind = np.isnan(_find_holes(table, first, here))
+    strays[here[inside & np.where(other_kind, is_lone_kind[here], shift_us > _JUMP_US)]] = True
+    jumps = here[inside & ~other_kind & (shift_us > 0.5 * period_us) & (shift_us <= _JUMP_US)]
+    strays[_find_renamed(table, number, counts, order)] = True
+    notes = [
+        f"{name}: {format_id(id_)}: {_count_records(int(count))} less than a second away from where the records before "
+        "and after place it; the times of the headers are kept."
+        for id_, count in zip(*np.unique(table["id"][jumps], return_counts=True), strict=True)
+    ]
+    return strays, _describe(name, [(row, _STRAY) for row in table[strays]]), notes
+
+
+def _find_renamed(table: np.ndarray, number: np.ndarray, counts: np.ndarray, order: np.ndarray) -> list[int]:
+    """Rows with an id of their own that differs in one byte from that of the records between which they fit."""
+    lone = np.flatnonzero((counts[number] == 1) & (table["n"] > 0))
+    first, last = order[:-1], order[1:]
+    # a few records prove little; nor does the last letter of the channel, by which components differ
+    holes = np.where(number[first] == number[last], _find_holes(table, first, last), np.nan)
+    wide = (holes > 0.5) & (last - first > 1) & (counts[number[first]] > 3)
+    first, last, holes = first[wide], last[wide], holes[wide]
+    if not len(first):
+        return []
+    ids = np.frombuffer(np.ascontiguousarray(table["id"]).tobytes(), np.uint8).reshape(-1, 12)
+    period_us = 1e6 / table["rate_hz"][first]
+    found = []
+    for row in lone.tolist():
+        fits = (first < row) & (row < last) & (np.abs(holes - table["n"][row]) < 0.5)
+        other = ids[first] != ids[row]
+        fits &= (np.count_nonzero(other, axis=1) == 1) & ~other[:, 9]
+        fits &= np.abs(table["start_us"][row] - table["end_us"][first] - period_us) < 0.5 * period_us
+        if fits.any():
+            found.append(row)
+    return found
+
+
+def _find_holes(table: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Number of samples that are missing between records a and b of one id; NaN if their kinds differ."""
+    rate = table["rate_hz"][a]
+    alike = (rate == table["rate_hz"][b]) & (rate > 0) & (table["n"][a] > 0) & (table["n"][b] > 0)
+    alike &= (table["encoding"][a] == table["encoding"][b]) & (table["byteorder"][a] == table["byteorder"][b])
+    samples = (table["start_us"][b] - table["end_us"][a]) * rate / 1e6 - 1
+    return np.where(alike, samples, np.nan)
+
+
+def _candidates(path: Path, size: int) -> Iterator[np.ndarray]:
+    """Headers at all positions that begin like a record, valid or not, in pieces."""
+    with path.open("rb") as file:
+        for start in range(0, size, _CHUNK_BYTES):
+            file.seek(start)
+            # padded, since the header of a short record may reach beyond the end of the file
+            raw = file.read(_CHUNK_BYTES + _LONGEST_HEADER)
+            data = np.frombuffer(raw + bytes(_LONGEST_HEADER), np.uint8)
+            last = min(_CHUNK_BYTES, max(len(raw) - 47, 0))
+            kinds = np.isin(data[6 : last + 6], np.frombuffer(b"DRQM", np.uint8))
+            at = np.flatnonzero(kinds & np.isin(data[7 : last + 7], np.frombuffer(b" \0", np.uint8)))
+            for begin in range(0, len(at), 2**16):
+                some = at[begin : begin + 2**16]
+                heads = data[some[:, np.newaxis] + np.arange(48)]
+                digits = heads[:, :6]
+                some = some[(((digits >= 48) & (digits <= 57)) | (digits == 32) | (digits == 0)).all(axis=1)]
+                yield _parse_at(data, some, start)
+
+
+def _parse_at(data: np.ndarray, at: np.ndarray, start: int) -> np.ndarray:
+    """Parse headers at positions of a piece of a file that begins at byte `start`."""
+    table = parse_headers(data[at[:, np.newaxis] + np.arange(HEADER_BYTES)])
+    long = np.flatnonzero(table["fault"] == LONG_HEADER)
+    if len(long):
+        table[long] = parse_headers(data[at[long, np.newaxis] + np.arange(_LONGEST_HEADER)])
+    table["offset"] = at + start
+    return table
+
+
+def _describe_lost(path: Path, size: int, lost: list[tuple[int, int]], good: np.ndarray, bad: np.ndarray) -> list[str]:
+    """Lines on ranges of bytes without a valid record."""
+    bad = bad[np.argsort(bad["offset"], kind="stable")]
+    found: list[tuple[Any, str]] = []
+    unknown: list[tuple[int, int]] = []
+    losses: list[str] = []
+    with path.open("rb") as file:
+        for start, stop in lost:
+            file.seek(start)
+            if _CONTROL_HEADER.match(file.read(16)):
+                continue
+            first, last = np.searchsorted(bad["offset"], [start, stop])
+            # other bytes may begin like a record by chance, but hardly with the letters of an id
+            inside = [row for row in bad[first:last] if _ID.fullmatch(row["id"].ljust(12))]
+            if stop == size and len(inside) == 1 and inside[0]["offset"] == start and inside[0]["fault"] == 0:
+                whole = f"whole records of {good['length'][0]} bytes: {len(good)}" if len(good) else "no whole record"
+                losses.append(
+                    f"{path.name}: the last {stop - start} bytes are no whole record and were left out ({whole})."
+                )
+            elif inside:
+                found += [(row, _REASONS.get(int(row["fault"]), _OVERLAP)) for row in inside]
+            else:
+                unknown.append((start, stop))
+    losses = [*_describe(path.name, found), *losses]
+    if unknown:
+        total = sum(stop - start for start, stop in unknown)
+        more = f", in {len(unknown)} places," if len(unknown) > 1 else ""
+        near = _name_neighbours(good, unknown[0][0])
+        losses.append(
+            f"{path.name}: {total} bytes{more} hold no record that can be read, the first at byte "
+            f"{unknown[0][0]}{near}. They are left out; what they held is a gap."
+        )
+    return losses
+
+
+def _name_neighbours(good: np.ndarray, at: int) -> str:
+    """The ids of the records before and after a position."""
+    after = int(np.searchsorted(good["offset"], at))
+    ids = dict.fromkeys(format_id(row["id"]) for row in good[max(after - 1, 0) : after + 1])
+    return f" (beside records of {' and '.join(ids)})" if ids else ""
+
+
+def _describe(name: str, rows: list[tuple[Any, str]]) -> list[str]:
+    """A line on each id and reason."""
+    groups: dict[tuple[bytes, str], list[Any]] = {}
+    for row, reason in rows:
+        groups.setdefault((row["id"], reason), []).append(row)
+    return [_describe_group(name, reason, group) for (_, reason), group in groups.items()]
+
+
+def _describe_group(name: str, reason: str, rows: list[Any]) -> str:
+    first, n = rows[0], sum(int(row["n"]) for row in rows)
+    start = np.datetime64(int(first["start_us"]), "us")
+    return (
+        f"{name}: {format_id(first['id'])}: {_count_records(len(rows))} left out ({n} samples; the first at byte "
+        f"{first['offset']}, by its header of {start}): {reason}. What it held is a gap."
+    )
+
+
+def _count_records(n: int) -> str:
+    return "1 record is" if n == 1 else f"{n} records are"
+
+
+def format_id(raw: bytes) -> str:
+    """NET.STA.LOC.CHA of the 12 bytes of a header, which has the codes in another order."""
+    raw = raw.ljust(12)
+    return ".".join(part.decode("ascii", "ignore").strip() for part in (raw[10:], raw[:5], raw[5:7], raw[7:10]))
