@@ -16,6 +16,7 @@ from geoae.jobs.records.files import write_files
 from geoae.jobs.records.sinks import plan_outputs
 from geoae.jobs.records.store import ScannedRecordings, denoise_store, refuse_file_options
 from geoae.jobs.source import ArraySource
+from geoae.readers.records.clocks import describe_drift
 from geoae.stores.runs import is_store
 from geoae.writers.records.traces import check_format
 
@@ -55,6 +56,7 @@ def denoise_files(
     if is_store(out) or is_store(files.noise_out):
         refuse_file_options(files)
         segments, problems, scan_notes = recordings.scan(select.ids, select.start_time, select.end_time)
+        scan_notes += describe_drift(segments, is_kept=False)
         source = ScannedRecordings(recordings, segments, problems, notes + scan_notes)
         return denoise_store(source, Path(str(out)), options, progress)
     if options.codes:
@@ -66,6 +68,7 @@ def denoise_files(
         )
     names = plan_outputs(recordings.paths, out, files, options.run.overwrite)
     segments, problems, scan_notes = recordings.scan(select.ids, select.start_time, select.end_time)
+    scan_notes += describe_drift(segments, is_kept=names.format == "MSEED")
     check_format(names.format, files.encoding, (s.id for s in segments if not s.text))
     if options.run.dry_run:
         return RecordSummary(TraceCounts(segments).traces, names.targets, problems, notes + scan_notes, "", 0.0)

@@ -26,6 +26,7 @@ from geoae.readers.fields import grids
 from geoae.readers.plugins import PluginRecords
 from geoae.readers.records import seisbench, traces
 from geoae.readers.records.arrange import count_gaps_and_overlaps, describe_overlaps
+from geoae.readers.records.clocks import describe_drift
 from geoae.stores import ledger, provenance
 from geoae.stores import records as stored_records
 
@@ -119,7 +120,7 @@ def _describe_recording(path: Path, reader: Any, options: Mapping[str, Any]) -> 
         groups.setdefault((segment.id, segment.rate_hz, segment.text), []).append(segment)
     rows = [_make_row(parts) for parts in groups.values()]
     records = traces.group_segments(scan.segments)
-    notes = [*scan.notes, *describe_overlaps(records)]
+    notes = [*scan.notes, *describe_overlaps(records), *describe_drift(scan.segments)]
     sensors = dict(Counter(join_components(record.ids) for record in records))
     return SourceContent(rows, notes, list(scan.losses), len(records), sensors=sensors)
 

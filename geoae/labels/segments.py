@@ -16,13 +16,23 @@ class Segment:
     n: int
     """Number of samples; 0 for text and log channels."""
     order: int
-    """Position among the segments of its source: output keeps this order."""
+    """Position among the segments of its source: output keeps this order. Parts of one segment have the same."""
     source: Path | None
     """The file, or None for data in memory."""
     locator: object
     """Where the samples are: a `geoae.readers.protocols.Locator` or data of the reader that made the segment."""
     text: bool = False
     """True for text and log channels, which are passed through."""
+
+
+def touches(segment: Segment, following: Segment) -> bool:
+    """Whether a segment begins within half a sample of the end of another one."""
+    return abs(count_missing_samples(segment, following)) <= 0.5 + 1e-9
+
+
+def count_missing_samples(segment: Segment, following: Segment) -> float:
+    """Number of samples between the end of a segment and the start of another one; negative if they overlap."""
+    return (following.start_ns - segment.start_ns) * segment.rate_hz / 1e9 - segment.n
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from geoae.readers.records.mseed_headers import (
 
 _CHUNK_BYTES = 2**24  # size of the pieces in which files are searched
 _LONGEST_HEADER = 4096
+_NO_TABLE = parse_headers(np.zeros((0, HEADER_BYTES), np.uint8))
 _CONTROL_HEADER = re.compile(rb"\d{6}[VAST](\*| \d{7})")
 """Headers of a SEED volume that hold no samples: a blockette with type and length, or its continuation."""
 
@@ -56,7 +57,14 @@ def find_records(path: Path, size: int) -> tuple[np.ndarray, list[str]]:
         Headers in the order of the file, as `parse_headers` gives them, with "offset", the first byte of each record;
         and lines on the bytes that belong to no valid record.
     """
-    table = np.concatenate([rows for rows in _candidates(path, size)] or [parse_headers(np.zeros((0, 48), np.uint8))])
+    pieces = [_NO_TABLE]
+    with path.open("rb") as file:
+        for start in range(0, size, _CHUNK_BYTES):
+            file.seek(start)
+            for rows in _candidates(file.read(_CHUNK_BYTES + _LONGEST_HEADER), _CHUNK_BYTES):
+                rows["offset"] += start
+                pieces.append(rows)
+    table = np.concatenate(pieces)
     valid = (table["fault"] == 0) & (table["offset"] + table["length"] <= size)
     good, bad = table[valid], table[~valid]
     # where a record contains another header, its length is wrong: one wrong byte must not hide the records after it
@@ -65,6 +73,13 @@ def find_records(path: Path, size: int) -> tuple[np.ndarray, list[str]]:
     edges = np.concatenate([[0], np.stack([good["offset"], good["offset"] + good["length"]], axis=1).ravel(), [size]])
     lost = [(int(a), int(b)) for a, b in edges.reshape(-1, 2) if a < b]
     return good, _describe_lost(path, size, lost, good, np.concatenate([bad, outer]))
+
+
+def has_records(head: bytes) -> bool:
+    """Whether the first bytes of a file hold two valid records, one directly after the other."""
+    table = np.concatenate(list(_candidates(head)) or [_NO_TABLE])
+    table = table[table["fault"] == 0]
+    return bool(np.isin(table["offset"] + table["length"], table["offset"]).any())
 
 
 def find_strays(table: np.ndarray, name: str) -> tuple[np.ndarray, list[str], list[str]]:
@@ -139,32 +154,27 @@ def _find_holes(table: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.where(alike, samples, np.nan)
 
 
-def _candidates(path: Path, size: int) -> Iterator[np.ndarray]:
-    """Headers at all positions that begin like a record, valid or not, in pieces."""
-    with path.open("rb") as file:
-        for start in range(0, size, _CHUNK_BYTES):
-            file.seek(start)
-            # padded, since the header of a short record may reach beyond the end of the file
-            raw = file.read(_CHUNK_BYTES + _LONGEST_HEADER)
-            data = np.frombuffer(raw + bytes(_LONGEST_HEADER), np.uint8)
-            last = min(_CHUNK_BYTES, max(len(raw) - 47, 0))
-            kinds = np.isin(data[6 : last + 6], np.frombuffer(b"DRQM", np.uint8))
-            at = np.flatnonzero(kinds & np.isin(data[7 : last + 7], np.frombuffer(b" \0", np.uint8)))
-            for begin in range(0, len(at), 2**16):
-                some = at[begin : begin + 2**16]
-                heads = data[some[:, np.newaxis] + np.arange(48)]
-                digits = heads[:, :6]
-                some = some[(((digits >= 48) & (digits <= 57)) | (digits == 32) | (digits == 0)).all(axis=1)]
-                yield _parse_at(data, some, start)
+def _candidates(data: bytes, last: int | None = None) -> Iterator[np.ndarray]:
+    """Headers at all positions before `last` that begin like a record, valid or not, in pieces."""
+    # padded, since the header of a short record may reach beyond the end of the file
+    padded = np.frombuffer(data + bytes(_LONGEST_HEADER), np.uint8)
+    n = max(min(len(data) - 47, len(data) if last is None else last), 0)
+    kinds = np.isin(padded[6 : n + 6], np.frombuffer(b"DRQM", np.uint8))
+    at = np.flatnonzero(kinds & np.isin(padded[7 : n + 7], np.frombuffer(b" \0", np.uint8)))
+    for begin in range(0, len(at), 2**16):
+        some = at[begin : begin + 2**16]
+        digits = padded[some[:, np.newaxis] + np.arange(6)]
+        some = some[(((digits >= 48) & (digits <= 57)) | (digits == 32) | (digits == 0)).all(axis=1)]
+        yield _parse_at(padded, some)
 
 
-def _parse_at(data: np.ndarray, at: np.ndarray, start: int) -> np.ndarray:
-    """Parse headers at positions of a piece of a file that begins at byte `start`."""
+def _parse_at(data: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Parse headers at some positions."""
     table = parse_headers(data[at[:, np.newaxis] + np.arange(HEADER_BYTES)])
     long = np.flatnonzero(table["fault"] == LONG_HEADER)
     if len(long):
         table[long] = parse_headers(data[at[long, np.newaxis] + np.arange(_LONGEST_HEADER)])
-    table["offset"] = at + start
+    table["offset"] = at
     return table
 
 

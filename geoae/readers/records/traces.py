@@ -30,6 +30,7 @@ from geoae.readers.records.arrange import (
     describe_overlaps,
     first_segment,
 )
+from geoae.readers.records.clocks import describe_drift
 from geoae.readers.records.selection import cut_segment, join_first, select_segments
 
 if TYPE_CHECKING:
@@ -245,7 +246,7 @@ def read(
         for line in (*found.losses, *found.notes):
             warnings.warn(line, stacklevel=2)
     records = group_segments(segments)
-    for line in describe_overlaps(records):
+    for line in (*describe_overlaps(records), *describe_drift(segments, is_kept=False)):
         warnings.warn(line, stacklevel=2)
     return [open_record(record) for record in records]
 
@@ -322,6 +323,7 @@ def _scan_whole(path: Path) -> tuple[list[Segment], list[str], list[str]]:
     content = whole.read_whole(path, stamp)
     files = (_InFile(path, stamp, i, trace.data.dtype) for i, trace in enumerate(content.traces))
     segments = [
-        _make_segment(trace, file.number, path, file) for trace, file in zip(content.traces, files, strict=True)
+        _make_segment(trace, content.orders[file.number], path, file)
+        for trace, file in zip(content.traces, files, strict=True)
     ]
     return segments, list(content.losses), list(content.notes)

@@ -1,6 +1,5 @@
 """Read whole files and archives with ObsPy, in any of its formats, and sort its messages into notes and losses."""
 
-import glob
 import re
 import warnings
 from collections.abc import Iterable, Sequence
@@ -10,12 +9,16 @@ from typing import Any, NamedTuple
 
 from geoae.errors import DamagedFileError, UnknownFormatError, one_line
 from geoae.files import archives
-from geoae.files.libmseed import lock_and_record_warnings
 from geoae.files.obspy_formats import detect_obspy_format
+from geoae.readers.records import salvage
+from geoae.readers.records.mseed_damage import has_records
 from geoae.readers.records.mseed_headers import is_miniseed
 
 Stamp = tuple[int, int]
 """Time of the last change in ns and size in bytes: they change with the content of the file."""
+
+_SEARCHED_BYTES = 2**16
+"""Bytes at the beginning of a file in which records of miniSEED are searched for."""
 
 _LOSS_MESSAGE = re.compile(
     r"integrity|not be read|will skip|dropping|truncated|mismatching byte size|non-contiguous|not enough data"
@@ -39,6 +42,8 @@ class FileContent(NamedTuple):
     """Remarks, one line each."""
     losses: tuple[str, ...]
     """Parts that could not be read, one line each."""
+    orders: tuple[int, ...]
+    """For each trace: the same number for those that are one segment; see `geoae.readers.records.mseed_index`."""
 
 
 def is_recording(path: Path) -> bool:
@@ -78,6 +83,7 @@ def read_whole(path: Path, stamp: Stamp) -> FileContent:
     if read_stamp(path) != stamp:
         raise DamagedFileError(f"{path.name} changed while it was read. Read it again.")
     traces: list[Any] = []
+    orders: list[int] = []
     notes: list[str] = []
     losses: list[str] = []
     others: list[archives.ArchiveMember] = []
@@ -89,6 +95,8 @@ def read_whole(path: Path, stamp: Stamp) -> FileContent:
                 continue
             n_read += 1
             found = _read_member(member.path, unpacked.label(member.name), format_)
+            first = max(orders, default=-1) + 1
+            orders += [first + order for order in found.orders]
             traces += found.traces
             notes += found.notes
             losses += found.losses
@@ -103,26 +111,27 @@ def read_whole(path: Path, stamp: Stamp) -> FileContent:
                 losses.append(f"{label} was not read: it is {_describe_unknown(member.path)}.")
             else:
                 notes.append(f"{label} is no recording and was left out.")
-    return FileContent(tuple(traces), (*unpacked.notes, *notes), tuple(losses))
+    return FileContent(tuple(traces), (*unpacked.notes, *notes), tuple(losses), tuple(orders))
 
 
 def _read_member(file: Path, label: str, format_: str) -> FileContent:
     """Read a file of a known format; one that cannot be read is a loss."""
-    import obspy
-
     try:
-        with lock_and_record_warnings() as caught:
-            # with a format, ObsPy does not look for archives or try PICKLE, which could run code
-            found = obspy.read(glob.escape(str(file)), format=format_, check_compression=False)
+        found, caught = (
+            salvage.read_miniseed(file, label)
+            if format_ == "MSEED"
+            else salvage.read_other_format(file, format_, label)
+        )
     except MemoryError:
         raise
     except Exception as error:  # ObsPy may raise anything
         reason = one_line(error).replace(str(file), file.name).rstrip(".")
         loss = f"{label} looks like {format_} but cannot be read: {reason[:300]}. Fetch the file again."
-        return FileContent((), (), (loss,))
-    messages = _condense(label, (str(warning.message) for warning in caught))
-    losses = tuple(line for line in messages if _LOSS_MESSAGE.search(line.removeprefix(label)))
-    return FileContent(tuple(found), tuple(line for line in messages if line not in losses), losses)
+        return FileContent((), (), (loss,), ())
+    messages = _condense(label, caught)
+    losses = [line for line in messages if _LOSS_MESSAGE.search(line.removeprefix(label))]
+    notes = [line for line in messages if line not in losses]
+    return FileContent(tuple(found.traces), (*found.notes, *notes), (*found.losses, *losses), tuple(found.orders))
 
 
 def _describe_no_recording(path: Path, others: Sequence[archives.ArchiveMember]) -> str:
@@ -164,9 +173,11 @@ def _may_be_recording(member: archives.ArchiveMember) -> bool:
 def _format_of(path: Path) -> str | None:
     """Name of the ObsPy format of a file; None if it is no recording."""
     with path.open("rb") as file:
-        if is_miniseed(file.read(48)):
-            return "MSEED"
-    return detect_obspy_format(path)
+        head = file.read(_SEARCHED_BYTES)
+    if is_miniseed(head[:48]):
+        return "MSEED"
+    # the header of the first record may be damaged
+    return detect_obspy_format(path) or ("MSEED" if has_records(head) else None)
 
 
 def _condense(name: str, messages: Iterable[str]) -> list[str]:

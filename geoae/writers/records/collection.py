@@ -5,16 +5,14 @@ from collections import Counter
 from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from geoae.errors import InputError, one_line
+from geoae.labels.segments import Segment, touches
 from geoae.writers.records.encodings import choose_encoding, encode_samples, fits_cm6, round_to_integers
 from geoae.writers.records.mseed import SegmentKey
-
-if TYPE_CHECKING:
-    from geoae.labels.segments import Segment
 
 _ONE_TRACE_A_FILE = {"SAC", "SACXY"}
 INTEGER_FORMATS = {"GCF", "GSE2"}
@@ -22,12 +20,16 @@ INTEGER_FORMATS = {"GCF", "GSE2"}
 _SINGLE_PRECISION = {"AH", "Q", "SAC", "SACXY", "SEGY", "SU"}
 
 
+_Kept = tuple[Segment, Any, list[np.ndarray]]
+"""A segment, its ObsPy header, and its samples."""
+
+
 class Collection:
     """Whole segments in memory, converted to the samples of a format, and written by `finish`."""
 
     def __init__(self, path: Path, format_name: str) -> None:
         self._path, self._format = path, format_name
-        self._kept: dict[SegmentKey, tuple[Segment, Any, list[np.ndarray]]] = {}
+        self._kept: dict[SegmentKey, _Kept] = {}
 
     def put(self, key: SegmentKey, segment: "Segment", offset: int, data: np.ndarray, header: Any) -> None:
         """Add the next samples of a segment, converted for the format; offset 0 starts the segment again."""
@@ -50,7 +52,7 @@ class Collection:
         """Write the file, or one file for each trace."""
         from obspy import Stream
 
-        traces = [_make_trace(*kept) for _, kept in sorted(self._kept.items(), key=lambda item: item[0])]
+        traces = [_make_trace(*kept) for kept in _join_parts(self._kept)]
         if self._format in _ONE_TRACE_A_FILE and len(traces) > 1:
             files = [([trace], path) for trace, path in zip(traces, self._file_names(traces), strict=True)]
         else:
@@ -86,6 +88,20 @@ class Collection:
             if label in labels[:i]:
                 labels[i] += f".{i}"
         return [self._path.with_name(f"{self._path.stem}.{label}{self._path.suffix}") for label in labels]
+
+
+def _join_parts(kept: dict[SegmentKey, _Kept]) -> list[_Kept]:
+    """All segments in order. Parts of one segment that touch are joined: such a trace has one start time."""
+    joined: list[_Kept] = []
+    last_key: SegmentKey = ()
+    last: Segment | None = None
+    for key, (segment, header, blocks) in sorted(kept.items(), key=lambda item: item[0]):
+        if last is not None and key[:2] == last_key[:2] and last.id == segment.id and touches(last, segment):
+            joined[-1][2].extend(blocks)
+        else:
+            joined.append((segment, header, list(blocks)))
+        last_key, last = key, segment
+    return joined
 
 
 def _make_trace(segment: "Segment", header: Any, blocks: list[np.ndarray]) -> Any:
