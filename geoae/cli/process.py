@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,13 +16,18 @@ SIGNALS = tuple(
     if hasattr(signal, name)
 )
 """Signals after which unfinished outputs are removed: Ctrl-C, `kill`, and a terminal that was closed."""
-_caught: list[int] = []
+CLEAN_UP_S = 5.0
+"""Time after a signal in which others are ignored, in seconds, so that they do not stop the clean-up."""
+_caught: list[tuple[int, float]] = []
+"""Number and time of each signal that came."""
 
 
 def raise_interrupt(number: int, frame: Any) -> None:
-    """Handler of signals: raise KeyboardInterrupt, unless one is being handled, so that the clean-up is completed."""
-    _caught.append(number)
-    if not _is_cleaning_up():
+    """Handler of signals: raise KeyboardInterrupt, but not while the clean-up after an earlier signal lasts."""
+    now = time.monotonic()
+    is_first = not _caught or now - _caught[0][1] > CLEAN_UP_S
+    _caught.append((number, now))
+    if is_first and not _is_cleaning_up():
         raise KeyboardInterrupt
 
 
@@ -33,7 +39,7 @@ def check_interrupt() -> None:
 
 def first_signal() -> int | None:
     """Number of the first signal that came; None: there was none."""
-    return _caught[0] if _caught else None
+    return _caught[0][0] if _caught else None
 
 
 @contextmanager
