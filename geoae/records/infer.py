@@ -4,6 +4,7 @@ Any region of a record can be computed by itself.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from functools import partial
 
 import numpy as np
@@ -65,6 +66,7 @@ def build_noise_reader(
     *,
     batch: int = BATCH,
     above_band: str = "pass",
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> ReadSpan:
     """Return a function (start, stop) -> noise (row, stop - start) that the model predicts in a record.
 
@@ -84,6 +86,8 @@ def build_noise_reader(
         Windows per call of the net.
     above_band
         "pass" keeps frequencies above the model's Nyquist frequency in the signal, "remove" counts them as noise.
+    is_stopped
+        Asked before each call of the net. If it says yes, CancelledError is raised.
     """
     c, window_noise = require_contract(model, RecordContract), _skip_empty(require_role(model, Denoiser).noise)
     up, down = resampling_ratio(rate_hz, c.rate_hz)
@@ -99,8 +103,13 @@ def build_noise_reader(
         out[list(slots)] = rows
         return out
 
+    def apply(windows: Array) -> Array:
+        if is_stopped():
+            raise CancelledError
+        return window_noise(windows)
+
     def model_noise(start: int, stop: int) -> Array:
-        return join_region(read_components, window_noise, grid, (slice(start, stop),), batch)[list(slots)]
+        return join_region(read_components, apply, grid, (slice(start, stop),), batch)[list(slots)]
 
     def native_noise(start: int, stop: int) -> Array:
         noise = resample_region(model_noise, n_model, down, up, start, stop)

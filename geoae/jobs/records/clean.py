@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -154,14 +155,18 @@ def _pass_unchanged(segment: Segment, error: str, sink: Sink, counts: TraceCount
 
 
 def make_span_readers(
-    record: Record, model: Model, options: InferenceOptions, counts: TraceCounts
+    record: Record, model: Model, options: InferenceOptions, counts: TraceCounts, stop: Event | None = None
 ) -> tuple[ReadSpan, ReadSpan]:
-    """Functions of (start, stop) that give the samples of a record, and the noise that the model removes from them."""
+    """Functions of (start, stop) that give the samples of a record, and the noise that the model removes from them.
+
+    When `stop` is set, the noise raises CancelledError.
+    """
     slots = infer.assign_components([i.rpartition(".")[2] for i in record.ids])
     read = _keep_last_block(partial(traces.read_block, record, on_warning=counts.add_loss))
     noise = infer.build_noise_reader(
-        read, record.n, slots, record.rate_hz, model, batch=options.batch_size, above_band=options.above_band
-    )
+        read, record.n, slots, record.rate_hz, model, batch=options.batch_size, above_band=options.above_band,
+        is_stopped=(stop or Event()).is_set,
+    )  # fmt: skip
     return read, noise
 
 
@@ -179,13 +184,14 @@ def _denoise_record(
     A segment that the sink cannot hold passes through unchanged, and its identity is added to `passed`.
     """
     infer.check_rate(record.rate_hz, model, "it")
-    read, noise = make_span_readers(record, model, options, counts)
+    halt = Event()
+    read, noise = make_span_readers(record, model, options, counts, halt)
     placed = sorted(record.placed, key=lambda p: p.first)
     firsts = [p.first for p in placed]
     longest = max(p.segment.n for p in placed)
     refused: dict[int, GeoAEError] = {}
     shown: list[tuple[Array, Array]] = []
-    for start, stop, x, removed in _blocks_ahead(read, noise, _list_blocks(record, own_only=plot is None)):
+    for start, stop, x, removed in _blocks_ahead(read, noise, _list_blocks(record, plot is None), halt):
         with np.errstate(over="ignore", invalid="ignore"):  # values that an output cannot hold are refused below
             exact = subtract_noise(x, removed, options.dry)
         for p in placed[bisect_left(firsts, start - longest) : bisect_left(firsts, stop)]:
@@ -238,21 +244,28 @@ def _merge_spans(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _blocks_ahead(
-    read: ReadSpan, noise: ReadSpan, blocks: list[tuple[int, int]]
+    read: ReadSpan, noise: ReadSpan, blocks: list[tuple[int, int]], halt: Event
 ) -> Iterator[tuple[int, int, Array, Array]]:
-    """Blocks (start, stop, samples, noise). The next block is computed while the last one is written."""
+    """Blocks (start, stop, samples, noise). The next block is computed while the last one is written.
+
+    At the end, also after an error or a signal, `halt` is set, which ends the computation of a block that nobody needs.
+    """
 
     def work(start: int, stop: int) -> tuple[int, int, Array, Array]:
         removed = noise(start, stop)  # reads more than the block, and `read` keeps it
         return start, stop, read(start, stop), removed
 
-    with ThreadPoolExecutor(1) as worker:
+    worker = ThreadPoolExecutor(1)
+    try:
         next_block = worker.submit(work, *blocks[0])
         for block in blocks[1:]:
             done = next_block.result()
             next_block = worker.submit(work, *block)
             yield done
         yield next_block.result()
+    finally:
+        halt.set()
+        worker.shutdown(wait=False, cancel_futures=True)  # unfinished outputs are removed without waiting for it
 
 
 def _keep_last_block(read: ReadSpan) -> ReadSpan:

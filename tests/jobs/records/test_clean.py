@@ -1,5 +1,7 @@
 """Denoise segments into a sink: all samples are stored, and progress ends at their number."""
 
+from threading import Event
+
 import numpy as np
 import pytest
 from obspy import Stream, Trace
@@ -32,6 +34,31 @@ def test_all_samples_of_all_segments_are_stored(monkeypatch, block):
     (shown,) = plotted
     np.testing.assert_array_equal(shown.before, np.stack(list(data.values())))
     assert all(trace.denoised for trace in counts.conclude())
+
+
+def test_an_interruption_does_not_wait_for_the_block_under_way():
+    """Closing ends the work on the next block before its next batch of windows; nobody waits for it."""
+    began, ended, halt = Event(), Event(), Event()
+    model = tiny_model()
+    noise = infer.build_noise_reader(
+        lambda a, b: np.ones((1, b - a)), 10**9, [2], 100.0, model, batch=1, is_stopped=halt.is_set
+    )
+
+    def work(start: int, stop: int) -> np.ndarray:
+        if not start:
+            return np.zeros((1, stop))
+        began.set()
+        try:
+            return noise(start, stop)
+        finally:
+            ended.set()
+
+    blocks = clean._blocks_ahead(lambda a, b: np.ones((1, b - a)), work, [(0, 10), (10, 10_000_000)], halt)
+    next(blocks)
+    assert began.wait(60)
+    blocks.close()
+    assert halt.is_set()
+    assert ended.wait(60)  # the whole block takes minutes
 
 
 def test_a_kept_block_is_read_once():
