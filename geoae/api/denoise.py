@@ -170,13 +170,15 @@ class _ArrayDenoiser:
 
     def denoise_dataset(self, data: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
         """All records and fields of a Dataset; other variables stay unchanged."""
-        found = [name for name in list_fields(data) if _has_channels(data[name]) or self._is_field(data[name])]
+        names = {str(name): name for name in data.data_vars}  # one of them may be None
+        fields = {names[name]: data[names[name]] for name in list_fields(data)}
+        found = {name: x for name, x in fields.items() if _has_channels(x) or self._is_field(x)}
         if not found:
             raise InputError(
                 f"There is no record and no field on a grid, only {', '.join(map(str, data.variables)) or 'nothing'}. "
                 "Name the horizontal dimensions: dims=('y', 'x')."
             )
-        pairs = {name: self.denoise_array(data[name]) for name in found}
+        pairs = {name: self.denoise_array(x) for name, x in found.items()}
         return data.assign({k: v[0] for k, v in pairs.items()}), data.assign({k: v[1] for k, v in pairs.items()})
 
     def denoise_tree(self, tree: xr.DataTree) -> tuple[xr.DataTree, xr.DataTree]:

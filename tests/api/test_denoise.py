@@ -112,6 +112,13 @@ def test_a_tree_gives_a_tree():
         np.testing.assert_allclose(total.values, tree[name]["trace"].values, atol=1e-3)
 
 
+def test_a_variable_without_a_name_stays_so():
+    """xarray reads it so from files of xdas."""
+    clean = denoise(xr.Dataset({None: array(), "other": ("x", [1.0])}))
+    assert set(clean.data_vars) == {None, "other"}
+    np.testing.assert_array_equal(clean[None].values, denoise(array()).values)
+
+
 def test_a_path_gives_a_path(tmp_path):
     """The file written; problems become warnings, and options are those of the command line."""
     Stream([trace(walk()), trace(np.zeros(2000, np.float32), "HHE")]).write(str(tmp_path / "x"), format="MSEED")

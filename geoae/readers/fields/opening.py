@@ -21,6 +21,8 @@ from geoae.readers.protocols import Place
 
 _ZARR_METADATA = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
 _FILE_SUFFIXES = (".nc", ".nc4", ".cdf", ".h5", ".hdf5", ".grib", ".grib2", ".grb", ".grb2", ".tif", ".tiff")
+UNNAMED = "values"
+"""Name for a variable that has none."""
 _FORMAT_NAMES = {
     "netcdf3": "netCDF-3",
     "netcdf5": "netCDF",
@@ -101,6 +103,7 @@ def open_store(
             datasets = [_add_outer_coordinates(data, place, kind, group, options) for data in datasets]
     # zarr lists the variables of a store without consolidated metadata in random order
     is_random = arguments.get("consolidated") is False
+    datasets = [_name_variables(data) for data in datasets]
     return [_sort_variables(data) for data in datasets] if is_random else datasets
 
 
@@ -245,6 +248,18 @@ def _open(source: Any, engine: str | None, arguments: dict[str, Any]) -> list[xr
                 raise
             # units such as "months since" are no fixed time: keep the numbers
             return [xr.open_dataset(source, **keywords, decode_times=False)]
+
+
+def _name_variables(data: xr.Dataset) -> xr.Dataset:
+    """Give a name to a variable without one. xarray writes it as __values__, which no store of zarr 3 can hold."""
+    if None not in data.variables:
+        return data
+    name = UNNAMED
+    while name in data.variables or name in data.dims:
+        name = f"{name}_"
+    named = data.rename({None: name})
+    named.set_close(data.close)
+    return named
 
 
 def _sort_variables(data: xr.Dataset) -> xr.Dataset:

@@ -25,6 +25,23 @@ def test_variables_of_a_plain_zarr_store_are_sorted(tmp_path, zarr_format):
         assert list(geoae.read(tmp_path / "a.zarr").data_vars) == ["a", "t2m", "u", "v"]
 
 
+@pytest.mark.parametrize("kind", ["h5netcdf", "scipy", "zarr"])
+def test_a_variable_without_a_name_gets_one(tmp_path, kind):
+    """xdas writes recordings so. xarray reads the name as None."""
+    data = made().rename({"t2m": "__values__"})
+    path = tmp_path / ("a.zarr" if kind == "zarr" else "a.nc")
+    if kind == "zarr":
+        data.to_zarr(path, zarr_format=2)
+    else:
+        data.to_netcdf(path, engine=kind)
+    x = geoae.read(path)
+    assert x.name == "values"
+    np.testing.assert_array_equal(x.values, made()["t2m"].values)
+    assert [row.name for row in geoae.info(path).fields] == ["values"]
+    xr.Dataset({"__values__": data["__values__"], "values": data["__values__"]}).to_netcdf(tmp_path / "b.nc")
+    assert set(geoae.read(tmp_path / "b.nc").data_vars) == {"values", "values_"}
+
+
 def test_times_that_are_no_dates_stay_numbers(tmp_path):
     """`months since`, as in climatologies, is no fixed time."""
     data = made().assign_coords(time=("time", [0.5, 1.5, 2.5], {"units": "months since 1900-01-01"}))
