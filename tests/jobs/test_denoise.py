@@ -163,6 +163,25 @@ def test_selection_by_id_and_time(tmp_path):
     assert (found.id[-1], found.stats.starttime, found.stats.npts) == ("Z", START + 5, 500)
 
 
+@pytest.mark.parametrize("format_name", ["MSEED", "GSE2"])
+def test_a_selection_holds_for_what_passes_through(tmp_path, format_name):
+    """A channel that is too slow, or dead, is cut to the sample, and its noise is as long as its signal."""
+    parts = [trace(walk(9000)), trace(walk(90), "LHZ", rate=1.0), trace(np.full(9000, 7), "HHN")]
+    parts = [Trace(part.data.astype(np.int32), part.stats) for part in parts]
+    source = write(tmp_path / "in", *parts, format_name=format_name)
+    start, end = START + 20.5, START + 60
+    model = replace(MODEL, contract=replace(MODEL.contract, rate_range_hz=(8.0, 1000.0)))
+    options = InferenceOptions(model, threads=1)
+    denoise_files([source], tmp_path / "s", options, noise_out=tmp_path / "n", start_time=str(start), end_time=str(end))
+    expected = read(source).trim(start, end, nearest_sample=False)
+    for x, signal, noise in zip(expected, read(tmp_path / "s"), read(tmp_path / "n"), strict=True):
+        for found in (signal, noise):
+            assert (found.id, found.stats.starttime, found.stats.npts) == (x.id, x.stats.starttime, x.stats.npts)
+        if x.stats.channel != "HHZ":
+            np.testing.assert_array_equal(signal.data, x.data)
+            assert not noise.data.any()
+
+
 def test_progress_counts_every_sample(tmp_path):
     """It ends at the total."""
     path = write(tmp_path / "in", trace(walk(), "HHE"), trace(walk(3000, 1), start=START + 100))

@@ -49,6 +49,8 @@ def denoise_stream(stream: Any, options: InferenceOptions, noise: bool = False) 
 def _rebuild(trace: Any, data: NDArray[Any] | None) -> Any:
     copy = trace.copy()
     if data is not None:
+        if not data.size and trace.data.dtype.kind not in "SU":  # a trace without a rate has no samples in time
+            data = np.zeros(len(trace.data), data.dtype)
         mask = getattr(trace.data, "mask", None)
         copy.data = data if mask is None else np.ma.array(data, mask=mask)
     return copy

@@ -11,8 +11,8 @@ import numpy as np
 
 from geoae.labels.components import group_sensors
 from geoae.labels.segments import Overlap, PlacedSegment, Record, Segment
+from geoae.readers.records.context import cut_overlaps, place_with_context
 from geoae.readers.records.layers import Fetch, Layer, find_end_ns, split_into_layers
-from geoae.readers.records.selection import cut_segment
 
 MAX_GAP_S = 3600.0
 """A longer gap in all components ends a record: otherwise a few events in a year would make one huge array."""
@@ -132,8 +132,8 @@ def describe_overlaps(records: Iterable[Record]) -> list[str]:
         time = str(np.datetime64(first.start_ns, "ns").astype("datetime64[ms]"))
         where = f"at {time}" if len(overlaps) == 1 else f"at {len(overlaps)} times, first at {time}"
         lines.append(
-            f"{id_}: two segments overlap {where}, by {first.n} samples that are not the same; both are kept. Choose "
-            "one file, or one stretch with --start-time and --end-time, to have a single recording."
+            f"{id_}: two segments overlap {where}, by {first.n} sample{'s' * (first.n > 1)}, and differ there; both "
+            "are kept. Choose one file, or one stretch with --start-time and --end-time, for a single recording."
         )
     return lines
 
@@ -194,7 +194,7 @@ def _arrange_piece(segments: list[Segment], ids: Sequence[str], fetch: Fetch | N
     layers = split_into_layers(segments, fetch)
     is_named = any(ids[0].split(".", 3)[:2])  # segments without ids may be those of many sensors
     if context and is_named and 1 < len(layers) <= MAX_LAYERS_OF_SENSOR:
-        return _place_with_context(layers, ids, segments[0])
+        return place_with_context(layers, ids, segments[0], fetch)
     if len(layers) == 1:
         return [_place_alone(layers[0], ids)]
     parts = [(layer, part) for layer in layers for part in _split_at_long_gaps(list(layer.segments))]
@@ -228,76 +228,8 @@ def _place_alone(layer: Layer, ids: Sequence[str]) -> Record:
     rows = {id_: row for row, id_ in enumerate(id_ for id_ in ids if id_ in layer.rows)}
     placed = layer.place(rows, first.start_ns, first.rate_hz)
     n = max(item.first + item.segment.n for item in placed)
-    reads = _cut_overlaps(placed)
+    reads = cut_overlaps(placed)
     return Record(
         tuple(rows), first.start_ns, first.rate_hz, n, tuple(placed), tuple(layer.overlaps),
         () if len(reads) == len(placed) and all(a is b for a, b in zip(reads, placed, strict=True)) else tuple(reads),
     )  # fmt: skip
-
-
-def _place_with_context(layers: Sequence[Layer], ids: Sequence[str], first: Segment) -> list[Record]:
-    """Place each layer on the grid of the whole recording, with samples of the other layers around its own."""
-    present = {id_ for layer in layers for id_ in layer.rows}
-    rows = {id_: row for row, id_ in enumerate(id_ for id_ in ids if id_ in present)}
-    all_placed = [layer.place(rows, first.start_ns, first.rate_hz) for layer in layers]
-    n = max(item.first + item.segment.n for placed in all_placed for item in placed)
-    records = []
-    for number, (layer, placed) in enumerate(zip(layers, all_placed, strict=True)):
-        reads = _cut_overlaps(placed)
-        for other, around in enumerate(all_placed):
-            if other != number:
-                reads = _fill_gaps(reads, around)
-        records.append(
-            Record(
-                tuple(rows),
-                first.start_ns,
-                first.rate_hz,
-                n,
-                tuple(placed),
-                tuple(layer.overlaps),
-                tuple(reads),
-                has_context=True,
-            )
-        )
-    return records
-
-
-def _cut_overlaps(placed: Sequence[PlacedSegment]) -> list[PlacedSegment]:
-    """Parts of segments that do not overlap, in the same order: the later of two segments loses the shared samples."""
-    found: list[PlacedSegment] = []
-    row, free = -1, 0
-    for item in placed:
-        if item.row != row:
-            row, free = item.row, 0
-        if (part := _cut(item, free, item.first + item.segment.n)) is not None:
-            found.append(part)
-            free = part.first + part.segment.n
-    return found
-
-
-def _fill_gaps(reads: Sequence[PlacedSegment], around: Sequence[PlacedSegment]) -> list[PlacedSegment]:
-    """Add parts of other segments where nothing is read."""
-    added: list[PlacedSegment] = []
-    for item in _cut_overlaps(around):
-        at, stop = item.first, item.first + item.segment.n
-        low = max(bisect_right(reads, (item.row, at), key=_position) - 1, 0)
-        for read in reads[low:]:
-            if (read.row, read.first) >= (item.row, stop):
-                break
-            if read.row == item.row and read.first + read.segment.n > at:
-                if (part := _cut(item, at, read.first)) is not None:
-                    added.append(part)
-                at = read.first + read.segment.n
-        if (part := _cut(item, at, stop)) is not None:
-            added.append(part)
-    return sorted([*reads, *added], key=_position)
-
-
-def _cut(item: PlacedSegment, start: int, stop: int) -> PlacedSegment | None:
-    """Samples start ... stop of the record, as far as a segment has them; None if it has none."""
-    first, last = max(start - item.first, 0), min(stop - item.first, item.segment.n)
-    if first >= last:
-        return None
-    if (first, last) == (0, item.segment.n):
-        return item
-    return PlacedSegment(cut_segment(item.segment, first, last), item.row, item.first + first)

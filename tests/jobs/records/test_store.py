@@ -140,6 +140,30 @@ def test_a_store_is_read_back_as_the_record_and_by_plain_xarray(tmp_path, small,
     assert facts["history"] == f"2001-09-09T01:46:40Z geoae {geoae.__version__}: geoae denoise a.mseed -o a.zarr"
 
 
+def test_files_that_share_samples_are_one_record(tmp_path, small):
+    """The store of two files that overlap is that of the whole recording; other samples there are refused and named."""
+    rng = np.random.default_rng(0)
+    x = (20 * np.cumsum(rng.normal(size=(3, 3000)), axis=1)).astype(np.int32)
+
+    def write(name, start, stop, add=0):
+        parts = [
+            trace(row[start:stop] + np.int32(add), f"HH{c}", START + start / 100)
+            for c, row in zip("ENZ", x, strict=True)
+        ]
+        Stream(parts).write(str(tmp_path / name), format="MSEED")
+        return tmp_path / name
+
+    one, two = write("one", 0, 1501), write("two", 1500, 3000)
+    for target, files in (("parts", [two, one]), ("whole", [write("whole", 0, 3000)])):
+        denoise_files(files, tmp_path / f"{target}.zarr", OPTIONS)
+    found, expected = (geoae.read(tmp_path / f"{name}.zarr") for name in ("parts", "whole"))
+    np.testing.assert_array_equal(found.values, expected.values)
+    with pytest.raises(
+        InputError, match=r"2 records .*HHE: two segments overlap at .*, by 1 sample, and differ there"
+    ):
+        denoise_files([one, write("other", 1500, 3000, add=1)], tmp_path / "other.zarr", OPTIONS)
+
+
 def test_info_lists_a_store_as_its_recording(tmp_path, small):
     """Ids, times, gaps; samples are those that are there."""
     path = record(tmp_path / "a.mseed")
