@@ -32,12 +32,17 @@ def denoise(
             "-o",
             "--out",
             metavar="PATH",
-            help="File for all, folder for one each, or store NAME.zarr; fields: .zarr or .nc. [INPUT.denoised.mseed]",
+            help="File for all, folder for one each, or store NAME.zarr; fields: .zarr or .nc. [INPUT.denoised.FORMAT]",
         ),
     ] = None,
     format_name: Annotated[
-        str, typer.Option("--format", metavar="NAME", help="Output format: any that ObsPy writes, such as SAC.")
-    ] = "MSEED",
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="Format that ObsPy writes, such as SAC. [by the ending of -o, else that of the inputs, else MSEED]",
+        ),
+    ] = None,
     encoding: Annotated[
         str | None,
         typer.Option(help="Encoding of miniSEED: FLOAT32, FLOAT64, or (rounded) INT32, STEIM1, STEIM2. [FLOAT32]"),

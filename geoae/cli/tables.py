@@ -45,12 +45,13 @@ def _variables(done: "FieldSummary", dry_run: bool) -> str:
 
 
 def format_outputs(done: "RecordSummary | FieldSummary", dry_run: bool) -> str:
-    """The line on the outputs of a run, its model and its duration."""
+    """The line on the outputs of a run, with the format of files, the model and the duration."""
     shown = [str(p) for p in done.outputs[:3]]
     more = [f"{len(done.outputs) - 3} more"] if len(done.outputs) > 3 else []
     verb = "would write" if dry_run else "wrote"
-    by = "" if dry_run else f" (model {done.model}, {done.seconds:.1f} s)"
-    return f"{verb} {', '.join(shown)}{' and ' if more else ''}{''.join(more)}{by}"
+    facts = [getattr(done, "format", ""), "" if dry_run else f"model {done.model}, {done.seconds:.1f} s"]
+    by = "; ".join(fact for fact in facts if fact)
+    return f"{verb} {', '.join(shown)}{' and ' if more else ''}{''.join(more)}{f' ({by})' if by else ''}"
 
 
 def recording_table(source: str, content: "SourceContent") -> str:

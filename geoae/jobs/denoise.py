@@ -69,9 +69,11 @@ def denoise_files(
     names = plan_outputs(recordings.paths, out, files, options.run.overwrite)
     segments, problems, scan_notes = recordings.scan(select.ids, select.start_time, select.end_time)
     scan_notes += describe_drift(segments, is_kept=names.format == "MSEED")
-    check_format(names.format, files.encoding, (s.id for s in segments if not s.text))
+    check_format(names.format, ids=(s.id for s in segments if not s.text))
+    notes += names.notes
     if options.run.dry_run:
-        return RecordSummary(TraceCounts(segments).traces, names.targets, problems, notes + scan_notes, "", 0.0)
+        rows = TraceCounts(segments).traces
+        return RecordSummary(rows, names.targets, problems, notes + scan_notes, "", 0.0, names.format)
     done = write_files(segments, names, problems, options, progress)
     return replace(done, notes=[*notes, *scan_notes, *done.notes], seconds=time.perf_counter() - began)
 
@@ -80,7 +82,7 @@ def _refuse_options_of_recordings(options: DenoiseOptions) -> None:
     """Raise InputError for options that apply to recordings only."""
     select, files = options.selection, options.files
     given = {
-        "--format": files.format != "MSEED", "--encoding": files.encoding is not None, "--id": bool(select.ids),
+        "--format": files.format is not None, "--encoding": files.encoding is not None, "--id": bool(select.ids),
         "--start-time": select.start_time is not None, "--end-time": select.end_time is not None,
         "--noise-out": files.noise_out is not None, "--plot": files.plot is not None,
         "--above-band": options.inference.above_band != "pass",

@@ -105,8 +105,8 @@ class Selection:
 class FileOptions:
     """How recordings are written to files."""
 
-    format: str = "MSEED"
-    """Any format that ObsPy writes."""
+    format: str | None = None
+    """Any format that ObsPy writes; None: that of the ending of the output, else that of the inputs, else MSEED."""
     encoding: str | None = None
     """Encoding of miniSEED: FLOAT32 (None), FLOAT64, INT32, STEIM1 or STEIM2."""
     noise_out: str | Path | None = None

@@ -151,7 +151,7 @@ def test_components_in_files_of_their_own_are_one_sensor(tmp_path):
     denoise_files([files[2]], tmp_path / "alone", OPTIONS)
     together, alone = read(tmp_path / "one"), read(tmp_path / "alone")[0].data
     for i, c in enumerate("ENZ"):
-        np.testing.assert_allclose(read(tmp_path / f"{c}.denoised.mseed")[0].data, together[i].data, atol=1e-3)
+        np.testing.assert_allclose(read(tmp_path / f"{c}.denoised.sac")[0].data, together[i].data, atol=1e-3)
     assert np.abs(alone - together[2].data).max() > 1
 
 

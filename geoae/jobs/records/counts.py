@@ -169,6 +169,8 @@ class RecordSummary:
     """Other remarks for the user."""
     model: str
     seconds: float
+    format: str = ""
+    """Format of the files; "" for a store."""
 
     @property
     def ok(self) -> bool:

@@ -36,7 +36,7 @@ def write_files(
             outputs = [*outputs, draw_record(drawings[0], figure, model)]
         except OutputError as error:
             problems.append(str(error))
-    return RecordSummary(rows, outputs, problems, notes, f"{model.name} {model.digest}", 0.0)
+    return RecordSummary(rows, outputs, problems, notes, f"{model.name} {model.digest}", 0.0, sink.formats)
 
 
 def draw_record(drawing: PlottedRecord, path: Path, model: Model) -> Path:

@@ -1,8 +1,5 @@
 """Sinks for denoised traces: files next to the inputs, one file, a folder, or memory."""
 
-import hashlib
-import os
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,23 +10,20 @@ from numpy.typing import NDArray
 
 from geoae.arrays.types import Array
 from geoae.errors import GeoAEError, InputError, OutputError, OutputExistsError
-from geoae.files.paths import can_reach, resolve_links
-from geoae.files.whole import output_errors, remove_leftovers
+from geoae.files.whole import remove_leftovers
 from geoae.jobs.options import FileOptions
+from geoae.jobs.records.formats import choose_formats
+from geoae.jobs.records.names import check_outputs, name_outputs
 from geoae.jobs.records.precision import RoundingSums
 from geoae.labels.segments import Segment
 from geoae.model.denoising import split_block
 from geoae.readers.records import traces
 from geoae.writers.records.collection import INTEGER_FORMATS
-from geoae.writers.records.traces import TraceWriter, check_format, remove_unfinished
+from geoae.writers.records.traces import TraceWriter, remove_unfinished
 
 AddLoss = Callable[[str], None]
 _FLOAT32 = np.dtype(np.float32)
 _INTEGERS = ("INT16", "INT32", "STEIM1", "STEIM2")
-_SUFFIXES = {f".{name}" for name in ("mseed", "miniseed", "msd", "ms", "seed", "sac", "gse2", "gse", "segy", "sgy")}
-"""Suffixes that the suffix of the output replaces. Others belong to the name, such as the day in ...D.2010.244."""
-MAX_LABEL_BYTES = 225
-"""Bytes of a file name that come from the input. A name may have 255, and the ending and a number follow."""
 
 
 class Sink(Protocol):
@@ -63,6 +57,10 @@ class OutputPlan:
     format: str = "MSEED"
     encoding: str | None = None
     overwrite: bool = False
+    noise_format: str = "MSEED"
+    is_default: bool = False
+    """Whether the formats are those of the inputs, so that miniSEED takes their place where they cannot hold it."""
+    notes: tuple[str, ...] = ()
 
     @property
     def targets(self) -> list[Path]:
@@ -74,7 +72,7 @@ def plan_outputs(inputs: list[Path], out: str | Path | None, files: FileOptions,
     """Choose the names of the outputs, and check that they can be written, before anything is computed.
 
     `out` is a file (all inputs go into it), a folder (one file each; one that ends in a slash must be there), or None
-    (``input.denoised.mseed`` beside the input).
+    (``input.denoised.mseed`` beside the input). For the formats see `choose_formats`.
 
     Raises
     ------
@@ -85,39 +83,18 @@ def plan_outputs(inputs: list[Path], out: str | Path | None, files: FileOptions,
     InputError
         An output would replace an input, two outputs have the same name, or the format or encoding is unknown.
     """
-    format_name = check_format(files.format, files.encoding)
-    suffix = "." + format_name.lower()
-    signal = _names(inputs, out, "denoised", suffix)
-    noise = _names(inputs, files.noise_out, "noise", suffix) if files.noise_out is not None else {}
-    names = OutputPlan(signal, noise, format_name, files.encoding, overwrite)
+    formats = choose_formats(inputs, out, files)
+    signal = name_outputs(inputs, out, "denoised", f".{formats.signal.lower()}")
+    noise = name_outputs(inputs, files.noise_out, "noise", f".{formats.noise.lower()}") if files.noise_out else {}
+    names = OutputPlan(
+        signal, noise, formats.signal, files.encoding, overwrite, formats.noise, formats.is_default, formats.notes
+    )
     if files.plot is not None:
         from geoae.plot.canvas import check_figure_path
 
         check_figure_path(files.plot)
-    _check_outputs([*names.targets, *([files.plot] if files.plot else [])], inputs, overwrite)
+    check_outputs([*names.targets, *([files.plot] if files.plot else [])], inputs, overwrite)
     return names
-
-
-def _check_outputs(outputs: list[Path], inputs: list[Path], overwrite: bool) -> None:
-    sources, resolved = set(map(resolve_links, inputs)), Counter(map(resolve_links, outputs))
-    for path in outputs:
-        if resolve_links(path) in sources:
-            raise InputError(f"{path} is an input; writing there would destroy the recording. Choose another output.")
-        if resolved[resolve_links(path)] > 1:
-            raise InputError(f"{path} would be written twice. Choose other outputs, or a folder for each.")
-        with output_errors(path, " Choose another output."):
-            _check_output(path, overwrite)
-
-
-def _check_output(path: Path, overwrite: bool) -> None:
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder where a file was expected; choose another output.")
-    if path.exists() and not overwrite:
-        raise OutputExistsError(f"{path} is there already; choose another output, or ask for --overwrite.")
-    if not path.parent.is_dir():
-        raise OutputError(f"The folder {path.parent} for the output is not there; make it first.")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise OutputError(f"The folder {path.parent} cannot be written to; choose another output.")
 
 
 class FileSink:
@@ -125,8 +102,13 @@ class FileSink:
 
     def __init__(self, names: OutputPlan, segments: Iterable[Segment]):
         self.names = names
-        self._rounded = names.encoding in _INTEGERS or names.format in INTEGER_FORMATS
-        single = names.encoding in (None, "FLOAT32") and not self._rounded
+        formats = (names.format, names.noise_format)
+        self._encodings = [names.encoding if name == "MSEED" else None for name in formats]
+        self._rounded, self._noise_rounded = (
+            encoding in _INTEGERS or name in INTEGER_FORMATS
+            for name, encoding in zip(formats, self._encodings, strict=True)
+        )
+        single = self._encodings[0] in (None, "FLOAT32") and not self._rounded
         self._dtype = np.dtype(np.float32 if single else np.float64)
         self.outputs: list[Path] = []
         self.unwritten: list[Path] = []
@@ -140,6 +122,11 @@ class FileSink:
         for segment in segments:
             for path in self._paths(segment):
                 self._waiting[path] = self._waiting.get(path, 0) + 1
+
+    @property
+    def formats(self) -> str:
+        """Names of the formats of the written files."""
+        return self.names.format
 
     def __enter__(self) -> "FileSink":
         remove_leftovers(self.names.targets)
@@ -159,9 +146,10 @@ class FileSink:
         paths = self._paths(segment)
         for path, data in zip(paths, (signal, removed), strict=False):
             self._writer(path).put(segment, offset, data, self._header(segment))
-        if self._rounded or self._dtype.itemsize < x.dtype.itemsize:
+        rounded_noise = self._noise_rounded and len(paths) > 1
+        if self._rounded or rounded_noise or self._dtype.itemsize < x.dtype.itemsize:
             sums = self._rounding.setdefault((segment.source, segment.id), RoundingSums(self._rounded))
-            sums.add(x, exact, signal, removed if self._rounded and len(paths) > 1 else None)
+            sums.add(x, exact, signal, removed if rounded_noise else None)
         return signal
 
     def find_loss(self, segments: list[Segment]) -> str:
@@ -178,17 +166,18 @@ class FileSink:
 
     def pass_through(self, segment: Segment, add_loss: AddLoss) -> bool:
         """See `Sink`. miniSEED records are copied byte by byte; their noise is zero."""
-        raw = traces.read_raw_records(segment) if self.names.format == "MSEED" else None
         held = False
-        for path, role in zip(self._paths(segment), ("signal", "noise"), strict=False):
-            if raw is not None and role == "signal":
+        formats = (self.names.format, self.names.noise_format)
+        for path, role, name in zip(self._paths(segment), ("signal", "noise"), formats, strict=False):
+            raw = traces.read_raw_records(segment) if name == "MSEED" and role == "signal" else None
+            if raw is not None:
                 self._writer(path).put_raw(segment, raw)
                 held = True
             elif segment.n:
                 x = traces.fetch_samples(segment, on_warning=add_loss)
                 data = x if role == "signal" else np.zeros(x.shape, np.float32)
-                if self.names.format in INTEGER_FORMATS and not np.array_equal(np.rint(data), data):
-                    raise InputError(f"{segment.id}: {self.names.format} holds whole numbers only")
+                if name in INTEGER_FORMATS and not np.array_equal(np.rint(data), data):
+                    raise InputError(f"{segment.id}: {name} holds whole numbers only")
                 self._writer(path).put(segment, 0, data, self._header(segment))
                 held = True
         return held
@@ -238,9 +227,10 @@ class FileSink:
 
     def _writer(self, path: Path) -> TraceWriter:
         if path not in self._open:
-            n = self.names
+            n, is_noise = self.names, path in self.names.noise.values()
+            name, encoding = (n.noise_format if is_noise else n.format), self._encodings[is_noise]
             self._open[path] = TraceWriter(
-                path, n.format, overwrite=n.overwrite, encoding=n.encoding, sources=n.signal.keys()
+                path, name, overwrite=n.overwrite, encoding=encoding, sources=n.signal.keys()
             )
         return self._open[path]
 
@@ -311,38 +301,3 @@ def check_range(x: Array, dtype: np.dtype[Any], advice: str) -> None:
     limits = np.finfo(dtype)
     if peak and not float(limits.tiny) <= peak <= float(limits.max):
         raise InputError(f"values of {peak:.3g}, beyond the range of float32; {advice}")
-
-
-def _names(inputs: list[Path], out: str | Path | None, word: str, suffix: str) -> dict[Path, Path]:
-    if out is not None and not ((can_reach(out) and Path(out).is_dir()) or str(out).endswith(("/", os.sep))):
-        return dict.fromkeys(inputs, Path(out))
-    labels = {path: _labels(path) for path in inputs}
-    names: dict[Path, Path] = {}
-    level = dict.fromkeys(inputs, 0)
-    while len(set(names.values())) < len(inputs):
-        # day files of several stations often share a name, as do several formats of one recording
-        uses = Counter(names.values())
-        for path in inputs:
-            level[path] += uses[names.get(path, path)] > 1
-            folder = path.parent if out is None else Path(out)
-            names[path] = folder / f"{labels[path][level[path]]}.{word}{suffix}"
-    return names
-
-
-def _labels(path: Path) -> list[str]:
-    """Names for an output, each longer than the one before; the last is unique."""
-    folders = resolve_links(path).parent.parts[1:]
-    starts = ["".join(f"{name}." for name in folders[i:]) for i in range(len(folders), -1, -1)]
-    return [_shorten(start + end) for start in starts for end in (_stem(path), path.name)]
-
-
-def _shorten(label: str) -> str:
-    """A label that leaves room for an ending in a file name; a digest keeps a shortened one unique."""
-    raw = os.fsencode(label)
-    if len(raw) <= MAX_LABEL_BYTES:
-        return label
-    return f"{raw[: MAX_LABEL_BYTES - 9].decode(errors='ignore')}~{hashlib.sha256(raw).hexdigest()[:8]}"
-
-
-def _stem(path: Path) -> str:
-    return path.stem if path.suffix.lower() in _SUFFIXES else path.name

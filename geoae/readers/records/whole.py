@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from geoae.errors import DamagedFileError, UnknownFormatError, one_line
+from geoae.errors import DamagedFileError, GeoAEError, UnknownFormatError, one_line
 from geoae.files import archives
 from geoae.files.obspy_formats import detect_obspy_format
 from geoae.readers.records import salvage
@@ -59,6 +59,22 @@ def is_recording(path: Path) -> bool:
                 members.append(member)
             # formats of several files are recognised when all of them are there
             return len(members) > 1 and any(_format_of(member.path) for member in members)
+
+
+def find_format(path: Path) -> str | None:
+    """Name of the ObsPy format of a file, or of all recordings in an archive. Never raises.
+
+    None if it is no recording, or cannot be read, or the recordings have several formats.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with archives.unpack(path) as unpacked:
+                members = list(unpacked)
+                found = {_format_of(member.path) for member in members} - {None}
+    except (GeoAEError, OSError):
+        return None
+    return found.pop() if len(found) == 1 else None
 
 
 def read_stamp(path: Path) -> Stamp:
