@@ -411,12 +411,12 @@ def test_ids_too_long_for_miniseed(tmp_path, run, monkeypatch):
     path = tmp_path / "x.sac"
     trace(walk(), station="LONGNAME").write(str(path), format="SAC")
     monkeypatch.setattr("geoae.jobs.records.files.load_model", None)
-    result = run("denoise", path)
+    result = run("denoise", path, "--format", "MSEED")
     assert (result.code, len(result.errors)) == (1, 1)
     assert "LONGNAME" in result.errors[0]
     assert "SAC or SLIST" in result.errors[0]
     monkeypatch.undo()
-    assert run("denoise", path, "--format", "sac").code == 0
+    assert run("denoise", path).code == 0
     assert obspy.read(str(tmp_path / "x.denoised.sac"))[0].stats.station == "LONGNAME"
 
 

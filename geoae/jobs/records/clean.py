@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -61,8 +61,10 @@ def denoise_segments(
     def finish(segment: Segment) -> None:
         pending[segment.source, segment.id] -= 1
         if not pending[segment.source, segment.id]:
-            _finish_trace([s for s in counts[segment].segments if id(s) not in passed], sink, counts)
-        sink.finish_segment(segment, lambda source: any(t.denoised for t in counts.conclude_source(source)))
+            _finish_trace(counts[segment].segments, sink, counts, passed)
+        refused = sink.finish_segment(segment, lambda source: any(t.denoised for t in counts.conclude_source(source)))
+        for left_out, reason in refused.items():
+            counts.leave_out(left_out, reason, denoised=id(left_out) not in passed)
 
     total, done = sum(s.n for s in segments), 0
     for segment in (s for s in segments if s.n == 0 or s.text):
@@ -127,11 +129,12 @@ def _split_decodable(segments: list[Segment], sink: Sink, counts: TraceCounts, e
     return found
 
 
-def _finish_trace(segments: list[Segment], sink: Sink, counts: TraceCounts) -> None:
+def _finish_trace(all_segments: Sequence[Segment], sink: Sink, counts: TraceCounts, passed: set[int]) -> None:
     """Replace the stored samples of a trace by the original ones if it is dead, or if the sink cannot hold them.
 
-    `segments` are those of the trace that were denoised.
+    Of its segments those in `passed` are original already; the others are added to it if they are replaced.
     """
+    segments = [s for s in all_segments if id(s) not in passed]
     if not segments:
         return
     (trace,) = counts.conclude_trace(segments[0])
@@ -139,7 +142,9 @@ def _finish_trace(segments: list[Segment], sink: Sink, counts: TraceCounts) -> N
         if reason := sink.find_loss(segments):
             for segment in segments:
                 _pass_unchanged(segment, reason, sink, counts)
+            passed.update(map(id, segments))
         return
+    passed.update(map(id, segments))
     for segment in segments:
         if segment.n and (left_out := pass_through_or_leave_out(sink, segment, counts.add_loss)):
             trace.problem += f", and {left_out}"

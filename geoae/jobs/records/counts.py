@@ -224,6 +224,16 @@ class TraceCounts:
         trace.left_out += left_out
         trace.problem = trace.problem or reason
 
+    def leave_out(self, segment: Segment, reason: str, denoised: bool) -> None:
+        """Record that a segment is missing in the output; `denoised` if it was counted as denoised before."""
+        trace = self[segment]
+        trace.unchanged += denoised
+        trace.left_out += 1
+        if not trace.problem:
+            trace.problem = reason
+        elif reason not in trace.problem:
+            trace.problem += f", and {reason}"
+
     def replace(self, segment: Segment, parts: list[Segment]) -> None:
         """Replace a segment by its decodable parts."""
         trace = self[segment]

@@ -29,7 +29,9 @@ def write_files(
     notes = [*counts.notes, *sink.notes, *noted, *note_above_band(segments, model, inference)]
     outputs = sink.outputs
     if not outputs:
-        reason = "; ".join(problems) or "there are only text channels and nothing to denoise"
+        reason = (
+            "; ".join(line.rstrip(".") for line in problems) or "there are only text channels and nothing to denoise"
+        )
         raise InputError(f"No output was written: {reason}.")
     if figure is not None and drawings:
         try:

@@ -44,8 +44,11 @@ class Sink(Protocol):
     def replace(self, segment: Segment, parts: list[Segment]) -> None:
         """Drop the stored samples of a segment, and expect its parts. `finish_segment` is still called for it."""
 
-    def finish_segment(self, segment: Segment, keep: Callable[[Path | None], bool]) -> None:
-        """Called when a segment is complete; `keep` tells of a source whether any trace was denoised."""
+    def finish_segment(self, segment: Segment, keep: Callable[[Path | None], bool]) -> dict[Segment, str]:
+        """Called when a segment is complete; `keep` tells of a source whether any trace was denoised.
+
+        Returns segments that an output which is now complete had to leave out, and why.
+        """
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ class FileSink:
         self._waiting: dict[Path, int] = {}
         self._headers: dict[Segment, Any] = {}
         self._rounding: dict[tuple[Path | None, str], RoundingSums] = {}
+        self._formats: dict[str, None] = {}
         for segment in segments:
             for path in self._paths(segment):
                 self._waiting[path] = self._waiting.get(path, 0) + 1
@@ -126,7 +130,7 @@ class FileSink:
     @property
     def formats(self) -> str:
         """Names of the formats of the written files."""
-        return self.names.format
+        return " and ".join(self._formats)
 
     def __enter__(self) -> "FileSink":
         remove_leftovers(self.names.targets)
@@ -176,9 +180,7 @@ class FileSink:
             elif segment.n:
                 x = traces.fetch_samples(segment, on_warning=add_loss)
                 data = x if role == "signal" else np.zeros(x.shape, np.float32)
-                if name in INTEGER_FORMATS and not np.array_equal(np.rint(data), data):
-                    raise InputError(f"{segment.id}: {name} holds whole numbers only")
-                self._writer(path).put(segment, 0, data, self._header(segment))
+                self._writer(path).put_copy(segment, data, self._header(segment))
                 held = True
         return held
 
@@ -189,8 +191,9 @@ class FileSink:
                 self._open[path].drop(segment)
             self._waiting[path] += len(parts)
 
-    def finish_segment(self, segment: Segment, keep: Callable[[Path | None], bool]) -> None:
+    def finish_segment(self, segment: Segment, keep: Callable[[Path | None], bool]) -> dict[Segment, str]:
         """See `Sink`."""
+        refused: dict[Segment, str] = {}
         self._headers.pop(segment, None)
         for path in self._paths(segment):
             self._waiting[path] -= 1
@@ -207,10 +210,19 @@ class FileSink:
             try:
                 writer.close()
             except (InputError, OutputExistsError) as error:  # the other outputs can still be written
-                self.problems.append(str(error))
+                self.problems.append(f"{path}: {error}" if isinstance(error, InputError) else str(error))
                 continue
             self.outputs.extend(writer.written)
+            self._formats[writer.format] = None
             self.notes.extend(f"{s.id} holds no samples and is left out of {path.name}" for s in writer.skipped)
+            self.notes.extend(note for note in writer.notes if note not in self.notes)
+            if path in self.names.noise.values():
+                self.problems += [
+                    f"{s.id}: its noise is left out of {path.name}: {why}" for s, why in writer.refused.items()
+                ]
+            else:
+                refused |= {s: f"{why}; choose format MSEED" for s, why in writer.refused.items()}
+        return refused
 
     def _targets(self) -> Iterable[tuple[Path, Path]]:
         return [*self.names.signal.items(), *self.names.noise.items()]
@@ -229,9 +241,12 @@ class FileSink:
         if path not in self._open:
             n, is_noise = self.names, path in self.names.noise.values()
             name, encoding = (n.noise_format if is_noise else n.format), self._encodings[is_noise]
+            made = path.name.removesuffix(f".{name.lower()}")  # a name with this ending was made by `name_outputs`
+            otherwise = path.name if made == path.name else f"{made}.mseed"
             self._open[path] = TraceWriter(
-                path, name, overwrite=n.overwrite, encoding=encoding, sources=n.signal.keys()
-            )
+                path, name, overwrite=n.overwrite, encoding=encoding, sources=n.signal.keys(),
+                otherwise=otherwise if n.is_default and name == n.format else None,
+            )  # fmt: skip
         return self._open[path]
 
 
@@ -277,8 +292,9 @@ class MemorySink:
     def replace(self, segment: Segment, parts: list[Segment]) -> None:
         """See `Sink`. Samples in memory need no decoding, so nothing is replaced."""
 
-    def finish_segment(self, segment: Segment, keep: Callable[[Path | None], bool]) -> None:
+    def finish_segment(self, segment: Segment, keep: Callable[[Path | None], bool]) -> dict[Segment, str]:
         """See `Sink`."""
+        return {}
 
 
 def pass_through_or_leave_out(sink: Sink, segment: Segment, add_loss: AddLoss) -> str:

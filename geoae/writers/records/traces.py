@@ -31,9 +31,8 @@ _REFUSED = {"PICKLE": "it can run code when it is opened", "WAV": "it holds neit
 def supported_formats() -> list[str]:
     """Names of the formats that can be written, as ObsPy calls them.
 
-    GCF and GSE2 hold integers, so samples are rounded. AH, Q, SAC, SACXY, SEGY and SU hold float32. Long ids and
-    fractions of a second are cut to what the format can hold. WAV and PICKLE are left out: WAV holds neither ids nor
-    times, and opening a PICKLE file can run code.
+    GCF and GSE2 hold integers, so samples are rounded. AH, Q, SAC, SACXY, SEGY and SU hold float32. WAV and PICKLE are
+    left out: WAV holds neither ids nor times, and opening a PICKLE file can run code.
     """
     return [name for name in writable_formats() if name not in _REFUSED]
 
@@ -96,6 +95,9 @@ class TraceWriter:
         chosen by dtype, and for 64-bit integers INT32 if they fit, else FLOAT64.
     sources
         Order of the sources of segments in the output; other sources follow in the order in which they come.
+    otherwise
+        Name of a miniSEED file in the same folder, which is written if `format` cannot hold all segments. None: those
+        that do not come back when the file is read are left out; see `refused`.
 
     Raises
     ------
@@ -115,6 +117,7 @@ class TraceWriter:
         overwrite: bool = False,
         encoding: str | None = None,
         sources: "Iterable[Path | None]" = (),
+        otherwise: str | None = None,
     ) -> None:
         self._format = check_format(format, encoding)
         self._path = follow_link(path)
@@ -122,6 +125,8 @@ class TraceWriter:
         self._refuse_existing([self._path])
         self._written: tuple[Path, ...] = ()
         self._skipped: list[Segment] = []
+        self._refused: dict[Segment, str] = {}
+        self._notes: list[str] = []
         self._progress: dict[SegmentKey, tuple[Segment, int]] = {}
         self._ranks: dict[Path | None, int] = {source: rank for rank, source in enumerate(sources)}
         self._sink: MseedFile | Collection | None = None
@@ -131,7 +136,7 @@ class TraceWriter:
             self._sink = (
                 MseedFile(part, encoding, _compress_steim)
                 if self._format == "MSEED"
-                else Collection(part, self._format)
+                else Collection(part, self._format, self._folder / otherwise if otherwise else None)
             )
 
     def __enter__(self) -> Self:
@@ -154,6 +159,21 @@ class TraceWriter:
     def skipped(self) -> "tuple[Segment, ...]":
         """Segments without samples, which are not written."""
         return tuple(self._skipped)
+
+    @property
+    def format(self) -> str:
+        """Name of the format; after `close` that of the written files."""
+        return self._format
+
+    @property
+    def refused(self) -> "dict[Segment, str]":
+        """Segments that `close` left out because the format cannot hold them, and why."""
+        return self._refused
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the format has no place for, and whether miniSEED was written instead; known after `close`."""
+        return tuple(self._notes)
 
     def put(self, segment: "Segment", offset: int, data: np.ndarray, header: Any) -> None:
         """Add samples [offset, offset + len(data)) of a segment.
@@ -214,6 +234,17 @@ class TraceWriter:
             sink.put_raw(key, records)
         self._progress[key] = segment, segment.n
 
+    def put_copy(self, segment: "Segment", data: np.ndarray, header: Any) -> None:
+        """Add all samples of a segment, refused if the format would change them. Errors are those of `put`."""
+        self.put(segment, 0, data, header)
+        if isinstance(self._sink, Collection) and segment.n:
+            self._sink.mark_copy(self._key(segment))
+
+    def refuse_format(self, reason: str) -> None:
+        """Write the miniSEED file `otherwise`, for a reason that the samples do not tell."""
+        if isinstance(self._sink, Collection):
+            self._sink.refuse_format(reason)
+
     def drop(self, segment: "Segment") -> None:
         """Remove a segment and its samples so far."""
         key = self._key(segment)
@@ -242,6 +273,8 @@ class TraceWriter:
                     raise InputError(f"{segment.id}: only {done} of {segment.n} samples were put; nothing was written.")
             with self._all_or_nothing():
                 self._sink.finish()
+                if isinstance(self._sink, Collection):
+                    self._format, self._refused, self._notes = self._sink.format, self._sink.refused, self._sink.notes
                 self._written = self._publish()
         finally:
             self.abort()

@@ -1,5 +1,7 @@
 """Tests of geoae.writers.records.collection: formats that ObsPy writes at once."""
 
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from obspy import Stream
 from geoae.errors import InputError, OutputExistsError
 from geoae.labels.segments import Segment
 from geoae.writers.records.traces import TraceWriter, supported_formats
-from tests.support.segments import START_NS, listing, put, samples, segment
+from tests.support.segments import START_NS, header_of, listing, put, samples, segment
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
@@ -19,6 +21,8 @@ def test_every_format_reads_back(tmp_path, format_name, dtype):
     """Three channels of any dtype come back with their number of samples and values, rounded where it must be."""
     start_ns = 1_583_020_799_000_000_000  # GCF begins on whole seconds
     pieces = [segment(1000, i, channel, start_ns) for i, channel in enumerate(("HHE", "HHN", "HHZ"))]
+    if format_name == "GCF":  # stations of three letters get a fourth one
+        pieces = [replace(piece, id=piece.id.replace("ABC", "ABCD")) for piece in pieces]
     with TraceWriter(tmp_path / "f.dat", format_name) as writer:
         for i, piece in enumerate(pieces):
             put(writer, piece, samples(1000, dtype, seed=i), block=300)
@@ -65,6 +69,111 @@ def test_headers_about_samples_are_updated(tmp_path, name, format_name):
     assert abs(back.stats.starttime.ns - start_ns) < 5000  # AH has float32 seconds
     kept = {"GSE2": lambda stats: stats.gse2.lat, "AH": lambda stats: stats.ah.station.latitude}[format_name]
     assert kept(back.stats) == kept(trace.stats)
+
+
+SECOND = 1_583_020_799_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("format_name", "changes", "reason"),
+    [
+        ("SU", {"n": 32768}, "at most 32767 samples"),
+        ("SU", {"rate_hz": 20.0}, "at most 32767 samples"),
+        ("SU", {"rate_hz": 60.0}, "rate comes back as 59.9988"),
+        ("SU", {"start_ns": SECOND + 123_000_000}, "start comes back 0.123 s too early"),
+        ("SEGY", {"rate_hz": 20.0}, "as many microseconds"),
+        ("SEGY", {"rate_hz": 512.0}, "rate comes back as 512.032"),
+        ("SEGY", {"start_ns": SECOND + 123_000_000}, "start comes back 0.123 s too early"),
+        ("SAC", {"id": "XX.ABCDEFGHI.00.HHZ"}, "id comes back as XX.ABCDEFGH.00.HHZ"),
+        ("SAC", {"rate_hz": 512.0}, "rate comes back as 512.032"),
+        ("SACXY", {"id": "NETWORK12.ABC..HHZ"}, "id comes back as NETWORK1"),
+        ("GSE2", {"id": "XX.ABCDEF.00.HHZ"}, "cannot be read back"),
+        ("GSE2", {"id": "XX.ABC.00.HHZZ"}, "cannot be read back"),
+        ("GSE2", {"id": "XX.ABC.00.hhz"}, "id comes back as XX.ABC..HHZ"),
+        ("SLIST", {"id": "XX.ABC.00.H Z"}, "cannot be read back"),
+        ("SLIST", {"id": "XX.A_C.00.HHZ"}, "id comes back as XX.A.C.00"),
+        ("TSPAIR", {"id": "XX.A C.00.HHZ"}, "cannot be read back"),
+        ("AH", {"id": "XX.ABCDEFG.00.HHZ"}, "id comes back as .ABCDEF..HHZ"),
+        ("Q", {"id": "XX.ABC.00.HHZZ"}, "id comes back as .ABC..HHZ"),
+        ("SH_ASC", {"id": "XX.ABC.00.H Z"}, "cannot be read back"),
+        ("GCF", {}, "id comes back as .ABCX..HHZ"),
+    ],
+)  # fmt: skip
+def test_what_does_not_come_back_is_refused(tmp_path, format_name, changes, reason):
+    """Alone it is an error; beside another trace it is left out and named, and the other one is written."""
+    good = replace(segment(500, 1, "HHE", SECOND), id="XX.ABCD.00.HHE")
+    bad = replace(segment(500, 0, "HHZ", SECOND), **changes)
+    with pytest.raises(InputError, match=reason), TraceWriter(tmp_path / "alone", format_name) as writer:
+        put(writer, bad, samples(bad.n))
+    assert listing(tmp_path) == []
+    with TraceWriter(tmp_path / "both", format_name) as writer:
+        for piece in (good, bad):
+            put(writer, piece, samples(piece.n))
+    assert list(writer.refused) == [bad]
+    assert reason in writer.refused[bad]
+    found = [trace for path in writer.written if path.suffix != ".QBN" for trace in obspy.read(path)]
+    assert [trace.stats.npts for trace in found] == [500]
+    np.testing.assert_allclose(found[0].data, samples(500), rtol=1e-6, atol=0.5)
+
+
+@pytest.mark.parametrize(
+    ("format_name", "rate_hz", "found_hz"),
+    [("SEGY", 250.00002, 250), ("SU", 250.00002, 250), ("SAC", 1000.00006, 1000)],
+)
+def test_rates_are_kept_to_single_precision(tmp_path, format_name, rate_hz, found_hz):
+    """The interval is rounded to microseconds, not cut."""
+    with TraceWriter(tmp_path / "x", format_name) as writer:
+        put(writer, segment(500, start_ns=SECOND, rate_hz=rate_hz), samples(500))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # ObsPy rounds the interval of SAC to microseconds
+        assert obspy.read(tmp_path / "x")[0].stats.sampling_rate == pytest.approx(found_hz, rel=1e-12)
+
+
+def test_what_a_format_has_no_place_for_is_a_note(tmp_path):
+    """Codes, and microseconds of the start, which are rounded; two ids that become one are refused."""
+    pieces = [segment(500, 0), replace(segment(500, 1), id="XX.ABC.10.HHZ")]
+    with TraceWriter(tmp_path / "x", "GSE2") as writer:
+        put(writer, pieces[0], samples(500))
+    place, start = writer.notes
+    assert place == "GSE2 has no place for location codes: XX.ABC.00.HHZ comes back as XX.ABC..HHZ. MSEED keeps them."
+    assert "to the millisecond" in start
+    assert obspy.read(tmp_path / "x")[0].stats.starttime.ns == pytest.approx(START_NS, abs=500_000)
+    with TraceWriter(tmp_path / "y", "GSE2") as writer:
+        for piece in pieces:
+            put(writer, piece, samples(500))
+    assert list(writer.refused) == [pieces[1]]
+
+
+def test_copies_are_not_changed(tmp_path):
+    """float32 holds 2**24 but not 2**30 + 7; text has too few digits for a small signal on an offset."""
+    large, small = np.full(500, 2**30 + 7, np.int32), np.full(500, 2**24, np.int32)
+    pieces = [segment(500, 0, "HHE"), segment(500, 1, "HHZ")]
+    with TraceWriter(tmp_path / "x", "AH") as writer:
+        for piece, data in zip(pieces, (large, small), strict=True):
+            writer.put_copy(piece, data, header_of(piece))
+    assert list(writer.refused) == [pieces[0]]
+    np.testing.assert_array_equal(obspy.read(tmp_path / "x")[0].data, small)
+    with TraceWriter(tmp_path / "y", "SLIST") as writer:
+        for piece, data in zip(pieces, (large, small), strict=True):
+            writer.put_copy(piece, data, header_of(piece))
+    np.testing.assert_array_equal(obspy.read(tmp_path / "y")[0].data, large)
+    offset = 1e7 + samples(500, np.float64) / 1000
+    with pytest.raises(InputError, match="error of"), TraceWriter(tmp_path / "z", "SACXY") as writer:
+        put(writer, pieces[0], offset)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+def test_miniseed_takes_the_place_of_a_format(tmp_path, dtype):
+    """Under the other name, with a note; copies keep their type, and float32 is enough for the rest."""
+    pieces = [segment(500, 0, "HHE"), segment(500, 1, "HHZ")]
+    with TraceWriter(tmp_path / "x.sac", "SAC", otherwise="x.mseed") as writer:
+        put(writer, pieces[0], samples(500))
+        writer.put_copy(pieces[1], samples(500, dtype), header_of(pieces[1]))
+    assert writer.written == (tmp_path / "x.mseed",)
+    assert writer.format == "MSEED"
+    (note,) = writer.notes
+    assert note == "x.sac: SAC cannot hold it (it holds one trace a file, and there are 2), so x.mseed is MSEED."
+    assert [trace.data.dtype for trace in obspy.read(tmp_path / "x.mseed")] == [np.float32, dtype]
 
 
 def test_errors_of_obspy_become_input_errors(tmp_path):
