@@ -42,40 +42,45 @@ def info(
         exit_with_problems(problems)
 
 
-def models() -> None:
-    """List the models that come with geoae."""
+def models(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Model folders, also of priors. [the models that come with geoae]", show_default=False),
+    ] = None,
+) -> None:
+    """List the models that come with geoae, or those in folders: digest, rates, and what they are for."""
     with report_errors():
         from geoae.cli import tables
         from geoae.jobs.inspect import models as list_models
 
-        print_line(tables.models_table(list_models()))
+        print_line(tables.models_table(list_models(folders or ())))
 
 
 def status(
-    stores: Annotated[
+    outputs: Annotated[
         list[Path],
-        typer.Argument(help="Zarr stores of geoae, finished or not, or folders of outputs.", show_default=False),
+        typer.Argument(help="Outputs of geoae, finished or not, or folders of them.", show_default=False),
     ],
 ) -> None:
     """Show the progress of a store, when it was begun, its model and its source; or of all outputs in a folder."""
     with report_errors():
         from geoae.cli import tables
-        from geoae.jobs.inspect import status as read_status
-        from geoae.jobs.progress import describe_damage, is_output_folder, read_folder_progress
+        from geoae.jobs.progress import FolderProgress, describe_damage, read_progress
 
         problems = []
-        for store in stores:
+        for output in outputs:
             try:
-                if is_output_folder(store):
-                    progress = read_folder_progress(store)
-                    print_line(tables.folder_table(progress))
-                    problems += progress.problems
-                    continue
-                found = read_status(store)
+                found = read_progress(output)
             except GeoAEError as error:
                 problems.append(str(error))
                 continue
-            print_line(tables.status_table(store, found))
-            if found.finished and found.n_done < found.n_tasks:
-                problems.append(describe_damage(store, found))
+            if isinstance(found, str):
+                print_line(found)
+            elif isinstance(found, FolderProgress):
+                print_line(tables.folder_table(found))
+                problems += found.problems
+            else:
+                print_line(tables.status_table(output, found))
+                if found.finished and found.n_done < found.n_tasks:
+                    problems.append(describe_damage(output, found))
         exit_with_problems(problems)

@@ -43,6 +43,11 @@ def hidden_name(path: Path, word: str = "part", keep_suffix: bool = True) -> str
     return f".{label}.{_digest(path.name)}.{owner}.{word}{suffix}"
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a name is one of `hidden_name`."""
+    return _PATTERN.match(name) is not None
+
+
 def find_hidden(paths: Iterable[Path], word: str = "part") -> Iterator[tuple[Path, Path, Owner]]:
     """Find hidden files and folders of outputs: (output, hidden path, its owner). Each folder is listed once."""
     wanted: dict[Path, dict[str, Path]] = {}

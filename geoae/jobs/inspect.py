@@ -1,7 +1,7 @@
 """Inspect files, stores and models without changing them."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -125,9 +125,15 @@ def _describe_recording(path: Path, reader: Any, options: Mapping[str, Any]) -> 
     return SourceContent(rows, notes, list(scan.losses), len(records), sensors=sensors)
 
 
-def models() -> list[dict[str, Any]]:
-    """Contract and digest of each shipped model."""
-    return [model.describe_model(name) for name in model.list_shipped_models()]
+def models(folders: Sequence[str | Path] = ()) -> list[dict[str, Any]]:
+    """Contract and digest of each shipped model, or of the models of the given names and folders.
+
+    Raises
+    ------
+    UnknownNameError, ModelFileError
+        See `geoae.model.describe_model`.
+    """
+    return [model.describe_model(name) for name in folders or model.list_shipped_models()]
 
 
 def status(store: str | Path) -> ledger.Status:

@@ -4,15 +4,25 @@ import os
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
-from geoae.errors import GeoAEError, InputError
+from geoae.errors import GeoAEError, InputError, MissingFileError
+from geoae.files import owners
+from geoae.files.owners import Owner
 from geoae.files.paths import can_reach
 from geoae.stores import ledger, provenance, runs
 from geoae.stores.schema import PREFIX
 
 _HIDDEN_STORE = re.compile(rf"\.(?P<name>.+{re.escape(runs.SUFFIX)})\.part")
 _HIDDEN_FILE = re.compile(r"\..+\.part")
+"""Hidden files of geoae 0.1 and earlier; see `geoae.files.owners` for the others."""
+_UNFINISHED = {
+    Owner.THIS: "is being written by this process",
+    Owner.RUNNING: "is being written by another process of this machine",
+    Owner.GONE: "is unfinished: its run was killed. The same command begins again and removes what is left of it",
+    Owner.UNKNOWN: "is unfinished: a process of another machine writes it, or was killed",
+}
 
 
 @dataclass
@@ -52,17 +62,17 @@ def read_folder_progress(folder: Path) -> FolderProgress:
     names: set[Path] = set()
     for place, folders, files in os.walk(folder):
         for name in list(folders):
-            if hidden := _HIDDEN_STORE.fullmatch(name):
+            if not owners.is_hidden(name) and (hidden := _HIDDEN_STORE.fullmatch(name)):
                 names.add(Path(place, hidden["name"]))
-            elif runs.is_store(name):
+            elif not owners.is_hidden(name) and runs.is_store(name):
                 names.add(Path(place, name))
-            elif _HIDDEN_FILE.fullmatch(name):
+            elif owners.is_hidden(name) or _HIDDEN_FILE.fullmatch(name):
                 found.unfinished_files.append(Path(place, name))
             elif not name.startswith("."):
                 continue
             folders.remove(name)
         for name in files:
-            if _HIDDEN_FILE.fullmatch(name):
+            if owners.is_hidden(name) or _HIDDEN_FILE.fullmatch(name):
                 found.unfinished_files.append(Path(place, name))
             elif not name.startswith("."):
                 suffix = Path(name).suffix.lower()
@@ -85,6 +95,26 @@ def read_folder_progress(folder: Path) -> FolderProgress:
     return found
 
 
+def read_progress(path: Path) -> FolderProgress | ledger.Status | str:
+    """Progress of all outputs in a folder, or of a store; one line on any other output, finished or not.
+
+    Raises
+    ------
+    MissingFileError
+        There is nothing of that name, finished or begun.
+    InputError, StoreError
+        See `read_folder_progress` and `geoae.stores.ledger.read_store_status`.
+    """
+    if is_output_folder(path):
+        return read_folder_progress(path)
+    if can_reach(path) and not path.is_dir():
+        return _describe_file(path)
+    try:
+        return ledger.read_store_status(path)
+    except MissingFileError:
+        return _describe_file(path)
+
+
 def describe_damage(path: Path, store: ledger.Status) -> str:
     """The problem of a finished store that lacks blocks."""
     missing = store.n_tasks - store.n_done
@@ -100,3 +130,18 @@ def _is_of_others(path: Path) -> bool:
     except (GeoAEError, OSError):
         return False
     return not any(str(name).startswith(PREFIX) for name in attributes)
+
+
+def _describe_file(path: Path) -> str:
+    """One line on an output that is a file, or that was begun and has nothing to be read yet."""
+    lines = [f"{path} {_UNFINISHED[owner]}" for _, _, owner in owners.find_hidden([path])]
+    if can_reach(path) and not path.is_dir():
+        written = datetime.fromtimestamp(path.stat().st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if lines:
+            return f"{lines[0]}; until then, the file written at {written} stays"
+        return f"{path} is a complete file, written at {written}. Only zarr stores have blocks that are resumed"
+    if lines:
+        return lines[0]
+    if runs.list_subfolders(runs.name_hidden_folder(path)):
+        return f"{path} was begun and has no blocks yet. If no process works on it, the same command begins again"
+    raise MissingFileError(f"There is no output {path}, finished or begun. Check the name and the folder.")

@@ -5,8 +5,9 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from geoae.cli import app
-from geoae.errors import InputError
-from geoae.jobs.progress import is_output_folder, read_folder_progress
+from geoae.errors import InputError, MissingFileError
+from geoae.files import owners
+from geoae.jobs.progress import is_output_folder, read_folder_progress, read_progress
 from tests.support.store_worker import begin_bare, finished_bare, write_bare
 
 
@@ -60,3 +61,39 @@ def test_stores_are_not_folders_of_outputs(archive, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"empty holds no outputs\. Give the folder that a run writes to\.$"):
         read_folder_progress(tmp_path / "empty")
+
+
+def test_a_file_is_complete_or_its_run_is_known(tmp_path, monkeypatch):
+    """One line for a complete file, one that is being written, and one whose run was killed."""
+    path = tmp_path / "x.mseed"
+    with pytest.raises(MissingFileError, match=r"no output .*x\.mseed, finished or begun"):
+        read_progress(path)
+    part = tmp_path / owners.hidden_name(path)
+    part.touch()
+    assert read_progress(path) == f"{path} is being written by this process"
+    with monkeypatch.context() as patch:
+        patch.setattr(owners, "_machine", lambda: "0123abcd")
+        assert "another machine" in read_progress(path)
+    part.unlink()
+    monkeypatch.setattr(owners, "_began", lambda pid: 1)
+    killed = tmp_path / owners.hidden_name(path)
+    monkeypatch.undo()
+    killed.touch()
+    assert "its run was killed. The same command begins again" in read_progress(path)
+    assert read_folder_progress(tmp_path).unfinished_files == [killed]
+    path.touch()
+    assert "its run was killed" in read_progress(path)
+    killed.unlink()
+    assert "is a complete file, written at 20" in read_progress(path)
+
+
+def test_a_store_that_was_killed_before_its_first_block(tmp_path):
+    """It was begun, and the same command begins again; the exit code is 0, as for any unfinished output."""
+    path = tmp_path / "x.zarr"
+    (tmp_path / ".x.zarr.part" / "new-1").mkdir(parents=True)
+    done = CliRunner().invoke(app, ["status", str(path)])
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "was begun and has no blocks yet" in done.stdout
+    done = CliRunner().invoke(app, ["status", str(tmp_path / "y.zarr")])
+    assert done.exit_code == 1
+    assert "There is no output" in done.stderr
