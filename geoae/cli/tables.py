@@ -48,10 +48,12 @@ def format_outputs(done: "RecordSummary | FieldSummary", dry_run: bool) -> str:
     """The line on the outputs of a run, with the format of files, the model and the duration."""
     shown = [str(p) for p in done.outputs[:3]]
     more = [f"{len(done.outputs) - 3} more"] if len(done.outputs) > 3 else []
-    verb = "would write" if dry_run else "wrote"
+    named = f"{', '.join(shown)}{' and ' if more else ''}{''.join(more)}"
+    if done.is_unchanged and not dry_run:
+        return f"left as {'it was' if len(done.outputs) == 1 else 'they were'}: {named}"
     facts = [getattr(done, "format", ""), "" if dry_run else f"model {done.model}, {done.seconds:.1f} s"]
     by = "; ".join(fact for fact in facts if fact)
-    return f"{verb} {', '.join(shown)}{' and ' if more else ''}{''.join(more)}{f' ({by})' if by else ''}"
+    return f"{'would write' if dry_run else 'wrote'} {named}{f' ({by})' if by else ''}"
 
 
 def recording_table(source: str, content: "SourceContent") -> str:

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +187,11 @@ def digest_source(source: ArraySource) -> str:
     except OSError as error:
         raise UnreadableFileError(f"{error.filename} cannot be read: {error.strerror}.") from error
     return f"sizes-and-times:{total.hexdigest()}"
+
+
+def digest_places(source: ArraySource) -> list[str]:
+    """A digest of each file, store or URL of the input, as `digest_source` makes it of one."""
+    return [digest_source(replace(source, places=(place,))) for place in source.places]
 
 
 def hash_content(paths: Iterable[Path]) -> str:

@@ -20,7 +20,17 @@ from geoae.stores.blocks import Part, Variable, choose_chunks
 from geoae.stores.plain import simplify_value, simplify_variable
 from geoae.stores.plan import StorePlan, make_attributes
 from geoae.stores.provenance import Identity, describe_differences
-from geoae.stores.schema import COMMAND, FINGERPRINT, PARTS, PREFIX, SOURCE, SOURCE_HASH, STARTED, VERSION
+from geoae.stores.schema import (
+    COMMAND,
+    FILE_HASHES,
+    FINGERPRINT,
+    PARTS,
+    PREFIX,
+    SOURCE,
+    SOURCE_HASH,
+    STARTED,
+    VERSION,
+)
 
 CONVENTIONS = "CF-1.11"
 
@@ -165,6 +175,8 @@ def _append_plan(
     variables = {v.name: {**old[v.name].attrs} for part in parts for v in part.variables}
     for key in (SOURCE, SOURCE_HASH):
         attrs[key] = f"{old_attrs.get(key, '')}\n{attrs[key]}"
+    hashes = [line for own in (old_attrs, attrs) for line in str(own.get(FILE_HASHES, "")).splitlines()]
+    attrs |= {FILE_HASHES: "\n".join(dict.fromkeys(hashes))} if hashes else {}
     history = f"{old_attrs.get('history', '')}\n{attrs['history'].splitlines()[-1]}"
     return StorePlan(parts, coords, variables), {**old_attrs, **attrs, "history": history}
 

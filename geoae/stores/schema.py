@@ -23,6 +23,8 @@ SOURCE = f"{PREFIX}source"
 """The input, one line for each run that appended to the store."""
 SOURCE_HASH = f"{PREFIX}source_hash"
 """A digest of the input, one line for each run that appended to the store."""
+FILE_HASHES = f"{PREFIX}file_hashes"
+"""Digest of each file of the input, one a line, in stores that are appended to."""
 
 # settings, whose attributes have the prefix
 

@@ -1,5 +1,6 @@
 """Tables and summary lines."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,5 +30,8 @@ def test_the_table_of_a_run():
 def test_the_line_on_outputs():
     """Three names at most, then their number; a dry run names no model."""
     assert tables.format_outputs(summary(1), dry_run=False) == "wrote 0.mseed (model tiny 01, 2.0 s)"
+    unchanged = [replace(summary(n), is_unchanged=True) for n in (1, 2)]
+    assert tables.format_outputs(unchanged[0], dry_run=False) == "left as it was: 0.mseed"
+    assert tables.format_outputs(unchanged[1], dry_run=False) == "left as they were: 0.mseed, 1.mseed"
     shown = tables.format_outputs(summary(5), dry_run=True)
     assert shown == "would write 0.mseed, 1.mseed, 2.mseed and 2 more"

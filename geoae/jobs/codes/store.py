@@ -25,13 +25,20 @@ from geoae.codes.contract import CodeContract
 from geoae.codes.infer import decode_region, encode_region
 from geoae.errors import InputError, UnknownNameError
 from geoae.files.paths import can_reach
-from geoae.jobs.append import find_append_dim, find_first_new_time, note_nothing_new
+from geoae.jobs.append import find_append_dim, find_first_new_time, note_append, note_nothing_new
 from geoae.jobs.codes.files import is_netcdf_output, require_store_name, write_decoded_netcdf
 from geoae.jobs.codes.plan import plan_code_store
 from geoae.jobs.inputs import sort_inputs
 from geoae.jobs.options import CodeOptions, FieldOptions, Progress, RunOptions, no_progress
 from geoae.jobs.run import BlockJob, load_for_run, load_same_model, make_model_spec, run_blocks
-from geoae.jobs.source import ArraySource, RegionReader, digest_source, read_companions, source_from_spec
+from geoae.jobs.source import (
+    ArraySource,
+    RegionReader,
+    digest_places,
+    digest_source,
+    read_companions,
+    source_from_spec,
+)
 from geoae.model import Model, load_model, require_contract
 from geoae.readers.records import seisbench
 from geoae.stores import ledger, schema
@@ -89,13 +96,16 @@ def encode_store(
         "overlap": [0] * len(window), "latent": codings[0].latent, "scaler": asdict(model.scaler),
         "dims": list(codings[0].core), "units": {str(x.name): str(x.attrs.get("units", "")) for x in arrays},
     }  # fmt: skip
-    if notes := note_nothing_new(target, arrays[0], grows, first, settings):
+    if notes := note_nothing_new(target, arrays[0], grows, first, settings, source):
         return CodeSummary(target, by, {}, notes, time.perf_counter() - began)
+    appended = [] if run.overwrite else note_append(target, arrays[0], grows, first, reach=0)
     if first:
         arrays = _skip_times(arrays, grows, first)
         codings = _plan_codings(arrays, model, options.dims, options.latent)
     plan = reduce(add, (plan_code_store(x, coding, model, grows) for x, coding in zip(arrays, codings, strict=True)))
-    attrs = read_companions(source, arrays)[0] if source.has_fields else {}
+    attrs = dict(read_companions(source, arrays)[0]) if source.has_fields else {}
+    attrs.pop(schema.FILE_HASHES, None)
+    attrs |= {schema.FILE_HASHES: "\n".join(digest_places(source))} if options.append else {}
     spec = {
         "source": source.spec(), "var": list(options.var), "dims": list(options.dims), "latent": options.latent,
         "grows": grows, "first": first, **make_model_spec(model, options.device),
@@ -113,7 +123,8 @@ def encode_store(
     outcome = run_blocks(job, run, add_error, progress)
     rows = {str(x.name): _make_row(coding, x.size, errors.get(coding.prefix + schema.CODE))
             for x, coding in zip(arrays, codings, strict=True)}  # fmt: skip
-    return CodeSummary(outcome.store, by, rows, outcome.notes(), time.perf_counter() - began)
+    notes = [*([] if outcome.was_finished else appended), *outcome.notes()]
+    return CodeSummary(outcome.store, by, rows, notes, time.perf_counter() - began)
 
 
 def decode_store(

@@ -45,6 +45,8 @@ class FieldSummary:
     notes: list[str]
     model: str
     seconds: float
+    is_unchanged: bool = False
+    """Whether the outputs were complete before this run, which changed nothing."""
 
     @property
     def ok(self) -> bool:

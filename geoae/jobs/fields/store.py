@@ -11,10 +11,11 @@ import xarray as xr
 
 from geoae.codes import coding
 from geoae.errors import InputError
+from geoae.fields.contract import FieldContract
 from geoae.fields.frame import iterate_regions, output_dtype
 from geoae.fields.infer import build_frame
 from geoae.files.paths import resolve_links
-from geoae.jobs.append import find_append_dim, find_first_new_time, note_nothing_new
+from geoae.jobs.append import find_append_dim, find_first_new_time, note_append, note_nothing_new
 from geoae.jobs.codes import plan as code_plan
 from geoae.jobs.codes.plan import TruncatedCoder
 from geoae.jobs.fields.counts import Counts, FieldSummary, make_field_rows, pool_counts
@@ -29,12 +30,14 @@ from geoae.jobs.run import BlockJob, load_for_run, make_model_spec, run_blocks
 from geoae.jobs.source import (
     ArraySource,
     RegionReader,
+    digest_places,
     digest_source,
     list_skipped_variables,
     read_companions,
 )
-from geoae.model import Model
+from geoae.model import Model, require_contract
 from geoae.stores.runs import is_store
+from geoae.stores.schema import FILE_HASHES
 from geoae.stores.write import Origin
 from geoae.writers.fields import netcdf
 
@@ -81,7 +84,7 @@ def denoise_fields(
         build_frame(x, model, selected.dims or None, selected.force)
     coder = code_plan.load_coder(options.codes, coding.DEFAULT_MODELS[2], inference, workers)
     run = _FieldRun(source, fields, model, coder, target, options)
-    counts, more = _write_store(run, progress) if in_store else _write_netcdf(run, progress)
+    counts, more, is_unchanged = _write_store(run, progress) if in_store else _write_netcdf(run, progress)
     infinite = [
         f"{name}: {counted['infinite']} samples are infinite; they count as missing and stay unchanged"
         for name, counted in counts.items()
@@ -89,7 +92,8 @@ def denoise_fields(
     ]
     by = f"{model.name} {model.digest}"
     rows = make_field_rows(fields, selected, counts)
-    return FieldSummary(rows, [target], [], [*notes, *more, *infinite], by, time.perf_counter() - began)
+    notes += [*more, *infinite]
+    return FieldSummary(rows, [target], [], notes, by, time.perf_counter() - began, is_unchanged)
 
 
 def choose_target(source: ArraySource, out: str | Path | None) -> Path:
@@ -118,7 +122,9 @@ class _FieldRun:
         return list_field_settings(self.model, self.fields, self.options.fields, self.options.inference.dry, self.coder)
 
     def origin(self, attrs: Mapping[str, Any]) -> Origin:
-        return Origin(self.source.label(), digest_source(self.source), self.options.run.command, attrs)
+        hashes = {FILE_HASHES: "\n".join(digest_places(self.source))} if self.options.fields.append else {}
+        own = {k: v for k, v in attrs.items() if k != FILE_HASHES} | hashes
+        return Origin(self.source.label(), digest_source(self.source), self.options.run.command, own)
 
     def spec(self, first: int) -> dict[str, Any]:
         """Everything that a worker needs, as plain data; `first` is the index of the first time that is computed."""
@@ -131,19 +137,22 @@ class _FieldRun:
         }  # fmt: skip
 
 
-def _write_store(run: _FieldRun, progress: Progress) -> tuple[dict[str, Counts], list[str]]:
-    """Compute the missing blocks of a store. Returns counts by variable, and notes."""
+def _write_store(run: _FieldRun, progress: Progress) -> tuple[dict[str, Counts], list[str], bool]:
+    """Compute the missing blocks of a store. Returns counts by variable, notes, and whether nothing has changed."""
     selected, inference, first = run.options.fields, run.options.inference, 0
     time = find_append_dim(run.fields, selected)
     attrs, companions = read_companions(run.source, run.fields, selected.dims)
     if time is not None and not run.options.run.overwrite:
         first = find_first_new_time(run.target, run.fields, time)
-    if notes := note_nothing_new(run.target, run.fields[0], time, first, run.settings()):
-        return {}, notes
+    if notes := note_nothing_new(run.target, run.fields[0], time, first, run.settings(), run.source):
+        return {}, notes, True
     plan = plan_field_store(run.fields, companions, selected, first, run.model, inference.dry, run.coder)
     loaded = {"fields": run.fields, "model": run.model, "coder": run.coder}
     job = BlockJob(run.target, plan, run.settings(), run.origin(attrs), make_field_worker, run.spec(first), loaded,
                    append=time, threads=inference.threads)  # fmt: skip
+    appended = []
+    if not run.options.run.overwrite:
+        appended = note_append(run.target, run.fields[0], time, first, require_contract(run.model, FieldContract).far)
     counts: dict[str, Counts] = {}
 
     def add(number: int, result: tuple[str, Counts | None]) -> None:
@@ -153,10 +162,11 @@ def _write_store(run: _FieldRun, progress: Progress) -> tuple[dict[str, Counts],
 
     outcome = run_blocks(job, run.options.run, add, progress)
     of_codes = code_plan.describe_codes(run.target, [str(x.name) for x in run.fields]) if run.coder else []
-    return counts, [*outcome.notes("; the table covers the others"), *of_codes]
+    notes = [*outcome.notes("; the table covers the others"), *of_codes]
+    return counts, [*([] if outcome.was_finished else appended), *notes], outcome.was_finished
 
 
-def _write_netcdf(run: _FieldRun, progress: Progress) -> tuple[dict[str, Counts], list[str]]:
+def _write_netcdf(run: _FieldRun, progress: Progress) -> tuple[dict[str, Counts], list[str], bool]:
     selected, inference = run.options.fields, run.options.inference
     attrs, companions = read_companions(run.source, run.fields, selected.dims)
     plan = plan_field_store(run.fields, companions, selected, 0, run.model, inference.dry)
@@ -176,7 +186,7 @@ def _write_netcdf(run: _FieldRun, progress: Progress) -> tuple[dict[str, Counts]
         samples[str(x.name)] = found
     notes = netcdf.write_netcdf(run.target, plan, samples, run.settings(), run.origin(attrs))
     progress(total, total)
-    return counts, notes
+    return counts, notes, False
 
 
 def _check_target(source: ArraySource, target: Path, fields: Sequence[xr.DataArray], options: DenoiseOptions) -> None:

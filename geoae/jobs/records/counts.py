@@ -171,6 +171,8 @@ class RecordSummary:
     seconds: float
     format: str = ""
     """Format of the files; "" for a store."""
+    is_unchanged: bool = False
+    """Whether the outputs were complete before this run, which changed nothing."""
 
     @property
     def ok(self) -> bool:

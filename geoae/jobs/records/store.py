@@ -114,7 +114,8 @@ def denoise_store(
     notes += [f"{row.id}: {note}" for row in rows for note in row.notes]
     notes += note_above_band(decodable, model, inference)
     notes += code_plan.describe_codes(outcome.store, [job.plan.parts[0].name]) if coder else []
-    return RecordSummary(rows, [target], problems, notes, f"{model.name} {model.digest}", time.perf_counter() - began)
+    by, seconds = f"{model.name} {model.digest}", time.perf_counter() - began
+    return RecordSummary(rows, [target], problems, notes, by, seconds, is_unchanged=outcome.was_finished)
 
 
 def _find_decodable(segments: Iterable[Segment]) -> tuple[list[Segment], list[str], list[int]]:

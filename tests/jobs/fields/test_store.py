@@ -24,7 +24,12 @@ def model(tmp_path_factory):
 @pytest.fixture
 def run(model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return lambda inputs, out, **more: denoise_files(inputs, out, InferenceOptions(model, threads=1), **more)
+
+    def run(inputs, out, **more):
+        return denoise_files(inputs, out, InferenceOptions(model, threads=1), **more)
+
+    run.model = model
+    return run
 
 
 def series(n=8):
@@ -127,6 +132,31 @@ def test_later_times_are_appended(run):
     fields.field(3, 16, 20).isel(time=0, drop=True).to_netcdf("still.nc")
     with pytest.raises(InputError, match="no time"):
         run(["still.nc"], "b.zarr", append=True)
+
+
+def test_other_samples_of_times_that_are_there_are_refused(run):
+    """They were not used, and nothing was written; files that are in the store are told from others by content."""
+    data = series(8)
+    for name, part, factor in (("a", slice(0, 4), 1), ("b", slice(4, 8), 1), ("new", slice(4, 8), 2)):
+        data.isel(time=part).assign(t2m=data.t2m[part] * factor).to_netcdf(f"{name}.nc")
+    data.to_zarr("all.zarr", consolidated=False)
+    run(["a.nc"], "s.zarr", append=True)
+    notes = run(["a.nc", "b.nc"], "s.zarr", append=True).notes
+    assert "4 of 8 times are in s.zarr already and stay as they are" in notes
+    assert any("neighbours in time" in note for note in notes)
+    for known in (["b.nc"], ["a.nc"], ["a.nc", "b.nc"]):
+        done = run(known, "s.zarr", append=True)
+        assert done.is_unchanged
+        assert done.notes[-1] == "s.zarr already holds all of these times; nothing was appended"
+    shown = CliRunner().invoke(app, ["denoise", "b.nc", "-o", "s.zarr", "--append", "--model", str(run.model)])
+    assert "left as it was: s.zarr" in shown.output
+    before = xr.open_zarr("s.zarr").load()
+    with pytest.raises(StoreError, match=r"from other input than new\.nc; nothing was appended"):
+        run(["a.nc", "new.nc"], "s.zarr", append=True)
+    xr.testing.assert_identical(xr.open_zarr("s.zarr").load(), before)
+    done = run(["all.zarr"], "s.zarr", append=True)
+    assert done.is_unchanged
+    assert done.notes[-1].endswith("Whether its samples differ is not known")
 
 
 def test_fields_of_one_moment_are_appended_too(run):
