@@ -19,6 +19,7 @@ from geoae.labels.timeaxis import rate_hz as rate_of
 from geoae.model import Denoiser, Model, require_contract, require_role
 from geoae.model.denoising import BATCH, denoise_block, describe_processing
 from geoae.records.contract import RecordContract
+from geoae.records.faults import FaultFinder
 from geoae.records.resample import ReadSpan, resample_region, resampled_length, resampling_ratio
 from geoae.records.scaling import RecordScaler
 
@@ -89,11 +90,29 @@ def build_noise_reader(
     is_stopped
         Asked before each call of the net. If it says yes, CancelledError is raised.
     """
+    finder = FaultFinder(read, n, rate_hz)
+    return read_noise(finder, slots, model, batch=batch, above_band=above_band, is_stopped=is_stopped)
+
+
+def read_noise(
+    finder: FaultFinder,
+    slots: Sequence[int],
+    model: Model,
+    *,
+    batch: int = BATCH,
+    above_band: str = "pass",
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> ReadSpan:
+    """Return the function of `build_noise_reader` for the record in which `finder` finds filled gaps and steps.
+
+    Nothing is removed from filled gaps, and steps stay in the signal. The other parameters are the same.
+    """
+    n, rate_hz = finder.n, finder.rate_hz
     c, window_noise = require_contract(model, RecordContract), _skip_empty(require_role(model, Denoiser).noise)
     up, down = resampling_ratio(rate_hz, c.rate_hz)
     n_model = resampled_length(n, up, down) if (up, down) != (1, 1) else n
     same_rate = up == down
-    to_model = read if same_rate else partial(resample_region, read, n, up, down)
+    to_model = finder.read if same_rate else partial(resample_region, finder.read, n, up, down)
     window = c.window if n_model >= c.window else -(-n_model // c.multiple) * c.multiple
     grid = WindowGrid((n_model,), (window,), (min(c.stride, window),))
 
@@ -112,13 +131,14 @@ def build_noise_reader(
         return join_region(read_components, apply, grid, (slice(start, stop),), batch)[list(slots)]
 
     def native_noise(start: int, stop: int) -> Array:
-        noise = resample_region(model_noise, n_model, down, up, start, stop)
-        if above_band == "remove" and rate_hz > c.rate_hz:
+        noise = model_noise(start, stop) if same_rate else resample_region(model_noise, n_model, down, up, start, stop)
+        if above_band == "remove" and rate_hz > c.rate_hz and not same_rate:
             low = resample_region(to_model, n_model, down, up, start, stop)
-            noise = noise + np.nan_to_num(read(start, stop) - low)
-        return noise
+            noise = noise + np.nan_to_num(finder.read(start, stop) - low)
+        filled = finder.find(start, stop).filled
+        return noise if filled is None else np.where(filled, 0.0, noise)
 
-    return model_noise if same_rate else native_noise
+    return native_noise
 
 
 def denoise_record(

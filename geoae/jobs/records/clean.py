@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from geoae.arrays.types import Array
 from geoae.errors import DamagedFileError, GeoAEError, OutputError
 from geoae.jobs.options import InferenceOptions, Progress, no_progress
 from geoae.jobs.records.counts import TraceCounts
+from geoae.jobs.records.fault_counts import count_part
 from geoae.jobs.records.sinks import Sink, pass_through_or_leave_out
 from geoae.labels.segments import Record, Segment
 from geoae.model import Model
@@ -22,6 +23,7 @@ from geoae.model.denoising import subtract_noise
 from geoae.readers.records import traces
 from geoae.readers.records.arrange import describe_overlaps
 from geoae.records import infer
+from geoae.records.faults import FaultFinder, Faults
 from geoae.records.resample import ReadSpan
 
 PlotRecord = Callable[["PlottedRecord"], None]
@@ -159,20 +161,29 @@ def _pass_unchanged(segment: Segment, error: str, sink: Sink, counts: TraceCount
     counts.fail(segment, reason, left_out=bool(left_out))
 
 
+class SpanReaders(NamedTuple):
+    """Functions of (start, stop) in samples of a record."""
+
+    read: ReadSpan
+    """Samples."""
+    noise: ReadSpan
+    """The noise that the model removes from them."""
+    find_faults: Callable[[int, int], Faults]
+    """Filled gaps and steps."""
+
+
 def make_span_readers(
     record: Record, model: Model, options: InferenceOptions, counts: TraceCounts, stop: Event | None = None
-) -> tuple[ReadSpan, ReadSpan]:
-    """Functions of (start, stop) that give the samples of a record, and the noise that the model removes from them.
-
-    When `stop` is set, the noise raises CancelledError.
-    """
+) -> SpanReaders:
+    """Functions that read and denoise any part of a record. When `stop` is set, the noise raises CancelledError."""
     slots = infer.assign_components([i.rpartition(".")[2] for i in record.ids])
     read = _keep_last_block(partial(traces.read_block, record, on_warning=counts.add_loss))
-    noise = infer.build_noise_reader(
-        read, record.n, slots, record.rate_hz, model, batch=options.batch_size, above_band=options.above_band,
+    faults = FaultFinder(read, record.n, record.rate_hz)
+    noise = infer.read_noise(
+        faults, slots, model, batch=options.batch_size, above_band=options.above_band,
         is_stopped=(stop or Event()).is_set,
     )  # fmt: skip
-    return read, noise
+    return SpanReaders(read, noise, faults.find)
 
 
 def _denoise_record(
@@ -190,13 +201,14 @@ def _denoise_record(
     """
     infer.check_rate(record.rate_hz, model, "it")
     halt = Event()
-    read, noise = make_span_readers(record, model, options, counts, halt)
+    readers = make_span_readers(record, model, options, counts, halt)
     placed = sorted(record.placed, key=lambda p: p.first)
     firsts = [p.first for p in placed]
     longest = max(p.segment.n for p in placed)
     refused: dict[int, GeoAEError] = {}
     shown: list[tuple[Array, Array]] = []
-    for start, stop, x, removed in _blocks_ahead(read, noise, _list_blocks(record, plot is None), halt):
+    blocks = _list_blocks(record, own_only=plot is None)
+    for start, stop, x, removed, faults in _blocks_ahead(readers, blocks, halt):
         with np.errstate(over="ignore", invalid="ignore"):  # values that an output cannot hold are refused below
             exact = subtract_noise(x, removed, options.dry)
         for p in placed[bisect_left(firsts, start - longest) : bisect_left(firsts, stop)]:
@@ -214,10 +226,12 @@ def _denoise_record(
             except GeoAEError as error:
                 refused[id(p)] = error
             else:
-                counts[p.segment].add(x[part], signal)
+                count_part(counts[p.segment], record, p.row, (a, b), faults, x[part], signal)
         if plot is not None and start < 86400 * record.rate_hz:  # a figure shows one day at most
             limit = np.finfo(np.float32).max
-            shown.append((x.clip(-limit, limit).astype(np.float32), exact.clip(-limit, limit).astype(np.float32)))
+            pair = (y if faults.filled is None else np.where(faults.filled, np.nan, y) for y in (x, exact))
+            before, after = (y.clip(-limit, limit).astype(np.float32) for y in pair)
+            shown.append((before, after))
     for p in placed:
         if id(p) in refused:
             _pass_unchanged(p.segment, str(refused[id(p)]), sink, counts)
@@ -249,16 +263,16 @@ def _merge_spans(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _blocks_ahead(
-    read: ReadSpan, noise: ReadSpan, blocks: list[tuple[int, int]], halt: Event
-) -> Iterator[tuple[int, int, Array, Array]]:
-    """Blocks (start, stop, samples, noise). The next block is computed while the last one is written.
+    readers: SpanReaders, blocks: list[tuple[int, int]], halt: Event
+) -> Iterator[tuple[int, int, Array, Array, Faults]]:
+    """Blocks (start, stop, samples, noise, faults). The next block is computed while the last one is written.
 
     At the end, also after an error or a signal, `halt` is set, which ends the computation of a block that nobody needs.
     """
 
-    def work(start: int, stop: int) -> tuple[int, int, Array, Array]:
-        removed = noise(start, stop)  # reads more than the block, and `read` keeps it
-        return start, stop, read(start, stop), removed
+    def work(start: int, stop: int) -> tuple[int, int, Array, Array, Faults]:
+        removed = readers.noise(start, stop)  # reads more than the block, and `read` keeps it
+        return start, stop, readers.read(start, stop), removed, readers.find_faults(start, stop)
 
     worker = ThreadPoolExecutor(1)
     try:

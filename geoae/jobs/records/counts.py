@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from geoae.arrays.types import Array
+from geoae.jobs.records.fault_counts import FaultCounts
 from geoae.labels.segments import Segment
 from geoae.readers.records.arrange import count_gaps_and_overlaps
 
@@ -31,6 +32,8 @@ class TraceSums:
     left_out: int = 0
     """Number of segments that are not in the output."""
     notes: list[str] = field(default_factory=list)
+    faults: FaultCounts = field(default_factory=FaultCounts)
+    """Filled gaps, which `add` is not given, and steps."""
     _concluded: bool = False
     _finite: int = 0
     _shift: float = math.nan
@@ -91,18 +94,23 @@ class TraceSums:
         self._concluded = True
         if self.samples == 0:
             self.problem, self.left_out = "no samples", len(self.segments)
+        elif self._finite == 0 and len(self.faults.filled) == 1 and self.faults.n_filled == self.samples:
+            self.problem = f"dead, all samples are {next(iter(self.faults.filled)):g}"
         elif self._finite == 0:
-            self.problem = "no finite sample"
+            self.problem = "no sample but filled gaps" if self.faults.filled else "no finite sample"
         elif self.samples == 1:
             self.problem = "one sample only"
         elif self._range[0] == self._range[1]:
             self.problem = f"dead, all samples are {self._range[0]:g}"
-        elif self._finite < self.samples:
-            self.notes.append(f"{self.samples - self._finite} samples are not finite and stay unchanged")
+        elif self._finite + self.faults.n_filled < self.samples:
+            n = self.samples - self._finite - self.faults.n_filled
+            self.notes.append(f"{n} samples are not finite and stay unchanged")
         if self.problem:
             self.unchanged = len(self.segments)
         elif min(self._at_range) > max(10, 2e-4 * self._finite):
             self.notes.append(f"may be clipped: {sum(self._at_range)} samples equal its smallest or largest value")
+        if not self.problem:
+            self.notes += self.faults.notes()
 
     @property
     def samples(self) -> int:

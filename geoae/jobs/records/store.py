@@ -14,6 +14,7 @@ from geoae.jobs.inputs import Recordings, note_above_band
 from geoae.jobs.inspect import describe_target
 from geoae.jobs.options import DenoiseOptions, FileOptions, InferenceOptions, Progress, no_progress
 from geoae.jobs.records.counts import RecordSummary, TraceCounts
+from geoae.jobs.records.fault_counts import FaultCounts
 from geoae.jobs.records.plan import find_one_record, list_record_settings, plan_record_store
 from geoae.jobs.records.worker import BlockCounts, count_record_block, make_record_spec, make_record_worker
 from geoae.jobs.run import BlockJob, load_for_run, run_blocks
@@ -21,6 +22,7 @@ from geoae.jobs.source import ArraySource, digest_source, hash_content
 from geoae.labels.segments import Record, Segment
 from geoae.readers.records import traces
 from geoae.records import infer
+from geoae.records.faults import FaultFinder
 from geoae.stores import blocks
 from geoae.stores import records as stored_records
 from geoae.stores.plan import StorePlan
@@ -145,11 +147,13 @@ def _count_kept_blocks(
     """Count blocks that an earlier run wrote, so that the summary covers the whole store."""
     signal: xr.DataArray = stored_records.read(store)
     results, lost = {}, TraceCounts()
+    faults = FaultFinder(lambda a, b: traces.read_block(record, a, b, lost.add_loss), record.n, record.rate_hz)
     for number in range(plan.parts[0].n_blocks):
         if number not in computed:
             span = blocks.find_task(plan.parts, number).region[1]
             x = traces.read_block(record, span.start, span.stop, lost.add_loss)
-            results[number] = count_record_block(record, span, x, signal[:, span].values, lost)
+            found = faults.find(span.start, span.stop)
+            results[number] = count_record_block(record, span, x, signal[:, span].values, found, lost)
     return results
 
 
@@ -158,8 +162,9 @@ def _add_up(results: dict[int, BlockCounts], record: Record, counts: TraceCounts
     traces_of_record = TraceCounts(p.segment for p in record.placed).traces
     targets = [counts[trace.segments[0]] for trace in traces_of_record]
     for counted in (result for _, result in sorted(results.items()) if result):  # blocks of codes have no counts
-        for trace, sums in zip(targets, counted["traces"], strict=True):
+        for trace, sums, faults in zip(targets, counted["traces"], counted["faults"], strict=True):
             if sums:
                 trace.add_sums(sums)
+            trace.faults += FaultCounts.load(faults)
         for line in counted["losses"]:
             counts.add_loss(line)

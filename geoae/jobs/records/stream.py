@@ -20,7 +20,8 @@ from geoae.readers.records import traces
 def denoise_stream(stream: Any, options: InferenceOptions, noise: bool = False) -> Any:
     """Denoise an ObsPy Stream or Trace. Returns a new one of the same kind, or (signal, noise) if `noise`.
 
-    Traces that cannot be denoised come back unchanged, with a warning that gives the reason.
+    Traces that cannot be denoised come back unchanged, with a warning that gives the reason. Filled gaps and steps are
+    named in a warning, too.
     """
     from obspy import Stream, Trace
 
@@ -34,6 +35,9 @@ def denoise_stream(stream: Any, options: InferenceOptions, noise: bool = False) 
     for trace in counts.conclude():
         if trace.problem:
             warnings.warn(f"{trace.id}: {trace.problem}; it comes back unchanged", stacklevel=3)
+        else:
+            for line in trace.faults.notes():
+                warnings.warn(f"{trace.id}: {line}", stacklevel=3)
     for line in counts.notes:
         warnings.warn(line, stacklevel=3)
     results = []

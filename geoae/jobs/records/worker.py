@@ -15,17 +15,19 @@ from geoae.jobs.inputs import Recordings
 from geoae.jobs.options import InferenceOptions, Selection
 from geoae.jobs.records.clean import make_span_readers
 from geoae.jobs.records.counts import TraceCounts
+from geoae.jobs.records.fault_counts import count_part
 from geoae.jobs.records.plan import find_one_record
 from geoae.jobs.run import load_same_model, make_model_spec
 from geoae.labels.segments import Record
 from geoae.model import Model
 from geoae.model.denoising import denoise_block
 from geoae.readers.records import traces
+from geoae.records.faults import Faults
 from geoae.stores import blocks, ledger
 from geoae.stores.write import write_region
 
 BlockCounts = dict[str, list[Any]]
-"""Counts of one block: "traces", sums of each trace, and "losses", lines on samples that were lost."""
+"""Counts of one block: "traces" and "faults" of each trace, and "losses", lines on samples that were lost."""
 
 
 def make_record_spec(
@@ -76,13 +78,13 @@ def make_record_worker(
     model = model or load_same_model(spec)
     coder = coder or code_plan.load_same_coder(spec["codes"])
     run, lost = ledger.load_run(Path(spec["folder"])), TraceCounts()
-    read, noise = make_span_readers(record, model, options, lost)
+    readers = make_span_readers(record, model, options, lost)
     trace = run.parts[0].variables[0]
 
     def denoise(task: blocks.Task) -> tuple[Array, Array]:
         span = task.region[1]
-        removed = noise(span.start, span.stop)  # reads more than the block, and `read` keeps it
-        x = read(span.start, span.stop)
+        removed = readers.noise(span.start, span.stop)  # reads more than the block, and `read` keeps it
+        x = readers.read(span.start, span.stop)
         return x, denoise_block(x, removed, options.dry, np.dtype(trace.dtype))[0]
 
     encode = None
@@ -98,12 +100,15 @@ def make_record_worker(
             return {}
         x, signal = denoise(task)
         write_region(run.folder, number, {trace.name: signal})
-        return count_record_block(record, task.region[1], x, signal, lost)
+        span = task.region[1]
+        return count_record_block(record, span, x, signal, readers.find_faults(span.start, span.stop), lost)
 
     return work
 
 
-def count_record_block(record: Record, span: slice, x: Array, signal: NDArray[Any], lost: TraceCounts) -> BlockCounts:
+def count_record_block(
+    record: Record, span: slice, x: Array, signal: NDArray[Any], found: Faults, lost: TraceCounts
+) -> BlockCounts:
     """Count one block of a record.
 
     Parameters
@@ -112,23 +117,29 @@ def count_record_block(record: Record, span: slice, x: Array, signal: NDArray[An
         The record, and the samples of the block along time.
     x, signal
         (channel, time), before and after denoising.
+    found
+        Filled gaps and steps in the block.
     lost
         Its losses are moved to the result.
 
     Returns
     -------
     BlockCounts
-        "traces": for each trace the argument of `TraceSums.add_sums`; "losses": lines of text.
+        "traces": for each trace the argument of `TraceSums.add_sums`; "faults": that of `FaultCounts.load`; "losses":
+        lines of text.
     """
     counts = TraceCounts(p.segment for p in record.placed)
     for p in record.placed:
         a, b = max(p.first, span.start), min(p.first + p.segment.n, span.stop)
         if a < b:
             part = np.s_[p.row, a - span.start : b - span.start]
-            counts[p.segment].add(x[part], signal[part])
+            count_part(counts[p.segment], record, p.row, (a, b), found, x[part], signal[part])
     losses = list(lost.losses)
     lost.losses.clear()
-    return {"traces": [trace.export_sums() for trace in counts.traces], "losses": losses}
+    return {
+        "traces": [trace.export_sums() for trace in counts.traces],
+        "faults": [trace.faults.export() for trace in counts.traces], "losses": losses,
+    }  # fmt: skip
 
 
 def _identify(record: Record) -> list[Any]:

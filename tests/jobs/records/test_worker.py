@@ -7,6 +7,7 @@ import numpy as np
 from geoae.jobs.records.counts import TraceCounts
 from geoae.jobs.records.worker import count_record_block
 from geoae.labels.segments import PlacedSegment, Record, Segment
+from geoae.records.faults import Faults
 
 
 def test_blocks_count_only_samples_of_segments():
@@ -18,7 +19,8 @@ def test_blocks_count_only_samples_of_segments():
     lost, counts = TraceCounts(), TraceCounts([first, second])
     lost.add_loss("one line")
     results = [
-        count_record_block(record, slice(a, b), x[:, a:b], 0.5 * x[:, a:b], lost) for a, b in ((0, 70), (70, 100))
+        count_record_block(record, slice(a, b), x[:, a:b], 0.5 * x[:, a:b], Faults(a, None, ()), lost)
+        for a, b in ((0, 70), (70, 100))
     ]
     assert [result["losses"] for result in results] == [["one line"], []]
     (trace,) = counts.traces

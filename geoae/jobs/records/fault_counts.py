@@ -1,0 +1,97 @@
+"""Counts of filled gaps and steps in one trace, and the lines that tell of them."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geoae.arrays.types import Array
+from geoae.labels.segments import Record
+from geoae.records.faults import Faults
+
+if TYPE_CHECKING:
+    from geoae.jobs.records.counts import TraceSums
+
+
+@dataclass(frozen=True)
+class FaultCounts:
+    """Faults in one trace. Counts of parts are added with ``+``."""
+
+    filled: Mapping[float, int] = field(default_factory=dict)
+    """Number of samples that fill gaps, for each value."""
+    steps: tuple[tuple[int, float], ...] = ()
+    """Time (ns since 1970) and height of each step."""
+
+    def __add__(self, other: "FaultCounts") -> "FaultCounts":
+        filled = Counter(dict(self.filled))
+        filled.update(dict(other.filled))
+        return FaultCounts(filled, self.steps + other.steps)
+
+    @property
+    def n_filled(self) -> int:
+        """Number of samples that fill gaps."""
+        return sum(self.filled.values())
+
+    def export(self) -> list[Any]:
+        """The counts as plain data, for `FaultCounts.load`."""
+        return [list(map(list, self.filled.items())), list(map(list, self.steps))] if self.filled or self.steps else []
+
+    @classmethod
+    def load(cls, exported: list[Any]) -> "FaultCounts":
+        """Counts from what `export` returned."""
+        if not exported:
+            return cls()
+        filled, steps = exported
+        return cls({value: n for value, n in filled}, tuple((time, height) for time, height in steps))
+
+    def notes(self) -> list[str]:
+        """A line on the filled gaps, and one on the steps."""
+        lines = []
+        if self.filled:
+            commonest = sorted(self.filled, key=lambda value: -self.filled[value])
+            named = ", ".join(f"{value:.10g}" for value in commonest[:3])
+            more = f" or {len(commonest) - 3} other values" if len(commonest) > 3 else ""
+            count = "1 sample is" if self.n_filled == 1 else f"{self.n_filled} samples are"
+            lines.append(f"{count} taken for filled gaps and stay unchanged (value {named}{more})")
+        if self.steps:
+            time, height = max(self.steps, key=lambda step: abs(step[1]))
+            at = np.datetime_as_string(np.datetime64(time, "ns"), unit="ms")
+            largest = f"a step of {height:.4g} at {at} stays" if len(self.steps) == 1 else (
+                f"{len(self.steps)} steps, the largest of {height:.4g} at {at}, stay"
+            )  # fmt: skip
+            lines.append(f"{largest} in the signal")
+        return lines
+
+
+def count_part(
+    trace: "TraceSums", record: Record, row: int, span: tuple[int, int], found: Faults, x: Array, signal: Array
+) -> None:
+    """Count a part of a record: samples that fill gaps apart from the others.
+
+    Parameters
+    ----------
+    trace
+        The sums to which the part is added.
+    record, row, span
+        The part, from its first sample to the one after its last.
+    found
+        Faults of a block that holds the part.
+    x, signal
+        Samples of the part, before and after denoising.
+    """
+    start, stop = span
+    filled = None if found.filled is None else found.filled[row, start - found.start : stop - found.start]
+    steps = tuple(
+        (record.start_ns + round(at / record.rate_hz * 1e9), height)
+        for step_row, at, height in found.steps
+        if step_row == row and start <= at < stop
+    )
+    if filled is not None and filled.any():
+        values, n = np.unique(x[filled], return_counts=True)
+        trace.faults += FaultCounts(dict(zip(values.tolist(), n.tolist(), strict=True)), steps)
+        x, signal = x[~filled], signal[~filled]
+    elif steps:
+        trace.faults += FaultCounts(steps=steps)
+    trace.add(x, signal)
