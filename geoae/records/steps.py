@@ -76,9 +76,9 @@ def _find_sharp(x: Array, valid: Array, rate_hz: float) -> list[tuple[int, float
             np.abs(np.diff(x[max(at - blur - width, 0) : at - blur])),
             np.abs(np.diff(x[at + blur : at + blur + width])),
         )
-        usual = max(float(np.nanmax(side)) for side in sides)
+        usual = max(float(np.nanmax(side, initial=0.0)) for side in sides)
         others = np.delete(np.abs(np.diff(x[at - blur - 1 : at + blur + 1])), blur)
-        margin = 0 if others.max(initial=0.0) <= usual else blur
+        margin = 0 if np.nanmax(others, initial=0.0) <= usual else blur
         before, after = x[max(at - margin - width, 0) : at - margin], x[at + margin : at + margin + width]
         height = _measure(before, after, 2 * margin)
         if abs(height) > 4 * find_quantum(np.concatenate([before, after])):

@@ -15,7 +15,6 @@ from geoae.arrays.types import Array
 from geoae.errors import DamagedFileError, GeoAEError, OutputError
 from geoae.jobs.options import InferenceOptions, Progress, no_progress
 from geoae.jobs.records.counts import TraceCounts
-from geoae.jobs.records.fault_counts import count_part
 from geoae.jobs.records.sinks import Sink, pass_through_or_leave_out
 from geoae.labels.segments import Record, Segment
 from geoae.model import Model
@@ -226,7 +225,7 @@ def _denoise_record(
             except GeoAEError as error:
                 refused[id(p)] = error
             else:
-                count_part(counts[p.segment], record, p.row, (a, b), faults, x[part], signal)
+                counts[p.segment].add_part(record, p.row, (a, b), faults, x[part], signal)
         if plot is not None and start < 86400 * record.rate_hz:  # a figure shows one day at most
             limit = np.finfo(np.float32).max
             pair = (y if faults.filled is None else np.where(faults.filled, np.nan, y) for y in (x, exact))

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from geoae.arrays.types import Array
-from geoae.jobs.records.fault_counts import FaultCounts
-from geoae.labels.segments import Segment
+from geoae.jobs.records.fault_counts import FaultCounts, count_faults
+from geoae.labels.segments import Record, Segment
 from geoae.readers.records.arrange import count_gaps_and_overlaps
+from geoae.records.faults import Faults
 
 
 @dataclass
@@ -71,6 +72,15 @@ class TraceSums:
         else:
             n_high = self._at_range[1]
         self._range, self._at_range = (min(low, self._range[0]), max(high, self._range[1])), (n_low, n_high)
+
+    def add_part(self, record: Record, row: int, span: tuple[int, int], found: Faults, x: Array, signal: Array) -> None:
+        """Add a part of a record: samples that fill gaps are counted apart from the others.
+
+        `span` is the part, in samples of the record; `found` the faults of a block that holds it.
+        """
+        faults, filled = count_faults(found, record, row, span, x)
+        self.faults += faults
+        self.add(*((x, signal) if filled is None else (x[~filled], signal[~filled])))
 
     def export_sums(self) -> list[float]:
         """The sums as plain numbers, for `add_sums`; empty if nothing was counted."""

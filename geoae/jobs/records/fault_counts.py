@@ -3,16 +3,14 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geoae.arrays.types import Array
 from geoae.labels.segments import Record
 from geoae.records.faults import Faults
-
-if TYPE_CHECKING:
-    from geoae.jobs.records.counts import TraceSums
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,8 @@ class FaultCounts:
             named = ", ".join(f"{value:.10g}" for value in commonest[:3])
             more = f" or {len(commonest) - 3} other values" if len(commonest) > 3 else ""
             count = "1 sample is" if self.n_filled == 1 else f"{self.n_filled} samples are"
-            lines.append(f"{count} taken for filled gaps and stay unchanged (value {named}{more})")
+            stay = "stays" if self.n_filled == 1 else "stay"
+            lines.append(f"{count} taken for filled gaps and {stay} unchanged (value {named}{more})")
         if self.steps:
             time, height = max(self.steps, key=lambda step: abs(step[1]))
             at = np.datetime_as_string(np.datetime64(time, "ns"), unit="ms")
@@ -65,33 +64,28 @@ class FaultCounts:
         return lines
 
 
-def count_part(
-    trace: "TraceSums", record: Record, row: int, span: tuple[int, int], found: Faults, x: Array, signal: Array
-) -> None:
-    """Count a part of a record: samples that fill gaps apart from the others.
+def count_faults(
+    found: Faults, record: Record, row: int, span: tuple[int, int], x: Array
+) -> tuple[FaultCounts, NDArray[np.bool_] | None]:
+    """Count the faults in a part of one row of a record; returns also which samples fill gaps, None if there are none.
 
     Parameters
     ----------
-    trace
-        The sums to which the part is added.
-    record, row, span
-        The part, from its first sample to the one after its last.
     found
         Faults of a block that holds the part.
-    x, signal
-        Samples of the part, before and after denoising.
+    record, row, span
+        The part, from its first sample to the one after its last.
+    x
+        Samples of the part.
     """
     start, stop = span
-    filled = None if found.filled is None else found.filled[row, start - found.start : stop - found.start]
     steps = tuple(
         (record.start_ns + round(at / record.rate_hz * 1e9), height)
         for step_row, at, height in found.steps
         if step_row == row and start <= at < stop
     )
-    if filled is not None and filled.any():
-        values, n = np.unique(x[filled], return_counts=True)
-        trace.faults += FaultCounts(dict(zip(values.tolist(), n.tolist(), strict=True)), steps)
-        x, signal = x[~filled], signal[~filled]
-    elif steps:
-        trace.faults += FaultCounts(steps=steps)
-    trace.add(x, signal)
+    filled = None if found.filled is None else found.filled[row, start - found.start : stop - found.start]
+    if filled is None or not filled.any():
+        return FaultCounts(steps=steps), None
+    values, n = np.unique(x[filled], return_counts=True)
+    return FaultCounts(dict(zip(values.tolist(), n.tolist(), strict=True)), steps), filled

@@ -15,7 +15,6 @@ from geoae.jobs.inputs import Recordings
 from geoae.jobs.options import InferenceOptions, Selection
 from geoae.jobs.records.clean import make_span_readers
 from geoae.jobs.records.counts import TraceCounts
-from geoae.jobs.records.fault_counts import count_part
 from geoae.jobs.records.plan import find_one_record
 from geoae.jobs.run import load_same_model, make_model_spec
 from geoae.labels.segments import Record
@@ -133,7 +132,7 @@ def count_record_block(
         a, b = max(p.first, span.start), min(p.first + p.segment.n, span.stop)
         if a < b:
             part = np.s_[p.row, a - span.start : b - span.start]
-            count_part(counts[p.segment], record, p.row, (a, b), found, x[part], signal[part])
+            counts[p.segment].add_part(record, p.row, (a, b), found, x[part], signal[part])
     losses = list(lost.losses)
     lost.losses.clear()
     return {

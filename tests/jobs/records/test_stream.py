@@ -9,6 +9,7 @@ from geoae.jobs.options import InferenceOptions
 from geoae.jobs.records.stream import denoise_stream
 from geoae.records import infer
 from tests.conftest import tiny_model
+from tests.records.test_fills import noise
 
 
 def test_signal_and_noise_add_up_to_the_stream():
@@ -84,3 +85,19 @@ def test_the_noise_of_what_passes_through_is_zero_of_the_same_length():
     for s, n, x in zip(signal, noise, stream, strict=True):
         np.testing.assert_array_equal(s.data, x.data)
         np.testing.assert_array_equal(n.data, np.zeros(50))
+
+
+def test_filled_gaps_come_back_and_are_told():
+    """Fills come back as they came, in the signal; a line names each trace, and other traces stay as they are."""
+    x = noise(4000)
+    filled = x.astype(np.int32)
+    filled[1000:1300] = -(2**31)
+    traces = [obspy.Trace(data, {"channel": f"HH{c}", "sampling_rate": 100}) for data, c in ((filled, "E"), (x, "N"))]
+    with pytest.warns(UserWarning, match="filled gaps") as told:
+        signal, removed = denoise_stream(obspy.Stream(traces), InferenceOptions(tiny_model(), threads=1), noise=True)
+    assert [str(line.message) for line in told] == [
+        "...HHE: 300 samples are taken for filled gaps and stay unchanged (value -2147483648)"
+    ]
+    np.testing.assert_array_equal(signal[0].data[1000:1300], -(2.0**31))
+    assert not removed[0].data[1000:1300].any()
+    assert np.abs(removed[0].data).max() < 1000
