@@ -91,10 +91,10 @@ def build_noise_reader(
         Asked before each call of the net. If it says yes, CancelledError is raised.
     """
     finder = FaultFinder(read, n, rate_hz)
-    return read_noise(finder, slots, model, batch=batch, above_band=above_band, is_stopped=is_stopped)
+    return find_noise(finder, slots, model, batch=batch, above_band=above_band, is_stopped=is_stopped)
 
 
-def read_noise(
+def find_noise(
     finder: FaultFinder,
     slots: Sequence[int],
     model: Model,

@@ -178,7 +178,7 @@ def make_span_readers(
     slots = infer.assign_components([i.rpartition(".")[2] for i in record.ids])
     read = _keep_last_block(partial(traces.read_block, record, on_warning=counts.add_loss))
     faults = FaultFinder(read, record.n, record.rate_hz)
-    noise = infer.read_noise(
+    noise = infer.find_noise(
         faults, slots, model, batch=options.batch_size, above_band=options.above_band,
         is_stopped=(stop or Event()).is_set,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from geoae.jobs.records.counts import TraceCounts
 from geoae.jobs.records.sinks import MemorySink
 from geoae.readers.records import traces
 from geoae.records import infer
+from geoae.records.faults import Faults
 from tests.conftest import tiny_model
 
 
@@ -53,7 +54,8 @@ def test_an_interruption_does_not_wait_for_the_block_under_way():
         finally:
             ended.set()
 
-    blocks = clean._blocks_ahead(lambda a, b: np.ones((1, b - a)), work, [(0, 10), (10, 10_000_000)], halt)
+    readers = clean.SpanReaders(lambda a, b: np.ones((1, b - a)), work, lambda a, b: Faults(a, None, ()))
+    blocks = clean._blocks_ahead(readers, [(0, 10), (10, 10_000_000)], halt)
     next(blocks)
     assert began.wait(60)
     blocks.close()
