@@ -1,10 +1,10 @@
 """Find the valid records of a damaged miniSEED file, and tell what lies between them.
 
-Three things show damage: a header that cannot be, bytes without a header, and a record that contradicts its neighbours.
+Records that contradict each other are found in `geoae.readers.records.mseed_strays`.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +41,7 @@ _REASONS = {
     BAD_ENCODING: "the encoding in the header is unknown",
     BAD_DATA: "the header tells of more samples than the record has room for",
 }
-_JUMP_US = 1e6
-"""Clocks of recorders may jump by less than a second; a damaged byte of the date or time mostly changes more."""
-
 _OVERLAP = "the record length in the header reaches into the next record"
-_STRAY = "the header contradicts the records before and after it"
 
 
 def find_records(path: Path, size: int) -> tuple[np.ndarray, list[str]]:
@@ -80,78 +76,6 @@ def has_records(head: bytes) -> bool:
     table = np.concatenate(list(_candidates(head)) or [_NO_TABLE])
     table = table[table["fault"] == 0]
     return bool(np.isin(table["offset"] + table["length"], table["offset"]).any())
-
-
-def find_strays(table: np.ndarray, name: str) -> tuple[np.ndarray, list[str], list[str]]:
-    """Find records whose id, time, rate or encoding contradicts the records around them.
-
-    A damaged byte may leave a possible header. Such a record stands alone, and where it should be there is a hole of
-    just its number of samples between the records before and after it. Real gaps are no such holes.
-
-    Parameters
-    ----------
-    table
-        Valid headers in the order of the file.
-    name
-        Name of the file, for the lines.
-
-    Returns
-    -------
-    strays, losses, notes
-        Mask of the rows that must not be used, a line on each id, and remarks on times that jump by less than a second.
-    """
-    strays = np.zeros(len(table), bool)
-    kinds = np.unique(table[["id", "rate_hz", "encoding", "byteorder"]], return_inverse=True, return_counts=True)
-    is_lone_kind = kinds[2][kinds[1]] == 1
-    _, number, counts = np.unique(table["id"], return_inverse=True, return_counts=True)
-    order = np.argsort(number, kind="stable")
-    first, here, last = order[:-2], order[1:-1], order[2:]
-    n = table["n"]
-    inside = (number[first] == number[last]) & (n[here] > 0) & (np.abs(_find_holes(table, first, last) - n[here]) < 0.5)
-    period_us = 1e6 / np.where(table["rate_hz"][first] > 0, table["rate_hz"][first], np.nan)
-    shift_us = np.abs(table["start_us"][here] - table["end_us"][first] - period_us)
-    other_kind = np.isnan(_find_holes(table, first, here))
-    strays[here[inside & np.where(other_kind, is_lone_kind[here], shift_us > _JUMP_US)]] = True
-    jumps = here[inside & ~other_kind & (shift_us > 0.5 * period_us) & (shift_us <= _JUMP_US)]
-    strays[_find_renamed(table, number, counts, order)] = True
-    notes = [
-        f"{name}: {format_id(id_)}: {_count_records(int(count))} less than a second away from where the records before "
-        "and after place it; the times of the headers are kept."
-        for id_, count in zip(*np.unique(table["id"][jumps], return_counts=True), strict=True)
-    ]
-    return strays, _describe(name, [(row, _STRAY) for row in table[strays]]), notes
-
-
-def _find_renamed(table: np.ndarray, number: np.ndarray, counts: np.ndarray, order: np.ndarray) -> list[int]:
-    """Rows with an id of their own that differs in one byte from that of the records between which they fit."""
-    lone = np.flatnonzero((counts[number] == 1) & (table["n"] > 0))
-    first, last = order[:-1], order[1:]
-    # a few records prove little; nor does the last letter of the channel, by which components differ
-    holes = np.where(number[first] == number[last], _find_holes(table, first, last), np.nan)
-    wide = (holes > 0.5) & (last - first > 1) & (counts[number[first]] > 3)
-    first, last, holes = first[wide], last[wide], holes[wide]
-    if not len(first):
-        return []
-    ids = np.frombuffer(np.ascontiguousarray(table["id"]).tobytes(), np.uint8).reshape(-1, 12)
-    period_us = 1e6 / table["rate_hz"][first]
-    found = []
-    for row in lone.tolist():
-        fits = (first < row) & (row < last) & (np.abs(holes - table["n"][row]) < 0.5)
-        other = ids[first] != ids[row]
-        fits &= (np.count_nonzero(other, axis=1) == 1) & ~other[:, 9]
-        fits &= np.abs(table["start_us"][row] - table["end_us"][first] - period_us) < 0.5 * period_us
-        if fits.any():
-            found.append(row)
-    return found
-
-
-def _find_holes(table: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Number of samples that are missing between records a and b of one id; NaN if their kinds differ."""
-    rate = table["rate_hz"][a]
-    alike = (rate == table["rate_hz"][b]) & (rate > 0) & (table["n"][a] > 0) & (table["n"][b] > 0)
-    alike &= (table["encoding"][a] == table["encoding"][b]) & (table["byteorder"][a] == table["byteorder"][b])
-    samples = (table["start_us"][b] - table["end_us"][a]) * rate / 1e6 - 1
-    return np.where(alike, samples, np.nan)
 
 
 def _candidates(data: bytes, last: int | None = None) -> Iterator[np.ndarray]:
@@ -225,20 +149,26 @@ def _describe(name: str, rows: list[tuple[Any, str]]) -> list[str]:
     groups: dict[tuple[bytes, str], list[Any]] = {}
     for row, reason in rows:
         groups.setdefault((row["id"], reason), []).append(row)
-    return [_describe_group(name, reason, group) for (_, reason), group in groups.items()]
+    return [describe_records(name, group, reason) for (_, reason), group in groups.items()]
 
 
-def _describe_group(name: str, reason: str, rows: list[Any]) -> str:
-    first, n = rows[0], sum(int(row["n"]) for row in rows)
-    start = np.datetime64(int(first["start_us"]), "us")
+def describe_records(name: str, rows: Sequence[Any], reason: str) -> str:
+    """One line on records of one id that are left out."""
     return (
-        f"{name}: {format_id(first['id'])}: {_count_records(len(rows))} left out ({n} samples; the first at byte "
-        f"{first['offset']}, by its header of {start}): {reason}. What it held is a gap."
+        f"{name}: {format_id(rows[0]['id'])}: {count_records(len(rows))} left out "
+        f"({sum(int(row['n']) for row in rows)} samples; {name_place(rows[0])}): {reason}. What it held is a gap."
     )
 
 
-def _count_records(n: int) -> str:
+def count_records(n: int) -> str:
+    """The subject of a sentence."""
     return "1 record is" if n == 1 else f"{n} records are"
+
+
+def name_place(row: Any) -> str:
+    """Where the first of some records lies in the file, and its time."""
+    start = np.datetime64(int(row["start_us"]), "us")
+    return f"the first at byte {row['offset']}, by its header of {start}"
 
 
 def format_id(raw: bytes) -> str:

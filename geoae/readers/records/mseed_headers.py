@@ -59,8 +59,9 @@ _TABLE = np.dtype(
             "offset",
             "fault",
             "second_60",
+            "room",
         ],
-        "formats": ["S12", "S1", "i8", "i8", "f8", "?", "i8", "i2", "i2", "i8", "i8", "u1", "?"],
+        "formats": ["S12", "S1", "i8", "i8", "f8", "?", "i8", "i2", "i2", "i8", "i8", "u1", "?", "i8"],
     }
 )
 
@@ -115,6 +116,8 @@ def parse_headers(heads: np.ndarray) -> np.ndarray:
     data_bytes = table["length"] - field(44, "u2")
     bits = np.array([_BITS.get(code, 0) for code in range(256)])[table["encoding"]]
     blame(BAD_DATA, (table["n"] > 0) & ((field(44, "u2") < 48) | (table["n"] * bits > data_bytes * 8)))
+    # samples that a record without compression has room for; 0 for others
+    table["room"] = np.where(np.isin(table["encoding"], (1, 3, 4, 5)), data_bytes * 8 // np.maximum(bits, 1), 0)
     table["start_us"], table["rate_hz"] = start, rate
     with np.errstate(divide="ignore", invalid="ignore"):
         span = np.where((rate > 0) & (table["n"] > 0), (table["n"] - 1) / rate * 1e6 + 0.5, 0)

@@ -14,7 +14,7 @@ import numpy as np
 from geoae.errors import DamagedFileError
 from geoae.labels.segments import Segment
 from geoae.readers.records.mseed import MseedRecords
-from geoae.readers.records.mseed_damage import find_records, find_strays, format_id
+from geoae.readers.records.mseed_damage import find_records, format_id
 from geoae.readers.records.mseed_headers import (
     HEADER_BYTES,
     SAMPLE_TYPES,
@@ -22,6 +22,7 @@ from geoae.readers.records.mseed_headers import (
     is_miniseed,
     parse_headers,
 )
+from geoae.readers.records.mseed_strays import find_strays
 
 _CHUNK_BYTES = 2**24  # size of the pieces in which files are read
 

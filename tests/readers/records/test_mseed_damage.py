@@ -93,33 +93,6 @@ def test_records_of_all_zeros_or_of_another_volume_lie_between(tmp_path):
         assert len(found.losses) == told
 
 
-def test_gaps_and_lone_records_are_no_damage(tmp_path):
-    """A lost record between those of another channel, and a short event, contradict nothing."""
-    records = {}
-    for k, channel in enumerate(CHANNELS):
-        buffer = io.BytesIO()
-        trace(448, channel, seed=k).write(buffer, format="MSEED", encoding="INT32", reclen=LENGTH)
-        records[channel] = [buffer.getvalue()[i : i + LENGTH] for i in range(0, buffer.tell(), LENGTH)]
-    e, n, z = records.values()
-    (tmp_path / "x").write_bytes(b"".join([e[0], n[0], z[1], n[1], e[2], n[2], n[3], e[3]]))
-    found = index_segments(tmp_path / "x")
-    assert found.losses == found.notes == []
-    assert sum(segment.n for segment in found.segments) == 8 * 112
-
-
-def test_jumps_of_less_than_a_second_are_kept_and_told(tmp_path):
-    """As clocks make them; the samples stay where their header puts them."""
-    content, _ = written("INT32")
-    content[2 * LENGTH + 28 : 2 * LENGTH + 30] = (
-        int.from_bytes(content[2 * LENGTH + 28 : 2 * LENGTH + 30], "big") + 300
-    ).to_bytes(2, "big")
-    (tmp_path / "x").write_bytes(content)
-    found = index_segments(tmp_path / "x")
-    assert found.losses == []
-    assert "XX.AB.00.HHE: 1 record is less than a second away" in found.notes[0]
-    assert sum(segment.n for segment in found.segments) == 9000
-
-
 def test_ids_are_those_of_the_header():
     """Station, location, channel and network become NET.STA.LOC.CHA."""
     assert mseed_damage.format_id(b"ABC  00HHZXX") == "XX.ABC.00.HHZ"
