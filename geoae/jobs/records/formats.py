@@ -6,7 +6,7 @@ from pathlib import Path
 
 from geoae.jobs.options import FileOptions
 from geoae.jobs.records.names import names_folder
-from geoae.readers.records.whole import find_format
+from geoae.readers.records.whole import find_formats
 from geoae.writers.records.traces import check_format, supported_formats
 
 ENDINGS = {
@@ -65,9 +65,8 @@ def _by_ending(path: str | Path | None, asked: str | None, notes: list[str]) -> 
 
 def _find_common_format(inputs: Sequence[Path], notes: list[str]) -> str | None:
     """The format that all inputs share, if it can be written."""
-    found = list(dict.fromkeys(find_format(path) for path in inputs))
-    if len(found) == 1:
-        return found[0] if found[0] in supported_formats() else None
-    named = ", ".join(name or "others" for name in found)
-    notes.append(f"The inputs have several formats ({named}), so miniSEED is written. --format names another one.")
-    return None
+    found = sorted(set().union(*map(find_formats, inputs)))
+    if len(found) > 1:
+        named = ", ".join(found)
+        notes.append(f"The inputs have several formats ({named}), so miniSEED is written. --format names another one.")
+    return found[0] if len(found) == 1 and found[0] in supported_formats() else None

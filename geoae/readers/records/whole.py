@@ -61,20 +61,19 @@ def is_recording(path: Path) -> bool:
             return len(members) > 1 and any(_format_of(member.path) for member in members)
 
 
-def find_format(path: Path) -> str | None:
-    """Name of the ObsPy format of a file, or of all recordings in an archive. Never raises.
+def find_formats(path: Path) -> set[str]:
+    """Names of the ObsPy formats of a file, or of the recordings in an archive. Never raises.
 
-    None if it is no recording, or cannot be read, or the recordings have several formats.
+    Empty if it is no recording, or cannot be read.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with archives.unpack(path) as unpacked:
                 members = list(unpacked)
-                found = {_format_of(member.path) for member in members} - {None}
+                return {name for member in members if (name := _format_of(member.path))}
     except (GeoAEError, OSError):
-        return None
-    return found.pop() if len(found) == 1 else None
+        return set()
 
 
 def read_stamp(path: Path) -> Stamp:

@@ -57,6 +57,7 @@ def test_inputs_keep_their_format(written):
     for inputs, n_notes in (([wav], 0), ([sac.with_name("missing")], 0), ([sac, gse], 1)):
         chosen = choose_formats(inputs, None, FileOptions())
         assert (chosen.signal, chosen.is_default, len(chosen.notes)) == ("MSEED", False, n_notes)
+    assert choose_formats([sac.with_name("missing"), sac], None, FileOptions()).signal == "SAC"
 
 
 def test_every_format_has_an_ending():
