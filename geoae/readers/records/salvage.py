@@ -144,7 +144,11 @@ def _read(file: "Path | io.BytesIO", format_name: str, name: str, **options: Any
 
     place = glob.escape(str(file)) if isinstance(file, Path) else file
     # with a format, ObsPy does not look for archives or try PICKLE, which could run code
-    traces = list(obspy.read(place, format=format_name, check_compression=False, **options))
+    stream = obspy.read(place, format=format_name, check_compression=False, **options)
+    traces = list(stream)
+    if format_name == "SEGY":
+        for trace in traces:
+            trace.stats.segy.file_headers = stream.stats  # a writer needs those of the whole file
     if not traces:
         raise DamagedFileError("there are no traces in it")
     return Reading(traces, list(range(len(traces))), [], [])
