@@ -63,9 +63,12 @@ def denoise_segments(
         pending[segment.source, segment.id] -= 1
         if not pending[segment.source, segment.id]:
             _finish_trace(counts[segment].segments, sink, counts, passed)
-        refused = sink.finish_segment(segment, lambda source: any(t.denoised for t in counts.conclude_source(source)))
-        for left_out, reason in refused.items():
+        finished = sink.finish_segment(segment, lambda source: any(t.denoised for t in counts.conclude_source(source)))
+        for left_out, reason in finished.refused.items():
             counts.leave_out(left_out, reason, denoised=id(left_out) not in passed)
+        if finished.stored:
+            samples = ((s, traces.fetch_samples(s), signal) for s, signal in finished.stored.items())
+            counts.count_again(samples)
 
     total, done = sum(s.n for s in segments), 0
     for segment in (s for s in segments if s.n == 0 or s.text):

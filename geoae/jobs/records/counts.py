@@ -254,6 +254,16 @@ class TraceCounts:
         elif reason not in trace.problem:
             trace.problem += f", and {reason}"
 
+    def count_again(self, samples: Iterable[tuple[Segment, Array, Array]]) -> None:
+        """Replace the sums of traces by those of other signals, given as (segment, samples, signal)."""
+        fresh: dict[str, TraceSums] = {}
+        for segment, x, signal in samples:
+            trace = self[segment]
+            sums = fresh.setdefault(f"{trace.source} {trace.id}", TraceSums(trace.id, trace.source))
+            sums.add(x.astype(np.float64), signal)
+            kept = {name: value for name, value in vars(sums).items() if name.startswith("_") and name != "_concluded"}
+            vars(trace).update(kept)
+
     def replace(self, segment: Segment, parts: list[Segment]) -> None:
         """Replace a segment by its decodable parts."""
         trace = self[segment]

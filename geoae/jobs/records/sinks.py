@@ -1,7 +1,7 @@
 """Sinks for denoised traces: files next to the inputs, one file, a folder, or memory."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +26,16 @@ _FLOAT32 = np.dtype(np.float32)
 _INTEGERS = ("INT16", "INT32", "STEIM1", "STEIM2")
 
 
+@dataclass(frozen=True)
+class Finished:
+    """What became of the segments of an output that is complete."""
+
+    refused: dict[Segment, str] = field(default_factory=dict)
+    """Segments that it had to leave out, and why."""
+    stored: dict[Segment, Array] = field(default_factory=dict)
+    """Signals that differ from those that `Sink.put` returned, since another format took the place of the first."""
+
+
 class Sink(Protocol):
     """Receives the blocks of a run."""
 
@@ -44,11 +54,8 @@ class Sink(Protocol):
     def replace(self, segment: Segment, parts: list[Segment]) -> None:
         """Drop the stored samples of a segment, and expect its parts. `finish_segment` is still called for it."""
 
-    def finish_segment(self, segment: Segment, keep: Callable[[Path | None], bool]) -> dict[Segment, str]:
-        """Called when a segment is complete; `keep` tells of a source whether any trace was denoised.
-
-        Returns segments that an output which is now complete had to leave out, and why.
-        """
+    def finish_segment(self, segment: Segment, keep: Callable[[Path | None], bool]) -> Finished:
+        """Called when a segment is complete; `keep` tells of a source whether any trace was denoised."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +118,8 @@ class FileSink:
             encoding in _INTEGERS or name in INTEGER_FORMATS
             for name, encoding in zip(formats, self._encodings, strict=True)
         )
+        # miniSEED may take the place of a format of integers, and then holds what was not rounded
+        self._rounded_late = names.is_default and names.format in INTEGER_FORMATS
         single = self._encodings[0] in (None, "FLOAT32") and not self._rounded
         self._dtype = np.dtype(np.float32 if single else np.float64)
         self.outputs: list[Path] = []
@@ -146,9 +155,11 @@ class FileSink:
         """See `Sink`."""
         check_range(x, self._dtype, self._advice)
         with np.errstate(over="ignore", invalid="ignore"):
-            signal, removed = split_block(x, exact, self._dtype, self._rounded)
+            signal, removed = stored = split_block(x, exact, self._dtype, self._rounded)
+            if self._rounded_late:
+                stored = split_block(x, exact, self._dtype)
         paths = self._paths(segment)
-        for path, data in zip(paths, (signal, removed), strict=False):
+        for path, data in zip(paths, stored, strict=False):
             self._writer(path).put(segment, offset, data, self._header(segment))
         rounded_noise = self._noise_rounded and len(paths) > 1
         if self._rounded or rounded_noise or self._dtype.itemsize < x.dtype.itemsize:
@@ -160,6 +171,10 @@ class FileSink:
         """See `Sink`."""
         sums = self._rounding.pop((segments[0].source, segments[0].id), None)
         loss = sums.find_loss() if sums else ""
+        if loss and self._rounded_late:
+            for path in {path for segment in segments for path in self._paths(segment)}:
+                self._writer(path).refuse_format(f"{segments[0].id}: {loss}")
+            return ""
         return f"{self.names.encoding or self.names.format} cannot hold it: {loss}; {self._advice}" if loss else ""
 
     @property
@@ -191,9 +206,9 @@ class FileSink:
                 self._open[path].drop(segment)
             self._waiting[path] += len(parts)
 
-    def finish_segment(self, segment: Segment, keep: Callable[[Path | None], bool]) -> dict[Segment, str]:
+    def finish_segment(self, segment: Segment, keep: Callable[[Path | None], bool]) -> Finished:
         """See `Sink`."""
-        refused: dict[Segment, str] = {}
+        finished = Finished()
         self._headers.pop(segment, None)
         for path in self._paths(segment):
             self._waiting[path] -= 1
@@ -221,8 +236,10 @@ class FileSink:
                     f"{s.id}: its noise is left out of {path.name}: {why}" for s, why in writer.refused.items()
                 ]
             else:
-                refused |= {s: f"{why}; choose format MSEED" for s, why in writer.refused.items()}
-        return refused
+                finished.refused.update({s: f"{why}; choose format MSEED" for s, why in writer.refused.items()})
+                if self._rounded_late and writer.format == "MSEED":
+                    finished.stored.update(writer.replaced)
+        return finished
 
     def _targets(self) -> Iterable[tuple[Path, Path]]:
         return [*self.names.signal.items(), *self.names.noise.items()]
@@ -292,9 +309,9 @@ class MemorySink:
     def replace(self, segment: Segment, parts: list[Segment]) -> None:
         """See `Sink`. Samples in memory need no decoding, so nothing is replaced."""
 
-    def finish_segment(self, segment: Segment, keep: Callable[[Path | None], bool]) -> dict[Segment, str]:
+    def finish_segment(self, segment: Segment, keep: Callable[[Path | None], bool]) -> Finished:
         """See `Sink`."""
-        return {}
+        return Finished()
 
 
 def pass_through_or_leave_out(sink: Sink, segment: Segment, add_loss: AddLoss) -> str:

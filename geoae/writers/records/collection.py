@@ -66,6 +66,8 @@ class Collection:
         self.refused: dict[Segment, str] = {}
         """Segments that `finish` left out, and why."""
         self.notes: list[str] = []
+        self.replaced: dict[Segment, np.ndarray] = {}
+        """Samples of all segments, if miniSEED took the place of the format."""
         self._kept: dict[SegmentKey, _Kept] = {}
         self._unfit = ""
 
@@ -83,10 +85,6 @@ class Collection:
     def refuse_format(self, reason: str) -> None:
         """Write miniSEED instead, for a reason that the samples do not tell."""
         self._unfit = self._unfit or reason
-
-    def read_samples(self, key: SegmentKey) -> np.ndarray:
-        """All samples of a segment as they were put."""
-        return self._kept[key].data
 
     def drop(self, key: SegmentKey) -> None:
         """Leave a segment out."""
@@ -198,6 +196,7 @@ class Collection:
         file = MseedFile(self._otherwise, None, _no_compression)
         for key, item in sorted(self._kept.items(), key=lambda pair: pair[0]):
             data = item.data if item.is_copy else _shorten(item.data)
+            self.replaced[item.segment] = data
             try:
                 file.put(key, item.segment, 0, data, item.header)
             except InputError as error:

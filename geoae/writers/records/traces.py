@@ -126,6 +126,7 @@ class TraceWriter:
         self._written: tuple[Path, ...] = ()
         self._skipped: list[Segment] = []
         self._refused: dict[Segment, str] = {}
+        self._replaced: dict[Segment, np.ndarray] = {}
         self._notes: list[str] = []
         self._progress: dict[SegmentKey, tuple[Segment, int]] = {}
         self._ranks: dict[Path | None, int] = {source: rank for rank, source in enumerate(sources)}
@@ -169,6 +170,11 @@ class TraceWriter:
     def refused(self) -> "dict[Segment, str]":
         """Segments that `close` left out because the format cannot hold them, and why."""
         return self._refused
+
+    @property
+    def replaced(self) -> "dict[Segment, np.ndarray]":
+        """Samples of each segment if miniSEED was written instead of `format`; known after `close`."""
+        return self._replaced
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -274,7 +280,8 @@ class TraceWriter:
             with self._all_or_nothing():
                 self._sink.finish()
                 if isinstance(self._sink, Collection):
-                    self._format, self._refused, self._notes = self._sink.format, self._sink.refused, self._sink.notes
+                    self._format, self._refused = self._sink.format, self._sink.refused
+                    self._replaced, self._notes = self._sink.replaced, self._sink.notes
                 self._written = self._publish()
         finally:
             self.abort()

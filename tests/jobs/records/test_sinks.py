@@ -105,3 +105,27 @@ def test_small_numbers_are_never_written_as_zeros(tmp_path, more, advice):
     with pytest.raises(InputError, match=advice):
         denoise_files([tmp_path / "small"], tmp_path / "z", options, **more)
     assert not (tmp_path / "z").exists()
+
+
+def test_miniseed_takes_the_place_of_integers_that_lose_the_signal(tmp_path):
+    """A quiet recording in GSE2 comes back in float32, with its noise, and the table tells what is in the file."""
+    x = np.random.default_rng(0).integers(-1, 2, 3000, np.int32)
+    header = {"station": "ABC", "channel": "HHZ", "sampling_rate": 100.0}
+    Trace(x, header).write(str(tmp_path / "x.gse2"), format="GSE2")
+    options = InferenceOptions(tiny_model(), threads=1)
+    done = denoise_files([tmp_path / "x.gse2"], None, options, noise_out=f"{tmp_path}/")
+    assert [path.name for path in done.outputs] == ["x.denoised.mseed", "x.noise.mseed"]
+    assert done.format == "MSEED"
+    assert not done.problems
+    assert "GSE2 cannot hold it" in done.notes[0]
+    signal, noise = (obspy.read(str(path))[0].data for path in done.outputs)
+    assert signal.dtype == np.float32
+    np.testing.assert_allclose(signal + noise, x, atol=1e-6)
+    (row,) = done.rows
+    assert row.rms_out == pytest.approx(signal.std(dtype=float), rel=1e-6)
+    loud = Trace(500 * x, header)
+    loud.write(str(tmp_path / "y.gse2"), format="GSE2")
+    done = denoise_files([tmp_path / "y.gse2"], None, options, noise_out=f"{tmp_path}/")
+    assert done.format == "GSE2"
+    signal, noise = (obspy.read(str(path))[0].data for path in done.outputs)
+    np.testing.assert_array_equal(signal + noise, loud.data)
