@@ -25,7 +25,7 @@ _NAMES = {
 _WITH_NUMBER = re.compile(rf"({'|'.join(_NAMES)}|[ENZXY])(\d+)|({'|'.join(_NAMES)})")
 _SEED = re.compile("[A-Z]{2}[A-Z0-9]")
 _SCALARS = frozenset("BCDEIKORTUVWY")
-"""Instrument codes of SEED whose channels are no components: pressure, temperature, wind, voltages, ..."""
+"""Instrument codes of SEED for pressure, temperature, wind, voltages, ..., whose letters A B C are no components."""
 _SEISMOMETERS = frozenset("GHJLMNP")
 """Instrument codes of SEED whose channels may be components that digits number."""
 _LOWEST_RATE_HZ = {"F": 1000.0, "G": 1000.0, "C": 250.0, "D": 250.0}
@@ -36,7 +36,7 @@ class ChannelCode(NamedTuple):
     """What a channel code says of its sensor."""
 
     style: str
-    """"number" (EW1, Z2), "seed" (HHZ), "plain" (Z, GEO-Z), or "none" for a channel that is no component."""
+    """"number" (EW1, Z2), "seed" (HHZ), "plain" (Z, GEO-Z), or "none" for a code that ends in no component letter."""
     stem: str
     """Equal for the components of one sensor."""
     letter: str
@@ -58,9 +58,8 @@ def parse_code(code: str) -> ChannelCode:
     letter, stem = upper[-1:], code[:-1]
     if not any(letter in family for family in FAMILIES if letter):
         return ChannelCode("none", code, "")
-    if not _SEED.fullmatch(upper):
-        return ChannelCode("plain", stem, letter)
-    return ChannelCode("none", code, "") if upper[1] in _SCALARS else ChannelCode("seed", stem, letter)
+    is_seed = _SEED.fullmatch(upper) and upper[1] not in _SCALARS
+    return ChannelCode("seed" if is_seed else "plain", stem, letter)
 
 
 def group_sensors(rates_hz: Mapping[str, float]) -> list[tuple[str, ...]]:
@@ -177,7 +176,7 @@ def _is_allowed(family: str, style: str, stem: str, letters: Mapping[str, str], 
 
 def _is_seismometer(stem: str, letters: Mapping[str, str], rates_hz: Mapping[str, float]) -> bool:
     """Whether the stem has the band and instrument codes of a seismometer, and not the name of a numbered channel."""
-    band, instrument = stem.upper()
+    band, instrument = stem[0].upper(), stem[1].upper()
     lowest = _LOWEST_RATE_HZ.get(band, 0.0)
     fits = all(rates_hz[id_] >= 0.99 * lowest for id_ in letters.values())
     return instrument in _SEISMOMETERS and stem.upper() != "CH" and fits

@@ -34,6 +34,7 @@ def group(codes, rate=100.0):
         ("1 2 Z", ["1 2 Z"]),
         ("EAST NORTH UP", ["EAST NORTH UP"]),
         ("SE SN SZ", ["SE SN SZ"]),
+        ("SBE SBN SBZ", ["SBE SBN SBZ"]),
         ("01E 01N 01Z 02Z", ["01E 01N 01Z", "02Z"]),
     ],
 )
