@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
+from geoae.api import plain
 from geoae.codes import coding
 from geoae.codes.infer import decode_codes, encode_array
 from geoae.errors import InputError
@@ -13,9 +17,18 @@ from geoae.jobs.options import split_names
 from geoae.model import Model, load_model
 from geoae.model.devices import prepare_model
 
+_READ = "Read files with geoae.read, or encode them with `geoae encode`."
+_ENCODE_HINTS = {
+    "Dataset": "Choose a variable: encode(data['name']).",
+    "DataTree": "Choose an array of one record: encode(tree['name/trace']).",
+    "ndarray": "Give the sampling rate of recordings, rate_hz=100.0, or name the dimensions of a field.",
+    "Stream": "Make an array of it: encode(geoae.read(stream)).",
+    "Trace": "Make an array of it: encode(geoae.read(trace)).",
+}
+
 
 def encode(
-    x: xr.DataArray,
+    x: xr.DataArray | NDArray[Any],
     *,
     model: str | Path | Model | None = None,
     dims: str | Sequence[str] | None = None,
@@ -23,13 +36,15 @@ def encode(
     force: bool = False,
     device: str = "auto",
     threads: int | None = None,
+    rate_hz: float | None = None,
 ) -> xr.Dataset:
     """Compress a field or record to latent codes of windows.
 
     Parameters
     ----------
     x
-        An array, such as `geoae.read` returns, with any further dimensions. A dask array stays lazy.
+        An array, such as `geoae.read` returns, with any further dimensions. A dask array stays lazy. Or a plain array
+        (..., time) of recordings, with `rate_hz`.
     model
         Name of a shipped model with codes, folder of a trained one, or a `Model`; None: the shipped one that fits.
     dims
@@ -40,6 +55,8 @@ def encode(
         Accept a model that was trained on other units.
     device, threads
         As for `geoae.denoise`.
+    rate_hz
+        Sampling rate of a plain array.
 
     Returns
     -------
@@ -51,11 +68,13 @@ def encode(
     InputError
         The model has no codes or was trained on other units, the dimensions are unknown, or samples are infinite.
     """
+    if rate_hz is not None and (isinstance(x, np.ndarray) or plain.is_list_of_numbers(x)):
+        x = plain.label_array(x, rate_hz)
+    elif rate_hz is not None:
+        raise InputError(f"rate_hz is for plain arrays; a {type(x).__name__} has the rate of its samples.")
     if not isinstance(x, xr.DataArray):
-        raise InputError(
-            f"encode was given a {type(x).__name__}; it takes an xarray DataArray. Choose a variable of a Dataset: "
-            "encode(data['name']). Read files with geoae.read, or encode them with `geoae encode`."
-        )
+        hint = next((text for kind, text in _ENCODE_HINTS.items() if kind in type(x).__name__), _READ)
+        raise InputError(f"encode was given a {type(x).__name__}; it takes an xarray DataArray. {hint}")
     named = split_names(dims) if isinstance(dims, str) else dims
     loaded = prepare_model(load_model(model or coding.choose_default_model(x, named)), device, threads)
     return encode_array(x, loaded, named, latent, force)

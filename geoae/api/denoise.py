@@ -1,45 +1,107 @@
-"""geoae.denoise, info and models for a notebook. `denoise` returns the kind of object that it was given."""
+"""geoae.denoise for a notebook. It returns the kind of object that it was given."""
 
-# ObsPy has no type hints, so mypy takes its Stream for Any and the later overloads for unreachable
+# ObsPy has no type hints, so mypy takes its Stream for Any and the last overload for unreachable
 # mypy: disable-error-code="overload-cannot-match"
 
-import sys
+import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack, overload
 
+import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
+from geoae.api import plain
+from geoae.deprecated.paths import moved_names
 from geoae.errors import InputError
 from geoae.fields import infer as infer_fields
-from geoae.jobs import inspect
 from geoae.jobs.denoise import denoise_files
 from geoae.jobs.fields.store import DEFAULT_MODEL
 from geoae.jobs.options import DenoiseOptions, InferenceOptions, no_progress, split_names
 from geoae.jobs.records.stream import denoise_stream
 from geoae.labels.cf import grid_layout, list_fields
+from geoae.labels.sorting import has_channels, is_field, is_record, separate_rows
 from geoae.model import Model, load_model
 from geoae.model.denoising import BATCH
 from geoae.model.devices import prepare_model
+from geoae.readers.records.streams import find_stream
 from geoae.records import infer
 
 if TYPE_CHECKING:
     from obspy import Stream, Trace
 
+__getattr__ = moved_names(__name__)
+
+Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset, xr.DataTree)
+
+
+class Inference(TypedDict, total=False):
+    """Options of `denoise` for all kinds of data."""
+
+    model: str | Path | Model | None
+    device: str
+    batch_size: int
+    threads: int | None
+    dry: float
+    above_band: str
+
+
+class OfLabels(Inference, total=False):
+    """Options of `denoise` for labelled arrays."""
+
+    dims: str | Sequence[str]
+    force: bool
+
 
 @overload
-def denoise(x: "Stream", **options: Any) -> "Stream": ...
+def denoise(x: Labelled, *, return_noise: Literal[False] = ..., **options: Unpack[OfLabels]) -> Labelled: ...
 @overload
-def denoise(x: "Trace", **options: Any) -> "Trace": ...
+def denoise(x: Labelled, *, return_noise: Literal[True], **options: Unpack[OfLabels]) -> tuple[Labelled, Labelled]: ...
 @overload
-def denoise(x: xr.DataArray, **options: Any) -> xr.DataArray: ...
+def denoise(
+    x: Labelled, *, return_noise: bool, **options: Unpack[OfLabels]
+) -> Labelled | tuple[Labelled, Labelled]: ...
 @overload
-def denoise(x: xr.Dataset, **options: Any) -> xr.Dataset: ...
+def denoise(
+    x: NDArray[Any], *, rate_hz: float, return_noise: Literal[False] = ..., **options: Unpack[Inference]
+) -> NDArray[Any]: ...
 @overload
-def denoise(x: xr.DataTree, **options: Any) -> xr.DataTree: ...
+def denoise(
+    x: NDArray[Any], *, rate_hz: float, return_noise: Literal[True], **options: Unpack[Inference]
+) -> tuple[NDArray[Any], NDArray[Any]]: ...
 @overload
-def denoise(x: str | Path, out: str | Path | None = None, **options: Any) -> Path: ...
+def denoise(x: str | Path, out: str | Path | None = ..., **options: Any) -> Path: ...
+@overload
+def denoise(
+    x: list[str] | list[Path] | list[str | Path] | tuple[str | Path, ...],
+    out: str | Path | None = ...,
+    **options: Any,
+) -> list[Path]: ...
+@overload
+def denoise(
+    x: list[Labelled], *, return_noise: Literal[False] = ..., **options: Unpack[OfLabels]
+) -> list[Labelled]: ...
+@overload
+def denoise(
+    x: list[Labelled], *, return_noise: Literal[True], **options: Unpack[OfLabels]
+) -> tuple[list[Labelled], list[Labelled]]: ...
+@overload
+def denoise(x: "Stream", *, return_noise: Literal[False] = ..., **options: Unpack[Inference]) -> "Stream": ...
+@overload
+def denoise(x: "Stream", *, return_noise: Literal[True], **options: Unpack[Inference]) -> "tuple[Stream, Stream]": ...
+@overload
+def denoise(x: "Trace", *, return_noise: Literal[False] = ..., **options: Unpack[Inference]) -> "Trace": ...
+@overload
+def denoise(x: "Trace", *, return_noise: Literal[True], **options: Unpack[Inference]) -> "tuple[Trace, Trace]": ...
+@overload
+def denoise(x: "list[Trace]", *, return_noise: Literal[False] = ..., **options: Unpack[Inference]) -> "list[Trace]": ...
+@overload
+def denoise(
+    x: "list[Trace]", *, return_noise: Literal[True], **options: Unpack[Inference]
+) -> "tuple[list[Trace], list[Trace]]": ...
 
 
 def denoise(
@@ -55,6 +117,7 @@ def denoise(
     return_noise: bool = False,
     dims: str | Sequence[str] = (),
     force: bool = False,
+    rate_hz: float | None = None,
     **file_options: Any,
 ) -> Any:
     """Remove noise from a recording or gridded field; returns the kind of object that it was given.
@@ -62,9 +125,11 @@ def denoise(
     Parameters
     ----------
     x
-        ObsPy Stream or Trace; DataArray (..., channel, time) or DataTree, as `geoae.read` gives; or the path of a file.
-        Fields: a DataArray with two horizontal dimensions, found by CF metadata, and any others; a Dataset, in which
-        all fields are denoised; or the path or URL of a file or store. Dask arrays stay lazy.
+        ObsPy Stream or Trace; DataArray (..., channel, time) or DataTree, as `geoae.read` gives; a plain array (...,
+        time), with `rate_hz`; or the path of a file. Fields: a DataArray with two horizontal dimensions, found by CF
+        metadata, and any others; a Dataset, in which all fields are denoised; or the path or URL of a file or store.
+        Dask arrays stay lazy. A list of paths is denoised together, as on the command line; a list of Traces is one
+        Stream; each array of a list is denoised by itself.
     out
         With a path only: the file to write; default ``INPUT.denoised.mseed`` (fields: ``INPUT.denoised.zarr``) in the
         folder of the input.
@@ -83,9 +148,12 @@ def denoise(
     return_noise
         Return (signal, noise); their sum equals the input up to rounding. Not with a path: use `noise_out`.
     dims
-        Names of the horizontal dimensions of a field, ("y", "x") or "y,x", if metadata does not name them.
+        Names of the horizontal dimensions of a field, ("y", "x") or "y,x", if metadata does not name them. "time" says
+        that all other dimensions, such as the distance along a fibre, number records of their own.
     force
         Accept a model that was trained on fields of other units or dimensions.
+    rate_hz
+        Sampling rate of a plain array. Up to three rows are the components of one sensor, taken as Z N E.
     **file_options
         With a path only: the other options of ``geoae denoise``, with the same names, such as ``format="SAC"``,
         ``ids=["*Z"]``, ``start_time``, ``noise_out``, ``overwrite``; see `geoae.jobs.options.DenoiseOptions`. And
@@ -93,8 +161,9 @@ def denoise(
 
     Returns
     -------
-    Stream, Trace, DataArray, Dataset, DataTree or Path
-        A new object; the input is not changed. Traces that cannot be denoised come back unchanged, with a warning.
+    Stream, Trace, DataArray, Dataset, DataTree, ndarray, Path, or a list of these
+        A new object of the kind of `x`; the input is not changed. Traces that cannot be denoised come back unchanged,
+        with a warning. Of a list of paths: the files that were written.
 
     Raises
     ------
@@ -103,48 +172,82 @@ def denoise(
         LookupError).
     """
     options = InferenceOptions(model, device, batch_size, threads, dry, above_band)
-    if isinstance(x, str | Path):
-        if return_noise:
-            raise InputError("return_noise is for data in memory; with a path, give noise_out=FILE.")
-        return _denoise_file(x, out, options, {**file_options, "dims": dims, "force": force})
+    if isinstance(x, Iterator):  # as Path.glob gives
+        x = list(x)
+    paths = _list_paths(x)
+    if paths:
+        if return_noise or rate_hz is not None:
+            raise InputError(
+                "return_noise is for data in memory; with a path, give noise_out=FILE."
+                if return_noise
+                else "rate_hz is for plain arrays; a file has the rate of its samples."
+            )
+        outputs = _denoise_files(paths, out, options, {**file_options, "dims": dims, "force": force})
+        return outputs if isinstance(x, list | tuple) else outputs[0]
     if out is not None or file_options:
         named = ", ".join(["out"] * (out is not None) + sorted(file_options))
         raise InputError(f"{named} go with the path of a file; for data in memory, write the result yourself.")
-    if isinstance(x, xr.DataArray | xr.Dataset | xr.DataTree):
-        denoiser = _ArrayDenoiser(options, split_names(dims), force)
-        work: Any = {
+    pair = _InMemory(options, split_names(dims), force, rate_hz, return_noise).denoise(x)
+    return pair if return_noise else pair[0]
+
+
+def _list_paths(x: Any) -> list[str | Path]:
+    """The paths of one path or a list of paths; none for anything else."""
+    several = x if isinstance(x, list | tuple) else [x]
+    is_paths = all(isinstance(one, str | os.PathLike) for one in several)
+    return [one if isinstance(one, str) else Path(one) for one in several] if is_paths else []
+
+
+@dataclass(frozen=True)
+class _InMemory:
+    """Denoises data in memory."""
+
+    options: InferenceOptions
+    dims: tuple[str, ...]
+    force: bool
+    rate_hz: float | None
+    return_noise: bool
+
+    def denoise(self, x: Any) -> tuple[Any, Any]:
+        """Signal and noise, of the kind that was given; the noise of Streams only if it is asked for."""
+        is_plain = isinstance(x, np.ndarray) or plain.is_list_of_numbers(x)
+        if self.rate_hz is not None and not is_plain and not _is_list_of(x, np.ndarray):
+            raise InputError(f"rate_hz is for plain arrays; a {type(x).__name__} has the rate of its samples.")
+        if (stream := find_stream(x)) is not None:
+            return self._denoise_traces(x, stream)
+        denoiser = _ArrayDenoiser(self.options, self.dims, self.force)
+        if is_plain and self.rate_hz is not None:
+            if self.dims or self.force:
+                raise InputError("dims and force are for fields with names; a plain array holds recordings.")
+            signal, noise = denoiser.denoise_array(plain.label_array(x, self.rate_hz))
+            return plain.unlabel_array(signal, x), plain.unlabel_array(noise, x)
+        work: dict[type, Any] = {
             xr.DataArray: denoiser.denoise_array,
             xr.Dataset: denoiser.denoise_dataset,
             xr.DataTree: denoiser.denoise_tree,
         }
-        pair = next(do for kind, do in work.items() if isinstance(x, kind))(x)
-        return pair if return_noise else pair[0]
-    if dims or force:
-        raise InputError("dims and force are for fields; a Stream or Trace holds recordings.")
-    if (obspy := sys.modules.get("obspy")) and isinstance(x, obspy.Stream | obspy.Trace):
-        return denoise_stream(x, options, return_noise)
-    hints = {
-        "ndarray": "Wrap it: xarray.DataArray(x, dims=('channel', 'time'), attrs={'sampling_rate_hz': 100.0}).",
-        "list": "Give one after the other, or join the traces: obspy.Stream(x).",
-    }
-    raise InputError(
-        f"denoise was given a {type(x).__name__}; it takes an ObsPy Stream or Trace, an xarray DataArray, "
-        f"Dataset or DataTree, or the path of a file. {hints.get(type(x).__name__, '')}".rstrip()
-    )
+        for kind, do in work.items():
+            if isinstance(x, kind):
+                return do(x)
+        if any(_is_list_of(x, kind) for kind in (*work, np.ndarray)):
+            signals, noises = zip(*(self.denoise(one) for one in x), strict=True)
+            return (list(signals), list(noises)) if isinstance(x, list) else (signals, noises)
+        raise plain.refuse_kind("denoise", x)
+
+    def _denoise_traces(self, x: Any, stream: Any) -> tuple[Any, Any]:
+        if self.dims or self.force:
+            raise InputError("dims and force are for fields; a Stream or Trace holds recordings.")
+        if not isinstance(x, list | tuple):
+            found = denoise_stream(x, self.options, self.return_noise)
+            return found if self.return_noise else (found, None)
+        found = denoise_stream(stream, self.options, self.return_noise)
+        parts = found if self.return_noise else (found, ())
+        signal, noise = (list(part) if isinstance(x, list) else tuple(part) for part in parts)
+        return signal, noise
 
 
-def info(source: str | Path, group: str = "") -> inspect.SourceContent:
-    """List what a recording holds (ids, times, rates, gaps, overlaps) or a gridded data set (variables, dimensions).
-
-    `source` is a path, a URL, or the name of a data set in data_catalog.yml; `group` is a group of a netCDF file or
-    zarr store.
-    """
-    return inspect.info(source, group)
-
-
-def models() -> list[str]:
-    """Names of the models that come with geoae."""
-    return [str(facts["contract"]["name"]) for facts in inspect.models()]
+def _is_list_of(x: Any, kind: type) -> bool:
+    return isinstance(x, list | tuple) and bool(x) and all(isinstance(one, kind) for one in x)
 
 
 class _ArrayDenoiser:
@@ -157,7 +260,9 @@ class _ArrayDenoiser:
     def denoise_array(self, x: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
         """Signal and noise of a record or field."""
         o = self.options
-        if _is_record(x, self.dims):
+        if is_record(x, self.dims):
+            if not self.dims:
+                _tell_of_separate_rows(x)
             return infer.denoise_record(
                 x, self._model("record"), dry=o.dry, batch=o.batch_size, above_band=o.above_band
             )
@@ -172,7 +277,8 @@ class _ArrayDenoiser:
         """All records and fields of a Dataset; other variables stay unchanged."""
         names = {str(name): name for name in data.data_vars}  # one of them may be None
         fields = {names[name]: data[names[name]] for name in list_fields(data)}
-        found = {name: x for name, x in fields.items() if _has_channels(x) or self._is_field(x)}
+        dims = self.dims or None
+        found = {name: x for name, x in fields.items() if has_channels(x) or is_field(x, dims)}
         if not found:
             raise InputError(
                 f"There is no record and no field on a grid, only {', '.join(map(str, data.variables)) or 'nothing'}. "
@@ -195,30 +301,21 @@ class _ArrayDenoiser:
             self._models[kind] = prepare_model(load_model(name), self.options.device, self.options.threads)
         return self._models[kind]
 
-    def _is_field(self, x: xr.DataArray) -> bool:
-        try:
-            grid_layout(x, self.dims or None)
-        except InputError:
-            return False
-        return True
 
-
-def _is_record(x: xr.DataArray, dims: tuple[str, ...]) -> bool:
-    """Whether an array holds samples of a sensor along time, rather than a field."""
-    if dims or "time" not in x.dims:
-        return False
-    if _has_channels(x):
-        return True
-    try:
-        grid_layout(x)
-    except InputError:
-        return x.ndim < 3
-    return False
-
-
-def _has_channels(x: xr.DataArray) -> bool:
-    """Whether the dimensions or attributes of an array mark it as one or more records."""
-    return "time" in x.dims and ("channel" in x.dims or "sampling_rate_hz" in x.attrs)
+def _tell_of_separate_rows(x: xr.DataArray) -> None:
+    """Warn of rows that are denoised without their neighbours; refuse rows that cannot be components of a sensor."""
+    if (n := x.sizes.get("channel", 1)) > plain.COMPONENTS:
+        raise InputError(
+            f"The dimension 'channel' numbers the components of one sensor, three at most; this one has {n}. If they "
+            "are records of their own, rename it: x.rename(channel='trace')."
+        )
+    if rows := separate_rows(x):
+        number = int(np.prod([x.sizes[d] for d in rows]))
+        warnings.warn(
+            f"The {number} records along {' and '.join(rows)} are denoised one by one, each as a vertical component; "
+            f"dims='time' says that this is meant.",
+            stacklevel=5,  # the caller of geoae.denoise, for a DataArray
+        )
 
 
 def _check_field(x: xr.DataArray) -> None:
@@ -229,17 +326,17 @@ def _check_field(x: xr.DataArray) -> None:
         raise InputError(f"{error} A record has samples along 'time'; this has dims {x.dims}.") from error
 
 
-def _denoise_file(
-    path: str | Path, out: str | Path | None, options: InferenceOptions, keywords: dict[str, Any]
-) -> Path:
-    """Denoise a file with keywords of the command line; problems become warnings."""
+def _denoise_files(
+    paths: list[str | Path], out: str | Path | None, options: InferenceOptions, keywords: dict[str, Any]
+) -> list[Path]:
+    """Denoise files with keywords of the command line; problems become warnings."""
     keywords = _rename_keywords(keywords)
     progress = keywords.pop("progress", no_progress)
     all_options = DenoiseOptions.from_keywords(out=out, **vars(options), **keywords)
-    summary = denoise_files([path], all_options, progress)
+    summary = denoise_files(paths, all_options, progress)
     for line in summary.problems:
         warnings.warn(line, stacklevel=3)
-    return summary.outputs[0]
+    return list(summary.outputs)
 
 
 def _rename_keywords(keywords: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -45,13 +46,18 @@ def install() -> None:
 
 
 def moved_names(module: str) -> Callable[[str], Any]:
-    """Make the `__getattr__` of a module or package whose names are now elsewhere."""
+    """Make the `__getattr__` of a module or package whose names are now elsewhere.
+
+    A package also gets its modules by it, each when it is first used: `geoae.plot.records` needs no import of its own.
+    """
 
     def find_name(name: str) -> Any:
         new = MOVED.get(f"{module}:{name}")
         # Python itself looks for __path__, and imports an old module of an old package if there is no such name
         if new is None and module in MOVED and not name.startswith("__") and f"{module}.{name}" not in MOVED:
             new = f"{MOVED[module]}:{name}"
+        if new is None and _has_module(module, name):
+            return import_module(f"{module}.{name}")
         if new is None:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         place, _, attribute = new.partition(":")
@@ -60,6 +66,14 @@ def moved_names(module: str) -> Callable[[str], Any]:
         return found
 
     return find_name
+
+
+def _has_module(package: str, name: str) -> bool:
+    """Whether a package has a file or folder for a module; nothing is imported to find out."""
+    if name.startswith("_"):
+        return False
+    folders = map(Path, getattr(sys.modules[package], "__path__", ()))
+    return any((folder / f"{name}.py").is_file() or (folder / name / "__init__.py").is_file() for folder in folders)
 
 
 def _warn(old: str, new: str) -> None:

@@ -6,6 +6,8 @@ Each public name is imported when it is first used.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from geoae.deprecated.paths import moved_names
+
 if TYPE_CHECKING:
     from geoae.invert.calibrate import Calibration as Calibration
     from geoae.invert.calibrate import Coverage as Coverage
@@ -29,7 +31,7 @@ __all__ = ["Calibration", "Coverage", "Diagnosis", "Forward", "Inverse", "Poster
 
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
-        raise AttributeError(f"module 'geoae.invert' has no attribute {name!r}")
+        return moved_names(__name__)(name)
     module, _, attribute = _PUBLIC[name].partition(":")
     return getattr(import_module(module), attribute)
 

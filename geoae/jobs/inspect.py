@@ -24,6 +24,7 @@ from geoae.labels.timeaxis import start_ns as start_of
 from geoae.readers import catalog
 from geoae.readers.fields import grids
 from geoae.readers.plugins import PluginRecords
+from geoae.readers.protocols import Scan
 from geoae.readers.records import seisbench, traces
 from geoae.readers.records.arrange import count_gaps_and_overlaps, describe_overlaps
 from geoae.readers.records.clocks import describe_drift
@@ -114,7 +115,11 @@ def info(source: str | Path, group: str = "") -> SourceContent:
 
 
 def _describe_recording(path: Path, reader: Any, options: Mapping[str, Any]) -> SourceContent:
-    scan = reader.scan(path, **options)
+    return describe_scan(reader.scan(path, **options))
+
+
+def describe_scan(scan: Scan) -> SourceContent:
+    """List the traces of a scan."""
     groups: dict[tuple[str, float, bool], list[Segment]] = {}
     for segment in scan.segments:
         groups.setdefault((segment.id, segment.rate_hz, segment.text), []).append(segment)
@@ -193,25 +198,26 @@ def _describe_fields(place: Path | str, reader: Any, source: catalog.Source | No
     dims = source.options.get("dims") if source else None
     rows, notes = [], []
     for name, raw in found.items():
-        x = adapter(raw)
-        units, shape, horizontal, periodic, time = (
-            str(x.attrs.get("units", "")),
-            describe_sizes(x),
-            "",
-            "",
-            _find_time(x),
-        )
-        try:
-            grid = grid_layout(x, dims)
-        except InputError as error:
-            notes.append(str(error))
-        else:
-            horizontal, time = ", ".join(grid.horizontal), grid.time or time
-            pairs = zip(grid.horizontal, grid.periodic, strict=True)
-            periodic = ", ".join(dim for dim, closes in pairs if closes)
-        rows.append(VariableRow(name, shape, _dtype(x), units, horizontal, periodic, _format_time_span(x, time)))
+        row, problem = describe_field(adapter(raw), name, dims)
+        rows.append(row)
+        notes += [] if problem is None else [problem]
     grids.close_files([found])
     return SourceContent([], notes, [], 0, rows)
+
+
+def describe_field(x: xr.DataArray, name: str, dims: Sequence[str] | None = None) -> tuple[VariableRow, str | None]:
+    """Describe a variable; also why its horizontal dimensions are unknown, or None."""
+    horizontal, periodic, time, problem = "", "", _find_time(x), None
+    try:
+        grid = grid_layout(x, dims)
+    except InputError as error:
+        problem = str(error)
+    else:
+        horizontal, time = ", ".join(grid.horizontal), grid.time or time
+        pairs = zip(grid.horizontal, grid.periodic, strict=True)
+        periodic = ", ".join(dim for dim, closes in pairs if closes)
+    units, span = str(x.attrs.get("units", "")), _format_time_span(x, time)
+    return VariableRow(name, describe_sizes(x), _dtype(x), units, horizontal, periodic, span), problem
 
 
 def _dtype(x: xr.DataArray) -> str:

@@ -7,7 +7,8 @@ Other packages add readers through the entry-point group "geoae.readers".
 import glob
 import importlib
 import inspect
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -31,18 +32,20 @@ READERS = {
 """Built-in readers, in the order in which they look into a file: the one with the cheapest `sniff` comes first."""
 
 Uri = str | Path | Sequence[str | Path]
+"""A path, a URL or a name, or several of them. `read` also takes a Stream, a Trace or a list of Traces of ObsPy."""
 AnyReader = ModuleType | PluginRecords | PluginFields
 """A built-in reader, or a wrapped reader of another package."""
 
 
-def read(uri: Uri, reader: str | None = None, **selection: Any) -> xr.DataArray | xr.DataTree:
+def read(uri: Any, reader: str | None = None, **selection: Any) -> xr.DataArray | xr.DataTree:
     """Read a recording, field or data set; samples are read when they are used.
 
     Parameters
     ----------
     uri
         A file or store, a folder in the SeisBench format, a URL, a pattern with wildcards, several files that belong
-        together, or the name of a data set in data_catalog.yml.
+        together, or the name of a data set in data_catalog.yml. A Stream, Trace or list of Traces of ObsPy becomes
+        arrays in the same way.
     reader
         Name of a reader. None: the reader that recognises the file.
     **selection
@@ -76,11 +79,16 @@ def read(uri: Uri, reader: str | None = None, **selection: Any) -> xr.DataArray 
     )
 
 
-def read_records(uri: Uri, reader: str | None = None, **selection: Any) -> list[xr.DataArray]:
+def read_records(uri: Any, reader: str | None = None, **selection: Any) -> list[xr.DataArray]:
     """Read into a list with one array for each record or variable. Parameters and errors are those of `read`."""
-    uris = [uri] if isinstance(uri, str | Path) else list(uri)
-    if not uris:
-        raise InputError("No file was given. Name at least one.")
+    from geoae.readers.records.streams import find_stream, read_stream
+
+    if (stream := find_stream(uri)) is not None:
+        known = ("ids", "start_time", "end_time")
+        if unknown := [*(["reader"] * (reader is not None)), *(key for key in selection if key not in known)]:
+            raise InputError(f"A Stream is read without {', '.join(unknown)}; it takes {', '.join(known)}.")
+        return read_stream(stream, **selection)
+    uris = check_paths(uri, "read")
     source = _find_in_catalog(uris)
     if source is not None:
         reader = reader or source.reader
@@ -103,6 +111,29 @@ def read_records(uri: Uri, reader: str | None = None, **selection: Any) -> list[
     found = module.read(places if len(places) > 1 else places[0], **selection)
     records = [found] if isinstance(found, xr.DataArray) else list(found)
     return records if source is None or "adapter" in parameters else [source.adapter(record) for record in records]
+
+
+def check_paths(uri: Any, verb: str) -> list[str | Path]:
+    """Return one or several paths, URLs or names as a list.
+
+    Raises
+    ------
+    InputError
+        There is none, or something else was given to the verb.
+    """
+    several = (
+        isinstance(uri, Iterable) and not isinstance(uri, str | os.PathLike | Mapping) and not hasattr(uri, "dtype")
+    )
+    found = list(uri) if several else [uri]
+    if not found:
+        raise InputError("No file was given. Name at least one.")
+    for one in found:
+        if not isinstance(one, str | os.PathLike):
+            what = f"{type(uri).__name__} with a {type(one).__name__} in it" if several else type(one).__name__
+            raise InputError(
+                f"{verb} was given a {what}; it takes paths, URLs, names of data sets, or a Stream of ObsPy."
+            )
+    return [one if isinstance(one, str) else Path(one) for one in found]
 
 
 def reader_names() -> list[str]:
@@ -198,7 +229,9 @@ def _merge_variables(records: Sequence[xr.DataArray]) -> xr.DataTree:
         return xr.DataTree.from_dict({str(record.name): record.to_dataset() for record in records})
 
 
-def _join_names(uri: Uri) -> str:
+def _join_names(uri: Any) -> str:
+    if hasattr(uri, "stats") or hasattr(uri, "traces"):
+        return "The Stream"
     return str(uri) if isinstance(uri, str | Path) else ", ".join(map(str, uri))
 
 

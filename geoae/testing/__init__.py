@@ -2,3 +2,7 @@
 
 The functions of `geoae.testing.readers` and `geoae.testing.nets` raise AssertionError with an explanation.
 """
+
+from geoae.deprecated.paths import moved_names
+
+__getattr__ = moved_names(__name__)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import geoae
-from geoae.errors import InputError
 from tests.support.coding import tiny_coder
 from tests.support.fields import field
 
@@ -24,9 +23,3 @@ def test_codes_of_a_field_decode_to_its_shape():
     error = float(np.sqrt(np.mean((decoded.values - x.values) ** 2)))
     stored = float(np.sqrt((codes["recon_error"] ** 2 * codes["n_valid"]).sum() / codes["n_valid"].sum()))
     assert error == pytest.approx(stored, rel=1e-3)
-
-
-def test_arrays_of_numpy_are_refused():
-    """The error names the type and the way out."""
-    with pytest.raises(InputError, match="encode was given a ndarray; it takes an xarray DataArray"):
-        geoae.encode(np.zeros((16, 16)))

@@ -70,3 +70,31 @@ def test_install_adds_one_finder(monkeypatch):
         paths.install()
     assert sum(isinstance(finder, paths.OldPaths) for finder in sys.meta_path) == 1
     assert isinstance(sys.meta_path[-1], paths.OldPaths)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["geoae.plot.records.plot_denoised", "geoae.testing.readers.check_records_reader", "geoae.priors.pca.pca_space",
+     "geoae.invert.load", "geoae.invert.forward.forward.Forward", "geoae.errors.InputError"],
+)  # fmt: skip
+def test_folders_and_their_modules_are_attributes(name, monkeypatch):
+    """After `import geoae` alone, each loaded when it is first used."""
+    import geoae
+
+    for loaded in [module for module in sys.modules if module.startswith("geoae.")]:
+        package, _, last = loaded.rpartition(".")
+        if name.startswith(loaded) and hasattr(sys.modules[package], last):
+            monkeypatch.delattr(sys.modules[package], last)
+    found = geoae
+    for part in name.split(".")[1:]:
+        found = getattr(found, part)
+    assert callable(found)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = sys.modules[name.rpartition(".")[0]].nothing
+
+
+def test_a_folder_costs_nothing_before_it_is_used():
+    """`import geoae` loads no folder but that of old paths."""
+    code = "import sys, geoae; print(sorted(name for name in sys.modules if name.count('.') == 1 and 'geoae' in name))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['geoae._version', 'geoae.deprecated']"

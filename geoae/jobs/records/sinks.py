@@ -281,7 +281,9 @@ class MemorySink:
     def put(self, segment: Segment, offset: int, x: Array, exact: Array) -> Array:
         """See `Sink`."""
         check_range(x, _FLOAT32, "divide it by a constant first")
-        for kept, data in ((self.signal, exact), (self.removed, split_block(x, exact, x.dtype)[1])):
+        # float32 is given back as float32; of other types, find_loss decides
+        both = (exact, split_block(x, exact, x.dtype)[1]) if x.dtype.itemsize > 4 else split_block(x, exact, _FLOAT32)
+        for kept, data in zip((self.signal, self.removed), both, strict=True):
             whole = kept.setdefault(segment.order, np.empty(segment.n, data.dtype))
             whole[offset : offset + len(data)] = data
         signal = split_block(x, exact, _FLOAT32)[0]

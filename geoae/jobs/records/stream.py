@@ -1,5 +1,6 @@
 """Denoise an ObsPy Stream in memory."""
 
+import copy
 import warnings
 from typing import Any
 
@@ -15,6 +16,9 @@ from geoae.model import load_model
 from geoae.model.denoising import describe_processing
 from geoae.model.devices import prepare_model
 from geoae.readers.records import traces
+
+_CALLER = 5
+"""Stack level of warnings: the line that calls `geoae.denoise`."""
 
 
 def denoise_stream(stream: Any, options: InferenceOptions, noise: bool = False) -> Any:
@@ -34,27 +38,35 @@ def denoise_stream(stream: Any, options: InferenceOptions, noise: bool = False) 
     denoise_segments(segments, model, options, sink, counts)
     for trace in counts.conclude():
         if trace.problem:
-            warnings.warn(f"{trace.id}: {trace.problem}; it comes back unchanged", stacklevel=3)
+            warnings.warn(f"{trace.id}: {trace.problem}; it comes back unchanged", stacklevel=_CALLER)
         else:
             for line in trace.faults.notes():
-                warnings.warn(f"{trace.id}: {line}", stacklevel=3)
+                warnings.warn(f"{trace.id}: {line}", stacklevel=_CALLER)
     for line in counts.notes:
-        warnings.warn(line, stacklevel=3)
+        warnings.warn(line, stacklevel=_CALLER)
     results = []
     for kept in (sink.signal, sink.removed):
-        copies = Stream([_rebuild(trace, kept.get(i)) for i, trace in enumerate(source)])
-        for i, copy in enumerate(copies):
+        rebuilt = [_rebuild(trace, kept.get(i)) for i, trace in enumerate(source)]
+        for i, trace in enumerate(rebuilt):
             if i in sink.signal:
-                copy.stats.processing = [*copy.stats.get("processing", []), describe_processing(model, options.dry)]
-        results.append(copies[0] if isinstance(stream, Trace) else copies)
+                trace.stats.processing = [*trace.stats.get("processing", []), describe_processing(model, options.dry)]
+        results.append(rebuilt[0] if isinstance(stream, Trace) else _replace_traces(source, rebuilt))
     return tuple(results) if noise else results[0]
 
 
 def _rebuild(trace: Any, data: NDArray[Any] | None) -> Any:
-    copy = trace.copy()
+    rebuilt = trace.copy()
     if data is not None:
         if not data.size and trace.data.dtype.kind not in "SU":  # a trace without a rate has no samples in time
             data = np.zeros(len(trace.data), data.dtype)
         mask = getattr(trace.data, "mask", None)
-        copy.data = data if mask is None else np.ma.array(data, mask=mask)
-    return copy
+        rebuilt.data = data if mask is None else np.ma.array(data, mask=mask)
+    return rebuilt
+
+
+def _replace_traces(stream: Any, traces: list[Any]) -> Any:
+    """Copy a Stream with other traces; it may have headers of the whole file, as those of SEG-Y and SEG-2 have."""
+    copied = copy.copy(stream)
+    for name, value in vars(stream).items():
+        setattr(copied, name, traces if name == "traces" else copy.deepcopy(value))
+    return copied

@@ -126,7 +126,8 @@ def scan(path: str | Path, ids: str | Sequence[str] = (), start_time: Any = None
 
 def scan_stream(stream: "obspy.Stream | obspy.Trace") -> Scan:
     """Find the segments of an ObsPy Stream or Trace in memory. A masked trace is one segment with NaN in it."""
-    traces = [stream] if hasattr(stream, "stats") else list(stream)
+    # not whether it has stats: Streams of SEG-Y and SEG-2 files have them, too
+    traces = list(stream) if hasattr(stream, "traces") else [stream]
     segments = (_make_segment(trace, i, None, _InMemory(trace, trace.data.dtype)) for i, trace in enumerate(traces))
     return Scan(tuple(segments), ())
 
@@ -245,9 +246,14 @@ def read(
         segments += found.segments
         for line in (*found.losses, *found.notes):
             warnings.warn(line, stacklevel=2)
+    return open_segments(segments)
+
+
+def open_segments(segments: Sequence[Segment]) -> list[xr.DataArray]:
+    """Open segments as lazy arrays, one for each record; notes on overlaps become warnings."""
     records = group_segments(segments)
     for line in (*describe_overlaps(records), *describe_drift(segments, is_kept=False)):
-        warnings.warn(line, stacklevel=2)
+        warnings.warn(line, stacklevel=3)
     return [open_record(record) for record in records]
 
 

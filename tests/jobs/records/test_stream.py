@@ -1,5 +1,8 @@
 """Denoise ObsPy objects in memory."""
 
+import warnings
+from pathlib import Path
+
 import numpy as np
 import obspy
 import pytest
@@ -101,3 +104,33 @@ def test_filled_gaps_come_back_and_are_told():
     np.testing.assert_array_equal(signal[0].data[1000:1300], -(2.0**31))
     assert not removed[0].data[1000:1300].any()
     assert np.abs(removed[0].data).max() < 1000
+
+
+SEG2 = "seg2/tests/data/20130107_103041000.CET.3c.cont.0.seg2.gz"
+
+
+@pytest.mark.parametrize("name", ["segy/tests/data/00001034.sgy_first_trace", SEG2])
+def test_streams_with_headers_of_their_own(name):
+    """Streams of SEG-Y and SEG-2 files have `stats`, as traces do; they are Streams, and keep these headers."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        stream = obspy.read(str(Path(obspy.__file__).parent / "io" / name))
+    before = stream.copy()
+    signal, noise = denoise_stream(stream, InferenceOptions(tiny_model(), threads=1), noise=True)
+    assert stream == before
+    for found in (signal, noise):
+        assert found.stats == stream.stats
+        assert found.stats is not stream.stats
+        assert [trace.id for trace in found] == [trace.id for trace in stream]
+    for s, n, x in zip(signal, noise, stream, strict=True):
+        np.testing.assert_allclose(s.data + n.data, x.data, atol=1e-3 * np.abs(x.data).max())
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "i2"])
+def test_ordinary_samples_are_float32(dtype):
+    """Of float32 they always are; of other types where float32 does no harm."""
+    stream = obspy.read()
+    for trace in stream:
+        trace.data = (100 * trace.data).astype(dtype)
+    for found in denoise_stream(stream, InferenceOptions(tiny_model(), threads=1), noise=True):
+        assert [trace.data.dtype for trace in found] == [np.float32] * 3
