@@ -293,12 +293,12 @@ class _HeaderLog:
 
         class Header(tarfile.TarInfo):
             @classmethod
-            def frombuf(cls, buf: bytes, encoding: str, errors: str) -> "Header":
+            def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "Header":
                 try:
                     found = super().frombuf(buf, encoding, errors)
                 except tarfile.HeaderError:
                     if buf:  # it is empty at the end of the file
-                        log.add(buf)
+                        log.add(bytes(buf))
                     raise
                 log.add(b"")
                 return found

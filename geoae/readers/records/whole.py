@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from geoae.errors import DamagedFileError, GeoAEError, UnknownFormatError, one_line
 from geoae.files import archives
 from geoae.files.obspy_formats import detect_obspy_format
-from geoae.readers.records import salvage
+from geoae.readers.records import mseed3, salvage
 from geoae.readers.records.mseed_damage import has_records
 from geoae.readers.records.mseed_headers import is_miniseed
 
@@ -132,6 +132,9 @@ def read_whole(path: Path, stamp: Stamp) -> FileContent:
 def _read_member(file: Path, label: str, format_: str) -> FileContent:
     """Read a file of a known format; one that cannot be read is a loss."""
     try:
+        if format_ == mseed3.FORMAT:
+            traces, lost = mseed3.read_miniseed3(file, label)
+            return FileContent(tuple(traces), (), tuple(lost), tuple(range(len(traces))))
         found, caught = (
             salvage.read_miniseed(file, label)
             if format_ == "MSEED"
@@ -140,7 +143,9 @@ def _read_member(file: Path, label: str, format_: str) -> FileContent:
     except MemoryError:
         raise
     except Exception as error:  # ObsPy may raise anything
-        reason = one_line(error).replace(str(file), file.name).rstrip(".")
+        reason = (
+            one_line(error).replace(str(file), file.name).rstrip(".").removesuffix(" Fetch the file again").rstrip(".")
+        )
         loss = f"{label} looks like {format_} but cannot be read: {reason[:300]}. Fetch the file again."
         return FileContent((), (), (loss,), ())
     messages = _condense(label, caught)
@@ -191,6 +196,8 @@ def _format_of(path: Path) -> str | None:
         head = file.read(_SEARCHED_BYTES)
     if is_miniseed(head[:48]):
         return "MSEED"
+    if mseed3.is_miniseed3(head):
+        return mseed3.FORMAT
     # the header of the first record may be damaged
     return detect_obspy_format(path) or ("MSEED" if has_records(head) else None)
 
