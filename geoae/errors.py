@@ -17,6 +17,10 @@ class InputError(GeoAEError, ValueError):
     """Data or options cannot be used."""
 
 
+class OptionError(InputError):
+    """An option has a value that it cannot have, whatever the data."""
+
+
 class MissingFileError(InputError, FileNotFoundError):
     """A file does not exist."""
 

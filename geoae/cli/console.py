@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import typer
 
 from geoae.cli.process import check_interrupt, first_signal
-from geoae.errors import GeoAEError
+from geoae.errors import GeoAEError, OptionError
 
 
 def print_line(text: str, err: bool = False) -> None:
@@ -17,12 +17,12 @@ def print_line(text: str, err: bool = False) -> None:
     typer.echo(text, err=err)
 
 
-def exit_with_problems(problems: list[str]) -> None:
-    """Print each problem as a line on stderr and exit with code 1; do nothing without problems."""
+def exit_with_problems(problems: list[str], code: int = 1) -> None:
+    """Print each problem as a line on stderr and exit with a code; do nothing without problems."""
     for problem in problems:
         print_line(f"geoae: {' '.join(problem.split())}", err=True)
     if problems:
-        raise typer.Exit(1)
+        raise typer.Exit(code)
 
 
 NOTHING_LEFT = "nothing half-written is left"
@@ -31,12 +31,14 @@ KEPT = "what is done is kept: the same command goes on from there"
 
 @contextmanager
 def report_errors(state: str = NOTHING_LEFT) -> Iterator[None]:
-    """Turn a GeoAEError into one line and exit code 1, and a signal into 128 plus its number.
+    """Turn a GeoAEError into one line and exit code 1 (an OptionError: 2), and a signal into 128 plus its number.
 
     `state` tells after an interruption what is left on disk.
     """
     try:
         yield
+    except OptionError as error:
+        exit_with_problems([str(error)], code=2)
     except GeoAEError as error:
         exit_with_problems([str(error)])
     except MemoryError:

@@ -18,7 +18,7 @@ from geoae._version import __version__
 from geoae.cluster import jobqueue
 from geoae.cluster.batch_jobs import JobWatch
 from geoae.cluster.jobqueue import JobQueue
-from geoae.errors import ClusterError, InputError, one_line
+from geoae.errors import ClusterError, OptionError, one_line
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -50,17 +50,17 @@ def choose_cluster(cluster: str | Path | None, workers: int) -> Cluster | None:
         The jobqueue file holds unknown keys or invalid values; all are named.
     """
     if workers < 1:
-        raise InputError(f"workers is {workers}; it must be at least 1.")
+        raise OptionError(f"workers is {workers}; it must be at least 1.")
     if cluster is None or str(cluster) == LOCAL:
         return LOCAL if cluster is not None or workers > 1 else None
     text = str(cluster)
     if "://" in text:
         if not re.fullmatch(r"(tcp|tls|ucx|wss?)://[^/\s]+:\d+", text):
-            raise InputError(f"{text!r} is no address of a dask scheduler; an address looks like tcp://host:8786.")
+            raise OptionError(f"{text!r} is no address of a dask scheduler; an address looks like tcp://host:8786.")
         return text
     if Path(cluster).suffix.lower() in (".yml", ".yaml") or Path(cluster).is_file():
         return jobqueue.load_jobqueue(Path(cluster))
-    raise InputError(
+    raise OptionError(
         f"There is no cluster {text!r}; choose local, the address of a dask scheduler (tcp://host:8786), or a jobqueue "
         "file (.yml) that describes the jobs."
     )

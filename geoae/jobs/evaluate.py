@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.errors import InputError, OutputExistsError
+from geoae.errors import InputError, OptionError, OutputExistsError
 from geoae.files.whole import output_errors, whole_file, write_text
 from geoae.model import Model, load_model
-from geoae.model.devices import prepare_model
+from geoae.model.devices import check_device_name, prepare_model
 from geoae.readers import catalog
 from geoae.records import infer
 from geoae.records.mixtures import SEED
@@ -40,6 +40,10 @@ class EvaluateOptions:
     """Replace results that exist."""
 
     def __post_init__(self) -> None:
+        check_device_name(self.device)
+        for name, value, least in (("seed", self.seed, 0), ("threads", self.threads, 1)):
+            if value is not None and value < least:
+                raise OptionError(f"{name} is {value}; it must be at least {least}.")
         self.comparison(1)  # checks n and stations
 
     def comparison(self, validation_modulus: int) -> Comparison:

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from geoae.cluster.work import is_distributed
-from geoae.errors import InputError
+from geoae.errors import InputError, OptionError
 from geoae.model import Model
 from geoae.model.denoising import BATCH
+from geoae.model.devices import check_device_name
+from geoae.readers.records.selection import check_id_patterns, parse_time_limits
 from geoae.records import infer
 from geoae.stores.plan import check_chunk_sizes
 
@@ -45,11 +47,12 @@ class InferenceOptions:
 
     def __post_init__(self) -> None:
         if not 0 <= self.dry <= 1:
-            raise InputError(f"dry is {self.dry:g}; it is a fraction of the original, from 0 to 1.")
+            raise OptionError(f"dry is {self.dry:g}; it is a fraction of the original, from 0 to 1.")
+        check_device_name(self.device)
         _check_positive("batch size", self.batch_size)
         _check_positive("threads", self.threads)
         if self.above_band not in infer.ABOVE_BAND:
-            raise InputError(f"above_band is {self.above_band!r}; choose one of {', '.join(infer.ABOVE_BAND)}.")
+            raise OptionError(f"above_band is {self.above_band!r}; choose one of {', '.join(infer.ABOVE_BAND)}.")
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,10 @@ class Selection:
     """Anything that ObsPy's UTCDateTime takes."""
     end_time: Any = None
     """The same. A sample at exactly this time is included."""
+
+    def __post_init__(self) -> None:
+        check_id_patterns(self.ids)
+        parse_time_limits(self.start_time, self.end_time)
 
     def spec(self) -> dict[str, Any]:
         """The selection as plain data, for workers."""
@@ -172,6 +179,7 @@ class CodeOptions:
     """Group of the netCDF files or zarr stores that holds the fields; empty: the root."""
 
     def __post_init__(self) -> None:
+        check_device_name(self.device)
         _check_positive("threads", self.threads)
         _check_positive("latent", self.latent)
 
@@ -204,11 +212,11 @@ class DenoiseOptions:
 
         Raises
         ------
-        InputError
+        OptionError
             An option is unknown, or a value is not allowed.
         """
         if unknown := sorted(keywords.keys() - set(cls.keywords())):
-            raise InputError(f"denoise has no option {', '.join(unknown)}; there are {', '.join(cls.keywords())}.")
+            raise OptionError(f"denoise has no option {', '.join(unknown)}; there are {', '.join(cls.keywords())}.")
         given = {name: value for name, value in keywords.items() if value is not None}
         given |= {name: split_names(given[name]) for name in ("var", "dims") if name in given}
         given |= {name: given[name].upper() for name in ("format", "encoding") if name in given}
@@ -241,7 +249,7 @@ _PARTS: dict[str, type[Any]] = {
 
 def _check_positive(name: str, value: int | None) -> None:
     if value is not None and value < 1:
-        raise InputError(f"{name} is {value}; it must be at least 1.")
+        raise OptionError(f"{name} is {value}; it must be at least 1.")
 
 
 def parse_chunks(given: str | Mapping[str, int]) -> dict[str, int]:
@@ -249,7 +257,7 @@ def parse_chunks(given: str | Mapping[str, int]) -> dict[str, int]:
 
     Raises
     ------
-    InputError
+    OptionError
         The text is not a list of names and numbers.
 
     Examples
@@ -263,7 +271,7 @@ def parse_chunks(given: str | Mapping[str, int]) -> dict[str, int]:
     for part in given.replace(" ", "").split(",") if given.strip() else []:
         dim, _, n = part.partition("=")
         if not dim or not n.isdigit():
-            raise InputError(f"chunks {given!r}: expected dimensions and numbers, such as time=10,lat=90.")
+            raise OptionError(f"chunks {given!r}: expected dimensions and numbers, such as time=10,lat=90.")
         found[dim] = int(n)
     return found
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geoae import kinds
-from geoae.errors import InputError, OutputError
+from geoae.errors import OptionError, OutputError
 from geoae.files.whole import whole_file
 from geoae.jobs import cards
 from geoae.model import Model, devices
@@ -37,9 +37,10 @@ class TrainOptions:
     """Stop after this step, as a time limit would; None: train to the end."""
 
     def __post_init__(self) -> None:
+        devices.check_device_name(self.device)
         for name, value, least in (("threads", self.threads, 1), ("workers", self.workers, 0), ("steps", self.stop, 1)):
             if value is not None and value < least:
-                raise InputError(f"{name} is {value}; it must be at least {least}.")
+                raise OptionError(f"{name} is {value}; it must be at least {least}.")
 
     def resolve_device(self) -> str:
         """Name of an available device; under ``torchrun`` each process has its own GPU."""

@@ -2,11 +2,12 @@
 
 import ctypes
 import os
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from geoae.errors import InputError
+from geoae.errors import OptionError
 from geoae.model import Model
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
@@ -30,13 +31,13 @@ def prepare_model(model: Model, device: str = "auto", threads: int | None = None
 
     Raises
     ------
-    InputError
+    OptionError
         The device does not exist, or `threads` is below 1.
     """
     import torch
 
     if threads is not None and threads < 1:
-        raise InputError(f"threads is {threads}; it must be at least 1.")
+        raise OptionError(f"threads is {threads}; it must be at least 1.")
     model.to(choose_device(device))
     model.threads = (threads or choose_threads()) if model.device == "cpu" else 1
     model.pool = None
@@ -45,21 +46,26 @@ def prepare_model(model: Model, device: str = "auto", threads: int | None = None
     return model
 
 
+def check_device_name(device: str) -> None:
+    """Raise OptionError unless a device is called auto, cpu, mps, cuda, or cuda with a number; it need not be there."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        raise OptionError(f"There is no device {device!r}; choose auto, cpu, cuda, cuda:1 or mps.")
+
+
 def choose_device(device: str) -> str:
     """Name of an available device; "auto" prefers CUDA, then MPS, then the CPU."""
+    check_device_name(device)
     import torch
 
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device == "auto":
         return next(kind for kind in ("cuda", "mps", "cpu") if available[kind])
     kind, _, number = device.partition(":")
-    if kind not in available or not (number.isdigit() or device == kind):
-        raise InputError(f"There is no device {device!r}; choose auto, cpu, cuda, cuda:1 or mps.")
     if not available[kind]:
-        raise InputError(f"This machine or this build of torch has no {kind!r} device; use --device cpu or auto.")
+        raise OptionError(f"This machine or this build of torch has no {kind!r} device; use --device cpu or auto.")
     count = torch.cuda.device_count() if kind == "cuda" else 1
     if number and int(number) >= count:
-        raise InputError(f"There is no device {device!r}: this machine has {count} of kind {kind!r}, counted from 0.")
+        raise OptionError(f"There is no device {device!r}: this machine has {count} of kind {kind!r}, counted from 0.")
     return device
 
 

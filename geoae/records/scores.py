@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geoae.arrays.types import Float64Array
-from geoae.errors import InputError
+from geoae.errors import InputError, OptionError
 from geoae.records import metrics
 from geoae.records.baselines import band_pass, do_nothing, stft_wiener
 from geoae.records.mixtures import AFTER_P_N, RATE_HZ, SEED, Mixtures, build_mixtures
@@ -99,9 +99,9 @@ class Comparison:
 
     def __post_init__(self) -> None:
         if self.n < 1:
-            raise InputError(f"n is {self.n}; at least 1 mixture is needed.")
+            raise OptionError(f"n is {self.n}; at least 1 mixture is needed.")
         if self.stations not in STATIONS:
-            raise InputError(f"stations is {self.stations!r}; choose validation, train or all.")
+            raise OptionError(f"stations is {self.stations!r}; choose validation, train or all.")
         if not self.bands or not self.snrs_db:
             raise InputError(f"bands are {self.bands}, snrs_db {self.snrs_db}; at least one of each is needed.")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import xarray as xr
 
-from geoae.errors import InputError, one_line
+from geoae.errors import InputError, OptionError, one_line
 from geoae.stores.blocks import Part, Variable, choose_chunks, choose_shards
 from geoae.stores.plain import simplify_attrs, simplify_variable
 from geoae.stores.schema import (
@@ -229,9 +229,9 @@ def make_attributes(plan: StorePlan) -> dict[str, dict[str, Any]]:
 def check_chunk_sizes(chunks: Mapping[str, int], shard_chunks: int) -> None:
     """Raise InputError for a chunk without samples along some dimension, or a file without chunks."""
     if wrong := [f"{dim}={n}" for dim, n in chunks.items() if n < 1]:
-        raise InputError(f"chunks are {', '.join(wrong)}; a chunk must have at least 1 sample.")
+        raise OptionError(f"chunks are {', '.join(wrong)}; a chunk must have at least 1 sample.")
     if shard_chunks < 1:
-        raise InputError(f"shard is {shard_chunks}; a file must hold at least 1 chunk.")
+        raise OptionError(f"shard is {shard_chunks}; a file must hold at least 1 chunk.")
 
 
 def check_name(name: Any) -> str:

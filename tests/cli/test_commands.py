@@ -126,7 +126,7 @@ def test_info_and_models(tmp_path):
     lines = result.stdout.splitlines()
     assert lines[0] == str(path)
     assert "2024-01-01 00:00:14.990 " in lines[3]
-    assert lines[-1] == "3 ids, denoised as 1 record (a record is one sensor over one stretch of time)"
+    assert lines[-2] == "3 ids, denoised as 1 record (a record is one sensor over one stretch of time)"
     assert invoke("models").exit_code == 0
 
 
@@ -136,6 +136,47 @@ def test_usage_errors_are_code_two():
         result = invoke(*words)
         assert result.exit_code == 2
         assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("denoise x --batch-size -1", "batch size is -1"),
+        ("denoise x --threads 0", "threads is 0"),
+        ("denoise x --workers 0", "workers is 0"),
+        ("denoise x --device gpu", "no device 'gpu'"),
+        ("denoise x --device cuda:", "no device 'cuda:'"),
+        ("denoise x --start-time yesterday", "start_time='yesterday' is no time"),
+        ("denoise x --start-time 2024-02-02 --end-time 2024-02-01", "lies after the end time"),
+        ("denoise x --id HHZ", "'HHZ' matches no id"),
+        ("denoise x --id XX.A..HHZ.D", "matches no id"),
+        ("denoise x --dry 2", "dry is 2"),
+        ("denoise x --dry nan", "dry is nan"),
+        ("denoise x --above-band stop", "above_band is 'stop'"),
+        ("denoise x --cluster here", "no cluster 'here'"),
+        ("denoise x --chunks time", "chunks 'time'"),
+        ("denoise RECORDING --encoding MP3", "No encoding MP3"),
+        ("denoise RECORDING --format MP3", "Unknown output format MP3"),
+        ("encode x -o y.zarr --latent 0", "latent is 0"),
+        ("encode x -o y.zarr --device x", "no device 'x'"),
+        ("evaluate --data x --seed -1", "seed is -1"),
+        ("evaluate --data x --stations mine", "stations is 'mine'"),
+        ("evaluate --data x -n 0", "n is 0"),
+        ("train x --data x -o y --steps 0", "steps is 0"),
+        ("train x --data x -o y --device x", "no device 'x'"),
+    ],
+)
+def test_wrong_values_of_options_are_one_line_and_code_two(tmp_path, monkeypatch, words, said):
+    """Before anything is computed or written; code 1 is for faults of data and files."""
+    monkeypatch.chdir(tmp_path)
+    if "RECORDING" in words:
+        recording(tmp_path / "RECORDING")
+    result = invoke(*words.split())
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+    assert result.stderr.startswith("geoae: ")
+    assert result.stderr.count("\n") == 1
+    assert {path.name for path in tmp_path.iterdir()} <= {"RECORDING"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes")

@@ -1,6 +1,7 @@
 """Select segments of recordings by id and time."""
 
 import fnmatch
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import geoae.readers.records.mseed as mseed
-from geoae.errors import InputError
+from geoae.errors import OptionError
 from geoae.labels.segments import Segment
 from geoae.labels.timeaxis import first_position, sample_offset_ns
 from geoae.readers.protocols import Scan
@@ -46,6 +47,17 @@ def select_segments(
     return Scan(tuple(selected), notes, scan.losses)
 
 
+def check_id_patterns(patterns: Sequence[str]) -> None:
+    """Raise OptionError for a pattern that matches no id NET.STA.LOC.CHA, such as a channel alone."""
+    for pattern in patterns:
+        dots, any_character = pattern.count("."), pattern.count("?") + pattern.count("[")
+        if "*" not in pattern and not dots <= 3 <= dots + any_character:
+            raise OptionError(
+                f"The pattern {pattern!r} matches no id: ids are NET.STA.LOC.CHA with three dots. Write *.HHZ or "
+                "XX.ABC.*, for example, in quotation marks."
+            )
+
+
 def parse_time_limits(start_time: Any, end_time: Any) -> tuple[int | None, int | None]:
     """Return a start and an end in ns since 1970-01-01 UTC; None stays None.
 
@@ -56,7 +68,7 @@ def parse_time_limits(start_time: Any, end_time: Any) -> tuple[int | None, int |
     """
     first_ns, last_ns = _parse_time("start_time", start_time), _parse_time("end_time", end_time)
     if first_ns is not None and last_ns is not None and first_ns > last_ns:
-        raise InputError(f"The start time {start_time} lies after the end time {end_time}. Exchange them.")
+        raise OptionError(f"The start time {start_time} lies after the end time {end_time}. Exchange them.")
     return first_ns, last_ns
 
 
@@ -99,7 +111,9 @@ def _parse_time(name: str, time: Any) -> int | None:
         return int(time.astype("datetime64[ns]").astype(np.int64))
     from obspy import UTCDateTime
 
+    if isinstance(time, str) and re.fullmatch(r"\d{4}(-\d\d)?", time):  # a year or a month, which ObsPy refuses
+        time += "-01-01" if len(time) == 4 else "-01"
     try:
         return int(UTCDateTime(time).ns)
     except Exception as error:  # UTCDateTime raises many types
-        raise InputError(f"{name}={time!r} is no time. Write it as 2010-09-01T12:30:00.") from error
+        raise OptionError(f"{name}={time!r} is no time. Write it as 2010-09-01T12:30:00.") from error

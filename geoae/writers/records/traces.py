@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from geoae.errors import GeoAEError, InputError, OutputError, OutputExistsError
+from geoae.errors import GeoAEError, InputError, OptionError, OutputError, OutputExistsError
 from geoae.files import libmseed
 from geoae.files.obspy_formats import writable_formats
 from geoae.files.owners import Owner
@@ -52,11 +52,11 @@ def check_format(name: str, encoding: str | None = None, ids: Iterable[str] = ()
     """
     known, format_name = supported_formats(), name.upper()
     if format_name in _REFUSED:
-        raise InputError(f"{name} is not written: {_REFUSED[format_name]}. Choose one of {', '.join(known)}.")
+        raise OptionError(f"{name} is not written: {_REFUSED[format_name]}. Choose one of {', '.join(known)}.")
     if format_name not in known:
-        raise InputError(f"Unknown output format {name}; choose one of {', '.join(known)}.")
+        raise OptionError(f"Unknown output format {name}; choose one of {', '.join(known)}.")
     if encoding is not None and (format_name != "MSEED" or encoding not in DTYPES):
-        raise InputError(f"No encoding {encoding} for {format_name}; only MSEED takes one of {', '.join(DTYPES)}.")
+        raise OptionError(f"No encoding {encoding} for {format_name}; only MSEED takes one of {', '.join(DTYPES)}.")
     refused: list[InputError] = []
     codes = [id_.split(".", 3) for id_ in dict.fromkeys(ids)]
     for each in codes:

@@ -38,9 +38,9 @@ def denoise(tmp_path, model, monkeypatch):
     return run
 
 
-def refused(result, *said, out="out.zarr"):
-    """One line with all that is `said`, exit code 1, no output, nothing hidden left of it."""
-    assert result.exit_code == 1, result.output
+def refused(result, *said, out="out.zarr", code=1):
+    """One line with all that is `said`, the exit code, no output, nothing hidden left of it."""
+    assert result.exit_code == code, result.output
     lines = result.output.strip().splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("geoae: ")
@@ -247,7 +247,7 @@ def test_other_settings_are_named(denoise):
 
 def test_options_of_recordings(denoise):
     refused(denoise(small(), "--id", "*Z", "--encoding", "INT32"), "--encoding, --id: not for gridded fields")
-    refused(denoise(["a.nc"], "--chunks", "time", out="b.zarr"), "such as time=10", out="b.zarr")
+    refused(denoise(["a.nc"], "--chunks", "time", out="b.zarr"), "such as time=10", out="b.zarr", code=2)
     refused(denoise(["a.nc"], "--chunks", "level=2", out="b.zarr"), "no dimension level", out="b.zarr")
-    refused(denoise(["a.nc"], "--shard", "0", out="b.zarr"), "shard is 0", out="b.zarr")
+    refused(denoise(["a.nc"], "--shard", "0", out="b.zarr"), "shard is 0", out="b.zarr", code=2)
     refused(denoise(["a.nc"], "--append", out="b.nc"), "--append", "zarr", out="b.nc")

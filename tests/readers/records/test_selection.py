@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoae.errors import InputError
+from geoae.errors import InputError, OptionError
 from geoae.labels.segments import Segment
 from geoae.labels.timeaxis import sample_offset_ns
 from geoae.readers.records import traces
-from geoae.readers.records.selection import parse_time_limits, samples_within
+from geoae.readers.records.selection import check_id_patterns, parse_time_limits, samples_within
 from tests.support.recordings import START, interleaved, trace
 
 
@@ -74,3 +74,23 @@ def test_limits_in_the_wrong_order_are_refused():
     assert parse_time_limits(START, np.datetime64("2020-01-02")) == (START.ns, START.ns + 86_400 * 10**9)
     with pytest.raises(InputError, match="lies after the end time"):
         parse_time_limits("2020-01-02", "2020-01-01")
+
+
+def test_a_year_or_a_month_is_its_first_moment():
+    """As dates are; text that is no time is an error of the option."""
+    assert parse_time_limits("2024", "2024-03") == (1_704_067_200 * 10**9, 1_709_251_200 * 10**9)
+    with pytest.raises(OptionError, match=r"end_time='20240' is no time\. Write it as 2010-09-01T12:30:00\.$"):
+        parse_time_limits("2024", "20240")
+
+
+@pytest.mark.parametrize("pattern", ["*", "*Z", "XX.A..HHZ", "XX.A..HH?", "XX.A??HHZ", "XX.A[.]00.HHZ"])
+def test_patterns_that_can_match_an_id_pass(pattern):
+    """With three dots, or wildcards in their place."""
+    check_id_patterns([pattern])
+
+
+@pytest.mark.parametrize("pattern", ["", "HHZ", "XX.A.HHZ", "XX.A..HHZ.D", "??"])
+def test_patterns_that_match_no_id_are_refused(pattern):
+    """The message shows how patterns look."""
+    with pytest.raises(OptionError, match=r"matches no id: ids are NET\.STA\.LOC\.CHA with three dots\. Write \*\.HHZ"):
+        check_id_patterns(["*", pattern])
