@@ -131,30 +131,51 @@ def split_into_layers(segments: Sequence[Segment], fetch: Fetch | None) -> list[
         into the first layer that takes all of them.
     """
     layers = [Layer()]
+    ends: dict[str, list[float]] = {}  # of each id, the end of its last segment in each layer
     for group in _group_by_start(segments):
         compare = fetch if len(layers) <= MAX_COMPARED else None
-        differing: list[Overlap] = []
-        steps: list[_Step] = []
-        for layer in layers if compare or _may_fit(group, layers) else ():
-            found = [layer.fit(segment, compare) for segment in group]
-            steps = [step for step in found if step is not None]
-            if len(steps) == len(group):
-                break
-            if not differing:
-                pairs = zip(group, found, strict=True)
-                differing = [Overlap(s.id, s.start_ns, layer.count_overlap(s)) for s, step in pairs if step is None]
-        if len(steps) < len(group):
-            layer, steps = Layer(), [_Step(segment, None) for segment in group]
-            layers.append(layer)
+        number, steps, differing = _find_layer(group, layers, ends, compare)
+        if number == len(layers):
+            layers.append(Layer())
+            steps = [_Step(segment, None) for segment in group]
         for step in steps:
-            layer.add(step)
-        layer.overlaps += differing
+            id_ = step.segment.id
+            layers[number].add(step)
+            of_id = ends.setdefault(id_, [])
+            of_id += [-math.inf] * (number + 1 - len(of_id))
+            of_id[number] = layers[number].ends[id_]
+        layers[number].overlaps += differing
     return layers
 
 
-def _may_fit(group: list[Segment], layers: list[Layer]) -> bool:
-    """Whether each segment begins after the last one of its id in any of many layers ends."""
-    return all(min(layer.ends.get(s.id, -math.inf) for layer in layers) <= _latest_end_ns(s) for s in group)
+def _find_layer(
+    group: list[Segment], layers: list[Layer], ends: Mapping[str, list[float]], compare: Fetch | None
+) -> tuple[int, list[_Step], list[Overlap]]:
+    """Number of the first layer that takes a group, its steps there, and overlaps that differ from earlier layers."""
+    differing: list[Overlap] = []
+    numbers: Iterable[int] = range(len(layers))
+    if compare is None and len(layers) > 1:  # the first layer, for what overlaps, and the first one that has ended
+        numbers = sorted({0, _find_ended(group, ends, len(layers))} - {len(layers)})
+    for number in numbers:
+        found = [layers[number].fit(segment, compare) for segment in group]
+        steps = [step for step in found if step is not None]
+        if len(steps) == len(group):
+            return number, steps, differing
+        if not differing:
+            pairs = zip(group, found, strict=True)
+            differing = [
+                Overlap(s.id, s.start_ns, layers[number].count_overlap(s)) for s, step in pairs if step is None
+            ]
+    return len(layers), [], differing
+
+
+def _find_ended(group: list[Segment], ends: Mapping[str, list[float]], n_layers: int) -> int:
+    """Number of the first of many layers in which the last segments of all ids have ended."""
+    limits = [(ends.get(segment.id, []), _latest_end_ns(segment)) for segment in group]
+    if any(len(of_id) == n_layers and min(of_id) > latest for of_id, latest in limits):  # quick for thousands
+        return n_layers
+    is_free = (all(i >= len(of_id) or of_id[i] <= latest for of_id, latest in limits) for i in range(n_layers))
+    return next((i for i, free in enumerate(is_free) if free), n_layers)
 
 
 def find_end_ns(segment: Segment) -> int:
