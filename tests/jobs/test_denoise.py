@@ -18,6 +18,8 @@ START = UTCDateTime(2024, 1, 1, 0, 0, 0, 123456)
 MODEL = tiny_model()
 MODEL = replace(MODEL, contract=replace(MODEL.contract, rate_range_hz=(0.5, 1000.0)))  # some recordings are slow
 OPTIONS = InferenceOptions(MODEL, threads=1)
+ANY_RATE = replace(MODEL, contract=replace(MODEL.contract, rate_range_hz=(0.5, 1e5)))
+OPTIONS_OF_ANY_RATE = InferenceOptions(ANY_RATE, threads=1)
 RECORDINGS = [
     "gse2/tests/data/loc_RJOB20050831023349.z",
     "mseed/tests/data/BW.BGLD.__.EHE.D.2008.001.first_10_records",
@@ -87,6 +89,41 @@ def test_formats_keep_their_headers(tmp_path, format_name):
     assert (found.stats.npts, found.stats.sampling_rate) == (3000, pytest.approx(100.0))
     atol = 0.5 if format_name == "GSE2" else 1e-3
     np.testing.assert_allclose(found.data, expected.data, atol=atol + 1e-6 * np.abs(expected.data).max())
+
+
+OWN_FORMATS = {
+    "sac/tests/data/seism.sac": "sac", "segy/tests/data/ld0042_file_00018.sgy_first_trace": "segy",
+    "segy/tests/data/1.su_first_trace": "su", "gse2/tests/data/loc_RNON20040609200559.z": "gse2",
+    "ah/tests/data/hrv.lh.zne": "ah", "gcf/tests/data/20160603_1955n.gcf": "gcf",
+    "mseed/tests/data/test.mseed": "mseed",
+}  # fmt: skip
+
+
+def flat(headers, prefix=""):
+    """Headers with dotted names, as text."""
+    pairs = {}
+    for key, value in headers.items():
+        pairs |= flat(value, f"{prefix}{key}.") if hasattr(value, "items") else {prefix + key: str(value)}
+    return pairs
+
+
+@pytest.mark.parametrize("name", OWN_FORMATS)
+def test_a_recording_keeps_its_own_format_and_headers(tmp_path, name):
+    """By default, with all headers but those about the samples themselves."""
+    summary = denoise_files([IO / name], f"{tmp_path}/", OPTIONS_OF_ANY_RATE)
+    (path,) = summary.outputs
+    assert path.suffix == f".{OWN_FORMATS[name]}"
+    assert summary.format == OWN_FORMATS[name].upper()
+    about_samples = ("depmin", "depmax", "depmen", "FIC", "RIC", "mseed.")
+    before, after = read(IO / name), read(path)
+    for x, y in zip(before, after, strict=True):
+        changed = {key for key, value in flat(x.stats).items() if flat(y.stats).get(key) != value}
+        assert not {key for key in changed if not any(word in key for word in about_samples)}
+        assert np.abs(x.data - y.data).max() > 0
+    if name.endswith("sgy_first_trace"):
+        assert after.stats.textual_file_header == before.stats.textual_file_header != b""
+        number, other = (stream.stats.binary_file_header.line_number for stream in (before, after))
+        assert number == other != 0
 
 
 def test_sac_headers_are_kept(tmp_path):

@@ -23,6 +23,11 @@ def names_folder(out: str | Path) -> bool:
     return (can_reach(out) and Path(out).is_dir()) or str(out).endswith(("/", os.sep))
 
 
+def suffix_of(format_name: str) -> str:
+    """Suffix of the outputs in a format. ObsPy adds its own to two files of the format Q."""
+    return ".QHD" if format_name == "Q" else f".{format_name.lower()}"
+
+
 def name_outputs(inputs: list[Path], out: str | Path | None, word: str, suffix: str) -> dict[Path, Path]:
     """Output of each input: the file `out`; or INPUT.WORD.SUFFIX in a folder, by default that of the input."""
     if out is not None and not names_folder(out):

@@ -13,7 +13,7 @@ from geoae.errors import GeoAEError, InputError, OutputError, OutputExistsError
 from geoae.files.whole import remove_leftovers
 from geoae.jobs.options import FileOptions
 from geoae.jobs.records.formats import choose_formats
-from geoae.jobs.records.names import check_outputs, name_outputs
+from geoae.jobs.records.names import check_outputs, name_outputs, suffix_of
 from geoae.jobs.records.precision import RoundingSums
 from geoae.labels.segments import Segment
 from geoae.model.denoising import split_block
@@ -94,8 +94,8 @@ def plan_outputs(inputs: list[Path], out: str | Path | None, files: FileOptions,
         An output would replace an input, two outputs have the same name, or the format or encoding is unknown.
     """
     formats = choose_formats(inputs, out, files)
-    signal = name_outputs(inputs, out, "denoised", f".{formats.signal.lower()}")
-    noise = name_outputs(inputs, files.noise_out, "noise", f".{formats.noise.lower()}") if files.noise_out else {}
+    signal = name_outputs(inputs, out, "denoised", suffix_of(formats.signal))
+    noise = name_outputs(inputs, files.noise_out, "noise", suffix_of(formats.noise)) if files.noise_out else {}
     names = OutputPlan(
         signal, noise, formats.signal, files.encoding, overwrite, formats.noise, formats.is_default, formats.notes
     )
@@ -258,7 +258,7 @@ class FileSink:
         if path not in self._open:
             n, is_noise = self.names, path in self.names.noise.values()
             name, encoding = (n.noise_format if is_noise else n.format), self._encodings[is_noise]
-            made = path.name.removesuffix(f".{name.lower()}")  # a name with this ending was made by `name_outputs`
+            made = path.name.removesuffix(suffix_of(name))  # a name with this ending was made by `name_outputs`
             otherwise = path.name if made == path.name else f"{made}.mseed"
             self._open[path] = TraceWriter(
                 path, name, overwrite=n.overwrite, encoding=encoding, sources=n.signal.keys(),

@@ -167,8 +167,7 @@ class Collection:
             stream.stats = common
         try:
             with warnings.catch_warnings():
-                # SEGY and SU warn for every trace from another format
-                warnings.filterwarnings("ignore", "CREATING TRACE HEADER")
+                warnings.simplefilter("ignore")  # what does not come back is found below
                 stream.write(str(path), format=self.format, **options)
         except Exception as error:  # each format raises types of its own
             _raise_disk_error(error)
@@ -273,11 +272,12 @@ def _prepare(trace: Any, format_name: str) -> None:
         if "gse2" in stats:
             stats.gse2.datatype = "CM6"  # ObsPy always compresses, but copies the header of the input
     elif format_name == "AH" and "ah" in stats:
-        start = stats.starttime
-        parts = {name: getattr(start, name) for name in ("year", "month", "day", "hour", "minute")}
-        # ObsPy writes this start; the seconds of a UTCDateTime would be whole
-        stats.ah.record.start_time = SimpleNamespace(**parts, second=start.second + start.microsecond / 1e6)
+        stats.ah.record.start_time = _with_fractions(stats.starttime)  # ObsPy writes this start
         stats.ah.record.delta = stats.delta
+        if (origin := stats.ah.event.get("origin_time")) is not None:
+            stats.ah.event.origin_time = _with_fractions(origin)
+        for name in ("poles", "zeros"):
+            stats.ah.station[name] = _CountedFromOne(stats.ah.station[name])
     elif format_name in ("SEGY", "SU"):
         interval_us = round(stats.delta * 1e6)
         if max(stats.npts, interval_us) > _LARGEST_NUMBER:
@@ -291,6 +291,25 @@ def _prepare(trace: Any, format_name: str) -> None:
         exact = float(stats.sac.get("delta", 0.0))
         if abs(round(exact, 6) - stats.delta) < 1e-9:
             stats.delta = exact  # ObsPy rounds it to microseconds when it reads
+
+
+def _with_fractions(time: Any) -> SimpleNamespace:
+    """The parts of a time, as ObsPy writes them; the seconds of a UTCDateTime would be whole."""
+    parts = {name: getattr(time, name) for name in ("year", "month", "day", "hour", "minute")}
+    return SimpleNamespace(**parts, second=time.second + time.microsecond / 1e6)
+
+
+class _CountedFromOne:
+    """Poles or zeros whose first has the number 1, since the writer of ObsPy begins with that."""
+
+    def __init__(self, items: Any) -> None:
+        self._items = list(items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, number: int) -> Any:
+        return self._items[number - 1]
 
 
 def _spread(data: np.ndarray) -> float:

@@ -67,8 +67,11 @@ def test_headers_about_samples_are_updated(tmp_path, name, format_name):
     (back,) = obspy.read(tmp_path / "x")
     np.testing.assert_array_equal(back.data, trace.data[:200])
     assert abs(back.stats.starttime.ns - start_ns) < 5000  # AH has float32 seconds
-    kept = {"GSE2": lambda stats: stats.gse2.lat, "AH": lambda stats: stats.ah.station.latitude}[format_name]
-    assert kept(back.stats) == kept(trace.stats)
+    if format_name == "GSE2":
+        assert back.stats.gse2.lat == trace.stats.gse2.lat
+    else:
+        assert back.stats.ah.station == trace.stats.ah.station
+        assert len(back.stats.ah.station.poles) > 0
 
 
 SECOND = 1_583_020_799_000_000_000
