@@ -121,7 +121,8 @@ def test_a_recording_keeps_its_own_format_and_headers(tmp_path, name):
         assert not {key for key in changed if not any(word in key for word in about_samples)}
         assert np.abs(x.data - y.data).max() > 0
     if name.endswith("sgy_first_trace"):
-        assert after.stats.textual_file_header == before.stats.textual_file_header != b""
+        # ObsPy ends the text with lines of its own
+        assert after.stats.textual_file_header[:3000] == before.stats.textual_file_header[:3000] != b" " * 3000
         number, other = (stream.stats.binary_file_header.line_number for stream in (before, after))
         assert number == other != 0
 
