@@ -32,6 +32,8 @@ def read_reals(x: Any, subject: str) -> NDArray[Any]:
     no_numbers = f"{subject} a {type(x).__name__} that is no array of numbers."
     if isinstance(x, list | tuple) and any(isinstance(part, np.ma.MaskedArray) for part in x):
         x = np.ma.stack(x)
+    if hasattr(x, "detach"):  # a tensor, maybe with a gradient or on a GPU
+        x = x.detach().cpu()
     try:
         found = x if isinstance(x, np.ma.MaskedArray) else np.asarray(x)
         if found.dtype.kind == "O" and x is not None:
@@ -54,6 +56,11 @@ def read_reals(x: Any, subject: str) -> NDArray[Any]:
 def read_floats(x: Any, subject: str) -> Float64Array:
     """Return a new float64 array, as `read_reals` does."""
     return np.array(read_reals(x, subject), dtype=np.float64)
+
+
+def is_above_zero(x: Any) -> bool:
+    """Whether an object is a number above zero, and not a text or None."""
+    return isinstance(x, int | float | np.number) and bool(x > 0)
 
 
 def require_seed(seed: Any) -> int:

@@ -13,6 +13,7 @@ from geoae.invert.chains.convergence import MAX_R_HAT, has_enough_draws, r_hat
 from geoae.invert.misfit.held_out import HeldOut
 from geoae.invert.misfit.noise import Noise
 from geoae.invert.misfit.representation import FEWEST, Representation
+from geoae.invert.options import require_at_least
 from geoae.invert.posterior.draws import Draws
 from geoae.invert.protocols import LatentPrior
 
@@ -122,6 +123,7 @@ def calibrate(
     """Measure coverage on `n` truths; see `Inverse.calibrate`."""
     if method == "map":
         raise InputError('The method "map" gives no intervals; calibrate "laplace", "rml", "esmda" or "mcmc".')
+    require_at_least(1, n=n)
     rng = np.random.default_rng(require_seed(seed))
     chosen, remaining = _choose_truths(inverse, n, truths, rng)
     noisy = chosen.data + inverse.noise.sample(n, rng)

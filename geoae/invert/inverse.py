@@ -18,7 +18,7 @@ from geoae.invert.misfit.data import read_data
 from geoae.invert.misfit.held_out import HeldOut
 from geoae.invert.misfit.noise import Noise, read_noise
 from geoae.invert.misfit.representation import FEWEST, Representation
-from geoae.invert.options import read_options
+from geoae.invert.options import read_options, require_at_least
 from geoae.invert.posterior.posterior import Posterior
 from geoae.invert.prior_runs import PriorRuns
 from geoae.invert.probe import check_derivatives, require_dependence
@@ -89,8 +89,8 @@ class Inverse:
         self.data = measured.ravel()[self.used]
         self.noise: Noise = read_noise(noise, measured.shape, self.used)
         self.use_representation, self.seed = representation, require_seed(seed)
-        if representation and n_representation < FEWEST:
-            raise InputError(f"n_representation is {n_representation}; at least {FEWEST} held-out models are needed.")
+        if representation:
+            require_at_least(FEWEST, n_representation=n_representation)
         middle = self.forward.check(self.space.decode(np.zeros(self.space.d)), measured.shape)
         by_noise = Problem(self.space, self.forward, self.data, self.used, self.noise)
         require_dependence(by_noise, middle)
@@ -182,6 +182,8 @@ class Inverse:
         settings = read_options(method, {**options, "n_draws": n_draws})
         seed, clock = self.seed if seed is None else require_seed(seed), Clock(time_limit_s)
         before = self.forward.counts()
+        if not isinstance(checkpoint, str | Path | None):
+            raise InputError(f"checkpoint is {checkpoint!r}; give the path of a file, or None.")
         path = None if checkpoint is None else Path(checkpoint)
         problem = self.problem
         codes, predicted, chains, info = Solver(problem, self._prior_runs, self.noise, seed, clock, path).solve(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.arrays.numbers import is_above_zero
 from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
 from geoae.invert.forward.forward import Forward
@@ -171,8 +172,8 @@ class Clock:
     """Time since the start of a solution, and its limit."""
 
     def __init__(self, limit_s: float | None):
-        if limit_s is not None and not limit_s > 0:
-            raise InputError(f"time_limit_s is {limit_s}; give seconds above zero, or None.")
+        if limit_s is not None and not is_above_zero(limit_s):
+            raise InputError(f"time_limit_s is {limit_s!r}; give seconds above zero, or None.")
         self.start, self.limit_s = time.monotonic(), limit_s
 
     @property

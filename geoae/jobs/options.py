@@ -5,6 +5,7 @@ Option names are the same on the command line and in Python. `DenoiseOptions.fro
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,9 @@ class InferenceOptions:
     """What happens to frequencies above the model's band: "pass" or "remove"."""
 
     def __post_init__(self) -> None:
+        dry: Any = self.dry
+        if not isinstance(dry, Real):
+            raise OptionError(f"dry is {dry!r}; give a number from 0 to 1.")
         if not 0 <= self.dry <= 1:
             raise OptionError(f"dry is {self.dry:g}; it is a fraction of the original, from 0 to 1.")
         check_device_name(self.device)
@@ -247,7 +251,9 @@ _PARTS: dict[str, type[Any]] = {
 }
 
 
-def _check_positive(name: str, value: int | None) -> None:
+def _check_positive(name: str, value: Any) -> None:
+    if value is not None and not isinstance(value, Integral):
+        raise OptionError(f"{name} is {value!r}; give a whole number.")
     if value is not None and value < 1:
         raise OptionError(f"{name} is {value}; it must be at least 1.")
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import xarray as xr
 
 from geoae.arrays.numbers import read_floats, read_reals, require_seed
@@ -22,6 +23,7 @@ VALUES = np.array([1.0, np.nan, 3.0])
         xr.DataArray(VALUES, dims="x", attrs={"units": "s"}),
         pd.Series(VALUES),
         np.array([1, np.nan, 3], dtype=object),
+        torch.tensor(VALUES, requires_grad=True),
     ],
     ids=lambda x: type(x).__name__,
 )

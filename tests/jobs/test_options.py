@@ -116,3 +116,14 @@ def test_options_of_codes_are_checked(name, value):
     """A number below one is refused when the options are made."""
     with pytest.raises(InputError, match=f"{name} is {value}; it must be at least 1"):
         CodeOptions(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [({"dry": "a"}, "dry is 'a'; give a number"), ({"batch_size": 1.5}, "batch size is 1.5; give a whole number"),
+     ({"threads": "two"}, "threads is 'two'; give a whole number")],
+)  # fmt: skip
+def test_options_of_another_type_are_refused(wrong, says):
+    """In one line, as numbers out of range are."""
+    with pytest.raises(InputError, match=says):
+        InferenceOptions(**wrong)

@@ -3,13 +3,13 @@
 import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from geoae.arrays.numbers import read_reals
+from geoae.arrays.numbers import is_above_zero, read_reals
 from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
 from geoae.invert.forward.derivatives import call_adjoint, call_jacobian
@@ -53,8 +53,8 @@ class ForwardOptions:
         for name in ("jacobian", "adjoint"):
             if (function := getattr(self, name)) is not None and not callable(function):
                 raise InputError(f"{name} is a {type(function).__name__}; give a function.")
-        if self.run_limit_s is not None and not self.run_limit_s > 0:
-            raise InputError(f"run_limit_s is {self.run_limit_s}; give seconds above zero, or None.")
+        if self.run_limit_s is not None and not is_above_zero(self.run_limit_s):
+            raise InputError(f"run_limit_s is {self.run_limit_s!r}; give seconds above zero, or None.")
         if self.workers is not None and not isinstance(self.workers, int):
             open_pool(self.workers)  # raises an error at once if it is no pool
 
@@ -80,7 +80,7 @@ class Forward:
     Raises
     ------
     InputError
-        The function cannot be called.
+        The function cannot be called, or there is no such option.
     """
 
     def __init__(self, function: Any, **options: Any):
@@ -89,6 +89,9 @@ class Forward:
             raise InputError(
                 f"The forward model is a {type(function).__name__}; give a function from a model to data, or a matrix."
             )
+        known = [f.name for f in fields(ForwardOptions)]
+        if unknown := sorted(options.keys() - set(known)):
+            raise InputError(f"A forward model has no option {', '.join(unknown)}; it has {', '.join(known)}.")
         self.options = chosen = ForwardOptions(**options)
         self.function = function
         self.jacobian_of = chosen.jacobian or getattr(function, "jacobian", None)
@@ -256,7 +259,8 @@ class Forward:
         if member.data is None or self.shape is None:
             return member
         shape = self.shape
-        if member.data.shape == shape or (member.data.ndim == 1 and member.data.size == np.prod(shape)):
+        flat, wanted = (tuple(n for n in one if n > 1) for one in (member.data.shape, shape))
+        if flat in (wanted, (int(np.prod(shape)),)):  # axes of one datum do not count
             return member
         return Member(None, f"it gave data of shape {member.data.shape}, and the data have {shape}")
 

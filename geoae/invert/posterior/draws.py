@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.arrays.numbers import require_seed
+from geoae.arrays.numbers import is_above_zero, require_seed
 from geoae.arrays.types import Float64Array
 from geoae.errors import InputError
 from geoae.invert.misfit.noise import Noise
@@ -77,8 +77,8 @@ class Draws:
         if rest is not None:
             warnings.warn("sample(rest=...) is sample(residual=...).", DeprecationWarning, stacklevel=2)
             residual = rest
-        if n < 1:
-            raise InputError(f"n is {n}; draw at least one model.")
+        if not isinstance(n, int | np.integer) or n < 1:
+            raise InputError(f"n is {n!r}; draw at least one model.")
         rng = np.random.default_rng([self.seed, require_seed(seed)])
         if self.is_single:
             rows = np.zeros(n, np.intp)
@@ -124,8 +124,8 @@ class Draws:
             There is only the most likely code, or `level` is not between 0 and 1.
         """
         self._require_spread()
-        if not 0 < level < 1:
-            raise InputError(f"level is {level}; give a probability between 0 and 1, such as 0.9.")
+        if not is_above_zero(level) or not level < 1:
+            raise InputError(f"level is {level!r}; give a probability between 0 and 1, such as 0.9.")
         low, high = np.quantile(self._models, [(1 - level) / 2, (1 + level) / 2], axis=0)
         return low, high
 

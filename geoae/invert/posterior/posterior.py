@@ -35,7 +35,7 @@ class Posterior(Draws):
         OutputExistsError, OutputError
             The path exists and `overwrite` is False, or it cannot be written to.
         """
-        return save_draws(self, Path(path), overwrite)
+        return save_draws(self, _read_path(path), overwrite)
 
 
 def load_posterior(path: str | Path, latent: Any) -> Posterior:
@@ -57,6 +57,10 @@ def load_posterior(path: str | Path, latent: Any) -> Posterior:
     StoreError
         The store is damaged, holds no posterior, or belongs to another prior.
     """
+    return Posterior(**read_draws(_read_path(path), as_latent_prior(latent)))
+
+
+def _read_path(path: Any) -> Path:
     if not isinstance(path, str | Path):
-        raise InputError(f"The store of a posterior is a path, not a {type(path).__name__}: load(path, prior).")
-    return Posterior(**read_draws(Path(path), as_latent_prior(latent)))
+        raise InputError(f"The store of a posterior is a path, and a {type(path).__name__} was given.")
+    return Path(path)

@@ -86,3 +86,18 @@ def test_runs_are_counted():
     forward.check(np.ones(CELLS), (N,))
     forward.run(np.ones((5, CELLS)))
     assert forward.counts() == {"n_runs": 6, "n_jacobians": 0, "n_gradients": 0, "n_failed": 0}
+
+
+@pytest.mark.parametrize(
+    ("shape", "gives"), [((N,), (N, 1)), ((N, 1), (N,)), ((3, 4), (N,)), ((3, 1, 4), (3, 4)), ((1, N), (N, 1))]
+)
+def test_axes_of_one_datum_do_not_count(known, shape, gives):
+    """A column, a row and flat data are the same data; a transposed matrix of data is not."""
+    space, data = known[0].space, known[0].data
+    found = Inverse(space, lambda m: (matrix() @ m).reshape(gives), data.reshape(shape), 0.3, representation=False)
+    expected = Inverse(space, lambda m: matrix() @ m, data, 0.3, representation=False)
+    np.testing.assert_allclose(found.solve("map").code, expected.solve("map").code)
+    with pytest.raises(InputError, match=r"data of shape \(4, 3\)"):
+        Inverse(space, lambda m: (matrix() @ m).reshape(4, 3), data.reshape(3, 4), 0.3, representation=False)
+    single = Inverse(space, lambda m: m.mean(), 1.0, 0.3, representation=False)
+    assert single.solve("map").predicted.shape == (1, 1)

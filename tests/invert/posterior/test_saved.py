@@ -55,6 +55,6 @@ def test_a_posterior_is_loaded_with_any_form_of_its_prior(tmp_path):
     expected = load(path, LatentSpace(prior))
     for given in (prior, tmp_path / "prior", str(tmp_path / "prior")):
         np.testing.assert_array_equal(load(path, given).mean(), expected.mean())
-    for wrong, says in (((path, models), "prior is a ndarray"), ((prior, path), "store of a posterior is a path")):
+    for wrong, says in (((path, models), "prior is a ndarray"), ((prior, path), "is a path, and a Prior was given")):
         with pytest.raises(InputError, match=says):
             load(*wrong)
