@@ -131,7 +131,7 @@ def denoise(
         Dask arrays stay lazy. A list of paths is denoised together, as on the command line; a list of Traces is one
         Stream; each array of a list is denoised by itself.
     out
-        With a path only: the file to write; default ``INPUT.denoised.mseed`` (fields: ``INPUT.denoised.zarr``) in the
+        With a path only: the file to write; default ``INPUT.denoised.FORMAT`` (fields: ``INPUT.denoised.zarr``) in the
         folder of the input.
     model
         Name of a shipped model, folder of a trained one, or a loaded `Model`; None: "seismic", for fields "grid".
