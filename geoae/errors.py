@@ -65,6 +65,10 @@ class RecipeError(GeoAEError, ValueError):
     """A recipe or catalog file has unknown or wrong entries."""
 
 
+class LossWarning(UserWarning):
+    """A part of a recording could not be read."""
+
+
 def one_line(error: BaseException) -> str:
     """The message of an error in one line, or the name of its class if it has none."""
     return " ".join(str(error).split()) or type(error).__name__

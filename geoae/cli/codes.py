@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geoae.cli.console import KEPT, print_line, progress_bar, report_errors, warnings_in_one_line
+from geoae.cli.console import (
+    KEPT,
+    exit_with_problems,
+    print_line,
+    progress_bar,
+    report_errors,
+    warnings_in_one_line,
+)
 from geoae.cli.options import Cluster, Device, Group, Quiet, Threads, Workers
 
 if TYPE_CHECKING:
@@ -100,11 +107,11 @@ def _run_options(cluster: str | None, n_workers: int, overwrite: bool, quiet: bo
 
 
 def _print_summary(summary: "CodeSummary", quiet: bool) -> None:
-    if quiet:
-        return
-    for name, row in summary.rows.items():
-        error = f", rms error {row['rms_error']:.4g}" if row["rms_error"] == row["rms_error"] else ""
-        print_line(f"{name}: {row['windows']:g} windows of {row['latent']:g} numbers, 1:{row['ratio']:.4g}{error}")
-    for note in summary.notes:
-        print_line(f"geoae: note: {note}", err=True)
-    print_line(f"{summary.target}: by {summary.model}, {summary.seconds:.1f} s")
+    if not quiet:
+        for name, row in summary.rows.items():
+            error = f", rms error {row['rms_error']:.4g}" if row["rms_error"] == row["rms_error"] else ""
+            print_line(f"{name}: {row['windows']:g} windows of {row['latent']:g} numbers, 1:{row['ratio']:.4g}{error}")
+        for note in summary.notes:
+            print_line(f"geoae: note: {note}", err=True)
+        print_line(f"{summary.target}: by {summary.model}, {summary.seconds:.1f} s")
+    exit_with_problems(list(summary.problems))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import warnings
+import zipfile
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -119,6 +120,30 @@ def test_files_without_a_recording_are_refused(tmp_path, run):
             assert name in result.errors[0]
             assert word in result.errors[0]
     assert listing(tmp_path) == before
+
+
+def test_lost_members_of_an_archive_are_told(tmp_path, run):
+    """The others are denoised, and the exit code is 1."""
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for channel in ("HHE", "HHN"):
+            archive.writestr(f"XX.BAD..{channel}.D.2024.061", packed(trace(walk(), channel)))
+        archive.writestr("cut.mseed", b"")
+    result = run("denoise", tmp_path / "x.zip", "-o", tmp_path / "out")
+    assert result.code == 1
+    assert result.errors == ["geoae: x.zip: cut.mseed was not read: it is empty."]
+    assert [one.id for one in obspy.read(str(tmp_path / "out"))] == ["XX.BAD..HHE", "XX.BAD..HHN"]
+
+
+def test_inputs_that_cannot_be_reached_stop_no_other(tmp_path, run):
+    """Each is one line; what can be read is denoised."""
+    write(tmp_path / ("n" * 245 + ".mseed"), trace(walk()))
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    os.mkfifo(tmp_path / "pipe")
+    bad = [tmp_path / "loop", tmp_path / "pipe", tmp_path / ("c" * 300)]
+    result = run("denoise", *bad, tmp_path / ("n" * 245 + ".mseed"))
+    assert (result.code, len(result.errors)) == (1, 3)
+    (written,) = tmp_path.glob("*.denoised.mseed")
+    assert len(obspy.read(str(written))[0].data) == 2000
 
 
 def test_a_gridded_field_is_told_from_a_broken_recording(tmp_path, run):

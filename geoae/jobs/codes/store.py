@@ -2,7 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from operator import add
@@ -23,7 +25,7 @@ from geoae.codes.coding import (
 )
 from geoae.codes.contract import CodeContract
 from geoae.codes.infer import decode_region, encode_region
-from geoae.errors import InputError, UnknownNameError
+from geoae.errors import InputError, LossWarning, UnknownNameError
 from geoae.files.paths import can_reach
 from geoae.jobs.append import find_append_dim, find_first_new_time, note_append, note_nothing_new
 from geoae.jobs.codes.files import is_netcdf_output, require_store_name, write_decoded_netcdf
@@ -58,6 +60,8 @@ class CodeSummary:
     """Variable -> windows, latent (length of a code), samples, ratio (samples to numbers), rms_error of this run."""
     notes: list[str]
     seconds: float
+    problems: tuple[str, ...] = ()
+    """Parts of the recordings that could not be read."""
 
 
 def encode_store(
@@ -79,7 +83,9 @@ def encode_store(
     source = _find_source(inputs, options.group)
     if options.append:
         source = _make_appendable(source, options.dims)
-    arrays, grows, first = _open_arrays(source, options.var, options.dims), None, 0
+    with _collect_losses() as losses:
+        arrays = _open_arrays(source, options.var, options.dims)
+    grows, first = None, 0
     if options.append:
         grows = find_append_dim(arrays, FieldOptions(options.var, options.dims, append=True))
         assert grows is not None
@@ -97,7 +103,7 @@ def encode_store(
         "dims": list(codings[0].core), "units": {str(x.name): str(x.attrs.get("units", "")) for x in arrays},
     }  # fmt: skip
     if notes := note_nothing_new(target, arrays[0], grows, first, settings, source):
-        return CodeSummary(target, by, {}, notes, time.perf_counter() - began)
+        return CodeSummary(target, by, {}, notes, time.perf_counter() - began, tuple(losses))
     appended = [] if run.overwrite else note_append(target, arrays[0], grows, first, reach=0)
     if first:
         arrays = _skip_times(arrays, grows, first)
@@ -124,7 +130,7 @@ def encode_store(
     rows = {str(x.name): _make_row(coding, x.size, errors.get(coding.prefix + schema.CODE))
             for x, coding in zip(arrays, codings, strict=True)}  # fmt: skip
     notes = [*([] if outcome.was_finished else appended), *outcome.notes()]
-    return CodeSummary(outcome.store, by, rows, notes, time.perf_counter() - began)
+    return CodeSummary(outcome.store, by, rows, notes, time.perf_counter() - began, tuple(losses))
 
 
 def decode_store(
@@ -256,6 +262,20 @@ def _open_arrays(source: ArraySource, var: Sequence[str], dims: Sequence[str]) -
             "over one stretch of time. Give the files of one record."
         )
     return arrays
+
+
+@contextmanager
+def _collect_losses() -> Iterator[list[str]]:
+    """Collect warnings of losses while the ``with`` block runs; other warnings are issued after it."""
+    losses: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield losses
+    for warning in caught:
+        if issubclass(warning.category, LossWarning):
+            losses.append(str(warning.message))
+        else:
+            warnings.warn(warning.message, warning.category, stacklevel=4)
 
 
 def _make_appendable(source: ArraySource, dims: Sequence[str]) -> ArraySource:

@@ -17,7 +17,7 @@ import xarray as xr
 import geoae.readers.records.mseed as mseed
 import geoae.readers.records.mseed_index as mseed_index
 import geoae.readers.records.whole as whole
-from geoae.errors import GeoAEError, InputError, UnknownFormatError, UnreadableFileError
+from geoae.errors import GeoAEError, InputError, LossWarning, UnknownFormatError, UnreadableFileError
 from geoae.files.paths import find_fault
 from geoae.labels.lazy_indexing import lazy_array
 from geoae.labels.segments import Record, Segment
@@ -244,7 +244,9 @@ def read(
     for file in [path] if isinstance(path, str | Path) else path:
         found = scan(file, ids, start_time, end_time)
         segments += found.segments
-        for line in (*found.losses, *found.notes):
+        for line in found.losses:
+            warnings.warn(line, LossWarning, stacklevel=2)
+        for line in found.notes:
             warnings.warn(line, stacklevel=2)
     return open_segments(segments)
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import geoae
 from geoae.cli import app
 from geoae.codes.infer import decode_codes, encode_array
-from geoae.errors import GeoAEError
+from geoae.errors import GeoAEError, LossWarning
 from geoae.jobs.codes import store as jobs
 from geoae.jobs.options import CodeOptions, RunOptions, Workers
 from geoae.model import load_model
@@ -160,6 +160,17 @@ def test_a_record_goes_to_codes_and_back(folder, tmp_path):
     np.testing.assert_array_equal(back["time"].values, x["time"].values)
     assert back["id"].values.tolist() == x["id"].values.tolist()
     assert back.sizes == x.sizes
+
+
+def test_lost_samples_of_a_record_are_told(folder, tmp_path):
+    """The rest is encoded; the exit code is 1, also where notes are not printed."""
+    obspy.read().write(str(tmp_path / "x.mseed"), format="MSEED")
+    (tmp_path / "x.mseed").write_bytes((tmp_path / "x.mseed").read_bytes()[:-100])
+    printed = refused("encode", "-q", tmp_path / "x.mseed", "-o", tmp_path / "c.zarr", "--model", folder / "line")
+    assert "no whole record" in printed
+    assert (tmp_path / "c.zarr").is_dir()
+    with pytest.warns(LossWarning, match="no whole record"):
+        geoae.read(tmp_path / "x.mseed")
 
 
 def test_an_interrupted_run_is_resumed(folder, tmp_path, monkeypatch):
