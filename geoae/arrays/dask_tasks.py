@@ -55,7 +55,7 @@ def map_blocks(source: Any, work: BlockFunction, names: Sequence[str], token: st
     arrays = []
     for position, name in enumerate(f"{name}-{token}" for name in names):
         layer = _BlockLayer(source.name, source.numblocks, work, name, token, position)
-        graph = HighLevelGraph.from_collections(name, layer, dependencies=[source])  # type: ignore[arg-type]
+        graph = HighLevelGraph.from_collections(name, layer, dependencies=[source])
         arrays.append(Array(graph, name, source.chunks, dtype=dtype))  # type: ignore[no-untyped-call]
     return arrays
 

@@ -15,6 +15,7 @@ from geoae.codes.contract import CodeContract
 from geoae.errors import InputError
 from geoae.labels.cf import describe_sizes, display_name, grid_layout, has_same_units
 from geoae.labels.timeaxis import rate_hz, sample_offset_ns, start_ns, time_coordinates
+from geoae.labels.valid import ValidRange, find_valid_range, unpack_valid_range
 from geoae.model import Model, require_contract
 from geoae.stores import schema
 from geoae.stores.codes import refuse_codes
@@ -37,6 +38,8 @@ class Coding:
     latent: int
     prefix: str = ""
     """Prefix of the names of stored variables."""
+    valid: ValidRange | None = None
+    """Samples outside are missing, and decoded samples lie inside; None: all are valid."""
 
     @property
     def batch(self) -> tuple[str, ...]:
@@ -115,7 +118,7 @@ def plan_coding(
     refuse_codes(x)
     core = _core_dims(x, model, dims)
     _check_names(x, len(core), prefix)
-    return Coding(tuple(map(str, x.dims)), x.shape, core, c.window, latent or c.latent, prefix)
+    return Coding(tuple(map(str, x.dims)), x.shape, core, c.window, latent or c.latent, prefix, find_valid_range(x))
 
 
 def choose_default_model(x: xr.DataArray, dims: Sequence[str] | None = None) -> str:
@@ -161,7 +164,8 @@ def make_code_coordinates(x: xr.DataArray, coding: Coding) -> dict[str, Any]:
 def make_code_attributes(x: xr.DataArray, coding: Coding, model: Model) -> dict[str, Any]:
     """Make the attributes of codes: what decoding needs to know about the array and the model."""
     dtype = x.dtype.newbyteorder("=") if x.dtype.kind == "f" else np.result_type(x.dtype, np.float32)
-    own = {str(k): v.tolist() if isinstance(v, np.ndarray | np.generic) else v for k, v in x.attrs.items()}
+    attrs = unpack_valid_range(x.attrs, x.encoding)
+    own = {str(k): v.tolist() if isinstance(v, np.ndarray | np.generic) else v for k, v in attrs.items()}
     found: dict[str, Any] = {
         "long_name": "latent code of the window", "units": "1",
         schema.CODED_VARIABLE: "" if x.name is None else str(x.name),
@@ -199,7 +203,8 @@ def read_coding(codes: xr.Dataset) -> Coding:
     more = [d for d in present if d not in own and d not in dims]
     kept = (*more, *(d for d in dims if d in core or d in present))
     shape = tuple(lengths[d] if d in core else codes.sizes[d] for d in kept)
-    coding = Coding(kept, shape, core, window, codes.sizes.get(schema.LATENT, 1))
+    own_attrs = xr.DataArray(np.empty(0, attrs[schema.CODED_DTYPE]), attrs=json.loads(attrs[schema.CODED_ATTRS]))
+    coding = Coding(kept, shape, core, window, codes.sizes.get(schema.LATENT, 1), valid=find_valid_range(own_attrs))
     for name, n in coding.code_sizes.items():
         if codes.sizes.get(name) != n:
             raise InputError(f"Decoding takes all {n} windows along {name}; there are {codes.sizes.get(name, 'none')}.")

@@ -251,6 +251,7 @@ def _split_columns(packed: Any, coding: Coding) -> dict[str, Any]:
 
 def _encode_tiled(tiled: AnyArray, coding: Coding, model: Model) -> AnyArray:
     """Windows side by side (batch..., samples...) -> (batch..., windows..., code, statistics, missing), float64."""
+    tiled = tiled if coding.valid is None else coding.valid.drop_outside(tiled)
     if np.isinf(tiled).any():
         raise SamplesError("There are infinite samples, which cannot be encoded. Make them NaN: x.where(abs(x) < inf).")
     n_core = len(coding.window)
@@ -302,11 +303,12 @@ def _decode_tiled(packed: AnyArray, coding: Coding, model: Model, dtype: str) ->
     out = np.full((len(flat), *window), np.nan, dtype)
     complete = np.flatnonzero(np.isfinite(flat).all(1))
     limit = float(np.finfo(np.dtype(dtype)).max)
+    low, high = (-limit, limit) if coding.valid is None else (coding.valid.low, coding.valid.high)
     for start in range(0, len(complete), BATCH):
         part = complete[start : start + BATCH]
         offset, gain = (flat[part, k].reshape(-1, 1, *[1] * n_core) for k in (latent, latent + 1))
         x = require_role(model, Coder).decode(flat[part, :latent], Stats(offset, np.zeros_like(offset), gain))[:, 0]
-        out[part] = np.clip(x, -limit, limit)
+        out[part] = np.clip(x, max(low, -limit), min(high, limit))
     if flat.shape[-1] > latent + 2:
         bits = np.unpackbits(flat[:, latent + 2 :].astype(np.uint8), axis=1, count=math.prod(window))
         out[bits.reshape(out.shape).astype(bool)] = np.nan

@@ -17,6 +17,7 @@ from geoae.arrays import neighbours, overview
 from geoae.arrays.types import Array
 from geoae.arrays.windows import Region, WindowGrid, join_region
 from geoae.fields.contract import FieldContract
+from geoae.labels.valid import ValidRange
 from geoae.model import Denoiser, Model, require_role
 from geoae.model.denoising import BATCH, denoise_block
 from geoae.stores.blocks import choose_chunks
@@ -34,7 +35,7 @@ class FieldFrame:
     """
 
     shape: tuple[int, ...]
-    """Shape of the whole array, its axes in any order."""
+    """Shape of the whole array, its axes in any order; without points that repeat the first ones of a periodic axis."""
     horizontal: tuple[int, int]
     """The two axes of the windows."""
     time: int | None
@@ -42,6 +43,21 @@ class FieldFrame:
     periodic: tuple[bool, bool]
     """For each horizontal axis, True if its last sample is next to its first, as longitudes around the globe."""
     contract: FieldContract
+    repeats: tuple[int, int] = (0, 0)
+    """For each horizontal axis, points of the array after `shape` that repeat the first ones, as longitudes 0 and 360.
+    Regions may include them."""
+    valid: ValidRange | None = None
+    """Samples outside count as missing; None: all samples are valid."""
+
+    @property
+    def full_shape(self) -> tuple[int, ...]:
+        """Shape of the whole array, with repeated points."""
+        extra = dict(zip(self.horizontal, self.repeats, strict=True))
+        return tuple(n + extra.get(axis, 0) for axis, n in enumerate(self.shape))
+
+    def split(self, axis: int, span: slice) -> list[slice]:
+        """Split a span along one axis into slices of the array, in order."""
+        return split_span(span, self.shape[axis], self.full_shape[axis] - self.shape[axis])
 
     @property
     def zoom(self) -> int:
@@ -163,6 +179,7 @@ def predict_region_noise(block: Array, frame: FieldFrame, region: Region, model:
     Array
         Shape of the region, float64, finite; zero in constant windows.
     """
+    block = block if frame.valid is None else frame.valid.drop_outside(block)
     overview_noise = _overview_noise(block, frame, region, model, batch) if frame.overview else None
     inner = _inside([frame.window_span(axis, r) for axis, r in enumerate(region)], frame.spans(region))
     lead = [a for a in range(len(frame.shape)) if a != frame.time and a not in frame.horizontal]
@@ -248,8 +265,8 @@ def denoise_region(
     """Denoise a region: returns its samples, its signal, and the removed noise.
 
     Signal and removed have the type `output_dtype`; they add up to the samples, within its rounding. Samples that are
-    not finite are returned unchanged. Parameters as in `predict_region_noise`; `dry` is the fraction of the noise that
-    is kept.
+    not finite or not valid are returned unchanged, and valid samples stay valid. Parameters as in
+    `predict_region_noise`; `dry` is the fraction of the noise that is kept.
     """
     noise = predict_region_noise(block, frame, region, model, batch)
     spans = frame.spans(region)
@@ -258,6 +275,10 @@ def denoise_region(
     if dtype.itemsize < 4:  # half precision ends at 65504, which data may come near
         with np.errstate(invalid="ignore"):
             noise = np.clip(noise, x - limit, x + limit, where=np.isfinite(x), out=noise)
+    if frame.valid is not None:
+        low, high = frame.valid.low, frame.valid.high
+        np.clip(noise, np.minimum(x - high, 0), np.maximum(x - low, 0), where=np.isfinite(x), out=noise)
+        noise[frame.valid.is_outside(x)] = 0.0
     return x, *denoise_block(x, noise, dry, dtype)
 
 
@@ -268,30 +289,36 @@ def output_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def iterate_regions(frame: FieldFrame) -> Iterator[Region]:
     """Iterate over the whole field in regions of about a million samples."""
-    sizes = choose_chunks(frame.shape, frame.horizontal)
-    cuts = [[slice(a, min(a + m, n)) for a in range(0, n, m)] for n, m in zip(frame.shape, sizes, strict=True)]
+    shape = frame.full_shape
+    sizes = choose_chunks(shape, frame.horizontal)
+    cuts = [[slice(a, min(a + m, n)) for a in range(0, n, m)] for n, m in zip(shape, sizes, strict=True)]
     yield from product(*cuts)
 
 
-def split_span(span: slice, n: int) -> list[slice]:
+def split_span(span: slice, n: int, repeats: int = 0) -> list[slice]:
     """Split a span that counts modulo `n` into slices of an axis of `n` samples, in order.
+
+    If the axis has `repeats` more samples, which repeat its first ones, these are taken at positions `n` and after.
 
     Examples
     --------
     >>> split_span(slice(2, 5), 8), split_span(slice(-2, 5), 8)
     ([slice(2, 5, None)], [slice(6, 8, None), slice(0, 5, None)])
+    >>> split_span(slice(6, 12), 8, repeats=1)
+    [slice(6, 9, None), slice(1, 4, None)]
     """
     found, at = [], span.start
     while at < span.stop:
-        stop = min(span.stop, at - at % n + n)
-        found.append(slice(at % n, at % n + stop - at))
+        first = at if 0 <= at < n + repeats else at % n
+        stop = min(span.stop, at - first + (n + repeats if first == at else n))
+        found.append(slice(first, first + stop - at))
         at = stop
     return found
 
 
-def read_spans(samples: Array, spans: Region) -> Array:
+def read_spans(samples: Array, spans: Region, frame: FieldFrame) -> Array:
     """Read the samples of spans from an array in memory."""
     for axis, span in enumerate(spans):
-        parts = [samples[(slice(None),) * axis + (part,)] for part in split_span(span, samples.shape[axis])]
+        parts = [samples[(slice(None),) * axis + (part,)] for part in frame.split(axis, span)]
         samples = parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
     return samples

@@ -11,6 +11,7 @@ from geoae.fields.contract import FieldContract
 from geoae.fields.frame import FieldFrame, denoise_region, iterate_regions, output_dtype, read_spans
 from geoae.fields.lazy import denoise_lazily
 from geoae.labels.cf import GridLayout, describe_sizes, display_name, grid_layout, has_same_units
+from geoae.labels.valid import find_valid_range, unpack_valid_range
 from geoae.model import Model, require_contract
 from geoae.model.denoising import BATCH, describe_processing
 
@@ -37,7 +38,7 @@ def denoise_field(
     Parameters
     ----------
     x
-        Two horizontal dimensions and any others, in any order; missing samples are NaN.
+        Two horizontal dimensions and any others, in any order; missing samples are NaN, or outside its valid range.
     model
         A denoiser of fields.
     dims
@@ -56,7 +57,7 @@ def denoise_field(
     """
     frame = build_frame(x, model, dims, force)
     parts = _in_memory(x, frame, model, dry, batch) if x.chunks is None else denoise_lazily(x, frame, model, dry, batch)
-    attrs = {**x.attrs, "processing": describe_processing(model, dry)}
+    attrs = {**unpack_valid_range(x.attrs, x.encoding), "processing": describe_processing(model, dry)}
     signal, removed = (x.copy(deep=False, data=part) for part in parts)
     for part in (signal, removed):
         part.attrs, part.encoding = dict(attrs), {k: v for k, v in x.encoding.items() if k in _KEPT_ENCODING}
@@ -66,9 +67,10 @@ def denoise_field(
 def _in_memory(x: xr.DataArray, frame: FieldFrame, model: Model, dry: float, batch: int) -> tuple[Array, Array]:
     samples = np.asarray(x.values)
     signal, removed = (np.empty(x.shape, output_dtype(x.dtype)) for _ in range(2))
+    _check_valid(samples, x, frame)
     for region in iterate_regions(frame):
         _, signal[region], removed[region] = denoise_region(
-            read_spans(samples, frame.spans(region)), frame, region, model, dry, batch
+            read_spans(samples, frame.spans(region), frame), frame, region, model, dry, batch
         )
     return signal, removed
 
@@ -99,7 +101,23 @@ def build_frame(x: xr.DataArray, model: Model, dims: Sequence[str] | None = None
     names = [str(d) for d in x.dims]
     time = names.index(layout.time) if layout.time is not None and c.far else None
     y, west_east = (names.index(d) for d in layout.horizontal)
-    return FieldFrame(x.shape, (y, west_east), time, (layout.periodic[0], layout.periodic[1]), c)
+    repeats = (layout.repeats[0], layout.repeats[1])
+    ring = dict(zip((y, west_east), repeats, strict=True))
+    shape = tuple(n - ring.get(axis, 0) for axis, n in enumerate(x.shape))
+    periodic = (layout.periodic[0], layout.periodic[1])
+    return FieldFrame(shape, (y, west_east), time, periodic, c, repeats, find_valid_range(x))
+
+
+def _check_valid(samples: Array, x: xr.DataArray, frame: FieldFrame) -> None:
+    """Raise InputError if no sample lies in the valid range, as after a change of units that kept the attributes."""
+    if frame.valid is None:
+        return
+    finite = np.isfinite(samples)
+    if finite.any() and frame.valid.is_outside(samples).all(where=finite):
+        raise InputError(
+            f"All samples of {display_name(x)} lie outside its valid range, {frame.valid}, so they are missing. "
+            "Correct its attributes valid_min, valid_max or valid_range, or remove them."
+        )
 
 
 def _check_size(x: xr.DataArray, layout: GridLayout) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from geoae.arrays.types import Array
 from geoae.arrays.windows import Region
 from geoae.errors import InputError
-from geoae.fields.frame import FieldFrame, denoise_region, output_dtype, split_span
+from geoae.fields.frame import FieldFrame, denoise_region, output_dtype
 from geoae.labels.cf import display_name
 from geoae.model import Model
 from geoae.model.portable import PortableModel
@@ -52,7 +52,7 @@ class _Chunks:
     def parts(self, axis: int, number: int) -> list[tuple[int, slice]]:
         """Numbers of the chunks along one axis that a chunk needs, and the slice that it needs of each, in order."""
         edges, found = self.edges[axis], []
-        for piece in split_span(self.frame.span(axis, self.region(axis, number)), self.frame.shape[axis]):
+        for piece in self.frame.split(axis, self.frame.span(axis, self.region(axis, number))):
             first, last = np.searchsorted(edges, [piece.start, piece.stop - 1], side="right") - 1
             for chunk in range(int(first), int(last) + 1):
                 a, b = (int(edge) for edge in edges[chunk : chunk + 2])

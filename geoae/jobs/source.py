@@ -16,7 +16,7 @@ from geoae import readers
 from geoae.arrays.types import AnyArray
 from geoae.arrays.windows import Region
 from geoae.errors import DamagedFileError, InputError, UnreadableFileError
-from geoae.fields.frame import split_span
+from geoae.fields.frame import FieldFrame, split_span
 from geoae.labels.adapter import Adapter
 from geoae.labels.cf import find_time_coordinate, grid_layout, list_fields, promote_coordinates
 from geoae.readers import catalog
@@ -90,15 +90,16 @@ def source_from_catalog(found: catalog.Source) -> ArraySource:
 class RegionReader:
     """Read samples of an array by region.
 
-    Along the axis `time`, the last block is kept in memory, since the next block shares slices with it.
+    Along the axis `time`, the last block is kept in memory, since the next block shares slices with it. Spans are those
+    of a `frame`; without one they count modulo the length of an axis.
     """
 
-    def __init__(self, x: xr.DataArray, time: int | None) -> None:
-        self.x, self.time = x, time
+    def __init__(self, x: xr.DataArray, time: int | None, frame: FieldFrame | None = None) -> None:
+        self.x, self.time, self.frame = x, time, frame
         self._last: tuple[Region, AnyArray] | None = None
 
     def __call__(self, spans: Region) -> AnyArray:
-        """Samples of spans, whose indices count modulo the length of an axis; see `geoae.fields.frame`."""
+        """Samples of spans; see `geoae.fields.frame`."""
         t = self.time
         if t is None:
             return self._read(spans)
@@ -117,7 +118,8 @@ class RegionReader:
 
     def _read(self, spans: Region, axis: int = 0, index: Region = ()) -> AnyArray:
         if axis < len(spans):
-            parts = [self._read(spans, axis + 1, (*index, p)) for p in split_span(spans[axis], self.x.shape[axis])]
+            split = self.frame.split(axis, spans[axis]) if self.frame else split_span(spans[axis], self.x.shape[axis])
+            parts = [self._read(spans, axis + 1, (*index, part)) for part in split]
             return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
         data = self.x.variable[index].data
         # computed in this thread: a dask worker must not wait for its own scheduler

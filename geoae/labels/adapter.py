@@ -14,6 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from geoae.labels.lazy_indexing import lazy_array
+from geoae.labels.valid import convert_valid_range, unpack_valid_range
 
 Read = Callable[[], NDArray[Any]]
 
@@ -42,7 +43,7 @@ class Adapter:
         # xarray writes NaN as the fill value by default; only another value overrides `nodata`
         if any(np.isfinite(x.encoding.get(key, np.nan)).any() for key in ("_FillValue", "missing_value")):
             nodata = None
-        attrs, encoding = dict(x.attrs), dict(x.encoding)
+        attrs, encoding = unpack_valid_range(x.attrs, x.encoding), dict(x.encoding)
         converts = (mult, add) != (1.0, 0.0)
         if converts or nodata is not None:
             dtype = np.result_type(x.dtype, np.float32)
@@ -51,6 +52,7 @@ class Adapter:
             x = x.copy(deep=False, data=change_lazily(x.variable, dtype, change))
         if converts:
             attrs.pop("units", None)  # the units of the file no longer hold
+            attrs = convert_valid_range(attrs, mult, add)
         if self.unit is not None:
             attrs["units"] = self.unit
         seconds = float(self.unit_add.get("time", 0.0))

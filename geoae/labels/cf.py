@@ -13,6 +13,7 @@ import xarray as xr
 
 from geoae.errors import InputError
 from geoae.labels.axes import RANK_OF_NAME, find_axis_by_name, find_axis_evidence, find_geographic_axis, is_longitude
+from geoae.labels.rings import count_repeats, is_steady, unwrap_degrees
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,15 @@ class GridLayout:
     batch: tuple[str, ...]
     """All other dimensions, in the order of the array. Each combination of their positions is a separate field."""
     periodic: tuple[bool, ...]
-    """For each horizontal dimension, whether its last point is a neighbour of its first."""
+    """For each horizontal dimension, whether its last point is a neighbour of its first, or repeats it."""
     units: str | None
     time: str | None = None
     level: str | None = None
     member: str | None = None
     curvilinear: bool = False
     """Whether latitude and longitude are two-dimensional. The horizontal dimensions then number the grid points."""
+    repeats: tuple[int, ...] = (0, 0)
+    """For each horizontal dimension, points at its end that repeat its first ones, as longitudes 0 and 360."""
 
 
 def list_gridded(
@@ -87,15 +90,17 @@ def grid_layout(field: xr.DataArray, dims: Sequence[str] | None = None) -> GridL
             _check_steady(field, str(name))
     if time is not None and time in field.coords:
         _check_steady(field, time)
+    repeats = [count_repeats(field, dim, horizontal) for dim in horizontal]
     return GridLayout(
         horizontal,
         tuple(dim for dim in names if dim not in horizontal),
-        tuple(_is_periodic(field, dim, horizontal) for dim in horizontal),
+        tuple(n is not None for n in repeats),
         str(field.attrs["units"]) if field.attrs.get("units") is not None else None,
         time,
         _best_dim(rest, "Z"),
         _best_dim(rest, "E"),
         _spanned_dims(field, "X", kinds) == set(horizontal),
+        tuple(n or 0 for n in repeats),
     )
 
 
@@ -269,7 +274,7 @@ def _check_steady(field: xr.DataArray, name: str) -> None:
     missing = np.flatnonzero(coord.isnull().values)
     if missing.size:
         raise InputError(f"{label} has no value at position {missing[0]}. Give it one, or leave it out with isel.")
-    if _is_steady(values) or (is_longitude(coord.variable, name) and _is_steady(_unwrap(values))):
+    if is_steady(values) or (is_longitude(coord.variable, name) and is_steady(unwrap_degrees(values))):
         return
     index = pd.Index(values)
     if (twice := np.flatnonzero(index.duplicated())).size:
@@ -287,45 +292,7 @@ def _check_steady(field: xr.DataArray, name: str) -> None:
     )
 
 
-def _is_steady(values: np.ndarray) -> bool:
-    return bool((values[1:] > values[:-1]).all() or (values[1:] < values[:-1]).all())
-
-
-def _unwrap(degrees: np.ndarray) -> np.ndarray:
-    """Longitudes without the jumps from 180 to -180 or from 360 to 0."""
-    return np.unwrap(degrees.astype(np.float64), period=360.0)
-
-
 def _format_value(value: object) -> str:
     if isinstance(value, np.datetime64):
         return str(value.astype("datetime64[s]")).removesuffix("T00:00:00")
     return f"{value:g}" if isinstance(value, np.floating | np.integer) else str(value)
-
-
-def _is_periodic(field: xr.DataArray, dim: str, horizontal: Sequence[str]) -> bool:
-    """Whether the longitudes along a dimension cover the circle once: n steps are 360 degrees."""
-    for name, coord in field.coords.items():
-        if dim not in coord.dims or not is_longitude(coord.variable, str(name)):
-            continue
-        if coord.ndim == 1:
-            return _covers_circle(coord.values, even=True)
-        others = {str(d): field.sizes[d] for d in coord.dims if d != dim}
-        if set(coord.dims) <= set(horizontal):
-            # rows near a pole or a fold of the grid are irregular, so two rows in between have to agree
-            rows = [{d: n * share // 4 for d, n in others.items()} for share in (1, 2)]
-            return all(_covers_circle(coord.isel(row).values, even=False) for row in rows)
-    return False
-
-
-def _covers_circle(degrees: np.ndarray, even: bool) -> bool:
-    n = degrees.size
-    if n < 3 or not np.isfinite(degrees).all():
-        return False
-    run = degrees.astype(np.float64) if _is_steady(degrees) else _unwrap(degrees)
-    steps = np.diff(run)
-    mean = float(steps.mean())
-    if not mean or (steps / mean <= 0).any() or (even and np.abs(steps / mean - 1).max() > 0.5):
-        return False
-    # where the spacing varies along the row, the spacing at its ends is expected
-    expected, slack = (mean, 0.1) if even else ((steps[0] + steps[-1]) / 2, 0.5)
-    return bool(abs((np.sign(mean) * 360.0 - (run[-1] - run[0])) / expected - 1) <= slack)

@@ -7,6 +7,7 @@ from typing import Any
 import xarray as xr
 
 from geoae.errors import InputError, OptionError, one_line
+from geoae.labels.valid import unpack_valid_range
 from geoae.stores.blocks import Part, Variable, choose_chunks, choose_shards
 from geoae.stores.plain import simplify_attrs, simplify_variable
 from geoae.stores.schema import (
@@ -24,8 +25,16 @@ from geoae.stores.schema import (
 )  # fmt: skip
 
 # attributes that describe the packing or the values of the input, and are wrong for the output
-_NO_LONGER_TRUE = {"_FillValue", "missing_value", "scale_factor", "add_offset", "dtype", "coordinates", "actual_range"}
-_TRUE_WHEN_PACKED = {"valid_range", "valid_min", "valid_max", "_Unsigned"}
+_NO_LONGER_TRUE = {
+    "_FillValue",
+    "missing_value",
+    "scale_factor",
+    "add_offset",
+    "dtype",
+    "coordinates",
+    "actual_range",
+    "_Unsigned",
+}
 
 
 @dataclass(frozen=True)
@@ -129,14 +138,15 @@ def plan_field(
     if not template.size or not template.ndim:
         raise InputError(f"{name} has the sizes {dict(template.sizes)}: there is nothing to store.")
     dims = tuple(map(check_name, template.dims))
-    names = {name: template.attrs, **{check_name(k): v for k, v in (extra or {}).items()}}
+    own = unpack_valid_range(template.attrs, template.encoding)
+    names = {name: own, **{check_name(k): v for k, v in (extra or {}).items()}}
     core = [core_dims] if isinstance(core_dims, str) else core_dims
     blocks = _choose_blocks(dims, template.shape, core, chunking)
     variables = tuple(Variable(n, dims, template.shape, template.dtype.name, *blocks) for n in names)
-    wrong = _NO_LONGER_TRUE | (_TRUE_WHEN_PACKED if "scale_factor" in template.encoding else set())
     mapping = {k: template.encoding[k] for k in ("grid_mapping",) if k in template.encoding}
     attrs = {
-        n: simplify_attrs({k: v for k, v in (mapping | dict(a)).items() if k not in wrong}) for n, a in names.items()
+        n: simplify_attrs({k: v for k, v in (mapping | dict(a)).items() if k not in _NO_LONGER_TRUE})
+        for n, a in names.items()
     }
     labels = {str(k): v.variable for k, v in template.coords.items()}
     if auxiliary is not None:

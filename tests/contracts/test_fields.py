@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import geoae
+from geoae.errors import InputError
 from geoae.jobs.options import InferenceOptions
 from tests.support import fields
 from tests.support.denoising import denoise_files
@@ -134,6 +135,57 @@ def test_constant_and_empty_slices_are_unchanged(sizes, value, slices):
     for level in (value, np.nan):
         x[which] = level
         np.testing.assert_array_equal(denoise(x).values[which], x.values[which])
+
+
+def repeat_columns(x, n):
+    """The field with its first columns once more at its end, 360 degrees later."""
+    more = x.isel(lon=slice(n))
+    joined = xr.concat([x, more.assign_coords(lon=more.lon + 360.0)], "lon")
+    return joined.assign_coords(lon=joined.lon.assign_attrs(x.lon.attrs))
+
+
+@few
+@given(
+    sizes=st.tuples(st.integers(1, 5), st.integers(16, 50), st.integers(16, 60)), alone=st.booleans(),
+    n=st.integers(1, 2), data=st.data(),
+)  # fmt: skip
+def test_repeated_longitudes_stay_the_same(sizes, alone, n, data):
+    """0 and 360 degrees have the same samples, and the others are those of the field without a repeated column."""
+    x = fields.field(*sizes, closes=True)
+    x, model = (x[0], WITH_OVERVIEW) if alone else (x, MODEL)
+    whole = repeat_columns(x, n)
+    expected, (found, noise) = denoise(x, model), denoise(whole, model, return_noise=True)
+    close(found.isel(lon=slice(0, -n)).values, expected.values)
+    close(found.isel(lon=slice(-n, None)).values, expected.isel(lon=slice(n)).values)
+    assert found.shape == noise.shape == whole.shape
+    with dask.config.set(scheduler="synchronous"):
+        close(denoise(chunked(whole, data), model).values, found.values)
+
+
+@few
+@given(sizes=SIZES, closes=st.booleans(), units=st.sampled_from([1.0, 1e-9, 1e6]), data=st.data())
+def test_samples_outside_the_valid_range_are_missing(sizes, closes, units, data):
+    """They change nothing else and come back as they came; no valid sample leaves the range."""
+    x = fields.field(*sizes, closes=closes, dtype=np.float64) * units
+    low, high = (float(x.quantile(q)) for q in (0.2, 0.8))
+    x.attrs |= {"valid_min": low, "valid_max": high}
+    missing = x.where((x >= low) & (x <= high))
+    found, noise = denoise(x, return_noise=True)
+    expected = denoise(missing.drop_attrs()).clip(low, high)
+    inside = np.isfinite(missing.values)
+    np.testing.assert_array_equal(found.values[~inside], x.values[~inside])
+    assert not noise.values[~inside].any()
+    close(found.values[inside], expected.values[inside])
+    assert found.attrs["valid_min"] == low
+    with dask.config.set(scheduler="synchronous"):
+        close(denoise(chunked(x, data)).values, found.values)
+
+
+def test_a_valid_range_that_no_sample_fits_is_refused():
+    """Such as that of kelvin after a change to degrees Celsius that kept the attributes."""
+    x = fields.field(2).assign_attrs(valid_min=-5.0, valid_max=40.0)
+    with pytest.raises(InputError, match="All samples of t2m lie outside its valid range, -5 to 40"):
+        denoise(x)
 
 
 def test_the_seam_is_as_smooth_as_elsewhere():

@@ -36,8 +36,8 @@ def test_a_region_has_the_noise_of_the_whole(sizes, closes, batch, far, enough, 
     frame = FieldFrame(x.shape, (1, 2), 0 if far else None, closes, model.contract)
     whole = tuple(slice(0, n) for n in x.shape)
     part = tuple(slice(*sorted(data.draw(st.sets(st.integers(0, n), min_size=2, max_size=2)))) for n in x.shape)
-    expected = predict_region_noise(read_spans(x, frame.spans(whole)), frame, whole, model)[part]
-    found = predict_region_noise(read_spans(x, frame.spans(part)), frame, part, model, batch)
+    expected = predict_region_noise(read_spans(x, frame.spans(whole), frame), frame, whole, model)[part]
+    found = predict_region_noise(read_spans(x, frame.spans(part), frame), frame, part, model, batch)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * float(np.nanstd(x)))
 
 
@@ -56,8 +56,8 @@ def test_a_region_of_a_large_slice_needs_only_its_surroundings(sizes, closes, ov
         tuple(slice(0, n) for n in x.shape),
         tuple(slice(a, a + 20) for a in (data.draw(st.integers(0, n - 20)) for n in x.shape)),
     )
-    expected = predict_region_noise(read_spans(x, frame.spans(whole)), frame, whole, model)[part]
-    found = predict_region_noise(read_spans(x, frame.spans(part)), frame, part, model)
+    expected = predict_region_noise(read_spans(x, frame.spans(whole), frame), frame, whole, model)[part]
+    found = predict_region_noise(read_spans(x, frame.spans(part), frame), frame, part, model)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * float(np.nanstd(x)))
     if not closes[1] and x.shape[1] > 200:
         assert frame.spans(part)[1] != slice(0, x.shape[1])
@@ -89,9 +89,18 @@ def test_spans_count_modulo_the_length_of_the_axis(start, length, n):
     axis = np.arange(n)
     parts = [axis[part] for part in split_span(slice(start, start + length), n)]
     np.testing.assert_array_equal(np.concatenate(parts), np.arange(start, start + length) % n)
-    two = np.arange(3 * n).reshape(3, n)
-    np.testing.assert_array_equal(read_spans(two, (slice(1, 3), slice(start, start + length))),
+    two, frame = np.arange(3 * n).reshape(3, n), FieldFrame((3, n), (0, 1), None, (False, True), MODEL.contract)
+    np.testing.assert_array_equal(read_spans(two, (slice(1, 3), slice(start, start + length)), frame),
                                   two[1:, np.arange(start, start + length) % n])  # fmt: skip
+
+
+@given(start=st.integers(-50, 50), length=st.integers(1, 60), n=st.integers(3, 25), repeats=st.integers(1, 2))
+def test_repeated_samples_are_taken_where_they_lie(start, length, n, repeats):
+    """A span has the samples of the ring, and at their own positions those that repeat its first ones."""
+    axis, positions = np.append(np.arange(n), -1 - np.arange(repeats)), np.arange(start, start + length)
+    parts = [axis[part] for part in split_span(slice(start, start + length), n, repeats)]
+    expected = np.where((positions >= n) & (positions < n + repeats), n - 1 - positions, positions % n)
+    np.testing.assert_array_equal(np.concatenate(parts), expected)
 
 
 def test_regions_cover_the_field_once():

@@ -162,24 +162,29 @@ def test_a_rotated_pole():
     n=st.integers(4, 720), start=st.integers(-180, 360), missing=st.sampled_from([0, 0, 1, -1, 2]), single=st.booleans()
 )
 def test_longitudes_are_periodic_if_n_steps_are_360_degrees(n, start, missing, single):
-    """A repeated or missing column is not periodic; precision and the position of the jump do not matter."""
+    """A missing column is none; a repeated one is told; precision and the position of the jump do not matter."""
     count = max(n - missing, 3)
     lon = (start + np.arange(count) * 360 / n + 180) % 360 - 180
     lon = lon.astype(np.float32 if single else np.float64)
     x = xr.DataArray(np.zeros((2, count)), dims=("lat", "lon"), coords={"lon": lon})
-    if missing == -1:  # 0 and 360 are one place, but the coordinate runs on
-        assert not grid_layout(x.assign_coords(lon=start + np.arange(count) * 360 / n)).periodic[1]
+    if missing == -1:  # 0 and 360 are one place, whether the coordinate runs on or not
+        for coord in (lon, start + np.arange(count) * 360 / n):
+            layout = grid_layout(x.assign_coords(lon=("lon", coord, {"units": "degrees_east"})))
+            assert (layout.periodic, layout.repeats) == ((False, True), (0, 1))
     else:
-        assert grid_layout(x).periodic[1] == (count == n)
+        layout = grid_layout(x)
+        assert layout.periodic[1] == (count == n)
+        assert layout.repeats == (0, 0)
 
 
-@pytest.mark.parametrize(("extra", "closes"), [(0, True), (1, False), (2, False), (-2, False)])
+@pytest.mark.parametrize(("extra", "closes"), [(0, True), (1, True), (2, True), (3, False), (-2, False)])
 def test_curvilinear_longitudes_may_be_periodic(extra, closes):
-    """Repeated columns, as in ocean models, are not periodic."""
+    """One or two columns may be repeated, as in ocean models."""
     angle = np.arange(40 + extra) * 9.0
     lon = angle + 3 * np.sin(np.deg2rad(angle)) + np.arange(8)[:, None]
     layout = grid_layout(curvilinear((lon + 180) % 360 - 180))
     assert layout.periodic == (False, closes)
+    assert layout.repeats == (0, max(extra, 0) if closes else 0)
 
 
 @pytest.mark.parametrize("attrs", [{"units": "m"}, {"units": "radians"}, {"standard_name": "projection_x_coordinate"}])

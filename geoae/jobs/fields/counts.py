@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from geoae.jobs.append import find_layout
 from geoae.jobs.options import FieldOptions
+from geoae.labels.valid import ValidRange, find_valid_range
 
 Counts = dict[str, Any]
-"""Numbers of "samples", "missing", "infinite"; moments [n, mean, sum of squares about it] "before" and "removed"."""
+"""Numbers of "samples", "missing", "infinite" and "invalid" (outside the valid range); moments [n, mean, sum of squares
+about it] "before" and "removed"."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,15 @@ class FieldSummary:
         return not self.problems
 
 
-def count_block(before: NDArray[Any], removed: NDArray[Any]) -> Counts:
+def count_block(before: NDArray[Any], removed: NDArray[Any], valid: ValidRange | None = None) -> Counts:
     """Counts of one block: samples before denoising, and the removed noise."""
-    finite = np.isfinite(before)
+    finite, invalid = np.isfinite(before), 0
+    if valid is not None:
+        outside = valid.is_outside(before) & finite
+        finite, invalid = finite & ~outside, int(outside.sum())
     return {
         "samples": before.size, "missing": int(np.isnan(before).sum()), "infinite": int(np.isinf(before).sum()),
+        "invalid": invalid,
         "before": _moments(before[finite]), "removed": _moments(removed[finite].astype(np.float64)),
     }  # fmt: skip
 
@@ -67,7 +73,7 @@ def pool_counts(first: Counts | None, second: Counts) -> Counts:
     """Counts of two parts together; `first` may be None. Moments after Chan et al. (1979)."""
     if first is None:
         return second
-    both: Counts = {key: first[key] + second[key] for key in ("samples", "missing", "infinite")}
+    both: Counts = {key: first[key] + second[key] for key in ("samples", "missing", "infinite", "invalid")}
     for key in ("before", "removed"):
         (n, a, v), (m, b, w) = first[key], second[key]
         # differences of means, so that no digits are lost to a large mean
@@ -83,7 +89,7 @@ def make_field_rows(
     for x in fields:
         counted = counts.get(str(x.name))
         slices = math.prod(n for d, n in x.sizes.items() if d not in find_layout(x, options.dims).horizontal)
-        missing = counted["missing"] / counted["samples"] if counted else math.nan
+        missing = (counted["missing"] + counted["invalid"]) / counted["samples"] if counted else math.nan
         std, removed = (
             math.sqrt(counted[key][2] / counted[key][0]) if counted and counted[key][0] else math.nan
             for key in ("before", "removed")
@@ -91,6 +97,22 @@ def make_field_rows(
         sizes = ", ".join(f"{d} {n}" for d, n in x.sizes.items())
         rows.append(FieldRow(str(x.name), sizes, slices, missing, std, removed, str(x.attrs.get("units", ""))))
     return rows
+
+
+def note_unused_samples(fields: Sequence[xr.DataArray], counts: Mapping[str, Counts]) -> list[str]:
+    """Notes on samples that count as missing although they are numbers."""
+    notes = []
+    for x in fields:
+        counted, valid = counts.get(str(x.name), {}), find_valid_range(x)
+        if n := counted.get("infinite"):
+            notes.append(f"{x.name}: {n} samples are infinite; they count as missing and stay unchanged")
+        if (n := counted.get("invalid")) and valid is not None:
+            how_many = "all" if n == counted["samples"] - counted["missing"] else f"{n}"
+            notes.append(
+                f"{x.name}: {how_many} samples lie outside the valid range, {valid}; they count as missing and stay "
+                "unchanged"
+            )
+    return notes
 
 
 def _moments(x: NDArray[Any]) -> list[float]:

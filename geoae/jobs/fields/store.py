@@ -18,7 +18,7 @@ from geoae.files.paths import resolve_links
 from geoae.jobs.append import find_append_dim, find_first_new_time, note_append, note_nothing_new
 from geoae.jobs.codes import plan as code_plan
 from geoae.jobs.codes.plan import TruncatedCoder
-from geoae.jobs.fields.counts import Counts, FieldSummary, make_field_rows, pool_counts
+from geoae.jobs.fields.counts import Counts, FieldSummary, make_field_rows, note_unused_samples, pool_counts
 from geoae.jobs.fields.plan import (  # fmt: skip
     list_field_settings,
     plan_field_store,
@@ -85,14 +85,9 @@ def denoise_fields(
     coder = code_plan.load_coder(options.codes, coding.DEFAULT_MODELS[2], inference, workers)
     run = _FieldRun(source, fields, model, coder, target, options)
     counts, more, is_unchanged = _write_store(run, progress) if in_store else _write_netcdf(run, progress)
-    infinite = [
-        f"{name}: {counted['infinite']} samples are infinite; they count as missing and stay unchanged"
-        for name, counted in counts.items()
-        if counted["infinite"]
-    ]
+    notes += [*more, *note_unused_samples(fields, counts)]
     by = f"{model.name} {model.digest}"
     rows = make_field_rows(fields, selected, counts)
-    notes += [*more, *infinite]
     return FieldSummary(rows, [target], [], notes, by, time.perf_counter() - began, is_unchanged)
 
 
@@ -175,7 +170,7 @@ def _write_netcdf(run: _FieldRun, progress: Progress) -> tuple[dict[str, Counts]
     samples, done = {}, 0
     total = sum(1 for frame in frames for _ in iterate_regions(frame))
     for x, frame in zip(run.fields, frames, strict=True):
-        read, found = RegionReader(x, frame.time), np.empty(x.shape, output_dtype(x.dtype))
+        read, found = RegionReader(x, frame.time, frame), np.empty(x.shape, output_dtype(x.dtype))
         for region in iterate_regions(frame):
             progress(done, total)
             found[region], counted = denoise_and_count(

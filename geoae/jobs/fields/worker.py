@@ -75,7 +75,7 @@ def denoise_and_count(
 ) -> tuple[NDArray[Any], Counts]:
     """Denoise a region of a field, and count its samples. `dry` is the fraction of the noise that is kept."""
     before, signal, removed = denoise_region(read(frame.spans(region)), frame, region, model, dry, batch)
-    return signal, count_block(before, removed)
+    return signal, count_block(before, removed, frame.valid)
 
 
 def _make_encoders(
@@ -104,7 +104,7 @@ def _make_denoiser(x: xr.DataArray, model: Model, spec: dict[str, Any]) -> Block
     """Make the function that denoises a block of one variable."""
     frame = build_frame(x, model, spec["dims"] or None, force=True)
     time_axis = find_time_axis(x, spec["dims"])
-    read = RegionReader(x, time_axis)
+    read = RegionReader(x, time_axis, frame)
 
     def denoise(task: Task) -> tuple[NDArray[Any], Counts]:
         shift = [spec["first"] if axis == time_axis else 0 for axis in range(x.ndim)]

@@ -14,6 +14,7 @@ import geoae.readers.fields.opening as opening
 from geoae.errors import DamagedFileError, GeoAEError, InputError, UnknownNameError
 from geoae.labels.adapter import Adapter, change_lazily
 from geoae.labels.cf import GridLayout, describe_sizes, grid_layout, list_fields, list_gridded, promote_coordinates
+from geoae.labels.valid import unpack_valid_range
 from geoae.readers.fields.joining import join_fields
 from geoae.readers.protocols import Kind, Place
 
@@ -236,6 +237,7 @@ def _guard_samples(field: xr.DataArray, place: Place) -> xr.DataArray:
     samples = change_lazily(field.variable, dtype, partial(_read_part, label=f"{place}: {field.name}", dtype=dtype))
     guarded = field.copy(deep=False, data=samples)
     guarded.encoding["source"] = str(place)
+    guarded.attrs = unpack_valid_range(field.attrs, field.encoding)
     return guarded
 
 

@@ -134,6 +134,49 @@ def test_later_times_are_appended(run):
         run(["still.nc"], "b.zarr", append=True)
 
 
+def packed(path, **attrs):
+    """A field of 16-bit integers in steps of 0.01 K, of which the corner holds -327 K, outside its valid range."""
+    x = fields.field(4, 16, 20, closes=True, gaps=0.1)
+    x[:, 0, 0] = -27.0
+    x.attrs |= {"valid_min": np.int16(-30000), **attrs}
+    x.encoding = {"dtype": "i2", "scale_factor": 0.01, "add_offset": 300.0, "_FillValue": np.int16(-32768)}
+    x.to_dataset().to_netcdf(path)
+
+
+def test_values_outside_the_valid_range_of_a_file(run, tmp_path):
+    """They count as missing, stay as they are, and are named; the output has the range in its own units."""
+    packed("a.nc")
+    x = geoae.read("a.nc")
+    assert x.attrs["valid_min"] == 0.0
+    for target in ("s.zarr", "s.nc"):
+        done = run(["a.nc"], target)
+        (told,) = (note for note in done.notes if "valid range" in note)
+        assert told == "t2m: 4 samples lie outside the valid range, from 0 on; they count as missing and stay unchanged"
+        with xr.open_dataset(target, **({"engine": "zarr"} if target == "s.zarr" else {})) as data:
+            assert data.t2m.attrs["valid_min"] == 0.0
+            np.testing.assert_allclose(data.t2m[:, 0, 0], -27.0)
+            np.testing.assert_allclose(data.t2m, geoae.denoise(x, model=run.model).compute(), rtol=1e-5)
+    assert done.rows[0].std < 20
+    assert done.rows[0].missing == pytest.approx(float((x.isnull() | (x < 0)).mean()))
+    raw = xr.open_dataset("a.nc").t2m
+    np.testing.assert_allclose(geoae.denoise(raw, model=run.model), geoae.denoise(x, model=run.model), rtol=1e-5)
+    codes = geoae.encode(raw)
+    back = geoae.decode(codes)
+    xr.testing.assert_equal(back.isnull(), raw.isnull() | (raw < 0))
+    run(["a.nc"], "c.zarr", codes=True)
+    xr.testing.assert_equal(geoae.decode(geoae.open_codes("c.zarr")).isnull().compute(), back.isnull())
+
+
+def test_valid_ranges_follow_the_units_of_a_catalog(run, tmp_path):
+    """Both change together."""
+    packed("a.nc")
+    (tmp_path / "data_catalog.yml").write_text(
+        "temp:\n  data_type: RasterDataset\n  uri: a.nc\n  driver: raster_xarray\n"
+        "  data_adapter: {unit_add: {t2m: -273.15}}\n"
+    )
+    assert geoae.read("temp").attrs["valid_min"] == -273.15
+
+
 def test_other_samples_of_times_that_are_there_are_refused(run):
     """They were not used, and nothing was written; files that are in the store are told from others by content."""
     data = series(8)
