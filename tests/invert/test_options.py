@@ -64,5 +64,5 @@ def test_options_of_a_forward_model_are_checked(options, says):
 
 
 def test_an_unknown_option_of_a_forward_model_is_refused():
-    with pytest.raises(TypeError, match="jacobain"):
+    with pytest.raises(InputError, match="no option jacobain; it has jacobian"):
         Forward(np.eye(2), jacobain=np.eye(2))
