@@ -23,6 +23,7 @@ MAX_COMPARED = 8
 """Samples are compared up to this number of layers. More layers are traces of many sensors that share an id."""
 _FIRST_COMPARED = 1024
 _COMPARED_AT_ONCE = 1 << 20
+_LEAST_COMPARED = 64
 
 
 @dataclass(slots=True)
@@ -210,16 +211,30 @@ def _group_by_start(segments: Sequence[Segment]) -> list[list[Segment]]:
 
 
 def _have_same_samples(one: Segment, other: Segment, shared: int, fetch: Fetch) -> bool:
-    """Whether the last samples of a segment are the first ones of another, which may end earlier."""
+    """Whether the last samples of a segment are the first ones of another, which may end earlier.
+
+    Samples that cannot be decoded are left out, if there are others.
+    """
     n, at = min(shared, other.n), one.n - shared
-    start, size = 0, _FIRST_COMPARED
-    while start < n:
-        stop = min(start + size, n)
+
+    def count_same(start: int, stop: int) -> int:
+        """Number of samples that are the same; -1 if some differ."""
         try:
             a, b = fetch([(one, at + start, at + stop), (other, start, stop)])
-        except (GeoAEError, OSError):  # damaged samples are not the same as others
+        except (GeoAEError, OSError):
+            if stop - start <= _LEAST_COMPARED:
+                return 0
+            middle = (start + stop) // 2
+            first = count_same(start, middle)
+            second = count_same(middle, stop) if first >= 0 else -1
+            return first + second if second >= 0 else -1
+        return stop - start if np.array_equal(a, b, equal_nan=True) else -1
+
+    start, size, same = 0, _FIRST_COMPARED, 0
+    while start < n:
+        stop = min(start + size, n)
+        if (found := count_same(start, stop)) < 0:
             return False
-        if not np.array_equal(a, b, equal_nan=True):
-            return False
+        same += found
         start, size = stop, _COMPARED_AT_ONCE
-    return True
+    return same > 0

@@ -62,8 +62,21 @@ def test_a_component_that_is_missing_in_one_version_moves_no_other():
     assert (list_spans(one), list_spans(two)) == ([("E", 0, 600)], [("E", 0, 400), ("N", 0, 400)])
 
 
-def test_damaged_samples_are_not_the_same():
-    """What cannot be read is in a record of its own, where its loss is counted."""
+@pytest.mark.parametrize(("add", "n_records"), [(0, 1), (1, 2)])
+def test_damaged_samples_are_not_compared(add, n_records):
+    """What cannot be read does not separate two segments whose other samples are the same."""
+
+    def fetch(parts):
+        if any(a < 620 < b for s, a, b in parts if s.order == 0):
+            raise OSError
+        return fetch_parts(parts)
+
+    found = [part(0, 900), part(500, 1000, order=1, add=add)]
+    assert len(arrange_records(found, fetch)) == n_records
+
+
+def test_nothing_readable_is_not_the_same():
+    """Segments of which no common sample can be read are in records of their own."""
 
     def fail(parts):
         raise OSError
