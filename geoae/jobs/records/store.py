@@ -21,6 +21,7 @@ from geoae.jobs.run import BlockJob, load_for_run, run_blocks
 from geoae.jobs.source import ArraySource, digest_source, hash_content
 from geoae.labels.segments import Record, Segment
 from geoae.readers.records import traces
+from geoae.readers.records.arrange import describe_rates
 from geoae.records import infer
 from geoae.records.faults import FaultFinder
 from geoae.stores import blocks
@@ -82,7 +83,7 @@ def denoise_store(
     paths = source.recordings.paths
     record, counts = find_one_record(paths, segments), TraceCounts(segments)
     texts = sorted({s.id for s in source.segments if s.text})
-    notes = [*source.notes, *(f"{name}: text channel, left out" for name in texts)]
+    notes = [*source.notes, *(f"{name}: text channel, left out" for name in texts), *describe_rates([record])]
     if options.run.dry_run:
         cpu = InferenceOptions(device="cpu", threads=1)
         _ = code_plan.load_coder(

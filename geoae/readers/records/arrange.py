@@ -138,6 +138,21 @@ def describe_overlaps(records: Iterable[Record]) -> list[str]:
     return lines
 
 
+def describe_rates(records: Iterable[Record]) -> list[str]:
+    """A line for each record whose components differ in rate by more than a sample over a segment."""
+    lines = []
+    for record in records:
+        shifts = ((abs(p.segment.n * (record.rate_hz / p.segment.rate_hz - 1)), p.segment) for p in record.placed)
+        samples, segment = max(shifts, key=lambda shift: shift[0])
+        if samples > 1:
+            lines.append(
+                f"{segment.id}: its rate is {segment.rate_hz:.9g} Hz, that of its record {record.rate_hz:.9g} Hz. On the "
+                f"one time axis of the record, its samples lie up to {samples / record.rate_hz:.3g} s from their times. "
+                "Recordings that are written as files keep the rate of each trace."
+            )
+    return lines
+
+
 def first_segment(record: Record, row: int) -> Segment:
     """Return the earliest segment of a row."""
     return record.placed[bisect_left(record.placed, (row, 0), key=_position)].segment

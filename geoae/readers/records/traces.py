@@ -28,6 +28,7 @@ from geoae.readers.records.arrange import (
     arrange_records,
     assemble_block,
     describe_overlaps,
+    describe_rates,
     first_segment,
 )
 from geoae.readers.records.clocks import describe_drift
@@ -254,7 +255,8 @@ def read(
 def open_segments(segments: Sequence[Segment]) -> list[xr.DataArray]:
     """Open segments as lazy arrays, one for each record; notes on overlaps become warnings."""
     records = group_segments(segments)
-    for line in (*describe_overlaps(records), *describe_drift(segments, is_kept=False)):
+    lines = *describe_overlaps(records), *describe_rates(records), *describe_drift(segments, is_kept=False)
+    for line in lines:
         warnings.warn(line, stacklevel=3)
     return [open_record(record) for record in records]
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geoae.labels.segments import Segment
-from geoae.readers.records.arrange import arrange_records, assemble_block
+from geoae.readers.records.arrange import arrange_records, assemble_block, describe_rates
 
 SECOND = 10**9
 
@@ -186,3 +186,11 @@ def test_rounded_rates_share_a_record_unless_they_move_components():
     assert arrange(100_000) == [("XX.A..HHE", "XX.A..HHN", "XX.A..HHZ")]
     assert len(arrange(100_000_000)) == 3
     assert len(ids_of([segment(), segment("XX.A..HHN", rate=100.002)])) == 2
+
+
+def test_rates_that_move_samples_are_told():
+    """A record has one time axis; what differs by less than a sample is not worth a line."""
+    rates = [100.0, 100.0004]
+    for n, expected in ((200_000, []), (500_000, ["XX.A..HHN: its rate is 100.0004 Hz, that of its record 100 Hz."])):
+        found = [segment(f"XX.A..HH{c}", n=n, rate=rate) for c, rate in zip("EN", rates, strict=True)]
+        assert [line[: len(expected[0])] for line in describe_rates(arrange_records(found))] == expected
