@@ -17,7 +17,7 @@ from geoae.cli.console import (
     report_errors,
     warnings_in_one_line,
 )
-from geoae.cli.options import Cluster, Device, Group, Quiet, Threads, Workers
+from geoae.cli.options import Cluster, Device, Group, Quiet, Threads, Workers, complete_models
 
 if TYPE_CHECKING:
     from geoae.jobs.codes.store import CodeSummary
@@ -25,14 +25,21 @@ if TYPE_CHECKING:
 
 Out = Annotated[Path, typer.Option("-o", "--out", metavar="NAME.zarr", help="Store to write.", show_default=False)]
 Var = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only these variables; repeatable. [all]")]
-Coder = Annotated[str | None, typer.Option("--model", help="Name of a shipped model with codes, or a model folder.")]
+Coder = Annotated[
+    str | None,
+    typer.Option(
+        "--model", help="Name of a shipped model with codes, or a model folder.", autocompletion=complete_models
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing store.")]
 
 
 def encode(
     inputs: Annotated[
         list[str],
-        typer.Argument(help="Fields (netCDF, zarr, GRIB, a catalog name) or one record.", show_default=False),
+        typer.Argument(
+            help="Fields (netCDF, zarr, GRIB, a catalog name) or one record.", show_default=False, metavar="INPUT"
+        ),
     ],
     out: Out,
     var: Var = None,
@@ -65,7 +72,9 @@ def encode(
 
 
 def decode(
-    store: Annotated[Path, typer.Argument(help="Store of codes, written by `geoae encode`.", show_default=False)],
+    store: Annotated[
+        Path, typer.Argument(help="Store of codes, written by `geoae encode`.", show_default=False, metavar="STORE")
+    ],
     out: Annotated[
         Path,
         typer.Option(

@@ -8,9 +8,10 @@ import typer
 from geoae._version import __version__
 from geoae.cli import codes, denoise, inspect, process, train
 from geoae.cli.console import print_line
+from geoae.cli.help import Verb
 
 app = typer.Typer(
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     rich_markup_mode=None,  # rich would double the time of --help
     pretty_exceptions_enable=False,
@@ -21,7 +22,7 @@ for command in (
     denoise.denoise, inspect.info, inspect.models, inspect.status,
     train.train, train.evaluate, codes.encode, codes.decode,
 ):  # fmt: skip
-    app.command()(command)
+    app.command(cls=Verb)(command)
 
 
 @app.callback(invoke_without_command=True)

@@ -16,7 +16,7 @@ from geoae.cli.console import (
     report_errors,
     warnings_in_one_line,
 )
-from geoae.cli.options import Device, Group, Inputs, Quiet, Threads, Verbose
+from geoae.cli.options import Device, Group, Inputs, Quiet, Threads, Verbose, complete_models, complete_words
 from geoae.stores.runs import is_store
 
 if TYPE_CHECKING:
@@ -45,7 +45,10 @@ def denoise(
     ] = None,
     encoding: Annotated[
         str | None,
-        typer.Option(help="Encoding of miniSEED: FLOAT32, FLOAT64, or (rounded) INT32, STEIM1, STEIM2. [FLOAT32]"),
+        typer.Option(
+            autocompletion=complete_words("FLOAT32", "FLOAT64", "INT32", "STEIM1", "STEIM2"),
+            help="Encoding of miniSEED: FLOAT32, FLOAT64, or (rounded) INT32, STEIM1, STEIM2. [FLOAT32]",
+        ),
     ] = None,
     ids: Annotated[
         list[str] | None,
@@ -70,7 +73,10 @@ def denoise(
     group: Group = "",
     model: Annotated[
         str | None,
-        typer.Option(help="Name of a shipped model, or a folder that `geoae train` wrote. [seismic; fields: grid]"),
+        typer.Option(
+            help="Name of a shipped model, or a folder that `geoae train` wrote. [seismic; fields: grid]",
+            autocompletion=complete_models,
+        ),
     ] = None,
     device: Device = "auto",
     batch_size: Annotated[int, typer.Option(help="Windows in one call of the net; changes speed, not results.")] = 16,
@@ -80,7 +86,11 @@ def denoise(
     ] = None,
     dry: Annotated[float, typer.Option(help="Fraction of the noise that is kept, 0 to 1.")] = 0.0,
     above_band: Annotated[
-        str, typer.Option(help="Frequencies above the model's band (50 Hz): pass or remove.")
+        str,
+        typer.Option(
+            help="Frequencies above the model's band (50 Hz): pass or remove.",
+            autocompletion=complete_words("pass", "remove"),
+        ),
     ] = "pass",
     plot: Annotated[
         Path | None, typer.Option(readable=False, help="Draw the first record before and after, as PNG, PDF or SVG.")

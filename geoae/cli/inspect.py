@@ -14,7 +14,9 @@ def info(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            help="Recordings, gridded fields (netCDF, zarr, GRIB) or names in data_catalog.yml.", show_default=False
+            help="Recordings, gridded fields (netCDF, zarr, GRIB) or names in data_catalog.yml.",
+            show_default=False,
+            metavar="INPUT",
         ),
     ],
     group: Group = "",
@@ -45,7 +47,11 @@ def info(
 def models(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(help="Model folders, also of priors. [the models that come with geoae]", show_default=False),
+        typer.Argument(
+            help="Model folders, also of priors. [the models that come with geoae]",
+            show_default=False,
+            metavar="FOLDER",
+        ),
     ] = None,
 ) -> None:
     """List the models that come with geoae, or those in folders: digest, rates, and what they are for."""
@@ -59,7 +65,9 @@ def models(
 def status(
     outputs: Annotated[
         list[Path],
-        typer.Argument(help="Outputs of geoae, finished or not, or folders of them.", show_default=False),
+        typer.Argument(
+            help="Outputs of geoae, finished or not, or folders of them.", show_default=False, metavar="OUTPUT"
+        ),
     ],
 ) -> None:
     """Show the progress of a store, when it was begun, its model and its source; or of all outputs in a folder."""

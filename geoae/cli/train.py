@@ -7,11 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from geoae.cli.console import print_line, progress_bar, report_errors
-from geoae.cli.options import Device, Quiet, Threads
+from geoae.cli.options import Device, Quiet, Threads, complete_models, complete_words
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="Recipe, such as recipes/seismic-dae.yml.", show_default=False)],
+    recipe: Annotated[
+        Path, typer.Argument(help="Recipe, such as recipes/seismic-dae.yml.", show_default=False, metavar="RECIPE")
+    ],
     data: Annotated[
         Path, typer.Option(help="Folder with events/ and noise/ in the SeisBench format, or a catalog name.")
     ],
@@ -42,13 +44,19 @@ def evaluate(
     data: Annotated[
         Path, typer.Option(help="Folder with events/ and noise/ in the SeisBench format, or a catalog name.")
     ],
-    model: Annotated[str, typer.Option(help="Name of a shipped model, or a model folder.")] = "seismic",
+    model: Annotated[
+        str, typer.Option(help="Name of a shipped model, or a model folder.", autocompletion=complete_models)
+    ] = "seismic",
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder for results.json, results.md and results.png.")
     ] = None,
     n: Annotated[int, typer.Option("-n", help="Mixtures for each SNR.")] = 160,
     stations: Annotated[
-        str, typer.Option(help="validation (a quarter that training leaves out), train or all.")
+        str,
+        typer.Option(
+            help="validation (a quarter that training leaves out), train or all.",
+            autocompletion=complete_words("validation", "train", "all"),
+        ),
     ] = "validation",
     seed: Annotated[int, typer.Option(help="Random seed of the mixtures.")] = 20251121,
     device: Device = "auto",

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import geoae
 from geoae.cli import app, main
+from geoae.cli.help import EXAMPLES, GROUPS
 from tests.conftest import tiny_model
 
 START = UTCDateTime(2024, 1, 1)
@@ -73,6 +74,62 @@ def test_help_of_each_option(command):
         assert text[0].isupper() or text.startswith(("auto", "validation")), (parameter.name, text)
         assert len(text) < 110, parameter.name
     assert invoke(command, "--help").exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS, "encode", "decode"])
+def test_help_is_readable_in_80_columns(command):
+    """-h is --help, as for most programs; options stand in groups, and two examples can be copied."""
+    words = [command] if command else []
+    long, short = (invoke(*words, name, COLUMNS="80") for name in ("--help", "-h"))
+    assert long.exit_code == short.exit_code == 0
+    assert long.stdout == short.stdout
+    assert max(map(len, long.stdout.splitlines())) <= 80
+    if command:
+        assert "\nOptions:" not in long.stdout  # every option is in a group
+        examples = long.stdout.partition("\nExamples:\n")[2].splitlines()
+        assert examples == [f"  {line}" for line in EXAMPLES[command]]
+        assert len(examples) == 2
+
+
+def test_groups_of_options():
+    """In the order of the table, each with the same columns."""
+    lines = invoke("denoise", "--help", COLUMNS="80").stdout.splitlines()
+    headings = [line[:-1] for line in lines if line.endswith(":") and not line.startswith(" ")]
+    assert headings == ["Arguments", *GROUPS, "Examples"]
+    column = {line.index(text) for line in lines for text in ("Replace existing", "CPU threads") if text in line}
+    assert len(column) == 1
+
+
+def test_examples_of_the_help_are_commands():
+    """Each is parsed: the verb is there, its options too."""
+    for verb, examples in EXAMPLES.items():
+        for line in examples:
+            _, name, *words = line.split()
+            assert name == verb
+            get_command(app).commands[name].make_context(name, words)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_verbs_options_and_values(shell):
+    """Verbs, names of options, shipped models and words of options."""
+    wanted = {
+        "deno": "denoise",
+        "denoise --batch": "--batch-size",
+        "info --gr": "--group",
+        "denoise --model sei": "seismic",
+        "denoise --model see": "",
+        "denoise --device c": "cuda",
+        "evaluate --stations v": "validation",
+    }
+    for typed, completed in wanted.items():
+        words = ["geoae", *typed.split()]
+        environment = {"_GEOAE_COMPLETE": f"complete_{shell}", "COMP_WORDS": " ".join(words), "COMP_CWORD":
+                       str(len(words) - 1), "_TYPER_COMPLETE_ARGS": " ".join(words),
+                       "_TYPER_COMPLETE_FISH_ACTION": "get-args"}  # fmt: skip
+        result = CliRunner().invoke(app, [], prog_name="geoae", env=environment)
+        assert result.exit_code == 0
+        assert completed in result.stdout
+        assert bool(completed) == bool(result.stdout.strip("\n")) or shell == "zsh"
 
 
 def test_version_and_no_command():

@@ -18,7 +18,6 @@ WITHOUT_A_TEST_FILE = {
     "cli/codes.py",
     "cli/denoise.py",
     "cli/inspect.py",
-    "cli/options.py",
     "cli/train.py",
     "codes/card.py",
     "codes/coding.py",
