@@ -139,15 +139,18 @@ def describe_overlaps(records: Iterable[Record]) -> list[str]:
 
 
 def describe_rates(records: Iterable[Record]) -> list[str]:
-    """A line for each record whose components differ in rate by more than a sample over a segment."""
+    """A line for each record in which other rates move samples of a component by more than a sample."""
     lines = []
     for record in records:
-        shifts = ((abs(p.segment.n * (record.rate_hz / p.segment.rate_hz - 1)), p.segment) for p in record.placed)
-        samples, segment = max(shifts, key=lambda shift: shift[0])
-        if samples > 1:
+        rate, shifts, rates = record.rate_hz, [0.0] * len(record.ids), [0.0] * len(record.ids)
+        for item in record.placed:
+            shifts[item.row] += item.segment.n * (rate / item.segment.rate_hz - 1)
+            rates[item.row] = item.segment.rate_hz
+        row = max(range(len(shifts)), key=lambda row: abs(shifts[row]))
+        if abs(shifts[row]) > 1:
             lines.append(
-                f"{segment.id}: its rate is {segment.rate_hz:.9g} Hz, that of its record {record.rate_hz:.9g} Hz. On the "
-                f"one time axis of the record, its samples lie up to {samples / record.rate_hz:.3g} s from their times. "
+                f"{record.ids[row]}: its rate is {rates[row]:.9g} Hz, that of its record {rate:.9g} Hz. On the time "
+                f"axis of the record, samples lie up to {abs(shifts[row]) / rate:.3g} s from their times. "
                 "Recordings that are written as files keep the rate of each trace."
             )
     return lines
