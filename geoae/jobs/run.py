@@ -152,8 +152,8 @@ def load_for_run(name: str | Path | Model | None, device: str, threads: int | No
     return model
 
 
-def make_model_spec(model: Model, device: str, threads: int | None = 1) -> dict[str, Any]:
-    """Describe in plain data how a worker loads and runs a model; see `load_same_model`."""
+def make_model_spec(model: Model, device: str, threads: int | None) -> dict[str, Any]:
+    """Describe in plain data how a worker loads and runs a model; threads None: one. See `load_same_model`."""
     folder = str(model.folder.absolute()) if model.folder else None
     return {"model": folder, "digest": model.digest, "device": device, "threads": threads or 1}
 

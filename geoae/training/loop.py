@@ -22,6 +22,7 @@ from geoae.errors import InputError
 from geoae.model import AnyContract, Model, load_model, make_model, weights_file
 from geoae.model.devices import has_fast_bfloat16, keep_freed_memory
 from geoae.nets.protocols import Loss
+from geoae.stores.provenance import format_now
 from geoae.training import checkpoint
 from geoae.training.optimizers import clip_gradients, compute_learning_rate, make_optimizers
 from geoae.training.recipe import AnyRecipe
@@ -358,6 +359,6 @@ def _make_provenance(recipe: AnyRecipe, facts: dict[str, Any], metric: str) -> d
         "recipe": recipe.model_dump(mode="json"),
         f"validation_{metric}": round(kept["val_db"], 3) if kept else None,
         "step": kept.get("step", 0),
-        "date": time.strftime("%Y-%m-%d"),
+        "date": format_now()[:10],
         "torch": torch.__version__,
     }

@@ -110,6 +110,13 @@ def test_the_model_records_how_it_was_trained(whole):
     assert not model.net.training
 
 
+def test_the_date_is_that_of_the_build(monkeypatch):
+    """SOURCE_DATE_EPOCH gives model folders that are equal byte by byte, as it does for stores."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+    facts = loop._make_provenance(tiny_recipe(), {"history": []}, "score")
+    assert facts["date"] == "2001-09-09"
+
+
 @pytest.mark.parametrize("keep", ["best", "last"])
 def test_the_weights_that_the_recipe_names_are_kept(data, tmp_path, keep):
     """A training that gets worse gives its best weights, or those of its last step if the recipe selects them."""

@@ -53,7 +53,7 @@ class TruncatedCoder:
             "codes_latent": self.latent or c.latent, "codes_scaler": asdict(self.model.scaler),
         }  # fmt: skip
 
-    def spec(self, device: str, threads: int = 1) -> dict[str, Any]:
+    def spec(self, device: str, threads: int | None) -> dict[str, Any]:
         """Everything that a worker needs, as plain data for `load_same_coder`."""
         return {**make_model_spec(self.model, device, threads), "latent": self.latent}
 

@@ -114,7 +114,7 @@ def encode_store(
     attrs |= {schema.FILE_HASHES: "\n".join(digest_places(source))} if options.append else {}
     spec = {
         "source": source.spec(), "var": list(options.var), "dims": list(options.dims), "latent": options.latent,
-        "grows": grows, "first": first, **make_model_spec(model, options.device),
+        "grows": grows, "first": first, **make_model_spec(model, options.device, options.threads),
     }  # fmt: skip
     origin = Origin(source.label(), digest_source(source), run.command, attrs)
     job = BlockJob(target, plan, settings, origin, make_encode_worker, spec,
@@ -167,7 +167,7 @@ def decode_store(
         by_name = {_get_variable_name(codes): codes for codes in opened}
         notes = write_decoded_netcdf(target, plan, by_name, model, (settings, origin), run.overwrite, progress)
     else:
-        spec = {"store": str(store.absolute()), "var": names, **make_model_spec(model, options.device)}
+        spec = {"store": str(store.absolute()), "var": names, **make_model_spec(model, options.device, options.threads)}
         job = BlockJob(
             target, plan, settings, origin, make_decode_worker, spec, {"model": model}, threads=options.threads
         )

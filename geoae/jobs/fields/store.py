@@ -124,11 +124,12 @@ class _FieldRun:
     def spec(self, first: int) -> dict[str, Any]:
         """Everything that a worker needs, as plain data; `first` is the index of the first time that is computed."""
         inference = self.options.inference
+        device, threads = inference.device, inference.threads
         return {
             "source": self.source.spec(), "var": [str(x.name) for x in self.fields],
             "dims": list(self.options.fields.dims), "shapes": [list(x.shape) for x in self.fields], "first": first,
-            "batch": inference.batch_size, "dry": inference.dry, **make_model_spec(self.model, inference.device),
-            "codes": self.coder.spec(inference.device) if self.coder else None,
+            "batch": inference.batch_size, "dry": inference.dry, **make_model_spec(self.model, device, threads),
+            "codes": self.coder.spec(device, threads) if self.coder else None,
         }  # fmt: skip
 
 

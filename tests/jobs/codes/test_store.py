@@ -80,6 +80,33 @@ def test_a_field_goes_to_codes_and_back(folder, tmp_path):
         assert data["u"].attrs["units"] == "m s-1"
 
 
+class Stop(GeoAEError):
+    """Ends a run when its workers would start."""
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["denoise u.nc --codes --codes-model coder", "encode u.nc --model coder", "decode c.zarr --model coder"],
+    ids=["denoise", "encode", "decode"],
+)
+def test_each_worker_has_the_threads_that_were_asked_for(folder, tmp_path, monkeypatch, words):
+    """Both for libraries and for the model of a worker; no worker is started here."""
+    if "c.zarr" in words:
+        run("encode", folder / "u.nc", "-o", tmp_path / "c.zarr", "--model", folder / "coder")
+    started = {}
+
+    def stop(numbers, make, spec, **how):
+        started.update(spec=spec, **how)
+        raise Stop
+
+    monkeypatch.setattr("geoae.cluster.work.run_tasks", stop)
+    places = {"u.nc": folder / "u.nc", "coder": folder / "coder", "c.zarr": tmp_path / "c.zarr"}
+    named = [str(places.get(word, word)) for word in words.split()]
+    refused(*named, "-o", tmp_path / "out.zarr", "--workers", 2, "--threads", 3)
+    assert (started["workers"], started["threads"], started["spec"]["threads"]) == (2, 3, 3)
+    assert (started["spec"].get("codes") or {"threads": 3})["threads"] == 3
+
+
 def test_missing_points_come_back_as_missing(folder, tmp_path):
     """In a store, block by block and lazily, and from `denoise --codes`."""
     run("encode", folder / "wind.nc", "-o", tmp_path / "c.zarr", "--model", folder / "coder")
