@@ -6,7 +6,8 @@ from typing import Any
 
 from geoae import kinds
 from geoae._version import __version__
-from geoae.errors import ModelFileError, UnknownNameError
+from geoae.errors import ModelFileError, UnknownNameError, UnreadableFileError
+from geoae.files.paths import can_reach, find_fault
 from geoae.model.contract import list_json_types
 
 FORMAT = 1
@@ -28,10 +29,14 @@ def find_model(name_or_folder: str | Path) -> Path:
     ------
     UnknownNameError
         No shipped model and no folder has this name.
+    UnreadableFileError
+        The folder may not be entered.
     """
     for folder in (_SHIPPED / str(name_or_folder), Path(name_or_folder)):
-        if (folder / CARD).is_file() or (folder / WEIGHTS).is_file():
+        if can_reach(folder / CARD) or can_reach(folder / WEIGHTS):
             return folder
+    if isinstance(fault := find_fault(name_or_folder), UnreadableFileError):
+        raise fault
     known = ", ".join(list_shipped_models()) or "none"
     raise UnknownNameError(
         f"There is no model {str(name_or_folder)!r}: the shipped models are {known}; otherwise give the folder that "

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from geoae import model as models
-from geoae.errors import ModelFileError, OutputError, UnknownNameError
+from geoae.errors import ModelFileError, OutputError, UnknownNameError, UnreadableFileError
 from tests.conftest import tiny_model
 
 
@@ -163,7 +163,7 @@ def test_a_card_that_is_no_json_object_is_refused(folder, content):
     refused(folder, models.CARD)
 
 
-@pytest.mark.parametrize("name", ["sismic", "no/such/folder", ""])
+@pytest.mark.parametrize("name", ["sismic", "no/such/folder", "", "x" * 300])
 def test_an_unknown_name_lists_the_shipped_models(name, tmp_path, monkeypatch):
     """The message lists the names."""
     monkeypatch.chdir(tmp_path)
@@ -171,6 +171,17 @@ def test_an_unknown_name_lists_the_shipped_models(name, tmp_path, monkeypatch):
         models.find_model(name)
     assert all(shipped in str(caught.value) for shipped in models.list_shipped_models())
     assert "geoae train" in str(caught.value)
+
+
+def test_a_folder_that_may_not_be_entered_is_named(tmp_path, monkeypatch):
+    """The model may be there."""
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "stat", refuse)
+    with pytest.raises(UnreadableFileError, match="may not be entered"):
+        models.find_model(tmp_path / "model")
 
 
 def test_shipped_models_load_and_say_what_they_are():

@@ -1,5 +1,6 @@
 """Write denoised fields that fit in memory to one netCDF-4 file."""
 
+import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,6 +44,8 @@ def check_netcdf(target: Path, n_bytes: int, overwrite: bool) -> None:
             raise OutputExistsError(f"{target} is there already; choose another output, or ask for --overwrite.")
         if not target.absolute().parent.is_dir():
             raise OutputError(f"The folder {target.absolute().parent} for the output is not there; make it first.")
+        if not os.access(target.absolute().parent, os.W_OK | os.X_OK):
+            raise OutputError(f"The folder {target.absolute().parent} cannot be written to; choose another output.")
 
 
 def write_netcdf(

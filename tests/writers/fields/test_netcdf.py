@@ -50,8 +50,8 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
 
 
-def test_outputs_are_checked_before_the_work(tmp_path):
-    """Size, existing files and missing folders; a valid output passes."""
+def test_outputs_are_checked_before_the_work(tmp_path, monkeypatch):
+    """Size, existing files, long names, missing and closed folders; a valid output passes."""
     with pytest.raises(InputError, match=r"4\.0 GB.*-o out\.zarr"):
         check_netcdf(tmp_path / "out.nc", MAX_BYTES + 1, overwrite=False)
     with pytest.raises(OutputError, match="make it first"):
@@ -63,3 +63,8 @@ def test_outputs_are_checked_before_the_work(tmp_path):
     check_netcdf(tmp_path / "out.nc", 8, overwrite=True)
     with pytest.raises(OutputExistsError):
         check_netcdf(tmp_path, 8, overwrite=True)
+    with pytest.raises(OutputError, match="File name too long"):
+        check_netcdf(tmp_path / ("x" * 300), 8, overwrite=False)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(OutputError, match="cannot be written to"):
+        check_netcdf(tmp_path / "new.nc", 8, overwrite=False)
