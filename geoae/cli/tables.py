@@ -29,7 +29,10 @@ def _traces(done: "RecordSummary", dry_run: bool) -> str:
         values = [_number(line.rms_in, ".4g"), line.state or _number(line.rms_out, ".4g")]
         values += [_number(line.removed_db, ".1f"), f"{line.seconds:.2f}"]
         table.add_row(line.id, f"{line.samples:,}", str(line.gaps), *([] if dry_run else values))
-    legend = "rms: about the mean, in the units of the recording; removed: 20 log10(rms in / rms out)"
+    legend = (
+        "rms: without drift (periods longer than about 20 s), in the units of the recording; "
+        "removed: 20 log10(rms in / rms out)"
+    )
     return _text(table) if dry_run else f"{_text(table)}\n{legend}"
 
 

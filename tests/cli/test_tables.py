@@ -7,21 +7,22 @@ import numpy as np
 
 from geoae.cli import tables
 from geoae.jobs.records.counts import RecordSummary, TraceCounts
-from geoae.labels.segments import Segment
+from geoae.labels.segments import PlacedSegment, Segment
+from geoae.records.faults import Faults
 
 
 def summary(n_outputs: int) -> RecordSummary:
     segment = Segment("XX.A..HHZ", 0, 100.0, 2000, 0, Path("a"), None)
     counts = TraceCounts([segment])
     x = np.random.default_rng(0).normal(size=2000)
-    counts[segment].add(x, 0.1 * x)
+    counts[segment].add(x, 0.1 * x, PlacedSegment(segment, 0, 0), 0, Faults(0, None, ()))
     return RecordSummary(counts.conclude(), [Path(f"{i}.mseed") for i in range(n_outputs)], [], [], "tiny 01", 2.0)
 
 
 def test_the_table_of_a_run():
     """One line for each trace, with a legend; a dry run has neither sums nor legend."""
     shown = tables.summary_table(summary(1), dry_run=False)
-    assert "rms: about the mean" in shown
+    assert "rms: without drift" in shown
     assert "20.0" in shown
     assert "2,000" in shown
     assert "rms" not in tables.summary_table(summary(1), dry_run=True)

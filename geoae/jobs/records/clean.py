@@ -228,7 +228,7 @@ def _denoise_record(
             except GeoAEError as error:
                 refused[id(p)] = error
             else:
-                counts[p.segment].add_part(record, p.row, (a, b), faults, x[part], signal)
+                counts[p.segment].add(x[part], signal, p, a, faults, record.start_ns)
         if plot is not None and start < 86400 * record.rate_hz:  # a figure shows one day at most
             limit = np.finfo(np.float32).max
             pair = (y if faults.filled is None else np.where(faults.filled, np.nan, y) for y in (x, exact))

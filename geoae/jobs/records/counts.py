@@ -4,15 +4,16 @@ import copy
 import math
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from functools import reduce
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from geoae.arrays.types import Array
 from geoae.jobs.records.fault_counts import FaultCounts, count_faults
-from geoae.labels.segments import Record, Segment
+from geoae.jobs.records.levels import FRAME_S, LevelSums
+from geoae.labels.segments import PlacedSegment, Segment
 from geoae.readers.records.arrange import count_gaps_and_overlaps
 from geoae.records.faults import Faults
 
@@ -36,66 +37,66 @@ class TraceSums:
     faults: FaultCounts = field(default_factory=FaultCounts)
     """Filled gaps, which `add` is not given, and steps."""
     _concluded: bool = False
+    levels: LevelSums | None = None
+    """Sums of squares about the drift."""
     _finite: int = 0
-    _shift: float = math.nan
-    _scale: float = 0.0
-    _in: tuple[float, float] = (0.0, 0.0)
-    _out: tuple[float, float] = (0.0, 0.0)
     _range: tuple[float, float] = (math.inf, -math.inf)
     _at_range: tuple[int, int] = (0, 0)
-    _merged: tuple[list[float], ...] = ()
 
-    def add(self, x: Array, signal: Array) -> None:
-        """Add one block: samples before and after denoising."""
-        finite = np.isfinite(x)
-        if not finite.all():
-            x, signal = x[finite], signal[finite]
-        if not x.size:
-            return
-        low, high = float(x.min()), float(x.max())
-        if math.isnan(self._shift):
-            self._shift = float(x[0])
-        if self._scale == 0 and (scale := max(high / 2 - low / 2, 0.0)):
-            # each block before this one was constant, and was summed with a scale of 1
-            self._scale = scale
-            self._in, self._out = ((s / scale, s2 / scale / scale) for s, s2 in (self._in, self._out))
-        self._finite += x.size
-        self._in = _sums(self._in, x, self._shift, self._scale or 1.0)
-        self._out = _sums(self._out, signal, self._shift, self._scale or 1.0)
-        n_low, n_high = (c if e == o else 0 for c, e, o in zip(self._at_range, (low, high), self._range, strict=True))
-        if low <= self._range[0]:
-            n_low += int(np.count_nonzero(x == low))
-        else:
-            n_low = self._at_range[0]
-        if high >= self._range[1]:
-            n_high += int(np.count_nonzero(x == high))
-        else:
-            n_high = self._at_range[1]
-        self._range, self._at_range = (min(low, self._range[0]), max(high, self._range[1])), (n_low, n_high)
+    def add(self, x: Array, signal: Array, placed: PlacedSegment, first: int, found: Faults, start_ns: int = 0) -> None:
+        """Add samples of a segment before and after denoising. Samples that fill gaps are counted apart.
 
-    def add_part(self, record: Record, row: int, span: tuple[int, int], found: Faults, x: Array, signal: Array) -> None:
-        """Add a part of a record: samples that fill gaps are counted apart from the others.
-
-        `span` is the part, in samples of the record; `found` the faults of a block that holds it.
+        Parameters
+        ----------
+        x, signal
+            The samples.
+        placed
+            The segment in its record.
+        first
+            Position of the first sample in the record.
+        found
+            Faults of a block of the record that holds these samples.
+        start_ns
+            Time of the record's first sample, ns since 1970-01-01.
         """
-        faults, filled = count_faults(found, record, row, span, x)
+        rate_hz = placed.segment.rate_hz
+        faults, filled = count_faults(found, placed.row, first, x, (start_ns, rate_hz))
         self.faults += faults
-        self.add(*((x, signal) if filled is None else (x[~filled], signal[~filled])))
+        valid = np.isfinite(x) if filled is None else np.isfinite(x) & ~filled
+        self.levels = self.levels or LevelSums(max(round(FRAME_S * rate_hz), 8))
+        steps = [(at - first, h) for row, at, h in found.steps if row == placed.row and first <= at < first + len(x)]
+        self.levels.add(placed.segment.order, first - placed.first, x, signal, valid, steps)
+        samples = x if valid.all() else x[valid]
+        if samples.size:
+            low, high = float(samples.min()), float(samples.max())
+            at_low, at_high = (int(np.count_nonzero(samples == value)) for value in (low, high))
+            self._add_range(samples.size, (low, high), (at_low, at_high))
 
-    def export_sums(self) -> list[float]:
-        """The sums as plain numbers, for `add_sums`; empty if nothing was counted."""
-        n, before, after = self.moments()
-        return [n, *before, *after, *self._range, *self._at_range] if n else []
+    def export_sums(self) -> list[Any]:
+        """The sums as plain data, for `add_sums`; empty if nothing was counted."""
+        if self.levels is None:
+            return []
+        return [self._finite, self._range, self._at_range, self.levels.export(), self.faults.export()]
 
-    def add_sums(self, sums: list[float]) -> None:
+    def add_sums(self, sums: list[Any]) -> None:
         """Add the result of `export_sums` for another part of the trace, from any process."""
-        n, *_, low, high, n_low, n_high = sums
-        at_low, at_high = self._at_range
-        at_low = (at_low if low >= self._range[0] else 0) + (int(n_low) if low <= self._range[0] else 0)
-        at_high = (at_high if high <= self._range[1] else 0) + (int(n_high) if high >= self._range[1] else 0)
-        self._range, self._at_range = (min(low, self._range[0]), max(high, self._range[1])), (at_low, at_high)
-        self._merged += (sums,)
-        self._finite += int(n)
+        n, limits, at_limits, levels, faults = sums
+        self.faults += FaultCounts.load(faults)
+        self.levels = self.levels or LevelSums(levels[0])
+        self.levels.merge(levels)
+        self._add_range(n, limits, at_limits)
+
+    def _add_range(self, n: int, limits: tuple[float, float], at_limits: tuple[int, int]) -> None:
+        """Count samples, and those that equal the smallest or largest value of the whole trace."""
+        self._finite += n
+        known, (low, high) = self._range, limits
+        self._range = min(low, known[0]), max(high, known[1])
+        self._at_range = tuple(  # type: ignore[assignment]
+            count * (limit == new) + more * (value == new)
+            for count, limit, more, value, new in zip(
+                self._at_range, known, at_limits, limits, self._range, strict=True
+            )
+        )
 
     def conclude(self) -> None:
         """Set the problem and notes of the trace. Constant, empty and single-sample traces cannot be denoised."""
@@ -132,19 +133,6 @@ class TraceSums:
         """Whether any part of the trace was denoised."""
         return not self.text and self.unchanged < len(self.segments)
 
-    def moments(self) -> tuple[int, tuple[float, float], tuple[float, float]]:
-        """Number of samples, and (mean, rms about the mean) before and after denoising."""
-        parts = [(int(c[0]), (c[1], c[2]), (c[3], c[4])) for c in self._merged]
-        if n := self._finite - sum(part[0] for part in parts):
-            scale = self._scale or 1.0
-            first, last = ((self._shift + scale * s[0] / n, scale * _rms(s, n)) for s in (self._in, self._out))
-            parts.append((n, first, last))
-        if len(parts) == 1:
-            return parts[0]
-        before = _pool([(n, *m) for n, m, _ in parts])
-        after = _pool([(n, *m) for n, _, m in parts])
-        return self._finite, before, after
-
     @property
     def outcome(self) -> str:
         """Outcome of a trace with a problem, as text."""
@@ -165,7 +153,8 @@ class SummaryRow:
     gaps: int
     """Interruptions by more than half a sample."""
     rms_in: float
-    """Root mean square about the mean of the denoised samples, in the recording's units; nan if there are none."""
+    """Root mean square of the denoised samples above the drift (`geoae.jobs.records.levels`), in the recording's units;
+    nan if there are none."""
     rms_out: float
     """The same after denoising."""
     removed_db: float
@@ -273,7 +262,7 @@ class TraceCounts:
     def copy_sums(self, segments: Iterable[Segment]) -> list[tuple[TraceSums, TraceSums]]:
         """Copy the present sums of the traces of segments."""
         traces = {(s.source, s.id): self[s] for s in segments}
-        return [(trace, copy.copy(trace)) for trace in traces.values()]
+        return [(trace, replace(trace, levels=copy.deepcopy(trace.levels))) for trace in traces.values()]
 
     def restore_sums(self, saved: list[tuple[TraceSums, TraceSums]]) -> None:
         """Restore the sums that `copy_sums` returned."""
@@ -309,11 +298,11 @@ class TraceCounts:
 
 def _summarise(name: str, parts: list[TraceSums]) -> SummaryRow:
     segments = [segment for part in parts for segment in part.segments]
-    counted = [part.moments() for part in parts if part.denoised]
-    _, before = _pool([(n, *moments) for n, moments, _ in counted if n])
-    _, after = _pool([(n, *moments) for n, _, moments in counted if n])
+    counted = [part.levels.total() for part in parts if part.denoised and part.levels]
+    n = sum(part[0] for part in counted)
+    before, after = (math.hypot(*(part[i] / math.sqrt(n) for part in counted)) if n else math.nan for i in (1, 2))
     removed_db = 20 * (math.log10(before) - math.log10(after)) if before > 0 and after > 0 else math.nan
-    if counted:
+    if any(part.denoised for part in parts):
         state = ""
     elif all(part.text for part in parts):
         state = "text"
@@ -322,25 +311,3 @@ def _summarise(name: str, parts: list[TraceSums]) -> SummaryRow:
     gaps, _ = count_gaps_and_overlaps(segments)
     samples, seconds = sum(s.n for s in segments), sum(part.seconds for part in parts)
     return SummaryRow(name, samples, gaps, before, after, removed_db, seconds, state)
-
-
-def _pool(parts: list[tuple[int, float, float]]) -> tuple[float, float]:
-    """Mean and rms about it of all parts together, from (number, mean, rms about the mean) of each part."""
-    total = sum(n for n, _, _ in parts)
-    if not total:
-        return math.nan, math.nan
-    centre = sum(n / total * mean for n, mean, _ in parts)
-    # hypot neither overflows nor underflows
-    shares = (math.sqrt(n / total) * math.hypot(rms, mean - centre) for n, mean, rms in parts)
-    return centre, reduce(math.hypot, shares)
-
-
-def _sums(sums: tuple[float, float], x: Array, shift: float, scale: float) -> tuple[float, float]:
-    # the shift keeps squares of a large offset from swamping the rest, the scale keeps them in range
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        d = (x.astype(np.float64) - shift) / scale
-        return sums[0] + float(d.sum()), sums[1] + float(np.einsum("t,t->", d, d))  # uses no BLAS threads
-
-
-def _rms(sums: tuple[float, float], n: int) -> float:
-    return math.sqrt(max(sums[1] / n - (sums[0] / n) ** 2, 0.0)) if n else math.nan

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.arrays.types import Array
-from geoae.labels.segments import Record
 from geoae.records.faults import Faults
 
 
@@ -65,26 +64,26 @@ class FaultCounts:
 
 
 def count_faults(
-    found: Faults, record: Record, row: int, span: tuple[int, int], x: Array
+    found: Faults, row: int, first: int, x: Array, clock: tuple[int, float]
 ) -> tuple[FaultCounts, NDArray[np.bool_] | None]:
-    """Count the faults in a part of one row of a record; returns also which samples fill gaps, None if there are none.
+    """Count the faults in samples of one row; returns also which of them fill gaps, None if there are none.
 
     Parameters
     ----------
     found
-        Faults of a block that holds the part.
-    record, row, span
-        The part, from its first sample to the one after its last.
-    x
-        Samples of the part.
+        Faults of a block that holds the samples.
+    row, first, x
+        The row of the record, the position of the first sample, and the samples.
+    clock
+        Time of the record's first sample (ns since 1970), and its rate in Hz.
     """
-    start, stop = span
+    last, (start_ns, rate_hz) = first + len(x), clock
     steps = tuple(
-        (record.start_ns + round(at / record.rate_hz * 1e9), height)
+        (start_ns + round(at / rate_hz * 1e9), height)
         for step_row, at, height in found.steps
-        if step_row == row and start <= at < stop
+        if step_row == row and first <= at < last
     )
-    filled = None if found.filled is None else found.filled[row, start - found.start : stop - found.start]
+    filled = None if found.filled is None else found.filled[row, first - found.start : last - found.start]
     if filled is None or not filled.any():
         return FaultCounts(steps=steps), None
     values, n = np.unique(x[filled], return_counts=True)

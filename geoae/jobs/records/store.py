@@ -14,7 +14,6 @@ from geoae.jobs.inputs import Recordings, note_above_band
 from geoae.jobs.inspect import describe_target
 from geoae.jobs.options import DenoiseOptions, FileOptions, InferenceOptions, Progress, no_progress
 from geoae.jobs.records.counts import RecordSummary, TraceCounts
-from geoae.jobs.records.fault_counts import FaultCounts
 from geoae.jobs.records.plan import find_one_record, list_record_settings, plan_record_store
 from geoae.jobs.records.worker import BlockCounts, count_record_block, make_record_spec, make_record_worker
 from geoae.jobs.run import BlockJob, load_for_run, run_blocks
@@ -163,9 +162,8 @@ def _add_up(results: dict[int, BlockCounts], record: Record, counts: TraceCounts
     traces_of_record = TraceCounts(p.segment for p in record.placed).traces
     targets = [counts[trace.segments[0]] for trace in traces_of_record]
     for counted in (result for _, result in sorted(results.items()) if result):  # blocks of codes have no counts
-        for trace, sums, faults in zip(targets, counted["traces"], counted["faults"], strict=True):
+        for trace, sums in zip(targets, counted["traces"], strict=True):
             if sums:
                 trace.add_sums(sums)
-            trace.faults += FaultCounts.load(faults)
         for line in counted["losses"]:
             counts.add_loss(line)

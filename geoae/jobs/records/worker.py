@@ -26,7 +26,7 @@ from geoae.stores import blocks, ledger
 from geoae.stores.write import write_region
 
 BlockCounts = dict[str, list[Any]]
-"""Counts of one block: "traces" and "faults" of each trace, and "losses", lines on samples that were lost."""
+"""Counts of one block: "traces", sums of each trace, and "losses", lines on samples that were lost."""
 
 
 def make_record_spec(
@@ -124,21 +124,17 @@ def count_record_block(
     Returns
     -------
     BlockCounts
-        "traces": for each trace the argument of `TraceSums.add_sums`; "faults": that of `FaultCounts.load`; "losses":
-        lines of text.
+        "traces": for each trace the argument of `TraceSums.add_sums`; "losses": lines of text.
     """
     counts = TraceCounts(p.segment for p in record.placed)
     for p in record.placed:
         a, b = max(p.first, span.start), min(p.first + p.segment.n, span.stop)
         if a < b:
             part = np.s_[p.row, a - span.start : b - span.start]
-            counts[p.segment].add_part(record, p.row, (a, b), found, x[part], signal[part])
+            counts[p.segment].add(x[part], signal[part], p, a, found, record.start_ns)
     losses = list(lost.losses)
     lost.losses.clear()
-    return {
-        "traces": [trace.export_sums() for trace in counts.traces],
-        "faults": [trace.faults.export() for trace in counts.traces], "losses": losses,
-    }  # fmt: skip
+    return {"traces": [trace.export_sums() for trace in counts.traces], "losses": losses}
 
 
 def _identify(record: Record) -> list[Any]:

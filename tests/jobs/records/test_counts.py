@@ -4,11 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from geoae.jobs.records.counts import RecordSummary, TraceCounts, TraceSums
-from geoae.labels.segments import Segment
+from geoae.labels.segments import PlacedSegment, Segment
+from geoae.records.faults import Faults
 
 
 def segment(n: int = 1000, order: int = 0, **changes) -> Segment:
@@ -17,23 +16,27 @@ def segment(n: int = 1000, order: int = 0, **changes) -> Segment:
     return Segment(**{**facts, **changes})
 
 
-@given(st.lists(st.integers(1, 999), max_size=4, unique=True).map(sorted), st.sampled_from([0.0, 1e9]))
-def test_blocks_add_up_to_the_trace(cuts, offset):
-    """Mean and rms before and after are those of numpy, for any blocks and with a large offset."""
-    noise = np.random.default_rng(0).normal(size=1000)
-    x, signal = offset + noise, offset + 0.5 * noise
-    trace = TraceSums("id", None, (segment(),))
-    other = TraceSums("id", None, (segment(),))
-    for part in np.split(np.arange(1000), cuts):
-        trace.add(x[part], signal[part])
+def add(sums: TraceSums, part: Segment, x, signal, first: int = 0) -> None:
+    """Add samples of a segment that is a record of its own."""
+    sums.add(x, signal, PlacedSegment(part, 0, 0), first, Faults(first, None, ()))
+
+
+def test_sums_of_blocks_from_other_processes():
+    """Numbers of samples and of those at the limits add up, however the trace is divided."""
+    x = np.clip(np.random.default_rng(0).normal(size=1000), -1, 1)
+    whole, other = TraceSums("id", None, (segment(),)), TraceSums("id", None, (segment(),))
+    add(whole, segment(), x, 0.5 * x)
+    for first in range(0, 1000, 300):
         piece = TraceSums("id", None, (segment(),))
-        piece.add(x[part], signal[part])
+        part = x[first : first + 300]
+        add(piece, segment(), part, 0.5 * part, first)
         other.add_sums(piece.export_sums())
-    for sums in (trace, other):
-        n, before, after = sums.moments()
-        assert n == 1000
-        assert before == pytest.approx((x.mean(), x.std()), rel=1e-6)
-        assert after == pytest.approx((signal.mean(), signal.std()), rel=1e-6)
+    assert whole.levels is not None
+    assert other.levels is not None
+    assert other.levels.total() == pytest.approx(whole.levels.total())
+    for sums in (whole, other):
+        sums.conclude()
+        assert sums.notes == [f"may be clipped: {(np.abs(x) == 1).sum()} samples equal its smallest or largest value"]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +50,7 @@ def test_blocks_add_up_to_the_trace(cuts, offset):
 def test_problems_of_a_trace(x, problem):
     """Constant traces and traces without finite samples are not denoised."""
     counts = TraceCounts([segment()])
-    counts[segment()].add(x, x)
+    add(counts[segment()], segment(), x, x)
     (trace,) = counts.conclude()
     assert trace.problem == problem
     assert trace.denoised == (not problem)
@@ -59,11 +62,11 @@ def test_files_of_one_id_share_a_row():
     counts = TraceCounts(parts)
     x = np.random.default_rng(0).normal(size=1000)
     for part in parts:
-        counts[part].add(x, 0.1 * x)
+        add(counts[part], part, x, 0.1 * x)
     saved = counts.copy_sums(parts)
-    counts[parts[0]].add(100 * x, x)
+    add(counts[parts[0]], parts[0], 100 * x, x)
     counts.restore_sums(saved)
     (row,) = RecordSummary(counts.conclude(), [], [], [], "", 0.0).rows
     assert (row.samples, row.gaps, row.state) == (2000, 0, "")
-    assert row.rms_in == pytest.approx(x.std())
+    assert row.rms_in == pytest.approx(x.std(), rel=0.01)
     assert row.removed_db == pytest.approx(20)

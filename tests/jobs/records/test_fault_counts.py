@@ -5,20 +5,18 @@ import json
 import numpy as np
 
 from geoae.jobs.records.fault_counts import FaultCounts, count_faults
-from geoae.labels.segments import Record
 from geoae.records.faults import Faults
 
 
 def test_counts_of_parts_add_up_and_travel_as_plain_data():
     """The sum of two halves is the whole, from any process."""
-    record = Record(("XX.A..HHZ", "XX.A..HHN"), 10**9, 10.0, 100, ())
     x = np.arange(100.0)
     x[40:60] = -999999
     filled = np.stack([x < 0, np.zeros(100, bool)])
     found = Faults(0, filled, ((0, 20, 500.0), (1, 30, 7.0), (0, 80, -600.0)))
-    whole, marked = count_faults(found, record, 0, (0, 100), x)
+    whole, marked = count_faults(found, 0, 0, x, (10**9, 10.0))
     np.testing.assert_array_equal(marked, x < 0)
-    halves = [count_faults(found, record, 0, span, x[slice(*span)])[0] for span in ((0, 50), (50, 100))]
+    halves = [count_faults(found, 0, a, x[a : a + 50], (10**9, 10.0))[0] for a in (0, 50)]
     added = FaultCounts()
     for half in halves:
         added += FaultCounts.load(json.loads(json.dumps(half.export())))
