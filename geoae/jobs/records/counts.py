@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from geoae.jobs.records.fault_counts import FaultCounts, count_faults
 from geoae.jobs.records.levels import FRAME_S, LevelSums
 from geoae.labels.segments import PlacedSegment, Segment
 from geoae.readers.records.arrange import count_gaps_and_overlaps
-from geoae.records.faults import Faults
+from geoae.records.faults import FaultFinder, Faults
 
 
 @dataclass
@@ -249,9 +250,11 @@ class TraceCounts:
         for segment, x, signal in samples:
             trace = self[segment]
             sums = fresh.setdefault(f"{trace.source} {trace.id}", TraceSums(trace.id, trace.source))
-            sums.add(x.astype(np.float64), signal)
-            kept = {name: value for name, value in vars(sums).items() if name.startswith("_") and name != "_concluded"}
-            vars(trace).update(kept)
+            row = x.astype(np.float64)[None]
+            found = FaultFinder(partial(_cut, row), segment.n, segment.rate_hz).find(0, segment.n)
+            sums.add(row[0], signal, PlacedSegment(segment, 0, 0), 0, found)
+            for name in ("levels", "_finite", "_range", "_at_range"):
+                setattr(trace, name, getattr(sums, name))
 
     def replace(self, segment: Segment, parts: list[Segment]) -> None:
         """Replace a segment by its decodable parts."""
@@ -311,3 +314,7 @@ def _summarise(name: str, parts: list[TraceSums]) -> SummaryRow:
     gaps, _ = count_gaps_and_overlaps(segments)
     samples, seconds = sum(s.n for s in segments), sum(part.seconds for part in parts)
     return SummaryRow(name, samples, gaps, before, after, removed_db, seconds, state)
+
+
+def _cut(x: Array, start: int, stop: int) -> Array:
+    return x[:, start:stop]

@@ -122,7 +122,7 @@ def test_miniseed_takes_the_place_of_integers_that_lose_the_signal(tmp_path):
     assert signal.dtype == np.float32
     np.testing.assert_allclose(signal + noise, x, atol=1e-6)
     (row,) = done.rows
-    assert row.rms_out == pytest.approx(signal.std(dtype=float), rel=1e-6)
+    assert row.rms_out == pytest.approx(signal.std(dtype=float), rel=0.02)
     loud = Trace(500 * x, header)
     loud.write(str(tmp_path / "y.gse2"), format="GSE2")
     done = denoise_files([tmp_path / "y.gse2"], None, options, noise_out=f"{tmp_path}/")
