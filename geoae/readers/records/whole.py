@@ -13,6 +13,7 @@ from geoae.files.obspy_formats import detect_obspy_format
 from geoae.readers.records import mseed3, salvage
 from geoae.readers.records.mseed_damage import has_records
 from geoae.readers.records.mseed_headers import is_miniseed
+from geoae.readers.records.trace_parts import guess_format
 
 Stamp = tuple[int, int]
 """Time of the last change in ns and size in bytes: they change with the content of the file."""
@@ -198,8 +199,8 @@ def _format_of(path: Path) -> str | None:
         return "MSEED"
     if mseed3.is_miniseed3(head):
         return mseed3.FORMAT
-    # the header of the first record may be damaged
-    return detect_obspy_format(path) or ("MSEED" if has_records(head) else None)
+    # the header of the first record or trace may be damaged
+    return detect_obspy_format(path) or guess_format(head) or ("MSEED" if has_records(head) else None)
 
 
 def _condense(name: str, messages: Iterable[str]) -> list[str]:
