@@ -149,7 +149,8 @@ def denoise(
         Return (signal, noise); their sum equals the input up to rounding. Not with a path: use `noise_out`.
     dims
         Names of the horizontal dimensions of a field, ("y", "x") or "y,x", if metadata does not name them. "time" says
-        that all other dimensions, such as the distance along a fibre, number records of their own.
+        that all other dimensions, such as the distance along a fibre or the rows of a plain array, number records of
+        their own.
     force
         Accept a model that was trained on fields of other units or dimensions.
     rate_hz
@@ -217,9 +218,9 @@ class _InMemory:
             return self._denoise_traces(x, stream)
         denoiser = _ArrayDenoiser(self.options, self.dims, self.force)
         if is_plain and self.rate_hz is not None:
-            if self.dims or self.force:
+            if self.dims not in ((), ("time",)) or self.force:
                 raise InputError("dims and force are for fields with names; a plain array holds recordings.")
-            signal, noise = denoiser.denoise_array(plain.label_array(x, self.rate_hz))
+            signal, noise = denoiser.denoise_array(plain.label_array(x, self.rate_hz, are_separate=bool(self.dims)))
             return plain.unlabel_array(signal, x), plain.unlabel_array(noise, x)
         work: dict[type, Any] = {
             xr.DataArray: denoiser.denoise_array,
@@ -278,11 +279,15 @@ class _ArrayDenoiser:
         names = {str(name): name for name in data.data_vars}  # one of them may be None
         fields = {names[name]: data[names[name]] for name in list_fields(data)}
         dims = self.dims or None
-        found = {name: x for name, x in fields.items() if has_channels(x) or is_field(x, dims)}
+        found = {
+            name: x
+            for name, x in fields.items()
+            if has_channels(x) or is_field(x, dims) or (dims and "time" in x.dims and is_record(x, dims))
+        }
         if not found:
             raise InputError(
                 f"There is no record and no field on a grid, only {', '.join(map(str, data.variables)) or 'nothing'}. "
-                "Name the horizontal dimensions: dims=('y', 'x')."
+                "Name the horizontal dimensions, dims=('y', 'x'), or give dims='time' for recordings."
             )
         pairs = {name: self.denoise_array(x) for name, x in found.items()}
         return data.assign({k: v[0] for k, v in pairs.items()}), data.assign({k: v[1] for k, v in pairs.items()})

@@ -25,10 +25,11 @@ _HINTS = {
 }
 
 
-def label_array(x: Any, rate_hz: Any) -> xr.DataArray:
+def label_array(x: Any, rate_hz: Any, are_separate: bool = False) -> xr.DataArray:
     """Name the dimensions of an array of recordings, whose last dimension is time; masked samples become NaN.
 
-    Up to three rows before it are the components of one sensor, more rows are records of their own.
+    Up to three rows before it are the components of one sensor; more rows, or rows that `are_separate`, are records of
+    their own.
 
     Raises
     ------
@@ -46,7 +47,8 @@ def label_array(x: Any, rate_hz: Any) -> xr.DataArray:
             f"The array has shape {samples.shape}, so its last dimension, which is time, has {n} samples. Give the "
             "transposed array, x.T, if time comes first."
         )
-    rows = [] if samples.ndim == 1 else ["channel" if samples.shape[-2] <= COMPONENTS else "row"]
+    is_sensor = samples.ndim > 1 and samples.shape[-2] <= COMPONENTS and not are_separate
+    rows = [] if samples.ndim == 1 else ["channel" if is_sensor else "row"]
     lead = [f"dim_{i}" for i in range(samples.ndim - 1 - len(rows))]
     return xr.DataArray(samples, dims=(*lead, *rows, "time"), attrs={"sampling_rate_hz": float(rate_hz)})
 

@@ -140,6 +140,20 @@ def test_rows_of_a_fibre_are_denoised_one_by_one_with_a_note(dims):
     np.testing.assert_array_equal(single.values, found.isel(distance=0).squeeze().values)
 
 
+def test_rows_of_a_dataset_are_denoised_on_purpose():
+    """Variables without channels are recordings if dims="time" says so; others stay as they are."""
+    x = as_array(walk(1800).reshape(2, 900), ("distance", "time"))
+    data = xr.Dataset(
+        {"strain": x.drop_attrs().assign_coords(time=np.arange(900) / 100.0), "depth": ("distance", [1, 2])}
+    )
+    found = denoise(data, dims="time")
+    np.testing.assert_allclose(found["strain"].values, denoise(x, dims="time").values)
+    xr.testing.assert_equal(found["depth"], data["depth"])
+    with pytest.raises(InputError, match="dims='time' for recordings"):
+        denoise(data)
+    np.testing.assert_array_equal(denoise(x.values, rate_hz=100.0, dims="time"), denoise(x, dims="time").values)
+
+
 def test_components_and_single_rows_need_no_note():
     """Named components, records of them, and an array with one row."""
     with warnings.catch_warnings():
