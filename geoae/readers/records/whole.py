@@ -32,6 +32,7 @@ _RECORDINGS = re.compile(r".*\.(mseed|miniseed|msd?|seed|sac|gse2?|gcf|se?gy|su|
 """Names of recordings, whatever the content."""
 _DOCUMENTS = re.compile(r".*\.(pdf|png|jpe?g|gif|tiff?|docx?|xlsx?|pptx?|odt)", re.IGNORECASE)
 _VOLUME_HEADER = re.compile(rb"\d{6}[VAST]")
+_FIELD_MAGIC = (b"\x89HDF", b"CDF\1", b"CDF\2", b"CDF\5", b"GRIB")
 _TEXT_BYTES = bytes([*b"\t\n\f\r\x1b", *range(0x20, 0x7F), *range(0x80, 0x100)])
 
 
@@ -147,7 +148,9 @@ def _read_member(file: Path, label: str, format_: str) -> FileContent:
         reason = (
             one_line(error).replace(str(file), file.name).rstrip(".").removesuffix(" Fetch the file again").rstrip(".")
         )
-        loss = f"{label} looks like {format_} but cannot be read: {reason[:300]}. Fetch the file again."
+        # an error with a number is one of the system, such as too many open files, and not of the content
+        advice = "" if isinstance(error, OSError) and error.errno is not None else " Fetch the file again."
+        loss = f"{label} looks like {format_} but cannot be read: {reason[:300]}.{advice}"
         return FileContent((), (), (loss,), ())
     messages = _condense(label, caught)
     losses = [line for line in messages if _LOSS_MESSAGE.search(line.removeprefix(label))]
@@ -161,7 +164,11 @@ def _describe_no_recording(path: Path, others: Sequence[archives.ArchiveMember])
     if not archives.is_archive(path):
         return f"{path.name} is {_describe_unknown(path)}."
     names = ", ".join(member.name for member in others[:3]) + (", ..." if len(others) > 3 else "")
-    return f"{path.name} holds no recording, only {names}: {others[0].name} is {_describe_unknown(others[0].path)}."
+    holds = f"holds no recording, only {names}: {others[0].name}" if others[0].name != path.name else "is packed and"
+    with others[0].path.open("rb") as file:
+        is_field = file.read(4) in _FIELD_MAGIC
+    what = "a netCDF, HDF5 or GRIB file. Unpack it first" if is_field else _describe_unknown(others[0].path)
+    return f"{path.name} {holds} is {what}."
 
 
 def _describe_unknown(path: Path) -> str:

@@ -1,5 +1,6 @@
 """Tests of geoae.readers.records.whole."""
 
+import errno
 import gzip
 import pickle
 import tarfile
@@ -70,12 +71,27 @@ def test_an_archive_without_a_recording_is_refused(tmp_path):
         archive.writestr("README", "read me")
     with pytest.raises(UnknownFormatError, match="no recording, only README: README is in no format"):
         traces.scan(tmp_path / "x.zip")
+    (tmp_path / "u.nc.gz").write_bytes(gzip.compress(b"\x89HDF" + bytes(99)))
+    with pytest.raises(UnknownFormatError, match=r"u.nc.gz is packed and is a netCDF, HDF5 or GRIB file. Unpack it"):
+        traces.scan(tmp_path / "u.nc.gz")
     (tmp_path / "cut.zip").write_bytes((tmp_path / "x.zip").read_bytes()[:-30])
     with pytest.raises(DamagedFileError, match="list of members is missing or damaged"):
         traces.scan(tmp_path / "cut.zip")
     (tmp_path / "x.zst").write_bytes(b"\x28\xb5\x2f\xfd")
     with pytest.raises(UnknownFormatError, match="packed by zstandard"):
         traces.scan(tmp_path / "x.zst")
+
+
+def test_an_error_of_the_system_is_not_blamed_on_the_file(tmp_path, monkeypatch):
+    """Such as too many open files; to fetch the file again would not help."""
+    trace(100, dtype=np.float32).write(str(tmp_path / "x.sac"), format="SAC")
+
+    def fail(*_, **__):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("obspy.read", fail)
+    with pytest.raises(DamagedFileError, match=r"cannot be read: .*Too many open files\.$"):
+        traces.scan(tmp_path / "x.sac")
 
 
 def test_a_file_that_changed_is_not_taken_from_the_cache(tmp_path):
