@@ -80,7 +80,7 @@ def test_a_field_goes_to_codes_and_back(folder, tmp_path):
         assert data["u"].attrs["units"] == "m s-1"
 
 
-class Stop(GeoAEError):
+class StopError(GeoAEError):
     """Ends a run when its workers would start."""
 
 
@@ -97,7 +97,7 @@ def test_each_worker_has_the_threads_that_were_asked_for(folder, tmp_path, monke
 
     def stop(numbers, make, spec, **how):
         started.update(spec=spec, **how)
-        raise Stop
+        raise StopError
 
     monkeypatch.setattr("geoae.cluster.work.run_tasks", stop)
     places = {"u.nc": folder / "u.nc", "coder": folder / "coder", "c.zarr": tmp_path / "c.zarr"}
