@@ -8,6 +8,7 @@ from geoae import kinds
 from geoae._version import __version__
 from geoae.errors import ModelFileError, UnknownNameError, UnreadableFileError
 from geoae.files.paths import can_reach, find_fault
+from geoae.files.together import find_file
 from geoae.model.contract import list_json_types
 
 FORMAT = 1
@@ -33,7 +34,7 @@ def find_model(name_or_folder: str | Path) -> Path:
         The folder may not be entered.
     """
     for folder in (_SHIPPED / str(name_or_folder), Path(name_or_folder)):
-        if can_reach(folder / CARD) or can_reach(folder / WEIGHTS):
+        if any(can_reach(find_file(folder, name)) for name in (CARD, WEIGHTS)):
             return folder
     if isinstance(fault := find_fault(name_or_folder), UnreadableFileError):
         raise fault
@@ -63,7 +64,7 @@ def read_card(folder: Path) -> dict[str, Any]:
         The file is missing or damaged, has a newer format, or has missing, unknown or mistyped keys, which are listed.
     """
     try:
-        facts = json.loads(read_bytes(folder / CARD))
+        facts = json.loads(read_bytes(find_file(folder, CARD)))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ModelFileError(f"{folder / CARD} is damaged: {error}. Copy the model folder again.") from error
     if not isinstance(facts, dict) or not isinstance(facts.get("format"), int):

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from geoae import kinds, nets
 from geoae.errors import GeoAEError, InputError, ModelFileError
+from geoae.files.together import find_file
 from geoae.model import weights_file
 from geoae.model.card import CARD, COMPANIONS, DEFAULT, WEIGHTS, find_model, read_bytes, read_card
 from geoae.model.contract import from_json
@@ -42,12 +43,13 @@ def load_model(name_or_folder: str | Path | Model | None = None) -> Model:
         )
     folder = find_model(name_or_folder or DEFAULT)
     facts = read_card(folder)
-    raw = _read_checked(folder / WEIGHTS, facts["weights_sha256"])
+    weights = find_file(folder, WEIGHTS)
+    raw = _read_checked(weights, facts["weights_sha256"])
     try:
         net = nets.build(facts["net"], facts["config"])
     except GeoAEError as error:
         raise ModelFileError(f"{folder / CARD} does not describe a net: {error} A newer geoae may read it.") from error
-    weights_file.load_weights(net, raw, folder / WEIGHTS, facts["net"])
+    weights_file.load_weights(net, raw, weights, facts["net"])
     kind = kinds.find_kind(facts["kind"])
     contract = from_json(kinds.load_name(kind.contract), facts["contract"])
     scaler = from_json(kinds.load_name(kind.scaler), facts["scaler"])
@@ -61,7 +63,7 @@ def _read_companions(folder: Path, sha: str) -> dict[str, NDArray[Any]]:
         return {}
     from safetensors.numpy import load as load_arrays
 
-    return dict(load_arrays(_read_checked(folder / COMPANIONS, sha)))
+    return dict(load_arrays(_read_checked(find_file(folder, COMPANIONS), sha)))
 
 
 def _read_checked(path: Path, wanted: str) -> bytes:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from geoae._version import __version__
 from geoae.errors import InputError, SamplesError
-from geoae.files.whole import output_errors, write_bytes, write_text
+from geoae.files.together import replace_files
+from geoae.files.whole import output_errors
 from geoae.model import weights_file
 from geoae.model.card import CARD, COMPANIONS, FORMAT, README, WEIGHTS
 from geoae.model.contract import AnyContract
@@ -99,6 +100,8 @@ class Model:
     def save(self, folder: Path, card: str) -> None:
         """Write weights.safetensors, model.json, card.md and, if there are companions, companions.safetensors.
 
+        They replace those of another model together: a process that is killed leaves one model or the other.
+
         Raises
         ------
         OutputError
@@ -117,13 +120,15 @@ class Model:
             "contract": asdict(self.contract),
             "weights_sha256": sha,
         }
-        with output_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        write_bytes(folder / WEIGHTS, raw)  # not save_file, whose files only their owner may read
-        write_text(folder / CARD, json.dumps(facts, indent=2, sort_keys=True) + "\n")
-        write_text(folder / README, card)
-        if companions:
-            write_bytes(folder / COMPANIONS, companions)
+        files = {
+            WEIGHTS: raw,
+            CARD: (json.dumps(facts, indent=2, sort_keys=True) + "\n").encode(),
+            README: card.encode(),
+        }
+        replace_files(folder, files | ({COMPANIONS: companions} if companions else {}))
+        if not companions:
+            with output_errors(folder):
+                (folder / COMPANIONS).unlink(missing_ok=True)  # of the model that was replaced
 
     def _seal_companions(self) -> bytes:
         """Content of the file of companions; writes its digest into the contract."""

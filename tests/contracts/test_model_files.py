@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import stat
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from geoae import model as models
 from geoae.errors import ModelFileError, OutputError, UnknownNameError, UnreadableFileError
+from geoae.files import together
 from tests.conftest import tiny_model
 
 
@@ -77,6 +79,29 @@ def test_saving_again_writes_the_same_bytes(folder, tmp_path):
     for name in (models.WEIGHTS, models.CARD, models.README):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
         assert (folder / name).stat().st_mode & stat.S_IRGRP == (folder / models.README).stat().st_mode & stat.S_IRGRP
+
+
+def test_a_killed_save_leaves_one_model_or_the_other(folder, monkeypatch):
+    """Weights and model.json belong together at every moment; companions of a replaced model go."""
+    old = models.load_model(folder)
+    new = tiny_model()
+    (folder / models.COMPANIONS).touch()
+    new.net.decoder.bias.data += 1.0
+
+    def stop(folder):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(together, "sync_to_disk", stop)  # the files are in their places, or not
+        patch.setattr(Path, "replace", lambda self, target: stop(self))
+        with pytest.raises(KeyboardInterrupt):
+            new.save(folder, "# new\n")
+    loaded = models.load_model(folder)
+    assert loaded.digest == new.digest != old.digest
+    assert models.describe_model(folder)["weights_sha256"][:12] == new.digest
+    old.save(folder, "# old\n")
+    assert models.load_model(folder).digest == old.digest
+    assert sorted(path.name for path in folder.iterdir()) == sorted([models.CARD, models.README, models.WEIGHTS])
 
 
 def test_a_loaded_model_passes_through():
