@@ -19,6 +19,7 @@ from geoae.labels.valid import ValidRange, find_valid_range, unpack_valid_range
 from geoae.model import Model, require_contract
 from geoae.stores import schema
 from geoae.stores.codes import refuse_codes
+from geoae.stores.plain import make_json
 
 DEFAULT_MODELS = dict(enumerate(kinds.find_kind(CodeContract.kind).defaults, start=1))
 """Number of dimensions of a window -> shipped model for such windows."""
@@ -165,7 +166,6 @@ def make_code_attributes(x: xr.DataArray, coding: Coding, model: Model) -> dict[
     """Make the attributes of codes: what decoding needs to know about the array and the model."""
     dtype = x.dtype.newbyteorder("=") if x.dtype.kind == "f" else np.result_type(x.dtype, np.float32)
     attrs = unpack_valid_range(x.attrs, x.encoding)
-    own = {str(k): v.tolist() if isinstance(v, np.ndarray | np.generic) else v for k, v in attrs.items()}
     found: dict[str, Any] = {
         "long_name": "latent code of the window", "units": "1",
         schema.CODED_VARIABLE: "" if x.name is None else str(x.name),
@@ -173,7 +173,7 @@ def make_code_attributes(x: xr.DataArray, coding: Coding, model: Model) -> dict[
         schema.CODED_DIMS: list(coding.dims), schema.WINDOWED_DIMS: list(coding.core),
         schema.WINDOWED_LENGTHS: list(coding.lengths),
         schema.CODED_DTYPE: str(np.dtype(dtype)),
-        schema.CODED_ATTRS: json.dumps(own, default=str),
+        schema.CODED_ATTRS: json.dumps({str(k): v for k, v in attrs.items()}, default=make_json),
     }  # fmt: skip
     if _has_lazy_time(x):
         found |= {schema.CODED_START: str(np.datetime64(start_ns(x), "ns")), schema.CODED_RATE_HZ: rate_hz(x)}

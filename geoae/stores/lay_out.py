@@ -18,8 +18,9 @@ from geoae.files.whole import sync_to_disk
 from geoae.stores import provenance
 from geoae.stores.blocks import Part, Variable, choose_chunks
 from geoae.stores.plain import simplify_value, simplify_variable
-from geoae.stores.plan import StorePlan, make_attributes
+from geoae.stores.plan import StorePlan, make_attributes, make_coordinates
 from geoae.stores.provenance import Identity, describe_differences
+from geoae.stores.references import list_external
 from geoae.stores.schema import (
     COMMAND,
     FILE_HASHES,
@@ -106,7 +107,8 @@ def _make_store_attributes(made_by: Provenance, identity: Identity, started: str
 def _write_metadata(plan: StorePlan, attrs: dict[str, Any], folder: Path) -> None:
     from dask.array import full
 
-    attributes = make_attributes(plan)
+    external = list_external(attrs)
+    attributes, coords = make_attributes(plan, external), make_coordinates(plan, external)
     data: dict[str, xr.Variable] = {}
     encoding: dict[str, dict[str, Any]] = {}
     for variable in (v for part in plan.parts for v in part.variables):
@@ -122,12 +124,12 @@ def _write_metadata(plan: StorePlan, attrs: dict[str, Any], folder: Path) -> Non
             "_FillValue": None,  # missing samples are NaN, so no value is masked
             "chunk_key_encoding": {"name": "default", "separator": "."},
         }
-    for label, coord in plan.coords.variables.items():
+    for label, coord in coords.variables.items():
         if coord.ndim and coord.dtype.kind != "O":
             chunks = choose_chunks(coord.shape, range(coord.ndim))
             # an encoding passed here replaces that of the variable
             encoding[str(label)] = {**coord.encoding, "chunks": chunks, "compressors": make_compressors()}
-    dataset = plan.coords.assign(data).assign_attrs(attrs)
+    dataset = coords.assign(data).assign_attrs(attrs)
     with warnings.catch_warnings():
         # readers would be warned without consolidated metadata; writing it makes zarr warn here
         warnings.filterwarnings("ignore", "Consolidated metadata")

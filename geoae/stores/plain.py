@@ -24,23 +24,35 @@ def simplify_value(value: Any) -> Any:
 
     Examples
     --------
-    >>> [simplify_value(x) for x in (np.float32(0.5), (64, 64), None, {"kind": "rms"})]
-    [0.5, [64, 64], 'none', '{"kind": "rms"}']
+    >>> [simplify_value(x) for x in (np.float32(0.5), (64, 64), None, {"kind": "rms"}, [[1], []])]
+    [0.5, [64, 64], 'none', '{"kind": "rms"}', '[[1], []]']
     """
+    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "mM":
+        value = value.astype(str)  # in nanoseconds they would become plain numbers
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if value is None or isinstance(value, bool):
         return str(value).lower()  # netCDF has no such values
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)  # JSON has no such numbers
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return str(value)  # netCDF has no such numbers
     if isinstance(value, int | float | str):
         return value
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if isinstance(value, list | tuple):
+        if any(isinstance(item, list | tuple | dict | np.ndarray) for item in value):
+            return json.dumps(value, default=make_json)  # netCDF has no lists of lists
         items = [simplify_value(item) for item in value]
         return items if len({isinstance(item, str) for item in items}) < 2 else json.dumps(items)
-    return json.dumps(value, sort_keys=True, default=str) if isinstance(value, dict) else str(value)
+    return json.dumps(value, sort_keys=True, default=make_json) if isinstance(value, dict) else str(value)
+
+
+def make_json(value: Any) -> Any:
+    """What JSON does not know, as plain numbers, lists and text."""
+    is_plain = isinstance(value, np.ndarray | np.generic) and value.dtype.kind not in "mMcS"
+    return value.tolist() if is_plain else value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def simplify_variable(name: str, variable: xr.Variable) -> xr.Variable:

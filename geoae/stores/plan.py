@@ -10,6 +10,7 @@ from geoae.errors import InputError, OptionError, one_line
 from geoae.labels.valid import unpack_valid_range
 from geoae.stores.blocks import Part, Variable, choose_chunks, choose_shards
 from geoae.stores.plain import simplify_attrs, simplify_variable
+from geoae.stores.references import drop_dangling
 from geoae.stores.schema import (
     CODE,
     CODE_STATISTICS,
@@ -221,8 +222,11 @@ def plan_codes(
     return StorePlan((Part(code, len(windows), tuple(variables)),), checked, attrs)
 
 
-def make_attributes(plan: StorePlan) -> dict[str, dict[str, Any]]:
-    """Attributes of the variables by name. Each variable lists the variables that belong to it, as CF asks for."""
+def make_attributes(plan: StorePlan, external: Collection[str] = ()) -> dict[str, dict[str, Any]]:
+    """Attributes of the variables by name. Each variable lists the variables that belong to it, as CF asks for.
+
+    Names of variables that are neither in the plan nor `external` are left out.
+    """
     attrs = {name: dict(values) for name, values in plan.attrs.items()}
     stored = {*attrs, *map(str, plan.coords.variables)}
     listed = {name: str(a.pop("ancillary_variables", "")).split() for name, a in attrs.items()}
@@ -231,9 +235,18 @@ def make_attributes(plan: StorePlan) -> dict[str, dict[str, Any]]:
         listed[names[0]] += names[1:]
         listed.get(attrs[names[0]].get(CODED_VARIABLE, ""), []).extend(names)
     for name, ancillary in listed.items():
-        if kept := [other for other in dict.fromkeys(ancillary) if other in stored and other != name]:
+        if kept := [other for other in dict.fromkeys(ancillary) if other in stored.union(external) and other != name]:
             attrs[name]["ancillary_variables"] = " ".join(kept)
-    return attrs
+    return {name: drop_dangling(a, stored.union(external)) for name, a in attrs.items()}
+
+
+def make_coordinates(plan: StorePlan, external: Collection[str] = ()) -> xr.Dataset:
+    """Coordinates as they are written, without names of variables that are neither in the plan nor `external`."""
+    coords = plan.coords.copy()
+    held = {*plan.attrs, *map(str, coords.variables), *external}
+    for name in coords.variables:
+        coords[name].attrs = drop_dangling(coords[name].attrs, held)
+    return coords
 
 
 def check_chunk_sizes(chunks: Mapping[str, int], shard_chunks: int) -> None:

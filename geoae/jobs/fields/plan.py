@@ -1,6 +1,6 @@
 """Plan of a store of denoised fields: its layout, its chunks, and the settings that decide its samples."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import reduce
 from operator import add
@@ -20,6 +20,7 @@ from geoae.model import Model, require_contract
 from geoae.model.denoising import describe_processing
 from geoae.stores.blocks import choose_chunks
 from geoae.stores.plan import Chunking, StorePlan, plan_field
+from geoae.stores.references import find_dangling, list_external
 from geoae.stores.schema import FIELD, KIND
 
 
@@ -63,9 +64,6 @@ def plan_field_store(
         if first and time is not None:
             cleaned = cleaned.isel({time: slice(first, None)})
             small = small.isel({time: slice(first, None)}) if small is not None and time in small.dims else small
-        for coord in cleaned.coords.values():  # bounds that are missing, such as those of the times of several files
-            if coord.attrs.get("bounds") not in (None, *companions.variables):
-                del coord.attrs["bounds"]
         found = find_layout(x, options.dims)
         chunks = _choose_chunk_sizes(cleaned, found, time) | {
             d: n for d, n in options.chunks.items() if d in cleaned.dims
@@ -79,6 +77,32 @@ def plan_field_store(
     except InputError as error:
         names = ", ".join(str(x.name) for x in fields)
         raise InputError(f"{error} Choose some of {names} with --var, each grid into a store of its own.") from error
+
+
+def note_left_out(fields: Sequence[xr.DataArray], companions: xr.Dataset, attrs: Mapping[str, Any]) -> list[str]:
+    """Notes on variables of the input that belong to the fields, and that the output does not hold.
+
+    Parameters
+    ----------
+    fields
+        The fields of the output.
+    companions
+        Bounds and grid mappings that the output holds.
+    attrs
+        Attributes of the input's data set.
+    """
+    held = {*map(str, companions.variables), *(str(x.name) for x in fields), *list_external(attrs)}
+    owners: dict[str, list[str]] = {}
+    for x in fields:
+        own = held | set(map(str, x.coords))
+        for variable in (x, *x.coords.values()):
+            for key, names in find_dangling({**variable.encoding, **variable.attrs}, own).items():
+                for name in names:
+                    owners.setdefault(f"{name} ({key}", []).append(str(variable.name))
+    return [
+        f"{what} of {', '.join(dict.fromkeys(names))}) is left out, so that the output does not name it"
+        for what, names in owners.items()
+    ]
 
 
 def choose_code_prefix(x: xr.DataArray, fields: Sequence[xr.DataArray]) -> str:

@@ -21,6 +21,7 @@ from geoae.jobs.codes.plan import TruncatedCoder
 from geoae.jobs.fields.counts import Counts, FieldSummary, make_field_rows, note_unused_samples, pool_counts
 from geoae.jobs.fields.plan import (  # fmt: skip
     list_field_settings,
+    note_left_out,
     plan_field_store,
 )
 from geoae.jobs.fields.worker import denoise_and_count, make_field_worker
@@ -149,6 +150,7 @@ def _write_store(run: _FieldRun, progress: Progress) -> tuple[dict[str, Counts],
     appended = []
     if not run.options.run.overwrite:
         appended = note_append(run.target, run.fields[0], time, first, require_contract(run.model, FieldContract).far)
+    left_out = note_left_out(run.fields, companions, attrs)
     counts: dict[str, Counts] = {}
 
     def add(number: int, result: tuple[str, Counts | None]) -> None:
@@ -158,7 +160,7 @@ def _write_store(run: _FieldRun, progress: Progress) -> tuple[dict[str, Counts],
 
     outcome = run_blocks(job, run.options.run, add, progress)
     of_codes = code_plan.describe_codes(run.target, [str(x.name) for x in run.fields]) if run.coder else []
-    notes = [*outcome.notes("; the table covers the others"), *of_codes]
+    notes = [*left_out, *outcome.notes("; the table covers the others"), *of_codes]
     return counts, [*([] if outcome.was_finished else appended), *notes], outcome.was_finished
 
 
@@ -182,7 +184,7 @@ def _write_netcdf(run: _FieldRun, progress: Progress) -> tuple[dict[str, Counts]
         samples[str(x.name)] = found
     notes = netcdf.write_netcdf(run.target, plan, samples, run.settings(), run.origin(attrs))
     progress(total, total)
-    return counts, notes, False
+    return counts, [*note_left_out(run.fields, companions, attrs), *notes], False
 
 
 def _check_target(source: ArraySource, target: Path, fields: Sequence[xr.DataArray], options: DenoiseOptions) -> None:

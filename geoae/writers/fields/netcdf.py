@@ -16,7 +16,8 @@ from geoae.files.whole import output_errors, whole_file
 from geoae.stores import provenance
 from geoae.stores.lay_out import CONVENTIONS
 from geoae.stores.plain import simplify_attrs, simplify_value
-from geoae.stores.plan import StorePlan, make_attributes
+from geoae.stores.plan import StorePlan, make_attributes, make_coordinates
+from geoae.stores.references import list_external
 from geoae.stores.schema import PREFIX
 from geoae.stores.write import Origin
 
@@ -68,7 +69,8 @@ def write_netcdf(
            "source_hash": origin.source_hash}  # fmt: skip
     dataset_attrs |= {"Conventions": CONVENTIONS, "history": f"{dataset_attrs.get('history', '')}\n{line}".lstrip()}
     dataset_attrs |= {PREFIX + name: simplify_value(value) for name, value in provenance_attrs.items()}
-    variables, attributes, encoding = {}, make_attributes(plan), {}
+    external = list_external(dataset_attrs)
+    variables, attributes, encoding = {}, make_attributes(plan, external), {}
     for variable in (v for part in plan.parts for v in part.variables):
         x = samples[variable.name]
         if x.dtype.itemsize < 4:
@@ -77,7 +79,7 @@ def write_netcdf(
         variables[variable.name] = xr.Variable(variable.dims, x, attributes[variable.name])
         encoding[variable.name] = {"zlib": True, "complevel": 1, "shuffle": True, "_FillValue": x.dtype.type(np.nan)}
     try:
-        dataset = plan.coords.assign(variables).assign_attrs(dataset_attrs)
+        dataset = make_coordinates(plan, external).assign(variables).assign_attrs(dataset_attrs)
         with whole_file(target) as part, warnings.catch_warnings():
             # bounds of time are stored in units of their own, which is valid
             warnings.filterwarnings("ignore", "Variable .* has datetime type and a bounds variable")

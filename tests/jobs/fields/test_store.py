@@ -6,6 +6,7 @@ import dask
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from typer.testing import CliRunner
 
 import geoae
@@ -141,6 +142,53 @@ def packed(path, **attrs):
     x.attrs |= {"valid_min": np.int16(-30000), **attrs}
     x.encoding = {"dtype": "i2", "scale_factor": 0.01, "add_offset": 300.0, "_FillValue": np.int16(-32768)}
     x.to_dataset().to_netcdf(path)
+
+
+def test_names_of_variables_that_an_output_lacks(run):
+    """They are told and left out, of coordinates too; what is in other files, and what comes along, stays named."""
+    data = series(4)
+    data.t2m.attrs |= {"cell_measures": "area: areacella volume: volcello", "ancillary_variables": "t2m_error"}
+    data["t2m_error"] = ("lat", np.zeros(16))
+    data["areacella"] = ("lat", np.ones(16))
+    data["lat"].attrs["bounds"] = "lat_bnds"
+    data.attrs["external_variables"] = "volcello"
+    data.to_netcdf("a.nc")
+    for target in ("s.zarr", "s.nc"):
+        told = run(["a.nc"], target).notes
+        for name, owner in (
+            ("areacella (cell_measures", "t2m"),
+            ("t2m_error (anc", "t2m"),
+            ("lat_bnds (bounds", "lat"),
+        ):
+            assert [note for note in told if note.startswith(name) and f" of {owner}) is left out" in note]
+        with xr.open_dataset(target, decode_cf=False, **({"engine": "zarr"} if target == "s.zarr" else {})) as found:
+            assert found.t2m.attrs["cell_measures"] == "volume: volcello"
+            assert "ancillary_variables" not in found.t2m.attrs
+            assert "bounds" not in found.lat.attrs
+            assert (found.t2m.attrs["grid_mapping"], found.time.attrs["bounds"]) == ("crs", "time_bnds")
+
+
+def test_attributes_that_netcdf_cannot_hold(run):
+    """Truth values, nothing, mappings and lists of lists, as zarr and HDF5 hold them, become text."""
+    odd = {"flag": True, "nothing": None, "facts": {"a": [1, None]}, "rows": [[1], [2, 3]], "big": 2**70, "none": []}
+    series(3).to_zarr("in.zarr", consolidated=False)
+    group = zarr.open_group("in.zarr")
+    for holder in (group, group["t2m"], group["lat"]):
+        holder.attrs.update(odd)
+    run(["in.zarr"], "a.nc")
+    with xr.open_dataset("a.nc") as data:
+        for attrs in (data.attrs, data.t2m.attrs, data.lat.attrs):
+            assert [attrs[key] for key in odd][:5] == [
+                "true", "none", '{"a": [1, null]}', "[[1], [2, 3]]", "1180591620717411303424"
+            ]  # fmt: skip
+    assert CliRunner().invoke(app, ["encode", "in.zarr", "-o", "c.zarr"]).exit_code == 0
+    assert CliRunner().invoke(app, ["decode", "c.zarr", "-o", "d.nc"]).exit_code == 0
+    with xr.open_dataset("d.nc") as data:
+        assert data.t2m.attrs["facts"] == '{"a": [1, null]}'
+    x = fields.field(2, 16, 20).assign_attrs(flag=np.bool_(True), start=np.datetime64("2000-01-01", "ns"), raw=b"abc")
+    assert geoae.decode(geoae.encode(x)).attrs | {"processing": ""} == {
+        **x.attrs, "flag": True, "start": "2000-01-01T00:00:00.000000000", "raw": "abc", "processing": ""
+    }  # fmt: skip
 
 
 def test_values_outside_the_valid_range_of_a_file(run, tmp_path):
