@@ -6,6 +6,7 @@ Any region of a record can be computed by itself.
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from functools import partial
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -23,6 +24,8 @@ from geoae.records.faults import FaultFinder
 from geoae.records.resample import ReadSpan, resample_region, resampled_length, resampling_ratio
 from geoae.records.scaling import RecordScaler
 
+_LARGEST_OF_FLOAT32 = 2.0**24
+"""float32 holds all whole numbers up to this."""
 BLOCK_N = 1 << 20
 """Samples of a record in one block: some hundred windows, tens of MB."""
 ABOVE_BAND = ("pass", "remove")
@@ -173,7 +176,7 @@ def denoise_record(
     slots = assign_components(
         [str(c) for c in x["channel"].values] if "channel" in x.coords else [""] * x.sizes.get("channel", 1)
     )
-    dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float32)
+    dtype = _float_dtype(x)
     signal, removed = np.empty(ordered.shape, dtype), np.empty(ordered.shape, dtype)
     lead = ordered.shape[: ordered.ndim - len(last)]
     for index in np.ndindex(lead):
@@ -192,6 +195,14 @@ def denoise_record(
     attrs = {**x.attrs, "processing": describe_processing(model, dry)}
     parts = (ordered.copy(data=part).transpose(*x.dims).assign_attrs(attrs) for part in (signal, removed))
     return next(parts), next(parts)
+
+
+def _float_dtype(x: xr.DataArray) -> np.dtype[Any]:
+    """Type of a denoised array: its own if it holds floats, else float32, or float64 for large integers."""
+    if x.dtype.kind == "f":
+        return np.dtype(x.dtype)
+    is_large = x.dtype.itemsize > 2 and max(abs(float(x.max())), abs(float(x.min()))) > _LARGEST_OF_FLOAT32
+    return np.dtype(np.float64 if is_large else np.float32)
 
 
 def _skip_empty(noise: Callable[[Array], Array]) -> Callable[[Array], Array]:

@@ -8,7 +8,8 @@ from geoae.errors import InputError, SamplingRateError
 from geoae.labels.timeaxis import time_coordinates
 from geoae.model.denoising import denoise_block
 from geoae.records import infer
-from geoae.records.infer import build_identity_denoiser
+from geoae.records.infer import build_identity_denoiser, denoise_record
+from tests.conftest import tiny_model
 
 
 def record(n: int = 900, rate: float = 100.0, dtype=np.float32, channels=("HHE", "HHN", "HHZ")) -> xr.DataArray:
@@ -163,3 +164,14 @@ def test_values_beyond_the_dtype_are_clipped(gap):
         signal, _ = denoise_block(x, noise, 0.0, np.dtype(np.float32))
     limit = np.finfo(np.float32).max
     np.testing.assert_array_equal(signal, np.array([[0.75, gap, limit, -limit]], np.float32))
+
+
+@pytest.mark.parametrize(("offset", "dtype"), [(0, np.float32), (2**30, np.float64)])
+def test_large_integers_are_not_blurred(offset, dtype):
+    """A small signal on a large offset, in an array of integers, gives float64; signal and noise add up."""
+    counts = (np.random.default_rng(0).normal(size=(1, 2000)) * 50).astype(np.int32) + np.int32(offset)
+    x = xr.DataArray(counts, dims=("channel", "time"), attrs={"sampling_rate_hz": 100.0})
+    signal, noise = denoise_record(x, tiny_model())
+    assert signal.dtype == noise.dtype == dtype
+    np.testing.assert_allclose(signal.values.astype(float) + noise.values, counts, atol=1e-3)
+    assert np.abs(noise.values).max() > 1

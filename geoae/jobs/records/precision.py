@@ -17,6 +17,11 @@ _NOTHING_REMOVED = 1e-9
 """Fraction of the largest sample below which the removed part is rounding errors of the computation."""
 
 
+_PART = 1 << 15
+_SMALLEST = 1e-280
+"""Sums of squares below this have lost digits."""
+
+
 @dataclass
 class RoundingSums:
     """Sums over the blocks of one trace.
@@ -40,6 +45,11 @@ class RoundingSums:
 
     def add(self, x: Array, exact: Array, signal: Array, removed: Array | None = None) -> None:
         """Add a block: input, signal before rounding, and signal as written; `removed` if the noise is rounded too."""
+        for start in range(0, len(x), _PART):  # parts that stay in the cache of a CPU
+            part = slice(start, start + _PART)
+            self._add(x[part], exact[part], signal[part], None if removed is None else removed[part])
+
+    def _add(self, x: Array, exact: Array, signal: Array, removed: Array | None) -> None:
         finite = np.isfinite(x)
         if not finite.all():
             x, exact, signal = x[finite], exact[finite], signal[finite]
@@ -56,7 +66,7 @@ class RoundingSums:
         self._error = math.hypot(self._error, _norm(error))
         if removed is not None:
             self._noise_error = math.hypot(self._noise_error, _norm(np.rint(removed) - removed))
-        self._peak = max(self._peak, float(np.abs(x).max()))
+        self._peak = max(self._peak, float(x.max()), -float(x.min()))
         self._whole = self._whole and bool(np.array_equal(np.rint(x), x))
 
     def find_loss(self) -> str:
@@ -83,9 +93,22 @@ class RoundingSums:
         return ""
 
 
+def find_blur(mean: float, rms: float) -> str:
+    """How float32 changes a trace of large integers with this mean and rms about it; empty if it holds the trace."""
+    if not math.isfinite(mean):
+        return ""
+    error = float(np.spacing(np.float32(abs(mean)))) / math.sqrt(12)
+    if error <= max(_SHARE_OF_SIGNAL[False] * rms, min(_COUNT, 0.5 * rms)):
+        return ""
+    return f"rounding to float32 changes it by {error:.2g} (rms), with a signal of {rms:.2g}"
+
+
 def _norm(x: Array) -> float:
     """Square root of the sum of squares, also of numbers whose squares are zero or infinite."""
-    if not (scale := float(np.abs(x).max())):
-        return 0.0
-    scaled = np.asarray(x, np.float64) / scale
-    return scale * math.sqrt(float(np.einsum("t,t->", scaled, scaled)))  # uses no BLAS threads
+    x = np.asarray(x, np.float64)
+    with np.errstate(over="ignore", under="ignore"):
+        total = float(np.einsum("t,t->", x, x))  # uses no BLAS threads
+    if _SMALLEST < total < math.inf or not (scale := float(np.abs(x).max())):
+        return math.sqrt(total)
+    x = x / scale
+    return scale * math.sqrt(float(np.einsum("t,t->", x, x)))

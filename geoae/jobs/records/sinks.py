@@ -19,6 +19,7 @@ from geoae.labels.segments import Segment
 from geoae.model.denoising import split_block
 from geoae.readers.records import traces
 from geoae.writers.records.collection import INTEGER_FORMATS
+from geoae.writers.records.encodings import choose_format
 from geoae.writers.records.traces import TraceWriter, remove_unfinished
 
 AddLoss = Callable[[str], None]
@@ -175,7 +176,8 @@ class FileSink:
             for path in {path for segment in segments for path in self._paths(segment)}:
                 self._writer(path).refuse_format(f"{segments[0].id}: {loss}")
             return ""
-        return f"{self.names.encoding or self.names.format} cannot hold it: {loss}; {self._advice}" if loss else ""
+        kind = self._encodings[0] or ("FLOAT32" if self.names.format == "MSEED" else self.names.format)
+        return f"{kind} cannot hold it: {loss}; {self._advice}" if loss else ""
 
     @property
     def _advice(self) -> str:
@@ -236,7 +238,9 @@ class FileSink:
                     f"{s.id}: its noise is left out of {path.name}: {why}" for s, why in writer.refused.items()
                 ]
             else:
-                finished.refused.update({s: f"{why}; choose format MSEED" for s, why in writer.refused.items()})
+                finished.refused.update(
+                    {s: f"{why}; choose format {choose_format(s.id)}" for s, why in writer.refused.items()}
+                )
                 if self._rounded_late and writer.format == "MSEED":
                     finished.stored.update(writer.replaced)
         return finished

@@ -13,8 +13,9 @@ from geoae.jobs.codes import plan as code_plan
 from geoae.jobs.inputs import Recordings, note_above_band
 from geoae.jobs.inspect import describe_target
 from geoae.jobs.options import DenoiseOptions, FileOptions, InferenceOptions, Progress, no_progress
-from geoae.jobs.records.counts import RecordSummary, TraceCounts
+from geoae.jobs.records.counts import RecordSummary, TraceCounts, TraceSums
 from geoae.jobs.records.plan import find_one_record, list_record_settings, plan_record_store
+from geoae.jobs.records.precision import find_blur
 from geoae.jobs.records.worker import BlockCounts, count_record_block, make_record_spec, make_record_worker
 from geoae.jobs.run import BlockJob, load_for_run, run_blocks
 from geoae.jobs.source import ArraySource, digest_source, hash_content
@@ -113,11 +114,20 @@ def denoise_store(
     rows = counts.conclude()
     problems = [*source.problems, *losses, *counts.losses]
     problems += [f"{row.id}: {row.problem}; {row.outcome}" for row in rows if row.problem]
+    problems += _list_blurred(record, rows)
     notes += [f"{row.id}: {note}" for row in rows for note in row.notes]
     notes += note_above_band(decodable, model, inference)
     notes += code_plan.describe_codes(outcome.store, [job.plan.parts[0].name]) if coder else []
     by, seconds = f"{model.name} {model.digest}", time.perf_counter() - began
     return RecordSummary(rows, [target], problems, notes, by, seconds, is_unchanged=outcome.was_finished)
+
+
+def _list_blurred(record: Record, rows: Iterable[TraceSums]) -> list[str]:
+    """A line on each trace of integers that are too large for the float32 of the store."""
+    if traces.open_record(record).dtype == traces.float_dtype(record):
+        return []
+    found = {row.id: find_blur(*row.moments()[2]) for row in rows if row.denoised}
+    return [f"{name}: {blur}; write miniSEED with --encoding FLOAT64" for name, blur in found.items() if blur]
 
 
 def _find_decodable(segments: Iterable[Segment]) -> tuple[list[Segment], list[str], list[int]]:

@@ -13,7 +13,13 @@ import numpy as np
 
 from geoae.errors import InputError, one_line
 from geoae.labels.segments import Segment, touches
-from geoae.writers.records.encodings import choose_encoding, encode_samples, fits_cm6, round_to_integers
+from geoae.writers.records.encodings import (
+    choose_encoding,
+    choose_format,
+    encode_samples,
+    fits_cm6,
+    round_to_integers,
+)
 from geoae.writers.records.mseed import MseedFile, SegmentKey
 from geoae.writers.records.readback import ExpectedTrace, compare_file
 
@@ -118,7 +124,7 @@ class Collection:
             self._write_miniseed(reason)
         elif len(self.refused) == len(self._kept):
             named = dict.fromkeys(f"{segment.id}: {why}" for segment, why in self.refused.items())
-            raise InputError(f"{'; '.join(named)}. Choose another output format; MSEED holds most.")
+            raise InputError(f"{'; '.join(named)}. Choose format {choose_format(kept[0].segment.id)}.")
 
     def discard(self) -> None:
         """Drop all segments."""

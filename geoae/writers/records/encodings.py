@@ -111,6 +111,15 @@ def check_codes(network: str, station: str, location: str, channel: str) -> None
             )
 
 
+def choose_format(id_: str) -> str:
+    """Name of a format that holds an id NET.STA.LOC.CHA: MSEED, or SLIST for longer codes."""
+    try:
+        check_codes(*(id_.split(".", 3) + [""] * 3)[:4])
+    except InputError:
+        return "SLIST"
+    return "MSEED"
+
+
 @lru_cache(maxsize=64)
 def choose_encoding(dtype: np.dtype) -> str | None:
     """Choose the encoding that holds every value of a dtype; None if the choice depends on the values.

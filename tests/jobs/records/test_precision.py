@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from geoae.jobs.records.precision import RoundingSums
+from geoae.jobs.records.precision import RoundingSums, find_blur
 
 RNG = np.random.default_rng(0)
 EVENT = np.exp(-((np.arange(4000) - 2000.0) ** 2) / 2e4) * np.sin(np.arange(4000.0))
@@ -70,3 +70,11 @@ def test_samples_that_are_not_finite_do_not_count():
     x, exact = 50 * (EVENT + NOISE), 50 * EVENT
     x[100:200] = exact[100:200] = np.nan
     assert not loss(x, exact, rounded=True)
+
+
+def test_blur_of_large_integers():
+    """float32 has steps of 128 at 2**30, and of one half below 2**23."""
+    assert "by 37 (rms), with a signal of 60" in find_blur(2.0**30, 60.0)
+    assert not find_blur(2.0**30, 1e5)
+    assert not find_blur(2.0**22, 1.0)
+    assert not find_blur(np.nan, np.nan)

@@ -179,6 +179,15 @@ def test_double_precision_stays_and_integers_become_single(tmp_path, small):
         assert geoae.read(tmp_path / f"{expected}.zarr").dtype == expected
 
 
+def test_large_integers_that_float32_blurs_are_a_problem(tmp_path):
+    """The line names what holds them."""
+    x = (50 * np.random.default_rng(0).normal(size=2000)).astype(np.int32) + np.int32(2**30)
+    Stream([trace(x), trace(x - np.int32(2**30), "HHN")]).write(str(tmp_path / "x"), format="MSEED")
+    (problem,) = run(tmp_path / "x", tmp_path / "x.zarr").problems
+    assert problem.startswith("XX.ABC.00.HHZ: rounding to float32 changes it by 37 (rms)")
+    assert "--encoding FLOAT64" in problem
+
+
 def test_one_channel_and_what_is_selected(tmp_path, small):
     """--id and times choose what is in the store."""
     path = record(tmp_path / "a.mseed")

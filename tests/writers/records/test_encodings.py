@@ -11,7 +11,7 @@ from obspy import Stream, Trace, UTCDateTime
 
 from geoae.errors import InputError
 from geoae.labels.segments import Segment
-from geoae.writers.records.encodings import RecordHeader, pack_records, rate_fields
+from geoae.writers.records.encodings import RecordHeader, choose_format, pack_records, rate_fields
 from geoae.writers.records.traces import TraceWriter
 from tests.support.segments import START_NS, listing, put, samples, segment
 
@@ -170,3 +170,9 @@ def test_rate_fields_follow_the_seed_manual():
     assert rate_fields(1 / 3) == (-3, 1, None)
     assert rate_fields(1e-5)[0] * rate_fields(1e-5)[1] == 100_000
     assert rate_fields(99.9999)[2] == np.float32(99.9999)
+
+
+def test_a_format_is_proposed_that_holds_an_id():
+    """miniSEED, or text for longer codes."""
+    assert choose_format("XX.ABCDE.00.HHZ") == choose_format("...") == "MSEED"
+    assert choose_format("XX.AKT013..EW") == "SLIST"
