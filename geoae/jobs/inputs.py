@@ -132,6 +132,7 @@ def sort_inputs(
             found = _find_entry(given)
             if found is not None and readers.open_reader(found.reader).kind == "fields" and len(inputs) == 1:
                 return _choose_group(source_from_catalog(found), group)
+            _refuse_changes(found)
             places = _list_places(given, found)
         except GeoAEError as error:
             faults[given] = error
@@ -181,6 +182,15 @@ def _choose_group(source: ArraySource, group: str) -> ArraySource:
     if source.reader not in (None, "grids"):
         raise InputError(f"--group: the reader {source.reader!r} knows no groups. Leave it out.")
     return replace(source, options={**source.options, "group": group})
+
+
+def _refuse_changes(found: catalog.Source | None) -> None:
+    """Raise InputError for recordings whose samples or times the catalog changes: files are written as they are."""
+    if found is not None and found.adapter.changes_samples and readers.open_reader(found.reader).kind != "fields":
+        raise InputError(
+            f"The catalog changes samples or times of {found.name} (unit_mult, unit_add or nodata), which is not done "
+            f"from recording to recording. Denoise the array geoae.read({found.name!r}), or give the files themselves."
+        )
 
 
 def _find_entry(name: str) -> catalog.Source | None:

@@ -110,8 +110,11 @@ def info(source: str | Path, group: str = "") -> SourceContent:
         content = _describe_recording(
             place, reader, found.options if found and isinstance(reader, PluginRecords) else {}
         )
+    notes = content.notes
+    if found and reader.kind != "fields" and found.adapter.changes_samples:
+        notes = [*notes, "samples and times are those of the files; the catalog changes them in geoae.read alone"]
     first_only = [f"the first of {len(places)} files"] if len(places) > 1 else []
-    return replace(content, notes=[*first_only, *content.notes])
+    return replace(content, notes=[*first_only, *notes])
 
 
 def _describe_recording(path: Path, reader: Any, options: Mapping[str, Any]) -> SourceContent:

@@ -35,6 +35,11 @@ class Adapter:
     unit: str | None = None
     """Units of all variables without units in `attrs`."""
 
+    @property
+    def changes_samples(self) -> bool:
+        """Whether samples, missing ones among them, or times become others; names and attributes do not count."""
+        return bool(self.unit_mult or self.unit_add) or self.nodata is not None
+
     def __call__(self, x: xr.DataArray) -> xr.DataArray:
         """Convert the variable `x` lazily. Its encoding is changed so that it packs into the integers of the file."""
         name = str(x.name)

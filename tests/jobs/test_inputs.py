@@ -8,6 +8,7 @@ import pytest
 
 from geoae.errors import GeoAEError, InputError, MissingFileError
 from geoae.jobs.inputs import Recordings, drop_repeats, sort_inputs
+from geoae.jobs.inspect import info
 from geoae.jobs.source import ArraySource
 from tests.support.fields import field
 
@@ -43,6 +44,20 @@ def test_what_is_neither_recording_nor_field_is_called_so(folder):
             with pytest.raises(error, match=message) as caught:
                 sort_inputs([folder / n for n in names])
             assert "is a recording and" not in str(caught.value)
+
+
+def test_recordings_that_a_catalog_changes_are_refused(folder, monkeypatch):
+    """`geoae.read` changes samples and times; a recording is not changed on its way to a recording."""
+    monkeypatch.chdir(folder)
+    entry = "{data_type: Records, uri: a.mseed, driver: traces, data_adapter: {%s}, metadata: {unit: m/s}}"
+    for change in ("unit_mult: {trace: 2}", "unit_add: {time: 3600}"):
+        Path("data_catalog.yml").write_text(f"mine: {entry % change}\n")
+        with pytest.raises(InputError, match=r"^The catalog changes samples or times of mine .*geoae\.read\('mine'\)"):
+            sort_inputs(["mine"])
+        assert "the catalog changes them in geoae.read alone" in info("mine").notes[-1]
+    Path("data_catalog.yml").write_text(f"mine: {entry % ''}\n")
+    assert sort_inputs(["mine"]).paths == [Path("a.mseed")]
+    assert not info("mine").notes
 
 
 def test_a_group_is_chosen_for_fields_alone(folder):
