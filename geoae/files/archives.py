@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, NamedTuple
 
-from geoae.errors import GeoAEError, OutputError, one_line
+from geoae.errors import GeoAEError, UnreadableFileError, one_line
 
 MAX_DEPTH = 4
 """Archives in archives are opened down to this depth: some files unpack to themselves without end."""
@@ -246,7 +246,7 @@ def unpack(path: Path) -> Iterator[Unpacked]:
     ------
     OSError
         The file cannot be opened.
-    OutputError
+    UnreadableFileError
         There is no temporary folder, or no room in it; also during the iteration.
     """
     if _find_kind(path) is None:
@@ -352,12 +352,12 @@ def _reason(error: BaseException | None) -> str:
     return one_line(error).rstrip(".")[:200] if error is not None else ""
 
 
-def _room_error(path: Path, error: OSError) -> OutputError:
+def _room_error(path: Path, error: OSError) -> UnreadableFileError:
     try:
         place = f"into {gettempdir()}"
     except OSError:
         place = "because there is no folder for temporary files"
-    return OutputError(
+    return UnreadableFileError(
         f"{path.name} cannot be unpacked {place}: {error.strerror or one_line(error)}. Make room there, or set TMPDIR "
         "to another folder."
     )

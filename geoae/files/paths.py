@@ -3,9 +3,11 @@
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from geoae.errors import InputError, MissingFileError, UnreadableFileError
+from geoae.errors import DamagedFileError, GeoAEError, InputError, MissingFileError, UnreadableFileError, one_line
 
 _SPECIAL = {
     stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device or terminal", stat.S_IFBLK: "a device"
@@ -54,3 +56,14 @@ def find_fault(path: str | Path) -> InputError | None:
             f"{path} is {kind}, but a file was expected, which can be read more than once. Save its content to a file."
         )
     return None
+
+
+@contextmanager
+def read_errors(path: Path) -> Iterator[None]:
+    """Turn errors of the operating system into a DamagedFileError of one line: a file was removed, or a disk fails."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, GeoAEError):
+            raise
+        raise DamagedFileError(f"{path.name} can no longer be read: {error.strerror or one_line(error)}.") from error

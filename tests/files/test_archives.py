@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geoae.errors import OutputError
+from geoae.errors import UnreadableFileError
 from geoae.files.archives import foreign_packing, is_archive, unpack
 
 LINK = ("c", (tarfile.LNKTYPE, "a"))
@@ -174,7 +174,7 @@ def test_a_temporary_folder_that_fails_is_named(tmp_path, monkeypatch):
     """It is not there, or full: the archive itself may be whole."""
     (tmp_path / "x.gz").write_bytes(gzip.compress(A))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    with pytest.raises(OutputError, match=r"x.gz cannot be unpacked into .*missing: No such file.*TMPDIR"):
+    with pytest.raises(UnreadableFileError, match=r"x.gz cannot be unpacked into .*missing: No such file.*TMPDIR"):
         unpacked(tmp_path / "x.gz")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
@@ -184,7 +184,7 @@ def test_a_temporary_folder_that_fails_is_named(tmp_path, monkeypatch):
 
     with unpack(tmp_path / "x.gz") as archive:
         monkeypatch.setattr(Path, "open", lambda path, mode: (FullDisk if mode == "wb" else io.FileIO)(path, mode))
-        with pytest.raises(OutputError, match=r"x.gz cannot be unpacked into .*: No space left.*TMPDIR"):
+        with pytest.raises(UnreadableFileError, match=r"x.gz cannot be unpacked into .*: No space left.*TMPDIR"):
             list(archive)
 
 

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from geoae.errors import InputError, MissingFileError, UnreadableFileError
-from geoae.files.paths import can_reach, find_fault, resolve_links
+from geoae.errors import DamagedFileError, InputError, MissingFileError, UnreadableFileError
+from geoae.files.paths import can_reach, find_fault, read_errors, resolve_links
 
 
 @pytest.fixture
@@ -60,6 +60,17 @@ def test_a_closed_folder_is_named(folder, monkeypatch):
     monkeypatch.setattr(type(folder), "stat", refuse)
     assert isinstance(find_fault(folder / "file"), UnreadableFileError)
     assert not can_reach(folder / "file")
+
+
+def test_a_file_that_goes_while_it_is_read_is_named(folder):
+    """In one line; errors of geoae pass."""
+    with (
+        pytest.raises(DamagedFileError, match=r"none can no longer be read: No such file or directory\."),
+        read_errors(folder / "none"),
+    ):
+        (folder / "none").read_bytes()
+    with pytest.raises(MissingFileError), read_errors(folder / "none"):
+        raise find_fault(folder / "none")
 
 
 def test_links_are_followed_as_far_as_they_lead(folder):

@@ -12,6 +12,7 @@ import numpy as np
 
 from geoae.errors import DamagedFileError, one_line
 from geoae.files import libmseed
+from geoae.files.paths import read_errors
 from geoae.readers.records.mseed_headers import SAMPLE_TYPES, is_valid_day, read_field
 
 _CHUNK_BYTES = 2**24  # size of the pieces in which files are read
@@ -171,7 +172,7 @@ def _span(records: MseedRecords, start: int, stop: int) -> tuple[slice, int, sli
 def _read_records(path: Path, length: int, offsets: np.ndarray) -> np.ndarray:
     """Return the bytes of records as int8, shape (record, byte)."""
     out = np.empty((len(offsets), length), np.int8)
-    with path.open("rb") as file:
+    with read_errors(path), path.open("rb") as file:
         for first, stop in _runs(offsets, length):
             low = int(offsets[first:stop].min())
             span = int(offsets[first:stop].max()) + length - low

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from geoae.errors import DamagedFileError, GeoAEError, UnknownFormatError, one_line
 from geoae.files import archives
 from geoae.files.obspy_formats import detect_obspy_format
+from geoae.files.paths import read_errors
 from geoae.readers.records import mseed3, salvage
 from geoae.readers.records.mseed_damage import has_records
 from geoae.readers.records.mseed_headers import is_miniseed
@@ -79,8 +80,9 @@ def find_formats(path: Path) -> set[str]:
 
 
 def read_stamp(path: Path) -> Stamp:
-    """Time of the last change and size of a file."""
-    status = path.stat()
+    """Time of the last change and size of a file; DamagedFileError if it is not there any more."""
+    with read_errors(path):
+        status = path.stat()
     return status.st_mtime_ns, status.st_size
 
 
@@ -94,7 +96,7 @@ def read_whole(path: Path, stamp: Stamp) -> FileContent:
         It is no recording.
     DamagedFileError
         It is a recording that cannot be read, or it has changed since `stamp` was read.
-    OutputError
+    UnreadableFileError
         There is no room for the files of an archive.
     """
     if read_stamp(path) != stamp:
