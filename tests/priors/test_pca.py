@@ -32,3 +32,12 @@ def test_models_without_components_are_refused(x, latent, words):
     """Fewer models than codes, constant models, no axis of models, no codes."""
     with pytest.raises(InputError, match=words):
         pca_space(x, latent)
+
+
+@pytest.mark.parametrize(("n", "held_out"), [(20, 10), (24, 8), (50, 8), (79, 8), (80, 8), (200, 20)])
+def test_enough_models_are_held_out_of_few(n, held_out):
+    """8 or more, which an inversion needs, evenly spaced; a tenth of many models."""
+    models = np.random.default_rng(0).normal(size=(n, 6))
+    space = pca_space(models, 2)
+    assert len(space.held_out) == held_out
+    np.testing.assert_allclose(space.held_out[0], models[n // held_out - 1], rtol=1e-6)
