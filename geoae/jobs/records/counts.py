@@ -130,6 +130,18 @@ class TraceSums:
         return sum(segment.n for segment in self.segments)
 
     @property
+    def offset(self) -> float:
+        """Distance from zero that all samples have, in the recording's units; nan if there are none."""
+        low, high = self._range
+        return math.nan if low > high else max(low, -high, 0.0)
+
+    @property
+    def rms_out(self) -> float:
+        """Root mean square of the signal above the drift; nan if nothing was denoised."""
+        n, _, after = self.levels.total() if self.levels else (0, 0.0, 0.0)
+        return after / math.sqrt(n) if n else math.nan
+
+    @property
     def denoised(self) -> bool:
         """Whether any part of the trace was denoised."""
         return not self.text and self.unchanged < len(self.segments)

@@ -42,6 +42,8 @@ class RoundingSums:
     _noise_error: float = 0.0
     _peak: float = 0.0
     _whole: bool = True
+    _unchanged: "RoundingSums | None" = None
+    """Sums of parts from which nothing was removed. They count if there are no others."""
 
     def add(self, x: Array, exact: Array, signal: Array, removed: Array | None = None) -> None:
         """Add a block: input, signal before rounding, and signal as written; `removed` if the noise is rounded too."""
@@ -56,6 +58,16 @@ class RoundingSums:
             removed = None if removed is None else removed[finite]
         if not x.size:
             return
+        n_changed = np.count_nonzero(changed := exact != x)
+        if 0 < n_changed < x.size:  # filled gaps are not part of the signal
+            x, exact, signal = x[changed], exact[changed], signal[changed]
+            removed = None if removed is None else removed[changed]
+        sums = self
+        if not n_changed:
+            sums = self._unchanged = self._unchanged or RoundingSums(self.rounded)
+        sums._add_valid(x, exact, signal, removed)
+
+    def _add_valid(self, x: Array, exact: Array, signal: Array, removed: Array | None) -> None:
         if math.isnan(self._shift):
             self._shift = float(exact[0])
         about, taken, error = exact - self._shift, x - exact, signal - exact
@@ -75,7 +87,7 @@ class RoundingSums:
         A recording of whole numbers has rounding errors of its own. As many more do no harm, if a signal is left.
         """
         if not self.n:
-            return ""
+            return self._unchanged.find_loss() if self._unchanged else ""
         root = math.sqrt(self.n)
         norms = self._signal, self._removed, self._error, self._noise_error
         signal, removed, error, noise_error = (norm / root for norm in norms)
@@ -93,11 +105,11 @@ class RoundingSums:
         return ""
 
 
-def find_blur(mean: float, rms: float) -> str:
-    """How float32 changes a trace of large integers with this mean and rms about it; empty if it holds the trace."""
-    if not math.isfinite(mean):
+def find_blur(offset: float, rms: float) -> str:
+    """How float32 changes a trace of large integers with this offset and rms above it; empty if it holds the trace."""
+    if not (math.isfinite(offset) and math.isfinite(rms)):
         return ""
-    error = float(np.spacing(np.float32(abs(mean)))) / math.sqrt(12)
+    error = float(np.spacing(np.float32(offset))) / math.sqrt(12)
     if error <= max(_SHARE_OF_SIGNAL[False] * rms, min(_COUNT, 0.5 * rms)):
         return ""
     return f"rounding to float32 changes it by {error:.2g} (rms), with a signal of {rms:.2g}"

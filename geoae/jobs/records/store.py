@@ -126,7 +126,7 @@ def _list_blurred(record: Record, rows: Iterable[TraceSums]) -> list[str]:
     """A line on each trace of integers that are too large for the float32 of the store."""
     if traces.open_record(record).dtype == traces.float_dtype(record):
         return []
-    found = {row.id: find_blur(*row.moments()[2]) for row in rows if row.denoised}
+    found = {row.id: find_blur(row.offset, row.rms_out) for row in rows if row.denoised}
     return [f"{name}: {blur}; write miniSEED with --encoding FLOAT64" for name, blur in found.items() if blur]
 
 

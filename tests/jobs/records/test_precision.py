@@ -78,3 +78,12 @@ def test_blur_of_large_integers():
     assert not find_blur(2.0**30, 1e5)
     assert not find_blur(2.0**22, 1.0)
     assert not find_blur(np.nan, np.nan)
+
+
+def test_filled_gaps_are_not_part_of_the_signal():
+    """A fill value does not hide that the rest is rounded to zero."""
+    x, exact = 1e-7 * (EVENT + NOISE), 1e-7 * EVENT
+    x[1000:1500] = exact[1000:1500] = -12345.0
+    assert loss(x, exact, rounded=True)
+    assert loss(x, exact, rounded=True, blocks=16)
+    assert loss(1e-7 * EVENT, 1e-7 * EVENT, rounded=True)
