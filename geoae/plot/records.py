@@ -26,6 +26,7 @@ MAX_TRACES = 6
 _COLUMNS_WAVEFORM, _COLUMNS_SPECTROGRAM = 1500, 500
 _RANGE_DB = 80.0
 _DAY_S = 86400.0
+_DRIFT_S = 300.0
 
 
 def plot_denoised(
@@ -41,8 +42,9 @@ def plot_denoised(
     """Draw a record before and after denoising, and what was removed: waveforms above their spectrograms.
 
     The three waveforms of a trace share one amplitude axis, all spectrograms one colour scale, all panels the time
-    axis. Waveforms are drawn without their mean; a large mean is written into the panel. Long records are drawn as
-    envelopes, so that no peak is lost. Gaps (NaN, Inf) stay blank.
+    axis. Waveforms are drawn without their mean; a large mean is written into the panel. A drift that would hide all
+    else is left out of before and after, and its size is written there. Long records are drawn as envelopes, so that no
+    peak is lost. Gaps (NaN, Inf) stay blank.
 
     Parameters
     ----------
@@ -71,12 +73,18 @@ def plot_denoised(
     images, colours = [], ("#333333", COLOURS[0], COLOURS[4])
     for row in range(shown):
         peaks = []
+        drift = find_drift(_gaps_as_nan(before[row]), rate_hz)
         for column, traces in enumerate((before, after, removed)):
             trace = _gaps_as_nan(traces[row])
+            if drift is not None and column < 2:
+                trace = trace - drift
             peaks.append(_draw_waveform(axes[2 * row, column], trace, rate_hz, first_day, colours[column]))
             images.append(_draw_spectrogram(axes[2 * row + 1, column], trace, rate_hz, first_day))
         if max(peaks) > 0:
             axes[2 * row, 0].set_ylim(-1.08 * max(peaks), 1.08 * max(peaks))
+        if drift is not None:
+            for axis in axes[2 * row, :2]:
+                _write(axis, f"without drift of {np.ptp(drift):.2g}", 0.05, "bottom")
         axes[2 * row, 0].ticklabel_format(axis="y", style="sci", scilimits=(-3, 4), useMathText=True)
         axes[2 * row, 0].set_ylabel(f"{ids[row]}\n{units}".strip())
         axes[2 * row + 1, 0].set_ylabel("frequency (Hz)")
@@ -104,9 +112,37 @@ def _draw_waveform(axis: Axes, trace: Array, rate_hz: float, first_day: float, c
     days = first_day + sample / (rate_hz * _DAY_S)
     axis.plot(days, value, color=colour, linewidth=0.6, marker="o" if len(trace) == 1 else "", markersize=3)
     if abs(mean) > 0.1 * peak:
-        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
-        axis.text(0.99, 0.95, f"mean {mean:.4g}", transform=axis.transAxes, ha="right", va="top", fontsize=8, bbox=box)
+        _write(axis, f"mean {mean:.4g}", 0.95, "top")
     return peak
+
+
+def _write(axis: Axes, text: str, height: float, side: str) -> None:
+    """Write into a panel, at the right."""
+    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
+    axis.text(0.99, height, text, transform=axis.transAxes, ha="right", va=side, fontsize=8, bbox=box)
+
+
+def find_drift(trace: Array, rate_hz: float) -> Array | None:
+    """Drift of a trace, if it hides all else: a curve through means of `_DRIFT_S`, or a straight line if it is short.
+
+    None if what is left without it is not much smaller than the trace: steps and signals are no drift.
+    """
+    finite = np.isfinite(trace)
+    if finite.sum() < 3:
+        return None
+    at, value = np.flatnonzero(finite), trace[finite].astype(np.float64)
+    bins, all_samples = int(len(trace) / (_DRIFT_S * rate_hz)), np.arange(len(trace))
+    number = (at * max(bins, 1)) // len(trace)
+    count = np.bincount(number)
+    if (count > 0).sum() < 3:
+        drift = np.polyval(np.polyfit(at, value, 1), all_samples)
+    else:
+        from scipy.interpolate import Akima1DInterpolator
+
+        knots, levels = (np.bincount(number, part)[count > 0] / count[count > 0] for part in (at, value))
+        drift = Akima1DInterpolator(knots, levels)(all_samples, extrapolate=True)
+    rest, whole = (float(np.abs(part - part.mean()).max()) for part in (value - drift[at], value))
+    return drift if rest < whole / 3 else None
 
 
 def _envelope(trace: Array, columns: int) -> tuple[Array, Array]:

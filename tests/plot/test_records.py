@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geoae.plot.records import MAX_TRACES, _density_db, _envelope, plot_denoised
+from geoae.plot.records import MAX_TRACES, _density_db, _envelope, find_drift, plot_denoised
 from tests.support.figures import to_png
 
 START = np.datetime64("2010-09-01T00:00:00")
@@ -96,3 +96,37 @@ def test_the_title_counts_traces_that_are_not_drawn():
     x = np.random.default_rng(0).normal(size=(MAX_TRACES + 3, 40))
     figure = plot_denoised(x, x, x, 10.0, START, [str(i) for i in range(len(x))], "array")
     assert figure.get_suptitle() == f"array (first {MAX_TRACES} of {MAX_TRACES + 3} traces)"
+
+
+DRIFTS = {
+    "an hour": (20.0, lambda t: 1e5 * np.sin(t / 600)),
+    "a line": (100.0, lambda t: 1e3 * t),
+    "a step": (20.0, lambda t: 1e5 * (t > 700)),
+    "a long wave": (20.0, lambda t: 1e5 * np.sin(2 * np.pi * t / 30)),
+    "noise": (20.0, lambda t: 0 * t),
+}
+
+
+@pytest.mark.parametrize("name", DRIFTS)
+def test_drift_is_left_out_where_it_hides_all_else(name):
+    """Before and after lose the same drift, which is written into the panel; steps and long waves stay."""
+    rate_hz, drift = DRIFTS[name]
+    n = int(rate_hz * (100 if name == "a line" else 1800))
+    noise = 100 * np.random.default_rng(0).normal(size=(1, n))
+    before = noise + drift(np.arange(n) / rate_hz)
+    before[0, n // 3 : n // 2] = np.nan
+    figure = plot_denoised(before, before - 0.9 * noise, 0.9 * noise, rate_hz, START, ["a"])
+    peaks = [np.nanmax(np.abs(axis.lines[0].get_ydata())) for axis in figure.axes[:3]]
+    written = [[text.get_text()[:13] for text in axis.texts] for axis in figure.axes[:2]]
+    if name in ("an hour", "a line"):
+        assert peaks[0] < 1e4
+        assert all("without drift" in texts for texts in written)
+    else:
+        assert peaks[0] == pytest.approx(np.nanmax(np.abs(before - np.nanmean(before))))
+        assert not any("without drift" in texts for texts in written)
+
+
+def test_no_drift_without_samples():
+    """A trace of gaps or of one sample has none."""
+    assert find_drift(np.full(100, np.nan), 1.0) is None
+    assert find_drift(np.ones(1), 1.0) is None

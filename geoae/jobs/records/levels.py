@@ -46,7 +46,13 @@ class LevelSums:
     _frames: dict[tuple[int, int], _Frame] = field(default_factory=dict)
 
     def add(
-        self, order: int, first: int, x: Array, signal: Array, valid: Array, steps: Sequence[tuple[int, float]] = ()
+        self,
+        order: int,
+        first: int,
+        x: Array,
+        signal: Array,
+        valid: NDArray[np.bool_],
+        steps: Sequence[tuple[int, float]] = (),
     ) -> None:
         """Add samples of a segment.
 
@@ -69,17 +75,18 @@ class LevelSums:
         apart |= {(first + at) // n for at, _ in steps}
         if end > begin:
             body = slice(begin * n - first, end * n - first)
-            whole = valid[body].reshape(-1, n).all(axis=1)
+            whole = np.array(valid[body].reshape(-1, n).all(axis=1))
             whole[[i - begin for i in apart if begin <= i < end]] = False
             apart |= set((np.flatnonzero(~whole) + begin).tolist())
             if whole.any():
-                self._count(*(part[body].reshape(-1, n)[whole] for part in (x, signal)))
+                self._count(x[body].reshape(-1, n)[whole], signal[body].reshape(-1, n)[whole])
         for i in sorted(apart):
             a, b = max(i * n, first), min((i + 1) * n, last)
             keep = np.flatnonzero(valid[a - first : b - first])
-            pieces = [(keep + (a - i * n), *(np.array(part[a - first : b - first][keep]) for part in (x, signal)))]
+            parts = (np.array(part[a - first : b - first][keep]) for part in (x, signal))
+            pieces = [(keep + (a - i * n), next(parts), next(parts))] if keep.size else []
             inside = [(first + at - i * n, height) for at, height in steps if a <= first + at < b]
-            self._collect((order, i), _Frame(b - a, pieces if keep.size else [], inside))
+            self._collect((order, i), _Frame(b - a, pieces, inside))
 
     def export(self) -> list[Any]:
         """The sums as plain data, for `merge`."""
