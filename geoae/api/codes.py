@@ -105,5 +105,10 @@ def decode(
     UnknownNameError
         The model is not shipped and `model` is None.
     """
+    if not isinstance(codes, xr.Dataset):
+        raise InputError(
+            f"decode was given a {type(codes).__name__}; it takes the Dataset that encode or open_codes returns. "
+            "Decode stores with `geoae decode`."
+        )
     coding.read_coding(codes)
     return decode_codes(codes, prepare_model(load_model_of_codes(codes, model), device, threads))

@@ -129,7 +129,7 @@ def denoise(
         time), with `rate_hz`; or the path of a file. Fields: a DataArray with two horizontal dimensions, found by CF
         metadata, and any others; a Dataset, in which all fields are denoised; or the path or URL of a file or store.
         Dask arrays stay lazy. A list of paths is denoised together, as on the command line; a list of Traces is one
-        Stream; each array of a list is denoised by itself.
+        Stream; each Stream or array of a list is denoised by itself.
     out
         With a path only: the file to write; default ``INPUT.denoised.FORMAT`` (fields: ``INPUT.denoised.zarr``) in the
         folder of the input.
@@ -173,7 +173,7 @@ def denoise(
         LookupError).
     """
     options = InferenceOptions(model, device, batch_size, threads, dry, above_band)
-    if isinstance(x, Iterator):  # as Path.glob gives
+    if isinstance(x, Iterator) and not hasattr(x, "read"):  # as Path.glob gives; an open file is none
         x = list(x)
     paths = _list_paths(x)
     if paths:
@@ -230,7 +230,8 @@ class _InMemory:
         for kind, do in work.items():
             if isinstance(x, kind):
                 return do(x)
-        if any(_is_list_of(x, kind) for kind in (*work, np.ndarray)):
+        is_streams = isinstance(x, list | tuple) and bool(x) and all(find_stream(one) is not None for one in x)
+        if is_streams or any(_is_list_of(x, kind) for kind in (*work, np.ndarray)):
             signals, noises = zip(*(self.denoise(one) for one in x), strict=True)
             return (list(signals), list(noises)) if isinstance(x, list) else (signals, noises)
         raise plain.refuse_kind("denoise", x)

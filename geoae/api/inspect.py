@@ -24,7 +24,7 @@ def info(source: Any, group: str = "") -> SourceContent:
     GeoAEError
         The file cannot be read, or the object is none of these.
     """
-    if isinstance(source, Iterator):
+    if isinstance(source, Iterator) and not hasattr(source, "read"):  # an open file is none
         source = list(source)
     if (found := contents.describe_data(source)) is not None:
         return found

@@ -19,6 +19,7 @@ _HINTS = {
     "Series": "Give x.to_numpy() with the sampling rate, rate_hz=100.0.",
     "DataFrame": "Give x.to_numpy().T, whose last dimension is time, with the sampling rate, rate_hz=100.0.",
     "Tensor": "Give x.numpy() with the sampling rate, rate_hz=100.0.",
+    "BytesIO": "Read it with obspy.read, which gives a Stream.",
     "SEGYFile": "Read the file with obspy.read, which gives a Stream.",
     "SUFile": "Read the file with obspy.read, which gives a Stream.",
     "SEG2": "Read the file with obspy.read, which gives a Stream.",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from geoae.files.paths import require_path
 from geoae.jobs.evaluate import EvaluateOptions, evaluate_model
 from geoae.jobs.train import Report, Tick, TrainOptions, train_model
 from geoae.model import Model
@@ -10,9 +11,9 @@ from geoae.records.mixtures import SEED
 
 
 def train(
-    recipe: Path,
+    recipe: str | Path,
     data: str | Path,
-    out: Path,
+    out: str | Path,
     *,
     device: str = "auto",
     threads: int | None = None,
@@ -53,13 +54,15 @@ def train(
     GeoAEError
         The recipe, the data or the folder cannot be used.
     """
+    recipe, out = require_path(recipe, "The recipe"), require_path(out, "The model folder")
+    require_path(data, "The folder of data")
     return train_model(recipe, data, out, TrainOptions(device, threads, workers, stop), report, tick)
 
 
 def evaluate(
     data: str | Path,
     model: str | Path | Model = "seismic",
-    out: Path | None = None,
+    out: str | Path | None = None,
     *,
     n: int = 160,
     stations: str = "validation",
@@ -94,4 +97,6 @@ def evaluate(
     GeoAEError
         The data or the model cannot be used, or results exist already.
     """
-    return evaluate_model(data, model, out, EvaluateOptions(n, stations, seed, device, threads, overwrite), report)
+    require_path(data, "The folder of data")
+    folder = None if out is None else require_path(out, "The folder of results")
+    return evaluate_model(data, model, folder, EvaluateOptions(n, stations, seed, device, threads, overwrite), report)

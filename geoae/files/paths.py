@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from geoae.errors import DamagedFileError, GeoAEError, InputError, MissingFileError, UnreadableFileError, one_line
 
@@ -67,3 +68,16 @@ def read_errors(path: Path) -> Iterator[None]:
         if isinstance(error, GeoAEError):
             raise
         raise DamagedFileError(f"{path.name} can no longer be read: {error.strerror or one_line(error)}.") from error
+
+
+def require_path(path: Any, what: str) -> Path:
+    """Return a path that a caller gave.
+
+    Raises
+    ------
+    InputError
+        It is neither text nor a path.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"{what} is a path, and a {type(path).__name__} was given.")
+    return Path(path)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from geoae.arrays.numbers import require_seed
 from geoae.arrays.types import Float64Array
-from geoae.errors import InputError
+from geoae.files.paths import require_path
 from geoae.invert.calibrate import Calibration, calibrate
 from geoae.invert.forward.forward import Forward
 from geoae.invert.misfit.data import read_data
@@ -182,9 +182,7 @@ class Inverse:
         settings = read_options(method, {**options, "n_draws": n_draws})
         seed, clock = self.seed if seed is None else require_seed(seed), Clock(time_limit_s)
         before = self.forward.counts()
-        if not isinstance(checkpoint, str | Path | None):
-            raise InputError(f"checkpoint is {checkpoint!r}; give the path of a file, or None.")
-        path = None if checkpoint is None else Path(checkpoint)
+        path = None if checkpoint is None else require_path(checkpoint, "The checkpoint")
         problem = self.problem
         codes, predicted, chains, info = Solver(problem, self._prior_runs, self.noise, seed, clock, path).solve(
             method, settings

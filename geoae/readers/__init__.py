@@ -121,9 +121,9 @@ def check_paths(uri: Any, verb: str) -> list[str | Path]:
     InputError
         There is none, or something else was given to the verb.
     """
-    several = (
-        isinstance(uri, Iterable) and not isinstance(uri, str | os.PathLike | Mapping) and not hasattr(uri, "dtype")
-    )
+    # arrays and open files can be iterated, too
+    is_one = isinstance(uri, str | bytes | os.PathLike | Mapping) or hasattr(uri, "dtype") or hasattr(uri, "read")
+    several = isinstance(uri, Iterable) and not is_one
     found = list(uri) if several else [uri]
     if not found:
         raise InputError("No file was given. Name at least one.")

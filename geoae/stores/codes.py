@@ -5,7 +5,7 @@ from pathlib import Path
 import xarray as xr
 
 from geoae.errors import InputError, StoreError, one_line
-from geoae.files.paths import can_reach, resolve_links
+from geoae.files.paths import can_reach, require_path, resolve_links
 from geoae.stores import ledger, provenance
 from geoae.stores.blocks import Part
 from geoae.stores.schema import CODE, CODED_DIMS, CODED_VARIABLE, list_code_names
@@ -37,7 +37,7 @@ def open_codes(store: str | Path, variable: str | None = None) -> xr.Dataset:
     InputError
         The store has no codes of `variable`, or has codes of several variables and none was named.
     """
-    path = resolve_links(store)
+    path = resolve_links(require_path(store, "The store of codes"))
     codes = _read_code_parts(path)
     try:
         data = xr.open_zarr(path, chunks={}, decode_timedelta=False)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import geoae
+from geoae.errors import InputError
 from tests.support.coding import tiny_coder
 from tests.support.fields import field
 
@@ -23,3 +24,13 @@ def test_codes_of_a_field_decode_to_its_shape():
     error = float(np.sqrt(np.mean((decoded.values - x.values) ** 2)))
     stored = float(np.sqrt((codes["recon_error"] ** 2 * codes["n_valid"]).sum() / codes["n_valid"].sum()))
     assert error == pytest.approx(stored, rel=1e-3)
+
+
+@pytest.mark.parametrize("given", [None, "codes.zarr", np.zeros(3)])
+def test_what_are_no_codes_is_named(given):
+    """`decode` takes a Dataset; stores are decoded on the command line, or opened first."""
+    with pytest.raises(InputError, match=f"decode was given a {type(given).__name__}; it takes the Dataset"):
+        geoae.decode(given)
+    if not isinstance(given, str):
+        with pytest.raises(InputError, match="The store of codes is a path"):
+            geoae.open_codes(given)

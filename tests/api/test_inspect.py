@@ -1,5 +1,7 @@
 """geoae.info and models in a notebook."""
 
+import io
+
 import numpy as np
 import obspy
 import pytest
@@ -42,6 +44,8 @@ def test_several_sources_are_listed_together(tmp_path):
         (None, "info was given a NoneType"),
         (np.zeros(3), "info was given a ndarray"),
         (7, "info was given a int"),
+        (io.BytesIO(b"x"), "info was given a BytesIO"),
+        (b"x.mseed", "info was given a bytes"),
         ([], "No file was given"),
         ([3], "info was given a int"),
         (obspy.Stream(), "The Stream is empty"),

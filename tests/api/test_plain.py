@@ -1,5 +1,6 @@
 """Plain arrays, lists of files, Traces and arrays, and fibre recordings, in `geoae.denoise` and `encode`."""
 
+import io
 import warnings
 
 import numpy as np
@@ -71,6 +72,7 @@ def test_masked_samples_and_lists_of_numbers():
         (pd.Series(ROWS[0]), {}, r"given a Series.*x\.to_numpy\(\)"),
         (pd.DataFrame(ROWS.T), {}, r"given a DataFrame.*x\.to_numpy\(\)\.T"),
         (SEGYFile(), {}, "given a SEGYFile.*obspy.read"),
+        (io.BytesIO(b"x"), {}, "given a BytesIO.*obspy.read"),
         ([], {}, "given a list"),
         ([trace(walk()), "day.mseed"], {}, "of one sort"),
         ([ROWS, ROWS], {}, "given a ndarray"),
@@ -102,6 +104,9 @@ def test_a_list_of_arrays_gives_a_list():
     for one, removed, given in zip(found, noise, (array(), array(700)), strict=True):
         xr.testing.assert_identical(one, denoise(given))
         np.testing.assert_allclose(one + removed, given, atol=1e-3)
+    streams = denoise([obspy.Stream([trace(row)]) for row in ROWS[:2]], return_noise=True)
+    assert [len(part) for part in streams] == [2, 2]
+    np.testing.assert_array_equal(streams[0][1][0].data, denoise(trace(ROWS[1])).data)
     rows = denoise([ROWS[0], ROWS[1][:700]], rate_hz=100.0)
     assert [row.shape for row in rows] == [(2000,), (700,)]
 

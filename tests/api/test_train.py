@@ -3,7 +3,10 @@
 import inspect
 from dataclasses import fields
 
+import pytest
+
 from geoae.api.train import evaluate, train
+from geoae.errors import GeoAEError
 from geoae.jobs.evaluate import EvaluateOptions
 from geoae.jobs.train import TrainOptions
 from geoae.records.scores import Comparison
@@ -24,3 +27,19 @@ def test_options_are_those_of_evaluate_with_the_same_defaults():
         assert parameters[option.name].default == option.default
     assert parameters.keys() - {f.name for f in fields(EvaluateOptions)} == {"data", "model", "out", "report"}
     assert EvaluateOptions(7, "all", 3).comparison(5) == Comparison(7, "all", 3, 5)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: train(None, "data", "out"), "The recipe is a path, and a NoneType was given"),
+        (lambda: train("recipe.yml", "data", None), "The model folder is a path"),
+        (lambda: train("no-such-recipe.yml", "data", "out"), "no-such-recipe.yml"),
+        (lambda: evaluate(None), "The folder of data is a path"),
+        (lambda: evaluate("no-such-data", out=3), "The folder of results is a path"),
+    ],
+)
+def test_paths_are_text_or_paths(call, says):
+    """Anything else is named in one line."""
+    with pytest.raises(GeoAEError, match=says):
+        call()

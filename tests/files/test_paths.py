@@ -1,11 +1,12 @@
 """Paths that a user gives, which may lead nowhere."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from geoae.errors import DamagedFileError, InputError, MissingFileError, UnreadableFileError
-from geoae.files.paths import can_reach, find_fault, read_errors, resolve_links
+from geoae.files.paths import can_reach, find_fault, read_errors, require_path, resolve_links
 
 
 @pytest.fixture
@@ -79,3 +80,11 @@ def test_links_are_followed_as_far_as_they_lead(folder):
     assert resolve_links(folder / "loop") == folder / "loop"
     assert resolve_links(folder / "broken") == folder / "gone"
     assert resolve_links(folder / "a\0b") == folder / "a\0b"
+
+
+def test_what_is_no_path_is_named():
+    """Text and paths become paths."""
+    assert require_path("a/b", "The store") == require_path(Path("a/b"), "The store") == Path("a/b")
+    for wrong in (None, 3, b"a", ["a"]):
+        with pytest.raises(InputError, match=f"The store is a path, and a {type(wrong).__name__} was given"):
+            require_path(wrong, "The store")

@@ -89,7 +89,7 @@ def test_invalid_data_and_options_are_refused(known):
         (lambda: Inverse(space, matrix(), inverse.data, 0.3, run_limit_s="a"), "run_limit_s is 'a'"),
         (lambda: Inverse(space, matrix(), inverse.data, 0.3, n_representation=20.5), "n_representation is 20.5"),
         (lambda: inverse.solve("map", time_limit_s="a"), "time_limit_s is 'a'"),
-        (lambda: inverse.solve("rml", checkpoint=3), "checkpoint is 3"),
+        (lambda: inverse.solve("rml", checkpoint=3), "The checkpoint is a path, and a int was given"),
         (lambda: inverse.calibrate("a"), "n is 'a'"),
         (lambda: inverse.solve("laplace").interval("a"), "level is 'a'"),
         (lambda: inverse.solve("laplace").sample(2.5), "n is 2.5"),

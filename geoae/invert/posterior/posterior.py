@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geoae.errors import InputError
+from geoae.files.paths import require_path
 from geoae.invert.posterior.diagnose import Diagnosis, diagnose
 from geoae.invert.posterior.draws import Draws
 from geoae.invert.posterior.figure import plot_posterior
@@ -35,7 +35,7 @@ class Posterior(Draws):
         OutputExistsError, OutputError
             The path exists and `overwrite` is False, or it cannot be written to.
         """
-        return save_draws(self, _read_path(path), overwrite)
+        return save_draws(self, require_path(path, "The store of a posterior"), overwrite)
 
 
 def load_posterior(path: str | Path, latent: Any) -> Posterior:
@@ -57,10 +57,4 @@ def load_posterior(path: str | Path, latent: Any) -> Posterior:
     StoreError
         The store is damaged, holds no posterior, or belongs to another prior.
     """
-    return Posterior(**read_draws(_read_path(path), as_latent_prior(latent)))
-
-
-def _read_path(path: Any) -> Path:
-    if not isinstance(path, str | Path):
-        raise InputError(f"The store of a posterior is a path, and a {type(path).__name__} was given.")
-    return Path(path)
+    return Posterior(**read_draws(require_path(path, "The store of a posterior"), as_latent_prior(latent)))
