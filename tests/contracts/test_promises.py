@@ -1,10 +1,12 @@
-"""Contracts of denoising recordings: any division, rate, units, trends and gaps."""
+"""Contracts of denoising recordings and fields: any division, rate, units, trends and gaps. README lists them."""
 
 from itertools import pairwise
 
+import dask
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from obspy import Stream, Trace, UTCDateTime
@@ -12,9 +14,14 @@ from obspy import Stream, Trace, UTCDateTime
 import geoae
 from geoae.records.infer import build_identity_denoiser, build_noise_reader
 from tests.conftest import tiny_model
+from tests.support import fields
+from tests.support.store_worker import EPOCH, content
 
 few = settings(max_examples=40, suppress_health_check=list(HealthCheck))
 MODEL = tiny_model()
+a_few = settings(max_examples=3, suppress_health_check=list(HealthCheck))
+GRID = fields.denoiser()  # the net of the shipped model, narrow and with random weights
+SIZES = st.tuples(st.integers(1, 3), st.integers(12, 40), st.integers(12, 40))
 START = UTCDateTime(2024, 1, 1, 0, 0, 0, 123000)
 RATES = st.sampled_from([100.0, 100.0, 50.0, 62.5, 200.0, 20.0])
 
@@ -164,3 +171,68 @@ def test_g_the_same_input_gives_the_same_bytes(tmp_path):
     a, b = (geoae.denoise(tmp_path / "in.mseed", tmp_path / name, model=MODEL) for name in ("a", "b"))
     assert a.read_bytes() == b.read_bytes()
     assert a.read_bytes() != (tmp_path / "in.mseed").read_bytes()
+
+
+def field(sizes: tuple[int, int, int], seed: int = 0) -> xr.DataArray:
+    """A noisy field in float64, without gaps."""
+    return fields.field(*sizes, seed=seed, gaps=0, dtype=np.float64) - 280.0
+
+
+def denoise(x: xr.DataArray, model=GRID, **options):
+    return geoae.denoise(x, model=model, threads=1, **options)
+
+
+@a_few
+@given(sizes=SIZES, chunks=st.tuples(st.integers(1, 3), *[st.integers(10, 40)] * 2), dry=st.floats(0, 1))
+def test_h_fields_in_any_chunks_have_the_same_samples(sizes, chunks, dry):
+    """In chunks, and in batches: the same to 1e-5 of the rms; and signal + noise = input."""
+    x = field(sizes)
+    signal, noise = denoise(x, dry=dry, return_noise=True)
+    np.testing.assert_allclose(signal + noise, x, rtol=0, atol=1e-12 * float(abs(x).max()))
+    lazy = denoise(x.chunk(dict(zip(x.dims, chunks, strict=True))), dry=dry, batch_size=4)
+    with dask.config.set(scheduler="synchronous"):
+        np.testing.assert_allclose(lazy, signal, rtol=0, atol=1e-5 * float(x.std()))
+
+
+def check_units_and_offset(x: xr.DataArray, a: float, offset: float, model) -> None:
+    expected, rms = denoise(x, model), float(x.std())
+    np.testing.assert_allclose(denoise(x * a, model) / a, expected, rtol=0, atol=1e-4 * rms)
+    moved = denoise(x + offset * rms, model) - offset * rms
+    np.testing.assert_allclose(moved, expected, rtol=0, atol=1e-3 * rms)
+
+
+@a_few
+@given(sizes=SIZES, exponent=st.floats(-12, 12), offset=st.floats(-1e5, 1e5))
+def test_i_units_and_offset_of_fields_do_not_matter(sizes, exponent, offset):
+    """f(a x) = a f(x) for a from 1e-12 to 1e12, to 1e-4 of the rms, and f(x + b) = f(x) + b, to 1e-3."""
+    check_units_and_offset(field(sizes), 10.0**exponent, offset, GRID)
+
+
+def test_i_holds_for_the_shipped_model_of_fields():
+    """Its weights are those that users have."""
+    check_units_and_offset(field((2, 16, 20)), 1e-12, 1e5, geoae.load_model("grid"))
+
+
+@pytest.mark.parametrize("kind", ["nan", "gap", "spike"])
+@pytest.mark.parametrize("overview", [0, 2])
+def test_j_damage_to_fields_stays_local(kind, overview):
+    """It changes nothing further away than one window, or one window and that of the overview of a single slice."""
+    x, model = field((1 if overview else 3, 24, 150)), fields.denoiser(overview=overview)
+    hurt = x.copy(deep=True)
+    size = 6 if kind == "gap" else 1
+    hurt[:, 4 : 4 + size, 4 : 4 + size] = 1000 * float(x.std()) if kind == "spike" else np.nan
+    clean, damaged = denoise(x, model), denoise(hurt, model)
+    window = model.contract.window[0]
+    reach = 4 + size + window + (window + 3) * overview
+    np.testing.assert_allclose(damaged[..., reach:], clean[..., reach:], rtol=0, atol=1e-6 * float(x.std()))
+    assert float(abs(damaged - clean)[..., 12:20].max()) > 1e-4 * float(x.std())
+
+
+def test_k_the_same_field_gives_the_same_bytes(tmp_path, monkeypatch):
+    """In memory; and in a store, if its time is set by SOURCE_DATE_EPOCH."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", EPOCH)
+    x, model = field((2, 16, 20)), fields.saved(tmp_path / "tiny")
+    assert denoise(x).values.tobytes() == denoise(x).values.tobytes()
+    x.to_dataset().to_netcdf(tmp_path / "in.nc")
+    a, b = (geoae.denoise(tmp_path / "in.nc", tmp_path / f"{name}.zarr", model=model) for name in "ab")
+    assert content(a) == content(b)
