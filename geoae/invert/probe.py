@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from geoae.arrays.types import Float64Array
-from geoae.errors import InputError
+from geoae.errors import InputError, one_line
 from geoae.invert.problem import STEP, Problem
 
 N_DRAWS = 8
@@ -17,6 +17,7 @@ LIMIT = 0.25
 those of straight rays, lie below it."""
 WIDE = 5.0
 """Factor of `STEP` for a second, wider difference. Where both disagree, runs are too rough to judge a derivative."""
+TORCH = "derivative that torch finds"
 NEGLIGIBLE = 0.01
 """RMS difference of data, in standard deviations of the noise, for the wide step, that no posterior shows."""
 
@@ -51,7 +52,9 @@ def require_dependence(problem: Problem, middle: Float64Array) -> None:
 
 
 def check_derivatives(problem: Problem) -> None:
-    """Compare a caller's Jacobian and adjoint with differences of runs along one random direction of codes.
+    """Compare a caller's Jacobian and adjoint, or the derivative that torch finds, with differences of runs.
+
+    The differences are those along one random direction of codes.
 
     Raises
     ------
@@ -59,13 +62,16 @@ def check_derivatives(problem: Problem) -> None:
         One of them is not the derivative of the forward model.
     """
     forward = problem.forward
-    if forward.torch or forward.matrix is not None or (forward.jacobian_of is None and forward.adjoint_of is None):
+    if forward.matrix is not None or not forward.differentiable:
         return
     rng = np.random.default_rng(0)
     # away from the middle of the prior, where a symmetric forward model has no slope; there only if runs fail
     start, move = 0.5 * rng.normal(size=problem.space.d), rng.normal(size=problem.space.d)
     found = _measure_change(problem, start, move)
     if found is None and (found := _measure_change(problem, start := np.zeros_like(start), move)) is None:
+        return
+    if forward.torch:
+        _compare_tensors(problem, start, move, found)
         return
     if forward.jacobian_of is not None:
         _compare_jacobian(problem, problem.space.decode(start), found)
@@ -87,6 +93,20 @@ class _Change(NamedTuple):
     def negligible(self) -> float:
         """Norm of whitened differences that no posterior shows."""
         return NEGLIGIBLE / WIDE * len(self.data) ** 0.5
+
+
+def _compare_tensors(problem: Problem, start: Float64Array, move: Float64Array, change: _Change) -> None:
+    try:
+        found = problem.jacobian(start, np.full(len(change.data), np.nan)) @ (STEP * move)
+    except Exception as error:  # a caller's function can raise any error when torch follows it
+        raise InputError(
+            f"Torch finds no derivative of the forward model ({type(error).__name__}: {one_line(error)}). Use "
+            "operations of torch throughout, or give a function of arrays without torch=True."
+        ) from error
+    expected = problem.noise.whiten(change.data)
+    size = float(np.linalg.norm(expected))
+    difference = float(np.linalg.norm(found - expected))
+    _require_equal(TORCH, float(found @ expected), size**2, difference, size, change)
 
 
 def _compare_jacobian(problem: Problem, model: Float64Array, change: _Change) -> None:
@@ -113,11 +133,16 @@ def _require_equal(name: str, found: float, wanted: float, error: float, size: f
     """Refuse an error that is larger than its limit, the roughness of the runs and what a posterior shows."""
     if error <= LIMIT * size + 3 * change.roughness + change.negligible:
         return
+    advice = (
+        "Use operations of torch throughout, and detach no tensor."
+        if name == TORCH
+        else "Check its sign, its units and the order of data and cells, or leave it out: finite differences are then "
+        "used."
+    )
     ratio, relative = found / wanted if wanted else np.inf, error / size if size else np.inf
     raise InputError(
         f"The {name} is not the derivative of the forward model: along a random direction it gives {ratio:.2f} times "
-        f"the change of the data that two runs show, and differs from it by {100 * relative:.0f} %. Check its sign, "
-        "its units and the order of data and cells, or leave it out: finite differences are then used."
+        f"the change of the data that two runs show, and differs from it by {100 * relative:.0f} %. {advice}"
     )
 
 

@@ -82,6 +82,8 @@ def test_every_type_gives_the_same_mode_and_gradient(name):
         (lambda m: torch.from_numpy(G) @ m * 1j, {"torch": True}, "complex"),
         (nn.Linear(CELLS + 1, N), {}, "failed for the model"),
         (lambda m: nn.Linear(CELLS, N)(m), {}, r"give torch=True"),
+        (lambda m: torch.from_numpy(G) @ m.detach(), {"torch": True}, r"0\.00 times .*100 %.*detach no tensor"),
+        (lambda m: torch.from_numpy(G @ m.numpy()), {"torch": True}, "Torch finds no derivative .*RuntimeError"),
     ],
 )
 def test_what_gives_no_real_tensor_is_refused(function, options, says):
