@@ -1,5 +1,6 @@
 """Real recordings come back as they came, cleaned: ids, times, rates, lengths, order, gaps, headers."""
 
+import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -218,6 +219,23 @@ def test_a_selection_holds_for_what_passes_through(tmp_path, format_name):
         if x.stats.channel != "HHZ":
             np.testing.assert_array_equal(signal.data, x.data)
             assert not noise.data.any()
+
+
+def test_damage_beside_an_overlap_loses_its_own_samples(tmp_path):
+    """Of two files that overlap with other samples, each is whole but for the record that cannot be decoded."""
+    x = walk(4000, dtype=np.float64).astype(np.int32)
+    one, two = (tmp_path / name for name in ("one", "two"))
+    for path, part in ((one, trace(x[:2500])), (two, trace(x[2000:] + 1, start=START + 20))):
+        Stream([part]).write(str(path), format="MSEED", encoding="STEIM2", reclen=512)
+    damaged = bytearray(one.read_bytes())
+    damaged[2 * 512 + 64 : 3 * 512] = b"\xff" * 448
+    one.write_bytes(bytes(damaged))
+    done = denoise_files([one, two], tmp_path / "out", OPTIONS)
+    (loss,) = done.problems
+    lost = int(re.search(r"(\d+) samples are lost", loss)[1])
+    assert 0 < lost < 500
+    assert sum(part.stats.npts for part in read(tmp_path / "out")) == 2500 - lost + 2000
+    assert any("by 500 samples, and differ there" in note for note in done.notes)
 
 
 def test_progress_counts_every_sample(tmp_path):

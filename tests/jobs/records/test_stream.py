@@ -67,8 +67,10 @@ def test_shared_samples_leave_no_seam(monkeypatch, parts, block):
         np.testing.assert_allclose(s.data + n.data, x.data, atol=1e-3)
 
 
-def test_overlaps_that_differ_are_told_and_cost_no_more_than_a_gap():
+@pytest.mark.parametrize("block", [700, 1 << 20])
+def test_overlaps_that_differ_are_told_and_cost_no_more_than_a_gap(monkeypatch, block):
     """Each version keeps its samples; beyond the overlap, both are close to those of the whole recording."""
+    monkeypatch.setattr(infer, "BLOCK_N", block)
     options = InferenceOptions(tiny_model(), threads=1)
     whole = denoise_stream(pieces([(0, 3000)]), options)[0].data
     stream = pieces([(0, 1200), (1000, 3000)], add=1)
