@@ -196,8 +196,10 @@ class FileSink:
                 held = True
             elif segment.n:
                 x = traces.fetch_samples(segment, on_warning=add_loss)
-                data = x if role == "signal" else np.zeros(x.shape, np.float32)
-                self._writer(path).put_copy(segment, data, self._header(segment))
+                if role == "signal":
+                    self._writer(path).put_copy(segment, x, self._header(segment))
+                else:
+                    self._writer(path).put(segment, 0, np.zeros(x.shape, np.float32), self._header(segment))
                 held = True
         return held
 

@@ -84,8 +84,9 @@ class Collection:
             self._kept[key] = _Kept(segment, deepcopy(header))
         self._kept[key].blocks.append(data.copy())
 
-    def mark_copy(self, key: SegmentKey) -> None:
-        """Ask for the very samples of a segment, because it is a copy of the input."""
+    def put_copy(self, key: SegmentKey, segment: Segment, data: np.ndarray, header: Any) -> None:
+        """Add all samples of a segment, which `finish` refuses if the format would change them."""
+        self.put(key, segment, 0, data, header)
         self._kept[key].is_copy = True
 
     def refuse_format(self, reason: str) -> None:
@@ -203,7 +204,7 @@ class Collection:
             data = item.data if item.is_copy else _shorten(item.data)
             self.replaced[item.segment] = data
             try:
-                file.put(key, item.segment, 0, data, item.header)
+                file.put_copy(key, item.segment, data, item.header)
             except InputError as error:
                 file.drop(key)
                 self.refused[item.segment] = str(error)

@@ -40,6 +40,8 @@ class _WrittenSegment:
     waiting: list[np.ndarray] = field(default_factory=list)
     """Samples that are not yet enough for a record."""
     n_written: int = 0
+    encoding: str | None = None
+    """Encoding that was asked for; None: by the type of the samples."""
 
 
 class MseedFile:
@@ -71,10 +73,18 @@ class MseedFile:
 
     def put(self, key: SegmentKey, segment: "Segment", offset: int, data: np.ndarray, header: Any) -> None:
         """Add the next samples of a segment; `key` is its position in the output. Offset 0 starts the segment again."""
-        by_dtype = choose_encoding(data.dtype)
-        encoding = self._encoding or by_dtype
+        self._put(key, segment, offset, data, header, self._encoding)
+
+    def put_copy(self, key: SegmentKey, segment: "Segment", data: np.ndarray, header: Any) -> None:
+        """Add all samples of a segment in the encoding of their own type, whatever the encoding of the file."""
+        self._put(key, segment, 0, data, header, None)
+
+    def _put(
+        self, key: SegmentKey, segment: "Segment", offset: int, data: np.ndarray, header: Any, asked: str | None
+    ) -> None:
+        encoding = asked or choose_encoding(data.dtype)
         if offset == 0:
-            self._begin(key, _make_header(segment, header, encoding or "FLOAT64"))
+            self._begin(key, _make_header(segment, header, encoding or "FLOAT64"), asked)
         state = self._segments[key]
         assert state.head is not None
         step = _STEIM_SAMPLES if state.head.encoding.startswith("STEIM") else state.head.capacity
@@ -123,12 +133,12 @@ class MseedFile:
             file.write(self._buffer)
         self._buffer.clear()
 
-    def _begin(self, key: SegmentKey, head: RecordHeader | None) -> None:
+    def _begin(self, key: SegmentKey, head: RecordHeader | None, encoding: str | None = None) -> None:
         self._has_holes |= key in self._segments and bool(self._segments[key].extents)
-        self._segments[key] = _WrittenSegment(head)
+        self._segments[key] = _WrittenSegment(head, encoding=encoding)
 
     def _write_samples(self, state: _WrittenSegment, head: RecordHeader, samples: np.ndarray, name: str) -> None:
-        if self._encoding is None and choose_encoding(samples.dtype) is None:
+        if state.encoding is None and choose_encoding(samples.dtype) is None:
             samples, encoding = encode_samples(samples, None, name)
             head = replace(head, encoding=encoding)
         else:

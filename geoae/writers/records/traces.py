@@ -206,20 +206,14 @@ class TraceWriter:
         OutputError
             The disk is full or fails; no file is left.
         """
-        if segment.n == 0:
-            self._skipped.append(segment)
-            return
-        sink, key = self._expect_open(), self._key(segment)
-        done = 0 if offset == 0 else self._progress.get(key, (segment, 0))[1]
-        self._progress[key] = segment, 0
-        if data.ndim != 1 or offset != done or offset + len(data) > segment.n:
-            raise InputError(
-                f"{segment.id}: expected samples of this segment from {done} to at most {segment.n}, "
-                f"got shape {data.shape} from {offset}."
-            )
-        with self._all_or_nothing():
-            sink.put(key, segment, offset, data, header)
-        self._progress[key] = segment, offset + len(data)
+        self._put(segment, offset, data, header, is_copy=False)
+
+    def put_copy(self, segment: "Segment", data: np.ndarray, header: Any) -> None:
+        """Add all samples of a segment as they are: in the encoding of their own type, whatever that of the file.
+
+        `close` refuses those that the format would change. Errors are those of `put`.
+        """
+        self._put(segment, 0, data, header, is_copy=True)
 
     def put_raw(self, segment: "Segment", records: bytes) -> None:
         """Copy a whole segment as miniSEED records; this replaces its samples so far.
@@ -239,12 +233,6 @@ class TraceWriter:
         with self._all_or_nothing():
             sink.put_raw(key, records)
         self._progress[key] = segment, segment.n
-
-    def put_copy(self, segment: "Segment", data: np.ndarray, header: Any) -> None:
-        """Add all samples of a segment, refused if the format would change them. Errors are those of `put`."""
-        self.put(segment, 0, data, header)
-        if isinstance(self._sink, Collection) and segment.n:
-            self._sink.mark_copy(self._key(segment))
 
     def refuse_format(self, reason: str) -> None:
         """Write the miniSEED file `otherwise`, for a reason that the samples do not tell."""
@@ -292,6 +280,25 @@ class TraceWriter:
             self._sink.discard()
         self._sink = None
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _put(self, segment: "Segment", offset: int, data: np.ndarray, header: Any, *, is_copy: bool) -> None:
+        if segment.n == 0:
+            self._skipped.append(segment)
+            return
+        sink, key = self._expect_open(), self._key(segment)
+        done = 0 if offset == 0 else self._progress.get(key, (segment, 0))[1]
+        self._progress[key] = segment, 0
+        if data.ndim != 1 or offset != done or offset + len(data) > segment.n:
+            raise InputError(
+                f"{segment.id}: expected samples of this segment from {done} to at most {segment.n}, "
+                f"got shape {data.shape} from {offset}."
+            )
+        with self._all_or_nothing():
+            if is_copy:
+                sink.put_copy(key, segment, data, header)
+            else:
+                sink.put(key, segment, offset, data, header)
+        self._progress[key] = segment, offset + len(data)
 
     def _expect_open(self) -> "MseedFile | Collection":
         if self._sink is None:

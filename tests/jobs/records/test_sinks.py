@@ -95,6 +95,11 @@ def test_small_numbers_are_never_written_as_zeros(tmp_path, more, advice):
     )
     Stream([small, large]).write(str(tmp_path / "x"), format="MSEED")
     small.write(str(tmp_path / "small"), format="MSEED")
+    # samples of other formats are not copied as records
+    Stream([small, large]).write(str(tmp_path / "text"), format="SLIST")
+    denoise_files([tmp_path / "text"], tmp_path / "from_text", options, **more)
+    for found in obspy.read(str(tmp_path / "from_text")).select(station="SMALL"):
+        np.testing.assert_allclose(found.data, small.data, rtol=1e-9)
     done = denoise_files([tmp_path / "x"], tmp_path / "y", options, **more)
     (problem,) = done.problems
     assert problem.startswith(".SMALL..HHZ: ")
