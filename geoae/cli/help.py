@@ -1,11 +1,8 @@
 """Help of the verbs in plain text: options in groups, and two examples. rich would double the time of --help."""
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import typer.core
-
-if TYPE_CHECKING:
-    from typer import Context
 
 GROUPS = {
     "Output": ("out", "format_name", "encoding", "noise_out", "plot", "overwrite", "dry_run"),
@@ -36,7 +33,7 @@ EXAMPLES = {
 class Verb(typer.core.TyperCommand):
     """A verb whose help has options in the groups of `GROUPS`, and its `EXAMPLES`."""
 
-    def format_options(self, ctx: "Context", formatter: "typer.core._click.HelpFormatter") -> None:
+    def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments and options; called by `--help`."""
         rows: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
@@ -55,7 +52,7 @@ class Verb(typer.core.TyperCommand):
                     # all groups have the same columns
                     formatter.write_dl([(name.ljust(width), text) for name, text in rows[heading]])
 
-    def format_epilog(self, ctx: "Context", formatter: "typer.core._click.HelpFormatter") -> None:
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the examples; called by `--help`."""
         examples = EXAMPLES.get(self.name or "", ())
         if examples:

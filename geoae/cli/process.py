@@ -137,7 +137,7 @@ def safe_streams() -> Iterator[tuple[SafeStream, SafeStream]]:
     handled = [getattr(stream, "errors", None) for stream in streams]
     _set_error_handling(streams, ["backslashreplace"] * 2)  # names of files may be any bytes
     out, err = SafeStream(sys.stdout), SafeStream(sys.stderr)
-    sys.stdout, sys.stderr = out, err  # type: ignore[assignment]
+    sys.stdout, sys.stderr = out, err
     try:
         yield out, err
     finally:
