@@ -4,10 +4,10 @@ from geoae.deprecated.modules import MODULES
 
 NAMES = {
     "geoae.adapter:lazy": "geoae.labels.adapter:change_lazily",
-    "geoae.api:info": "geoae.api.inspect:info",
-    "geoae.api:models": "geoae.api.inspect:models",
     "geoae.api.denoise:info": "geoae.api.inspect:info",
     "geoae.api.denoise:models": "geoae.api.inspect:models",
+    "geoae.api:info": "geoae.api.inspect:info",
+    "geoae.api:models": "geoae.api.inspect:models",
     "geoae.axes:evidence": "geoae.labels.axes:find_axis_evidence",
     "geoae.axes:named_axis": "geoae.labels.axes:find_axis_by_name",
     "geoae.axes:position": "geoae.labels.axes:find_geographic_axis",
