@@ -4,6 +4,7 @@ Channel codes decide. Where they leave doubt, channels stay apart: a record of o
 of two sensors is not.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -28,8 +29,12 @@ _SCALARS = frozenset("BCDEIKORTUVWY")
 """Instrument codes of SEED for pressure, temperature, wind, voltages, ..., whose letters A B C are no components."""
 _SEISMOMETERS = frozenset("GHJLMNP")
 """Instrument codes of SEED whose channels may be components that digits number."""
-_LOWEST_RATE_HZ = {"F": 1000.0, "G": 1000.0, "C": 250.0, "D": 250.0}
-"""Lowest rate of band codes that are also the first letters of common names of channels (GP1, CH1, DP1)."""
+_BANDS_HZ = (
+    dict.fromkeys("FG", (1000.0, math.inf)) | dict.fromkeys("CD", (250.0, math.inf))
+    | dict.fromkeys("EHSB", (0.0, math.inf)) | dict.fromkeys("MLVURPTQ", (0.0, 20.0))
+)  # fmt: skip
+"""Sampling rates of the band codes of SEED, with room for those that data have. Other letters name no band. Those with
+limits are also first letters of common names of numbered channels (GP1, CH1, DP1, LN1)."""
 
 
 class ChannelCode(NamedTuple):
@@ -176,7 +181,6 @@ def _is_allowed(family: str, style: str, stem: str, letters: Mapping[str, str], 
 
 def _is_seismometer(stem: str, letters: Mapping[str, str], rates_hz: Mapping[str, float]) -> bool:
     """Whether the stem has the band and instrument codes of a seismometer, and not the name of a numbered channel."""
-    band, instrument = stem[0].upper(), stem[1].upper()
-    lowest = _LOWEST_RATE_HZ.get(band, 0.0)
-    fits = all(rates_hz[id_] >= 0.99 * lowest for id_ in letters.values())
-    return instrument in _SEISMOMETERS and stem.upper() != "CH" and fits
+    low, high = _BANDS_HZ.get(stem[0].upper(), (math.inf, 0.0))
+    fits = all(0.99 * low <= rates_hz[id_] <= high for id_ in letters.values())
+    return stem[1].upper() in _SEISMOMETERS and stem.upper() != "CH" and fits
