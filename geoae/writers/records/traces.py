@@ -288,6 +288,9 @@ class TraceWriter:
         sink, key = self._expect_open(), self._key(segment)
         done = 0 if offset == 0 else self._progress.get(key, (segment, 0))[1]
         self._progress[key] = segment, 0
+        if offset == 0 and self._format == "MSEED" and any(code != code.strip() for code in segment.id.split(".")):
+            note = f"{segment.id!r}: miniSEED takes blanks around codes for padding, and they are not kept."
+            self._notes += [note] if note not in self._notes else []
         if data.ndim != 1 or offset != done or offset + len(data) > segment.n:
             raise InputError(
                 f"{segment.id}: expected samples of this segment from {done} to at most {segment.n}, "

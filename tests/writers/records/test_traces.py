@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -220,3 +221,14 @@ def test_when_the_last_of_several_files_fails_the_others_go_too(tmp_path, monkey
         writer.close()
     assert len(calls) == 3
     assert listing(tmp_path) == []
+
+
+def test_blanks_around_codes_are_a_note(tmp_path):
+    """They do not come back from miniSEED; blanks inside of codes do."""
+    pieces = [replace(segment(10, i), id=f"XX.A B.00.{channel}") for i, channel in enumerate(("HHZ", " BZ"))]
+    with TraceWriter(tmp_path / "x") as writer:
+        for piece in pieces:
+            put(writer, piece, samples(10))
+    assert [trace.id for trace in obspy.read(tmp_path / "x")] == ["XX.A B.00.HHZ", "XX.A B.00.BZ"]
+    (note,) = writer.notes
+    assert "'XX.A B.00. BZ'" in note
