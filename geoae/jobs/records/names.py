@@ -7,7 +7,7 @@ from pathlib import Path
 
 from geoae.errors import InputError, OutputError, OutputExistsError
 from geoae.files.paths import can_reach, resolve_links
-from geoae.files.whole import output_errors
+from geoae.files.whole import follow_link, output_errors
 
 _SUFFIXES = (
     ".mseed", ".miniseed", ".msd", ".ms", ".seed", ".sac", ".sacxy", ".gse2", ".gse", ".segy", ".sgy", ".su", ".ah",
@@ -58,6 +58,7 @@ def check_outputs(outputs: list[Path], inputs: list[Path], overwrite: bool) -> N
 
 
 def _check_output(path: Path, overwrite: bool) -> None:
+    follow_link(path)  # raises for links that form a loop
     if path.is_dir():
         raise OutputError(f"{path} is a folder where a file was expected; choose another output.")
     if path.exists() and not overwrite:

@@ -38,4 +38,6 @@ def test_an_output_that_leads_nowhere_is_refused(tmp_path):
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     with pytest.raises(OutputError, match=r"cannot be written: File name too long. Choose another output"):
         plan_outputs([tmp_path / "a"], tmp_path / ("x" * 300), FileOptions())
+    with pytest.raises(OutputError, match="leads back to itself"):
+        plan_outputs([tmp_path / "a"], tmp_path / "loop", FileOptions())
     plan_outputs([tmp_path / "loop"], tmp_path / "out", FileOptions())  # the input is refused when it is read
