@@ -58,7 +58,6 @@ def check_outputs(outputs: list[Path], inputs: list[Path], overwrite: bool) -> N
 
 
 def _check_output(path: Path, overwrite: bool) -> None:
-    follow_link(path)  # raises for links that form a loop
     if path.is_dir():
         raise OutputError(f"{path} is a folder where a file was expected; choose another output.")
     if path.exists() and not overwrite:
@@ -67,6 +66,7 @@ def _check_output(path: Path, overwrite: bool) -> None:
         raise OutputError(f"The folder {path.parent} for the output is not there; make it first.")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise OutputError(f"The folder {path.parent} cannot be written to; choose another output.")
+    follow_link(path)  # raises for links that form a loop
 
 
 def _labels(path: Path) -> list[str]:
