@@ -13,6 +13,7 @@ from geoae.labels.components import group_sensors
 from geoae.labels.segments import Overlap, PlacedSegment, Record, Segment
 from geoae.readers.records.context import cut_overlaps, place_with_context
 from geoae.readers.records.layers import Fetch, Layer, find_end_ns, split_into_layers
+from geoae.readers.records.selection import join_first
 
 MAX_GAP_S = 3600.0
 """A longer gap in all components ends a record: otherwise a few events in a year would make one huge array."""
@@ -121,18 +122,21 @@ class RecordArray:
 
 
 def describe_overlaps(records: Iterable[Record]) -> list[str]:
-    """A line for each id of which segments overlap with different samples; ids without any code are left out."""
+    """A line for each sensor of which segments overlap with different samples; ids without any code are left out."""
     found: dict[str, list[Overlap]] = {}
     for overlap in (overlap for record in records for overlap in record.overlaps):
         if overlap.id.strip("."):
             found.setdefault(overlap.id, []).append(overlap)
-    lines = []
+    alike: dict[tuple[int, int, int], list[str]] = {}
     for id_, overlaps in sorted(found.items()):
         first = min(overlaps, key=lambda overlap: overlap.start_ns)
-        time = str(np.datetime64(first.start_ns, "ns").astype("datetime64[ms]"))
-        where = f"at {time}" if len(overlaps) == 1 else f"at {len(overlaps)} times, first at {time}"
+        alike.setdefault((first.start_ns, first.n, len(overlaps)), []).append(id_)
+    lines = []
+    for (start_ns, n, times), ids in alike.items():
+        time = str(np.datetime64(start_ns, "ns").astype("datetime64[ms]"))
+        where = f"at {time}" if times == 1 else f"at {times} times, first at {time}"
         lines.append(
-            f"{id_}: two segments overlap {where}, by {first.n} sample{'s' * (first.n > 1)}, and differ there; both "
+            f"{join_first(ids)}: two segments overlap {where}, by {n} sample{'s' * (n > 1)}, and differ there; both "
             "are kept. Choose one file, or one stretch with --start-time and --end-time, for a single recording."
         )
     return lines

@@ -158,7 +158,7 @@ def test_files_that_share_samples_are_one_record(tmp_path, small):
         denoise_files(files, tmp_path / f"{target}.zarr", OPTIONS)
     found, expected = (geoae.read(tmp_path / f"{name}.zarr") for name in ("parts", "whole"))
     np.testing.assert_array_equal(found.values, expected.values)
-    with pytest.raises(InputError, match=r"2 records .*HHE: two segments overlap at .*, by 1 sample, and differ there"):
+    with pytest.raises(InputError, match=r"2 records .*HHZ: two segments overlap at .*, by 1 sample, and differ there"):
         denoise_files([one, write("other", 1500, 3000, add=1)], tmp_path / "other.zarr", OPTIONS)
 
 

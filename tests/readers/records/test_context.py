@@ -1,8 +1,11 @@
 """Samples around the own ones of a record, where segments overlap with other samples."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from geoae.readers.records.arrange import arrange_records, describe_overlaps
 from geoae.readers.records.traces import fetch_parts
@@ -44,3 +47,28 @@ def test_a_long_overlap_is_no_step_of_a_clock():
     one, two = arrange_records([part(0, 500), part(500, 900, order=1, late_s=-2.0)], fetch_parts, with_context=True)
     np.testing.assert_array_equal(read_all(one, fetch_parts)[0], np.r_[SAMPLES[:500], SAMPLES[700:900]])
     np.testing.assert_array_equal(read_all(two, fetch_parts)[0], np.r_[SAMPLES[:300], SAMPLES[500:900]])
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 800), st.integers(1, 300), st.sampled_from([0, 0, 5]), st.sampled_from(["HHE", "HHZ"]),
+            st.sampled_from([0.0, 0.0, 0.004, -0.01, -1.0]),
+        ),
+        min_size=1, max_size=10,
+    )
+)  # fmt: skip
+def test_each_segment_is_read_as_its_own_in_one_record(pieces):
+    """Whatever lies around it: a segment is in one record, and its samples there are its own."""
+    found = [
+        part(a, a + n, order=i, add=add, code=code, late_s=late_s) for i, (a, n, add, code, late_s) in enumerate(pieces)
+    ]
+    records = arrange_records(found, fetch_parts, with_context=True)
+    assert sorted(p.segment.order for record in records for p in record.placed) == list(range(len(found)))
+    for record in records:
+        x = read_all(record, fetch_parts)
+        for p in record.placed:
+            own = fetch_parts([(p.segment, 0, p.segment.n)])[0]
+            np.testing.assert_array_equal(x[p.row, p.first : p.first + p.segment.n], own)
+        reads = [(p.row, p.first, p.first + p.segment.n) for p in record.sources]
+        assert all(one[0] < other[0] or one[2] <= other[1] for one, other in pairwise(reads))
