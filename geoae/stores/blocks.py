@@ -26,6 +26,8 @@ class Variable:
     dtype: str
     chunks: tuple[int, ...]
     shards: tuple[int, ...] | None = None
+    is_checked: bool = True
+    """Whether each chunk ends with a check sum (CRC-32C); stores of older versions have none."""
 
     @property
     def block(self) -> tuple[int, ...]:

@@ -75,11 +75,11 @@ def lay_out_store(
     return plan.parts
 
 
-def make_compressors() -> tuple[Any, ...]:
-    """Compressors of all numeric arrays, as zarr takes them."""
-    from zarr.codecs import BloscCodec
+def make_compressors(is_checked: bool = True) -> tuple[Any, ...]:
+    """Compressors of all numeric arrays, as zarr takes them; with a check sum, so that no wrong samples are read."""
+    from zarr.codecs import BloscCodec, Crc32cCodec
 
-    return (BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"),)
+    return (BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"), *([Crc32cCodec()] if is_checked else []))
 
 
 def find_fill_value(variable: Variable) -> Any:
@@ -106,6 +106,7 @@ def _make_store_attributes(made_by: Provenance, identity: Identity, started: str
 
 def _write_metadata(plan: StorePlan, attrs: dict[str, Any], folder: Path) -> None:
     from dask.array import full
+    from zarr.codecs import Crc32cCodec, ZstdCodec
 
     external = list_external(attrs)
     attributes, coords = make_attributes(plan, external), make_coordinates(plan, external)
@@ -119,7 +120,7 @@ def _write_metadata(plan: StorePlan, attrs: dict[str, Any], folder: Path) -> Non
         encoding[variable.name] = {
             "chunks": variable.chunks,
             "shards": variable.shards,
-            "compressors": make_compressors(),
+            "compressors": make_compressors(variable.is_checked),
             "fill_value": fill,
             "_FillValue": None,  # missing samples are NaN, so no value is masked
             "chunk_key_encoding": {"name": "default", "separator": "."},
@@ -129,6 +130,8 @@ def _write_metadata(plan: StorePlan, attrs: dict[str, Any], folder: Path) -> Non
             chunks = choose_chunks(coord.shape, range(coord.ndim))
             # an encoding passed here replaces that of the variable
             encoding[str(label)] = {**coord.encoding, "chunks": chunks, "compressors": make_compressors()}
+        elif coord.ndim:  # text
+            encoding[str(label)] = {**coord.encoding, "compressors": (ZstdCodec(), Crc32cCodec())}
     dataset = coords.assign(data).assign_attrs(attrs)
     with warnings.catch_warnings():
         # readers would be warned without consolidated metadata; writing it makes zarr warn here

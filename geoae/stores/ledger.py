@@ -319,9 +319,11 @@ def _part(facts: dict[str, Any]) -> Part:
     return Part(facts["name"], facts["n_axes"], variables, tuple(facts["grown"]) if facts["grown"] else None)
 
 
-def _variable(*, name: str, dtype: str, shards: list[int] | None, **rest: list[Any]) -> Variable:
+def _variable(
+    *, name: str, dtype: str, shards: list[int] | None, is_checked: bool = False, **rest: list[Any]
+) -> Variable:
     dims, shape, chunks = (tuple(rest[key]) for key in ("dims", "shape", "chunks"))
-    return Variable(name, dims, shape, dtype, chunks, tuple(shards) if shards else None)
+    return Variable(name, dims, shape, dtype, chunks, tuple(shards) if shards else None, is_checked)
 
 
 def _new_run(run: Path, target: Path, identity: dict[str, Any], base: str | None, lay_out: LayOut) -> None:

@@ -131,10 +131,13 @@ def _read_part(store: Path, name: str, n_axes: str, *variables: str) -> Part:
 def _read_variable(store: Path, name: str) -> Variable:
     facts = _read_metadata(store, store / name)
     block = tuple(facts["chunk_grid"]["configuration"]["chunk_shape"])
-    codec = facts["codecs"][0]
-    inner = tuple(codec["configuration"]["chunk_shape"]) if codec["name"] == "sharding_indexed" else None
+    codecs = facts["codecs"]
+    inner = None
+    if codecs[0]["name"] == "sharding_indexed":
+        inner, codecs = tuple(codecs[0]["configuration"]["chunk_shape"]), codecs[0]["configuration"]["codecs"]
+    is_checked = any(codec["name"] == "crc32c" for codec in codecs)
     dims, shape = tuple(facts["dimension_names"]), tuple(facts["shape"])
-    return Variable(name, dims, shape, facts["data_type"], inner or block, block if inner else None)
+    return Variable(name, dims, shape, facts["data_type"], inner or block, block if inner else None, is_checked)
 
 
 def _read_metadata(store: Path, folder: Path) -> Any:

@@ -168,7 +168,7 @@ def _encode(variable: Variable, x: NDArray[Any]) -> bytes:
         chunks=variable.chunks,
         shards=variable.shards,
         dtype=variable.dtype,
-        compressors=make_compressors(),
+        compressors=make_compressors(variable.is_checked),
         fill_value=find_fill_value(variable),
         config={"write_empty_chunks": True},
         zarr_format=3,

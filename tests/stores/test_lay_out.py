@@ -8,6 +8,7 @@ import xarray as xr
 import zarr
 
 from geoae.errors import StoreError
+from geoae.stores.blocks import Variable
 from geoae.stores.plan import Chunking, plan_field
 from geoae.stores.write import begin_store
 from tests.support import store_worker as worker
@@ -75,6 +76,21 @@ def test_appending_in_pieces_equals_writing_at_once(tmp_path):
     xr.testing.assert_identical(data.drop_attrs(deep=False), once.drop_attrs(deep=False))
     assert worker.content(grown / "t2m") == worker.content(tmp_path / "once.zarr" / "t2m")
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_store_without_check_sums_grows_without_them(tmp_path, monkeypatch):
+    """Older versions wrote such stores, and all chunks of an array have the same codecs."""
+    target, x = tmp_path / "x.zarr", worker.field(0, 8)
+    with monkeypatch.context() as older:
+        older.setattr(Variable.__init__, "__defaults__", (None, False))
+        write_store(target, x[:3])
+    run = worker.start(target, x[3:], append=("time",))
+    worker.write_all(run, x[3:])
+    run.finish()
+    codecs = json.loads((target / "t2m" / "zarr.json").read_text())["codecs"]
+    assert [codec["name"] for codec in codecs] == ["bytes", "blosc"]
+    np.testing.assert_array_equal(open_store(target)["t2m"].values, x.values + 1)
+    assert "crc32c" in (write_store(tmp_path / "new.zarr", x) / "t2m" / "zarr.json").read_text()
 
 
 def test_appending_writes_only_new_blocks(tmp_path):

@@ -1,5 +1,6 @@
 """A record in a store is read lazily, with the labels that the other readers of records give."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import xarray as xr
 from geoae.errors import DamagedFileError
 from geoae.stores import records
 from geoae.stores.plan import Chunking, plan_field
-from geoae.stores.schema import KIND, RECORD, START_TIME
+from geoae.stores.schema import KIND, PREFIX, RECORD, START_TIME
 from geoae.stores.write import begin_store, write_region
 from tests.support import store_worker
 
@@ -68,3 +69,29 @@ def test_a_damaged_record_is_an_error_of_one_line(store):
     (path / "v" / "zarr.json").write_text("{")
     with pytest.raises(DamagedFileError, match=r"^[^\n]+--overwrite\.$"):
         records.read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("start", "2011-02-27T06:34:11.123456789"), ("rate_hz", 21.0), ("ids", ["XX.A..HHE"] * 3)]
+)
+def test_labels_that_contradict_the_settings_are_damage(store, name, value):
+    """They lie in both, so a wrong digit in one of them gives no wrong time."""
+    path, _ = store
+    metadata = json.loads((path / "zarr.json").read_text())
+    metadata["attributes"][PREFIX + name] = value
+    (path / "zarr.json").write_text(json.dumps(metadata))
+    with pytest.raises(DamagedFileError, match=f"its {name} are .* in one place"):
+        records.read(path)
+
+
+def test_a_damaged_chunk_is_an_error_of_geoae(store):
+    """When its samples are used; those in other chunks can be read."""
+    path, x = store
+    chunk = path / "v" / "c.0.1"
+    content = bytearray(chunk.read_bytes())
+    content[-9] ^= 1
+    chunk.write_bytes(content)
+    record = records.read(path)
+    np.testing.assert_array_equal(record[:, :10].values, x[:, :10])
+    with pytest.raises(DamagedFileError, match="samples cannot be read: .*checksum"):
+        _ = record.values

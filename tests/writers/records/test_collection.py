@@ -39,6 +39,20 @@ def test_every_format_reads_back(tmp_path, format_name, dtype):
         assert trace.stats.sampling_rate == pytest.approx(100)
 
 
+def test_parts_of_a_segment_that_touch_are_one_trace(tmp_path):
+    """A drifting clock divides a segment; formats with one start time for a trace get one trace, and gaps stay."""
+    first = segment(1000)
+    second = replace(first, start_ns=first.start_ns + 10_004_000_000, n=500)  # less than half a sample late
+    third = replace(first, start_ns=first.start_ns + 20 * 10**9, n=200)
+    pieces = [(first, samples(1000)), (second, samples(500, seed=1)), (third, samples(200, seed=2))]
+    with TraceWriter(tmp_path / "x.slist", "SLIST") as writer:
+        for piece, data in pieces:
+            put(writer, piece, data)
+    stream = obspy.read(tmp_path / "x.slist")
+    assert [len(one.data) for one in stream] == [1500, 200]
+    np.testing.assert_allclose(stream[0].data, np.concatenate([samples(1000), samples(500, seed=1)]), rtol=1e-5)
+
+
 def test_formats_of_integers_refuse_nan(tmp_path):
     """NaN cannot be rounded; the message proposes an encoding."""
     with pytest.raises(InputError, match=r"GSE2.*NaN"), TraceWriter(tmp_path / "x.gse2", "GSE2") as writer:
