@@ -28,6 +28,8 @@ _LARGEST_OF_FLOAT32 = 2.0**24
 """float32 holds all whole numbers up to this."""
 BLOCK_N = 1 << 20
 """Samples of a record in one block: some hundred windows, tens of MB."""
+SHORTEST_S, SHORTEST_N = 1.0, 16
+"""Duration and number of samples of the shortest record from which noise is removed."""
 ABOVE_BAND = ("pass", "remove")
 """Choices for frequencies above the model's Nyquist frequency; see `build_noise_reader`."""
 
@@ -59,6 +61,11 @@ def check_rate(rate_hz: float, model: Model, what: str) -> None:
         raise SamplingRateError(
             f"{what} is sampled at {rate_hz:g} Hz; model {model.name!r} takes {low:g} to {high:g} Hz"
         )
+
+
+def is_too_short(n: int, rate_hz: float) -> bool:
+    """Whether a record of n samples is too short to tell signal from noise: nothing is removed from it."""
+    return n < max(SHORTEST_S * rate_hz, SHORTEST_N)
 
 
 def build_noise_reader(
@@ -108,9 +115,12 @@ def find_noise(
 ) -> ReadSpan:
     """Return the function of `build_noise_reader` for the record in which `finder` finds filled gaps and steps.
 
-    Nothing is removed from filled gaps, and steps stay in the signal. The other parameters are the same.
+    Nothing is removed from filled gaps and from records that are too short, and steps stay in the signal. The other
+    parameters are the same.
     """
     n, rate_hz = finder.n, finder.rate_hz
+    if is_too_short(n, rate_hz):
+        return lambda start, stop: np.zeros((len(slots), stop - start))
     c, window_noise = require_contract(model, RecordContract), _skip_empty(require_role(model, Denoiser).noise)
     up, down = resampling_ratio(rate_hz, c.rate_hz)
     n_model = resampled_length(n, up, down) if (up, down) != (1, 1) else n

@@ -85,6 +85,7 @@ def test_a_identity_returns_the_input(n, rate, window, stride, edges, drop, chan
     n=st.integers(2, 6000), rate=RATES, edges=st.lists(st.integers(1, 5999), max_size=12), batch=st.integers(1, 9),
     threads=st.sampled_from([1, 2]),
 )  # fmt: skip
+@pytest.mark.filterwarnings("ignore:.*comes back unchanged")
 def test_b_any_division_gives_the_same_samples(n, rate, edges, batch, threads):
     """A record in one piece or in many, any batch size, 1 or 2 threads: the same to 1e-5 of the rms."""
     stream = recording(n, 2, rate=rate)
@@ -107,6 +108,7 @@ def test_b_any_blocks_give_the_same_samples(n, rate, cuts):
 
 @few
 @given(n=st.integers(2, 3000), rate=RATES, dry=st.floats(0, 1), exponent=st.integers(-12, 12))
+@pytest.mark.filterwarnings("ignore:.*comes back unchanged")
 def test_c_signal_and_noise_add_up_to_the_input(n, rate, dry, exponent):
     """signal + noise = input to float32 rounding, for any kept fraction of the noise."""
     stream = recording(n, 4, rate=rate)

@@ -63,7 +63,7 @@ def denoise_segments(
         pending[segment.source, segment.id] -= 1
         if not pending[segment.source, segment.id]:
             _finish_trace(counts[segment].segments, sink, counts, passed)
-        finished = sink.finish_segment(segment, lambda source: any(t.denoised for t in counts.conclude_source(source)))
+        finished = sink.finish_segment(segment, lambda source: any(t.written for t in counts.conclude_source(source)))
         for left_out, reason in finished.refused.items():
             counts.leave_out(left_out, reason, denoised=id(left_out) not in passed)
         if finished.stored:
@@ -202,6 +202,7 @@ def _denoise_record(
     A segment that the sink cannot hold passes through unchanged, and its identity is added to `passed`.
     """
     infer.check_rate(record.rate_hz, model, "it")
+    counts.note_short_record(record)
     halt = Event()
     readers = make_span_readers(record, model, options, counts, halt)
     placed = sorted(record.placed, key=lambda p: p.first)

@@ -14,9 +14,10 @@ import numpy as np
 from geoae.arrays.types import Array
 from geoae.jobs.records.fault_counts import FaultCounts, count_faults
 from geoae.jobs.records.levels import FRAME_S, LevelSums
-from geoae.labels.segments import PlacedSegment, Segment
+from geoae.labels.segments import PlacedSegment, Record, Segment
 from geoae.readers.records.arrange import count_gaps_and_overlaps
 from geoae.records.faults import FaultFinder, Faults
+from geoae.records.infer import is_too_short
 
 
 @dataclass
@@ -40,6 +41,8 @@ class TraceSums:
     _concluded: bool = False
     levels: LevelSums | None = None
     """Sums of squares about the drift."""
+    too_short: int = 0
+    """Number of segments in records that are too short to be denoised."""
     _finite: int = 0
     _range: tuple[float, float] = (math.inf, -math.inf)
     _at_range: tuple[int, int] = (0, 0)
@@ -112,6 +115,8 @@ class TraceSums:
             self.problem = "no sample but filled gaps" if self.faults.filled else "no finite sample"
         elif self.samples == 1:
             self.problem = "one sample only"
+        elif self.too_short and self.too_short == len(self.segments):
+            self.problem = f"{self.samples} samples are too few to tell signal from noise"
         elif self._range[0] == self._range[1]:
             self.problem = f"dead, all samples are {self._range[0]:g}"
         elif self._finite + self.faults.n_filled < self.samples:
@@ -123,6 +128,9 @@ class TraceSums:
             self.notes.append(f"may be clipped: {sum(self._at_range)} samples equal its smallest or largest value")
         if not self.problem:
             self.notes += self.faults.notes()
+            if self.too_short:
+                stretches = f"{self.too_short} of its {len(self.segments)} stretches"
+                self.notes.append(f"{stretches} are too short to tell signal from noise; nothing is removed there")
 
     @property
     def samples(self) -> int:
@@ -145,6 +153,11 @@ class TraceSums:
     def denoised(self) -> bool:
         """Whether any part of the trace was denoised."""
         return not self.text and self.unchanged < len(self.segments)
+
+    @property
+    def written(self) -> bool:
+        """Whether the output holds samples of the trace."""
+        return not self.text and self.left_out < len(self.segments)
 
     @property
     def outcome(self) -> str:
@@ -238,6 +251,12 @@ class TraceCounts:
     def add_note(self, line: str) -> None:
         """Add a remark on the run, once."""
         self.notes[line] = None
+
+    def note_short_record(self, record: Record) -> None:
+        """Record for each segment if its record is too short to be denoised."""
+        if is_too_short(record.n, record.rate_hz):
+            for placed in record.placed:
+                self[placed.segment].too_short += 1
 
     def fail(self, segment: Segment, reason: str, left_out: bool) -> None:
         """Record why a segment is not denoised, and whether it is missing in the output."""

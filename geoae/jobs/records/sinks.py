@@ -56,7 +56,7 @@ class Sink(Protocol):
         """Drop the stored samples of a segment, and expect its parts. `finish_segment` is still called for it."""
 
     def finish_segment(self, segment: Segment, keep: Callable[[Path | None], bool]) -> Finished:
-        """Called when a segment is complete; `keep` tells of a source whether any trace was denoised."""
+        """Called when a segment is complete; `keep` tells of a source whether the output holds any trace."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class FileSink:
         self._dtype = np.dtype(np.float32 if single else np.float64)
         self.outputs: list[Path] = []
         self.unwritten: list[Path] = []
-        """Outputs that were not written because nothing in them was denoised, or can be written."""
+        """Outputs that were not written because they would hold nothing."""
         self.problems: list[str] = []
         self.notes: list[str] = []
         self._open: dict[Path, TraceWriter] = {}

@@ -110,6 +110,7 @@ def denoise_store(
     if outcome.n_kept:
         results |= _count_kept_blocks(record, job.plan, outcome.store, outcome.computed)
     _add_up(results, record, counts)
+    counts.note_short_record(record)
     counts.add_elapsed(decodable)
     rows = counts.conclude()
     problems = [*source.problems, *losses, *counts.losses]
