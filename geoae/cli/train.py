@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from geoae.cli.console import print_line, progress_bar, report_errors
+from geoae.cli.console import KEPT, print_line, progress_bar, report_errors
 from geoae.cli.options import Device, Quiet, Threads, complete_models, complete_words
 
 
@@ -29,7 +29,7 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train a model. The same command resumes an interrupted training."""
-    with report_errors():
+    with report_errors(KEPT):
         from geoae.jobs.train import TrainOptions, train_model
 
         rank = int(os.environ.get("RANK", "0"))

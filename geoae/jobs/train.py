@@ -14,6 +14,7 @@ from geoae.files.whole import whole_file
 from geoae.jobs import cards
 from geoae.model import Model, devices
 from geoae.readers import catalog
+from geoae.stores.provenance import format_now
 from geoae.training.recipe import AnyRecipe, find_recipe_kind, load_recipe
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def train_model(recipe: Path, data: str | Path, out: Path, options: TrainOptions
     from geoae.training.loop import Job
     from geoae.training.loop import train_net as run_loop
 
+    format_now()  # raises now, and not after the training, if SOURCE_DATE_EPOCH is no number
     plan = load_recipe(recipe)
     folder = catalog.locate_data(data)
     try:

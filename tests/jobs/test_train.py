@@ -100,6 +100,15 @@ def test_another_recipe_is_refused_in_one_line(trained, data):
     assert (folder / "out" / "model.json").read_bytes() == before
 
 
+def test_a_wrong_date_of_the_build_is_told_before_the_training(tmp_path, data, monkeypatch):
+    """The date is written at the end of a training, which may take days."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "today")
+    result = geoae("train", write_recipe(tmp_path), "--data", data, "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("geoae: SOURCE_DATE_EPOCH is 'today'; it should be whole seconds")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_typo_in_a_recipe_is_one_line(tmp_path, data):
     """The key is named, and no folder is made."""
     recipe = write_recipe(tmp_path)
