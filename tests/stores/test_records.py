@@ -93,5 +93,5 @@ def test_a_damaged_chunk_is_an_error_of_geoae(store):
     chunk.write_bytes(content)
     record = records.read(path)
     np.testing.assert_array_equal(record[:, :10].values, x[:, :10])
-    with pytest.raises(DamagedFileError, match="samples cannot be read: .*checksum"):
+    with pytest.raises(DamagedFileError, match=r"samples cannot be read: .*checksum"):
         _ = record.values
