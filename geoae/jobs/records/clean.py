@@ -50,6 +50,7 @@ def denoise_segments(
 
     If parts of a segment cannot be decoded, the rest is denoised. Segments that cannot be denoised pass through
     unchanged, and so do all segments of a trace that is dead, or whose samples the sink would change by rounding.
+    `plot` is called with the first record.
 
     Raises
     ------
@@ -90,6 +91,12 @@ def denoise_segments(
             for n in _denoise_record(record, model, options, sink, counts, plot, passed):
                 done += n
                 progress(min(done, total), total)
+            if plot is not None and len(records) > 1:
+                counts.add_note(
+                    f"the figure shows the first of {len(records)} records, {', '.join(record.ids)}; "
+                    "for another, choose it with --id and --start-time"
+                )
+            plot = None
         except OutputError:
             raise
         except GeoAEError as error:

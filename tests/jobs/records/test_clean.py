@@ -114,3 +114,19 @@ def test_a_small_signal_on_a_large_offset_is_not_blurred(offset, dtype):
     assert sink.signal[0].dtype == sink.removed[0].dtype == dtype
     np.testing.assert_allclose(sink.signal[0].astype(float) + sink.removed[0], x, atol=1e-3)
     assert np.abs(sink.removed[0]).max() > 5
+
+
+def test_the_figure_is_of_the_first_record():
+    """The other records are not kept in memory for it, and a note says what is shown."""
+    rng = np.random.default_rng(0)
+    stream = Stream(
+        Trace(rng.normal(size=500), {"station": name, "channel": "HHZ", "sampling_rate": 100}) for name in "ABC"
+    )
+    segments = list(traces.scan_stream(stream).segments)
+    counts, shown = TraceCounts(segments), []
+    options = InferenceOptions(tiny_model(), threads=1)
+    denoise_segments(segments, tiny_model(), options, MemorySink(), counts, plot=shown.append)
+    assert [plotted.record.ids for plotted in shown] == [(".A..HHZ",)]
+    assert list(counts.notes) == [
+        "the figure shows the first of 3 records, .A..HHZ; for another, choose it with --id and --start-time"
+    ]
