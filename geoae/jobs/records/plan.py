@@ -14,6 +14,8 @@ from geoae.labels.segments import Record, Segment
 from geoae.model import Model, require_contract
 from geoae.model.denoising import describe_processing
 from geoae.readers.records import arrange, traces
+from geoae.readers.records.context import MAX_STEP_S
+from geoae.readers.records.selection import cut_segment
 from geoae.records.contract import RecordContract
 from geoae.stores import blocks
 from geoae.stores.plan import Chunking, StorePlan, plan_field
@@ -23,6 +25,32 @@ CHUNK_SAMPLES = blocks.TARGET_SAMPLES
 """Samples in a chunk, all channels together. The model takes all channels at once, so they share a chunk."""
 MAX_SAMPLES = 1 << 25
 """Largest number of samples along time. The time coordinate is held in memory while the store is laid out."""
+
+
+def cut_short_overlaps(segments: Sequence[Segment]) -> tuple[list[Segment], list[str]]:
+    """Leave out samples that one time axis cannot hold, where a clock was set back by a few samples or a second.
+
+    Returns
+    -------
+    segments
+        In the same order. Those that begin before the end of another one, with other samples, begin with its end. All
+        are unchanged if one of the overlaps is longer than the step of a clock.
+    losses
+        A line for each id.
+    """
+    overlaps = {(o.id, o.start_ns): o.n for record in traces.group_segments(segments) for o in record.overlaps}
+    cut, lost = list(segments), dict[str, int]()
+    for i, segment in enumerate(segments):
+        if n := overlaps.get((segment.id, segment.start_ns)):
+            if n >= segment.n or n > MAX_STEP_S * segment.rate_hz:
+                return list(segments), []
+            cut[i] = cut_segment(segment, n, segment.n)
+            lost[segment.id] = lost.get(segment.id, 0) + n
+    return cut, [
+        f"{id_}: {n} sample{'s' * (n > 1)} are left out, where segments overlap and differ: a store has one time axis. "
+        "miniSEED files keep them."
+        for id_, n in lost.items()
+    ]
 
 
 def find_one_record(files: Sequence[Path], segments: Sequence[Segment]) -> Record:

@@ -14,7 +14,7 @@ from geoae.jobs.inputs import Recordings, note_above_band
 from geoae.jobs.inspect import describe_target
 from geoae.jobs.options import DenoiseOptions, FileOptions, InferenceOptions, Progress, no_progress
 from geoae.jobs.records.counts import RecordSummary, TraceCounts, TraceSums
-from geoae.jobs.records.plan import find_one_record, list_record_settings, plan_record_store
+from geoae.jobs.records.plan import cut_short_overlaps, find_one_record, list_record_settings, plan_record_store
 from geoae.jobs.records.precision import find_blur
 from geoae.jobs.records.worker import BlockCounts, count_record_block, make_record_spec, make_record_worker
 from geoae.jobs.run import BlockJob, load_for_run, run_blocks
@@ -79,7 +79,7 @@ def denoise_store(
         See `geoae.jobs.run.run_blocks`.
     """
     began, inference, workers = time.perf_counter(), options.inference, options.run.workers
-    segments = [segment for segment in source.segments if not segment.text]
+    segments, cut = cut_short_overlaps([segment for segment in source.segments if not segment.text])
     paths = source.recordings.paths
     record, counts = find_one_record(paths, segments), TraceCounts(segments)
     texts = sorted({s.id for s in source.segments if s.text})
@@ -90,7 +90,7 @@ def denoise_store(
             options.codes, coding.DEFAULT_MODELS[1], cpu, workers
         )  # raises if the model has no codes
         notes += describe_target(target, options.run.overwrite)
-        return RecordSummary(counts.traces, [target], source.problems, notes, "", 0.0)
+        return RecordSummary(counts.traces, [target], [*source.problems, *cut], notes, "", 0.0)
     model = load_for_run(inference.model, inference.device, inference.threads, workers)
     infer.check_rate(record.rate_hz, model, record.ids[0])
     coder = code_plan.load_coder(options.codes, coding.DEFAULT_MODELS[1], inference, workers)
@@ -113,7 +113,7 @@ def denoise_store(
     counts.note_short_record(record)
     counts.add_elapsed(decodable)
     rows = counts.conclude()
-    problems = [*source.problems, *losses, *counts.losses]
+    problems = [*source.problems, *cut, *losses, *counts.losses]
     problems += [f"{row.id}: {row.problem}; {row.outcome}" for row in rows if row.problem]
     problems += _list_blurred(record, rows)
     notes += [f"{row.id}: {note}" for row in rows for note in row.notes]

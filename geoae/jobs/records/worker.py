@@ -15,7 +15,7 @@ from geoae.jobs.inputs import Recordings
 from geoae.jobs.options import InferenceOptions, Selection
 from geoae.jobs.records.clean import make_span_readers
 from geoae.jobs.records.counts import TraceCounts
-from geoae.jobs.records.plan import find_one_record
+from geoae.jobs.records.plan import cut_short_overlaps, find_one_record
 from geoae.jobs.run import load_same_model, make_model_spec
 from geoae.labels.segments import Record
 from geoae.model import Model
@@ -146,7 +146,7 @@ def _load_same_record(spec: dict[str, Any]) -> Record:
     files = [Path(name) for name in spec["files"]]
     select = Selection(**spec["select"])
     found, *_ = Recordings(files, spec["plugin_readers"]).scan(select.ids, select.start_time, select.end_time)
-    segments = [segment for segment in found if not segment.text]
+    segments, _ = cut_short_overlaps([segment for segment in found if not segment.text])
     decodable = [
         part
         for i, segment in enumerate(segments)

@@ -43,7 +43,7 @@ class Layer:
 
     rows: dict[str, list[_Step]] = field(default_factory=dict)
     overlaps: list[Overlap] = field(default_factory=list)
-    """Overlaps with earlier layers, in which samples differ."""
+    """Overlaps with other layers, in which samples differ."""
     ends: dict[str, int] = field(default_factory=dict)
     """Id -> end of its last segment, in ns."""
     _last: dict[str, int] = field(default_factory=dict)
@@ -152,22 +152,20 @@ def split_into_layers(segments: Sequence[Segment], fetch: Fetch | None) -> list[
 def _find_layer(
     group: list[Segment], layers: list[Layer], ends: Mapping[str, list[float]], compare: Fetch | None
 ) -> tuple[int, list[_Step], list[Overlap]]:
-    """Number of the first layer that takes a group, its steps there, and overlaps that differ from earlier layers."""
-    differing: list[Overlap] = []
+    """Number of the first layer that takes a group, its steps there, and overlaps that differ from other layers."""
     numbers: Iterable[int] = range(len(layers))
     if compare is None and len(layers) > 1:  # the first layer, for what overlaps, and the first one that has ended
         numbers = sorted({0, _find_ended(group, ends, len(layers))} - {len(layers)})
+    chosen, chosen_steps, overlaps = len(layers), list[_Step](), dict[str, Overlap]()
     for number in numbers:
         found = [layers[number].fit(segment, compare) for segment in group]
         steps = [step for step in found if step is not None]
-        if len(steps) == len(group):
-            return number, steps, differing
-        if not differing:
-            pairs = zip(group, found, strict=True)
-            differing = [
-                Overlap(s.id, s.start_ns, layers[number].count_overlap(s)) for s, step in pairs if step is None
-            ]
-    return len(layers), [], differing
+        if len(steps) == len(group) and chosen == len(layers):
+            chosen, chosen_steps = number, steps
+        for segment in (segment for segment, step in zip(group, found, strict=True) if step is None):
+            n = max(layers[number].count_overlap(segment), overlaps[segment.id].n if segment.id in overlaps else 0)
+            overlaps[segment.id] = Overlap(segment.id, segment.start_ns, n)
+    return chosen, chosen_steps, list(overlaps.values())
 
 
 def _find_ended(group: list[Segment], ends: Mapping[str, list[float]], n_layers: int) -> int:

@@ -158,8 +158,22 @@ def test_files_that_share_samples_are_one_record(tmp_path, small):
         denoise_files(files, tmp_path / f"{target}.zarr", OPTIONS)
     found, expected = (geoae.read(tmp_path / f"{name}.zarr") for name in ("parts", "whole"))
     np.testing.assert_array_equal(found.values, expected.values)
-    with pytest.raises(InputError, match=r"2 records .*HHZ: two segments overlap at .*, by 1 sample, and differ there"):
-        denoise_files([one, write("other", 1500, 3000, add=1)], tmp_path / "other.zarr", OPTIONS)
+    with pytest.raises(
+        InputError, match=r"2 records .*HHZ: two segments overlap at .*, by 200 samples, and differ there"
+    ):
+        denoise_files([one, write("other", 1301, 3000, add=1)], tmp_path / "other.zarr", OPTIONS)
+
+
+def test_a_clock_that_is_set_back_loses_the_samples_of_its_step(tmp_path, small):
+    """They are named as lost, all others are in the store, and a worker finds the same record."""
+    x = (20 * np.cumsum(np.random.default_rng(0).normal(size=3000))).astype(np.int32)
+    starts = [(0, 0.0), (1000, -0.02), (2000, -0.05)]
+    parts = [trace(x[a : a + 1000], "HHZ", START + a / 100 + late) for a, late in starts]
+    Stream(parts).write(str(tmp_path / "in"), format="MSEED")
+    done = run(tmp_path / "in", tmp_path / "a.zarr", workers=1)
+    assert [line.partition(",")[0] for line in done.problems] == ["XX.ABC.00.HHZ: 5 samples are left out"]
+    expected = geoae.read(tmp_path / "a.zarr")
+    assert (expected.sizes["time"], int(np.isfinite(expected).sum())) == (2995, 2995)
 
 
 def test_info_lists_a_store_as_its_recording(tmp_path, small):
