@@ -31,6 +31,9 @@ def test_the_table_of_a_run():
 def test_the_line_on_outputs():
     """Three names at most, then their number; a dry run names no model."""
     assert tables.format_outputs(summary(1), dry_run=False) == "wrote 0.mseed (model tiny 01, 2.0 s)"
+    done = replace(summary(1), format="SAC and MSEED")
+    assert tables.format_outputs(done, dry_run=False) == "wrote 0.mseed (SAC and MSEED; model tiny 01, 2.0 s)"
+    assert tables.format_outputs(done, dry_run=True) == "would write 0.mseed (SAC and MSEED)"
     unchanged = [replace(summary(n), is_unchanged=True) for n in (1, 2)]
     assert tables.format_outputs(unchanged[0], dry_run=False) == "left as it was: 0.mseed"
     assert tables.format_outputs(unchanged[1], dry_run=False) == "left as they were: 0.mseed, 1.mseed"

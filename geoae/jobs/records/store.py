@@ -128,7 +128,7 @@ def _list_blurred(record: Record, rows: Iterable[TraceSums]) -> list[str]:
     if traces.open_record(record).dtype == traces.float_dtype(record):
         return []
     found = {row.id: find_blur(row.offset, row.rms_out) for row in rows if row.denoised}
-    return [f"{name}: {blur}; write miniSEED with --encoding FLOAT64" for name, blur in found.items() if blur]
+    return [f"{name}: {blur}; write miniSEED with encoding FLOAT64" for name, blur in found.items() if blur]
 
 
 def _find_decodable(segments: Iterable[Segment]) -> tuple[list[Segment], list[str], list[int]]:

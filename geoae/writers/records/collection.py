@@ -146,27 +146,29 @@ class Collection:
                 continue
             wanted = item.data if item.is_copy or self.format not in INTEGER_FORMATS else trace.data
             traces.append((item, trace, wanted))
-        problems = self._write_and_compare(traces, path)
+        problems, of_file = self._write_and_compare(traces, path)
         if problems and len(traces) > 1:
-            # find the traces that are at fault, each in a file of its own
-            alone = {i for i, each in enumerate(traces) if self._write_and_compare([each], path)}
-            at_fault = {i: why for i, why in problems.items() if i in alone} or problems
-            for i, why in at_fault.items():
+            if of_file:  # find the traces that are at fault, each in a file of its own
+                alone = {i: self._write_and_compare([each], path)[0].get(0) for i, each in enumerate(traces)}
+                problems = {i: why for i, why in alone.items() if why} or problems
+            for i, why in problems.items():
                 self._refuse(traces[i][0], why)
-            traces = [each for i, each in enumerate(traces) if i not in at_fault]
-            problems = self._write_and_compare(traces, path)
+            traces = [each for i, each in enumerate(traces) if i not in problems]
+            problems, _ = self._write_and_compare(traces, path)
         for i, why in problems.items():
             self._refuse(traces[i][0], why)
         if len(problems) == len(traces):
             _remove(path, self.format)
 
-    def _write_and_compare(self, traces: list[tuple[_Kept, Any, np.ndarray]], path: Path) -> dict[int, str]:
-        """Write traces into one file; returns why traces do not come back, by their numbers."""
+    def _write_and_compare(
+        self, traces: list[tuple[_Kept, Any, np.ndarray]], path: Path
+    ) -> tuple[dict[int, str], bool]:
+        """Write traces into one file. Returns why traces do not come back, and whether the whole file does not."""
         from obspy import Stream
 
         _remove(path, self.format)
         if not traces:
-            return {}
+            return {}, False
         stream = Stream([trace for _, trace, _ in traces])
         # 5 is IEEE float32; the default, IBM float, has fewer digits
         options = {"data_encoding": 5} if self.format == "SEGY" else {}
@@ -178,7 +180,8 @@ class Collection:
                 stream.write(str(path), format=self.format, **options)
         except Exception as error:  # each format raises types of its own
             _raise_disk_error(error)
-            return dict.fromkeys(range(len(traces)), f"{self.format} cannot hold this: {one_line(error).rstrip('.')}")
+            reason = f"{self.format} cannot hold this: {one_line(error).rstrip('.')}"
+            return dict.fromkeys(range(len(traces)), reason), True
         expected = [
             ExpectedTrace(
                 item.segment.id, item.segment.start_ns, item.segment.rate_hz, wanted,
@@ -188,7 +191,7 @@ class Collection:
         ]  # fmt: skip
         found = compare_file(_main_file(path, self.format), self.format, expected)
         self.notes = found.notes
-        return {i: f"{self.format} cannot hold it: {why}" for i, why in found.problems.items()}
+        return {i: f"{self.format} cannot hold it: {why}" for i, why in found.problems.items()}, found.of_file
 
     def _write_miniseed(self, reason: str) -> None:
         """Write all segments as miniSEED, in place of what was written."""

@@ -42,6 +42,8 @@ class FileComparison:
 
     problems: dict[int, str] = field(default_factory=dict)
     """Number of a trace -> why it does not come back, as text."""
+    of_file: bool = False
+    """Whether a problem is one of the whole file, so that it is not known which trace is at fault."""
     notes: list[str] = field(default_factory=list)
     """What a format has no place for, as text."""
 
@@ -55,12 +57,10 @@ def compare_file(path: Path, format_name: str, expected: Sequence[ExpectedTrace]
     try:
         found = _read(path, format_name)
     except _UnreadableError as error:
-        result.problems = dict.fromkeys(range(len(expected)), str(error))
-        return result
+        return FileComparison(dict.fromkeys(range(len(expected)), str(error)), of_file=True)
     if len(found) != len(expected):
         reason = f"{len(found)} traces come back instead of {len(expected)}"
-        result.problems = dict.fromkeys(range(len(expected)), reason)
-        return result
+        return FileComparison(dict.fromkeys(range(len(expected)), reason), of_file=True)
     ids: dict[str, str] = {}
     for number, (trace, wanted) in enumerate(zip(found, expected, strict=True)):
         reason = _find_difference(trace, wanted)
