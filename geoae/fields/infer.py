@@ -14,6 +14,7 @@ from geoae.labels.cf import GridLayout, describe_sizes, display_name, grid_layou
 from geoae.labels.valid import find_valid_range, unpack_valid_range
 from geoae.model import Model, require_contract
 from geoae.model.denoising import BATCH, describe_processing
+from geoae.stores.codes import refuse_codes
 
 MIN_GRID_POINTS = 8
 """Smallest number of points along each horizontal dimension."""
@@ -81,10 +82,11 @@ def build_frame(x: xr.DataArray, model: Model, dims: Sequence[str] | None = None
     Raises
     ------
     InputError
-        The array is not a field or is too small; or the model is not for fields, or was trained on other units or
-        dimensions and `force` is not set.
+        The array is not a field, holds codes or is too small; or the model is not for fields, or was trained on other
+        units or dimensions and `force` is not set.
     """
     c = require_contract(model, FieldContract)
+    refuse_codes(x)
     if x.dtype.kind not in "fiu":
         raise InputError(
             f"{display_name(x)} holds {x.dtype}; a field of real numbers was expected: x.astype('float32')."

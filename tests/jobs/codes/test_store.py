@@ -137,6 +137,17 @@ def test_an_input_that_is_refused_leaves_nothing_in_the_way(folder, tmp_path, mo
     run(*words)
 
 
+def test_codes_are_not_denoised(folder, tmp_path):
+    """They are no field, however many windows there are."""
+    with xr.open_dataset(folder / "u.nc") as data:
+        data.isel(time=[0]).pad(lat=(0, 60), lon=(0, 60), mode="edge").assign_coords(
+            lat=("lat", np.linspace(-60, 60, 79), data.lat.attrs), lon=("lon", np.arange(87) * 2.0, data.lon.attrs)
+        ).to_netcdf(tmp_path / "a.nc")
+    run("encode", tmp_path / "a.nc", "-o", tmp_path / "c.zarr", "--model", folder / "coder")
+    printed = refused("denoise", tmp_path / "c.zarr", "-o", tmp_path / "d.zarr")
+    assert printed == "geoae: code holds latent codes of u; samples were expected. Decode them first: geoae decode."
+
+
 @pytest.mark.parametrize("name", ["my field", "a;b"])
 def test_names_that_cannot_be_decoded_are_refused(folder, tmp_path, name):
     """A store of samples could not hold them; this is said before anything is encoded."""
