@@ -41,9 +41,13 @@ def find_strays(table: np.ndarray, name: str) -> tuple[np.ndarray, list[str], li
         return strays, [], []
     ids, number, counts = np.unique(table["id"], return_inverse=True, return_counts=True)
     order = np.argsort(number, kind="stable")
-    _, kind, kind_counts = np.unique(
-        table[["id", "rate_hz", "encoding", "byteorder"]], return_inverse=True, return_counts=True
-    )
+    # numbers are sorted many times faster than rows of several fields
+    kind = number.astype(np.int64)
+    for field in ("rate_hz", "encoding", "byteorder"):
+        if (table[field] != table[field][0]).any():
+            values, code = np.unique(table[field], return_inverse=True)
+            kind = kind * len(values) + code
+    _, kind, kind_counts = np.unique(kind, return_inverse=True, return_counts=True)
     is_lone_kind = kind_counts[kind] == 1
     shifted, jumps = _find_shifted(table, number, order, is_lone_kind)
     strays[shifted] = True
