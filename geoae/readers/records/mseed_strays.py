@@ -66,7 +66,7 @@ def find_strays(table: np.ndarray, name: str) -> tuple[np.ndarray, list[str], li
                 f"{name_place(rows[0])}. Is its header damaged?"
             )
     for rows in _by_id(table[strays]):
-        losses.append(describe_records(name, rows, _STRAY))
+        losses.append(describe_records(name, list(rows), _STRAY))
     for rows in _by_id(table[jumps]):
         notes.append(
             f"{name}: {format_id(rows[0]['id'])}: {count_records(len(rows))} less than a second away from where the "
