@@ -1,5 +1,6 @@
 """Contents of data in memory, as `geoae info` lists those of files."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -54,6 +55,7 @@ def join_contents(parts: Sequence[SourceContent]) -> SourceContent:
         [problem for part in parts for problem in part.problems],
         sum(part.records for part in parts),
         [row for part in parts for row in part.fields],
+        dict(sum((Counter(part.sensors) for part in parts), Counter())),
     )
 
 

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from obspy import Stream, Trace
 
-from geoae.jobs.contents import describe_data
+from geoae.jobs.contents import describe_data, join_contents
 from geoae.labels.timeaxis import time_coordinates
 from tests.support.fields import field
 
@@ -65,3 +65,10 @@ def test_a_stream_and_what_is_none():
     assert (row.id, row.samples, row.gaps) == (".A..HHZ", 10, 1)
     assert describe_data("day.mseed") is None
     assert describe_data(np.zeros(3)) is None
+
+
+def test_sensors_of_several_sources_are_counted_together():
+    """Each sensor has its number of records in all of them."""
+    parts = [Trace(np.arange(9.0), {"station": "A", "channel": f"HH{c}"}) for c in "ENZ"]
+    joined = join_contents([describe_data(Stream(parts)), describe_data(Stream(parts)), describe_data(parts[0])])
+    assert joined.sensors == {".A..HHE HHN HHZ": 2, ".A..HHE": 1}
