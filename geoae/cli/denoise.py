@@ -84,6 +84,9 @@ def denoise(
     noise_out: Annotated[
         str | None, typer.Option(metavar="PATH", help="Also write the removed noise, to this file or folder.")
     ] = None,
+    sds: Annotated[
+        bool, typer.Option("--sds", help="Day files of an SDS archive: write an SDS archive below the folder -o.")
+    ] = False,
     dry: Annotated[float, typer.Option(help="Fraction of the noise that is kept, 0 to 1.")] = 0.0,
     above_band: Annotated[
         str,
@@ -132,7 +135,7 @@ def denoise(
         options = DenoiseOptions.from_keywords(
             out=out, format=format_name, encoding=encoding, ids=ids, start_time=start_time, end_time=end_time, var=var,
             dims=dims, group=group, model=model, device=device, batch_size=batch_size, threads=threads,
-            noise_out=noise_out, dry=dry,
+            noise_out=noise_out, sds=sds, dry=dry,
             above_band=above_band, plot=plot, cluster=cluster, workers=workers, chunks=chunks, shard=shard,
             append=append, force=force, codes=codes, codes_model=codes_model, latent=latent, overwrite=overwrite,
             dry_run=dry_run, command=shlex.join(["geoae", *sys.argv[1:]]),

@@ -13,6 +13,7 @@ from geoae.jobs.inputs import drop_repeats, sort_inputs
 from geoae.jobs.options import DenoiseOptions, Progress, no_progress, refuse_options
 from geoae.jobs.records.counts import RecordSummary, TraceCounts
 from geoae.jobs.records.files import write_files
+from geoae.jobs.records.sds import make_folders
 from geoae.jobs.records.sinks import plan_outputs
 from geoae.jobs.records.store import ScannedRecordings, denoise_store, refuse_file_options
 from geoae.jobs.source import ArraySource
@@ -74,6 +75,8 @@ def denoise_files(
     if options.run.dry_run:
         rows = TraceCounts(segments).traces
         return RecordSummary(rows, names.targets, problems, notes + scan_notes, "", 0.0, names.format)
+    if files.sds:
+        make_folders(names.targets)
     done = write_files(segments, names, problems, options, progress)
     return replace(done, notes=[*notes, *scan_notes, *done.notes], seconds=time.perf_counter() - began)
 
@@ -84,7 +87,7 @@ def _refuse_options_of_recordings(options: DenoiseOptions) -> None:
     given = {
         "--format": files.format is not None, "--encoding": files.encoding is not None, "--id": bool(select.ids),
         "--start-time": select.start_time is not None, "--end-time": select.end_time is not None,
-        "--noise-out": files.noise_out is not None, "--plot": files.plot is not None,
+        "--noise-out": files.noise_out is not None, "--sds": files.sds, "--plot": files.plot is not None,
         "--above-band": options.inference.above_band != "pass",
     }  # fmt: skip
     refuse_options(given, "not for gridded fields")

@@ -122,6 +122,8 @@ class FileOptions:
     """Encoding of miniSEED: FLOAT32 (None), FLOAT64, INT32, STEIM1 or STEIM2."""
     noise_out: str | Path | None = None
     """File or folder for the removed noise; None: it is not written."""
+    sds: bool = False
+    """Write the day files of an SDS archive into an SDS archive below the output, a folder."""
     plot: Path | None = None
     """Figure of the first record, before and after: PNG, PDF, SVG or another format of matplotlib."""
 

@@ -45,8 +45,11 @@ def name_outputs(inputs: list[Path], out: str | Path | None, word: str, suffix: 
     return names
 
 
-def check_outputs(outputs: list[Path], inputs: list[Path], overwrite: bool) -> None:
-    """Raise an error for an output that would replace an input or another output, or that cannot be written."""
+def check_outputs(outputs: list[Path], inputs: list[Path], overwrite: bool, make_folders: bool = False) -> None:
+    """Raise an error for an output that would replace an input or another output, or that cannot be written.
+
+    With `make_folders`, the folder of an output need not be there yet.
+    """
     sources, resolved = set(map(resolve_links, inputs)), Counter(map(resolve_links, outputs))
     for path in outputs:
         if resolve_links(path) in sources:
@@ -54,18 +57,21 @@ def check_outputs(outputs: list[Path], inputs: list[Path], overwrite: bool) -> N
         if resolved[resolve_links(path)] > 1:
             raise InputError(f"{path} would be written twice. Choose other outputs, or a folder for each.")
         with output_errors(path, " Choose another output."):
-            _check_output(path, overwrite)
+            _check_output(path, overwrite, make_folders)
 
 
-def _check_output(path: Path, overwrite: bool) -> None:
+def _check_output(path: Path, overwrite: bool, make_folders: bool) -> None:
     if path.is_dir():
         raise OutputError(f"{path} is a folder where a file was expected; choose another output.")
     if path.exists() and not overwrite:
         raise OutputExistsError(f"{path} is there already; choose another output, or ask for --overwrite.")
-    if not path.parent.is_dir():
-        raise OutputError(f"The folder {path.parent} for the output is not there; make it first.")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise OutputError(f"The folder {path.parent} cannot be written to; choose another output.")
+    folder = path.parent
+    while make_folders and not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise OutputError(f"The folder {folder} for the output is not there; make it first.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"The folder {folder} cannot be written to; choose another output.")
     follow_link(path)  # raises for links that form a loop
 
 

@@ -15,6 +15,7 @@ from geoae.jobs.options import FileOptions
 from geoae.jobs.records.formats import choose_formats
 from geoae.jobs.records.names import check_outputs, name_outputs, suffix_of
 from geoae.jobs.records.precision import RoundingSums
+from geoae.jobs.records.sds import name_in_archive
 from geoae.labels.segments import Segment
 from geoae.model.denoising import split_block
 from geoae.readers.records import traces
@@ -95,8 +96,14 @@ def plan_outputs(inputs: list[Path], out: str | Path | None, files: FileOptions,
         An output would replace an input, two outputs have the same name, or the format or encoding is unknown.
     """
     formats = choose_formats(inputs, out, files)
-    signal = name_outputs(inputs, out, "denoised", suffix_of(formats.signal))
-    noise = name_outputs(inputs, files.noise_out, "noise", suffix_of(formats.noise)) if files.noise_out else {}
+    if files.sds:
+        if (formats.signal, formats.noise) != ("MSEED", "MSEED"):
+            raise InputError(f"An SDS archive holds miniSEED, not {formats.signal}. Leave --sds or --format out.")
+        signal = name_in_archive(inputs, out or "")
+        noise = name_in_archive(inputs, files.noise_out) if files.noise_out else {}
+    else:
+        signal = name_outputs(inputs, out, "denoised", suffix_of(formats.signal))
+        noise = name_outputs(inputs, files.noise_out, "noise", suffix_of(formats.noise)) if files.noise_out else {}
     names = OutputPlan(
         signal, noise, formats.signal, files.encoding, overwrite, formats.noise, formats.is_default, formats.notes
     )
@@ -104,7 +111,7 @@ def plan_outputs(inputs: list[Path], out: str | Path | None, files: FileOptions,
         from geoae.plot.canvas import check_figure_path
 
         check_figure_path(files.plot)
-    check_outputs([*names.targets, *([files.plot] if files.plot else [])], inputs, overwrite)
+    check_outputs([*names.targets, *([files.plot] if files.plot else [])], inputs, overwrite, make_folders=files.sds)
     return names
 
 

@@ -44,7 +44,7 @@ def refuse_file_options(files: FileOptions) -> None:
     """Raise InputError for options that apply to files only, not to a zarr store."""
     given = {
         "--format": files.format is not None, "--encoding": files.encoding is not None,
-        "--noise-out": files.noise_out is not None, "--plot": files.plot is not None,
+        "--noise-out": files.noise_out is not None, "--plot": files.plot is not None, "--sds": files.sds,
     }  # fmt: skip
     if named := [name for name, is_given in given.items() if is_given]:
         raise InputError(
