@@ -144,4 +144,5 @@ def _describe_file(path: Path) -> str:
         return lines[0]
     if runs.list_subfolders(runs.name_hidden_folder(path)):
         return f"{path} was begun and has no blocks yet. If no process works on it, the same command begins again"
-    raise MissingFileError(f"There is no output {path}, finished or begun. Check the name and the folder.")
+    kind = "store" if runs.is_store(path) else "output"
+    raise MissingFileError(f"There is no {kind} {path}, finished or begun. Check the name and the folder.")

@@ -559,30 +559,30 @@ def test_one_output_for_several_inputs(tmp_path, run):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "code", "said"),
     [
-        ("--model nomodel", "no model 'nomodel'"),
-        ("--format XYZ", "Unknown output format XYZ"),
-        ("--format WAV", "neither ids nor times"),
-        ("--encoding FOO", "No encoding FOO"),
-        ("--encoding STEIM2 --format SAC", "only MSEED takes"),
-        ("--device tpu", "no device 'tpu'"),
-        ("--start-time soon", "start_time='soon'"),
-        ("--start-time 2024-01-02 --end-time 2024-01-01", "after the end"),
-        ("--start-time 2030-01-01", "no trace matches"),
-        ("--id YY.*", "no trace matches"),
-        ("--dry 2", "from 0 to 1"),
-        ("--dry nan", "from 0 to 1"),
-        ("--batch-size 0", "at least 1"),
-        ("--threads 0", "at least 1"),
-        ("--above-band maybe", "pass, remove"),
+        ("--model nomodel", 1, "no model 'nomodel'"),
+        ("--format XYZ", 2, "Unknown output format XYZ"),
+        ("--format WAV", 2, "neither ids nor times"),
+        ("--encoding FOO", 2, "No encoding FOO"),
+        ("--encoding STEIM2 --format SAC", 2, "only MSEED takes"),
+        ("--device tpu", 2, "no device 'tpu'"),
+        ("--start-time soon", 2, "start_time='soon'"),
+        ("--start-time 2024-01-02 --end-time 2024-01-01", 2, "after the end"),
+        ("--start-time 2030-01-01", 1, "no trace matches"),
+        ("--id YY.*", 1, "no trace matches"),
+        ("--dry 2", 2, "from 0 to 1"),
+        ("--dry nan", 2, "from 0 to 1"),
+        ("--batch-size 0", 2, "at least 1"),
+        ("--threads 0", 2, "at least 1"),
+        ("--above-band maybe", 2, "pass, remove"),
     ],
 )
-def test_wrong_options_are_refused(tmp_path, run, words, said):
-    """One line lists the choices; nothing is written."""
+def test_wrong_options_are_refused(tmp_path, run, words, code, said):
+    """One line lists the choices; nothing is written. Code 2: the value is wrong whatever the data."""
     path = write(tmp_path / "x", trace(walk()))
     result = run("denoise", path, *words.split())
-    assert (result.code, len(result.errors), result.out) == (1, 1, "")
+    assert (result.code, len(result.errors), result.out) == (code, 1, "")
     assert said in result.errors[0]
     assert listing(tmp_path) == ["x"]
 

@@ -96,4 +96,4 @@ def test_a_store_that_was_killed_before_its_first_block(tmp_path):
     assert "was begun and has no blocks yet" in done.stdout
     done = CliRunner().invoke(app, ["status", str(tmp_path / "y.zarr")])
     assert done.exit_code == 1
-    assert "There is no output" in done.stderr
+    assert "There is no store" in done.stderr
