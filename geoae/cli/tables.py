@@ -158,6 +158,8 @@ def _count(n: int, noun: str) -> str:
 
 
 def _time(ns: int) -> str:
+    if not datetime.min.year < (year := 1970 + ns / 31_556_952e9) < datetime.max.year:
+        return f"year {year:.6g}"  # of a rate near zero; calendars end before
     fraction = f"{ns % 10**9 // 1000:06d}"
     digits = 3 if fraction.endswith("000") else 6
     return datetime.fromtimestamp(ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M:%S") + f".{fraction[:digits]}"

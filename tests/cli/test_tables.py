@@ -39,3 +39,11 @@ def test_the_line_on_outputs():
     assert tables.format_outputs(unchanged[1], dry_run=False) == "left as they were: 0.mseed, 1.mseed"
     shown = tables.format_outputs(summary(5), dry_run=True)
     assert shown == "would write 0.mseed, 1.mseed, 2.mseed and 2 more"
+
+
+def test_times_after_the_end_of_calendars_are_years():
+    """As a rate of 1e-9 Hz gives; the other times have milliseconds or microseconds."""
+    assert tables._time(10**18) == "2001-09-09 01:46:40.000"
+    assert tables._time(10**18 + 1000) == "2001-09-09 01:46:40.000001"
+    assert tables._time(10**21) == "year 33658.7"
+    assert tables._time(10**60).startswith("year 3.1")

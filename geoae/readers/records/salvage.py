@@ -20,6 +20,10 @@ _LONGEST_GSE_LINE = 82
 _GSE_TEXT = bytes(range(32, 127)) + b"\r\n\t"
 
 
+_LONGEST_TEXT_HEADER = 200
+_SECOND_60 = re.compile(rb"(?<=[ T_]\d\d:\d\d:)60(?=[.,\s])")
+
+
 class Reading(NamedTuple):
     """Traces of one file."""
 
@@ -110,7 +114,11 @@ def _read_traces(path: Path, format_name: str, name: str) -> Reading:
             return found._replace(losses=[f"{name}: {rest}"] if rest else [])
     traces: list[Any] = []
     losses: list[str] = []
+    notes: list[str] = []
     for number, part in enumerate(parts, 1):
+        # ObsPy refuses a second 60
+        head, n_late = _SECOND_60.subn(b"59", part.content[:_LONGEST_TEXT_HEADER], 1)
+        part = part._replace(content=head + part.content[_LONGEST_TEXT_HEADER:]) if n_late else part
         label = f"{name}: trace {number} of {len(parts)}{part.label}"
         try:
             some, problem = _read_part(part, format_name, is_last=number == len(parts))
@@ -121,10 +129,14 @@ def _read_traces(path: Path, format_name: str, name: str) -> Reading:
             losses.append(f"{label} is left out: {one_line(error).rstrip('.')[:200]}.")
         else:
             traces += some
+            if n_late:
+                for trace in some:
+                    trace.stats.starttime += 1
+                notes.append(f"{label} begins in second 60 of a minute, taken for the first second of the next one.")
             losses += [f"{label}: {problem}."] if problem else []
     if not traces:
         raise refusals[0]
-    return Reading(traces, list(range(len(traces))), losses, [])
+    return Reading(traces, list(range(len(traces))), losses, notes)
 
 
 def _read(file: "Path | io.BytesIO", format_name: str, name: str, **options: Any) -> Reading:
@@ -139,9 +151,26 @@ def _read(file: "Path | io.BytesIO", format_name: str, name: str, **options: Any
     if format_name == "SEGY":
         for trace in traces:
             trace.stats.segy.file_headers = stream.stats  # a writer needs those of the whole file
+    if format_name == "SAC":
+        for trace in traces:
+            _mend_second_60(trace)
     if not traces:
         raise DamagedFileError("there are no traces in it")
     return Reading(traces, list(range(len(traces))), [], [])
+
+
+def _mend_second_60(trace: Any) -> None:
+    """Set the start of a SAC trace whose reference time has a second 60; ObsPy sets it to 1970."""
+    from obspy import UTCDateTime
+
+    header = trace.stats.sac
+    if header.get("nzsec") != 60 or not {"nzyear", "nzjday", "nzhour", "nzmin"} <= set(header):
+        return
+    hour, minute = int(header.nzhour), int(header.nzmin)
+    reference = UTCDateTime(year=int(header.nzyear), julday=int(header.nzjday), hour=hour, minute=minute) + 60
+    header.nzyear, header.nzjday, header.nzhour = reference.year, reference.julday, reference.hour
+    header.nzmin, header.nzsec = reference.minute, 0
+    trace.stats.starttime = reference + int(header.get("nzmsec", 0)) / 1000 + float(header.get("b", 0))
 
 
 def _decode_index(found: MseedIndex, file_name: str, name: str) -> Reading:

@@ -138,3 +138,18 @@ def test_a_first_header_that_is_damaged_does_not_hide_the_file(tmp_path):
     found, losses = scan_samples(tmp_path / "x")
     assert "512 bytes hold no record" in losses[0]
     np.testing.assert_array_equal(found[0], one.data[-len(found[0]) :])
+
+
+@pytest.mark.parametrize("format_name", ["GSE2", "SLIST", "TSPAIR", "SH_ASC", "SAC"])
+def test_second_60_is_the_first_of_the_next_minute(tmp_path, format_name):
+    """As in a leap second, or after rounding; texts tell of it."""
+    one = trace(100, start=START + 59, dtype=np.int32 if format_name not in ("SH_ASC", "SAC") else np.float32)
+    one.write(str(tmp_path / "x"), format=format_name)
+    content = bytearray((tmp_path / "x").read_bytes())
+    at = content.find(b"00:00:59") + 6 if format_name != "SAC" else 296
+    content[at : at + 2] = b"60" if format_name != "SAC" else b"\x3c\0"
+    (tmp_path / "x").write_bytes(content)
+    found = traces.scan(tmp_path / "x")
+    assert found.segments[0].start_ns == (START + 60).ns
+    assert found.losses == ()
+    assert len(found.notes) == (format_name != "SAC")
