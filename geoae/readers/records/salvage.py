@@ -251,6 +251,8 @@ def _read_gse(content: bytes, format_name: str) -> tuple[list[Any], str]:
 
 def _has_dangerous_lines(content: bytes) -> bool:
     """Whether there are lines before the check sum that ObsPy's C code cannot take."""
+    if re.match(rb"WID[^\n]* INTV? ", content):  # Python reads numbers that are not compressed
+        return False
     end = re.search(rb"^CHK[12]", content, re.MULTILINE)
     # Python reads the header: a line WID, and in GSE1 another line, in GSE2 perhaps a line STA2
     lines = content[: end.start() if end else None].split(b"\n")[2 if content.startswith(b"WID1") else 1 :]
