@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from geoae.arrays.types import Array
 from geoae.records import fills, steps
-from geoae.records.resample import ReadSpan
+from geoae.records.resample import ReadSpan, to_float64
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class FaultFinder:
         x = self._read(start, stop)
         if not found:
             return x
-        x = np.array(x, dtype=np.float64)
+        x = to_float64(x).copy()
         if found.filled is not None:
             x[found.filled] = np.nan
         for row, at, height in found.steps:
@@ -73,7 +73,7 @@ class FaultFinder:
 
     def _search(self, start: int, stop: int) -> Faults:
         a, b = max(start - self._reach, 0), min(stop + self._reach, self.n)
-        x = np.asarray(self._read(a, b), dtype=np.float64)
+        x = to_float64(self._read(a, b))
         filled = np.zeros((len(x), stop - start), bool)
         found: list[tuple[int, int, float]] = []
         for row, samples in enumerate(x):

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.arrays.types import Array
+from geoae.arrays.types import Array, Float64Array
 
 ReadSpan = Callable[[int, int], Array]
 """(start, stop) -> samples (..., stop - start) of an array, with 0 <= start < stop <= length."""
@@ -39,6 +39,12 @@ def resampled_length(n: int, up: int, down: int) -> int:
     return -(-(n - 1) * up // down) + 1
 
 
+def to_float64(x: Array) -> Float64Array:
+    """Samples as float64. Signalling NaN, which damaged files hold, is NaN without a warning."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(x, dtype=np.float64)
+
+
 def resample_region(read: ReadSpan, n: int, up: int, down: int, start: int, stop: int) -> NDArray[np.float64]:
     """Samples [start, stop) of an array of `n` samples at `up / down` times its rate.
 
@@ -47,7 +53,7 @@ def resample_region(read: ReadSpan, n: int, up: int, down: int, start: int, stop
     reflection; an output sample is NaN where the nearest input sample is.
     """
     if up == down:
-        return np.asarray(read(start, stop), dtype=np.float64)
+        return to_float64(read(start, stop))
     from scipy.signal import upfirdn  # imported here because loading takes longer than resampling an hour of data
 
     taps, half = _design_filter(up, down)
@@ -57,7 +63,7 @@ def resample_region(read: ReadSpan, n: int, up: int, down: int, start: int, stop
     first -= first % down
     last = ((stop - 1) * down) // up + 3 * reach + 1
     a, b = max(first, 0), min(last, n)
-    x = np.asarray(read(a, b), dtype=np.float64)
+    x = to_float64(read(a, b))
     x = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(a - first, last - b)], constant_values=np.nan)
     valid = np.isfinite(x)
     filled = x if valid.all() else _fill(x, valid, reach)

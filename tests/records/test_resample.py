@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geoae.records.resample import resample_region, resampled_length, resampling_ratio
+from geoae.records.resample import resample_region, resampled_length, resampling_ratio, to_float64
 
 RATIOS = [(1, 2), (2, 1), (8, 5), (5, 8), (5, 1), (1, 5), (1, 1)]
 
@@ -75,3 +75,11 @@ def test_ratios_are_small_and_close(native, expected):
     up, down = resampling_ratio(native, 100.0)
     assert (up, down) == expected
     assert abs(native * up / down / 100 - 1) <= 0.01
+
+
+def test_signalling_nan_is_nan_without_a_warning():
+    """Damaged files hold any bytes; warnings are errors here."""
+    x = np.array([0x7F800001, 0x3F800000], dtype=np.uint32).view(np.float32)
+    found = to_float64(x)
+    assert np.isnan(found[0])
+    assert found[1] == 1
