@@ -73,6 +73,7 @@ class FaultFinder:
 
     def _search(self, start: int, stop: int) -> Faults:
         a, b = max(start - self._reach, 0), min(stop + self._reach, self.n)
+        a -= a % fills.BLOCK
         x = to_float64(self._read(a, b))
         filled = np.zeros((len(x), stop - start), bool)
         found: list[tuple[int, int, float]] = []

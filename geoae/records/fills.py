@@ -13,6 +13,8 @@ LONGEST_S = 60.0
 """A value that stays equal for so long is a fill, whatever the samples around it are."""
 REACH_S = LONGEST_S + 8.0
 """Time on either side of a sample that decides whether it is a fill; short windows are longer at low rates."""
+BLOCK = 16
+"""Parts of a trace have to start at whole multiples of so many samples, to have the fills of the whole."""
 _LONG_S, _LONG_N = 1.0, 50
 """Shortest run of a fill whose value lies among those of the samples around it."""
 _NEXT_RUNS = 4
@@ -34,6 +36,40 @@ def find_fills(x: Array, rate_hz: float) -> NDArray[np.bool_]:
     rate_hz
         Sampling rate.
     """
+    fills = np.zeros(x.shape, bool)
+    suspects = _find_suspects(x)
+    if not suspects.any():
+        return fills
+    places, margin = np.flatnonzero(suspects), round(REACH_S * rate_hz) + 400
+    for group in np.split(places, np.flatnonzero(np.diff(places) > margin // BLOCK) + 1):
+        start = max(int(group[0]) * BLOCK - margin, 0)
+        stop = int(group[-1] + 1) * BLOCK + margin
+        fills[start:stop] |= _search(x[start:stop], rate_hz)
+    fills &= np.repeat(suspects, BLOCK)[: len(x)]
+    return fills
+
+
+def _find_suspects(x: Array) -> NDArray[np.bool_]:
+    """Blocks of `BLOCK` samples that may hold fills, with their neighbours: most blocks need no closer look.
+
+    They hold five equal samples, or a jump that is far larger than all jumps in a block nearby.
+    """
+    n = -(-len(x) // BLOCK)
+    if len(x) < 2:
+        return np.zeros(n, bool)
+    jumps = np.full(n * BLOCK, np.nan)
+    np.abs(np.diff(x), out=jumps[1 : len(x)])
+    same = jumps == 0
+    same[3:] &= same[2:-1] & same[1:-2] & same[:-3]
+    largest = np.fmax.reduce(jumps.reshape(n, BLOCK), axis=1)
+    around = np.pad(largest, 2, constant_values=np.nan)
+    usual = np.fmin.reduce([around[i : i + n] for i in range(5)], axis=0)
+    suspects = np.asarray(same.reshape(n, BLOCK).any(axis=1) | (largest > _FAR[1] * usual))
+    return np.convolve(suspects, np.ones(3), "same") > 0
+
+
+def _search(x: Array, rate_hz: float) -> NDArray[np.bool_]:
+    """Mark the fills of a part of a trace."""
     fills = np.zeros(x.shape, bool)
     changes = np.flatnonzero(x[1:] != x[:-1]) + 1
     starts, ends = np.concatenate([[0], changes]), np.concatenate([changes, [len(x)]])

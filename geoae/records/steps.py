@@ -4,6 +4,7 @@ A step is judged by its surroundings of `REACH_S` alone, so any part of a trace 
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geoae.arrays.types import Array
 from geoae.records.fills import find_quantum
@@ -39,11 +40,46 @@ def find_steps(x: Array, rate_hz: float) -> list[tuple[int, float]]:
 
 def _find_sharp(x: Array, valid: Array, rate_hz: float) -> list[tuple[int, float]]:
     """Steps between two samples, or within a few."""
-    from scipy.ndimage import maximum_filter1d, minimum_filter1d
-
     width, blur = max(round(WIDTH_S * rate_hz), 100), max(round(0.02 * rate_hz), 1)
     if len(x) < 2 * (width + blur):
         return []
+    places = _find_places(x, valid, width, blur)
+    margin = 3 * width + 2 * blur
+    found = []
+    for group in np.split(places, np.flatnonzero(np.diff(places) > 2 * margin) + 1):
+        if group.size:
+            start, stop = max(int(group[0]) - margin, 0), int(group[-1]) + 2 * margin
+            part = _search_sharp(x[start:stop], valid[start:stop], width, blur)
+            found += [(start + at, height) for at, height in part]
+    return found
+
+
+def _find_places(x: Array, valid: Array, width: int, blur: int) -> NDArray[np.intp]:
+    """First samples of the windows before a step, nearly: where extremes of whole blocks lie apart."""
+    from scipy.ndimage import maximum_filter1d, minimum_filter1d
+
+    block, n = 16, -(-len(x) // 16)
+    extremes = []
+    for empty, reduce, roll in ((-np.inf, np.max, maximum_filter1d), (np.inf, np.min, minimum_filter1d)):
+        padded = np.full(n * block, empty)
+        padded[: len(x)] = x if valid.all() else np.where(valid, x, empty)
+        inside = width // block - 1  # blocks that lie inside of a window, wherever it starts
+        extremes.append(roll(reduce(padded.reshape(n, block), axis=1), inside, mode="nearest", origin=-(inside // 2)))
+    top, low = extremes
+    places = np.zeros(n, bool)
+    for shift in ((width + 2 * blur) // block, (width + 2 * blur) // block + 1):
+        (top_a, low_a), (top_b, low_b) = ((e[: n - shift], f[: n - shift]) if i == 0 else (e[shift:], f[shift:])
+                                          for i, (e, f) in enumerate(((top, low), (top, low))))  # fmt: skip
+        with np.errstate(invalid="ignore", over="ignore"):
+            apart = np.maximum(low_b - top_a, low_a - top_b)
+            places[: n - shift] |= ~(apart <= _CLEAR * np.maximum(top_a - low_a, top_b - low_b))
+    return np.flatnonzero(places) * block
+
+
+def _search_sharp(x: Array, valid: Array, width: int, blur: int) -> list[tuple[int, float]]:
+    """Steps in a part of a trace."""
+    from scipy.ndimage import maximum_filter1d, minimum_filter1d
+
     whole = bool(valid.all())
     # origin moves the window so that entry i holds the samples i ... i + width - 1
     origin = -(width // 2)

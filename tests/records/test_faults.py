@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geoae.records.faults import FaultFinder
+from geoae.records.fills import _search, find_fills
 from geoae.records.infer import build_identity_denoiser, build_noise_reader
+from geoae.records.steps import _find_sharp, _search_sharp
 from tests.records.test_fills import noise
 
 
@@ -40,6 +42,14 @@ def test_any_regions_have_the_same_faults(rate, cuts):
         expected = whole.filled[:, a:b]
         np.testing.assert_array_equal(part.filled if part.filled is not None else np.zeros_like(expected), expected)
         assert part.steps == tuple(step for step in whole.steps if a <= step[1] < b)
+
+
+def test_the_quick_look_misses_nothing():
+    """Only suspect parts of a trace are searched, with the result of a search of all of it."""
+    for row in FAULTY[40.0]:
+        np.testing.assert_array_equal(find_fills(row, 40.0), _search(row, 40.0))
+        trace = np.where(find_fills(row, 40.0), np.nan, row)
+        assert _find_sharp(trace, np.isfinite(trace), 40.0) == _search_sharp(trace, np.isfinite(trace), 100, 1)
 
 
 def test_reading_leaves_faults_out():

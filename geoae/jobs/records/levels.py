@@ -131,23 +131,25 @@ class LevelSums:
         degree = min(_DEGREE, 4 * n // self.frame_n, n - 1)
         positions = np.arange(n) if at is None else at
         basis = np.linalg.qr(np.vander(2 * positions / self.frame_n - 1, degree + 1, increasing=True))[0]
-        self._add_norms(x.size, *(_norm(_leave_out(part, basis)) for part in (x, signal)))
+        self._add_norms(x.size, *(_norm_without(part, basis.T) for part in (x, signal)))
 
     def _add_norms(self, n: int, before: float, after: float) -> None:
         self.n += n
         self.norms = math.hypot(self.norms[0], before), math.hypot(self.norms[1], after)
 
 
-def _leave_out(x: Array, basis: Array) -> Array:
-    """What is left of each row without the part in a basis. einsum uses no threads of BLAS."""
-    x = x.astype(np.float64)
-    x -= x.mean(axis=1, keepdims=True)
-    return np.asarray(x - np.einsum("fk,nk->fn", np.einsum("fn,nk->fk", x, basis), basis))
-
-
-def _norm(x: Array) -> float:
-    """Root of the sum of squares, also of numbers whose squares are zero or infinite."""
-    if not (scale := float(np.abs(x).max(initial=0.0))):
+def _norm_without(x: Array, basis: Array) -> float:
+    """Root of the sum of squares of frames without their parts in an orthonormal basis. einsum has no BLAS threads."""
+    x = x - x[:, :1].astype(np.float64)
+    # squares have to stay within the range of float64
+    scale = max(float(x.max()), -float(x.min()))
+    if scale == 0:
         return 0.0
-    x = x / scale
-    return scale * math.sqrt(float(np.einsum("fn,fn->", x, x)))
+    if not 1e-100 < scale < 1e100:
+        x /= scale
+    else:
+        scale = 1.0
+    power = np.einsum("fn,fn->f", x, x)
+    rest = power - sum(np.square(np.einsum("fn,n->f", x, function)) for function in basis)
+    # what is left of a frame without noise is rounding error
+    return scale * math.sqrt(float(np.where(rest > 1e-14 * power, rest, 0.0).sum()))
