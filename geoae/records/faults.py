@@ -24,6 +24,11 @@ class Faults:
     steps: tuple[tuple[int, int, float], ...]
     """(row, first sample after the step, height), with samples counted from the record's start."""
 
+    @property
+    def n_filled(self) -> int:
+        """Number of samples that fill gaps."""
+        return 0 if self.filled is None else int(self.filled.sum())
+
     def __bool__(self) -> bool:
         return self.filled is not None or bool(self.steps)
 

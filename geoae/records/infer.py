@@ -3,6 +3,7 @@
 Any region of a record can be computed by itself.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from functools import partial
@@ -189,19 +190,29 @@ def denoise_record(
     dtype = _float_dtype(x)
     signal, removed = np.empty(ordered.shape, dtype), np.empty(ordered.shape, dtype)
     lead = ordered.shape[: ordered.ndim - len(last)]
+    name, n_filled, n_steps = x.name or "the array", 0, 0
     for index in np.ndindex(lead):
         record = ordered[index]
 
         def read(a: int, b: int, record: xr.DataArray = record) -> Array:
             return np.atleast_2d(np.asarray(record.isel(time=slice(a, b)).values, dtype=np.float64))
 
-        noise = build_noise_reader(read, record.sizes["time"], slots, rate, model, batch=batch, above_band=above_band)
+        finder = FaultFinder(read, record.sizes["time"], rate)
+        noise = find_noise(finder, slots, model, batch=batch, above_band=above_band)
         for start in range(0, record.sizes["time"], BLOCK_N):
             stop = min(start + BLOCK_N, record.sizes["time"])
             s, r = denoise_block(read(start, stop), noise(start, stop), dry, dtype)
+            found = finder.find(start, stop)
+            n_filled, n_steps = n_filled + found.n_filled, n_steps + len(found.steps)
             shape = signal[index][..., start:stop].shape
             signal[index][..., start:stop], removed[index][..., start:stop] = s.reshape(shape), r.reshape(shape)
             progress(s.size)
+    if n_filled:
+        warnings.warn(f"{name}: {n_filled} samples are taken for filled gaps and stay unchanged", stacklevel=3)
+    if n_steps:
+        warnings.warn(f"{name}: steps of the level stay in the signal: {n_steps}", stacklevel=3)
+    if is_too_short(x.sizes["time"], rate):
+        warnings.warn(f"{name}: {x.sizes['time']} samples are too few to tell signal from noise", stacklevel=3)
     attrs = {**x.attrs, "processing": describe_processing(model, dry)}
     parts = (ordered.copy(data=part).transpose(*x.dims).assign_attrs(attrs) for part in (signal, removed))
     return next(parts), next(parts)

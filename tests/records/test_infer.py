@@ -10,6 +10,7 @@ from geoae.model.denoising import denoise_block
 from geoae.records import infer
 from geoae.records.infer import build_identity_denoiser, denoise_record
 from tests.conftest import tiny_model
+from tests.records.test_fills import noise
 
 
 def record(n: int = 900, rate: float = 100.0, dtype=np.float32, channels=("HHE", "HHN", "HHZ")) -> xr.DataArray:
@@ -175,3 +176,21 @@ def test_large_integers_are_not_blurred(offset, dtype):
     assert signal.dtype == noise.dtype == dtype
     np.testing.assert_allclose(signal.values.astype(float) + noise.values, counts, atol=1e-3)
     assert np.abs(noise.values).max() > 1
+
+
+def test_arrays_with_faults_are_named():
+    """Filled gaps, steps and arrays that are too short are told, and fills come back as they came."""
+    x = noise(6000)[None]
+    x[0, 1000:1300] = -(2.0**31)
+    x[0, 4000:] += 5000
+    facts = {"dims": ("channel", "time"), "attrs": {"sampling_rate_hz": 100.0}}
+    with pytest.warns(UserWarning, match="the array: ") as told:
+        signal, removed = infer.denoise_record(xr.DataArray(x, **facts), build_identity_denoiser())
+    assert [str(line.message) for line in told] == [
+        "the array: 300 samples are taken for filled gaps and stay unchanged",
+        "the array: steps of the level stay in the signal: 1",
+    ]
+    np.testing.assert_array_equal(signal.values[0, 1000:1300], x[0, 1000:1300])
+    assert not removed.values[0, 1000:1300].any()
+    with pytest.warns(UserWarning, match="the array: 5 samples are too few to tell signal from noise"):
+        infer.denoise_record(xr.DataArray(x[:, :5], **facts), build_identity_denoiser())
