@@ -220,7 +220,7 @@ def test_urls_and_roots_of_entries(tmp_path):
 
 
 def test_recordings_may_be_in_the_catalog(tmp_path, model):
-    """`read`, `info` and `denoise` accept the name; `read` converts units."""
+    """`read`, `info` and `denoise` accept the name; `read` converts units, which `denoise` refuses to do."""
     trace = obspy.Trace(np.arange(1000, dtype="i4"), {"station": "AB", "channel": "HHZ", "sampling_rate": 100.0})
     trace.write(str(tmp_path / "store" / "day.mseed"), format="MSEED")
     (tmp_path / catalog.FILE).write_text(
@@ -231,6 +231,9 @@ def test_recordings_may_be_in_the_catalog(tmp_path, model):
     assert x.attrs["units"] == "m/s"
     np.testing.assert_allclose(x.isel(time=slice(5, 9)).values, [[0.005, 0.006, 0.007, 0.008]])
     assert geoae.info("day").rows[0].samples == 1000
+    with pytest.raises(InputError, match=r"^The catalog changes samples or times of day .* geoae\.read\('day'\)"):
+        denoise_files(["day"], tmp_path / "out.mseed", InferenceOptions(model))
+    (tmp_path / catalog.FILE).write_text("day: {uri: store/day.mseed, data_type: Traces, driver: traces}")
     summary = denoise_files(["day"], tmp_path / "out.mseed", InferenceOptions(model))
     assert summary.outputs == [tmp_path / "out.mseed"]
 
