@@ -59,7 +59,9 @@ def test_samples_ids_rates_and_times_are_obspys(name):
     path = ROOT / "io" / name
     assert traces.sniff(path)
     waiting = [trace for trace in obspy.read(str(path)) if trace.stats.npts]
-    n_expected = sum(trace.stats.npts for trace in waiting)
+    # copies of a trace are one stretch of a record
+    copies = {(t.id, t.stats.starttime.ns, t.data.tobytes()): t.stats.npts for t in waiting}
+    n_expected = sum(copies.values())
     records = readers.read_records(path)
     for record in records:
         assert record.dims == ("channel", "time")
@@ -77,7 +79,7 @@ def test_samples_ids_rates_and_times_are_obspys(name):
                     and np.array_equal(part, trace.data)
                 ):
                     assert abs(shift - first) <= 0.5
-                    waiting.remove(trace)
+                    waiting = [t for t in waiting if t is not trace]
     assert not waiting
     assert sum(int(np.isfinite(record.values).sum()) for record in records) == n_expected
 
