@@ -5,7 +5,7 @@ from typing import Any
 import typer.core
 
 GROUPS = {
-    "Output": ("out", "format_name", "encoding", "noise_out", "plot", "overwrite", "dry_run"),
+    "Output": ("out", "format_name", "encoding", "noise_out", "sds", "plot", "overwrite", "dry_run"),
     "What is read": ("data", "ids", "start_time", "end_time", "var", "dims", "group", "stations", "n", "seed"),
     "Model": ("model", "dry", "above_band", "force", "steps"),
     "Latent codes": ("codes", "codes_model", "latent"),

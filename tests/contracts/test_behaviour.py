@@ -71,7 +71,9 @@ def test_a_spike_costs_little(event):
     noisy = clean + noise_for(event)
     spiked = noisy.copy()
     spiked[..., 400] += 20
-    without, spoiled = (score(clean[:, 800:], denoise(x)[..., 800:]) for x in (noisy, spiked))
+    without = score(clean[:, 800:], denoise(noisy)[..., 800:])
+    with pytest.warns(UserWarning, match="3 samples are taken for filled gaps and stay unchanged"):
+        spoiled = score(clean[:, 800:], denoise(spiked)[..., 800:])
     assert spoiled > without - 2
 
 

@@ -130,12 +130,8 @@ def test_other_settings_are_refused_and_named(n_done, factor):
             np.testing.assert_array_equal(data["u"].values, factor * np.arange(2 * N) ** 2)
 
 
-def test_workers_and_one_process_write_the_same_bytes(tmp_path):
-    """Also if one resumes the run of the other; objects in `loaded` stay in this process."""
-    run(tmp_path / "one.zarr", 2.0)
-    stopped(tmp_path / "a.zarr", 2, 2.0)
-    run_blocks(job(tmp_path / "a.zarr", 2.0, loaded=5.0), RunOptions(workers=Workers("local", 2)))
-    assert content(tmp_path / "a.zarr") == content(tmp_path / "one.zarr")
+def test_loaded_objects_are_used_in_this_process(tmp_path):
+    """Objects in `loaded` take the place of those that a worker process would make."""
     run_blocks(job(tmp_path / "b.zarr", 2.0, loaded=5.0), RunOptions())
     with xr.open_zarr(tmp_path / "b.zarr") as data:
         np.testing.assert_array_equal(data["u"].values, 5.0 * np.arange(2 * N) ** 2)

@@ -174,25 +174,23 @@ def test_fields_of_a_plugin_work_in_every_verb(models, tmp_path):
         denoise_files([source], tmp_path / f"{name}.zarr", options, var=["t2m"])
         run("encode", source, "--var", "t2m", "-o", tmp_path / f"{name}-codes.zarr", "--model", models / "coder",
             "--force")  # fmt: skip
-    denoise_files([path], tmp_path / "two.zarr", options, var=["t2m"], workers=2)
     denoise_files([path], tmp_path / "out.nc", options, var=["t2m"])
     expected = geoae.read(tmp_path / "nc.zarr").load()
-    for name in ("tst.zarr", "two.zarr", "out.nc"):
+    for name in ("tst.zarr", "out.nc"):
         np.testing.assert_array_equal(geoae.read(tmp_path / name).values, expected.values)
     codes = [geoae.open_codes(tmp_path / f"{name}-codes.zarr")["code"].values for name in ("tst", "nc")]
     np.testing.assert_array_equal(*codes)
 
 
 def test_the_command_finds_plugins_in_a_new_process(site, record, models, tmp_path):
-    """`geoae info` and `geoae denoise --workers` in new processes; workers write the same store as one process."""
+    """`geoae denoise --workers` in a new process; workers write the same store as one process."""
     assert site.is_dir()
-    denoise = ["denoise", record, "-o", tmp_path / "out.zarr", "--model", models / "tiny", "--workers", "2"]
-    for words in (["info", record], denoise):
-        done = subprocess.run(
-            [sys.executable, "-c", "from geoae.cli import main; main()", *map(str, words)],
-            capture_output=True, text=True, check=False, cwd=tmp_path,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+    words = ["denoise", record, "-o", tmp_path / "out.zarr", "--model", models / "tiny", "--workers", "2"]
+    done = subprocess.run(
+        [sys.executable, "-c", "from geoae.cli import main; main()", *map(str, words)],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
     denoise_files([record], tmp_path / "one.zarr", InferenceOptions(models / "tiny", threads=1))
     xr.testing.assert_equal(geoae.read(tmp_path / "out.zarr"), geoae.read(tmp_path / "one.zarr"))
 
