@@ -272,7 +272,7 @@ class TraceCounts:
         trace.left_out += 1
         if not trace.problem:
             trace.problem = reason
-        elif reason not in trace.problem:
+        elif reason.partition(":")[0] not in trace.problem:  # it may tell of the same format already
             trace.problem += f", and {reason}"
 
     def count_again(self, samples: Iterable[tuple[Segment, Array, Array]]) -> None:

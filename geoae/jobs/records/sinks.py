@@ -1,6 +1,6 @@
 """Sinks for denoised traces: files next to the inputs, one file, a folder, or memory."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -236,7 +236,10 @@ class FileSink:
             try:
                 writer.close()
             except (InputError, OutputExistsError) as error:  # the other outputs can still be written
-                self.problems.append(f"{path}: {error}" if isinstance(error, InputError) else str(error))
+                if writer.refused and path not in self.names.noise.values():
+                    finished.refused.update(_advise(writer.refused))  # each trace tells why
+                else:
+                    self.problems.append(f"{path}: {error}" if isinstance(error, InputError) else str(error))
                 continue
             self.outputs.extend(writer.written)
             self._formats[writer.format] = None
@@ -247,9 +250,7 @@ class FileSink:
                     f"{s.id}: its noise is left out of {path.name}: {why}" for s, why in writer.refused.items()
                 ]
             else:
-                finished.refused.update(
-                    {s: f"{why}; choose format {choose_format(s.id)}" for s, why in writer.refused.items()}
-                )
+                finished.refused.update(_advise(writer.refused))
                 if self._rounded_late and writer.format == "MSEED":
                     finished.stored.update(writer.replaced)
         return finished
@@ -278,6 +279,10 @@ class FileSink:
                 otherwise=otherwise if n.is_default and name == n.format else None,
             )  # fmt: skip
         return self._open[path]
+
+
+def _advise(refused: Mapping[Segment, str]) -> dict[Segment, str]:
+    return {segment: f"{why}; choose format {choose_format(segment.id)}" for segment, why in refused.items()}
 
 
 class MemorySink:

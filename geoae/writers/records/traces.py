@@ -266,10 +266,12 @@ class TraceWriter:
                 if done < segment.n:
                     raise InputError(f"{segment.id}: only {done} of {segment.n} samples were put; nothing was written.")
             with self._all_or_nothing():
-                self._sink.finish()
-                if isinstance(self._sink, Collection):
-                    self._format, self._refused = self._sink.format, self._sink.refused
-                    self._replaced, self._notes = self._sink.replaced, self._sink.notes
+                try:
+                    self._sink.finish()
+                finally:
+                    if isinstance(self._sink, Collection):
+                        self._format, self._refused = self._sink.format, self._sink.refused
+                        self._replaced, self._notes = self._sink.replaced, self._sink.notes
                 self._written = self._publish()
         finally:
             self.abort()
