@@ -27,6 +27,7 @@ _COLUMNS_WAVEFORM, _COLUMNS_SPECTROGRAM = 1500, 500
 _RANGE_DB = 80.0
 _DAY_S = 86400.0
 _DRIFT_S = 300.0
+_LINE_S = 60.0
 
 
 def plot_denoised(
@@ -123,7 +124,7 @@ def _write(axis: Axes, text: str, height: float, side: str) -> None:
 
 
 def find_drift(trace: Array, rate_hz: float) -> Array | None:
-    """Drift of a trace, if it hides all else: a curve through means of `_DRIFT_S`, or a straight line if it is short.
+    """Drift of a trace, if it hides all else: a curve through means of `_DRIFT_S`, a cubic, or below `_LINE_S` a line.
 
     None if what is left without it is not much smaller than the trace: steps and signals are no drift.
     """
@@ -135,7 +136,8 @@ def find_drift(trace: Array, rate_hz: float) -> Array | None:
     number = (at * max(bins, 1)) // len(trace)
     count = np.bincount(number)
     if (count > 0).sum() < 3:
-        drift = np.polyval(np.polyfit(at, value, 1), all_samples)
+        degree = 3 if len(trace) > _LINE_S * rate_hz else 1
+        drift = np.polynomial.Polynomial.fit(at, value, degree)(all_samples)
     else:
         from scipy.interpolate import Akima1DInterpolator
 

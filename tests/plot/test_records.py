@@ -130,3 +130,14 @@ def test_no_drift_without_samples():
     """A trace of gaps or of one sample has none."""
     assert find_drift(np.full(100, np.nan), 1.0) is None
     assert find_drift(np.ones(1), 1.0) is None
+
+
+@pytest.mark.parametrize("seconds", [50, 600, 3600])
+def test_a_curved_drift_is_found_at_any_length(seconds):
+    """What is left is the noise; a drift of less than a minute is a line."""
+    t = np.linspace(0, 1, seconds * 20)
+    noise = np.random.default_rng(0).normal(size=t.size)
+    drift = 1e4 * (t if seconds < 60 else np.sin(2 * t))
+    found = find_drift(drift + noise, 20.0)
+    assert found is not None
+    assert np.std(drift + noise - found) < (1.1 if seconds < 60 else 60)
