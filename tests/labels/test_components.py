@@ -74,9 +74,10 @@ def test_channels_that_stay_apart(codes):
 
 
 def test_a_high_band_needs_a_high_rate():
-    """GP1 GP2 GP3 are components at the rates of band G, and geophones at lower ones."""
+    """GP1 GP2 GP3 are components at the rates of band G, and geophones at lower ones; CH1 is a name of channels."""
     assert group("GP1 GP2 GP3", rate=1000.0) == ["GP1 GP2 GP3"]
-    assert group("GP1 GP2 GP3", rate=500.0) == ["GP1", "GP2", "GP3"]
+    for code, rate in (("GP", 500.0), ("CH", 1000.0)):
+        assert group(f"{code}1 {code}2 {code}3", rate=rate) == [f"{code}1", f"{code}2", f"{code}3"]
 
 
 def test_locations_are_sensors_of_their_own():

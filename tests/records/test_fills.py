@@ -47,6 +47,15 @@ def test_many_short_fills_close_to_each_other_are_found():
     np.testing.assert_array_equal(np.flatnonzero(find_fills(x, 100.0)), places)
 
 
+@pytest.mark.parametrize(("seconds", "is_fill"), [(40, False), (62, True)])
+def test_a_minute_of_one_value_is_a_fill_in_any_recording(seconds, is_fill):
+    """Also among few counts, where a shorter time may be a quiet one."""
+    x = np.round(np.random.default_rng(1).normal(size=1800))
+    x[300 : 300 + 20 * seconds] = 0.0
+    assert find_fills(x, 20.0)[310 : 290 + 20 * seconds].all() == is_fill
+    assert find_fills(x, 20.0).any() == is_fill
+
+
 QUIET = {
     "noise": noise(),
     "noise of 0.3 counts": np.round(np.random.default_rng(1).normal(size=6000) * 0.3),
@@ -54,6 +63,8 @@ QUIET = {
     "slow and smooth": np.round(30 * np.sin(np.arange(6000) / 600)),
     "clipped": np.clip(noise(), -150, 150),
     "clipped sine": np.clip(np.round(1000 * np.sin(np.arange(6000) / 200) + noise(rms=3)), -300, 300),
+    "clipped on one side": np.minimum(np.round(1000 * np.sin(np.arange(6000) / 200) + noise(rms=3)), 700),
+    "stairs of counts": np.round(np.arange(6000) / 150),
     "spike": np.where(np.arange(6000) == 3000, 20_000, noise()),
     "onset": noise() * np.where(np.arange(6000) < 3000, 1, 1000),
     "dead": np.full(5000, 7.0),

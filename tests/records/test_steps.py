@@ -27,6 +27,20 @@ def test_steps_are_found_beside_each_other_and_a_gap():
     np.testing.assert_allclose([height for _, height in find_steps(x, 100.0)], [3000, 2000, -4000], atol=200)
 
 
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_step_in_a_short_gap_is_one_step(n):
+    """A gap of few samples, as wide as the edge of a step."""
+    x = noise(12000) + 5000.0 * (np.arange(12000) >= 7000)
+    x[7000 - n : 7000] = np.nan
+    assert [at for at, _ in find_steps(x, 100.0)] == [7000]
+
+
+def test_heights_are_means_of_many_samples():
+    """Noise disturbs them by less than the difference of two samples."""
+    x = np.random.default_rng(0).normal(0, 100, 12000) + 5000.0 * (np.arange(12000) // 3000)
+    np.testing.assert_allclose([height for _, height in find_steps(x, 100.0)], [5000] * 3, atol=40)
+
+
 def earthquake() -> np.ndarray:
     """An onset within a sample, a thousand times larger than the noise, and a coda."""
     t = np.arange(9000) / 100
@@ -39,6 +53,9 @@ OTHERS = {
     "earthquake": noise(12000) + np.concatenate([np.zeros(3000), earthquake()]),
     "spike": noise(12000) + 1e4 * (np.arange(12000) == 6000),
     "a second": noise(12000) + 1e4 * ((t > 60) & (t < 61)),
+    "less than two seconds": noise(12000) + 1e4 * ((t > 60) & (t < 61.8)),
+    "a gap of 50 seconds": np.where((t > 40) & (t < 90), np.nan, noise(12000) + 1e4 * (t > 60)),
+    "two seconds before a gap": np.where((t > 2) & (t < 7), np.nan, noise(12000) + 1e4 * (t > 5)),
     "drift": noise(12000) + 100 * t,
     "trend beside a gap": np.where((t > 60) & (t < 80), np.nan, noise(12000, rms=2) + 100 * t),
     "swell": noise(12000, rms=5) + 3000 * np.sin(2 * np.pi * t / 14),

@@ -54,6 +54,7 @@ def test_inputs_keep_their_format(written):
     sac, gse, wav = written("a", "SAC"), written("b", "GSE2"), written("c", "WAV")
     assert choose_formats([sac], None, FileOptions()).signal == "SAC"
     assert choose_formats([gse], None, FileOptions()).is_default
+    assert not choose_formats([written("d", "MSEED")], None, FileOptions()).is_default
     for inputs, n_notes in (([wav], 0), ([sac.with_name("missing")], 0), ([sac, gse], 1)):
         chosen = choose_formats(inputs, None, FileOptions())
         assert (chosen.signal, chosen.is_default, len(chosen.notes)) == ("MSEED", False, n_notes)
@@ -67,3 +68,5 @@ def test_every_format_has_an_ending():
     for name in ("x.wav", "x.pickle"):
         with pytest.raises(InputError, match="is not written"):
             choose_formats([], name, FileOptions())
+        with pytest.raises(InputError, match="is not written"):
+            choose_formats([], None, FileOptions(noise_out=name))

@@ -63,3 +63,11 @@ def test_short_traces(n):
     sums = LevelSums(100)
     sums.add(0, 0, NOISE[:n] + 7, NOISE[:n], np.ones(n, bool))
     assert sums.total() == pytest.approx((n, *[NOISE[:n].std() * np.sqrt(n)] * 2))
+
+
+@pytest.mark.parametrize("power", [0, 1, 2])
+def test_a_drift_alone_has_no_level(power):
+    """Rounding errors of the computation are no noise."""
+    sums, drift = LevelSums(100), 1e7 / 3 + 1e4 * (np.arange(N) / 70) ** power
+    sums.add(0, 0, drift, drift, np.ones(N, bool))
+    assert sums.total() == (N, 0.0, 0.0)

@@ -51,7 +51,8 @@ def test_zeros_and_constants_are_held():
     """A trace without any signal, or from which nothing is taken, is no loss."""
     assert not loss(np.zeros(100), np.zeros(100), rounded=True)
     assert not loss(np.full(100, 7.0), np.full(100, 7.0), rounded=True)
-    assert not loss(100 * EVENT, 100 * EVENT, rounded=True)
+    for scale in (100, 100 * (1 + 1e-14)):  # the second one has rounding errors of the computation
+        assert not loss(100 * EVENT, scale * EVENT, rounded=True)
     assert not RoundingSums(rounded=True).find_loss()
     nothing = np.full(10, np.nan)
     assert not loss(nothing, nothing, rounded=True)
@@ -63,6 +64,27 @@ def test_single_precision_and_offsets(offset, held):
     x, exact = offset + 100 * (EVENT + NOISE), offset + 100 * EVENT
     for blocks in (1, 7):
         assert bool(loss(x, exact, rounded=False, dtype=np.float32, blocks=blocks)) != held
+
+
+@pytest.mark.parametrize(
+    ("rms", "noise_rms", "held"), [(3000, 1e4, False), (4500, 1e4, True), (1e5, 300, False), (1e5, 450, True)]
+)
+def test_errors_of_single_precision_have_limits(rms, noise_rms, held):
+    """An error of 37 counts is lost at 1 % of the signal about its mean, and at 10 % of what was removed."""
+    exact = 2.0**30 + 2.0**21 + rms * np.sqrt(2) * np.sin(np.arange(4000.0))
+    exact[0] -= 4e4  # the mean is far from the first sample
+    x = exact + noise_rms * NOISE
+    assert bool(loss(x, exact, rounded=False, dtype=np.float32, blocks=3)) != held
+    assert bool(find_blur(2.0**30, rms)) != (rms > 4000)
+
+
+def test_whole_numbers_in_single_precision_lose_no_more_than_rounding():
+    """Steps of 2 above 2**24 are more than a recording of whole numbers has lost already; steps of 1 are not."""
+    exact = 20 * np.sin(np.arange(4000.0)) + 0.1
+    for offset, held in ((2.0**24, False), (2.0**23, True)):
+        x = np.rint(exact + 30 * NOISE) + offset + 1000
+        assert bool(loss(x, exact + offset + 1000, rounded=False, dtype=np.float32)) != held
+        assert bool(find_blur(offset, 20.0)) != held
 
 
 def test_samples_that_are_not_finite_do_not_count():

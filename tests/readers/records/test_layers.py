@@ -42,6 +42,27 @@ def test_pieces_of_one_recording_are_its_samples(pieces, shuffler):
     np.testing.assert_array_equal(read_all(record, fetch_parts)[0], expected)
 
 
+def test_no_numbers_are_the_same_samples():
+    """NaN in the shared samples of two files separates nothing."""
+
+    def fetch(parts):
+        return [np.where(x == SAMPLES[520], np.nan, x) for x in fetch_parts(parts)]
+
+    assert len(arrange_records([part(0, 600), part(500, 900, order=1)], fetch)) == 1
+
+
+def test_only_samples_of_segments_are_compared():
+    """A segment of another file may begin before the one that it is compared with, if other components do not."""
+
+    def fetch(parts):
+        assert all(0 <= start < stop <= segment.n for segment, start, stop in parts)
+        return fetch_parts(parts)
+
+    spans = {"a": [("HHE", 0, 100), ("HHZ", 90, 110)], "b": [("HHE", 50, 150), ("HHZ", 50, 150)]}
+    found = [part(a, b, code=code, source=Path(name)) for name, each in spans.items() for code, a, b in each]
+    assert len(split_into_layers(sorted(found, key=lambda segment: segment.start_ns), fetch)) == 2
+
+
 def test_other_samples_are_other_records():
     """The second version is told; components that begin with it are in its record, those alone are not merged."""
     found = [part(0, 600, code=f"HH{c}", order=i) for i, c in enumerate("ENZ")]
@@ -54,12 +75,19 @@ def test_other_samples_are_other_records():
     assert len(split_into_layers(found, None)) == 2
 
 
-def test_a_component_that_is_missing_in_one_version_moves_no_other():
-    """Where only one version has N, its N is with its E."""
+def test_the_longest_overlap_is_told():
+    """Of three versions, the third one overlaps both others."""
+    found = [part(a, b, order=i, add=i) for i, (a, b) in enumerate([(0, 800), (500, 700), (600, 900)])]
+    assert [overlap.n for layer in split_into_layers(found, fetch_parts) for overlap in layer.overlaps] == [200, 200]
+
+
+@pytest.mark.parametrize("late_n", [0, 90])
+def test_a_component_that_is_missing_in_one_version_moves_no_other(late_n):
+    """Where only one version has N, its N is with its E, also if it begins somewhat later."""
     found = [part(0, 600, code="HHE"), part(500, 900, code="HHE", order=1, add=1)]
-    found.append(part(500, 900, code="HHN", order=2))
+    found.append(part(500 + late_n, 900, code="HHN", order=2))
     one, two = arrange_records(found, fetch_parts)
-    assert (list_spans(one), list_spans(two)) == ([("E", 0, 600)], [("E", 0, 400), ("N", 0, 400)])
+    assert (list_spans(one), list_spans(two)) == ([("E", 0, 600)], [("E", 0, 400), ("N", late_n, 400)])
 
 
 @pytest.mark.parametrize(("add", "n_records"), [(0, 1), (1, 2)])
