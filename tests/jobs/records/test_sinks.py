@@ -10,6 +10,7 @@ from geoae.files import owners
 from geoae.jobs.options import FileOptions, InferenceOptions
 from geoae.jobs.records.sinks import FileSink, MemorySink, check_range, plan_outputs
 from geoae.labels.segments import Segment
+from geoae.readers.records import traces
 from tests.conftest import tiny_model
 from tests.support.denoising import denoise_files
 
@@ -131,6 +132,7 @@ def test_miniseed_takes_the_place_of_integers_that_lose_the_signal(tmp_path):
     signal, noise = (obspy.read(str(path))[0].data for path in done.outputs)
     assert signal.dtype == np.float32
     np.testing.assert_allclose(signal + noise, x, atol=1e-6)
+    assert np.abs(signal - np.rint(signal)).max() > 0.1
     (row,) = done.rows
     assert row.rms_out == pytest.approx(signal.std(dtype=float), rel=0.02)
     loud = Trace(500 * x, header)
@@ -139,3 +141,41 @@ def test_miniseed_takes_the_place_of_integers_that_lose_the_signal(tmp_path):
     assert done.format == "GSE2"
     signal, noise = (obspy.read(str(path))[0].data for path in done.outputs)
     np.testing.assert_array_equal(signal + noise, loud.data)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "offset", "loss"),
+    [
+        ("STEIM2", 0.0, "STEIM2 cannot hold it: rounding changes its noise"),
+        (None, 2.0**30, "FLOAT32 cannot hold it: rounding changes it by"),
+        ("FLOAT64", 2.0**30, ""),
+    ],
+)
+def test_the_sink_tells_what_rounding_loses(tmp_path, encoding, offset, loss):
+    """Noise that integers lose, and a signal that float32 loses."""
+    rng = np.random.default_rng(0)
+    exact = offset + 1000 * rng.normal(size=1000)
+    Trace(exact, {"station": "ABC", "channel": "HHZ"}).write(str(tmp_path / "x"), format="MSEED")
+    (segment,) = traces.scan(tmp_path / "x").segments
+    files = FileOptions(encoding=encoding, noise_out=tmp_path / "n.mseed")
+    with FileSink(plan_outputs([tmp_path / "x"], tmp_path / "y.mseed", files), [segment]) as sink:
+        sink.put(segment, 0, exact + rng.normal(size=1000), exact)
+        found = sink.find_loss([segment])
+    assert found.startswith(loss)
+    assert bool(found) == bool(loss)
+
+
+def test_a_format_that_is_asked_for_is_not_replaced(tmp_path):
+    """The noise in SAC, of two traces, beside a signal in the format of the input."""
+    noise = np.random.default_rng(0).normal(size=500).astype(np.float32)
+    Stream(Trace(noise, {"station": name, "channel": "HHZ"}) for name in "AB").write(
+        str(tmp_path / "x"), format="SLIST"
+    )
+    segments = list(traces.scan(tmp_path / "x").segments)
+    plan = plan_outputs([tmp_path / "x"], tmp_path / "y", FileOptions(noise_out=tmp_path / "n.sac"))
+    with FileSink(plan, segments) as sink:
+        for segment in segments:
+            sink.put(segment, 0, noise, noise / 2)
+            sink.finish_segment(segment, lambda source: True)
+    assert [path.name for path in sink.outputs] == ["y", "n..A..HHZ.sac", "n..B..HHZ.sac"]
+    assert sink.formats == "SLIST and SAC"

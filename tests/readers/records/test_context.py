@@ -42,6 +42,25 @@ def test_a_clock_that_is_set_back_leaves_out_no_sample():
     np.testing.assert_array_equal(read_all(two, fetch_parts)[0], SAMPLES[100:900])
 
 
+def test_damaged_samples_are_no_evidence_of_a_step():
+    """What cannot be read is cut by its times."""
+
+    def fail(parts):
+        raise OSError
+
+    one, _ = arrange_records([part(0, 500), part(500, 900, order=1, late_s=-1.0)], fail, with_context=True)
+    np.testing.assert_array_equal(read_all(one, fetch_parts)[0], np.r_[SAMPLES[:500], SAMPLES[600:900]])
+
+
+def test_a_short_segment_inside_another_one_is_no_step():
+    """Other samples of half a second do not follow what begins before them and ends after them."""
+    one, two = arrange_records([part(0, 500), part(440, 490, order=1, add=5000)], fetch_parts, with_context=True)
+    np.testing.assert_array_equal(read_all(one, fetch_parts)[0], SAMPLES[:500])
+    np.testing.assert_array_equal(
+        read_all(two, fetch_parts)[0], np.r_[SAMPLES[:440], SAMPLES[440:490] + 5000, SAMPLES[490:500]]
+    )
+
+
 def test_a_long_overlap_is_no_step_of_a_clock():
     """Two recordings that overlap by seconds are cut where the other one begins."""
     one, two = arrange_records([part(0, 500), part(500, 900, order=1, late_s=-2.0)], fetch_parts, with_context=True)

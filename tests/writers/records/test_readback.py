@@ -32,6 +32,7 @@ def test_what_is_there_is_found(path):
     [
         ({"id": "XX.ABCD..HHZ"}, "its id comes back as XX.ABC..HHZ"),
         ({"start_ns": START_NS + 2_000_000}, "its start comes back 0.002 s too early"),
+        ({"rate_hz": 100.0002}, "rate comes back as 100 Hz instead of 100.0002 Hz"),
         ({"rate_hz": 100.001}, "rate comes back as 100 Hz instead of 100.001 Hz"),
         ({"data": X[1:]}, "300 samples come back instead of 299"),
         ({"data": X + np.float32(1e-3)}, "with an error of 0.001"),
@@ -42,6 +43,14 @@ def test_every_difference_is_named(path, changes, reason):
     """With what was expected and what came back."""
     found = compare_file(path, "SAC", [replace(EXPECTED, **changes)])
     assert reason in found.problems[0]
+
+
+@pytest.mark.parametrize(("early_us", "held"), [(40, True), (200, False)])
+def test_starts_are_kept_to_half_a_sample(path, early_us, held):
+    """At a rate of 10 kHz, where a millisecond is ten samples."""
+    Trace(X, {"sampling_rate": 1e4, "starttime": UTCDateTime(ns=START_NS)}).write(str(path), format="SAC")
+    wanted = replace(EXPECTED, id="...", rate_hz=1e4, start_ns=START_NS + 1000 * early_us)
+    assert bool(compare_file(path, "SAC", [wanted]).problems) != held
 
 
 def test_small_errors_of_rates_add_up(path):
