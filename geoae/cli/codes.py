@@ -122,5 +122,6 @@ def _print_summary(summary: "CodeSummary", quiet: bool) -> None:
             print_line(f"{name}: {row['windows']:g} windows of {row['latent']:g} numbers, 1:{row['ratio']:.4g}{error}")
         for note in summary.notes:
             print_line(f"geoae: note: {note}", err=True)
-        print_line(f"{summary.target}: by {summary.model}, {summary.seconds:.1f} s")
+        by = f"wrote {summary.target} (model {summary.model}, {summary.seconds:.1f} s)"
+        print_line(f"left as it was: {summary.target}" if summary.is_unchanged else by)
     exit_with_problems(list(summary.problems))

@@ -26,7 +26,7 @@ def summary_table(done: "RecordSummary | FieldSummary", dry_run: bool) -> str:
 def _traces(done: "RecordSummary", dry_run: bool) -> str:
     table = _table("trace", "samples", "gaps", *([] if dry_run else ["rms in", "rms out", "removed (dB)", "took (s)"]))
     for line in done.rows:
-        values = [_number(line.rms_in, ".4g"), line.state or _number(line.rms_out, ".4g")]
+        values = [_level(line.rms_in), line.state or _level(line.rms_out)]
         values += [_number(line.removed_db, ".1f"), f"{line.seconds:.2f}"]
         table.add_row(line.id, f"{line.samples:,}", str(line.gaps), *([] if dry_run else values))
     legend = (
@@ -40,7 +40,7 @@ def _variables(done: "FieldSummary", dry_run: bool) -> str:
     counted = [] if dry_run else ["missing", "std before", "std removed"]
     table = _table("variable", "dimensions", "slices", *counted, "units")
     for row in done.rows:
-        values = [_number(100 * row.missing, ".1f") + "%", _number(row.std, ".4g"), _number(row.std_removed, ".4g")]
+        values = [_number(100 * row.missing, ".1f") + "%", _level(row.std), _level(row.std_removed)]
         values = [value.replace("-%", "-") for value in values]
         table.add_row(row.name, row.dims, f"{row.slices:,}", *([] if dry_run else values), row.units)
     legend = "slices: over the horizontal dimensions; std: standard deviation of all samples that are not missing"
@@ -148,9 +148,26 @@ def _text(table: Any) -> str:
 
     # files and pipes get whole lines; ids and names are not rich markup
     console = Console(width=None if sys.stdout.isatty() else 1000, markup=False, emoji=False, highlight=False)
+    _keep_words(table, console.width)
     with console.capture() as capture:
         console.print(table)
     return "\n".join(line.rstrip() for line in capture.get().splitlines() if line.strip())
+
+
+def _keep_words(table: Any, width: int) -> None:
+    """Break ids and times in a narrow terminal between words only, if the longest words leave room for each other."""
+    cells = [[str(column.header), *map(str, column.cells)] for column in table.columns]
+    shortest = [max(len(word) for text in texts for word in text.split() or [""]) for texts in cells]
+    widths = [max(map(len, texts)) for texts in cells]
+    room = width - len(cells) - 1  # a blank between columns, and one at each end
+    if sum(widths) + len(cells) - 1 <= room or sum(shortest) > room:
+        return
+    table.padding = 0
+    while sum(widths) > room:
+        widest = max((i for i in range(len(widths)) if widths[i] > shortest[i]), key=widths.__getitem__)
+        widths[widest] -= 1
+    for column, length in zip(table.columns, widths, strict=True):
+        column.width = length
 
 
 def _count(n: int, noun: str) -> str:
@@ -168,3 +185,8 @@ def _time(ns: int) -> str:
 def _number(value: float, style: str) -> str:
     text = format(value, style)
     return "-" if text == "nan" else text
+
+
+def _level(value: float) -> str:
+    """Four digits; levels of counts, up to ten million, without an exponent."""
+    return _number(value, ",.0f" if 1e4 <= value < 1e7 else ".4g")

@@ -28,7 +28,7 @@ from geoae.readers.protocols import Scan
 from geoae.readers.records import seisbench, traces
 from geoae.readers.records.arrange import count_gaps_and_overlaps, describe_overlaps
 from geoae.readers.records.clocks import describe_drift
-from geoae.stores import ledger, provenance
+from geoae.stores import ledger, provenance, schema
 from geoae.stores import records as stored_records
 
 
@@ -209,18 +209,28 @@ def _describe_fields(place: Path | str, reader: Any, source: catalog.Source | No
 
 
 def describe_field(x: xr.DataArray, name: str, dims: Sequence[str] | None = None) -> tuple[VariableRow, str | None]:
-    """Describe a variable; also why its horizontal dimensions are unknown, or None."""
+    """Describe a variable; also why its horizontal dimensions are unknown, that it holds codes, or None."""
     horizontal, periodic, time, problem = "", "", _find_time(x), None
-    try:
-        grid = grid_layout(x, dims)
-    except InputError as error:
-        problem = str(error)
+    if schema.CODED_DIMS in x.attrs:
+        horizontal, problem = "-", _describe_codes(x, name)
     else:
-        horizontal, time = ", ".join(grid.horizontal), grid.time or time
-        pairs = zip(grid.horizontal, grid.periodic, strict=True)
-        periodic = ", ".join(dim for dim, closes in pairs if closes)
+        try:
+            grid = grid_layout(x, dims)
+        except InputError as error:
+            problem = str(error)
+        else:
+            horizontal, time = ", ".join(grid.horizontal), grid.time or time
+            pairs = zip(grid.horizontal, grid.periodic, strict=True)
+            periodic = ", ".join(dim for dim, closes in pairs if closes)
     units, span = str(x.attrs.get("units", "")), _format_time_span(x, time)
     return VariableRow(name, describe_sizes(x), _dtype(x), units, horizontal, periodic, span), problem
+
+
+def _describe_codes(x: xr.DataArray, name: str) -> str:
+    attrs, n = x.attrs, x.sizes.get(schema.LATENT, 0)
+    by = f"{attrs.get(schema.MODEL_NAME)} {attrs.get(schema.MODEL_DIGEST)}"
+    of = attrs.get(schema.CODED_VARIABLE) or "an array"
+    return f"{name}: latent codes of {of} by {by}, {n} numbers for each window; geoae decode turns them into samples"
 
 
 def _dtype(x: xr.DataArray) -> str:

@@ -1,11 +1,14 @@
 """Tables and summary lines."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from geoae.cli import tables
+from geoae.jobs.inspect import SourceContent, TraceRow
 from geoae.jobs.records.counts import RecordSummary, TraceCounts
 from geoae.labels.segments import PlacedSegment, Segment
 from geoae.records.faults import Faults
@@ -39,6 +42,28 @@ def test_the_line_on_outputs():
     assert tables.format_outputs(unchanged[1], dry_run=False) == "left as they were: 0.mseed, 1.mseed"
     shown = tables.format_outputs(summary(5), dry_run=True)
     assert shown == "would write 0.mseed, 1.mseed, 2.mseed and 2 more"
+
+
+def test_levels_of_counts_have_no_exponent():
+    """Up to ten million; small and huge levels, as in other units, have one."""
+    shown = [tables._level(value) for value in (0.5, 1213.4, 11084.3, 2.106e5, 3e7, 2e-9, np.nan)]
+    assert shown == ["0.5", "1213", "11,084", "210,600", "3e+07", "2e-09", "-"]
+
+
+@pytest.mark.parametrize(("width", "lines"), [(120, 1), (80, 2)])
+def test_a_narrow_terminal_breaks_times_and_not_ids(monkeypatch, width, lines):
+    """Dates stand above times; all columns stay inside the width."""
+    row = TraceRow("YA.UV05.00.HHZ", 10**18 + 1000, 10**18 + 3000, 100.0, 8_640_000, 0, 0)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", str(width))
+    styled = tables.recording_table("a", SourceContent([row], [], [], 1))
+    table = re.sub(r"\x1b\[\d*m", "", styled).splitlines()[1:-1]
+    shown = table[-lines:]
+    assert table[-lines - 1].startswith(" ──")
+    assert shown[0].split()[:2] == ["YA.UV05.00.HHZ", "2001-09-09"]
+    assert "01:46:40.000001" in shown[-1].split()
+    assert " overlaps" in "".join(table[: -lines - 1])
+    assert max(map(len, table)) <= width
 
 
 def test_times_after_the_end_of_calendars_are_years():

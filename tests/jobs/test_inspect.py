@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from geoae import model
 from geoae.cli import app
 from geoae.errors import MissingFileError, UnknownFormatError
-from geoae.jobs.inspect import VariableRow, info, models
+from geoae.jobs.inspect import VariableRow, describe_field, info, models
+from geoae.stores import schema
 from tests.conftest import write_seisbench
 
 START = UTCDateTime(2024, 1, 1)
@@ -106,6 +107,22 @@ def test_gridded_fields(tmp_path):
     assert "--dims a,b" in lines[-1]
     assert shown.stderr == f"geoae: {tmp_path / 'none.nc'} does not exist. Check the name and the folder.\n"
     gridded(tmp_path / "a.nc")  # the file is not held open
+
+
+def test_codes_are_named_as_codes():
+    """And not as a field whose horizontal dimensions are unknown."""
+    attrs = {
+        schema.CODED_DIMS: ["time"],
+        schema.CODED_VARIABLE: "trace",
+        schema.MODEL_NAME: "m",
+        schema.MODEL_DIGEST: "01",
+    }
+    codes = xr.DataArray(np.zeros((1, 9, 4)), dims=("channel", "window", schema.LATENT), attrs=attrs)
+    row, note = describe_field(codes, "code")
+    assert row.horizontal == "-"
+    assert (
+        note == "code: latent codes of trace by m 01, 4 numbers for each window; geoae decode turns them into samples"
+    )
 
 
 def test_unreadable_files_are_refused(tmp_path):

@@ -62,6 +62,8 @@ class CodeSummary:
     seconds: float
     problems: tuple[str, ...] = ()
     """Parts of the recordings that could not be read."""
+    is_unchanged: bool = False
+    """Whether the store was complete before the run."""
 
 
 def encode_store(
@@ -103,7 +105,7 @@ def encode_store(
         "dims": list(codings[0].core), "units": {str(x.name): str(x.attrs.get("units", "")) for x in arrays},
     }  # fmt: skip
     if notes := note_nothing_new(target, arrays[0], grows, first, settings, source):
-        return CodeSummary(target, by, {}, notes, time.perf_counter() - began, tuple(losses))
+        return CodeSummary(target, by, {}, notes, time.perf_counter() - began, tuple(losses), is_unchanged=True)
     appended = [] if run.overwrite else note_append(target, arrays[0], grows, first, reach=0)
     if first:
         arrays = _skip_times(arrays, grows, first)
@@ -130,7 +132,7 @@ def encode_store(
     rows = {str(x.name): _make_row(coding, x.size, errors.get(coding.prefix + schema.CODE))
             for x, coding in zip(arrays, codings, strict=True)}  # fmt: skip
     notes = [*([] if outcome.was_finished else appended), *outcome.notes()]
-    return CodeSummary(outcome.store, by, rows, notes, time.perf_counter() - began, tuple(losses))
+    return CodeSummary(target, by, rows, notes, time.perf_counter() - began, tuple(losses), outcome.was_finished)
 
 
 def decode_store(
@@ -166,15 +168,17 @@ def decode_store(
     if in_file:
         by_name = {_get_variable_name(codes): codes for codes in opened}
         notes = write_decoded_netcdf(target, plan, by_name, model, (settings, origin), run.overwrite, progress)
+        was_finished = False
     else:
         spec = {"store": str(store.absolute()), "var": names, **make_model_spec(model, options.device, options.threads)}
         job = BlockJob(
             target, plan, settings, origin, make_decode_worker, spec, {"model": model}, threads=options.threads
         )
-        notes = run_blocks(job, run, progress=progress).notes()
+        outcome = run_blocks(job, run, progress=progress)
+        notes, was_finished = outcome.notes(), outcome.was_finished
     rows = {name: _make_row(coding, math.prod(coding.shape)) for name, coding in zip(names, codings, strict=True)}
     by = f"{model.name} {model.digest}"
-    return CodeSummary(target, by, rows, notes, time.perf_counter() - began)
+    return CodeSummary(target, by, rows, notes, time.perf_counter() - began, is_unchanged=was_finished)
 
 
 def make_encode_worker(

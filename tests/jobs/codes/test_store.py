@@ -66,6 +66,9 @@ def test_a_field_goes_to_codes_and_back(folder, tmp_path):
     """The store holds what `encode` gives, and decodes to the field: lazily in Python, block by block in a store."""
     printed = run("encode", folder / "u.nc", "-o", tmp_path / "c.zarr", "--model", folder / "coder")
     assert "u: 72 windows of 8 numbers, 1:8, rms error" in printed
+    assert f"wrote {tmp_path / 'c.zarr'} (model tiny-codes " in printed
+    again = run("encode", folder / "u.nc", "-o", tmp_path / "c.zarr", "--model", folder / "coder")
+    assert f"left as it was: {tmp_path / 'c.zarr'}" in again
     model, x = load_model(folder / "coder"), geoae.read(folder / "u.nc")
     expected, codes = encode_array(x.compute(), model), geoae.open_codes(tmp_path / "c.zarr")
     assert isinstance(codes["code"].data, da.Array)

@@ -113,3 +113,14 @@ def test_messages_that_differ_in_numbers_are_one_line():
     """With the number of the others, and without the name of the C function."""
     messages = ["msr_unpack(): bad byte 128", "msr_unpack(): bad byte 256", "no end of file"]
     assert whole._condense("a", messages) == ["a: bad byte 128 (and 1 more like it)", "a: no end of file"]
+
+
+def test_a_gse2_checksum_without_its_sign_is_no_note(tmp_path):
+    """Old versions of ObsPy wrote them; the samples are right."""
+    path = tmp_path / "a.gse2"
+    trace(100).write(str(path), format="GSE2")
+    samples, number = path.read_bytes().split(b"CHK2")
+    path.write_bytes(samples + b"CHK2 %8d\n\n" % -int(number))
+    content = whole.read_whole(path, whole.read_stamp(path))
+    assert [len(one.data) for one in content.traces] == [100]
+    assert (content.notes, content.losses) == ((), ())
