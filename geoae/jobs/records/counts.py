@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -124,7 +124,7 @@ class TraceSums:
             self.notes.append(f"{n} samples are not finite and stay unchanged")
         if self.problem:
             self.unchanged = len(self.segments)
-        elif min(self._at_range) > max(10, 2e-4 * self._finite):
+        elif (n := min(self._at_range)) > max(10, 2e-4 * self._finite) and n > 10 * _mean_copies(self.segments):
             self.notes.append(f"may be clipped: {sum(self._at_range)} samples equal its smallest or largest value")
         if not self.problem:
             self.notes += self.faults.notes()
@@ -349,3 +349,13 @@ def _summarise(name: str, parts: list[TraceSums]) -> SummaryRow:
 
 def _cut(x: Array, start: int, stop: int) -> Array:
     return x[:, start:stop]
+
+
+def _mean_copies(segments: Sequence[Segment]) -> float:
+    """How many segments hold a time of a trace, on average over the times that some segment holds."""
+    covered, total, end = 0.0, 0.0, -math.inf
+    for segment in sorted(segments, key=lambda segment: segment.start_ns):
+        start, length = segment.start_ns, segment.n * 1e9 / segment.rate_hz
+        covered += max(0.0, start + length - max(start, end))
+        total, end = total + length, max(end, start + length)
+    return total / covered if covered else 1.0

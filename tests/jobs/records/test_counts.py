@@ -39,6 +39,19 @@ def test_sums_of_blocks_from_other_processes():
         assert sums.notes == [f"may be clipped: {(np.abs(x) == 1).sum()} samples equal its smallest or largest value"]
 
 
+@pytest.mark.parametrize(("n_peaks", "clipped"), [(1, False), (12, True)])
+def test_copies_of_a_peak_are_not_taken_for_clipping(n_peaks, clipped):
+    """A peak in twenty segments of one time is one peak; many peaks are clipped in copies too."""
+    x = np.clip(np.random.default_rng(0).normal(size=1000), -3, 3)
+    x[10 : 10 + n_peaks], x[50 : 50 + n_peaks] = 5, -5
+    parts = tuple(segment() for _ in range(20))
+    sums = TraceSums("id", None, parts)
+    for part in parts:
+        add(sums, part, x, 0.5 * x)
+    sums.conclude()
+    assert [note.startswith("may be clipped") for note in sums.notes] == [True] * clipped
+
+
 @pytest.mark.parametrize(
     ("x", "problem"),
     [
