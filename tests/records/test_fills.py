@@ -47,6 +47,14 @@ def test_many_short_fills_close_to_each_other_are_found():
     np.testing.assert_array_equal(np.flatnonzero(find_fills(x, 100.0)), places)
 
 
+@pytest.mark.parametrize(("n", "is_fill"), [(4, False), (30, True)])
+def test_a_value_that_stays_needs_less_distance(n, is_fill):
+    """Five times the range of the samples around is far for a third of a second, and not for a few samples."""
+    x = noise()
+    x[3000 : 3000 + n] = 5 * np.ptp(x)
+    assert find_fills(x, 100.0).sum() == n * is_fill
+
+
 @pytest.mark.parametrize(("seconds", "is_fill"), [(40, False), (62, True)])
 def test_a_minute_of_one_value_is_a_fill_in_any_recording(seconds, is_fill):
     """Also among few counts, where a shorter time may be a quiet one."""
@@ -64,6 +72,7 @@ QUIET = {
     "clipped": np.clip(noise(), -150, 150),
     "clipped sine": np.clip(np.round(1000 * np.sin(np.arange(6000) / 200) + noise(rms=3)), -300, 300),
     "clipped on one side": np.minimum(np.round(1000 * np.sin(np.arange(6000) / 200) + noise(rms=3)), 700),
+    "few samples beside a constant": np.concatenate([noise()[:100], np.zeros(300)]),
     "stairs of counts": np.round(np.arange(6000) / 150),
     "spike": np.where(np.arange(6000) == 3000, 20_000, noise()),
     "onset": noise() * np.where(np.arange(6000) < 3000, 1, 1000),

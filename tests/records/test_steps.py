@@ -56,6 +56,7 @@ OTHERS = {
     "less than two seconds": noise(12000) + 1e4 * ((t > 60) & (t < 61.8)),
     "a gap of 50 seconds": np.where((t > 40) & (t < 90), np.nan, noise(12000) + 1e4 * (t > 60)),
     "two seconds before a gap": np.where((t > 2) & (t < 7), np.nan, noise(12000) + 1e4 * (t > 5)),
+    "a count beside a gap": np.where((t > 58) & (t < 62), np.nan, np.floor(t / 60)),
     "drift": noise(12000) + 100 * t,
     "trend beside a gap": np.where((t > 60) & (t < 80), np.nan, noise(12000, rms=2) + 100 * t),
     "swell": noise(12000, rms=5) + 3000 * np.sin(2 * np.pi * t / 14),

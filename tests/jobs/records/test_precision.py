@@ -92,6 +92,7 @@ def test_samples_that_are_not_finite_do_not_count():
     x, exact = 50 * (EVENT + NOISE), 50 * EVENT
     x[100:200] = exact[100:200] = np.nan
     assert not loss(x, exact, rounded=True)
+    assert loss(x / 1000, exact / 1000, rounded=True)
 
 
 def test_blur_of_large_integers():

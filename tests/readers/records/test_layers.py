@@ -14,7 +14,7 @@ from geoae.readers.records.traces import fetch_parts
 from tests.support.overlaps import SAMPLES, list_spans, part, read_all
 
 
-@pytest.mark.parametrize("late_s", [0.0, 1e-4, -1e-4, 0.004, -0.004])
+@pytest.mark.parametrize("late_s", [0.0, 1e-4, -1e-4, 0.004, -0.004, -0.006])
 @pytest.mark.parametrize(
     "parts", [[(0, 501), (500, 900)], [(0, 600), (500, 900)], [(0, 900), (200, 300)], [(0, 9)] * 3]
 )

@@ -35,6 +35,8 @@ def test_every_format_reads_back(tmp_path, format_name, dtype):
     for i, trace in enumerate(stream):
         rounding = 0.5 if format_name in ("GCF", "GSE2") else 1e-3
         np.testing.assert_allclose(trace.data, samples(1000, dtype, seed=i), rtol=1e-6, atol=rounding)
+        if dtype == np.float32 and format_name in ("AH", "Q", "SAC", "SEGY", "SU"):
+            np.testing.assert_array_equal(trace.data, samples(1000, dtype, seed=i))
         assert trace.stats.starttime.ns == start_ns
         assert trace.stats.sampling_rate == pytest.approx(100)
 
@@ -148,13 +150,14 @@ def test_rates_are_kept_to_single_precision(tmp_path, format_name, rate_hz, foun
 
 def test_what_a_format_has_no_place_for_is_a_note(tmp_path):
     """Codes, and microseconds of the start, which are rounded; two ids that become one are refused."""
-    pieces = [segment(500, 0), replace(segment(500, 1), id="XX.ABC.10.HHZ")]
+    start_ns = START_NS + 300_000  # 0.123756 s
+    pieces = [segment(500, 0, start_ns=start_ns), replace(segment(500, 1), id="XX.ABC.10.HHZ")]
     with TraceWriter(tmp_path / "x", "GSE2") as writer:
         put(writer, pieces[0], samples(500))
     place, start = writer.notes
     assert place == "GSE2 has no place for location codes: XX.ABC.00.HHZ comes back as XX.ABC..HHZ. MSEED keeps them."
     assert "to the millisecond" in start
-    assert obspy.read(tmp_path / "x")[0].stats.starttime.ns == pytest.approx(START_NS, abs=500_000)
+    assert obspy.read(tmp_path / "x")[0].stats.starttime.ns == pytest.approx(start_ns, abs=500_000)
     with TraceWriter(tmp_path / "y", "GSE2") as writer:
         for piece in pieces:
             put(writer, piece, samples(500))
@@ -177,6 +180,48 @@ def test_copies_are_not_changed(tmp_path):
     offset = 1e7 + samples(500, np.float64) / 1000
     with pytest.raises(InputError, match="error of"), TraceWriter(tmp_path / "z", "SACXY") as writer:
         put(writer, pieces[0], offset)
+
+
+OFFSET = 2.0**30 + 2.0**25  # the spacing of float32 is 128: rounding errors of 37 (rms)
+
+
+@pytest.mark.parametrize(
+    ("rms", "as_copy", "held"), [(3000, False, False), (4500, False, True), (1e7, True, False), (1e8, True, True)]
+)
+def test_errors_of_samples_have_limits(tmp_path, rms, as_copy, held):
+    """1 % of the standard deviation, and a millionth for copies, also if one part of a trace is a copy."""
+    data = OFFSET + rms * samples(3000, np.float64) / 1000
+    first = segment(1000)
+    second = replace(first, start_ns=first.start_ns + 10_000_000_000, n=2000)
+    writer = TraceWriter(tmp_path / "x.sac", "SAC")
+    put(writer, first, data[:1000])
+    if as_copy:
+        writer.put_copy(second, data[1000:], header_of(second))
+    else:
+        put(writer, second, data[1000:])
+    if held:
+        writer.close()
+        np.testing.assert_array_equal(obspy.read(tmp_path / "x.sac")[0].data, data.astype(np.float32))
+    else:
+        with pytest.raises(InputError, match="with an error of 37"):
+            writer.close()
+
+
+def test_miniseed_keeps_double_precision_where_it_is_needed(tmp_path):
+    """In place of another format, samples that float32 blurs by more than 1 % are float64."""
+    with TraceWriter(tmp_path / "x.sac", "SAC", otherwise="x.mseed") as writer:
+        for i, rms in enumerate((3000, 4500)):
+            put(writer, segment(1000, i, f"HH{i}"), OFFSET + rms * samples(1000, np.float64) / 1000)
+        put(writer, segment(2, 2, "HH2"), np.array([0.0, 1e39]))
+    assert [trace.data.dtype for trace in obspy.read(tmp_path / "x.mseed")] == [np.float64, np.float32, np.float64]
+
+
+def test_miniseed_takes_the_place_of_a_format_that_refuses_a_trace(tmp_path):
+    """The note tells the reason of the first one."""
+    with TraceWriter(tmp_path / "x.su", "SU", otherwise="x.mseed") as writer:
+        put(writer, segment(500, rate_hz=60.0), samples(500))
+    assert writer.written == (tmp_path / "x.mseed",)
+    assert "rate comes back as 59.9988" in writer.notes[0]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
