@@ -117,7 +117,7 @@ def folder_table(found: "FolderProgress") -> str:
     parts = [f"{_count(n, 'store')}, {n - len(unfinished)} finished"] if n else []
     if found.files:
         kinds = ", ".join(f"{number} {suffix}" for suffix, number in found.files.most_common())
-        parts.append(f"{_count(found.files.total(), 'other file')} ({kinds})")
+        parts.append(f"{_count(found.files.total(), 'other file' if n else 'file')} ({kinds})")
     table = _table("unfinished", "blocks done", "of", "begun")
     for store in unfinished:
         table.add_row(str(store.path), str(store.n_done), str(store.n_tasks), store.started)

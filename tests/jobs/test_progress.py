@@ -53,6 +53,13 @@ def test_the_command_prints_numbers_and_what_is_not_finished(archive):
     assert "c.zarr is damaged" in done.stderr
 
 
+def test_files_alone_are_not_other_files(tmp_path):
+    """A folder without stores holds files."""
+    (tmp_path / "a.mseed").touch()
+    shown = CliRunner().invoke(app, ["status", str(tmp_path)])
+    assert shown.stdout == f"{tmp_path}: 1 file (1 .mseed)\n"
+
+
 def test_stores_are_not_folders_of_outputs(archive, tmp_path):
     """A folder without any file is an error, since nothing can be said of it."""
     assert is_output_folder(archive)
