@@ -8,7 +8,7 @@ from obspy import Stream, Trace
 from geoae.errors import InputError, OutputError, OutputExistsError
 from geoae.files import owners
 from geoae.jobs.options import FileOptions, InferenceOptions
-from geoae.jobs.records.sinks import FileSink, MemorySink, check_range, plan_outputs
+from geoae.jobs.records.sinks import FileSink, MemorySink, check_range, pass_through_or_leave_out, plan_outputs
 from geoae.labels.segments import Segment
 from geoae.readers.records import traces
 from tests.conftest import tiny_model
@@ -179,3 +179,27 @@ def test_a_format_that_is_asked_for_is_not_replaced(tmp_path):
             sink.finish_segment(segment, lambda source: True)
     assert [path.name for path in sink.outputs] == ["y", "n..A..HHZ.sac", "n..B..HHZ.sac"]
     assert sink.formats == "SLIST and SAC"
+
+
+def test_what_was_stored_gives_way_to_the_input_or_to_nothing(tmp_path, monkeypatch):
+    """A segment that passes through has no noise; one that cannot is left out of both files."""
+    x = np.random.default_rng(0).normal(size=500).astype(np.float32)
+    Stream(Trace(x, {"station": name, "channel": "HHZ"}) for name in "AB").write(str(tmp_path / "x"), format="MSEED")
+    one, two = traces.scan(tmp_path / "x").segments
+    plan = plan_outputs([tmp_path / "x"], tmp_path / "y.mseed", FileOptions(noise_out=tmp_path / "n.mseed"))
+
+    def refuse(*arguments):
+        raise InputError(f"{two.id}: broken.")
+
+    with FileSink(plan, [one, two]) as sink:
+        for segment in (one, two):
+            sink.put(segment, 0, x, x / 2)
+        assert pass_through_or_leave_out(sink, one, lambda line: None) == ""
+        monkeypatch.setattr(sink, "pass_through", refuse)
+        assert pass_through_or_leave_out(sink, two, lambda line: None) == "it cannot be passed through: broken"
+        for segment in (one, two):
+            sink.finish_segment(segment, lambda source: True)
+    for name, expected in (("y", x), ("n", 0 * x)):
+        (found,) = obspy.read(str(tmp_path / f"{name}.mseed"))
+        assert found.stats.station == "A"
+        np.testing.assert_array_equal(found.data, expected)
