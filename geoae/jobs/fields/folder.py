@@ -6,10 +6,10 @@ from pathlib import Path
 
 from geoae.cluster.schedulers import keep_workers
 from geoae.errors import GeoAEError, InputError, OutputError, OutputExistsError
-from geoae.files.paths import can_reach
 from geoae.jobs.fields.counts import FieldSummary
 from geoae.jobs.fields.store import denoise_fields
 from geoae.jobs.options import DenoiseOptions, Progress, no_progress
+from geoae.jobs.records.names import names_folder
 from geoae.jobs.source import ArraySource
 
 _NETCDF = (".nc", ".nc4", ".cdf", ".netcdf")
@@ -21,8 +21,8 @@ def is_folder(out: str | Path | None) -> bool:
     """Whether an output is a folder for one file for each input: it ends in a slash, or is there and no store."""
     if out is None or "://" in str(out):
         return False
-    is_there = can_reach(out) and Path(out).is_dir()
-    return str(out).endswith("/") or (is_there and Path(out).suffix.lower() not in (".zarr", *_NETCDF))
+    is_file = Path(out).suffix.lower() in (".zarr", *_NETCDF) and not str(out).endswith("/")
+    return names_folder(out) and not is_file
 
 
 def denoise_into_folder(
