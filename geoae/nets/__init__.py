@@ -18,6 +18,7 @@ NETS = {
     "field-dae": "geoae.nets.field_dae:FieldDAE",
     "identity": "geoae.nets.identity:Identity",
     "linear-ae": "geoae.nets.linear_ae:LinearAE",
+    "octave-dae": "geoae.nets.octave_dae:OctaveDAE",
     "vae": "geoae.nets.vae:VAE",
     "window-ae": "geoae.nets.window_ae:WindowAE",
 }

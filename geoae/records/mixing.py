@@ -25,6 +25,8 @@ from geoae.training.split import is_validation
 
 SNR_WINDOW_S = 20.0
 """The SNR is measured in this time from the P onset."""
+LEAST_RATE = 0.2
+"""Records whose rate is a smaller fraction of the pool's are not used: they hold too little of the band."""
 _MARGIN = 1024  # samples on either side of a window, so that filters do not wrap around into it
 
 
@@ -46,7 +48,10 @@ class RecordExample(NamedTuple):
 
 @dataclass
 class WaveformPool:
-    """Records of training or validation stations at one sampling rate; draws limit the share of frequent stations."""
+    """Records of training or validation stations at one sampling rate.
+
+    Draws limit the share of stations and of sources with many records.
+    """
 
     data: SeisBenchSet
     indices: NDArray[np.intp]
@@ -57,12 +62,14 @@ class WaveformPool:
 
     def __post_init__(self) -> None:
         stations = [self.data.station(int(i)) for i in self.indices]
-        count = Counter(stations)
-        weight = np.array([count[s] ** -0.5 for s in stations])
+        # records of one source at many stations are near-twins, too
+        sources = [self.data.rows[int(i)].get("source_id") or f"record {i}" for i in self.indices]
+        count, twins = Counter(stations), Counter(sources)
+        weight = np.array([(count[a] * twins[b]) ** -0.5 for a, b in zip(stations, sources, strict=True)])
         self._cumulative = np.cumsum(weight / weight.sum())
 
     def choose(self, rng: np.random.Generator) -> int:
-        """Draw the index of a record; a station's share grows with the square root of its number of records."""
+        """Draw the index of a record; the shares of stations and sources grow with the root of their records."""
         place = int(np.searchsorted(self._cumulative, rng.random()))
         return int(self.indices[min(place, len(self.indices) - 1)])
 
@@ -103,7 +110,8 @@ def open_pools(
     """
 
     def is_selected(data: SeisBenchSet, i: int) -> bool:
-        return validation is None or is_validation(data.station(i), split) == validation
+        has_band = data.rate_hz(i) >= LEAST_RATE * rate_hz
+        return has_band and (validation is None or is_validation(data.station(i), split) == validation)
 
     usable = [i for i in range(len(events)) if is_selected(events, i) and _is_usable(events, i, mix.min_event_snr_db)]
     noise_records = [i for i in range(len(noise)) if is_selected(noise, i)]
@@ -245,7 +253,9 @@ class RecordMixer:
             low, high = (1.0, 45.0) if rng.random() < 0.6 else (10 ** rng.uniform(-1.3, 0.7), rng.uniform(8, 50))
             band = damage.band_response(n, rate, low, high)
         if rng.random() < mix.low_rate:
-            band = band * damage.band_response(n, rate, 0, 0.45 * rng.choice([20, 25, 40, 50, 62.5, 80]), order=16)
+            band = band * damage.band_response(
+                n, rate, 0, 0.45 * rng.choice([5, 10, 20, 25, 40, 50, 62.5, 80]), order=16
+            )
         if signal_response is noise_response and (band == 1).all():
             return signal, noise
         filtered = (

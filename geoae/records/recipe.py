@@ -68,6 +68,12 @@ class RecordOptimize(LoopSection):
     """Weight of the error of short-time spectra in `denoising_loss`; the first term is an error in dB."""
     onset_weight: float = Field(0.0, ge=0)
     """Weight of the error of short-time spectra around onsets."""
+    energy_weight: float = Field(0.0, ge=0)
+    """Weight of the error of the logarithm of power in octave bands: bursts in quiet parts, and lost signals."""
+    peak_weight: float = Field(0.0, ge=0)
+    """Weight of the error of the logarithm of the largest power."""
+    floor: float = Field(0.0, ge=0, lt=1)
+    """Share of the noise in the target; for a net with a floor in training (octave-dae), its `leak`."""
 
 
 class RecordRecipe(AnyRecipe):

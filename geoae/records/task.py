@@ -9,7 +9,7 @@ from torch import Tensor
 from geoae.nets.protocols import Loss
 from geoae.readers.records.seisbench import open_set
 from geoae.records.contract import RecordContract
-from geoae.records.losses import denoising_loss
+from geoae.records.losses import LossWeights, denoising_loss, quantile_error, sum_terms
 from geoae.records.metrics import si_sdr_db
 from geoae.records.mixing import RecordMixer, open_pools
 from geoae.records.recipe import RecordMix, RecordRecipe
@@ -31,9 +31,19 @@ def training_task(recipe: RecordRecipe, data: Path) -> TrainingTask:
     o = recipe.optimize
     training, validation = build_record_mixers(recipe, data)
 
-    def loss(estimate: Tensor, parts: tuple[Tensor, ...]) -> Loss:
-        noisy, target, valid = parts
-        return denoising_loss(estimate * valid, target * valid, noisy, valid.any(-1), o.spectral_weight, o.onset_weight)
+    weights = LossWeights(o.spectral_weight, o.onset_weight, o.energy_weight, o.peak_weight)
+
+    def loss(output: Tensor, parts: tuple[Tensor, ...]) -> Loss:
+        noisy, signal, valid = parts
+        present, n = valid.any(-1), noisy.shape[1]
+        # the net also gives the logarithm of its error if it has more channels than its input
+        estimate, log_error = output[:, :n], output[:, n:]
+        target = signal + o.floor * (noisy - signal)
+        found = denoising_loss(estimate * valid, target * valid, noisy, present, weights)
+        if not log_error.shape[1]:
+            return found
+        error = sum_terms({"sigma": quantile_error(log_error, estimate.detach(), signal, valid)}, present)
+        return Loss(found.total + error.total, found.terms | error.terms)
 
     def contract(provenance: dict[str, Any]) -> RecordContract:
         w = recipe.window

@@ -32,7 +32,7 @@ class SeisBenchSet:
 
     folder: Path
     rows: list[dict[str, str]]
-    """Rows of metadata.csv; the added key `geoae_chunk` is the chunk of a data set in several files."""
+    """Rows of metadata.csv; the added key `geoae_chunk` is the waveforms file of a row, relative to the folder."""
     _files: dict[tuple[int, str], Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -95,7 +95,7 @@ class SeisBenchSet:
 
         key = (os.getpid(), chunk)  # an open file must not cross a fork, so each process opens its own
         if key not in self._files:
-            path = self.folder / f"waveforms{chunk}.hdf5"
+            path = self.folder / (chunk or "waveforms.hdf5")
             try:
                 self._files[key] = h5py.File(path, "r")
             except OSError as error:
@@ -123,7 +123,7 @@ def open_set(folder: Path) -> SeisBenchSet:
     ----------
     folder
         Folder with waveforms.hdf5 and metadata.csv, or with waveforms<chunk>.hdf5 and metadata<chunk>.csv for each
-        chunk.
+        chunk; or a folder of such folders, whose records are taken together.
 
     Raises
     ------
@@ -133,8 +133,11 @@ def open_set(folder: Path) -> SeisBenchSet:
         metadata.csv cannot be decoded, or a row has no name or an invalid number.
     """
     rows: list[dict[str, str]] = []
-    for chunk in _list_chunks(folder) if folder.is_dir() else ():
-        rows += _read_metadata(folder / f"metadata{chunk}.csv", chunk)
+    places = [folder, *sorted(p for p in folder.iterdir() if p.is_dir())] if folder.is_dir() else []
+    for place in places:
+        for chunk in _list_chunks(place):
+            waveforms = (place / f"waveforms{chunk}.hdf5").relative_to(folder)
+            rows += _read_metadata(place / f"metadata{chunk}.csv", waveforms.as_posix())
     if not rows or "trace_name" not in rows[0]:
         raise InputError(
             f"{folder} is not a data set in the SeisBench format: expected a folder with waveforms.hdf5 and "
