@@ -121,7 +121,7 @@ class CascadeDAE(nn.Module):
         return estimate if self.training else estimate + c.leak * (x - estimate)
 
     def encode(
-        self, spectrum: Complex[Tensor, "batch frame channel bin"], energy: Float[Tensor, "batch channel short"]
+        self, spectrum: Complex[Tensor, "batch frame channel bin"], energy: Float[Tensor, "batch energy short"]
     ) -> Float[Tensor, "batch position width"]:
         """Encode each position, from features that do not depend on the sign of x."""
         c, positions = self.config, spectrum.shape[1] // self.config.stack

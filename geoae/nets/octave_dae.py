@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name every torch user knows
@@ -14,8 +15,11 @@ from geoae.nets.parts.octaves import OctaveBands
 
 _MARGIN = 256
 """Zeros after a window, so that the filters of the bands do not wrap around."""
-_SIGMA_SPANS = (1, 8, 48)
-"""Numbers of hops over which the powers are averaged from which the error is estimated."""
+_SIGMA_STEP, _SIGMA_SPANS = 4, (1, 3, 12)
+"""Hops from one estimate of the error to the next, and numbers of estimates over which powers are averaged for it."""
+
+_LOG_ERRORS = (math.log(1e-5), math.log(1e6))
+"""Range of the logarithm of the error."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class OctaveDAEConfig(CascadeDAEConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        rising = all(a < b for a, b in zip(self.edges, self.edges[1:], strict=False))
+        rising = all(a < b for a, b in pairwise(self.edges))
         if len(self.edges) < 2 or not rising or not 0 < self.edges[0] < self.edges[-1] < 0.5:
             raise InputError(
                 f"edges is {self.edges}: expected two frequencies or more, rising, in cycles per sample between 0 and "
@@ -109,8 +113,7 @@ class OctaveDAE(CascadeDAE):
         hop = self.short.hop
         count = -(-time // hop)
         padded = F.pad(x, (0, count * hop - time + _MARGIN))
-        bands = self.octaves.split(padded)
-        rest = padded - self.octaves.join(bands)
+        bands, rest = self.octaves.split(padded)
         power = bands[..., : count * hop].square().unflatten(-1, (count, hop)).mean(-1) + c.floor
         power = power.flatten(1, 2)
         coarse = self._align(energy, hints, count)
@@ -119,7 +122,7 @@ class OctaveDAE(CascadeDAE):
         hidden = F.gelu(self.gate_in(features.unsqueeze(2)))
         gate = torch.sigmoid(self.gate_out(hidden).float() + 3).squeeze(2).view(batch, channels, c.n_bands, count)
         gains = self.octaves.interpolate_gains(gate, hop, padded.shape[-1])
-        out = (rest + self.octaves.join(bands * gains))[..., :time]
+        out = self.octaves.join(bands * gains, rest)[..., :time]
         return out, hidden.squeeze(2).float(), coarse
 
     def _align(self, energy: Tensor, hints: Tensor, count: int) -> Float[Tensor, "batch feature hop"]:
@@ -131,21 +134,25 @@ class OctaveDAE(CascadeDAE):
 
     def _log_error(self, x: Tensor, signal: Tensor, hidden: Tensor, coarse: Tensor) -> Tensor:
         """Logarithm of the error that 9 of 10 samples do not exceed, in scaled units."""
-        c, time, hop = self.config, x.shape[-1], self.short.hop
-        count = hidden.shape[-1]
-        parts = []
+        c, time, step = self.config, x.shape[-1], _SIGMA_STEP * self.short.hop
+        count = -(-time // step)
+        parts = [self._thin(torch.cat([hidden, coarse[:, -c.hints :]], 1), count)]
         for part in (signal, x - signal):
             for y in (part, _difference(part)):
-                power = F.pad(y, (0, count * hop - time)).square().unflatten(-1, (count, hop)).mean(-1)
+                power = F.pad(y, (0, count * step - time)).square().unflatten(-1, (count, step)).mean(-1)
                 for span in _SIGMA_SPANS:
                     smooth = F.avg_pool1d(F.pad(power, (span, span - 1), mode="replicate"), 2 * span, stride=1)
                     parts.append((smooth + c.floor).log().mul(0.3))
-        features = torch.cat([hidden, coarse[:, -c.hints :], *parts], 1).unsqueeze(2)
+        features = torch.cat(parts, 1).unsqueeze(2)
         log_error = self.sigma_out(F.gelu(self.sigma_in(features))).squeeze(2).float()
-        # steps of a hop become lines between the middles of hops
-        return F.interpolate(log_error, scale_factor=hop, mode="linear")[..., :time].clamp(
-            math.log(1e-5), math.log(1e6)
-        )
+        # lines between the middles of the steps
+        return F.interpolate(log_error, scale_factor=step, mode="linear")[..., :time].clamp(*_LOG_ERRORS)
+
+    @staticmethod
+    def _thin(features: Float[Tensor, "batch feature hop"], count: int) -> Float[Tensor, "batch feature step"]:
+        """Means over `_SIGMA_STEP` hops."""
+        missing = count * _SIGMA_STEP - features.shape[-1]
+        return F.avg_pool1d(F.pad(features, (0, missing), mode="replicate"), _SIGMA_STEP)
 
 
 def _difference(x: Float[Tensor, "batch channel time"]) -> Float[Tensor, "batch channel time"]:

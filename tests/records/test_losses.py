@@ -6,11 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from geoae.records.losses import FRAME_LENGTHS, compressed_magnitude, denoising_loss, onset_weight, relative_error
+from geoae.records.losses import (
+    FRAME_LENGTHS,
+    LossWeights,
+    compressed_magnitude,
+    denoising_loss,
+    energy_error,
+    onset_weight,
+    peak_error,
+    quantile_error,
+    relative_error,
+)
 from geoae.training.losses import log_error_db
 
 ALL = torch.ones(4, 3, dtype=torch.bool)
-WEIGHTS = [(5.0, 0.0), (5.0, 15.0), (0.0, 15.0)]  # of the spectral term and of onsets
+WEIGHTS = [(5.0, 0.0, 0.0, 0.0), (5.0, 15.0, 0.0, 0.0), (0.0, 15.0, 10.0, 4.0)]  # of spectra, onsets, energies, peaks
 
 
 def batch(seed: int, n: int = 4, time: int = 512) -> torch.Tensor:
@@ -132,7 +142,7 @@ def test_energy_ahead_of_an_onset_costs_more_than_elsewhere(place):
     def loss(at: int, onsets: float) -> torch.Tensor:
         estimate = target.clone()
         estimate[..., at : at + 24] += error
-        return denoising_loss(estimate, target, target, ALL, 0.0, onsets).total
+        return denoising_loss(estimate, target, target, ALL, LossWeights(0.0, onsets)).total
 
     near, far = loss(place, 15.0), loss(400, 15.0)
     torch.testing.assert_close(loss(place, 0.0), loss(400, 0.0))
@@ -145,7 +155,7 @@ def test_a_late_onset_costs():
     target = burst(1024)
     late = target.clone()
     late[..., 1024:1064] *= torch.linspace(0, 1, 40)
-    with_term, without = (denoising_loss(late, target, target, ALL, 0.0, w).total for w in (15.0, 0.0))
+    with_term, without = (denoising_loss(late, target, target, ALL, LossWeights(0.0, w)).total for w in (15.0, 0.0))
     assert with_term > without + 0.15
 
 
@@ -155,7 +165,7 @@ def test_slopes_are_finite_at_silence(estimate, target, weights):
     """Silent estimates, targets and windows give finite losses and gradients."""
     e = (estimate * batch(0)).requires_grad_()
     noisy = target * batch(1)
-    loss = denoising_loss(e, noisy.clone(), noisy, ALL, *weights).total
+    loss = denoising_loss(e, noisy.clone(), noisy, ALL, LossWeights(*weights)).total
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(e.grad).all()
@@ -169,7 +179,7 @@ def test_absent_components_do_not_count(weights):
     losses = []
     for fill in (0.0, 100.0):
         e = torch.where(present[..., None], batch(0), fill * junk).requires_grad_()
-        loss = denoising_loss(e, target, noisy, present, *weights).total
+        loss = denoising_loss(e, target, noisy, present, LossWeights(*weights)).total
         loss.backward()
         assert not e.grad[:, 1].any()
         losses.append(loss)
@@ -181,8 +191,8 @@ def test_the_mean_over_processes_is_the_loss_of_the_whole_batch(weights):
     """Halves with different numbers of present components average to the whole, as averaged gradients need."""
     estimate, target, noisy = batch(0), burst(256, time=512), batch(2)
     present = torch.tensor([[True] * 3, [True, False, True], [False, False, True], [True, False, False]])
-    whole = denoising_loss(estimate, target, noisy, present, *weights).total
-    halves = [denoising_loss(*(x[h] for x in (estimate, target, noisy, present)), *weights).total
+    whole = denoising_loss(estimate, target, noisy, present, LossWeights(*weights)).total
+    halves = [denoising_loss(*(x[h] for x in (estimate, target, noisy, present)), LossWeights(*weights)).total
               for h in (slice(0, 2), slice(2, 4))]  # fmt: skip
     torch.testing.assert_close(torch.stack(halves).mean(), whole)
 
@@ -190,7 +200,7 @@ def test_the_mean_over_processes_is_the_loss_of_the_whole_batch(weights):
 def test_without_weight_there_is_no_spectral_term():
     """Weights of 0 leave the mean error in dB."""
     estimate, target, noisy = batch(0), batch(1), batch(2)
-    found = denoising_loss(estimate, target, noisy, ALL, 0.0).total
+    found = denoising_loss(estimate, target, noisy, ALL, LossWeights(0.0)).total
     torch.testing.assert_close(found, log_error_db(estimate, target, noisy).mean())
 
 
@@ -200,18 +210,57 @@ def test_the_spectral_term_is_the_mean_over_frames():
     errors = [
         relative_error(compressed_magnitude(estimate, n), compressed_magnitude(target, n)).mean() for n in FRAME_LENGTHS
     ]
-    with_term, without = (denoising_loss(estimate, target, noisy, ALL, weight).total for weight in (6.0, 0.0))
+    with_term, without = (
+        denoising_loss(estimate, target, noisy, ALL, LossWeights(weight)).total for weight in (6.0, 0.0)
+    )
     added = with_term - without
     torch.testing.assert_close(added, 2 * sum(errors), rtol=1e-4, atol=0)
 
 
-@pytest.mark.parametrize("weights", [*WEIGHTS, (0.0, 0.0)])
+@pytest.mark.parametrize("weights", [*WEIGHTS, (0.0, 0.0, 0.0, 0.0)])
 def test_the_terms_have_names_and_sum_to_the_loss(weights):
-    """Error, spectral and onset term, as far as their weights are not 0; none carries a gradient."""
+    """The error and the terms whose weights are not 0; none carries a gradient."""
     estimate, target, noisy = batch(0).requires_grad_(), burst(256, time=512), batch(2)
     present = torch.tensor([[True] * 3, [True, False, True], [False, False, True], [True, False, False]])
-    total, terms = denoising_loss(estimate, target, noisy, present, *weights)
-    assert list(terms) == ["error", *(name for name, w in zip(("spectral", "onset"), weights, strict=True) if w)]
+    total, terms = denoising_loss(estimate, target, noisy, present, LossWeights(*weights))
+    names = LossWeights._fields
+    assert terms.keys() == {"error", *(name for name, w in zip(names, weights, strict=True) if w)}
     torch.testing.assert_close(sum(terms.values()), total.detach())
     assert total.requires_grad
     assert not any(term.requires_grad for term in terms.values())
+
+
+def test_a_burst_in_a_quiet_part_costs_as_a_ratio():
+    """The energy error of a burst is the same at any level, and grows with its ratio to what should be there."""
+    quiet = 0.1 * batch(0, time=2048)
+
+    def error(level: float, factor: float) -> torch.Tensor:
+        estimate = level * quiet
+        estimate[..., 1000:1050] *= factor
+        return energy_error(estimate, level * quiet).mean()
+
+    assert error(1.0, 1.0) == 0
+    assert error(1.0, 3.0) < error(1.0, 10.0)
+    torch.testing.assert_close(error(1.0, 10.0), error(100.0, 10.0), rtol=0.1, atol=0)
+
+
+def test_a_lost_peak_costs():
+    """The peak error knows the largest power alone: half of it is 0.3 decades, and elsewhere nothing counts."""
+    target = batch(0, time=1024) * 0.01
+    target[..., 500:550] += 10.0
+    half, elsewhere = target.clone(), target.clone()
+    half[..., 500:550] *= 0.5**0.5
+    elsewhere[..., :300] *= 3
+    torch.testing.assert_close(peak_error(half, target).mean(), torch.tensor(0.5 * 0.30103**2), rtol=0.02, atol=0)
+    assert peak_error(elsewhere, target).max() < 1e-6
+
+
+def test_the_quantile_error_is_least_at_the_quantile():
+    """The best constant is the value that 90 % of the errors do not exceed; samples that do not count are left out."""
+    error, valid = batch(0, time=20_000), torch.ones(4, 3, 20_000, dtype=torch.bool)
+    valid[..., 10_000:] = False
+    error[..., 10_000:] *= 100
+    expected = error[..., :10_000].abs().quantile(0.9)
+    levels = expected * torch.tensor([0.8, 0.9, 1.0, 1.1, 1.25])
+    losses = [quantile_error(level.log().expand_as(error), error, 0 * error, valid).mean() for level in levels]
+    assert int(torch.stack(losses).argmin()) == 2

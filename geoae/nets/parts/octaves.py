@@ -2,10 +2,11 @@
 
 import math
 from functools import lru_cache
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name every torch user knows
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 _OVERLAP = 1.18
@@ -26,21 +27,24 @@ class OctaveBands(nn.Module):
         # a band of centre f resolves gains over about 1 / f samples; bands further up resolve shorter times
         self.spans = [max(round(0.5 / lower), 1) for lower in edges[:-1]]
 
-    def split(self, x: Float[Tensor, "batch channel time"]) -> Float[Tensor, "batch channel band time"]:
-        """Split windows into bands."""
-        spectrum = torch.fft.rfft(x.float())
-        return torch.fft.irfft(spectrum.unsqueeze(2) * self._responses(x), n=x.shape[-1])
+    def split(self, x: Float[Tensor, "batch channel time"]) -> tuple[Tensor, Tensor]:
+        """Split windows into bands (batch, channel, band, time), and the spectrum of what lies in no band."""
+        spectrum, responses = torch.fft.rfft(x.float()), self._responses(x)
+        bands = torch.fft.irfft(spectrum.unsqueeze(2) * responses, n=x.shape[-1])
+        return bands, spectrum * (1 - responses.square().sum(0))
 
-    def join(self, bands: Float[Tensor, "batch channel band time"]) -> Float[Tensor, "batch channel time"]:
-        """Filter each band again and add them."""
-        spectrum = torch.fft.rfft(bands)
-        return torch.fft.irfft((spectrum * self._responses(bands)).sum(2), n=bands.shape[-1])
+    def join(
+        self, bands: Float[Tensor, "batch channel band time"], rest: Complex[Tensor, "batch channel frequency"]
+    ) -> Float[Tensor, "batch channel time"]:
+        """Filter each band again and add them to the rest."""
+        spectrum = (torch.fft.rfft(bands) * self._responses(bands)).sum(2) + rest
+        return torch.fft.irfft(spectrum, n=bands.shape[-1])
 
     def interpolate_gains(
         self, gains: Float[Tensor, "batch channel band hop"], hop: int, time: int
     ) -> Float[Tensor, "batch channel band time"]:
         """Gains of each sample from gains of each hop, smoothed to the time resolution of each band."""
-        batch, channels, _, count = gains.shape
+        batch, channels = gains.shape[:2]
         flat = gains.flatten(0, 1)
         kernels, reach = _smoothing_kernels(tuple(max(round(span / hop), 1) for span in self.spans))
         smooth = F.conv1d(
@@ -61,7 +65,7 @@ def _band_responses(edges: tuple[float, ...], time: int) -> Float[Tensor, "band 
     half = math.log(_OVERLAP)
     # share of the power above each edge, from 0 to 1 around it
     above = [torch.sin(0.5 * math.pi * ((f - math.log(e) + half) / (2 * half)).clamp(0, 1)).square() for e in edges]
-    return torch.stack([(a - b).clamp(min=0).sqrt() for a, b in zip(above, above[1:], strict=False)])
+    return torch.stack([(a - b).clamp(min=0).sqrt() for a, b in pairwise(above)])
 
 
 @lru_cache(maxsize=16)

@@ -76,6 +76,16 @@ def test_chunks_are_one_set(tmp_path):
     assert [round(float(data.waveform(i)[0].mean())) for i in range(2)] == [0, 1000]
 
 
+def test_a_folder_of_sets_is_one_set(tmp_path):
+    """Sets in the folders of a folder are read together; other folders are left out."""
+    for k, name in enumerate(("a", "b")):
+        write(tmp_path / "both" / name, {"x": ENZ + 1000 * k}, [{"trace_name": "x"}], chunk="_1" if k else "")
+    (tmp_path / "both" / "notes").mkdir()
+    data = seisbench.open_set(tmp_path / "both")
+    assert [round(float(data.waveform(i)[0].mean())) for i in range(len(data))] == [0, 1000]
+    assert not seisbench.sniff(tmp_path / "both")
+
+
 @pytest.mark.parametrize(("yes", "no"), [("True", "False"), ("1", "0"), ("true", "")])
 def test_missing_components_are_flagged(tmp_path, yes, no):
     """From trace_has_e/n/z if all three are set; else a constant component is missing."""
