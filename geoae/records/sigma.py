@@ -1,0 +1,98 @@
+"""The standard error of cleaned samples, from a window's signal and removed noise.
+
+A Wiener filter that knows the powers S of the signal and N of the noise in a cell of time and frequency leaves an error
+of variance S N / (S + N). Here the powers are those of the estimated signal and of the removed noise.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae.arrays.types import Array
+
+CELL_N = 128
+"""Samples of a cell: 1.28 s at 100 Hz."""
+SMALLEST = 1e-4
+"""Smallest standard error, as a fraction of the root mean square of the removed noise in the window."""
+LEVEL = 1.645
+"""Standard errors on either side of a normal value that hold nine tenths of the values."""
+_HOP = CELL_N // 2
+
+
+def estimate_sigma(signal: Array, removed: Array, valid: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+    """Standard error of each sample of a signal, in the units of the samples.
+
+    Parameters
+    ----------
+    signal, removed
+        Windows (..., time) of the estimated signal and of the noise that was removed; their sum is the record.
+    valid
+        Which samples are no gaps; None: all. A gap has no power, and cells at its edge count the rest alone.
+
+    Returns
+    -------
+    array
+        The shape of `signal`. At least `SMALLEST` times the root mean square of `removed`.
+    """
+    n = signal.shape[-1]
+    share = None
+    if valid is not None and not valid.all():
+        signal, removed = np.where(valid, signal, 0.0), np.where(valid, removed, 0.0)
+        share = _cut_cells(valid.astype(np.float32)).mean(-1)
+    s, r = (_smooth(_find_powers(part)) for part in (signal, removed))
+    total = s + r
+    rest = np.divide(s * r, total, out=np.zeros_like(total), where=total > 0)
+    rest[..., 1:-1] *= 2  # negative frequencies
+    variance = rest.sum(-1, dtype=np.float64)
+    if share is not None:
+        variance /= np.maximum(share, 1 / CELL_N)
+    sigma = np.sqrt(interpolate_cells(variance, n))
+    rms = np.sqrt(np.square(removed, dtype=np.float64).mean(-1, keepdims=True))
+    return np.maximum(sigma, SMALLEST * rms)
+
+
+def find_local_power(x: Array) -> NDArray[np.float64]:
+    """Power of windows (..., time) around each sample: the mean square of cells, interpolated in time."""
+    cells = _cut_cells(np.asarray(x, np.float32))
+    return interpolate_cells(np.einsum("...n,...n->...", cells, cells, dtype=np.float64) / CELL_N, x.shape[-1])
+
+
+def interpolate_cells(values: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """Values of cells (..., cell), half of `CELL_N` apart from sample 0, at each of n samples, linearly."""
+    weight = np.arange(_HOP) / _HOP
+    left, right = values[..., :-1, None], values[..., 1:, None]
+    between = left + (right - left) * weight
+    return between.reshape(*values.shape[:-1], -1)[..., :n]
+
+
+def _cut_cells(x: Array) -> Array:
+    """Cells (..., cell, sample) centred half a cell apart, the last of them at or after the end."""
+    n = x.shape[-1]
+    n_cells = -(-n // _HOP) + 1
+    after = (n_cells - 1) * _HOP + _HOP - n
+    # samples are mirrored at the ends; a window shorter than a cell is mirrored more than once
+    mode = "reflect" if n > 1 else "edge"
+    padded = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(_HOP, after)], mode=mode)  # type: ignore[call-overload]
+    return np.lib.stride_tricks.sliding_window_view(padded, CELL_N, axis=-1)[..., ::_HOP, :]
+
+
+def _find_powers(x: Array) -> NDArray[np.float32]:
+    """Power of each frequency (..., cell, frequency) of real samples, whose sum over both signs is a variance."""
+    from scipy.fft import rfft
+
+    taper = np.hanning(CELL_N + 1)[:-1].astype(np.float32)
+    spectrum = rfft(_cut_cells(np.asarray(x, np.float32)) * taper, axis=-1)
+    power: NDArray[np.float32] = np.square(spectrum.real) + np.square(spectrum.imag)
+    return power / np.float32(CELL_N * np.square(taper).sum())
+
+
+def _smooth(power: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean over three cells in time and three frequencies; cells at the edges are repeated."""
+    for axis in (-1, -2):
+        moved = np.moveaxis(power, axis, -1)
+        out = moved.copy()
+        out[..., 1:] += moved[..., :-1]
+        out[..., :-1] += moved[..., 1:]
+        out[..., 0] += moved[..., 0]
+        out[..., -1] += moved[..., -1]
+        power = np.moveaxis(out, -1, axis)
+    return power / np.float32(9)
