@@ -66,7 +66,7 @@ def evaluate_model(
     results = compare_denoisers(
         window_denoiser(loaded), folder, options.comparison(validation_modulus(loaded)), report=report
     )
-    results["model"] = {"name": loaded.name, "digest": loaded.digest}
+    results["model"] = {"name": loaded.name, "digest": loaded.digests}
     text = format_markdown(results)
     if out is not None:
         _write(out, results, text)

@@ -17,6 +17,7 @@ from geoae.model import Model, require_contract
 from geoae.readers import catalog
 from geoae.readers.plugins import PluginRecords
 from geoae.records.contract import RecordContract
+from geoae.records.periods import choose_models
 
 DEFAULT_READER = "traces"
 """Reader of recordings by default."""
@@ -235,11 +236,13 @@ def drop_repeats(inputs: Recordings) -> tuple[Recordings, list[str]]:
 
 def note_above_band(segments: Iterable[Segment], model: Model, options: InferenceOptions) -> list[str]:
     """A note if frequencies above the model's band pass through, since the trace may then look noisy."""
-    c = require_contract(model, RecordContract)
-    ids = sorted({s.id for s in segments if not s.text and c.rate_hz * 1.02 < s.rate_hz and c.takes_rate(s.rate_hz)})
-    if not ids or options.above_band != "pass":
-        return []
-    named = ids[0] if len(ids) == 1 else f"{ids[0]} and {len(ids) - 1} more"
+    ids: dict[float, set[str]] = {}
+    for s in segments if options.above_band == "pass" else ():
+        used = require_contract(choose_models(model, s.n, s.rate_hz)[0], RecordContract)
+        if not s.text and used.rate_hz * 1.02 < s.rate_hz and used.takes_rate(s.rate_hz):
+            ids.setdefault(used.rate_hz / 2, set()).add(s.id)
     return [
-        f"{named}: frequencies above {c.rate_hz / 2:g} Hz pass through unchanged; --above-band remove removes them."
+        f"{min(found)}{f' and {len(found) - 1} more' * (len(found) > 1)}: frequencies above {top:g} Hz pass through "
+        "unchanged; --above-band remove removes them."
+        for top, found in ids.items()
     ]

@@ -155,7 +155,7 @@ def load_for_run(name: str | Path | Model | None, device: str, threads: int | No
 def make_model_spec(model: Model, device: str, threads: int | None) -> dict[str, Any]:
     """Describe in plain data how a worker loads and runs a model; threads None: one. See `load_same_model`."""
     folder = str(model.folder.absolute()) if model.folder else None
-    return {"model": folder, "digest": model.digest, "device": device, "threads": threads or 1}
+    return {"model": folder, "digest": model.digests, "device": device, "threads": threads or 1}
 
 
 def load_same_model(spec: Mapping[str, Any]) -> Model:
@@ -167,8 +167,8 @@ def load_same_model(spec: Mapping[str, Any]) -> Model:
         The model in the folder has changed since the run was begun.
     """
     model = load_model(spec["model"])
-    if model.digest != spec["digest"]:
+    if model.digests != spec["digest"]:
         raise ModelFileError(
-            f"{spec['model']} has changed: the run was begun with {spec['digest']}, a worker finds {model.digest}."
+            f"{spec['model']} has changed: the run was begun with {spec['digest']}, a worker finds {model.digests}."
         )
     return prepare_model(model, spec["device"], spec["threads"])

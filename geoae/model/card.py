@@ -1,6 +1,7 @@
 """Find model folders, read model.json, and check that it has all keys and no others."""
 
 import json
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from geoae._version import __version__
 from geoae.errors import ModelFileError, UnknownNameError, UnreadableFileError
 from geoae.files.paths import can_reach, find_fault
 from geoae.files.together import find_file
-from geoae.model.contract import list_json_types
+from geoae.model.contract import list_json_types, list_optional
 
 FORMAT = 1
 WEIGHTS, CARD, README = "weights.safetensors", "model.json", "card.md"
@@ -79,8 +80,9 @@ def read_card(folder: Path) -> dict[str, Any]:
         if (kind := kinds.KINDS.get(facts["kind"])) is None:
             faults = [f"kind is {facts['kind']!r} instead of one of {', '.join(kinds.KINDS)}"]
         else:
+            contract = kinds.load_name(kind.contract)
             faults = _list_faults(facts["scaler"], list_json_types(kinds.load_name(kind.scaler)), "scaler.")
-            faults += _list_faults(facts["contract"], list_json_types(kinds.load_name(kind.contract)), "contract.")
+            faults += _list_faults(facts["contract"], list_json_types(contract), "contract.", list_optional(contract))
     if faults:
         raise ModelFileError(f"{folder / CARD} does not describe a model of format {FORMAT}: {'; '.join(faults)}.")
     return facts
@@ -96,9 +98,11 @@ def read_bytes(path: Path) -> bytes:
         raise ModelFileError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _list_faults(found: dict[str, Any], wanted: dict[str, type], prefix: str) -> list[str]:
+def _list_faults(
+    found: dict[str, Any], wanted: dict[str, type], prefix: str, optional: Set[str] = frozenset()
+) -> list[str]:
     """Messages about keys that are missing, unknown, or of the wrong type; `prefix` goes before each key."""
-    faults = [f"missing key {prefix}{k}" for k in sorted(wanted.keys() - found.keys())]
+    faults = [f"missing key {prefix}{k}" for k in sorted(wanted.keys() - found.keys() - optional)]
     faults += [f"unknown key {prefix}{k}" for k in sorted(found.keys() - wanted.keys())]
     for key in sorted(wanted.keys() & found.keys()):
         types = (int, float) if wanted[key] is float else wanted[key]

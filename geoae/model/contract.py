@@ -5,6 +5,8 @@ from dataclasses import fields
 from typing import Any, ClassVar, Protocol, TypeVar, get_origin, get_type_hints
 
 T = TypeVar("T")
+OPTIONAL = {"optional": True}
+"""Metadata of the fields of a contract that older model files lack; they have a default."""
 
 
 class AnyContract(Protocol):
@@ -38,6 +40,11 @@ def list_json_types(dataclass: type) -> dict[str, type]:
     hints = get_type_hints(dataclass)
     types = {f.name: get_origin(hints[f.name]) or hints[f.name] for f in fields(dataclass)}
     return {name: list if type_ is tuple else type_ for name, type_ in types.items()}
+
+
+def list_optional(dataclass: type) -> set[str]:
+    """Names of the fields of a dataclass that model files may lack, see `OPTIONAL`."""
+    return {f.name for f in fields(dataclass) if f.metadata.get("optional")}
 
 
 def from_json(dataclass: type[T], facts: dict[str, Any]) -> T:

@@ -52,4 +52,5 @@ def describe_processing(model: Model, dry: float = 0.0) -> str:
     """One line of provenance: version, model and digest, in the form of ObsPy's `stats.processing`."""
     from geoae._version import __version__
 
-    return f"geoae {__version__}: denoise(model={model.name!r}, digest={model.digest!r}, dry={dry:g})"
+    beside = f"partner={model.partner.label!r}, " if model.partner else ""
+    return f"geoae {__version__}: denoise(model={model.name!r}, digest={model.digest!r}, {beside}dry={dry:g})"

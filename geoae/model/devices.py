@@ -43,6 +43,8 @@ def prepare_model(model: Model, device: str = "auto", threads: int | None = None
     model.pool = None
     if model.threads > 1:
         model.pool = ThreadPoolExecutor(model.threads, initializer=torch.set_num_threads, initargs=(1,))
+    if model.partner:
+        model.partner.threads, model.partner.pool = model.threads, model.pool
     return model
 
 

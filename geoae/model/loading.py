@@ -10,7 +10,7 @@ from geoae import kinds, nets
 from geoae.errors import GeoAEError, InputError, ModelFileError
 from geoae.files.together import find_file
 from geoae.model import weights_file
-from geoae.model.card import CARD, COMPANIONS, DEFAULT, WEIGHTS, find_model, read_bytes, read_card
+from geoae.model.card import CARD, COMPANIONS, DEFAULT, WEIGHTS, find_model, list_shipped_models, read_bytes, read_card
 from geoae.model.contract import from_json
 from geoae.model.model import Model
 from geoae.model.roles import make_model
@@ -54,8 +54,24 @@ def load_model(name_or_folder: str | Path | Model | None = None) -> Model:
     contract = from_json(kinds.load_name(kind.contract), facts["contract"])
     scaler = from_json(kinds.load_name(kind.scaler), facts["scaler"])
     companions = _read_companions(folder, facts["contract"].get("companions_sha256", ""))
+    partner = _load_partner(folder, facts["contract"].get("partner", ""))
     return make_model(contract, facts["net"], facts["config"], net.eval(), scaler, folder=folder,
-                      digest=facts["weights_sha256"][:12], companions=companions)  # fmt: skip
+                      digest=facts["weights_sha256"][:12], companions=companions, partner=partner)  # fmt: skip
+
+
+def _load_partner(folder: Path, name: str) -> Model | None:
+    """Load the shipped model that a contract names as its partner."""
+    if not name:
+        return None
+    if name not in list_shipped_models():
+        raise ModelFileError(
+            f"{folder / CARD} names the model {name!r} to work beside it, which does not come with this geoae "
+            f"({', '.join(list_shipped_models())}). A newer geoae may have it."
+        )
+    partner = load_model(name)
+    if partner.partner is not None:
+        raise ModelFileError(f"{folder / CARD} names the model {name!r} to work beside it, which has a partner itself.")
+    return partner
 
 
 def _read_companions(folder: Path, sha: str) -> dict[str, NDArray[Any]]:

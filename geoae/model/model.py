@@ -49,6 +49,9 @@ class Model:
     companions: dict[str, NDArray[Any]] = field(default_factory=dict)
     """Arrays stored beside the weights, such as held-out models; the contract has their digest, `companions_sha256`."""
 
+    partner: "Model | None" = None
+    """A model of the same kind that works beside this one, if its contract names one; see `geoae.records.periods`."""
+
     def __repr__(self) -> str:
         summary = self.contract.summary.rstrip(".")
         return f"{type(self).__name__}({self.name!r}: {summary}; net {self.net_name}, {self.digest}, {self.device})"
@@ -57,6 +60,16 @@ class Model:
     def name(self) -> str:
         """Name of the model, for `--model`."""
         return self.contract.name
+
+    @property
+    def digests(self) -> str:
+        """Digest, and that of the partner: equal if the results are."""
+        return self.digest + (f"+{self.partner.digests}" if self.partner else "")
+
+    @property
+    def label(self) -> str:
+        """Name and digest, also of the partner, for summaries."""
+        return f"{self.name} {self.digest}" + (f" + {self.partner.label}" if self.partner else "")
 
     @property
     def home(self) -> Path:
@@ -72,6 +85,8 @@ class Model:
         """Move the model to a device ("cpu", "cuda", "mps") and set its precision ("float32", "bfloat16")."""
         self.net.to(device)
         self.device, self.precision = device, precision
+        if self.partner:
+            self.partner.to(device, precision)
         return self
 
     def batched(self, function: Callable[[Any], NDArray[Any]], batch: NDArray[Any]) -> NDArray[Any]:

@@ -32,20 +32,30 @@ class PortableModel:
         """SHA-256 of the present weights."""
         return weights_file.pack_weights(self._model.net)[1]
 
+    @cached_property
+    def _is_as_loaded(self) -> bool:
+        """Whether its folder gives the same model: weights that were changed after they were loaded are not there."""
+        m = self._model
+        if m.folder is None or not self.weights.startswith(m.digest):
+            return False
+        named, partner = getattr(m.contract, "partner", ""), m.partner
+        return named == (partner.name if partner else "") and (partner is None or PortableModel(partner)._is_as_loaded)
+
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         m = self._model
-        return m.name, self.weights, m.device, m.precision
+        beside = PortableModel(m.partner).__dask_tokenize__() if m.partner else ()
+        return m.name, self.weights, m.device, m.precision, *beside
 
     def __reduce__(self) -> Any:
         m = self._model
-        # weights that were changed after they were loaded are not those of the folder
-        if m.folder is None or not self.weights.startswith(m.digest):
+        if m.folder is None or not self._is_as_loaded:
             import cloudpickle
 
-            return _SentModel, (cloudpickle.dumps(replace(m, pool=None, threads=1)),)
+            alone = replace(m, pool=None, threads=1, partner=m.partner and replace(m.partner, pool=None, threads=1))
+            return _SentModel, (cloudpickle.dumps(alone),)
         is_shipped = m.name in list_shipped_models() and find_model(m.name).resolve() == m.folder.resolve()
         place = m.name if is_shipped else str(m.folder.resolve())
-        return _SentModel, ((place, m.digest, m.device, m.precision),)
+        return _SentModel, ((place, m.digests, m.device, m.precision),)
 
 
 class _SentModel:
@@ -66,9 +76,9 @@ class _SentModel:
 @lru_cache(maxsize=4)
 def _load_once(place: str, digest: str, device: str, precision: str) -> Model:
     model = load_model(place if place in list_shipped_models() else Path(place))
-    if model.digest != digest:
+    if model.digests != digest:
         raise ModelFileError(
-            f"{model.folder} holds model {model.digest} where the task runs; {digest} was expected. Copy it there too."
+            f"{model.folder} holds model {model.digests} where the task runs; {digest} was expected. Copy it there too."
         )
     return model.to(device, precision)
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from geoae.model.contract import OPTIONAL
+
 RATE_TOLERANCE = 1e-5
 """Relative tolerance of the limits of sampling rates: headers round rates, in single precision or to some digits."""
 
@@ -25,6 +27,9 @@ class RecordContract:
     multiple: int
     """Windows of shorter records are padded to a multiple of this number of samples."""
     components: int = 3
+    partner: str = field(default="", metadata=OPTIONAL)
+    """Shipped model of long periods that works beside this one on records that are long enough, see
+    `geoae.records.periods`; empty: none."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """Training data with digests and licences, recipe, scores, and the command that trained the model."""
 
@@ -36,4 +41,6 @@ class RecordContract:
 
 def format_rates(contract: Mapping[str, Any]) -> tuple[str, str]:
     """Sampling rate of the net and range of rates that it takes, both in Hz, as text for a table of models."""
-    return f"{contract['rate_hz']:g}", "{:g}-{:g}".format(*contract["rate_range_hz"])
+    partner = contract.get("partner", "")
+    beside = f" (+ {partner})" if partner else ""
+    return f"{contract['rate_hz']:g}", "{:g}-{:g}".format(*contract["rate_range_hz"]) + beside

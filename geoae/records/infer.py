@@ -15,13 +15,14 @@ import xarray as xr
 from geoae import nets
 from geoae.arrays.types import Array
 from geoae.arrays.windows import WindowGrid, join_region
-from geoae.errors import InputError, SamplingRateError
+from geoae.errors import InputError
 from geoae.labels.components import assign_rows
 from geoae.labels.timeaxis import rate_hz as rate_of
-from geoae.model import Denoiser, Model, require_contract, require_role
+from geoae.model import Denoiser, Model, require_contract
 from geoae.model.denoising import BATCH, denoise_block, describe_processing
 from geoae.records.contract import RecordContract
 from geoae.records.faults import FaultFinder
+from geoae.records.periods import add_long_periods, check_rate, choose_models
 from geoae.records.resample import ReadSpan, resample_region, resampled_length, resampling_ratio
 from geoae.records.scaling import RecordScaler
 
@@ -52,16 +53,6 @@ def assign_components(codes: Sequence[str]) -> list[int]:
             raise InputError(f"A sensor has at most three components; these are {len(codes)}: {', '.join(codes)}.")
         slots.append(free[0])
     return slots
-
-
-def check_rate(rate_hz: float, model: Model, what: str) -> None:
-    """Raise SamplingRateError if `model` does not take records sampled at `rate_hz`; `what` names the record."""
-    contract = require_contract(model, RecordContract)
-    if not contract.takes_rate(rate_hz):
-        low, high = contract.rate_range_hz
-        raise SamplingRateError(
-            f"{what} is sampled at {rate_hz:g} Hz; model {model.name!r} takes {low:g} to {high:g} Hz"
-        )
 
 
 def is_too_short(n: int, rate_hz: float) -> bool:
@@ -122,27 +113,17 @@ def find_noise(
     n, rate_hz = finder.n, finder.rate_hz
     if is_too_short(n, rate_hz):
         return lambda start, stop: np.zeros((len(slots), stop - start))
-    c, window_noise = require_contract(model, RecordContract), _skip_empty(require_role(model, Denoiser).noise)
+    short, long = choose_models(model, n, rate_hz)
+    c = require_contract(short, RecordContract)
     up, down = resampling_ratio(rate_hz, c.rate_hz)
     n_model = resampled_length(n, up, down) if (up, down) != (1, 1) else n
     same_rate = up == down
     to_model = finder.read if same_rate else partial(resample_region, finder.read, n, up, down)
-    window = c.window if n_model >= c.window else -(-n_model // c.multiple) * c.multiple
-    grid = WindowGrid((n_model,), (window,), (min(c.stride, window),))
-
-    def read_components(region: tuple[slice, ...]) -> Array:
-        rows = to_model(region[0].start, region[0].stop)
-        out = np.full((c.components, rows.shape[-1]), np.nan)
-        out[list(slots)] = rows
-        return out
-
-    def apply(windows: Array) -> Array:
-        if is_stopped():
-            raise CancelledError
-        return window_noise(windows)
-
-    def model_noise(start: int, stop: int) -> Array:
-        return join_region(read_components, apply, grid, (slice(start, stop),), batch)[list(slots)]
+    make = partial(_make_noise_reader, slots=slots, batch=batch, is_stopped=is_stopped)
+    model_noise = make(to_model, n_model, model=short)
+    if long is not None:
+        ratio = resampling_ratio(c.rate_hz, require_contract(long, RecordContract).rate_hz)
+        model_noise = add_long_periods(to_model, n_model, ratio, model_noise, partial(make, model=long))
 
     def native_noise(start: int, stop: int) -> Array:
         noise = model_noise(start, stop) if same_rate else resample_region(model_noise, n_model, down, up, start, stop)
@@ -153,6 +134,28 @@ def find_noise(
         return noise if filled is None else np.where(filled, 0.0, noise)
 
     return native_noise
+
+
+def _make_noise_reader(
+    read: ReadSpan, n: int, model: Denoiser, slots: Sequence[int], batch: int, is_stopped: Callable[[], bool]
+) -> ReadSpan:
+    """Return a function (start, stop) -> noise in a record of `n` samples at the rate of the model."""
+    c, window_noise = require_contract(model, RecordContract), _skip_empty(model.noise)
+    window = c.window if n >= c.window else -(-n // c.multiple) * c.multiple
+    grid = WindowGrid((n,), (window,), (min(c.stride, window),))
+
+    def read_components(region: tuple[slice, ...]) -> Array:
+        rows = read(region[0].start, region[0].stop)
+        out = np.full((c.components, rows.shape[-1]), np.nan)
+        out[list(slots)] = rows
+        return out
+
+    def apply(windows: Array) -> Array:
+        if is_stopped():
+            raise CancelledError
+        return window_noise(windows)
+
+    return lambda start, stop: join_region(read_components, apply, grid, (slice(start, stop),), batch)[list(slots)]
 
 
 def denoise_record(

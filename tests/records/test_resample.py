@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.signal import upfirdn
 
+from geoae.records import resample
 from geoae.records.resample import resample_region, resampled_length, resampling_ratio, to_float64
 
 RATIOS = [(1, 2), (2, 1), (8, 5), (5, 8), (5, 1), (1, 5), (1, 1)]
@@ -83,3 +85,35 @@ def test_signalling_nan_is_nan_without_a_warning():
     found = to_float64(x)
     assert np.isnan(found[0])
     assert found[1] == 1
+
+
+@pytest.mark.parametrize(("up", "down"), [(1, 100), (1, 9), (100, 1), (9, 1)])
+def test_large_ratios_filter_as_upfirdn_does(up, down):
+    """The products of blocks give the samples of the convolution."""
+    x = np.random.default_rng(0).normal(size=(2, 4000 * down // 10 + 200))
+    taps, half = resample._design_filter(up, down)
+    reach = half // up + 1
+    zeros = np.pad(x, ((0, 0), (4 * reach, 4 * reach)))
+    n = zeros.shape[-1] * up // down
+    start, stop = 2 * reach * up // down, n - 3 * reach * up // down
+    found = resample.resample_region(lambda a, b: zeros[:, a:b], zeros.shape[-1], up, down, start, stop)
+    expected = upfirdn(taps, zeros, up, down, axis=-1)[:, start + half // down : stop + half // down]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_a_kept_block_is_read_once():
+    """Regions inside the last block need no second reading."""
+    calls = []
+
+    def read(start, stop):
+        calls.append((start, stop))
+        return np.arange(start, stop)
+
+    kept = resample.keep_last_block(read)
+    np.testing.assert_array_equal(kept(0, 100), np.arange(100))
+    np.testing.assert_array_equal(kept(20, 30), np.arange(20, 30))
+    np.testing.assert_array_equal(kept(90, 110), np.arange(90, 110))
+    assert calls == [(0, 100), (90, 110)]
+
+
+DEAD = np.full(3000, 2**30 + 7, np.int32)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,8 @@ from geoae.readers.records import traces
 from geoae.readers.records.arrange import describe_overlaps
 from geoae.records import infer
 from geoae.records.faults import FaultFinder, Faults
-from geoae.records.resample import ReadSpan
+from geoae.records.periods import check_rate
+from geoae.records.resample import ReadSpan, keep_last_block
 
 PlotRecord = Callable[["PlottedRecord"], None]
 
@@ -186,7 +187,7 @@ def make_span_readers(
 ) -> SpanReaders:
     """Functions that read and denoise any part of a record. When `stop` is set, the noise raises CancelledError."""
     slots = infer.assign_components([i.rpartition(".")[2] for i in record.ids])
-    read = _keep_last_block(partial(traces.read_block, record, on_warning=counts.add_loss))
+    read = keep_last_block(partial(traces.read_block, record, on_warning=counts.add_loss))
     faults = FaultFinder(read, record.n, record.rate_hz)
     noise = infer.find_noise(
         faults, slots, model, batch=options.batch_size, above_band=options.above_band,
@@ -208,7 +209,7 @@ def _denoise_record(
 
     A segment that the sink cannot hold passes through unchanged, and its identity is added to `passed`.
     """
-    infer.check_rate(record.rate_hz, model, "it")
+    check_rate(record.rate_hz, model, "it")
     counts.note_short_record(record)
     halt = Event()
     readers = make_span_readers(record, model, options, counts, halt)
@@ -295,19 +296,6 @@ def _blocks_ahead(
     finally:
         halt.set()
         worker.shutdown(wait=False, cancel_futures=True)  # unfinished outputs are removed without waiting for it
-
-
-def _keep_last_block(read: ReadSpan) -> ReadSpan:
-    """Keep the last block in memory: the net reads a region with its halo, and then the region itself."""
-    last: list[Any] = [0, 0, None]
-
-    def read_kept(start: int, stop: int) -> Array:
-        if last[2] is None or start < last[0] or stop > last[1]:
-            last[:] = start, stop, read(start, stop)
-        block: Array = last[2][..., start - last[0] : stop - last[0]]
-        return block
-
-    return read_kept
 
 
 def _reason(error: GeoAEError | str, segment: Segment) -> str:

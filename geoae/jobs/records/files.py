@@ -38,7 +38,7 @@ def write_files(
             outputs = [*outputs, draw_record(drawings[0], figure, model)]
         except OutputError as error:
             problems.append(str(error))
-    return RecordSummary(rows, outputs, problems, notes, f"{model.name} {model.digest}", 0.0, sink.formats)
+    return RecordSummary(rows, outputs, problems, notes, model.label, 0.0, sink.formats)
 
 
 def draw_record(drawing: PlottedRecord, path: Path, model: Model) -> Path:
@@ -48,7 +48,7 @@ def draw_record(drawing: PlottedRecord, path: Path, model: Model) -> Path:
     record = drawing.record
     figure = plot_denoised(
         drawing.before, drawing.after, drawing.before - drawing.after, record.rate_hz, record.start_ns, record.ids,
-        title=f"geoae denoise, model {model.name} {model.digest}",
+        title=f"geoae denoise, model {model.label}",
     )  # fmt: skip
     try:
         with whole_file(path, advice=" The recordings are complete.") as part:

@@ -113,6 +113,7 @@ def list_record_settings(
         KIND: RECORD, "model": model.name, "digest": model.digest, "model_rate_hz": c.rate_hz,
         "window": c.window, "stride": c.stride, "scaler": asdict(model.scaler), "dry": options.dry,
         "above_band": options.above_band, "ids": list(record.ids),
+        **({"partner": model.partner.name, "partner_digest": model.partner.digest} if model.partner else {}),
         "start": str(np.datetime64(record.start_ns, "ns")), "samples": record.n, "rate_hz": record.rate_hz,
         **(coder.settings() if coder else {}),
     }  # fmt: skip

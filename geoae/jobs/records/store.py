@@ -22,7 +22,7 @@ from geoae.jobs.source import ArraySource, digest_source, hash_content
 from geoae.labels.segments import Record, Segment
 from geoae.readers.records import traces
 from geoae.readers.records.arrange import describe_rates
-from geoae.records import infer
+from geoae.records import periods
 from geoae.records.faults import FaultFinder
 from geoae.stores import blocks
 from geoae.stores import records as stored_records
@@ -92,7 +92,7 @@ def denoise_store(
         notes += describe_target(target, options.run.overwrite)
         return RecordSummary(counts.traces, [target], [*source.problems, *cut], notes, "", 0.0)
     model = load_for_run(inference.model, inference.device, inference.threads, workers)
-    infer.check_rate(record.rate_hz, model, record.ids[0])
+    periods.check_rate(record.rate_hz, model, record.ids[0])
     coder = code_plan.load_coder(options.codes, coding.DEFAULT_MODELS[1], inference, workers)
     decodable, losses, damaged = _find_decodable(segments)
     if losses:
@@ -119,7 +119,7 @@ def denoise_store(
     notes += [f"{row.id}: {note}" for row in rows for note in row.notes]
     notes += note_above_band(decodable, model, inference)
     notes += code_plan.describe_codes(outcome.store, [job.plan.parts[0].name]) if coder else []
-    by, seconds = f"{model.name} {model.digest}", time.perf_counter() - began
+    by, seconds = model.label, time.perf_counter() - began
     return RecordSummary(rows, [target], problems, notes, by, seconds, is_unchanged=outcome.was_finished)
 
 

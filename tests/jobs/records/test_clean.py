@@ -63,24 +63,6 @@ def test_an_interruption_does_not_wait_for_the_block_under_way():
     assert ended.wait(60)  # the whole block takes minutes
 
 
-def test_a_kept_block_is_read_once():
-    """Regions inside the last block need no second reading."""
-    calls = []
-
-    def read(start, stop):
-        calls.append((start, stop))
-        return np.arange(start, stop)
-
-    kept = clean._keep_last_block(read)
-    np.testing.assert_array_equal(kept(0, 100), np.arange(100))
-    np.testing.assert_array_equal(kept(20, 30), np.arange(20, 30))
-    np.testing.assert_array_equal(kept(90, 110), np.arange(90, 110))
-    assert calls == [(0, 100), (90, 110)]
-
-
-DEAD = np.full(3000, 2**30 + 7, np.int32)
-
-
 def walk(n=3000, seed=1):
     rng = np.random.default_rng(seed)
     return (100 * rng.normal(size=n).cumsum() + 50 * rng.normal(size=n)).astype(np.int32)
