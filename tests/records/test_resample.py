@@ -114,6 +114,3 @@ def test_a_kept_block_is_read_once():
     np.testing.assert_array_equal(kept(20, 30), np.arange(20, 30))
     np.testing.assert_array_equal(kept(90, 110), np.arange(90, 110))
     assert calls == [(0, 100), (90, 110)]
-
-
-DEAD = np.full(3000, 2**30 + 7, np.int32)

@@ -76,6 +76,9 @@ def run(stream):
     return sink, counts.conclude()
 
 
+DEAD = np.full(3000, 2**30 + 7, np.int32)
+
+
 def test_a_dead_trace_passes_through_in_all_its_segments():
     """Also if they lie in records of their own; a trace with one dead stretch is denoised in its type."""
     stream = Stream()
