@@ -37,6 +37,18 @@ class Denoises(Protocol):
 
 
 @runtime_checkable
+class Estimates(Protocol):
+    """A net that removes noise from windows, and says how sure it is of each sample."""
+
+    def estimate(self, x: Windows) -> tuple[Windows, Windows]:
+        """Estimate the signal in scaled windows, and the standard error of each of its samples.
+
+        Both have the shape of the data; the signal is that of `Denoises.forward`.
+        """
+        ...
+
+
+@runtime_checkable
 class Encodes(Protocol):
     """A net that encodes windows or models, and decodes codes."""
 

@@ -32,6 +32,10 @@ class RecordContract:
     `geoae.records.periods`; empty: none."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """Training data with digests and licences, recipe, scores, and the command that trained the model."""
+    sigma_factor: float = field(default=1.0, metadata=OPTIONAL)
+    """Factor of standard errors, by which they hold on held-out stations; see `geoae.records.calibrate`."""
+    periods_s: tuple[float, ...] = field(default=(), metadata=OPTIONAL)
+    """Shortest and longest dominant period of the training events; empty: unknown. See `geoae.records.doubt`."""
 
     def takes_rate(self, rate_hz: float) -> bool:
         """Whether a rate lies within `rate_range_hz`, up to the rounding of rates in headers."""

@@ -21,6 +21,8 @@ LIMIT = 50.0
 hour; all recorded teleseisms 10 dB above the noise do that a model of local earthquakes took for noise."""
 EXCESS = 4.0
 """Times the level of the noise that its local power may have: twice its amplitude."""
+NEAR = (1.0, 10.0)
+"""Ratios of power between which a signal is near the noise: 0 to 10 dB."""
 _FRAMES = 10  # averaged: footsteps are shorter
 _CLEAR = 16.0  # times the level in one band at least
 _SHARE = 0.25  # of a transient's energy that has to be lost
@@ -127,6 +129,57 @@ def find_transients(x: Array, removed: Array, levels: Array | None = None) -> ND
     before = measure_bands(x)
     levels = find_levels(before) if levels is None else levels
     return score_transients(before, measure_bands(removed), levels) > LIMIT
+
+
+def find_period(before: Array, levels: Array, rate_hz: float) -> NDArray[np.float64]:
+    """Dominant period in s of the transients in windows: of the mean octave of their energy.
+
+    Parameters
+    ----------
+    before, levels
+        Local powers of the record and levels of its noise, as of `score_transients`.
+    rate_hz
+        Sampling rate of the windows.
+
+    Returns
+    -------
+    array
+        (...); NaN where no energy is above `EXCESS` times the levels, or too little to be a transient.
+    """
+    level, whole = np.nan_to_num(levels)[..., None], _average(np.nan_to_num(before))
+    energy = np.maximum(whole - EXCESS * level, 0.0).sum(-1)
+    n_bands = energy.shape[-1]
+    octaves = n_bands - 0.5 - np.arange(n_bands)  # below the Nyquist frequency
+    total = energy.sum(-1)
+    mean = (energy * octaves).sum(-1) / np.where(total > 0, total, 1.0)
+    is_transient = score_transients(before, before, levels) > LIMIT
+    return np.where(is_transient, 2.0 / rate_hz * 2.0**mean, np.nan)
+
+
+def is_unlike(before: Array, levels: Array, periods_s: Sequence[float], rate_hz: float) -> NDArray[np.bool_]:
+    """Which windows hold a transient whose dominant period is outside the range of the training events.
+
+    `periods_s` is the shortest and the longest period, see `find_period`; if it is empty, no window is judged.
+    """
+    period = find_period(before, levels, rate_hz)
+    if not periods_s:
+        return np.zeros(period.shape, bool)
+    shortest, longest = periods_s
+    return (period < shortest) | (period > longest)
+
+
+def is_near_noise(before: Array, removed: Array, levels: Array) -> NDArray[np.bool_]:
+    """Which windows have a signal whose strongest second is near the noise in its band, between `NEAR`.
+
+    Weaker signals count as none. Parameters are those of `score_transients`. The power of the signal is that of a gain
+    g in each band, which leaves (1 - g)^2 of the power in the removed noise.
+    """
+    level = np.nan_to_num(levels)
+    level = np.maximum(level, _FLOOR * level.sum(-1, keepdims=True))[..., None]
+    amplitude = np.sqrt(np.nan_to_num(before)) - np.sqrt(np.nan_to_num(removed))
+    ratio = np.square(np.maximum(amplitude, 0.0)) / np.maximum(level, np.finfo(float).tiny)
+    strongest = np.where(level > 0, ratio, 0.0).max((-2, -1), initial=0.0)
+    return (strongest > NEAR[0]) & (strongest < NEAR[1])
 
 
 def limit_transients(removed: Array, levels: Array) -> NDArray[np.float64]:

@@ -5,8 +5,6 @@ Any region of a record can be computed by itself.
 
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,24 +12,22 @@ import xarray as xr
 
 from geoae import nets
 from geoae.arrays.types import Array
-from geoae.arrays.windows import WindowGrid, join_region
 from geoae.errors import InputError
 from geoae.labels.components import assign_rows
 from geoae.labels.timeaxis import rate_hz as rate_of
-from geoae.model import Denoiser, Model, require_contract
+from geoae.model import Denoiser, Model
 from geoae.model.denoising import BATCH, denoise_block, describe_processing
 from geoae.records.contract import RecordContract
 from geoae.records.faults import FaultFinder
-from geoae.records.periods import add_long_periods, check_rate, choose_models
-from geoae.records.resample import ReadSpan, resample_region, resampled_length, resampling_ratio
+from geoae.records.periods import check_rate
+from geoae.records.removal import RemovalOptions, find_removal, is_too_short
+from geoae.records.resample import ReadSpan
 from geoae.records.scaling import RecordScaler
 
 _LARGEST_OF_FLOAT32 = 2.0**24
 """float32 holds all whole numbers up to this."""
 BLOCK_N = 1 << 20
 """Samples of a record in one block: some hundred windows, tens of MB."""
-SHORTEST_S, SHORTEST_N = 1.0, 16
-"""Duration and number of samples of the shortest record from which noise is removed."""
 ABOVE_BAND = ("pass", "remove")
 """Choices for frequencies above the model's Nyquist frequency; see `build_noise_reader`."""
 
@@ -53,11 +49,6 @@ def assign_components(codes: Sequence[str]) -> list[int]:
             raise InputError(f"A sensor has at most three components; these are {len(codes)}: {', '.join(codes)}.")
         slots.append(free[0])
     return slots
-
-
-def is_too_short(n: int, rate_hz: float) -> bool:
-    """Whether a record of n samples is too short to tell signal from noise: nothing is removed from it."""
-    return n < max(SHORTEST_S * rate_hz, SHORTEST_N)
 
 
 def build_noise_reader(
@@ -110,52 +101,8 @@ def find_noise(
     Nothing is removed from filled gaps and from records that are too short, and steps stay in the signal. The other
     parameters are the same.
     """
-    n, rate_hz = finder.n, finder.rate_hz
-    if is_too_short(n, rate_hz):
-        return lambda start, stop: np.zeros((len(slots), stop - start))
-    short, long = choose_models(model, n, rate_hz)
-    c = require_contract(short, RecordContract)
-    up, down = resampling_ratio(rate_hz, c.rate_hz)
-    n_model = resampled_length(n, up, down) if (up, down) != (1, 1) else n
-    same_rate = up == down
-    to_model = finder.read if same_rate else partial(resample_region, finder.read, n, up, down)
-    make = partial(_make_noise_reader, slots=slots, batch=batch, is_stopped=is_stopped)
-    model_noise = make(to_model, n_model, model=short)
-    if long is not None:
-        ratio = resampling_ratio(c.rate_hz, require_contract(long, RecordContract).rate_hz)
-        model_noise = add_long_periods(to_model, n_model, ratio, model_noise, partial(make, model=long))
-
-    def native_noise(start: int, stop: int) -> Array:
-        noise = model_noise(start, stop) if same_rate else resample_region(model_noise, n_model, down, up, start, stop)
-        if above_band == "remove" and rate_hz > c.rate_hz and not same_rate:
-            low = resample_region(to_model, n_model, down, up, start, stop)
-            noise = noise + np.nan_to_num(finder.read(start, stop) - low)
-        filled = finder.find(start, stop).filled
-        return noise if filled is None else np.where(filled, 0.0, noise)
-
-    return native_noise
-
-
-def _make_noise_reader(
-    read: ReadSpan, n: int, model: Denoiser, slots: Sequence[int], batch: int, is_stopped: Callable[[], bool]
-) -> ReadSpan:
-    """Return a function (start, stop) -> noise in a record of `n` samples at the rate of the model."""
-    c, window_noise = require_contract(model, RecordContract), _skip_empty(model.noise)
-    window = c.window if n >= c.window else -(-n // c.multiple) * c.multiple
-    grid = WindowGrid((n,), (window,), (min(c.stride, window),))
-
-    def read_components(region: tuple[slice, ...]) -> Array:
-        rows = read(region[0].start, region[0].stop)
-        out = np.full((c.components, rows.shape[-1]), np.nan)
-        out[list(slots)] = rows
-        return out
-
-    def apply(windows: Array) -> Array:
-        if is_stopped():
-            raise CancelledError
-        return window_noise(windows)
-
-    return lambda start, stop: join_region(read_components, apply, grid, (slice(start, stop),), batch)[list(slots)]
+    read = find_removal(finder, slots, model, RemovalOptions(batch, above_band), is_stopped)
+    return lambda start, stop: read(start, stop).noise
 
 
 def denoise_record(
@@ -227,21 +174,6 @@ def _float_dtype(x: xr.DataArray) -> np.dtype[Any]:
         return np.dtype(x.dtype)
     is_large = x.dtype.itemsize > 2 and max(abs(float(x.max())), abs(float(x.min()))) > _LARGEST_OF_FLOAT32
     return np.dtype(np.float64 if is_large else np.float32)
-
-
-def _skip_empty(noise: Callable[[Array], Array]) -> Callable[[Array], Array]:
-    """Wrap `noise` so that the net is not called for windows without samples (long gaps); their noise is zero."""
-
-    def apply(batch: Array) -> Array:
-        has_samples = np.isfinite(batch).any(axis=tuple(range(1, batch.ndim)))
-        if has_samples.all():
-            return noise(batch)
-        out = np.zeros(batch.shape)
-        if has_samples.any():
-            out[has_samples] = noise(batch[has_samples])
-        return out
-
-    return apply
 
 
 def build_identity_denoiser(

@@ -17,7 +17,7 @@ from geoae.jobs.records.levels import FRAME_S, LevelSums
 from geoae.labels.segments import PlacedSegment, Record, Segment
 from geoae.readers.records.arrange import count_gaps_and_overlaps
 from geoae.records.faults import FaultFinder, Faults
-from geoae.records.infer import is_too_short
+from geoae.records.removal import is_too_short
 
 
 @dataclass
