@@ -16,7 +16,8 @@ from geoae.model.devices import check_device_name, prepare_model
 from geoae.readers import catalog
 from geoae.records import infer
 from geoae.records.mixtures import SEED
-from geoae.records.scores import Comparison, compare_denoisers, format_markdown
+from geoae.records.scores import Comparison, compare_denoisers
+from geoae.records.scores_tables import format_markdown
 
 Report = Callable[[str], None]
 FILES = ("results.json", "results.md", "results.png")

@@ -3,6 +3,7 @@
 Each takes arrays of three components E N Z at 100 Hz, before and after denoising.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from geoae.arrays.types import Float64Array
 from geoae.records.amplitudes import WIDTH_HZ, compare_amplitudes, compare_bands, is_off, measure_peak
 from geoae.records.picking import LONG_S, find_triggers, has_polarity, pick_onsets
 
+HIGHEST_HZ = 50.0
+"""Energy is compared up to this frequency, Hz."""
 RATIOS_ON = (4.0, 8.0)
 """STA/LTA ratios at which triggers begin."""
-_ONSET_S = 0.1
 _AROUND_P_N = 250
 
 
@@ -66,47 +68,52 @@ def score_following(
         "peak_ratio": _summarise_ratios(peak_ratio),
         "peak_kept": summarise(kept),
         "energy_added": score_spectra(
-            [(x[:, : i - 100], y[:, : i - 100]) for x, y, i in zip(noisy, result, p, strict=True)]
+            [(x[:, : i - 100], y[:, : i - 100], 100.0) for x, y, i in zip(noisy, result, p, strict=True)]
         ),
     }
 
 
-def score_onsets(difference_s: Float64Array) -> dict[str, float]:
-    """Shares of onsets within 0.1 s, earlier and later, and the median difference in s. NaN: no onset was found."""
+def score_onsets(difference_s: Float64Array, within_s: float = 0.1) -> dict[str, float]:
+    """Shares of onsets within `within_s`, earlier and later, and the median difference in s. NaN: no onset was found."""
     found = difference_s[np.isfinite(difference_s)]
     return {
-        "within_0.1s": _share(np.abs(np.nan_to_num(difference_s, nan=np.inf)) <= _ONSET_S),
-        "early": _share(np.nan_to_num(difference_s) < -_ONSET_S),
-        "late": _share(np.nan_to_num(difference_s) > _ONSET_S),
+        f"within_{within_s:g}s": _share(np.abs(np.nan_to_num(difference_s, nan=np.inf)) <= within_s),
+        "early": _share(np.nan_to_num(difference_s) < -within_s),
+        "late": _share(np.nan_to_num(difference_s) > within_s),
         "median_s": round(float(np.median(found)), 3) if found.size else np.nan,
     }
 
 
-def score_spectra(pairs: list[tuple[Float64Array, Float64Array]], rate_hz: float = 100.0) -> dict[str, float]:
+def score_spectra(pairs: Sequence[tuple[Float64Array, Float64Array, float]]) -> dict[str, float]:
     """Find the band of 2 Hz in which most energy was added.
 
     Parameters
     ----------
     pairs
-        Traces before and after denoising, each of shape (component, time). Silent components are left out.
+        Traces before and after denoising, each of shape (component, time), and their sampling rate in Hz. Silent
+        components are left out.
 
     Returns
     -------
-    ``median_db``: the largest of the bands' medians over all traces. ``hz``: the lower edge of that band.
-    ``q90_db``: the largest of the bands' 90th percentiles. Negative: energy is removed from every band.
+    ``median_db``: the largest of the bands' medians over all traces, of bands up to 50 Hz. ``q90_db``: the largest of
+    the bands' 90th percentiles. ``hz``: the lower edge of that band. Negative: energy is removed from every band.
     """
+    n_bands = round(HIGHEST_HZ / WIDTH_HZ)
     changes = []
-    for before, after in pairs:
+    for before, after, rate_hz in pairs:
         used = np.ptp(before, axis=-1) > 0
-        if used.any():
-            changes.append(compare_bands(before[used], after[used], rate_hz))
+        changes += list(compare_bands(before[used], after[used], rate_hz)[:, :n_bands])
     if not changes:
-        return {"median_db": np.nan, "hz": np.nan, "q90_db": np.nan}
-    median, q90 = np.quantile(np.concatenate(changes), (0.5, 0.9), axis=0)
+        return {"median_db": np.nan, "q90_db": np.nan, "hz": np.nan}
+    # traces of lower rates lack the upper bands
+    table = np.full((len(changes), max(len(change) for change in changes)), np.nan)
+    for row, change in zip(table, changes, strict=True):
+        row[: len(change)] = change
+    median, q90 = np.nanquantile(table, (0.5, 0.9), axis=0)
     return {
         "median_db": round(float(median.max()), 1),
-        "hz": WIDTH_HZ * int(median.argmax()),
         "q90_db": round(float(q90.max()), 1),
+        "hz": WIDTH_HZ * int(q90.argmax()),
     }
 
 

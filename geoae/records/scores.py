@@ -1,5 +1,10 @@
-"""Scores of a denoiser and of baselines, on recorded events in recorded noise at known signal-to-noise ratios."""
+"""Scores of a denoiser and of baselines, on recorded events in recorded noise at known signal-to-noise ratios.
 
+SI-SDR and correlation say how near a result is to the truth. `geoae.records.following` and
+`geoae.records.scores_recorded` say what the result does to the work that follows; neither is reported alone.
+"""
+
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,14 +18,17 @@ from geoae.arrays.types import Float64Array
 from geoae.errors import InputError, OptionError
 from geoae.records import metrics
 from geoae.records.baselines import band_pass, do_nothing, stft_wiener
+from geoae.records.following import score_following
 from geoae.records.mixtures import AFTER_P_N, RATE_HZ, SEED, Mixtures, build_mixtures
+from geoae.records.recordings import RecordFunction, adapt_to_records, open_recordings
+from geoae.records.scores_recorded import score_event_records, score_noise_records
 
 DenoiseFunction = Callable[[Float64Array], npt.NDArray[np.floating[Any]]]
 """Maps traces (n, 3, time) at 100 Hz, components E N Z, to denoised traces of the same shape."""
 
-SNRS_DB = (-10, -5, 0, 5, 10, 15)
+SNRS_DB = (-10, -5, 0, 5, 10, 15, 25)
 STATIONS = ("validation", "train", "all")
-DEFINITIONS = 1
+DEFINITIONS = 2
 """Version of the scores. Results are comparable only if they have the same version."""
 
 _NOISE_BEFORE_P_N = 750  # P comes 8 s after the start or later
@@ -29,6 +37,25 @@ _BASELINES: dict[str, DenoiseFunction] = {
     "band-pass 1-20 Hz": partial(band_pass, rate_hz=RATE_HZ),
     "STFT Wiener, blind": stft_wiener,
     "STFT Wiener, told the noise before P": partial(stft_wiener, noise_n=_NOISE_BEFORE_P_N),
+}
+
+
+def _band_pass_record(x: Float64Array, rate_hz: float) -> Float64Array:
+    """Band-pass from 1 to 20 Hz; below 50 Hz from 0.02 to 0.4 and from 200 Hz on from 0.01 to 0.2 of the rate."""
+    scale = rate_hz / 50 if rate_hz < 50 else rate_hz / 100 if rate_hz >= 200 else 1.0
+    return band_pass(x, rate_hz, scale, 20 * scale)
+
+
+def _filter_record(x: Float64Array, rate_hz: float) -> Float64Array:
+    """Blind STFT Wiener filter with windows of 1 s, of 100 samples where these are longer."""
+    window_n = max(100, 4 * round(rate_hz / 4))
+    return stft_wiener(x, window_n=window_n, hop_n=window_n // 4)
+
+
+_RECORD_BASELINES: dict[str, RecordFunction] = {
+    "do nothing": lambda x, rate_hz: x,
+    "band-pass 1-20 Hz": _band_pass_record,
+    "STFT Wiener, blind": _filter_record,
 }
 
 
@@ -49,9 +76,9 @@ def score_denoiser(
     Returns
     -------
     Plain data, ready for JSON. ``snr``: for each SNR, median and quartiles over the mixtures of each score (the mean
-    over the components; the onset on Z), the share of onsets within 0.1 s, and the number of mixtures with results that
-    are not finite (these samples are scored as zeros). ``clean_in``: scores of the denoised clean events. ``noise_in``:
-    scores of the denoised noise.
+    over the components; the onset on Z), the share of onsets within 0.1 s, the scores of `score_following` under
+    ``following``, and the number of mixtures with results that are not finite (these samples are scored as zeros).
+    ``clean_in``: scores of the denoised clean events. ``noise_in``: scores of the denoised noise.
     """
     by_snr = {}
     for snr in snrs:
@@ -61,6 +88,7 @@ def score_denoiser(
         by_snr[f"{snr:g}"] = {
             **{name: _quartiles(values) for name, values in scores.items()},
             "onset_within_0.1s": round(float((scores["onset_error_s"] <= 0.1).mean()), 3),
+            "following": score_following(mixtures.clean, noisy, result, mixtures.p),
             "n_nonfinite": n_nonfinite,
         }
     result, n_clean = _denoise_batches(denoise, mixtures.clean, batch)
@@ -96,6 +124,8 @@ class Comparison:
     """Names in `geoae.records.mixtures.BANDS`."""
     snrs_db: tuple[float, ...] = SNRS_DB
     """Signal-to-noise ratios, dB."""
+    recordings: tuple[Path, ...] = ()
+    """Further folders like `data`, whose events and noise are scored as they were recorded."""
 
     def __post_init__(self) -> None:
         if self.n < 1:
@@ -112,8 +142,11 @@ def compare_denoisers(
     options: Comparison | None = None,
     name: str = "model",
     report: Callable[[str], None] = lambda line: None,
+    denoise_record: RecordFunction | None = None,
 ) -> dict[str, Any]:
-    """Score a denoiser and the baselines on the same mixtures; see `build_mixtures` and `score_denoiser`.
+    """Score a denoiser and the baselines on the same mixtures and on the same recordings.
+
+    See `build_mixtures` and `score_denoiser`, `open_recordings`, `score_event_records` and `score_noise_records`.
 
     Parameters
     ----------
@@ -126,11 +159,14 @@ def compare_denoisers(
     name
         Name of the denoiser in the results.
     report
-        Called with one line, "band: method", before each method is scored.
+        Called with one line, "band: method" or "recordings: method", before each method is scored.
+    denoise_record
+        Maps a record (3, time) at its own rate to the same shape; None: `denoise`, with resampling to 100 Hz.
 
     Returns
     -------
-    Plain data, ready for JSON: the settings, and under ``bands`` the scores for each band and method.
+    Plain data, ready for JSON: the settings, under ``bands`` the scores for each band and method, and under
+    ``recordings`` those of recorded noise and events for each method. None: there was nothing to score.
     """
     o = options or Comparison()
     by_band: dict[str, Any] = {}
@@ -142,7 +178,16 @@ def compare_denoisers(
             methods[method] = score_denoiser(function, mixtures, o.snrs_db)
         counts = {f"n_{key}s": len({m[key] for m in mixtures.meta}) for key in ("event", "station", "noise_station")}
         by_band[band] = {**counts, "methods": methods}
-    return {
+    folders = (data, *o.recordings)
+    events, noise = (open_recordings(folders, s, o.stations, o.validation_modulus) for s in ("events", "noise"))
+    recorded: dict[str, Any] = {}
+    for method, at_rate in {name: denoise_record or adapt_to_records(denoise), **_RECORD_BASELINES}.items():
+        report(f"recordings: {method}")
+        recorded[method] = {
+            "noise": score_noise_records(at_rate, noise, o.seed),
+            "events": score_event_records(at_rate, events),
+        }
+    results = {
         "definitions": DEFINITIONS,
         "n": o.n,
         "seed": o.seed,
@@ -150,40 +195,10 @@ def compare_denoisers(
         "validation_modulus": o.validation_modulus,
         "snrs_db": [float(snr) for snr in o.snrs_db],
         "bands": by_band,
+        "recordings": {"methods": recorded},
     }
-
-
-def build_table_rows(results: dict[str, Any], band: str) -> tuple[list[str], list[list[str]]]:
-    """Build header and rows of the table of one band, as text: medians over the mixtures."""
-    snrs = [f"{snr:g}" for snr in results["snrs_db"]]
-    # correlation and peak at 0 dB and onsets at 5 dB, or at the nearest SNR that was scored
-    at_0, at_5 = (min(snrs, key=lambda snr: abs(float(snr) - wanted)) for wanted in (0, 5))
-    header = ["SI-SDR improvement dB at SNR", *snrs, f"CC at {at_0} dB", f"peak at {at_0} dB"]
-    header += [f"onset <=0.1 s at {at_5} dB", "clean-in SDR dB", "noise-in red dB"]
-    rows = []
-    for name, scores in results["bands"][band]["methods"].items():
-        by_snr = scores["snr"]
-        cells = [f"{by_snr[snr]['si_sdr_gain_db']['median']:.1f}" for snr in snrs]
-        cells += [f"{by_snr[at_0]['correlation']['median']:.3f}", f"{by_snr[at_0]['peak_ratio']['median']:.2f}"]
-        cells += [f"{100 * by_snr[at_5]['onset_within_0.1s']:.0f}%", f"{scores['clean_in']['sdr_db']['median']:.1f}"]
-        rows.append([name, *cells, f"{scores['noise_in']['reduction_db']['median']:.1f}"])
-    return header, rows
-
-
-def format_markdown(results: dict[str, Any]) -> str:
-    """Format the results of `compare_denoisers` as Markdown, one table for each band."""
-    lines = []
-    for band, scored in results["bands"].items():
-        header, rows = build_table_rows(results, band)
-        lines += [
-            f"## `{band}` (n={results['n']} mixtures per SNR of {scored['n_events']} events at {scored['n_stations']} "
-            f"stations with noise of {scored['n_noise_stations']} stations, {results['stations']} stations; medians)",
-            "",
-            *("| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *rows)),
-            "",
-        ]
-    lines.append("Only the method told the noise before P is given a part of the record that holds noise alone.")
-    return "\n".join(lines) + "\n"
+    plain: dict[str, Any] = _replace_nan(results)
+    return plain
 
 
 def _denoise_batches(denoise: DenoiseFunction, traces: Float64Array, batch: int) -> tuple[Float64Array, int]:
@@ -225,3 +240,12 @@ def _cut_windows(traces: Float64Array, start: npt.NDArray[np.int64], n: int) -> 
 def _quartiles(values: Float64Array) -> dict[str, float]:
     lower, median, upper = (round(float(v), 3) for v in np.nanpercentile(values, [25, 50, 75]))
     return {"median": median, "q25": lower, "q75": upper}
+
+
+def _replace_nan(value: Any) -> Any:
+    """Replace NaN by None, which JSON can hold."""
+    if isinstance(value, dict):
+        return {key: _replace_nan(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [_replace_nan(v) for v in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

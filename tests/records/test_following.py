@@ -104,4 +104,4 @@ def test_missing_values_are_left_out_and_missing_onsets_are_counted():
     assert summarise(np.array([np.nan, 2.0])) == {"median": 2, "q10": 2, "q90": 2}
     assert np.isnan(summarise(np.array([np.nan]))["median"])
     silent = np.zeros((3, 500))
-    assert np.isnan(score_spectra([(silent, silent)])["median_db"])
+    assert np.isnan(score_spectra([(silent, silent, 100.0)])["median_db"])
