@@ -1,6 +1,6 @@
 """`geoae.train` and `geoae.evaluate`: keyword arguments for a notebook, one options object inside."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from geoae.files.paths import require_path
@@ -70,9 +70,14 @@ def evaluate(
     device: str = "auto",
     threads: int | None = None,
     overwrite: bool = False,
+    recordings: Sequence[str | Path] = (),
+    card: bool = False,
     report: Callable[[str], None] = lambda line: None,
 ) -> str:
-    """Mix recorded events and noise, denoise, and compare the model with standard filters.
+    """Denoise mixtures and recordings, and compare the model with standard filters.
+
+    The tables hold how near the results come to the truth, and what they do to the work that follows: triggers, onsets,
+    polarities, amplitudes, spectra, and the peaks of recorded events of all kinds.
 
     Parameters
     ----------
@@ -82,7 +87,7 @@ def evaluate(
         Name of a shipped model, folder of a model, or a loaded one.
     out
         Folder for results.json, results.md and results.png; None: no files are written.
-    n, stations, seed, device, threads, overwrite
+    n, stations, seed, device, threads, overwrite, recordings, card
         See `geoae.jobs.evaluate.EvaluateOptions`.
     report
         Called with a line that names band and method, before each is scored.
@@ -90,7 +95,7 @@ def evaluate(
     Returns
     -------
     str
-        A table in Markdown.
+        Tables in Markdown.
 
     Raises
     ------
@@ -99,4 +104,5 @@ def evaluate(
     """
     require_path(data, "The folder of data")
     folder = None if out is None else require_path(out, "The folder of results")
-    return evaluate_model(data, model, folder, EvaluateOptions(n, stations, seed, device, threads, overwrite), report)
+    options = EvaluateOptions(n, stations, seed, device, threads, overwrite, tuple(recordings), card)
+    return evaluate_model(data, model, folder, options, report)

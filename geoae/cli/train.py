@@ -50,7 +50,7 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder for results.json, results.md and results.png.")
     ] = None,
-    n: Annotated[int, typer.Option("-n", help="Mixtures for each SNR.")] = 160,
+    n: Annotated[int, typer.Option("-n", help="Mixtures for each SNR; most recordings of each kind.")] = 160,
     stations: Annotated[
         str,
         typer.Option(
@@ -62,13 +62,21 @@ def evaluate(
     device: Device = "auto",
     threads: Threads = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")] = False,
+    recordings: Annotated[
+        list[str] | None,
+        typer.Option(help="Further folder like --data, scored as recorded, not mixed; may be repeated."),
+    ] = None,
+    card: Annotated[bool, typer.Option("--card", help="Put the tables into the card of the model folder.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score a model on recorded events in recorded noise, next to no filter, a band-pass and STFT Wiener filters."""
+    """Score a model on recorded events and noise, next to no filter, a band-pass and STFT Wiener filters.
+
+    One table says how near it comes to the truth; the others what triggers, picks and amplitudes become of it.
+    """
     with report_errors():
         from geoae.jobs.evaluate import EvaluateOptions, evaluate_model
 
-        options = EvaluateOptions(n, stations, seed, device, threads, overwrite)
+        options = EvaluateOptions(n, stations, seed, device, threads, overwrite, tuple(recordings or ()), card)
         print_line(
             evaluate_model(data, model, out, options, lambda line: None if quiet else print_line(line, err=True))
         )

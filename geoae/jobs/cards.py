@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from geoae import kinds
+from geoae.errors import InputError
 from geoae.model import Model
 from geoae.training.card import Sections
 from geoae.training.recipe import AnyRecipe, find_recipe_kind
@@ -31,3 +32,20 @@ def make_card(trained: Model, recipe: AnyRecipe, scores: str = "") -> str:
         f"weights {trained.digest}.", "",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def replace_scores(card: str, tables: str) -> str:
+    """Replace the text of the section on scores of a card by the tables of `geoae evaluate`.
+
+    Raises
+    ------
+    InputError
+        The card has no section "## Scores".
+    """
+    before, heading, rest = card.partition("\n## Scores\n")
+    if not heading:
+        raise InputError('The card has no section "## Scores"; add that line where the scores belong.')
+    _, next_heading, after = rest.partition("\n## ")
+    # the tables' headings are one level below that of the section
+    lowered = "\n".join(f"#{line}" if line.startswith("#") else line for line in tables.strip().splitlines())
+    return f"{before}{heading}\nFrom `geoae evaluate`.\n\n{lowered}\n{next_heading}{after}"

@@ -1,4 +1,4 @@
-"""Score a model of records and compare it with standard filters."""
+"""Score a model of records and compare it with standard filters: nearness to the truth, and the work that follows."""
 
 import json
 from collections.abc import Callable
@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 
 from geoae.errors import InputError, OptionError, OutputExistsError
 from geoae.files.whole import output_errors, whole_file, write_text
-from geoae.model import Model, load_model
+from geoae.jobs.cards import replace_scores
+from geoae.model import Model, load_model, require_contract
 from geoae.model.devices import check_device_name, prepare_model
 from geoae.readers import catalog
 from geoae.records import infer
+from geoae.records.contract import RecordContract
 from geoae.records.mixtures import SEED
+from geoae.records.recordings import RecordFunction
 from geoae.records.scores import Comparison, compare_denoisers
 from geoae.records.scores_tables import format_markdown
 
@@ -25,10 +28,11 @@ FILES = ("results.json", "results.md", "results.png")
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """The mixtures that a model is scored on, and where it runs."""
+    """The mixtures and recordings that a model is scored on, and where it runs."""
 
     n: int = 160
-    """Number of mixtures for each signal-to-noise ratio."""
+    """Number of mixtures for each signal-to-noise ratio. At most `n` recordings of each kind of event, and 2 n of
+    noise, are scored."""
     stations: str = "validation"
     """validation (a quarter that training leaves out), train or all."""
     seed: int = SEED
@@ -39,6 +43,10 @@ class EvaluateOptions:
     """CPU threads; None: as many as this process may use, at most 8."""
     overwrite: bool = False
     """Replace results that exist."""
+    recordings: tuple[str | Path, ...] = ()
+    """Further data like `data`, whose events and noise are scored as they were recorded, not mixed."""
+    card: bool = False
+    """Put the tables into the card of the model folder."""
 
     def __post_init__(self) -> None:
         check_device_name(self.device)
@@ -49,7 +57,8 @@ class EvaluateOptions:
 
     def comparison(self, validation_modulus: int) -> Comparison:
         """The comparison for a model whose training left out one of every `validation_modulus` stations."""
-        return Comparison(self.n, self.stations, self.seed, validation_modulus)
+        folders = tuple(catalog.locate_data(folder) for folder in self.recordings)
+        return Comparison(self.n, self.stations, self.seed, validation_modulus, recordings=folders)
 
 
 def evaluate_model(
@@ -62,26 +71,52 @@ def evaluate_model(
                 raise OutputExistsError(
                     f"{out / name} is there already; choose another folder, or ask for --overwrite."
                 )
+    card = _find_card(model) if options.card else None
     folder = catalog.locate_data(data)
     loaded = prepare_model(load_model(model), options.device, options.threads)
     results = compare_denoisers(
-        window_denoiser(loaded), folder, options.comparison(validation_modulus(loaded)), report=report
+        window_denoiser(loaded),
+        folder,
+        options.comparison(validation_modulus(loaded)),
+        report=report,
+        denoise_record=record_denoiser(loaded),
     )
     results["model"] = {"name": loaded.name, "digest": loaded.digests}
     text = format_markdown(results)
     if out is not None:
         _write(out, results, text)
+    if card is not None:
+        write_text(card, replace_scores(card.read_text(encoding="utf-8"), text))
     return text
 
 
 def window_denoiser(model: Model) -> Callable[[NDArray[np.floating[Any]]], NDArray[np.floating[Any]]]:
-    """Make a function that denoises windows (n, 3, samples) at 100 Hz, as `compare` needs of every method."""
+    """Make a function that denoises windows (n, 3, samples) at 100 Hz, as `compare_denoisers` needs of every method."""
+    denoise = record_denoiser(model)
 
     def run(x: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-        out = np.empty_like(x)
-        for i, trace in enumerate(x):
-            noise = infer.build_noise_reader(lambda a, b, t=trace: t[:, a:b], x.shape[-1], (0, 1, 2), 100.0, model)  # type: ignore[misc]
-            out[i] = trace - noise(0, x.shape[-1])
+        return np.stack([denoise(np.asarray(trace, dtype=np.float64), 100.0) for trace in x])
+
+    return run
+
+
+def record_denoiser(model: Model) -> RecordFunction:
+    """Make a function that denoises a record (3, samples), components E N Z, at its own rate.
+
+    An absent component, of which all samples are equal, is not shown to the model. A record at a rate that the model
+    does not take is returned as it is.
+    """
+
+    def run(x: NDArray[np.float64], rate_hz: float) -> NDArray[np.float64]:
+        slots = np.flatnonzero(np.ptp(x, axis=-1) > 0)
+        if not slots.size or not require_contract(model, RecordContract).takes_rate(rate_hz):
+            return x
+        used = x[slots]
+        noise = infer.build_noise_reader(
+            lambda start, stop: used[:, start:stop], x.shape[-1], [int(i) for i in slots], rate_hz, model
+        )
+        out = x.copy()
+        out[slots] -= noise(0, x.shape[-1])
         return out
 
     return run
@@ -96,6 +131,23 @@ def validation_modulus(model: Model) -> int:
             "can be scored."
         )
     return int(split["modulus"])
+
+
+def _find_card(model: str | Path | Model) -> Path:
+    """Find the card of a model folder.
+
+    Raises
+    ------
+    OptionError
+        The model is not a folder with a card.
+    InputError
+        The card has no section on scores.
+    """
+    path = None if isinstance(model, Model) else Path(model) / "card.md"
+    if path is None or not path.is_file():
+        raise OptionError(f"The model {model!s} is not a folder with card.md; name a model folder to write its card.")
+    replace_scores(path.read_text(encoding="utf-8"), "")  # a card without that section is refused before the work
+    return path
 
 
 def _write(out: Path, results: dict[str, Any], text: str) -> None:

@@ -18,5 +18,6 @@ def describe_record_model(recipe: RecordRecipe, p: dict[str, Any]) -> Sections:
     split = recipe.split
     return list_data_sets(p.get("data", {})), [f"{describe_split(split)}; scores are theirs."], (
         f"Median SI-SDR improvement on {split.n_windows} validation mixtures at -10 to 15 dB: "
-        f"{p['validation_si_sdr_improvement_db']} dB (step {p['step']})."
+        f"{p['validation_si_sdr_improvement_db']} dB (step {p['step']}). This alone does not say whether triggers, "
+        "onsets and amplitudes get better: `geoae evaluate --model MODELDIR --data DIR --card` puts their tables here."
     )  # fmt: skip

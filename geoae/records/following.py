@@ -74,7 +74,7 @@ def score_following(
 
 
 def score_onsets(difference_s: Float64Array, within_s: float = 0.1) -> dict[str, float]:
-    """Shares of onsets within `within_s`, earlier and later, and the median difference in s. NaN: no onset was found."""
+    """Shares of onsets within `within_s`, earlier and later, and the median difference in s. NaN: there is no onset."""
     found = difference_s[np.isfinite(difference_s)]
     return {
         f"within_{within_s:g}s": _share(np.abs(np.nan_to_num(difference_s, nan=np.inf)) <= within_s),
@@ -102,7 +102,8 @@ def score_spectra(pairs: Sequence[tuple[Float64Array, Float64Array, float]]) -> 
     changes = []
     for before, after, rate_hz in pairs:
         used = np.ptp(before, axis=-1) > 0
-        changes += list(compare_bands(before[used], after[used], rate_hz)[:, :n_bands])
+        if used.any():
+            changes += list(compare_bands(before[used], after[used], rate_hz)[:, :n_bands])
     if not changes:
         return {"median_db": np.nan, "q90_db": np.nan, "hz": np.nan}
     # traces of lower rates lack the upper bands

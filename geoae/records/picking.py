@@ -1,5 +1,7 @@
 """What pickers find in traces: STA/LTA triggers, onsets of P, and the polarity of the first motion."""
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 from scipy.signal import butter, sosfilt
@@ -42,10 +44,8 @@ def find_triggers(trace: Float64Array, rate_hz: float = 100.0, on: float = 4.0) 
 
     if trace.size <= LONG_S * rate_hz or np.ptp(trace) == 0:
         return np.zeros(0, np.int64)
-    high_hz = min(BAND_HZ[1], 0.4 * rate_hz)
-    sos = butter(2, (min(BAND_HZ[0], 0.05 * rate_hz), high_hz), "bandpass", fs=rate_hz, output="sos")
     # the first sample is taken off, so that the filter does not start with a step
-    banded = np.ascontiguousarray(sosfilt(sos, trace - trace[0]))
+    banded = np.ascontiguousarray(sosfilt(_design_band(rate_hz), trace - trace[0]))
     ratio = recursive_sta_lta(banded, max(1, round(SHORT_S * rate_hz)), round(LONG_S * rate_hz))
     return np.asarray([start for start, _ in trigger_onset(ratio, on, OFF)], dtype=np.int64)
 
@@ -109,3 +109,10 @@ def has_polarity(clean: Float64Array, result: Float64Array, rate_hz: float = 100
     extremum = int(np.argmax(inner)) + 1
     step = result[start + extremum] - result[start]
     return bool(step * motion[extremum] > 0)
+
+
+@lru_cache(maxsize=32)
+def _design_band(rate_hz: float) -> Float64Array:
+    """Second-order sections of the band-pass of the triggers."""
+    band_hz = min(BAND_HZ[0], 0.05 * rate_hz), min(BAND_HZ[1], 0.4 * rate_hz)
+    return np.asarray(butter(2, band_hz, "bandpass", fs=rate_hz, output="sos"), dtype=np.float64)

@@ -1,9 +1,10 @@
 """Recorded events and noise as they are: every kind, rate and number of components, one record at a time."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from geoae.records.resample import resampling_ratio
 from geoae.training.recipe import SplitSection
 from geoae.training.split import is_validation
 
-RecordFunction = Callable[[Float64Array, float], npt.NDArray[np.floating]]
+RecordFunction = Callable[[Float64Array, float], npt.NDArray[np.floating[Any]]]
 """Maps a record (3, time), components E N Z, and its rate in Hz to the denoised record of the same shape.
 
 All samples of an absent component are zero.
@@ -58,7 +59,11 @@ class Recordings:
 
 
 def open_recordings(
-    folders: Sequence[Path], side: str, stations: str = "validation", validation_modulus: int = 4
+    folders: Sequence[Path],
+    side: str,
+    stations: str = "validation",
+    validation_modulus: int = 4,
+    most: int | None = None,
 ) -> Recordings:
     """Open the recorded events or the noise of data folders.
 
@@ -70,6 +75,8 @@ def open_recordings(
         "events" (at most 8 records of each ``source_id``) or "noise" (at most 40 of each station).
     stations, validation_modulus
         See `build_mixtures`.
+    most
+        Most records of each kind of event, or of noise; of more, every second, third, ... is used. None: no limit.
 
     Raises
     ------
@@ -79,24 +86,25 @@ def open_recordings(
     split = SplitSection(modulus=validation_modulus)
     sets = [open_set(folder / side) for folder in folders]
     count: Counter[str] = Counter()
-    chosen = []
+    chosen: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for k, data_set in enumerate(sets):
         for i, row in enumerate(data_set.rows):
             station = data_set.station(i)
             if stations != "all" and is_validation(station, split) != (stations == "validation"):
                 continue
-            group, most = (
+            group, limit = (
                 (station, RECORDS_A_STATION) if side == "noise" else (row.get("source_id") or "", RECORDS_A_SOURCE)
             )
-            if group and count[group] >= most:
+            if group and count[group] >= limit:
                 continue
             count[group] += 1
-            chosen.append((k, i))
-    return Recordings(sets, chosen)
+            chosen["noise" if side == "noise" else _find_kind(row)].append((k, i))
+    thinned = (rows[:: max(1, -(-len(rows) // most))] if most else rows for rows in chosen.values())
+    return Recordings(sets, sorted(number for rows in thinned for number in rows))
 
 
 def adapt_to_records(
-    denoise: Callable[[Float64Array], npt.NDArray[np.floating]],
+    denoise: Callable[[Float64Array], npt.NDArray[np.floating[Any]]],
     rate_hz: float = 100.0,
     rate_range_hz: tuple[float, float] = (8.0, 1000.0),
 ) -> RecordFunction:
@@ -105,7 +113,7 @@ def adapt_to_records(
     Records are resampled before and after. Records outside `rate_range_hz` are returned as they are.
     """
 
-    def run(x: Float64Array, record_hz: float) -> npt.NDArray[np.floating]:
+    def run(x: Float64Array, record_hz: float) -> npt.NDArray[np.floating[Any]]:
         if not rate_range_hz[0] <= record_hz <= rate_range_hz[1]:
             return x
         up, down = resampling_ratio(record_hz, rate_hz)
@@ -145,7 +153,6 @@ def _read_record(data_set: SeisBenchSet, i: int) -> Recording | None:
     out[present] = detrend(x[present], axis=-1)
     arrival = data_set.p_sample(i)
     p = round(arrival) if arrival is not None and 0 <= arrival < x.shape[1] else None
-    kind = row.get("event_kind") or row.get("noise_kind") or row.get("trace_category") or "unknown"
     snr_text = row.get("trace_snr_db") or "nan"
     try:
         snr_db = float(snr_text)
@@ -153,7 +160,11 @@ def _read_record(data_set: SeisBenchSet, i: int) -> Recording | None:
         snr_db = np.nan
     if p is not None and not np.isfinite(snr_db):
         snr_db = _measure_snr(out[present], p, round(_SNR_S * rate_hz))
-    return Recording(row["trace_name"], kind, out, rate_hz, p, snr_db)
+    return Recording(row["trace_name"], _find_kind(row), out, rate_hz, p, snr_db)
+
+
+def _find_kind(row: dict[str, str]) -> str:
+    return row.get("event_kind") or row.get("noise_kind") or row.get("trace_category") or "unknown"
 
 
 def _measure_snr(x: Float64Array, p: int, n: int) -> float:

@@ -113,7 +113,8 @@ class Comparison:
     """Settings of the mixtures for a comparison of denoisers; see `build_mixtures`."""
 
     n: int = 160
-    """Number of mixtures for each band and SNR."""
+    """Number of mixtures for each band and SNR. At most `n` recordings of each kind of event, and 2 n of noise, are
+    scored."""
     stations: str = "validation"
     """Stations of the mixtures: validation, train or all."""
     seed: int = SEED
@@ -179,7 +180,10 @@ def compare_denoisers(
         counts = {f"n_{key}s": len({m[key] for m in mixtures.meta}) for key in ("event", "station", "noise_station")}
         by_band[band] = {**counts, "methods": methods}
     folders = (data, *o.recordings)
-    events, noise = (open_recordings(folders, s, o.stations, o.validation_modulus) for s in ("events", "noise"))
+    events, noise = (
+        open_recordings(folders, side, o.stations, o.validation_modulus, most)
+        for side, most in (("events", o.n), ("noise", 2 * o.n))
+    )
     recorded: dict[str, Any] = {}
     for method, at_rate in {name: denoise_record or adapt_to_records(denoise), **_RECORD_BASELINES}.items():
         report(f"recordings: {method}")

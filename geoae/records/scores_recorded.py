@@ -11,7 +11,7 @@ from geoae.arrays.types import Float64Array
 from geoae.records.amplitudes import measure_peak
 from geoae.records.following import RATIOS_ON, score_onsets, score_spectra, summarise
 from geoae.records.picking import LONG_S, find_triggers, pick_onsets, randomise_phases
-from geoae.records.recordings import Recording, RecordFunction, denoise_recording
+from geoae.records.recordings import RecordFunction, Recording, denoise_recording
 
 CLEAR_SNR_DB = 15.0
 """Recorded events are scored in two groups, below this signal-to-noise ratio and from it on."""
@@ -20,7 +20,7 @@ LEAST_RATE_HZ = 20.0
 
 _EVENT_DB, _LOST = 10.0, 0.5
 _MARGIN_S = 3.0
-_FOUND_S = (-1.0, 4.0)
+_FOUND_S = 4.0
 _LEAST_QUIET_S = 5.0
 
 
@@ -75,13 +75,14 @@ def score_event_records(denoise: RecordFunction, records: Iterable[Recording]) -
     Returns
     -------
     ``below`` and ``above``: events below 15 dB and from 15 dB on, with P: triggers a minute before P at ratios of 4 and
-    8, the share of P that triggers, AIC onsets next to the catalogued P (see `score_onsets`), and the energy added
-    before P. ``kinds``: for each kind, and ``all``: the share of the peak that is kept (see `measure_peak`), the number
-    of records that came back unchanged, of those at least 10 dB above noise, and of these the names of those that lost
-    more than half of their peak.
+    8, the share of P that triggers (from 3 s before to 4 s after it), AIC onsets next to the catalogued P (see
+    `score_onsets`), and the energy added before P. ``kinds``: for each kind, and ``all``: the share of the peak that is
+    kept (see `measure_peak`), the number of records that came back unchanged, of those at least 10 dB above noise, and
+    of these the names of those that lost more than half of their peak.
     """
     groups = {"below": _Picks(), "above": _Picks()}
     kinds: dict[str, _Peaks] = defaultdict(_Peaks)
+    kinds["all"] = _Peaks()
     for record in records:
         result = denoise_recording(denoise, record.data, record.rate_hz)
         for kind in (record.kind, "all"):
@@ -90,7 +91,7 @@ def score_event_records(denoise: RecordFunction, records: Iterable[Recording]) -
             groups["below" if record.snr_db < CLEAR_SNR_DB else "above"].add(record, result)
     return {
         **{name: group.summarise() for name, group in groups.items()},
-        "kinds": {kind: kinds[kind].summarise() for kind in ("all", *sorted(k for k in kinds if k != "all"))},
+        "kinds": {kind: kinds[kind].summarise() for kind in sorted(kinds, key=lambda kind: (kind != "all", kind))},
     }
 
 
@@ -118,7 +119,7 @@ class _Picks:
             self.triggers[on] += int((starts < quiet).sum())
             if on == RATIOS_ON[0] and p > LONG_S * rate:  # earlier arrivals cannot trigger
                 after_p_s = (starts - p) / rate
-                self.found.append(bool(((after_p_s >= _FOUND_S[0]) & (after_p_s <= _FOUND_S[1])).any()))
+                self.found.append(bool(((after_p_s >= -_MARGIN_S) & (after_p_s <= _FOUND_S)).any()))
         self.onsets.append(float(pick_onsets(result[2:], np.array([p]), rate)[0]))
         quiet = p - round(rate)
         if quiet >= _LEAST_QUIET_S * rate:
@@ -126,7 +127,9 @@ class _Picks:
 
     def summarise(self) -> dict[str, Any]:
         """Rates and shares, plain data."""
-        rates = {f"on_{on:g}": round(k / self.minutes, 2) if self.minutes else np.nan for on, k in self.triggers.items()}
+        rates = {
+            f"on_{on:g}": round(k / self.minutes, 2) if self.minutes else np.nan for on, k in self.triggers.items()
+        }
         onsets = np.array(self.onsets)
         return {
             "n": len(self.onsets),

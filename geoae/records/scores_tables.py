@@ -28,13 +28,17 @@ def format_markdown(results: dict[str, Any]) -> str:
     noise, events = (next(iter(results["recordings"]["methods"].values()))[side] for side in ("noise", "events"))
     lines += [
         f"## Recordings, as they came ({noise['hours']:.1f} h of noise; {events['below']['n']} events with P below and "
-        f"{events['above']['n']} above 15 dB, {events['kinds'].get('all', {'n': 0})['n']} events in all; "
+        f"{events['above']['n']} above 15 dB, {events['kinds']['all']['n']} events in all; "
         f"{results['stations']} stations)",
         "",
         *_format_table(*build_recorded_rows(results)),
         *_format_table(*build_kind_rows(results)),
     ]
-    lines += [_NOTE, "", "Only the method told the noise before P is given a part of the record that holds noise alone."]
+    lines += [
+        _NOTE,
+        "",
+        "Only the method told the noise before P is given a part of the record that holds noise alone.",
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 
-from geoae.jobs.cards import describe_sources, make_card
+import pytest
+
+from geoae.errors import InputError
+from geoae.jobs.cards import describe_sources, make_card, replace_scores
 from tests.conftest import tiny_model, tiny_recipe
 
 
@@ -19,3 +22,14 @@ def test_a_card_has_all_sections(data):
     assert "| band | dB |" in card
     assert "Not for tsunamis." in card
     assert f"`geoae train tiny.yml` on 2024-01-01, torch 2, weights {model.digest}." in card
+
+
+def test_tables_replace_the_scores_of_a_card():
+    """Only the section on scores changes, and a second evaluation replaces the first."""
+    card = "# name\n\n## Scores\n\nMedian 3 dB.\n\n## Limits\n\nNone.\n"
+    expected = "# name\n\n## Scores\n\nFrom `geoae evaluate`.\n\n### `raw`\n\n| a |\n\n## Limits\n\nNone.\n"
+    assert replace_scores(card, "## `raw`\n\n| a |\n") == expected
+    assert replace_scores(expected, "## `raw`\n\n| a |\n") == expected
+    assert replace_scores("# name\n\n## Scores\n", "| a |").endswith("| a |\n")
+    with pytest.raises(InputError, match='no section "## Scores"'):
+        replace_scores("# name\n", "| a |")

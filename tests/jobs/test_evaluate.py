@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from geoae.api.train import evaluate
 from geoae.cli import app
 from geoae.errors import InputError, OutputExistsError, UnknownNameError
-from geoae.jobs.evaluate import FILES, window_denoiser
+from geoae.jobs.evaluate import FILES, record_denoiser, window_denoiser
 from geoae.records.infer import build_identity_denoiser
 from tests.conftest import tiny_model
 
@@ -37,8 +37,9 @@ def test_the_model_is_compared_with_baselines(scored):
     """Each band has a row for the model, for doing nothing, a band-pass and Wiener filters; each is reported."""
     text, _, lines = scored
     for method in ("model", "do nothing", "band-pass 1-20 Hz", "STFT Wiener, blind"):
-        assert text.count(f"| {method} |") == 2
-        assert [line for line in lines if line.endswith(f": {method}")] == [f"bp1-45: {method}", f"raw: {method}"]
+        assert text.count(f"| {method} |") == 6
+        sets = ("bp1-45", "raw", "recordings")
+        assert [line for line in lines if line.endswith(f": {method}")] == [f"{name}: {method}" for name in sets]
 
 
 def test_existing_results_need_overwrite(scored, data):
@@ -90,14 +91,36 @@ def test_an_unknown_model_is_refused(data):
         evaluate(data, "sismic")
 
 
+def test_records_at_other_rates_and_with_missing_components():
+    """A record at a rate that the model does not take comes back; an absent component stays silent."""
+    denoise = record_denoiser(tiny_model())
+    x = np.random.default_rng(0).normal(size=(3, 700))
+    assert denoise(x, 1e-4) is x
+    x[1] = 0
+    result = denoise(x, 50.0)
+    assert not result[1].any()
+    assert np.abs(result - x).max() > 0
+    np.testing.assert_array_equal(denoise(np.zeros((3, 700)), 100.0), 0)
+
+
+def test_only_a_model_folder_has_a_card(data, tmp_path):
+    """A loaded model and a shipped name are refused before any work."""
+    for model in (tiny_model(), "seismic"):
+        with pytest.raises(InputError, match="name a model folder to write its card"):
+            evaluate(data, model, n=1, card=True)
+
+
 def test_the_command_prints_the_table(scored, data):
-    """Table on stdout, progress on stderr; a refusal is one line and exit code 1."""
+    """Table on stdout and in the card, progress on stderr; a refusal is one line and exit code 1."""
     _, out, _ = scored
     model = out.parent / "model"
-    tiny_model().save(model, "")
+    tiny_model().save(model, "# tiny\n\n## Scores\n\nsuperseded\n\n## Limits\n")
     words = ["evaluate", "--data", str(data), "--model", str(model), "-n", "1", "--stations", "all", "--device", "cpu"]
-    result = CliRunner().invoke(app, words)
+    result = CliRunner().invoke(app, [*words, "--recordings", str(data), "--card"])
     assert result.exit_code == 0
+    card = (model / "card.md").read_text()
+    assert "superseded" not in card
+    assert "### Recordings, as they came" in card
     assert "| model |" in result.stdout
     assert "bp1-45: do nothing" in result.stderr
     refused = CliRunner().invoke(app, [*words, "-o", str(out)])

@@ -8,14 +8,8 @@ import pytest
 from geoae.errors import InputError
 from geoae.records.baselines import band_pass
 from geoae.records.mixtures import build_mixtures
-from geoae.records.scores import (
-    DEFINITIONS,
-    Comparison,
-    build_table_rows,
-    compare_denoisers,
-    format_markdown,
-    score_denoiser,
-)
+from geoae.records.scores import DEFINITIONS, Comparison, compare_denoisers, score_denoiser
+from geoae.records.scores_tables import build_table_rows, format_markdown
 from tests.support.mixtures import draw_event, write_set
 
 
@@ -28,6 +22,7 @@ def test_the_truth_scores_best_and_doing_nothing_scores_zero(mixture_data):
     assert at_0["si_sdr_gain_db"]["median"] > 59
     np.testing.assert_allclose(at_0["snr_gain_db"]["median"], 60, atol=1e-3)
     assert at_0["correlation"]["median"] == at_0["peak_ratio"]["median"] == at_0["onset_within_0.1s"] == 1
+    assert at_0["following"]["onset"]["within_0.1s"] == at_0["following"]["peak_ratio"]["median"] == 1
     assert at_0["onset_error_s"]["q75"] == at_0["spectral_misfit_db"]["q75"] == at_0["n_nonfinite"] == 0
     nothing = score_denoiser(lambda x: x, mixtures, snrs=[0, 10])
     assert nothing["snr"]["10"]["si_sdr_gain_db"] == {"median": 0, "q25": 0, "q75": 0}
@@ -73,11 +68,11 @@ def test_compare_reports_model_and_baselines(mixture_data):
     """Results can be stored as JSON, name the settings, and make one table for each band, one row for each method."""
     lines = []
     results = compare_denoisers(
-        band_pass, mixture_data, Comparison(6, bands=("raw", "bp1-45"), snrs_db=(0, 5)), "mine", lines.append
+        band_pass, mixture_data, Comparison(3, bands=("raw", "bp1-45"), snrs_db=(0, 5)), "mine", lines.append
     )
     assert json.loads(json.dumps(results)) == results
     assert results["definitions"] == DEFINITIONS
-    assert (results["n"], results["snrs_db"], results["stations"]) == (6, [0, 5], "validation")
+    assert (results["n"], results["snrs_db"], results["stations"]) == (3, [0, 5], "validation")
     for band in ("raw", "bp1-45"):
         methods = results["bands"][band]["methods"]
         assert list(methods)[:2] == ["mine", "do nothing"]
@@ -86,9 +81,13 @@ def test_compare_reports_model_and_baselines(mixture_data):
         header, rows = build_table_rows(results, band)
         assert all(len(row) == len(header) for row in rows)
         assert rows[1][:3] == ["do nothing", "0.0", "0.0"]
+    recorded = results["recordings"]["methods"]
+    assert list(recorded) == ["mine", "do nothing", "band-pass 1-20 Hz", "STFT Wiener, blind"]
+    assert recorded["mine"] == recorded["band-pass 1-20 Hz"]
+    assert recorded["do nothing"]["events"]["kinds"]["all"]["peak_kept"]["q10"] == 1
     text = format_markdown(results)
-    assert text.count("| mine |") == 2
-    assert text.count("told the noise before P |") == 2
+    assert text.count("| mine |") == 6
+    assert text.count("told the noise before P |") == 4
 
 
 def test_bad_arguments_are_refused(mixture_data, tmp_path):
