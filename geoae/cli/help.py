@@ -5,9 +5,20 @@ from typing import Any
 import typer.core
 
 GROUPS = {
-    "Output": ("out", "format_name", "encoding", "noise_out", "sds", "plot", "overwrite", "dry_run"),
-    "What is read": ("data", "ids", "start_time", "end_time", "var", "dims", "group"),
-    "What is scored": ("recordings", "stations", "n", "seed", "card"),
+    "Output": ("out", "format_name", "encoding", "noise_out", "sds", "plot", "card", "overwrite", "dry_run"),
+    "What is read": (
+        "data",
+        "ids",
+        "start_time",
+        "end_time",
+        "var",
+        "dims",
+        "group",
+        "stations",
+        "n",
+        "seed",
+        "recordings",
+    ),
     "Model": ("model", "dry", "above_band", "force", "steps"),
     "Latent codes": ("codes", "codes_model", "latent"),
     "Machine": ("device", "threads", "batch_size", "cluster", "workers"),

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.errors import InputError, OptionError, OutputExistsError
+from geoae.errors import InputError, OptionError, OutputExistsError, SamplingRateError
 from geoae.files.whole import output_errors, whole_file, write_text
 from geoae.jobs.cards import replace_scores
-from geoae.model import Model, load_model, require_contract
+from geoae.model import Model, load_model
 from geoae.model.devices import check_device_name, prepare_model
 from geoae.readers import catalog
 from geoae.records import infer
-from geoae.records.contract import RecordContract
 from geoae.records.mixtures import SEED
+from geoae.records.periods import check_rate
 from geoae.records.recordings import RecordFunction
 from geoae.records.scores import Comparison, compare_denoisers
 from geoae.records.scores_tables import format_markdown
@@ -103,13 +103,17 @@ def window_denoiser(model: Model) -> Callable[[NDArray[np.floating[Any]]], NDArr
 def record_denoiser(model: Model) -> RecordFunction:
     """Make a function that denoises a record (3, samples), components E N Z, at its own rate.
 
-    An absent component, of which all samples are equal, is not shown to the model. A record at a rate that the model
-    does not take is returned as it is.
+    An absent component, of which all samples are equal, is not shown to the model. A record at a rate that neither the
+    model nor its partner takes is returned as it is.
     """
 
     def run(x: NDArray[np.float64], rate_hz: float) -> NDArray[np.float64]:
         slots = np.flatnonzero(np.ptp(x, axis=-1) > 0)
-        if not slots.size or not require_contract(model, RecordContract).takes_rate(rate_hz):
+        try:
+            check_rate(rate_hz, model, "the record")
+        except SamplingRateError:
+            return x
+        if not slots.size:
             return x
         used = x[slots]
         noise = infer.build_noise_reader(

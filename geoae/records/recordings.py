@@ -45,7 +45,7 @@ class Recording:
     """Signal-to-noise ratio of 10 s after over 10 s before P: ``trace_snr_db``, else from the samples; may be NaN."""
 
 
-class Recordings:
+class RecordedSet:
     """Usable records of several data sets. Samples are read while iterating."""
 
     def __init__(self, sets: Sequence[SeisBenchSet], chosen: Sequence[tuple[int, int]]):
@@ -64,7 +64,7 @@ def open_recordings(
     stations: str = "validation",
     validation_modulus: int = 4,
     most: int | None = None,
-) -> Recordings:
+) -> RecordedSet:
     """Open the recorded events or the noise of data folders.
 
     Parameters
@@ -100,7 +100,7 @@ def open_recordings(
             count[group] += 1
             chosen["noise" if side == "noise" else _find_kind(row)].append((k, i))
     thinned = (rows[:: max(1, -(-len(rows) // most))] if most else rows for rows in chosen.values())
-    return Recordings(sets, sorted(number for rows in thinned for number in rows))
+    return RecordedSet(sets, sorted(number for rows in thinned for number in rows))
 
 
 def adapt_to_records(

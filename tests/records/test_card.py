@@ -20,4 +20,5 @@ def test_the_card_has_data_split_and_score(data):
     sets, held_out, score = describe_record_model(plan, provenance)
     assert sum(line == "- 24 records: made up" for line in sets) == 2
     assert held_out == ["Stations with crc32(NET.STA) % 4 == 0 were not trained on; scores are theirs."]
-    assert score == "Median SI-SDR improvement on 8 validation mixtures at -10 to 15 dB: 7.25 dB (step 8)."
+    assert score.startswith("Median SI-SDR improvement on 8 validation mixtures at -10 to 15 dB: 7.25 dB (step 8). ")
+    assert "`geoae evaluate --model MODELDIR --data DIR --card` puts their tables here" in score
