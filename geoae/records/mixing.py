@@ -203,7 +203,7 @@ class RecordMixer:
         if up != 100:
             x = x[:, max(p - 200, 0) : p + (n + max(-at, 0)) * 100 // up + 1]  # no more than fits into the window
             x, p = resample_poly(x, up, 100, axis=-1), round(min(p, 200) * up / 100)
-        x = _turn_components(x, present, rng)
+        x = turn_components(x, present, rng)
         start = at - p
         a, b = max(start, 0), min(start + x.shape[-1], n)
         if b > a:
@@ -231,8 +231,8 @@ class RecordMixer:
     def _draw_recorded_noise(self, n: int, rng: np.random.Generator) -> Array:
         """Recorded noise (3, n) of unit variance; missing components get the spectrum of another with random phases."""
         x, present, _ = self.noise.record(self.noise.choose(rng))
-        x = _cut_or_repeat(x.astype(np.float64), n, rng)
-        x = _turn_components(x, present, rng)
+        x = cut_or_repeat(x.astype(np.float64), n, rng)
+        x = turn_components(x, present, rng)
         for row in np.flatnonzero(~present):
             if present.any():
                 spectrum = np.fft.rfft(x[rng.choice(np.flatnonzero(present))])
@@ -298,7 +298,7 @@ def _refine_pick(x: Array, present: NDArray[np.bool_], p: int, rate_hz: float) -
     return int(found) if np.isfinite(found) and abs(found - p) < 0.6 * rate_hz else p
 
 
-def _turn_components(x: Array, present: NDArray[np.bool_], rng: np.random.Generator) -> Array:
+def turn_components(x: Array, present: NDArray[np.bool_], rng: np.random.Generator) -> Array:
     """Draw a random polarity and, if both horizontals are present, a random azimuth in half of the cases."""
     x = x * rng.choice([-1.0, 1.0])
     if present[0] and present[1] and rng.random() < 0.5:
@@ -308,7 +308,7 @@ def _turn_components(x: Array, present: NDArray[np.bool_], rng: np.random.Genera
     return x
 
 
-def _cut_or_repeat(x: Array, n: int, rng: np.random.Generator, crossfade: int = 400) -> Array:
+def cut_or_repeat(x: Array, n: int, rng: np.random.Generator, crossfade: int = 400) -> Array:
     """Cut `n` samples from a random position; a shorter record is repeated with a crossfade of equal power."""
     k = min(crossfade, x.shape[-1] // 4)
     rise = np.sin(np.linspace(0, np.pi / 2, k))

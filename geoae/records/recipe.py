@@ -1,6 +1,6 @@
 """The recipe of a denoiser of records."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -51,6 +51,10 @@ class RecordMix(Section):
     quantised: float = Field(0.05, ge=0, le=1)
     low_rate: float = Field(0.12, ge=0, le=1)
     missing_component: float = Field(0.2, ge=0, le=1)
+    short_record: float = Field(0.0, ge=0, le=1)
+    """At long periods: windows of which only a part was recorded."""
+    periods: Literal["short", "long"] = "short"
+    """long: `geoae.records.long_mixing` makes the windows, with synthetic teleseisms and noise of long periods."""
     min_event_snr_db: float = 15.0
     """Events with a lower SNR are not used: their noise would be learnt as signal."""
 
@@ -85,6 +89,8 @@ class RecordRecipe(AnyRecipe):
     """Sampling rate of the net; training data are resampled to it."""
     rate_range_hz: tuple[float, float] = (8.0, 1000.0)
     """Records with rates outside this range are not denoised."""
+    partner: str = ""
+    """Shipped model of long periods that works beside this one; empty: none."""
     window: RecordWindow
     mix: RecordMix = RecordMix()
     split: SplitSection = SplitSection()

@@ -9,6 +9,7 @@ from torch import Tensor
 from geoae.nets.protocols import Loss
 from geoae.readers.records.seisbench import open_set
 from geoae.records.contract import RecordContract
+from geoae.records.long_mixing import LongMixer, open_long_pools
 from geoae.records.losses import LossWeights, denoising_loss, quantile_error, sum_terms
 from geoae.records.metrics import si_sdr_db
 from geoae.records.mixing import RecordMixer, open_pools
@@ -16,6 +17,7 @@ from geoae.records.recipe import RecordMix, RecordRecipe
 from geoae.records.scaling import RecordScaler
 from geoae.training.loop import Predict, TrainingTask, make_weight_loader
 
+_NO_DAMAGE = ("snr_db", "min_event_snr_db", "periods")  # keys of a mix that are no probabilities
 METRIC = "si_sdr_improvement_db"
 """Name of the validation score in provenance, without ``validation_``."""
 
@@ -48,7 +50,7 @@ def training_task(recipe: RecordRecipe, data: Path) -> TrainingTask:
     def contract(provenance: dict[str, Any]) -> RecordContract:
         w = recipe.window
         return RecordContract(recipe.name, recipe.summary, recipe.rate_hz, recipe.rate_range_hz, w.length, w.stride,
-                        w.multiple, provenance=provenance)  # fmt: skip
+                        w.multiple, partner=recipe.partner, provenance=provenance)  # fmt: skip
 
     return TrainingTask(
         training, loss, lambda net: validate_records(net, validation, recipe.split.n_windows), contract, RecordScaler(),
@@ -60,12 +62,13 @@ def training_task(recipe: RecordRecipe, data: Path) -> TrainingTask:
 def build_record_mixers(recipe: RecordRecipe, data: Path) -> tuple[RecordMixer, RecordMixer]:
     """Mixers of training windows, with damage as in the recipe, and of undamaged windows of the validation stations."""
     events, noise = open_set(data / "events"), open_set(data / "noise")
-    no_damage = {k: 0.0 for k in RecordMix.model_fields if k not in ("snr_db", "min_event_snr_db")}
+    no_damage = {k: 0.0 for k in RecordMix.model_fields if k not in _NO_DAMAGE}
     plain = recipe.mix.model_copy(update={**no_damage, "snr_db": (-10.0, 15.0)})
     mixers = []
     for mix, validation, seed in ((recipe.mix, False, 0), (plain, True, 1)):
-        pools = open_pools(events, noise, recipe.split, recipe.mix, recipe.rate_hz, validation)
-        mixers.append(RecordMixer(*pools, mix, recipe.window.train_length, RecordScaler(), recipe.optimize.seed + seed))
+        open_both, mixer = (open_long_pools, LongMixer) if mix.periods == "long" else (open_pools, RecordMixer)
+        pools = open_both(events, noise, recipe.split, recipe.mix, recipe.rate_hz, validation)
+        mixers.append(mixer(*pools, mix, recipe.window.train_length, RecordScaler(), recipe.optimize.seed + seed))
     return mixers[0], mixers[1]
 
 

@@ -18,7 +18,7 @@ from geoae.training.recipe import SplitSection
 from geoae.training.split import is_validation
 from tests.conftest import write_seisbench
 
-PLAIN = {k: 0.0 for k in RecordMix.model_fields if k not in ("snr_db", "min_event_snr_db")}
+PLAIN = {k: 0.0 for k in RecordMix.model_fields if k not in ("snr_db", "min_event_snr_db", "periods")}
 LENGTH, P_TO_END = 6144, 2000
 
 
@@ -123,7 +123,7 @@ def test_windows_begin_in_silence(data):
     assert sum(s > 0 for s in starts) > 20
 
 
-FRACTIONS = sorted(set(PLAIN) - {"noise_only"})
+FRACTIONS = sorted(set(PLAIN) - {"noise_only", "short_record"})
 
 
 @pytest.mark.parametrize("name", FRACTIONS)
