@@ -13,6 +13,9 @@ from geoae.model import Model
 from geoae.training.card import Sections
 from geoae.training.recipe import AnyRecipe, find_recipe_kind
 
+BEGIN, END = "<!-- scores: begin -->", "<!-- scores: end -->"
+"""Lines of a card between which the tables of `geoae evaluate` stand."""
+
 
 def describe_sources(recipe: AnyRecipe, folder: Path) -> dict[str, Any]:
     """Digest, size, sources and licences of a recipe's training data, for the model's provenance."""
@@ -35,7 +38,10 @@ def make_card(trained: Model, recipe: AnyRecipe, scores: str = "") -> str:
 
 
 def replace_scores(card: str, tables: str) -> str:
-    """Replace the text of the section on scores of a card by the tables of `geoae evaluate`.
+    """Put the tables of `geoae evaluate` into the section on scores of a card.
+
+    They replace what stands between the lines ``<!-- scores: begin -->`` and ``<!-- scores: end -->``. A card without
+    these lines gets them, and the tables, in place of the whole section.
 
     Raises
     ------
@@ -45,7 +51,10 @@ def replace_scores(card: str, tables: str) -> str:
     before, heading, rest = card.partition("\n## Scores\n")
     if not heading:
         raise InputError('The card has no section "## Scores"; add that line where the scores belong.')
-    _, next_heading, after = rest.partition("\n## ")
+    section, next_heading, after = rest.partition("\n## ")
     # the tables' headings are one level below that of the section
     lowered = "\n".join(f"#{line}" if line.startswith("#") else line for line in tables.strip().splitlines())
-    return f"{before}{heading}\nFrom `geoae evaluate`.\n\n{lowered}\n{next_heading}{after}"
+    above, begin, marked = section.partition(BEGIN)
+    _, end, below = marked.partition(END)
+    above, below = (above, below) if begin and end else ("\nFrom `geoae evaluate`.\n\n", "\n")
+    return f"{before}{heading}{above}{BEGIN}\n{lowered}\n{END}{below}{next_heading}{after}"

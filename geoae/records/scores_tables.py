@@ -127,7 +127,8 @@ def _find_nearest(snrs: Sequence[str], wanted: float) -> str:
 
 
 def _numbers(*values: float | None, digits: int) -> str:
-    return ", ".join("-" if v is None else f"{v:.{digits}f}" for v in values)
+    # adding 0.0 turns -0.0 into 0.0
+    return ", ".join("-" if v is None else f"{round(v, digits) + 0.0:.{digits}f}" for v in values)
 
 
 def _percent(*shares: float | None) -> str:
@@ -145,6 +146,6 @@ def _median_and_lower(share: dict[str, float | None]) -> str:
 
 
 def _added(energy: dict[str, float | None]) -> str:
-    """Medians and 90th percentiles, such as -12.0, 3.5 (at 48 Hz)."""
+    """Medians and 90th percentiles, such as -12.0, 3.5 (at 48 Hz); the band only if energy is added."""
     text = _numbers(energy["median_db"], energy["q90_db"], digits=1)
-    return text if energy["hz"] is None else f"{text} (at {energy['hz']:.0f} Hz)"
+    return text if (energy["q90_db"] or 0) <= 0 else f"{text} (at {energy['hz']:.0f} Hz)"

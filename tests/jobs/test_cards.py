@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from geoae.errors import InputError
-from geoae.jobs.cards import describe_sources, make_card, replace_scores
+from geoae.jobs.cards import BEGIN, END, describe_sources, make_card, replace_scores
 from tests.conftest import tiny_model, tiny_recipe
 
 
@@ -25,11 +25,15 @@ def test_a_card_has_all_sections(data):
 
 
 def test_tables_replace_the_scores_of_a_card():
-    """Only the section on scores changes, and a second evaluation replaces the first."""
+    """Only the section on scores changes; then the text around the tables stays, and later tables replace them."""
     card = "# name\n\n## Scores\n\nMedian 3 dB.\n\n## Limits\n\nNone.\n"
-    expected = "# name\n\n## Scores\n\nFrom `geoae evaluate`.\n\n### `raw`\n\n| a |\n\n## Limits\n\nNone.\n"
-    assert replace_scores(card, "## `raw`\n\n| a |\n") == expected
-    assert replace_scores(expected, "## `raw`\n\n| a |\n") == expected
-    assert replace_scores("# name\n\n## Scores\n", "| a |").endswith("| a |\n")
+    first = replace_scores(card, "## `raw`\n\n| a |\n")
+    assert first == (
+        f"# name\n\n## Scores\n\nFrom `geoae evaluate`.\n\n{BEGIN}\n### `raw`\n\n| a |\n{END}\n\n## Limits\n\nNone.\n"
+    )
+    assert replace_scores(first, "## `raw`\n\n| a |\n") == first
+    by_hand = first.replace("From `geoae evaluate`.", "By hand.").replace(END, f"{END}\n\nMore by hand.")
+    assert replace_scores(by_hand, "| b |") == by_hand.replace("### `raw`\n\n| a |", "| b |")
+    assert replace_scores("# name\n\n## Scores\n", "| a |").endswith(f"{BEGIN}\n| a |\n{END}\n")
     with pytest.raises(InputError, match='no section "## Scores"'):
         replace_scores("# name\n", "| a |")
