@@ -12,15 +12,18 @@ from numpy.typing import NDArray
 from geoae.errors import InputError, OptionError, OutputExistsError, SamplingRateError
 from geoae.files.whole import output_errors, whole_file, write_text
 from geoae.jobs.cards import replace_scores
-from geoae.model import Model, load_model
+from geoae.model import Model, load_model, require_contract
 from geoae.model.devices import check_device_name, prepare_model
 from geoae.readers import catalog
 from geoae.records import infer
+from geoae.records.contract import RecordContract
+from geoae.records.long_scores import compare_long, format_long_scores
 from geoae.records.mixtures import SEED
 from geoae.records.periods import check_rate
 from geoae.records.recordings import RecordFunction
 from geoae.records.scores import Comparison, compare_denoisers
 from geoae.records.scores_tables import format_markdown
+from geoae.training.recipe import SplitSection
 
 Report = Callable[[str], None]
 FILES = ("results.json", "results.md", "results.png")
@@ -74,6 +77,8 @@ def evaluate_model(
     card = _find_card(model) if options.card else None
     folder = catalog.locate_data(data)
     loaded = prepare_model(load_model(model), options.device, options.threads)
+    if is_of_long_periods(loaded):
+        return _evaluate_long(loaded, folder, out, card, options)
     results = compare_denoisers(
         window_denoiser(loaded),
         folder,
@@ -85,6 +90,34 @@ def evaluate_model(
     text = format_markdown(results)
     if out is not None:
         _write(out, results, text)
+    if card is not None:
+        write_text(card, replace_scores(card.read_text(encoding="utf-8"), text))
+    return text
+
+
+def is_of_long_periods(model: Model) -> bool:
+    """Whether a model was trained on long periods, see `geoae.records.long_mixing`."""
+    recipe = model.contract.provenance.get("recipe", {})
+    return bool(recipe.get("mix", {}).get("periods") == "long")
+
+
+def _evaluate_long(model: Model, folder: Path, out: Path | None, card: Path | None, options: EvaluateOptions) -> str:
+    """Score a model of long periods at its own rate; recordings and signal-to-noise ratios have no options."""
+    denoise, rate_hz = record_denoiser(model), require_contract(model, RecordContract).rate_hz
+
+    def run(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        return denoise(np.nan_to_num(x), rate_hz)
+
+    stations = {"validation": True, "train": False, "all": None}[options.stations]
+    split = SplitSection(modulus=validation_modulus(model))
+    results = compare_long(run, folder, split, rate_hz, stations=stations, n=options.n)
+    results["model"] = {"name": model.name, "digest": model.digests}
+    text = format_long_scores(results)
+    if out is not None:
+        with output_errors(out):
+            out.mkdir(parents=True, exist_ok=True)
+        write_text(out / FILES[0], json.dumps(results, indent=1) + "\n")
+        write_text(out / FILES[1], text)
     if card is not None:
         write_text(card, replace_scores(card.read_text(encoding="utf-8"), text))
     return text

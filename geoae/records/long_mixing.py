@@ -33,9 +33,8 @@ class LongMixer(RecordMixer):
     _long_noise: WaveformPool | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        data = self.noise.data
-        rows = [i for i in self.noise.indices if _duration_s(data, int(i)) * self.noise.rate_hz >= LONG_N]
-        self._long_noise = WaveformPool(data, np.array(rows), self.noise.rate_hz) if rows else None
+        rows = [int(i) for i in self.noise.indices if is_long(self.noise, int(i))]
+        self._long_noise = WaveformPool(self.noise.data, np.array(rows), self.noise.rate_hz) if rows else None
 
     def draw(self, index: int) -> Mixture:
         """Draw mixture number `index`, at the scale of its noise."""
@@ -48,7 +47,7 @@ class LongMixer(RecordMixer):
             signal[:] = 0
         signal, noise = self._filter(signal, noise, rate, rng)
         snr = rng.uniform(*mix.snr_db) if kind < 1 - mix.clean_only else rng.uniform(40, 70)
-        loudest = _find_loudest(signal[:, keep]) if (signal[:, keep] != 0).any() else slice(0, SNR_WINDOW_N)
+        loudest = find_loudest(signal[:, keep]) if (signal[:, keep] != 0).any() else slice(0, SNR_WINDOW_N)
         # the components as they were recorded together, or each with the same SNR
         each = damage.noise_factor(signal[:, keep][:, loudest], noise[:, keep], snr + rng.normal(0, 2, size=3))
         power = [float(np.mean(x)) for x in (signal[:, keep][:, loudest] ** 2, noise[:, keep] ** 2)]
@@ -174,6 +173,11 @@ def open_long_pools(
     return WaveformPool(events, np.array(usable), rate_hz), WaveformPool(noise, quiet, rate_hz)
 
 
+def is_long(pool: WaveformPool, i: int) -> bool:
+    """Whether record `i` has `LONG_N` samples at the rate of the pool, or more."""
+    return _duration_s(pool.data, i) * pool.rate_hz >= LONG_N
+
+
 def measure_event_snr(x: Array, present: NDArray[np.bool_], p: int) -> float:
     """SNR in dB of an event in a record (3, n): its loudest 20 samples over the noise before P, or the quietest part.
 
@@ -215,7 +219,8 @@ def _smooth_power(x: Array, span: int) -> Array:
     return np.asarray((total[span:] - total[:-span]) / span)
 
 
-def _find_loudest(x: Array) -> slice:
+def find_loudest(x: Array) -> slice:
+    """The `SNR_WINDOW_N` samples of a record (3, n) with the most power."""
     start = int(np.argmax(_smooth_power(x, SNR_WINDOW_N)))
     return slice(start, start + SNR_WINDOW_N)
 

@@ -78,7 +78,9 @@ def add_long_periods(
         noise = long(start, stop)  # reads the most samples, so that the other reads find them in memory
         first, last = (min(max(at, 0), n) for at in find_input_span(up, down, start, stop))
         # gaps: the noise around them must not be mixed with what the net gives for samples that are not there
-        own = np.where(np.isfinite(read(first, last)), kept(first, last), np.nan)
+        missing, own = ~np.isfinite(read(first, last)), kept(first, last)
+        if missing.any():
+            own = np.where(missing, np.nan, own)
         low = resample_region(lambda a, b: own[..., a - first : b - first], n, up, down, start, stop)
         return noise - np.nan_to_num(low)
 

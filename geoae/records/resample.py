@@ -15,6 +15,7 @@ ReadSpan = Callable[[int, int], Array]
 """(start, stop) -> samples (..., stop - start) of an array, with 0 <= start < stop <= length."""
 
 _MANY = 8  # from this ratio on, products of blocks are faster than upfirdn
+_PART = 32  # rows of a product
 _ZERO_CROSSINGS = 16  # of the sinc on either side: a transition band of about a tenth of the Nyquist frequency
 
 
@@ -87,7 +88,8 @@ def resample_region(read: ReadSpan, n: int, up: int, down: int, start: int, stop
     first, last = find_input_span(up, down, start, stop)
     a, b = max(first, 0), min(last, n)
     x = to_float64(read(a, b))
-    x = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(a - first, last - b)], constant_values=np.nan)
+    if (a, b) != (first, last):
+        x = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(a - first, last - b)], constant_values=np.nan)
     valid = np.isfinite(x)
     filled = x if valid.all() else _fill_where_needed(x, valid, reach)
     offset = (half - first * up) // down  # output sample k of the whole array is sample k + offset of this block
@@ -130,11 +132,9 @@ def _decimate(taps: Array, x: Array, down: int, span: slice) -> Array:
     blocks = np.pad(taps[::-1], (0, -len(taps) % down)).reshape(-1, down)
     first = span.start * down - len(taps) + 1  # of the samples that the first output needs
     n = span.stop - span.start
-    wanted = x[..., first : first + (n + len(blocks) - 1) * down]
-    wanted = np.pad(wanted, [(0, 0)] * (x.ndim - 1) + [(0, (n + len(blocks) - 1) * down - wanted.shape[-1])])
-    # einsum, not @: BLAS would start threads of its own
-    parts = np.einsum("...kt,bt->...bk", wanted.reshape(*x.shape[:-1], -1, down), blocks)
-    return np.asarray(sum(parts[..., b, b : b + n] for b in range(len(blocks))))
+    wanted = x[..., first : first + (n + len(blocks) - 1) * down]  # x reaches farther than the filter
+    parts = _multiply(wanted.reshape(*x.shape[:-1], -1, down), np.ascontiguousarray(blocks.T))
+    return np.asarray(sum(parts[..., b : b + n, b] for b in range(len(blocks))))
 
 
 def _interpolate(taps: Array, x: Array, up: int, span: slice) -> Array:
@@ -142,8 +142,21 @@ def _interpolate(taps: Array, x: Array, up: int, span: slice) -> Array:
     phases = np.pad(taps, (0, -len(taps) % up)).reshape(-1, up)[::-1]
     first, last = span.start // up, -(-span.stop // up)
     wanted = sliding_window_view(x[..., first - len(phases) + 1 : last], len(phases), -1)
-    y = np.einsum("...kj,ju->...ku", wanted, phases).reshape(*x.shape[:-1], -1)
+    y = _multiply(wanted, np.ascontiguousarray(phases)).reshape(*x.shape[:-1], -1)
     return y[..., span.start - first * up : span.stop - first * up]
+
+
+def _multiply(x: Array, matrix: Array) -> Array:
+    """Product of (..., k, n) and (n, m), in parts so small that BLAS uses one thread."""
+    k, lead = x.shape[-2], x.shape[:-2]
+    n_parts, out = k // _PART, np.empty((*x.shape[:-1], matrix.shape[1]))
+    whole = n_parts * _PART
+    if whole:
+        grouped = x[..., :whole, :].reshape(*lead, n_parts, _PART, x.shape[-1])
+        out[..., :whole, :] = (grouped @ matrix).reshape(*lead, whole, matrix.shape[1])
+    if whole < k:
+        out[..., whole:, :] = x[..., whole:, :] @ matrix
+    return out
 
 
 def _fill_where_needed(x: NDArray[np.float64], valid: NDArray[np.bool_], reach: int) -> NDArray[np.float64]:
