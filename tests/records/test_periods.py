@@ -8,6 +8,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import geoae
 from geoae import model as models
 from geoae.errors import ModelFileError, SamplingRateError
 from geoae.model import Denoiser
@@ -136,3 +137,12 @@ def test_a_partner_is_a_shipped_model(tmp_path):
     model.save(tmp_path / "m", "# m\n")
     with pytest.raises(ModelFileError, match=r"names the model 'elsewhere' to work beside it, .* A newer geoae"):
         models.load_model(tmp_path / "m")
+
+
+def test_the_default_model_takes_all_periods():
+    """Rates from 0.1 to 1000 Hz, with the partner that is shipped."""
+    model = geoae.load_model()
+    assert model.contract.partner == model.partner.name
+    for rate in (0.1, 1.0, 2.0, 1000.0):
+        main, _ = choose_models(model, 10_000, rate)
+        assert main.contract.takes_rate(rate)
