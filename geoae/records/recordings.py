@@ -70,7 +70,7 @@ def open_recordings(
     Parameters
     ----------
     folders
-        Each with ``events`` and ``noise`` in the SeisBench format.
+        Each with ``events`` and ``noise`` in the SeisBench format, or with one of them.
     side
         "events" (at most 8 records of each ``source_id``) or "noise" (at most 40 of each station).
     stations, validation_modulus
@@ -81,10 +81,11 @@ def open_recordings(
     Raises
     ------
     InputError
-        A folder is not in that format.
+        A folder has neither, or is not in that format.
     """
     split = SplitSection(modulus=validation_modulus)
-    sets = [open_set(folder / side) for folder in folders]
+    other = "events" if side == "noise" else "noise"
+    sets = [open_set(f / side) for f in folders if (f / side).exists() or not (f / other).exists()]
     count: Counter[str] = Counter()
     chosen: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for k, data_set in enumerate(sets):

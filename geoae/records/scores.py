@@ -170,6 +170,12 @@ def compare_denoisers(
     ``recordings`` those of recorded noise and events for each method. None: there was nothing to score.
     """
     o = options or Comparison()
+    # opened first: a folder that cannot be used is said before minutes of work
+    folders = (data, *o.recordings)
+    events, noise = (
+        open_recordings(folders, side, o.stations, o.validation_modulus, most)
+        for side, most in (("events", o.n), ("noise", 2 * o.n))
+    )
     by_band: dict[str, Any] = {}
     for band in o.bands:
         mixtures = build_mixtures(data, band, o.n, o.seed, o.stations, o.validation_modulus)
@@ -179,11 +185,6 @@ def compare_denoisers(
             methods[method] = score_denoiser(function, mixtures, o.snrs_db)
         counts = {f"n_{key}s": len({m[key] for m in mixtures.meta}) for key in ("event", "station", "noise_station")}
         by_band[band] = {**counts, "methods": methods}
-    folders = (data, *o.recordings)
-    events, noise = (
-        open_recordings(folders, side, o.stations, o.validation_modulus, most)
-        for side, most in (("events", o.n), ("noise", 2 * o.n))
-    )
     recorded: dict[str, Any] = {}
     for method, at_rate in {name: denoise_record or adapt_to_records(denoise), **_RECORD_BASELINES}.items():
         report(f"recordings: {method}")

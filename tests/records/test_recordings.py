@@ -72,6 +72,17 @@ def test_stations_are_split_as_in_training(folders):
     assert names["validation"]
 
 
+def test_a_folder_may_hold_events_or_noise_alone(folders, tmp_path):
+    """The side that it lacks is taken from the others; a folder with neither is refused."""
+    rng = np.random.default_rng(3)
+    write_set(tmp_path / "more" / "events", [("extra", "XX.H", 100.0, draw_event(rng), 3000, WHOLE)])
+    both = (folders[1], tmp_path / "more")
+    assert [record.name for record in open_recordings(both, "events", "all")] == ["plain", "extra"]
+    assert [record.name for record in open_recordings(both, "noise", "all")] == ["m"]
+    with pytest.raises(InputError, match="SeisBench"):
+        open_recordings([tmp_path], "events", "all")
+
+
 @pytest.mark.parametrize("rate_hz", [50.0, 100.0, 99.99, 250.0])
 def test_a_function_of_one_rate_takes_other_rates(rate_hz):
     """Half of what is taken off comes off at every rate; nothing changes where nothing is taken off."""
