@@ -69,6 +69,10 @@ class LossWarning(UserWarning):
     """A part of a recording could not be read."""
 
 
+class DoubtWarning(UserWarning):
+    """A window of a recording may have lost a signal, or its result is not to be trusted."""
+
+
 def one_line(error: BaseException) -> str:
     """The message of an error in one line, or the name of its class if it has none."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -47,6 +47,7 @@ class Inference(TypedDict, total=False):
     threads: int | None
     dry: float
     above_band: str
+    keep_doubtful: bool
 
 
 class OfLabels(Inference, total=False):
@@ -102,6 +103,10 @@ def denoise(x: "list[Trace]", *, return_noise: Literal[False] = ..., **options: 
 def denoise(
     x: "list[Trace]", *, return_noise: Literal[True], **options: Unpack[Inference]
 ) -> "tuple[list[Trace], list[Trace]]": ...
+@overload
+def denoise(
+    x: Any, *, return_sigma: Literal[True], return_noise: bool = ..., rate_hz: float = ..., **options: Unpack[OfLabels]
+) -> tuple[Any, ...]: ...
 
 
 def denoise(
@@ -114,7 +119,9 @@ def denoise(
     threads: int | None = None,
     dry: float = 0.0,
     above_band: str = "pass",
+    keep_doubtful: bool = True,
     return_noise: bool = False,
+    return_sigma: bool = False,
     dims: str | Sequence[str] = (),
     force: bool = False,
     rate_hz: float | None = None,
@@ -145,8 +152,15 @@ def denoise(
         Fraction of the noise that is kept, 0 to 1.
     above_band
         Frequencies above the model's band (50 Hz): "pass" or "remove".
+    keep_doubtful
+        Of recordings: a transient in what the model takes for noise stays in the signal if the noise of the record does
+        not explain it. Windows with such a transient, and those whose result is not to be trusted, are named in a
+        `DoubtWarning` and in ``stats.geoae_flags`` of a Trace, or the attribute ``geoae_flags`` of an array.
     return_noise
         Return (signal, noise); their sum equals the input up to rounding. Not with a path: use `noise_out`.
+    return_sigma
+        Of recordings: return (signal, sigma), or (signal, noise, sigma): the standard error of each cleaned sample, in
+        its units; NaN in gaps and where nothing was denoised. Not with a path: use `sigma_out`.
     dims
         Names of the horizontal dimensions of a field, ("y", "x") or "y,x", if metadata does not name them. "time" says
         that all other dimensions, such as the distance along a fibre or the rows of a plain array, number records of
@@ -172,15 +186,17 @@ def denoise(
         The input, an option or the model cannot be used. Each subclass is also a built-in error (ValueError, OSError,
         LookupError).
     """
-    options = InferenceOptions(model, device, batch_size, threads, dry, above_band)
+    options = InferenceOptions(model, device, batch_size, threads, dry, above_band, keep_doubtful, return_sigma)
     if isinstance(x, Iterator) and not hasattr(x, "read"):  # as Path.glob gives; an open file is none
         x = list(x)
     paths = _list_paths(x)
     if paths:
-        if return_noise or rate_hz is not None:
+        if return_noise or return_sigma or rate_hz is not None:
             raise InputError(
                 "return_noise is for data in memory; with a path, give noise_out=FILE."
                 if return_noise
+                else "return_sigma is for data in memory; with a path, give sigma_out=FILE."
+                if return_sigma
                 else "rate_hz is for plain arrays; a file has the rate of its samples."
             )
         outputs = _denoise_files(paths, out, options, {**file_options, "dims": dims, "force": force})
@@ -188,8 +204,10 @@ def denoise(
     if out is not None or file_options:
         named = ", ".join(["out"] * (out is not None) + sorted(file_options))
         raise InputError(f"{named} go with the path of a file; for data in memory, write the result yourself.")
-    pair = _InMemory(options, split_names(dims), force, rate_hz, return_noise).denoise(x)
-    return pair if return_noise else pair[0]
+    parts = _InMemory(options, split_names(dims), force, rate_hz, return_noise).denoise(x)
+    wanted = (True, return_noise, return_sigma)
+    results = tuple(part for part, is_wanted in zip(parts, wanted, strict=True) if is_wanted)
+    return results if len(results) > 1 else results[0]
 
 
 def _list_paths(x: Any) -> list[str | Path]:
@@ -209,8 +227,8 @@ class _InMemory:
     rate_hz: float | None
     return_noise: bool
 
-    def denoise(self, x: Any) -> tuple[Any, Any]:
-        """Signal and noise, of the kind that was given; the noise of Streams only if it is asked for."""
+    def denoise(self, x: Any) -> tuple[Any, Any, Any]:
+        """Signal, noise and sigma, of the kind that was given; None where they are not asked for."""
         is_plain = isinstance(x, np.ndarray) or plain.is_list_of_numbers(x)
         if self.rate_hz is not None and not is_plain and not _is_list_of(x, np.ndarray):
             raise InputError(f"rate_hz is for plain arrays; a {type(x).__name__} has the rate of its samples.")
@@ -220,8 +238,9 @@ class _InMemory:
         if is_plain and self.rate_hz is not None:
             if self.dims not in ((), ("time",)) or self.force:
                 raise InputError("dims and force are for fields with names; a plain array holds recordings.")
-            signal, noise = denoiser.denoise_array(plain.label_array(x, self.rate_hz, are_separate=bool(self.dims)))
-            return plain.unlabel_array(signal, x), plain.unlabel_array(noise, x)
+            parts = denoiser.denoise_array(plain.label_array(x, self.rate_hz, are_separate=bool(self.dims)))
+            signal, noise, sigma = (None if part is None else plain.unlabel_array(part, x) for part in parts)
+            return signal, noise, sigma
         work: dict[type, Any] = {
             xr.DataArray: denoiser.denoise_array,
             xr.Dataset: denoiser.denoise_dataset,
@@ -232,20 +251,21 @@ class _InMemory:
                 return do(x)
         is_streams = isinstance(x, list | tuple) and bool(x) and all(find_stream(one) is not None for one in x)
         if is_streams or any(_is_list_of(x, kind) for kind in (*work, np.ndarray)):
-            signals, noises = zip(*(self.denoise(one) for one in x), strict=True)
-            return (list(signals), list(noises)) if isinstance(x, list) else (signals, noises)
+            several = zip(*(self.denoise(one) for one in x), strict=True)
+            first, second, third = (list(part) if isinstance(x, list) else part for part in several)
+            return first, second, third
         raise plain.refuse_kind("denoise", x)
 
-    def _denoise_traces(self, x: Any, stream: Any) -> tuple[Any, Any]:
+    def _denoise_traces(self, x: Any, stream: Any) -> tuple[Any, Any, Any]:
         if self.dims or self.force:
             raise InputError("dims and force are for fields; a Stream or Trace holds recordings.")
-        if not isinstance(x, list | tuple):
-            found = denoise_stream(x, self.options, self.return_noise)
-            return found if self.return_noise else (found, None)
-        found = denoise_stream(stream, self.options, self.return_noise)
-        parts = found if self.return_noise else (found, ())
-        signal, noise = (list(part) if isinstance(x, list) else tuple(part) for part in parts)
-        return signal, noise
+        is_list = isinstance(x, list | tuple)
+        found = denoise_stream(stream if is_list else x, self.options, self.return_noise)
+        parts = list(found) if self.return_noise or self.options.sigma else [found]
+        if is_list:
+            parts = [list(part) if isinstance(x, list) else tuple(part) for part in parts]
+        rest = iter(parts[1:])
+        return parts[0], next(rest) if self.return_noise else None, next(rest) if self.options.sigma else None
 
 
 def _is_list_of(x: Any, kind: type) -> bool:
@@ -259,23 +279,28 @@ class _ArrayDenoiser:
         self.options, self.dims, self.force = options, dims, force
         self._models: dict[str, Model] = {}
 
-    def denoise_array(self, x: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-        """Signal and noise of a record or field."""
+    def denoise_array(self, x: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray | None]:
+        """Signal and noise of a record or field, and sigma of a record if it is asked for."""
         o = self.options
         if is_record(x, self.dims):
             if not self.dims:
                 _tell_of_separate_rows(x)
-            return infer.denoise_record(
-                x, self._model("record"), dry=o.dry, batch=o.batch_size, above_band=o.above_band
-            )
+            signal, noise, *sigma = infer.denoise_record(
+                x, self._model("record"), dry=o.dry, batch=o.batch_size, above_band=o.above_band,
+                keep_doubtful=o.keep_doubtful, sigma=o.sigma,
+            )  # fmt: skip
+            return signal, noise, sigma[0] if sigma else None
+        if o.sigma:
+            raise InputError("return_sigma is for recordings; fields have no standard error yet. Leave it out.")
         if "time" not in x.dims and not self.dims:
             _check_field(x)
         dims = self.dims or None
-        return infer_fields.denoise_field(
+        signal, noise = infer_fields.denoise_field(
             x, self._model("field"), dims=dims, dry=o.dry, batch=o.batch_size, force=self.force
         )
+        return signal, noise, None
 
-    def denoise_dataset(self, data: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
+    def denoise_dataset(self, data: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset | None]:
         """All records and fields of a Dataset; other variables stay unchanged."""
         names = {str(name): name for name in data.data_vars}  # one of them may be None
         fields = {names[name]: data[names[name]] for name in list_fields(data)}
@@ -290,16 +315,18 @@ class _ArrayDenoiser:
                 f"There is no record and no field on a grid, only {', '.join(map(str, data.variables)) or 'nothing'}. "
                 "Name the horizontal dimensions, dims=('y', 'x'), or give dims='time' for recordings."
             )
-        pairs = {name: self.denoise_array(x) for name, x in found.items()}
-        return data.assign({k: v[0] for k, v in pairs.items()}), data.assign({k: v[1] for k, v in pairs.items()})
+        found_parts = {name: self.denoise_array(x) for name, x in found.items()}
+        signal, noise = (data.assign({k: v[i] for k, v in found_parts.items()}) for i in (0, 1))
+        return signal, noise, data.assign({k: v[2] for k, v in found_parts.items()}) if self.options.sigma else None
 
-    def denoise_tree(self, tree: xr.DataTree) -> tuple[xr.DataTree, xr.DataTree]:
+    def denoise_tree(self, tree: xr.DataTree) -> tuple[xr.DataTree, xr.DataTree, xr.DataTree | None]:
         """All records and fields in each node of a tree."""
         pairs = {node.path: self.denoise_dataset(node.to_dataset()) for node in tree.subtree if node.has_data}
         if not pairs:
             raise InputError("The DataTree holds no arrays, so there is nothing to denoise.")
-        signal, noise = (xr.DataTree.from_dict({k: p[i] for k, p in pairs.items()}) for i in (0, 1))
-        return signal, noise
+        n_parts = 3 if self.options.sigma else 2
+        signal, noise, *sigma = (xr.DataTree.from_dict({k: p[i] for k, p in pairs.items()}) for i in range(n_parts))
+        return signal, noise, sigma[0] if sigma else None
 
     def _model(self, kind: str) -> Model:
         if kind not in self._models:

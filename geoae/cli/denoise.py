@@ -84,10 +84,25 @@ def denoise(
     noise_out: Annotated[
         str | None, typer.Option(metavar="PATH", help="Also write the removed noise, to this file or folder.")
     ] = None,
+    sigma_out: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Also write the standard error of each sample, to this file or folder."),
+    ] = None,
+    sigma: Annotated[
+        bool, typer.Option("--sigma", help="Also write the standard error of each sample, into the store.")
+    ] = False,
     sds: Annotated[
         bool, typer.Option("--sds", help="Day files of an SDS archive: write an SDS archive below the folder -o.")
     ] = False,
     dry: Annotated[float, typer.Option(help="Fraction of the noise that is kept, 0 to 1.")] = 0.0,
+    keep_doubtful: Annotated[
+        bool,
+        typer.Option(
+            "--keep-doubtful/--no-keep-doubtful",
+            help="Keep transients that the record's noise does not explain in the signal, though the model takes them "
+            "for noise.",
+        ),
+    ] = True,
     above_band: Annotated[
         str,
         typer.Option(
@@ -135,7 +150,7 @@ def denoise(
         options = DenoiseOptions.from_keywords(
             out=out, format=format_name, encoding=encoding, ids=ids, start_time=start_time, end_time=end_time, var=var,
             dims=dims, group=group, model=model, device=device, batch_size=batch_size, threads=threads,
-            noise_out=noise_out, sds=sds, dry=dry,
+            noise_out=noise_out, sigma_out=sigma_out, sigma=sigma, sds=sds, dry=dry, keep_doubtful=keep_doubtful,
             above_band=above_band, plot=plot, cluster=cluster, workers=workers, chunks=chunks, shard=shard,
             append=append, force=force, codes=codes, codes_model=codes_model, latent=latent, overwrite=overwrite,
             dry_run=dry_run, command=shlex.join(["geoae", *sys.argv[1:]]),
@@ -153,5 +168,10 @@ def _print_summary(summary: "RecordSummary | FieldSummary", dry_run: bool, quiet
         print_line(tables.summary_table(summary, dry_run))
         for note in summary.notes if verbose else [n for n in summary.notes if "unknown header" not in n]:
             print_line(f"geoae: note: {' '.join(note.split())}", err=True)
+        for doubt in getattr(summary, "doubts", ()):
+            print_line(f"geoae: note: {doubt}", err=True)
         print_line(tables.format_outputs(summary, dry_run))
+    if not quiet or not getattr(summary, "keep_doubtful", True):  # a loss is told in any case
+        for line in getattr(summary, "warnings", ()):
+            print_line(f"geoae: warning: {line}", err=True)
     exit_with_problems(summary.problems)

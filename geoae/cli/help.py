@@ -5,7 +5,19 @@ from typing import Any
 import typer.core
 
 GROUPS = {
-    "Output": ("out", "format_name", "encoding", "noise_out", "sds", "plot", "card", "overwrite", "dry_run"),
+    "Output": (
+        "out",
+        "format_name",
+        "encoding",
+        "noise_out",
+        "sigma_out",
+        "sigma",
+        "sds",
+        "plot",
+        "card",
+        "overwrite",
+        "dry_run",
+    ),
     "What is read": (
         "data",
         "ids",
@@ -19,7 +31,7 @@ GROUPS = {
         "seed",
         "recordings",
     ),
-    "Model": ("model", "dry", "above_band", "force", "steps"),
+    "Model": ("model", "dry", "keep_doubtful", "above_band", "force", "steps"),
     "Latent codes": ("codes", "codes_model", "latent"),
     "Machine": ("device", "threads", "batch_size", "cluster", "workers"),
     "Layout of a store": ("chunks", "shard", "append"),

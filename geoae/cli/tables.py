@@ -24,15 +24,19 @@ def summary_table(done: "RecordSummary | FieldSummary", dry_run: bool) -> str:
 
 
 def _traces(done: "RecordSummary", dry_run: bool) -> str:
-    table = _table("trace", "samples", "gaps", *([] if dry_run else ["rms in", "rms out", "removed (dB)", "took (s)"]))
+    has_doubts = not dry_run and any(line.doubtful for line in done.rows)
+    columns = [] if dry_run else ["rms in", "rms out", "removed (dB)", *(["doubtful"] * has_doubts), "took (s)"]
+    table = _table("trace", "samples", "gaps", *columns)
     for line in done.rows:
         values = [_level(line.rms_in), line.state or _level(line.rms_out)]
-        values += [_number(line.removed_db, ".1f"), f"{line.seconds:.2f}"]
+        values += [_number(line.removed_db, ".1f"), *([str(line.doubtful)] * has_doubts), f"{line.seconds:.2f}"]
         table.add_row(line.id, f"{line.samples:,}", str(line.gaps), *([] if dry_run else values))
     legend = (
         "rms: without drift (periods longer than about 20 s), in the units of the recording; "
         "removed: 20 log10(rms in / rms out)"
     )
+    if has_doubts:
+        legend += "; doubtful: spans of time with a transient in what was taken for noise"
     return _text(table) if dry_run else f"{_text(table)}\n{legend}"
 
 

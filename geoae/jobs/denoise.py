@@ -54,7 +54,7 @@ def denoise_files(
     _refuse_options_of_fields(options)
     recordings, notes = drop_repeats(found)
     select, files = options.selection, options.files
-    if is_store(out) or is_store(files.noise_out):
+    if is_store(out) or is_store(files.noise_out) or is_store(files.sigma_out):
         refuse_file_options(files)
         segments, problems, scan_notes = recordings.scan(select.ids, select.start_time, select.end_time)
         scan_notes += describe_drift(segments, is_kept=False)
@@ -67,6 +67,10 @@ def denoise_files(
             "Workers write the blocks of a zarr store; files are written by one process. Choose -o NAME.zarr, or "
             "leave --cluster and --workers out: --threads uses several cores."
         )
+    if options.inference.sigma and files.sigma_out is None:
+        raise InputError("--sigma writes standard errors into a zarr store. For files, give --sigma-out FILE.")
+    if files.sigma_out is not None:
+        options = replace(options, inference=replace(options.inference, sigma=True))
     names = plan_outputs(recordings.paths, out, files, options.run.overwrite)
     segments, problems, scan_notes = recordings.scan(select.ids, select.start_time, select.end_time)
     scan_notes += describe_drift(segments, is_kept=names.format == "MSEED")
@@ -87,7 +91,9 @@ def _refuse_options_of_recordings(options: DenoiseOptions) -> None:
     given = {
         "--format": files.format is not None, "--encoding": files.encoding is not None, "--id": bool(select.ids),
         "--start-time": select.start_time is not None, "--end-time": select.end_time is not None,
-        "--noise-out": files.noise_out is not None, "--sds": files.sds, "--plot": files.plot is not None,
+        "--noise-out": files.noise_out is not None, "--sigma-out": files.sigma_out is not None,
+        "--sigma": options.inference.sigma, "--no-keep-doubtful": not options.inference.keep_doubtful,
+        "--sds": files.sds, "--plot": files.plot is not None,
         "--above-band": options.inference.above_band != "pass",
     }  # fmt: skip
     refuse_options(given, "not for gridded fields")

@@ -45,6 +45,10 @@ class InferenceOptions:
     """Fraction of the noise that is kept, 0 to 1."""
     above_band: str = "pass"
     """What happens to frequencies above the model's band: "pass" or "remove"."""
+    keep_doubtful: bool = True
+    """Of recordings: whether a transient that the record's noise does not explain stays in the signal."""
+    sigma: bool = False
+    """Of recordings: whether the standard error of each sample is computed, too."""
 
     def __post_init__(self) -> None:
         dry: Any = self.dry
@@ -122,6 +126,8 @@ class FileOptions:
     """Encoding of miniSEED: FLOAT32 (None), FLOAT64, INT32, STEIM1 or STEIM2."""
     noise_out: str | Path | None = None
     """File or folder for the removed noise; None: it is not written."""
+    sigma_out: str | Path | None = None
+    """File or folder for the standard error of each sample; None: it is not written."""
     sds: bool = False
     """Write the day files of an SDS archive into an SDS archive below the output, a folder."""
     plot: Path | None = None

@@ -5,7 +5,7 @@ the window and in windows around it, is the level of the record's noise: events 
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,18 +51,19 @@ def measure_bands(x: Array, valid: NDArray[np.bool_] | None = None) -> NDArray[n
         x = np.pad(x, width, mode="symmetric")
         valid = None if valid is None else np.pad(valid, width, mode="symmetric")
     n, n_frames = x.shape[-1], x.shape[-1] // FRAME_N
-    unit = np.maximum(np.abs(x).max(-1, keepdims=True), np.finfo(np.float64).tiny)
+    unit = np.maximum(np.abs(x).max(-1, keepdims=True), np.finfo(np.float64).tiny).astype(np.float64)
     scaled = (x / unit).astype(np.float32)
     middles = (np.arange(n_frames) + 0.5) * FRAME_N
-    rows: list[NDArray[np.floating[Any]]] = []
+    rows: list[NDArray[np.float32]] = []
     for stage in _list_stages(n):
         powers = _measure_stage(scaled, stage)
         at = (middles - stage.cell / 2 * stage.step) / (stage.hop * stage.step)
         rows.append(powers[..., np.clip(np.rint(at), 0, powers.shape[-1] - 1).astype(int)])
-    found: NDArray[np.float64] = np.concatenate(rows, axis=-2) * np.square(unit.astype(np.float64))[..., None]
+    found = np.concatenate(rows, axis=-2).astype(np.float64)
+    found *= np.square(np.clip(unit, 1e-150, 1e150))[..., None]  # squares stay within the range of float64
     if valid is not None and not valid.all():
         share = valid.reshape(*valid.shape[:-1], n_frames, -1).mean(-1)
-        found = np.where((share >= 0.5)[..., None, :], found, np.nan)
+        found[np.broadcast_to((share < 0.5)[..., None, :], found.shape)] = np.nan
     return found
 
 
@@ -202,6 +203,8 @@ def limit_transients(removed: Array, levels: Array) -> NDArray[np.float64]:
     from scipy.fft import irfft, rfft
 
     n = removed.shape[-1]
+    unit = np.clip(np.abs(removed).max(-1, keepdims=True), 1e-150, None).astype(np.float64)
+    removed, levels = removed / unit, levels / np.square(np.clip(unit, None, 1e150))
     # mirrored at the ends, where a periodic band would begin with its end
     spectrum = rfft(np.concatenate([removed, removed[..., ::-1]], axis=-1), axis=-1)
     out = np.zeros(removed.shape)
@@ -212,10 +215,10 @@ def limit_transients(removed: Array, levels: Array) -> NDArray[np.float64]:
             # two periods of the band's lowest frequency, if that is longer than a frame
             around = max(FRAME_N, 4 << (levels.shape[-1] - j + 1))
             power = _mean_around(np.square(band), around)
-            gain = np.minimum(limit / np.maximum(power, np.finfo(float).tiny), 1.0)
+            gain = np.divide(limit, power, out=np.ones(band.shape), where=power > limit)
             band = band * _mean_around(gain, FRAME_N)
         out += band
-    return out
+    return out * unit
 
 
 class _Stage(NamedTuple):

@@ -12,17 +12,21 @@ import xarray as xr
 
 from geoae import nets
 from geoae.arrays.types import Array
-from geoae.errors import InputError
+from geoae.errors import DoubtWarning, InputError
 from geoae.labels.components import assign_rows
 from geoae.labels.timeaxis import rate_hz as rate_of
+from geoae.labels.timeaxis import start_ns as start_of
 from geoae.model import Denoiser, Model
 from geoae.model.denoising import BATCH, denoise_block, describe_processing
 from geoae.records.contract import RecordContract
 from geoae.records.faults import FaultFinder
+from geoae.records.flags import FlagCounts, FormatTime, describe_flags, format_clock, format_seconds
+from geoae.records.judge import TRANSIENT, UNLIKE
 from geoae.records.periods import check_rate
 from geoae.records.removal import RemovalOptions, find_removal, is_too_short
 from geoae.records.resample import ReadSpan
 from geoae.records.scaling import RecordScaler
+from geoae.stores.schema import FLAGGED
 
 _LARGEST_OF_FLOAT32 = 2.0**24
 """float32 holds all whole numbers up to this."""
@@ -112,9 +116,15 @@ def denoise_record(
     dry: float = 0.0,
     batch: int = BATCH,
     above_band: str = "pass",
+    keep_doubtful: bool = True,
+    sigma: bool = False,
     progress: Callable[[int], None] = lambda n: None,
-) -> tuple[xr.DataArray, xr.DataArray]:
+) -> tuple[xr.DataArray, ...]:
     """Denoise a labelled array along `time`; returns signal and removed noise with the dims, coords and dtype of `x`.
+
+    If `sigma`, the standard error of each sample is the third; NaN in gaps. With `keep_doubtful`, transients that the
+    record's noise does not explain stay in the signal. Doubts about windows are a `DoubtWarning`, and stand in the
+    attribute ``geoae_flags`` of the signal, where those with a signal near the noise stand, too.
 
     Dimensions are `time`, optionally `channel` (the components of one sensor), and any others (record, station, ...),
     along which arrays are denoised one by one. Channels without names are taken as Z N E.
@@ -138,7 +148,9 @@ def denoise_record(
         [str(c) for c in x["channel"].values] if "channel" in x.coords else [""] * x.sizes.get("channel", 1)
     )
     dtype = _float_dtype(x)
-    signal, removed = np.empty(ordered.shape, dtype), np.empty(ordered.shape, dtype)
+    signal, removed, *errors = (np.empty(ordered.shape, dtype) for _ in range(2 + sigma))
+    options, doubts = RemovalOptions(batch, above_band, dry, sigma, True, keep_doubtful), dict[str, FlagCounts]()
+    start_ns, format_time = _find_clock(x)
     lead = ordered.shape[: ordered.ndim - len(last)]
     name, n_filled, n_steps = x.name or "the array", 0, 0
     for index in np.ndindex(lead):
@@ -148,14 +160,22 @@ def denoise_record(
             return np.atleast_2d(np.asarray(record.isel(time=slice(a, b)).values, dtype=np.float64))
 
         finder = FaultFinder(read, record.sizes["time"], rate)
-        noise = find_noise(finder, slots, model, batch=batch, above_band=above_band)
+        remove = find_removal(finder, slots, model, options)
+        names = _name_rows(record, lead and index)
         for start in range(0, record.sizes["time"], BLOCK_N):
             stop = min(start + BLOCK_N, record.sizes["time"])
-            s, r = denoise_block(read(start, stop), noise(start, stop), dry, dtype)
+            found_noise = remove(start, stop)
+            s, r = denoise_block(read(start, stop), found_noise.noise, dry, dtype)
             found = finder.find(start, stop)
             n_filled, n_steps = n_filled + found.n_filled, n_steps + len(found.steps)
             shape = signal[index][..., start:stop].shape
             signal[index][..., start:stop], removed[index][..., start:stop] = s.reshape(shape), r.reshape(shape)
+            if found_noise.sigma is not None:
+                errors[0][index][..., start:stop] = found_noise.sigma.reshape(shape)
+            for flag in found_noise.flags:
+                a, b = (start_ns + round(at / rate * 1e9) for at in (flag.start, flag.stop))
+                window = FlagCounts(frozenset({(flag.kind, a, b)}))
+                doubts[names[flag.row]] = doubts.get(names[flag.row], FlagCounts()) + window
             progress(s.size)
     if n_filled:
         warnings.warn(f"{name}: {n_filled} samples are taken for filled gaps and stay unchanged", stacklevel=3)
@@ -163,9 +183,31 @@ def denoise_record(
         warnings.warn(f"{name}: steps of the level stay in the signal: {n_steps}", stacklevel=3)
     if is_too_short(x.sizes["time"], rate):
         warnings.warn(f"{name}: {x.sizes['time']} samples are too few to tell signal from noise", stacklevel=3)
+    for line in describe_flags(doubts.items(), keep_doubtful, (TRANSIENT, UNLIKE), format_time):
+        warnings.warn(line, DoubtWarning, stacklevel=3)
     attrs = {**x.attrs, "processing": describe_processing(model, dry)}
-    parts = (ordered.copy(data=part).transpose(*x.dims).assign_attrs(attrs) for part in (signal, removed))
-    return next(parts), next(parts)
+    parts = (ordered.copy(data=part).transpose(*x.dims).assign_attrs(attrs) for part in (signal, removed, *errors))
+    first, *others = parts
+    if doubts:
+        lines = [f"{name} {line}" for name, flags in doubts.items() for line in flags.describe(format_time)]
+        first.attrs[FLAGGED] = "\n".join(lines)
+    return first, *others
+
+
+def _name_rows(record: xr.DataArray, index: tuple[int, ...]) -> list[str]:
+    """Names of the rows of a record for messages: id or channel, with the number of the record if there are several."""
+    labels = next((record[name] for name in ("id", "channel") if name in record.coords), None)
+    n, own = record.sizes.get("channel", 1), str(record.name or "the array")
+    names = [] if labels is None else [str(v) for v in np.atleast_1d(labels.values)]
+    if len(names) != n:
+        names = [own] if n == 1 else [f"{own}, row {i}" for i in range(n)]
+    return [f"{name} [{', '.join(map(str, index))}]" if index else name for name in names]
+
+
+def _find_clock(x: xr.DataArray) -> tuple[int, FormatTime]:
+    """Time of the first sample in ns, and how times are written: dates, or seconds from the first sample."""
+    is_date = "time" in x.coords and x["time"].dtype.kind == "M"
+    return start_of(x), format_clock if is_date else format_seconds
 
 
 def _float_dtype(x: xr.DataArray) -> np.dtype[Any]:

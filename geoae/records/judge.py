@@ -4,6 +4,7 @@ Windows are anchored to the whole record, and judged by themselves and by window
 do not depend on how the record is divided into regions.
 """
 
+from collections.abc import Iterable
 from itertools import islice
 from typing import NamedTuple
 
@@ -31,6 +32,25 @@ class Flag(NamedTuple):
     start: int
     """First sample of the window, counted in the record."""
     stop: int
+
+
+def mark_flags(flags: Iterable[Flag], span: slice, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Flags of the samples of a span of a record (row, time), one bit for each of `FLAGS`, from the lowest."""
+    marks = np.zeros(shape, np.uint8)
+    for flag in flags:
+        part = slice(max(flag.start - span.start, 0), max(flag.stop - span.start, 0))
+        marks[flag.row, part] |= np.uint8(1 << FLAGS.index(flag.kind))
+    return marks
+
+
+def find_marked(marks: NDArray[np.uint8], start: int) -> tuple[Flag, ...]:
+    """Flags of spans of samples from what `mark_flags` returned for samples from `start` on."""
+    found = []
+    for bit, kind in enumerate(FLAGS):
+        for row, marked in enumerate(marks & np.uint8(1 << bit) > 0):
+            edges = np.flatnonzero(np.diff(marked, prepend=False, append=False)) + start
+            found += [Flag(kind, row, int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+    return tuple(found)
 
 
 class Judge:

@@ -52,8 +52,8 @@ def estimate_sigma(signal: Array, removed: Array, valid: NDArray[np.bool_] | Non
 
 def find_local_power(x: Array) -> NDArray[np.float64]:
     """Power of windows (..., time) around each sample: the mean square of cells, interpolated in time."""
-    cells = _cut_cells(np.asarray(x, np.float32))
-    return interpolate_cells(np.einsum("...n,...n->...", cells, cells, dtype=np.float64) / CELL_N, x.shape[-1])
+    cells = _cut_cells(np.clip(x, -1e150, 1e150).astype(np.float64))  # squares stay within the range of float64
+    return interpolate_cells(np.einsum("...n,...n->...", cells, cells) / CELL_N, x.shape[-1])
 
 
 def interpolate_cells(values: NDArray[np.float64], n: int) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from geoae.errors import DamagedFileError, StoreError, one_line
 from geoae.labels.lazy_indexing import lazy_array
 from geoae.labels.timeaxis import time_coordinates
 from geoae.stores import provenance
-from geoae.stores.schema import KIND, RECORD, START_TIME
+from geoae.stores.schema import DOUBTS, KIND, RECORD, START_TIME
 
 kind: Literal["records"] = "records"
 """What this reader reads; see `geoae.readers.protocols`."""
@@ -59,6 +59,20 @@ def read(path: str | Path) -> xr.DataArray:
     samples = lazy_array(x.shape, x.dtype, partial(_read_samples, x.variable, path), slices_only=True)
     x = xr.DataArray(xr.Variable(x.dims, samples, x.attrs, x.encoding), coords=x.coords, name=x.name)
     return x.assign_coords(time_coordinates(start, rate, x.sizes["time"]))
+
+
+def read_doubts(path: str | Path) -> xr.DataArray:
+    """Read the flags of the samples of a record lazily: `DOUBTS` (channel, time), a bit for each flag.
+
+    Raises
+    ------
+    DamagedFileError
+        The store cannot be opened, or has no flags.
+    """
+    try:
+        return xr.open_zarr(path, chunks=None, drop_variables=["time"])[DOUBTS]
+    except Exception as error:  # see `read`
+        raise DamagedFileError(f"{path} is damaged: {one_line(error)}. Make it anew with --overwrite.") from error
 
 
 def _check_labels(x: xr.DataArray, start: int, rate: float, settings: Mapping[str, Any]) -> None:

@@ -59,6 +59,15 @@ CODED_START = f"{PREFIX}start"
 CODED_RATE_HZ = f"{PREFIX}rate_hz"
 """Of codes of a record: its sampling rate."""
 
+# variables of records, beside the samples
+
+SIGMA = "sigma"
+"""Standard error of each sample, in the units of the samples; NaN in gaps."""
+FLAGGED = f"{PREFIX}flags"
+"""Attribute of a denoised array: a line for each channel and flag, with the times of its windows."""
+DOUBTS = "flags"
+"""Doubts about the window of each sample, one bit each."""
+
 # variables and dimensions of codes
 
 CODE = "code"

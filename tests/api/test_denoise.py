@@ -3,15 +3,17 @@
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import obspy
 import pytest
+import torch
 import xarray as xr
 from obspy import Stream, Trace, UTCDateTime
 
 import geoae
-from geoae.errors import GeoAEError, InputError, MissingFileError, SamplingRateError, UnknownNameError
+from geoae.errors import DoubtWarning, GeoAEError, InputError, MissingFileError, SamplingRateError, UnknownNameError
 from geoae.labels.timeaxis import time_coordinates
 from tests.conftest import tiny_model
 
@@ -53,6 +55,7 @@ def test_a_trace_gives_a_trace():
     line = found.stats.processing.pop()
     assert all(word in line for word in (geoae.__version__, "tiny", MODEL.digest))
     found.stats.pop("mseed", None)
+    found.stats.pop("geoae_flags", None)
     assert found.stats == stats
 
 
@@ -203,3 +206,49 @@ def test_importing_geoae_is_light():
         assert getattr(geoae, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = geoae.nothing
+
+
+def test_sigma_has_the_form_of_the_signal():
+    """Of a Trace, an array with names, and a plain one; after the noise, if that is asked for, too."""
+    data = walk(dtype=np.float64)
+    given = trace(data)
+    signal, sigma = denoise(given, return_sigma=True)
+    assert (type(sigma), sigma.stats.starttime, sigma.id) == (Trace, given.stats.starttime, given.id)
+    assert sigma.data.shape == data.shape
+    assert (sigma.data > 0).all()
+    np.testing.assert_array_equal(signal.data, denoise(given).data)
+    labelled = xr.DataArray(data[None], dims=("channel", "time"), attrs={"sampling_rate_hz": 100.0})
+    parts = denoise(labelled, return_noise=True, return_sigma=True)
+    assert [part.dims for part in parts] == [labelled.dims] * 3
+    np.testing.assert_allclose(parts[2].values[0], sigma.data, rtol=1e-5)
+    data[500:600] = np.nan
+    plain = denoise(data, rate_hz=100.0, return_sigma=True)[1]
+    np.testing.assert_array_equal(np.isnan(plain), np.isnan(data))
+    with pytest.raises(InputError, match="sigma_out=FILE"):
+        denoise("a.mseed", return_sigma=True)
+
+
+class RemovesAll(torch.nn.Module):
+    """Takes everything for noise."""
+
+    def forward(self, x):
+        return torch.zeros_like(x)
+
+
+def test_lost_transients_are_told_and_kept():
+    """A DoubtWarning and an attribute name the window; with keep_doubtful=False the transient is gone, and told."""
+    t = np.arange(6000)
+    data = np.random.default_rng(0).normal(size=6000) + 300 * np.exp(-np.square((t - 3500) / 250)) * np.sin(t / 8)
+    model = replace(MODEL, net=RemovesAll())
+    x = xr.DataArray(data, dims="time", attrs={"sampling_rate_hz": 100.0}, name="x")
+    found = {}
+    for keep in (True, False):
+        with pytest.warns(DoubtWarning, match=r"x [\d.]+ s to [\d.]+ s") as told:
+            found[keep] = geoae.denoise(x, model=model, keep_doubtful=keep)
+        assert ("stays in the signal" in str(told[0].message)) is keep
+        assert "x transient: " in found[keep].attrs["geoae_flags"]
+    assert np.abs(found[True]).max() > 200
+    assert np.abs(found[False] - x).max() > 200
+    with pytest.warns(DoubtWarning, match=r"XX\.AB"):
+        kept = geoae.denoise(trace(data, "HHZ"), model=model)
+    assert kept.stats.geoae_flags[0].startswith("transient: 2024-01-01T00:00:")

@@ -13,7 +13,7 @@ ON_DISK = {
     "component", "offset", "slope", "gain", "recon_error", "n_valid", "geoae_posterior", "method", "seed", "chains",
     "about", "distance", "predicted", "data", "noise", "noise_offset", "rest", "errors", "held_out_code",
     "decoded_data", "distances", "surprises", "measured", "missing", "missing_byte",
-    "geoae_file_hashes",
+    "geoae_file_hashes", "geoae_flags", "flags", "sigma",
 }  # fmt: skip
 VALUES = {"record", "field", "codes", "decoded", "geoae_", "_index"}
 

@@ -23,7 +23,9 @@ from geoae.readers.records import traces
 from geoae.readers.records.arrange import describe_overlaps
 from geoae.records import infer
 from geoae.records.faults import FaultFinder, Faults
+from geoae.records.flags import count_flags
 from geoae.records.periods import check_rate
+from geoae.records.removal import ReadRemoval, Removal, RemovalOptions, find_removal
 from geoae.records.resample import ReadSpan, keep_last_block
 
 PlotRecord = Callable[["PlottedRecord"], None]
@@ -176,8 +178,8 @@ class SpanReaders(NamedTuple):
 
     read: ReadSpan
     """Samples."""
-    noise: ReadSpan
-    """The noise that the model removes from them."""
+    removal: ReadRemoval
+    """The noise that the model removes from them, its error, and doubts."""
     find_faults: Callable[[int, int], Faults]
     """Filled gaps and steps."""
 
@@ -189,11 +191,11 @@ def make_span_readers(
     slots = infer.assign_components([i.rpartition(".")[2] for i in record.ids])
     read = keep_last_block(partial(traces.read_block, record, on_warning=counts.add_loss))
     faults = FaultFinder(read, record.n, record.rate_hz)
-    noise = infer.find_noise(
-        faults, slots, model, batch=options.batch_size, above_band=options.above_band,
-        is_stopped=(stop or Event()).is_set,
+    asked = RemovalOptions(
+        options.batch_size, options.above_band, options.dry, options.sigma, flags=True,
+        keep_doubtful=options.keep_doubtful,
     )  # fmt: skip
-    return SpanReaders(read, noise, faults.find)
+    return SpanReaders(read, find_removal(faults, slots, model, asked, (stop or Event()).is_set), faults.find)
 
 
 def _denoise_record(
@@ -219,9 +221,9 @@ def _denoise_record(
     refused: dict[int, GeoAEError] = {}
     shown: list[tuple[Array, Array]] = []
     blocks = _list_blocks(record, own_only=plot is None)
-    for start, stop, x, removed, faults in _blocks_ahead(readers, blocks, halt):
+    for start, stop, x, removal, faults in _blocks_ahead(readers, blocks, halt):
         with np.errstate(over="ignore", invalid="ignore"):  # values that an output cannot hold are refused below
-            exact = subtract_noise(x, removed, options.dry)
+            exact = subtract_noise(x, removal.noise, options.dry)
         for p in placed[bisect_left(firsts, start - longest) : bisect_left(firsts, stop)]:
             a, b = max(p.first, start), min(p.first + p.segment.n, stop)
             if a >= b:
@@ -231,13 +233,15 @@ def _denoise_record(
                 continue
             part = np.s_[p.row, a - start : b - start]
             try:
-                signal = sink.put(p.segment, a - p.first, x[part], exact[part])
+                sigma = None if removal.sigma is None else removal.sigma[part]
+                signal = sink.put(p.segment, a - p.first, x[part], exact[part], sigma)
             except OutputError:
                 raise
             except GeoAEError as error:
                 refused[id(p)] = error
             else:
                 counts[p.segment].add(x[part], signal, p, a, faults, record.start_ns)
+                counts[p.segment].flags += count_flags(removal.flags, p, record.start_ns)
         if plot is not None and start < 86400 * record.rate_hz:  # a figure shows one day at most
             limit = np.finfo(np.float32).max
             pair = (y if faults.filled is None else np.where(faults.filled, np.nan, y) for y in (x, exact))
@@ -275,15 +279,15 @@ def _merge_spans(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 def _blocks_ahead(
     readers: SpanReaders, blocks: list[tuple[int, int]], halt: Event
-) -> Iterator[tuple[int, int, Array, Array, Faults]]:
-    """Blocks (start, stop, samples, noise, faults). The next block is computed while the last one is written.
+) -> Iterator[tuple[int, int, Array, Removal, Faults]]:
+    """Blocks (start, stop, samples, removal, faults). The next block is computed while the last one is written.
 
     At the end, also after an error or a signal, `halt` is set, which ends the computation of a block that nobody needs.
     """
 
-    def work(start: int, stop: int) -> tuple[int, int, Array, Array, Faults]:
-        removed = readers.noise(start, stop)  # reads more than the block, and `read` keeps it
-        return start, stop, readers.read(start, stop), removed, readers.find_faults(start, stop)
+    def work(start: int, stop: int) -> tuple[int, int, Array, Removal, Faults]:
+        removal = readers.removal(start, stop)  # reads more than the block, and `read` keeps it
+        return start, stop, readers.read(start, stop), removal, readers.find_faults(start, stop)
 
     worker = ThreadPoolExecutor(1)
     try:

@@ -17,6 +17,8 @@ from geoae.jobs.records.levels import FRAME_S, LevelSums
 from geoae.labels.segments import PlacedSegment, Record, Segment
 from geoae.readers.records.arrange import count_gaps_and_overlaps
 from geoae.records.faults import FaultFinder, Faults
+from geoae.records.flags import FlagCounts, describe_flags
+from geoae.records.judge import NEAR, TRANSIENT, UNLIKE
 from geoae.records.removal import is_too_short
 
 
@@ -38,6 +40,8 @@ class TraceSums:
     notes: list[str] = field(default_factory=list)
     faults: FaultCounts = field(default_factory=FaultCounts)
     """Filled gaps, which `add` is not given, and steps."""
+    flags: FlagCounts = field(default_factory=FlagCounts)
+    """Doubts about windows of the trace."""
     _concluded: bool = False
     levels: LevelSums | None = None
     """Sums of squares about the drift."""
@@ -80,12 +84,14 @@ class TraceSums:
         """The sums as plain data, for `add_sums`; empty if nothing was counted."""
         if self.levels is None:
             return []
-        return [self._finite, self._range, self._at_range, self.levels.export(), self.faults.export()]
+        levels, faults, flags = self.levels.export(), self.faults.export(), self.flags.export()
+        return [self._finite, self._range, self._at_range, levels, faults, flags]
 
     def add_sums(self, sums: list[Any]) -> None:
         """Add the result of `export_sums` for another part of the trace, from any process."""
-        n, limits, at_limits, levels, faults = sums
+        n, limits, at_limits, levels, faults, flags = sums
         self.faults += FaultCounts.load(faults)
+        self.flags += FlagCounts.load(flags)
         self.levels = self.levels or LevelSums(levels[0])
         self.levels.merge(levels)
         self._add_range(n, limits, at_limits)
@@ -188,6 +194,9 @@ class SummaryRow:
     seconds: float
     state: str
     """State of a trace that was not denoised: "unchanged", "left out" or "text"; else empty."""
+    doubtful: int = 0
+    """Number of spans of time in which what was taken for noise holds a transient that the record's noise does not
+    explain."""
 
 
 @dataclass
@@ -206,11 +215,24 @@ class RecordSummary:
     """Format of the files; "" for a store."""
     is_unchanged: bool = False
     """Whether the outputs were complete before this run, which changed nothing."""
+    keep_doubtful: bool = True
+    """Whether transients that the record's noise does not explain stayed in the signal."""
 
     @property
     def ok(self) -> bool:
         """Whether there were no problems."""
         return not self.problems
+
+    @property
+    def warnings(self) -> list[str]:
+        """A line on lost transients and one on unlike records, which name the windows; those of fields are none."""
+        flags = ((t.id, t.flags) for t in self.traces if t.denoised)
+        return describe_flags(flags, self.keep_doubtful, (TRANSIENT, UNLIKE))
+
+    @property
+    def doubts(self) -> list[str]:
+        """A line on signals near the noise, which names the windows."""
+        return describe_flags(((t.id, t.flags) for t in self.traces if t.denoised), self.keep_doubtful, (NEAR,))
 
     @property
     def rows(self) -> list[SummaryRow]:
@@ -344,7 +366,8 @@ def _summarise(name: str, parts: list[TraceSums]) -> SummaryRow:
         state = "left out" if all(part.left_out >= len(part.segments) for part in parts) else "unchanged"
     gaps, _ = count_gaps_and_overlaps(segments)
     samples, seconds = sum(s.n for s in segments), sum(part.seconds for part in parts)
-    return SummaryRow(name, samples, gaps, before, after, removed_db, seconds, state)
+    doubtful = sum(len(part.flags.find_spans(TRANSIENT)) for part in parts if part.denoised)
+    return SummaryRow(name, samples, gaps, before, after, removed_db, seconds, state, doubtful)
 
 
 def _cut(x: Array, start: int, stop: int) -> Array:

@@ -38,7 +38,9 @@ def write_files(
             outputs = [*outputs, draw_record(drawings[0], figure, model)]
         except OutputError as error:
             problems.append(str(error))
-    return RecordSummary(rows, outputs, problems, notes, model.label, 0.0, sink.formats)
+    return RecordSummary(
+        rows, outputs, problems, notes, model.label, 0.0, sink.formats, keep_doubtful=inference.keep_doubtful
+    )
 
 
 def draw_record(drawing: PlottedRecord, path: Path, model: Model) -> Path:

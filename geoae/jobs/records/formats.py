@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from geoae.errors import InputError
 from geoae.jobs.options import FileOptions
 from geoae.jobs.records.names import names_folder
 from geoae.readers.records.whole import find_formats
+from geoae.writers.records.collection import INTEGER_FORMATS
 from geoae.writers.records.traces import check_format, supported_formats
 
 ENDINGS = {
@@ -24,13 +26,14 @@ class FormatChoice:
 
     signal: str = "MSEED"
     noise: str = "MSEED"
+    sigma: str = "MSEED"
     is_default: bool = False
     """Whether they are those of the inputs, so that miniSEED may take their place."""
     notes: tuple[str, ...] = ()
 
 
 def choose_formats(inputs: Sequence[Path], out: str | Path | None, files: FileOptions) -> FormatChoice:
-    """Choose the formats of signal and noise.
+    """Choose the formats of signal, noise and sigma. Sigma is not written as integers.
 
     ``--format`` decides, else the ending of a file name, else ``--encoding`` (miniSEED), else the inputs do: if all of
     them have one format that can be written, it is kept.
@@ -48,11 +51,20 @@ def choose_formats(inputs: Sequence[Path], out: str | Path | None, files: FileOp
         own = None if files.encoding else _find_common_format(inputs, notes)
         signal, is_default = own or "MSEED", own not in (None, "MSEED")
     noise = noise or signal
-    for name in dict.fromkeys((signal, noise) if files.noise_out is not None else (signal,)):
+    sigma = _by_ending(files.sigma_out, None if asked in INTEGER_FORMATS else asked, notes)
+    sigma = sigma or ("MSEED" if signal in INTEGER_FORMATS else signal)
+    if sigma in INTEGER_FORMATS:
+        raise InputError(f"{files.sigma_out}: {sigma} holds whole numbers, sigma is a fraction of some. Choose MSEED.")
+    written = [
+        signal,
+        *([noise] if files.noise_out is not None else []),
+        *([sigma] if files.sigma_out is not None else []),
+    ]
+    for name in dict.fromkeys(written):
         check_format(name, files.encoding if name == "MSEED" else None)
     if files.encoding and "MSEED" not in (signal, noise):
         check_format(signal, files.encoding)  # raises, since only miniSEED has encodings
-    return FormatChoice(signal, noise, is_default, tuple(notes))
+    return FormatChoice(signal, noise, sigma, is_default, tuple(notes))
 
 
 def _by_ending(path: str | Path | None, asked: str | None, notes: list[str]) -> str | None:

@@ -1,7 +1,7 @@
 """Plan of a store for one record: the record itself, its layout, and the settings that decide its samples."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from geoae.readers.records import arrange, traces
 from geoae.readers.records.context import MAX_STEP_S
 from geoae.readers.records.selection import cut_segment
 from geoae.records.contract import RecordContract
+from geoae.records.judge import FLAGS
 from geoae.stores import blocks
 from geoae.stores.plan import Chunking, StorePlan, plan_field
-from geoae.stores.schema import KIND, RECORD, START_TIME
+from geoae.stores.schema import DOUBTS, KIND, RECORD, SIGMA, START_TIME
 
 CHUNK_SAMPLES = blocks.TARGET_SAMPLES
 """Samples in a chunk, all channels together. The model takes all channels at once, so they share a chunk."""
@@ -100,8 +101,28 @@ def plan_record_store(
     }  # fmt: skip
     n_channels = len(record.ids)
     chunks = {"channel": n_channels, "time": max(CHUNK_SAMPLES // n_channels, 1)}
-    plan = plan_field(template, "time", chunking=Chunking(chunks))
+    units = {name: x.attrs[name] for name in ("units",) if name in x.attrs}
+    sigma = {SIGMA: {"long_name": "standard error of the denoised samples", **units}} if options.sigma else {}
+    plan = _add_doubts(plan_field(template, "time", extra=sigma, chunking=Chunking(chunks)))
     return plan + coder.plan(template, ["time"]) if coder else plan
+
+
+def _add_doubts(plan: StorePlan) -> StorePlan:
+    """Add a variable for the flags of each sample to a plan of samples."""
+    (part,) = plan.parts
+    trace = part.variables[0]
+    attrs: dict[str, Any] = {
+        "long_name": "doubts about the window of each sample", "flag_masks": [1 << i for i in range(len(FLAGS))],
+        "flag_meanings": " ".join(FLAGS),
+    }  # fmt: skip
+    doubts = replace(trace, name=DOUBTS, dtype="uint8")
+    beside = " ".join(v.name for v in (*part.variables[1:], doubts))
+    own = {**plan.attrs[trace.name], "ancillary_variables": beside}
+    return StorePlan(
+        (replace(part, variables=(*part.variables, doubts)),),
+        plan.coords,
+        {**plan.attrs, trace.name: own, DOUBTS: attrs},
+    )
 
 
 def list_record_settings(
@@ -112,7 +133,7 @@ def list_record_settings(
     return {
         KIND: RECORD, "model": model.name, "digest": model.digest, "model_rate_hz": c.rate_hz,
         "window": c.window, "stride": c.stride, "scaler": asdict(model.scaler), "dry": options.dry,
-        "above_band": options.above_band, "ids": list(record.ids),
+        "above_band": options.above_band, "keep_doubtful": options.keep_doubtful, "ids": list(record.ids),
         **({"partner": model.partner.name, "partner_digest": model.partner.digest} if model.partner else {}),
         "start": str(np.datetime64(record.start_ns, "ns")), "samples": record.n, "rate_hz": record.rate_hz,
         **(coder.settings() if coder else {}),

@@ -41,8 +41,8 @@ class Finished:
 class Sink(Protocol):
     """Receives the blocks of a run."""
 
-    def put(self, segment: Segment, offset: int, x: Array, exact: Array) -> Array:
-        """Store samples [offset, offset + len) of a segment, given before and after denoising.
+    def put(self, segment: Segment, offset: int, x: Array, exact: Array, sigma: Array | None = None) -> Array:
+        """Store samples [offset, offset + len) of a segment, given before and after denoising, and their sigma.
 
         Returns the signal as it is stored. Raises InputError for samples that cannot be stored.
         """
@@ -73,11 +73,13 @@ class OutputPlan:
     is_default: bool = False
     """Whether the formats are those of the inputs, so that miniSEED takes their place where they cannot hold it."""
     notes: tuple[str, ...] = ()
+    sigma: dict[Path, Path] = field(default_factory=dict)
+    sigma_format: str = "MSEED"
 
     @property
     def targets(self) -> list[Path]:
         """All files that will be written."""
-        return [*dict.fromkeys(self.signal.values()), *dict.fromkeys(self.noise.values())]
+        return [target for names in (self.signal, self.noise, self.sigma) for target in dict.fromkeys(names.values())]
 
 
 def plan_outputs(inputs: list[Path], out: str | Path | None, files: FileOptions, overwrite: bool = False) -> OutputPlan:
@@ -97,16 +99,19 @@ def plan_outputs(inputs: list[Path], out: str | Path | None, files: FileOptions,
     """
     formats = choose_formats(inputs, out, files)
     if files.sds:
-        if (formats.signal, formats.noise) != ("MSEED", "MSEED"):
+        if {formats.signal, formats.noise, formats.sigma} != {"MSEED"}:
             raise InputError(f"An SDS archive holds miniSEED, not {formats.signal}. Leave --sds or --format out.")
         signal = name_in_archive(inputs, out or "")
         noise = name_in_archive(inputs, files.noise_out) if files.noise_out else {}
+        sigma = name_in_archive(inputs, files.sigma_out) if files.sigma_out else {}
     else:
         signal = name_outputs(inputs, out, "denoised", suffix_of(formats.signal))
         noise = name_outputs(inputs, files.noise_out, "noise", suffix_of(formats.noise)) if files.noise_out else {}
+        sigma = name_outputs(inputs, files.sigma_out, "sigma", suffix_of(formats.sigma)) if files.sigma_out else {}
     names = OutputPlan(
-        signal, noise, formats.signal, files.encoding, overwrite, formats.noise, formats.is_default, formats.notes
-    )
+        signal, noise, formats.signal, files.encoding, overwrite, formats.noise, formats.is_default, formats.notes,
+        sigma, formats.sigma,
+    )  # fmt: skip
     if files.plot is not None:
         from geoae.plot.canvas import check_figure_path
 
@@ -141,7 +146,7 @@ class FileSink:
         self._rounding: dict[tuple[Path | None, str], RoundingSums] = {}
         self._formats: dict[str, None] = {}
         for segment in segments:
-            for path in self._paths(segment):
+            for path in self._paths(segment).values():
                 self._waiting[path] = self._waiting.get(path, 0) + 1
 
     @property
@@ -159,7 +164,7 @@ class FileSink:
         if kind is not None:
             remove_unfinished(self.names.targets)
 
-    def put(self, segment: Segment, offset: int, x: Array, exact: Array) -> Array:
+    def put(self, segment: Segment, offset: int, x: Array, exact: Array, sigma: Array | None = None) -> Array:
         """See `Sink`."""
         check_range(x, self._dtype, self._advice)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -167,9 +172,12 @@ class FileSink:
             if self._rounded_late:
                 stored = split_block(x, exact, self._dtype)
         paths = self._paths(segment)
-        for path, data in zip(paths, stored, strict=False):
-            self._writer(path).put(segment, offset, data, self._header(segment))
-        rounded_noise = self._noise_rounded and len(paths) > 1
+        data = dict(zip(("signal", "noise"), stored, strict=True))
+        if sigma is not None:
+            data["sigma"] = sigma.astype(np.float32)
+        for role, path in paths.items():
+            self._writer(path).put(segment, offset, data[role], self._header(segment))
+        rounded_noise = self._noise_rounded and "noise" in paths
         if self._rounded or rounded_noise or self._dtype.itemsize < x.dtype.itemsize:
             sums = self._rounding.setdefault((segment.source, segment.id), RoundingSums(self._rounded))
             sums.add(x, exact, signal, removed if rounded_noise else None)
@@ -180,7 +188,7 @@ class FileSink:
         sums = self._rounding.pop((segments[0].source, segments[0].id), None)
         loss = sums.find_loss() if sums else ""
         if loss and self._rounded_late:
-            for path in {path for segment in segments for path in self._paths(segment)}:
+            for path in {path for segment in segments for path in self._paths(segment).values()}:
                 self._writer(path).refuse_format(f"{segments[0].id}: {loss}")
             return ""
         kind = self._encodings[0] or ("FLOAT32" if self.names.format == "MSEED" else self.names.format)
@@ -193,11 +201,10 @@ class FileSink:
         return f"choose encoding {'FLOAT32' if self._rounded else 'FLOAT64'}"
 
     def pass_through(self, segment: Segment, add_loss: AddLoss) -> bool:
-        """See `Sink`. miniSEED records are copied byte by byte; their noise is zero."""
+        """See `Sink`. miniSEED records are copied byte by byte; their noise is zero, and their sigma NaN."""
         held = False
-        formats = (self.names.format, self.names.noise_format)
-        for path, role, name in zip(self._paths(segment), ("signal", "noise"), formats, strict=False):
-            raw = traces.read_raw_records(segment) if name == "MSEED" and role == "signal" else None
+        for role, path in self._paths(segment).items():
+            raw = traces.read_raw_records(segment) if role == "signal" and self.names.format == "MSEED" else None
             if raw is not None:
                 self._writer(path).put_raw(segment, raw)
                 held = True
@@ -206,13 +213,14 @@ class FileSink:
                 if role == "signal":
                     self._writer(path).put_copy(segment, x, self._header(segment))
                 else:
-                    self._writer(path).put(segment, 0, np.zeros(x.shape, np.float32), self._header(segment))
+                    data = np.full(x.shape, 0 if role == "noise" else np.nan, np.float32)
+                    self._writer(path).put(segment, 0, data, self._header(segment))
                 held = True
         return held
 
     def replace(self, segment: Segment, parts: list[Segment]) -> None:
         """See `Sink`."""
-        for path in self._paths(segment):
+        for path in self._paths(segment).values():
             if path in self._open:
                 self._open[path].drop(segment)
             self._waiting[path] += len(parts)
@@ -221,7 +229,7 @@ class FileSink:
         """See `Sink`."""
         finished = Finished()
         self._headers.pop(segment, None)
-        for path in self._paths(segment):
+        for role, path in self._paths(segment).items():
             self._waiting[path] -= 1
             if self._waiting[path]:
                 continue
@@ -236,7 +244,7 @@ class FileSink:
             try:
                 writer.close()
             except (InputError, OutputExistsError) as error:  # the other outputs can still be written
-                if writer.refused and path not in self.names.noise.values():
+                if writer.refused and role == "signal":
                     finished.refused.update(_advise(writer.refused))  # each trace tells why
                 else:
                     self.problems.append(f"{path}: {error}" if isinstance(error, InputError) else str(error))
@@ -245,9 +253,9 @@ class FileSink:
             self._formats[writer.format] = None
             self.notes.extend(f"{s.id} holds no samples and is left out of {path.name}" for s in writer.skipped)
             self.notes.extend(note for note in writer.notes if note not in self.notes)
-            if path in self.names.noise.values():
+            if role != "signal":
                 self.problems += [
-                    f"{s.id}: its noise is left out of {path.name}: {why}" for s, why in writer.refused.items()
+                    f"{s.id}: its {role} is left out of {path.name}: {why}" for s, why in writer.refused.items()
                 ]
             else:
                 finished.refused.update(_advise(writer.refused))
@@ -256,12 +264,13 @@ class FileSink:
         return finished
 
     def _targets(self) -> Iterable[tuple[Path, Path]]:
-        return [*self.names.signal.items(), *self.names.noise.items()]
+        return [*self.names.signal.items(), *self.names.noise.items(), *self.names.sigma.items()]
 
-    def _paths(self, segment: Segment) -> list[Path]:
+    def _paths(self, segment: Segment) -> dict[str, Path]:
+        """Role of each output of a segment and its path, the signal first."""
         assert segment.source is not None
-        noise = self.names.noise.get(segment.source)
-        return [self.names.signal[segment.source], *([noise] if noise else [])]
+        names = {"signal": self.names.signal, "noise": self.names.noise, "sigma": self.names.sigma}
+        return {role: targets[segment.source] for role, targets in names.items() if segment.source in targets}
 
     def _header(self, segment: Segment) -> Any:
         if segment not in self._headers:
@@ -270,8 +279,12 @@ class FileSink:
 
     def _writer(self, path: Path) -> TraceWriter:
         if path not in self._open:
-            n, is_noise = self.names, path in self.names.noise.values()
-            name, encoding = (n.noise_format if is_noise else n.format), self._encodings[is_noise]
+            n = self.names
+            name, encoding = n.format, self._encodings[0]
+            if path in n.noise.values():
+                name, encoding = n.noise_format, self._encodings[1]
+            elif path in n.sigma.values():
+                name, encoding = n.sigma_format, None
             made = path.name.removesuffix(suffix_of(name))  # a name with this ending was made by `name_outputs`
             otherwise = path.name if made == path.name else f"{made}.mseed"
             self._open[path] = TraceWriter(
@@ -286,22 +299,26 @@ def _advise(refused: Mapping[Segment, str]) -> dict[Segment, str]:
 
 
 class MemorySink:
-    """Collects the segments of an ObsPy Stream; `signal` and `removed` map the order of a segment to its samples.
+    """Collects the segments of an ObsPy Stream.
 
-    They are float32, or float64 where float32 would blur a trace, such as a small signal on a large offset.
+    `signal`, `removed` and `sigma` map the order of a segment to its samples. The first two are float32, or float64
+    where float32 would blur a trace, such as a small signal on a large offset.
     """
 
     def __init__(self) -> None:
         self.signal: dict[int, NDArray[Any]] = {}
         self.removed: dict[int, NDArray[Any]] = {}
+        self.sigma: dict[int, NDArray[Any]] = {}
         self._rounding: dict[int, RoundingSums] = {}
 
-    def put(self, segment: Segment, offset: int, x: Array, exact: Array) -> Array:
+    def put(self, segment: Segment, offset: int, x: Array, exact: Array, sigma: Array | None = None) -> Array:
         """See `Sink`."""
         check_range(x, _FLOAT32, "divide it by a constant first")
         # float32 is given back as float32; of other types, find_loss decides
         both = (exact, split_block(x, exact, x.dtype)[1]) if x.dtype.itemsize > 4 else split_block(x, exact, _FLOAT32)
-        for kept, data in zip((self.signal, self.removed), both, strict=True):
+        parts = [(self.signal, both[0]), (self.removed, both[1])]
+        parts += [] if sigma is None else [(self.sigma, sigma.astype(np.float32))]
+        for kept, data in parts:
             whole = kept.setdefault(segment.order, np.empty(segment.n, data.dtype))
             whole[offset : offset + len(data)] = data
         signal = split_block(x, exact, _FLOAT32)[0]
@@ -324,6 +341,7 @@ class MemorySink:
         """See `Sink`. The caller keeps a trace without an entry in `signal` as it was."""
         self.signal.pop(segment.order, None)
         self.removed[segment.order] = np.zeros(segment.n, np.float32)
+        self.sigma[segment.order] = np.full(segment.n, np.nan, np.float32)
         return True
 
     def replace(self, segment: Segment, parts: list[Segment]) -> None:

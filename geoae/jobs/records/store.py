@@ -24,6 +24,7 @@ from geoae.readers.records import traces
 from geoae.readers.records.arrange import describe_rates
 from geoae.records import periods
 from geoae.records.faults import FaultFinder
+from geoae.records.judge import find_marked
 from geoae.stores import blocks
 from geoae.stores import records as stored_records
 from geoae.stores.plan import StorePlan
@@ -44,12 +45,14 @@ def refuse_file_options(files: FileOptions) -> None:
     """Raise InputError for options that apply to files only, not to a zarr store."""
     given = {
         "--format": files.format is not None, "--encoding": files.encoding is not None,
-        "--noise-out": files.noise_out is not None, "--plot": files.plot is not None, "--sds": files.sds,
+        "--noise-out": files.noise_out is not None, "--sigma-out": files.sigma_out is not None,
+        "--plot": files.plot is not None, "--sds": files.sds,
     }  # fmt: skip
     if named := [name for name, is_given in given.items() if is_given]:
         raise InputError(
             f"{', '.join(named)} cannot go with a zarr store, which holds the signal as numbers. "
-            f"Leave {'it' if len(named) == 1 else 'them'} out; the removed noise is the input minus the signal."
+            f"Leave {'it' if len(named) == 1 else 'them'} out; the removed noise is the input minus the signal, and "
+            "--sigma writes the standard error into the store."
         )
 
 
@@ -120,7 +123,10 @@ def denoise_store(
     notes += note_above_band(decodable, model, inference)
     notes += code_plan.describe_codes(outcome.store, [job.plan.parts[0].name]) if coder else []
     by, seconds = model.label, time.perf_counter() - began
-    return RecordSummary(rows, [target], problems, notes, by, seconds, is_unchanged=outcome.was_finished)
+    return RecordSummary(
+        rows, [target], problems, notes, by, seconds,
+        is_unchanged=outcome.was_finished, keep_doubtful=inference.keep_doubtful,
+    )  # fmt: skip
 
 
 def _list_blurred(record: Record, rows: Iterable[TraceSums]) -> list[str]:
@@ -157,6 +163,7 @@ def _count_kept_blocks(
 ) -> dict[int, BlockCounts]:
     """Count blocks that an earlier run wrote, so that the summary covers the whole store."""
     signal: xr.DataArray = stored_records.read(store)
+    doubts = stored_records.read_doubts(store)
     results, lost = {}, TraceCounts()
     faults = FaultFinder(lambda a, b: traces.read_block(record, a, b, lost.add_loss), record.n, record.rate_hz)
     for number in range(plan.parts[0].n_blocks):
@@ -164,7 +171,8 @@ def _count_kept_blocks(
             span = blocks.find_task(plan.parts, number).region[1]
             x = traces.read_block(record, span.start, span.stop, lost.add_loss)
             found = faults.find(span.start, span.stop)
-            results[number] = count_record_block(record, span, x, signal[:, span].values, found, lost)
+            flags = find_marked(doubts[:, span].values, span.start)
+            results[number] = count_record_block(record, span, x, signal[:, span].values, found, lost, flags)
     return results
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.errors import InputError
+from geoae.errors import DoubtWarning, InputError
 from geoae.jobs.options import InferenceOptions
 from geoae.jobs.records.clean import denoise_segments
 from geoae.jobs.records.counts import TraceCounts
@@ -16,16 +16,19 @@ from geoae.model import load_model
 from geoae.model.denoising import describe_processing
 from geoae.model.devices import prepare_model
 from geoae.readers.records import traces
+from geoae.records.flags import describe_flags
+from geoae.records.judge import TRANSIENT, UNLIKE
 
 _CALLER = 5
 """Stack level of warnings: the line that calls `geoae.denoise`."""
 
 
 def denoise_stream(stream: Any, options: InferenceOptions, noise: bool = False) -> Any:
-    """Denoise an ObsPy Stream or Trace. Returns a new one of the same kind, or (signal, noise) if `noise`.
+    """Denoise an ObsPy Stream or Trace. Returns a new one of the same kind, or a tuple: signal, noise, sigma.
 
-    Traces that cannot be denoised come back unchanged, with a warning that gives the reason. Filled gaps and steps are
-    named in a warning, too.
+    Noise is in it if `noise`, sigma if `options.sigma`. Traces that cannot be denoised come back unchanged, with a
+    warning that gives the reason. Filled gaps and steps are named in a warning, too. Doubts about windows are a
+    `DoubtWarning`, and stand in `stats.geoae_flags` of the signal, as lines.
     """
     from obspy import Stream, Trace
 
@@ -44,14 +47,20 @@ def denoise_stream(stream: Any, options: InferenceOptions, noise: bool = False) 
                 warnings.warn(f"{trace.id}: {line}", stacklevel=_CALLER)
     for line in counts.notes:
         warnings.warn(line, stacklevel=_CALLER)
+    doubts = ((trace.id, trace.flags) for trace in counts.traces if trace.denoised)
+    for line in describe_flags(doubts, options.keep_doubtful, (TRANSIENT, UNLIKE)):
+        warnings.warn(line, DoubtWarning, stacklevel=_CALLER)
+    flags = {segment.order: counts[segment].flags.describe() for segment in segments}
     results = []
-    for kept in (sink.signal, sink.removed):
+    for kept in (sink.signal, *([sink.removed] if noise else []), *([sink.sigma] if options.sigma else [])):
         rebuilt = [_rebuild(trace, kept.get(i)) for i, trace in enumerate(source)]
         for i, trace in enumerate(rebuilt):
             if i in sink.signal:
+                if flags.get(i) and kept is sink.signal:
+                    trace.stats.geoae_flags = flags[i]
                 trace.stats.processing = [*trace.stats.get("processing", []), describe_processing(model, options.dry)]
         results.append(rebuilt[0] if isinstance(stream, Trace) else _replace_traces(source, rebuilt))
-    return tuple(results) if noise else results[0]
+    return tuple(results) if len(results) > 1 else results[0]
 
 
 def _rebuild(trace: Any, data: NDArray[Any] | None) -> Any:

@@ -1,5 +1,6 @@
 """Denoise one block of a record's store, in this process or in a worker, and count what happened to its traces."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,14 @@ from geoae.model import Model
 from geoae.model.denoising import denoise_block
 from geoae.readers.records import traces
 from geoae.records.faults import Faults
+from geoae.records.flags import count_flags
+from geoae.records.judge import Flag, mark_flags
+from geoae.records.removal import Removal
 from geoae.stores import blocks, ledger
+from geoae.stores.schema import DOUBTS, SIGMA
 from geoae.stores.write import write_region
 
+_OPTIONS = ("batch_size", "dry", "above_band", "keep_doubtful", "sigma")
 BlockCounts = dict[str, list[Any]]
 """Counts of one block: "traces", sums of each trace, and "losses", lines on samples that were lost."""
 
@@ -45,7 +51,7 @@ def make_record_spec(
         "select": select.spec(), "damaged": damaged,
         "record": _identify(record), **make_model_spec(model, options.device, threads),
         "codes": coder.spec(options.device, threads) if coder else None,
-        "options": {"batch_size": options.batch_size, "dry": options.dry, "above_band": options.above_band},
+        "options": {name: getattr(options, name) for name in _OPTIONS},
     }  # fmt: skip
 
 
@@ -80,11 +86,11 @@ def make_record_worker(
     readers = make_span_readers(record, model, options, lost)
     trace = run.parts[0].variables[0]
 
-    def denoise(task: blocks.Task) -> tuple[Array, Array]:
+    def denoise(task: blocks.Task) -> tuple[Array, Array, Removal]:
         span = task.region[1]
-        removed = readers.noise(span.start, span.stop)  # reads more than the block, and `read` keeps it
+        removal = readers.removal(span.start, span.stop)  # reads more than the block, and `read` keeps it
         x = readers.read(span.start, span.stop)
-        return x, denoise_block(x, removed, options.dry, np.dtype(trace.dtype))[0]
+        return x, denoise_block(x, removal.noise, options.dry, np.dtype(trace.dtype))[0], removal
 
     encode = None
     if coder:
@@ -97,16 +103,26 @@ def make_record_worker(
             write_region(run.folder, number, encode(task))
             lost.losses.clear()  # the block of samples reports them
             return {}
-        x, signal = denoise(task)
-        write_region(run.folder, number, {trace.name: signal})
+        x, signal, removal = denoise(task)
         span = task.region[1]
-        return count_record_block(record, span, x, signal, readers.find_faults(span.start, span.stop), lost)
+        stored = {trace.name: signal, DOUBTS: mark_flags(removal.flags, span, x.shape)}
+        if removal.sigma is not None:
+            stored[SIGMA] = removal.sigma.astype(trace.dtype)
+        write_region(run.folder, number, stored)
+        found = readers.find_faults(span.start, span.stop)
+        return count_record_block(record, span, x, signal, found, lost, removal.flags)
 
     return work
 
 
 def count_record_block(
-    record: Record, span: slice, x: Array, signal: NDArray[Any], found: Faults, lost: TraceCounts
+    record: Record,
+    span: slice,
+    x: Array,
+    signal: NDArray[Any],
+    found: Faults,
+    lost: TraceCounts,
+    flags: Sequence[Flag] = (),
 ) -> BlockCounts:
     """Count one block of a record.
 
@@ -120,6 +136,8 @@ def count_record_block(
         Filled gaps and steps in the block.
     lost
         Its losses are moved to the result.
+    flags
+        Doubts about the windows that the block shares samples with.
 
     Returns
     -------
@@ -132,6 +150,7 @@ def count_record_block(
         if a < b:
             part = np.s_[p.row, a - span.start : b - span.start]
             counts[p.segment].add(x[part], signal[part], p, a, found, record.start_ns)
+            counts[p.segment].flags += count_flags(flags, p, record.start_ns)
     losses = list(lost.losses)
     lost.losses.clear()
     return {"traces": [trace.export_sums() for trace in counts.traces], "losses": losses}

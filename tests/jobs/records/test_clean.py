@@ -14,6 +14,7 @@ from geoae.jobs.records.sinks import MemorySink
 from geoae.readers.records import traces
 from geoae.records import infer
 from geoae.records.faults import Faults
+from geoae.records.removal import Removal
 from tests.conftest import tiny_model
 
 
@@ -45,12 +46,12 @@ def test_an_interruption_does_not_wait_for_the_block_under_way():
         lambda a, b: np.ones((1, b - a)), 10**9, [2], 100.0, model, batch=1, is_stopped=halt.is_set
     )
 
-    def work(start: int, stop: int) -> np.ndarray:
+    def work(start: int, stop: int) -> Removal:
         if not start:
-            return np.zeros((1, stop))
+            return Removal(np.zeros((1, stop)))
         began.set()
         try:
-            return noise(start, stop)
+            return Removal(noise(start, stop))
         finally:
             ended.set()
 

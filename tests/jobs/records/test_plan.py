@@ -42,9 +42,14 @@ def test_channels_share_a_chunk(tmp_path, monkeypatch):
     monkeypatch.setattr(plan, "CHUNK_SAMPLES", 900)
     record = find_one_record([tmp_path / "a"], scan(tmp_path / "a", UTCDateTime(0)))
     model = tiny_model()
-    (variable,) = plan_record_store(record, model, InferenceOptions()).parts[0].variables
+    variable, doubts = plan_record_store(record, model, InferenceOptions()).parts[0].variables
+    assert (doubts.name, doubts.dtype, doubts.chunks) == ("flags", "uint8", variable.chunks)
+    with_sigma = plan_record_store(record, model, InferenceOptions(sigma=True))
+    assert [v.name for v in with_sigma.parts[0].variables] == ["trace", "sigma", "flags"]
+    assert with_sigma.attrs["trace"]["ancillary_variables"] == "sigma flags"
     assert (variable.name, variable.shape, variable.chunks) == ("trace", (3, 1000), (3, 300))
     assert variable.dtype == "float32"
     settings = list_record_settings(record, model, InferenceOptions())
     assert (settings["samples"], settings["rate_hz"], settings["dry"]) == (1000, 100.0, 0.0)
     assert settings != list_record_settings(record, model, InferenceOptions(dry=0.5))
+    assert settings != list_record_settings(record, model, InferenceOptions(keep_doubtful=False))

@@ -203,3 +203,19 @@ def test_what_was_stored_gives_way_to_the_input_or_to_nothing(tmp_path, monkeypa
         (found,) = obspy.read(str(tmp_path / f"{name}.mseed"))
         assert found.stats.station == "A"
         np.testing.assert_array_equal(found.data, expected)
+
+
+def test_sigma_of_unchanged_traces_is_nan(tmp_path):
+    """It is written beside that of the others; formats of integers are refused for it."""
+    x = np.random.default_rng(0).normal(size=3000).astype(np.float32)
+    header = {"station": "ABC", "sampling_rate": 100.0}
+    traces_in = [Trace(x, {**header, "channel": "HHZ"}), Trace(0 * x + 3, {**header, "channel": "HHN"})]
+    Stream(traces_in).write(str(tmp_path / "x.mseed"), format="MSEED")
+    options = InferenceOptions(tiny_model(), threads=1)
+    done = denoise_files([tmp_path / "x.mseed"], None, options, sigma_out=tmp_path / "s.mseed")
+    assert [path.name for path in done.outputs] == ["x.denoised.mseed", "s.mseed"]
+    sigma = {part.stats.channel: part.data for part in obspy.read(str(tmp_path / "s.mseed"))}
+    assert np.isnan(sigma["HHN"]).all()
+    assert (sigma["HHZ"] > 0).all()
+    with pytest.raises(InputError, match="GSE2 holds whole numbers"):
+        denoise_files([tmp_path / "x.mseed"], tmp_path / "y.mseed", options, sigma_out=tmp_path / "s.gse2")

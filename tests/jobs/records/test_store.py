@@ -401,3 +401,28 @@ def test_the_command_line_writes_a_store(tmp_path, saved):
     assert content(tmp_path / "x.zarr") == before
     other = CliRunner().invoke(app, [*words, "--dry", "0.5"])
     assert (other.exit_code, other.output.count("\n")) == (1, 1)
+
+
+def test_sigma_and_flags_are_those_of_files_and_memory(tmp_path, small):
+    """For chunks, files, arrays and a resumed run: the same sigma, NaN in gaps, and the same spans of time."""
+    path, options = record(tmp_path / "a.mseed"), replace(OPTIONS, sigma=True)
+    in_memory = geoae.denoise(geoae.read(path), model=MODEL, threads=1, return_sigma=True)[1]
+    whole = run(path, tmp_path / "a.zarr", options)
+    store = xr.open_zarr(tmp_path / "a.zarr").load()
+    np.testing.assert_allclose(store.sigma.values, in_memory.values, rtol=1e-5)
+    assert np.isnan(store.sigma.values[1, 2000:2700]).all()
+    assert store.sigma.attrs["long_name"] == "standard error of the denoised samples"
+    assert store.flags.attrs["flag_meanings"] == "transient unlike near"
+    denoise_files([path], tmp_path / "b.mseed", OPTIONS, sigma_out=tmp_path / "s.mseed")
+    for piece in obspy.read(str(tmp_path / "s.mseed")):
+        row = "ENZ".index(piece.stats.channel[-1])
+        first = round((piece.stats.starttime - START) * 100)
+        np.testing.assert_allclose(piece.data, store.sigma.values[row, first : first + len(piece)], rtol=1e-5)
+    again = run(path, tmp_path / "a.zarr", options)  # all blocks are kept
+    assert again.is_unchanged
+    assert (again.warnings, again.doubts) == (whole.warnings, whole.doubts)
+    assert whole.doubts
+    with pytest.raises(InputError, match="--sigma-out"):
+        denoise_files([path], tmp_path / "c.zarr", OPTIONS, sigma_out=tmp_path / "s.mseed", overwrite=True)
+    with pytest.raises(InputError, match="give --sigma-out FILE"):
+        denoise_files([path], tmp_path / "c.mseed", options)
