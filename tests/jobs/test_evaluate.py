@@ -13,6 +13,7 @@ from geoae.errors import InputError, OutputExistsError, UnknownNameError
 from geoae.jobs.evaluate import FILES, record_denoiser, window_denoiser
 from geoae.records.infer import build_identity_denoiser
 from tests.conftest import tiny_model
+from tests.support.long_periods import write_long_sets
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +127,14 @@ def test_the_command_prints_the_table(scored, data):
     refused = CliRunner().invoke(app, [*words, "-o", str(out)])
     assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
     assert "is there already" in refused.stderr
+
+
+def test_a_model_of_long_periods_is_scored_at_its_rate(tmp_path):
+    """The table has the groups of events and noise; results.json holds the numbers."""
+    folder, model = write_long_sets(tmp_path), tiny_model(rate_hz=1.0)
+    recipe = {"mix": {"periods": "long"}, "split": {"modulus": 4, "remainder": 0}}
+    contract = replace(model.contract, rate_range_hz=(0.1, 10.0), provenance={"recipe": recipe})
+    text = evaluate(folder, replace(model, contract=contract), tmp_path / "out", n=1, stations="all", threads=1)
+    assert "| whole wave trains (1 stations) in sea floor, as recorded (1) |" in text
+    assert (tmp_path / "out" / "results.md").read_text() == text
+    assert len(json.loads((tmp_path / "out" / "results.json").read_text())["groups"]) == 6

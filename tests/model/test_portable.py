@@ -12,6 +12,7 @@ from geoae.errors import ModelFileError
 from geoae.model import portable
 from geoae.model.devices import prepare_model
 from geoae.model.portable import PortableModel
+from tests.conftest import tiny_model
 from tests.support import fields
 
 
@@ -68,3 +69,14 @@ def test_another_model_in_the_folder_is_refused(tmp_path):
     fields.denoiser(seed=1).save(folder, "# another")
     with pytest.raises(ModelFileError, match=r"was expected. Copy it there too"):
         _ = there.model
+
+
+def test_the_partner_goes_with_the_model():
+    """A shipped model is sent by its name, another one as a whole; a graph depends on the weights of the partner."""
+    shipped = geoae.load_model("seismic")
+    assert len(pickle.dumps(PortableModel(shipped))) < 500
+    assert sent(shipped).model.digests == shipped.digests
+    alone, other = replace(shipped, partner=None), replace(shipped, partner=tiny_model(rate_hz=1.0))
+    assert sent(alone).model.partner is None
+    assert sent(other).model.digests == other.digests == f"{shipped.digest}+{'0' * 12}"
+    assert len({tokenize(PortableModel(m)) for m in (shipped, alone, other)}) == 3

@@ -1,31 +1,16 @@
 """Long periods are scored on groups of recorded events and noise, beside band-passes."""
 
-import numpy as np
 import pytest
 
 from geoae.errors import InputError
 from geoae.records.long_scores import compare_long, format_long_scores
-from geoae.records.teleseisms import draw_teleseism
 from geoae.training.recipe import SplitSection
-from tests.conftest import write_seisbench
+from tests.support.long_periods import write_long_sets
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A distant event, whole and in part, and a regional one; noise of the sea floor and of land."""
-    rng, folder = np.random.default_rng(2), tmp_path_factory.mktemp("scores")
-    rows, waves = [], []
-    for i, (kind, n) in enumerate([("teleseism", 1500), ("teleseism", 200), ("regional", 400)]):
-        x = 1e-3 * rng.normal(size=(3, n))
-        x[:, 100:] += draw_teleseism(n - 100, 1.0, rng)
-        rows.append({"station_network_code": "XX", "station_code": f"S{i}", "trace_sampling_rate_hz": 1.0,
-                     "trace_npts": n, "event_kind": kind, "trace_p_arrival_sample": 100})  # fmt: skip
-        waves.append(x)
-    write_seisbench(folder / "events", rows, waves)
-    rows = [{"station_network_code": "XX", "station_code": f"N{i}", "trace_sampling_rate_hz": 1.0, "noise_kind": kind}
-            for i, kind in enumerate(["ocean bottom", "ambient"])]  # fmt: skip
-    write_seisbench(folder / "noise", rows, [rng.normal(size=(3, n)) for n in (2000, 120)])
-    return folder
+    return write_long_sets(tmp_path_factory.mktemp("scores"))
 
 
 def test_groups_and_methods_are_scored(folder):
