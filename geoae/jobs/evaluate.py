@@ -105,7 +105,7 @@ def _evaluate_long(model: Model, folder: Path, out: Path | None, card: Path | No
     """Score a model of long periods at its own rate; recordings and signal-to-noise ratios have no options."""
     denoise, rate_hz = record_denoiser(model), require_contract(model, RecordContract).rate_hz
 
-    def run(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    def run(x: NDArray[np.float64]) -> NDArray[np.floating[Any]]:
         return denoise(np.nan_to_num(x), rate_hz)
 
     stations = {"validation": True, "train": False, "all": None}[options.stations]

@@ -20,10 +20,11 @@ from geoae.records.long_mixing import SNR_WINDOW_N, LongMixer, find_loudest, is_
 from geoae.records.metrics import si_sdr_db
 from geoae.records.mixing import WaveformPool
 from geoae.records.recipe import RecordMix
+from geoae.records.resample import to_float64
 from geoae.records.scaling import RecordScaler
 from geoae.training.recipe import SplitSection
 
-LongFunction = Callable[[Array], Array]
+LongFunction = Callable[[Float64Array], Array]
 """Maps a record (3, time) at the rate of the model, components E N Z, NaN in absent ones, to the same shape."""
 EVENT_GROUPS = ("whole wave trains", "parts of teleseisms", "local and regional")
 NOISE_GROUPS = ("sea floor, as recorded", "other noise, by its spectra")
@@ -72,7 +73,7 @@ def compare_long(
     InputError
         The stations hold no usable event or no noise.
     """
-    mix = RecordMix(**{**_NO_DAMAGE, "periods": "long", "snr_db": (snr_db, snr_db), "min_event_snr_db": 20.0})  # type: ignore[arg-type]
+    mix = RecordMix(**{**_NO_DAMAGE, "periods": "long", "snr_db": (snr_db, snr_db), "min_event_snr_db": 20.0})
     events, noise = open_long_pools(open_set(data / "events"), open_set(data / "noise"), split, mix, rate_hz, stations)
     methods = {name: denoise, "do nothing": do_nothing} | {
         f"band-pass {low:g}-{high:g} Hz": partial(_band_pass, rate_hz=rate_hz, low_hz=low, high_hz=high)
@@ -119,8 +120,8 @@ def _score(denoise: LongFunction, mixer: LongMixer, n: int) -> dict[str, Any]:
         rows = np.flatnonzero(np.isfinite(mixture.noisy).any(-1) & (np.abs(mixture.signal).max(-1) > 0))
         if not rows.size:
             continue
-        signal, noisy = mixture.signal[rows], mixture.noisy[rows]
-        result = np.asarray(denoise(mixture.noisy)[rows], dtype=np.float64)
+        signal, noisy = to_float64(mixture.signal[rows]), to_float64(mixture.noisy[rows])
+        result = to_float64(denoise(to_float64(mixture.noisy))[rows])
         gains.append(float(np.mean(si_sdr_db(signal, result) - si_sdr_db(signal, noisy))))
         loudest = find_loudest(signal)
         part = signal[:, loudest]

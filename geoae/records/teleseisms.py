@@ -5,7 +5,6 @@ velocities vary around curves for continents and oceans (after Oliver, 1962, doi
 what denoisers need: order, polarisation and dispersion of the waves, not the waveform of any place.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -143,7 +142,7 @@ def _draw_surface_waves(n: int, rate_hz: float, source: _Source, rng: Generator)
 def _draw_velocities(period: Array, curves: Array, oceanic: float, rng: Generator) -> Array:
     """Draw a smooth group velocity curve, km/s, at the periods: between continent and ocean, and a few percent off."""
     curve = (1 - oceanic) * curves[0] + oceanic * curves[1]
-    knots: Sequence[float] = np.linspace(np.log(4), np.log(500), 6)
+    knots = np.linspace(np.log(4), np.log(500), 6)
     wander = 1 + rng.normal(0, 0.012) + np.interp(np.log(_PERIODS), knots, rng.normal(0, 0.012, size=6))
     return np.interp(np.log(period), np.log(_PERIODS), curve * wander)
 
