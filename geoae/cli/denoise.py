@@ -99,8 +99,7 @@ def denoise(
         bool,
         typer.Option(
             "--keep-doubtful/--no-keep-doubtful",
-            help="Keep transients that the record's noise does not explain in the signal, though the model takes them "
-            "for noise.",
+            help="Transients that the record's noise does not explain stay in the signal.",
         ),
     ] = True,
     above_band: Annotated[
@@ -168,7 +167,7 @@ def _print_summary(summary: "RecordSummary | FieldSummary", dry_run: bool, quiet
         print_line(tables.summary_table(summary, dry_run))
         for note in summary.notes if verbose else [n for n in summary.notes if "unknown header" not in n]:
             print_line(f"geoae: note: {' '.join(note.split())}", err=True)
-        for doubt in getattr(summary, "doubts", ()):
+        for doubt in getattr(summary, "doubts", ()) if verbose else ():
             print_line(f"geoae: note: {doubt}", err=True)
         print_line(tables.format_outputs(summary, dry_run))
     if not quiet or not getattr(summary, "keep_doubtful", True):  # a loss is told in any case

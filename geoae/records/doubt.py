@@ -75,8 +75,7 @@ def find_levels(powers: Array) -> NDArray[np.float64]:
     ordered = np.sort(powers, axis=-1)  # NaN sorts last
     n = np.isfinite(powers).sum(-1, keepdims=True)
     at = np.clip(np.floor(QUANTILE * (n - 1)), 0, None).astype(int)
-    level: NDArray[np.float64] = np.take_along_axis(ordered, at, -1)[..., 0]
-    return level
+    return np.asarray(np.take_along_axis(ordered, at, -1)[..., 0], np.float64)
 
 
 def combine_levels(own: Array, others: Sequence[Array]) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ from geoae.records.faults import FaultFinder
 from geoae.records.flags import FlagCounts, FormatTime, describe_flags, format_clock, format_seconds
 from geoae.records.judge import TRANSIENT, UNLIKE
 from geoae.records.periods import check_rate
-from geoae.records.removal import RemovalOptions, find_removal, is_too_short
+from geoae.records.removal import RemovalOptions, describe_guess, find_removal, is_too_short
 from geoae.records.resample import ReadSpan
 from geoae.records.scaling import RecordScaler
 from geoae.stores.schema import FLAGGED
@@ -183,6 +183,8 @@ def denoise_record(
         warnings.warn(f"{name}: steps of the level stay in the signal: {n_steps}", stacklevel=3)
     if is_too_short(x.sizes["time"], rate):
         warnings.warn(f"{name}: {x.sizes['time']} samples are too few to tell signal from noise", stacklevel=3)
+    if sigma and (guess := describe_guess(x.sizes["time"], rate, model)):
+        warnings.warn(f"{name}: {guess}", DoubtWarning, stacklevel=3)
     for line in describe_flags(doubts.items(), keep_doubtful, (TRANSIENT, UNLIKE), format_time):
         warnings.warn(line, DoubtWarning, stacklevel=3)
     attrs = {**x.attrs, "processing": describe_processing(model, dry)}

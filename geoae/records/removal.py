@@ -64,6 +64,14 @@ def is_too_short(n: int, rate_hz: float) -> bool:
     return n < max(SHORTEST_S * rate_hz, SHORTEST_N)
 
 
+def describe_guess(n: int, rate_hz: float, model: Model) -> str:
+    """A line if a record of n samples is shorter than a window of its model, so that its sigma is not calibrated."""
+    c = require_contract(choose_models(model, n, rate_hz)[0], RecordContract)
+    if n / rate_hz >= c.window / c.rate_hz:
+        return ""
+    return f"the level of sigma is a guess in records shorter than a window of the model ({c.window / c.rate_hz:g} s)"
+
+
 def find_removal(
     finder: FaultFinder,
     slots: Sequence[int],

@@ -33,19 +33,32 @@ def estimate_sigma(signal: Array, removed: Array, valid: NDArray[np.bool_] | Non
     array
         The shape of `signal`. At least `SMALLEST` times the root mean square of `removed`.
     """
-    n = signal.shape[-1]
+    shape, n = signal.shape, signal.shape[-1]
+    out = np.zeros((int(np.prod(shape[:-1])), n))
+    rows = (part.reshape(-1, n) for part in (signal, removed))
+    masks = [None] * len(out) if valid is None else list(valid.reshape(-1, n))
+    # one by one: the spectra of a row stay in the cache
+    for row, s, r, mask in zip(out, *rows, masks, strict=True):
+        if mask is None or mask.any():
+            row[:] = _estimate_row(s, r, None if mask is None or mask.all() else mask)
+    return out.reshape(shape)
+
+
+def _estimate_row(signal: Array, removed: Array, valid: NDArray[np.bool_] | None) -> NDArray[np.float64]:
+    """The result of `estimate_sigma` for one window and component."""
     share = None
-    if valid is not None and not valid.all():
+    if valid is not None:
         signal, removed = np.where(valid, signal, 0.0), np.where(valid, removed, 0.0)
         share = _cut_cells(valid.astype(np.float32)).mean(-1)
-    s, r = (_smooth(_find_powers(part)) for part in (signal, removed))
+    s, r = _smooth(_find_powers(signal)), _smooth(_find_powers(removed))
     total = s + r
-    rest = np.divide(s * r, total, out=np.zeros_like(total), where=total > 0)
+    s *= r
+    rest = np.divide(s, total, out=s, where=total > 0)
     rest[..., 1:-1] *= 2  # negative frequencies
     variance = rest.sum(-1, dtype=np.float64)
     if share is not None:
         variance /= np.maximum(share, 1 / CELL_N)
-    sigma = np.sqrt(interpolate_cells(variance, n))
+    sigma = np.sqrt(interpolate_cells(variance, signal.shape[-1]))
     rms = np.sqrt(np.square(removed, dtype=np.float64).mean(-1, keepdims=True))
     return np.maximum(sigma, SMALLEST * rms)
 
@@ -76,23 +89,26 @@ def _cut_cells(x: Array) -> Array:
 
 
 def _find_powers(x: Array) -> NDArray[np.float32]:
-    """Power of each frequency (..., cell, frequency) of real samples, whose sum over both signs is a variance."""
+    """Power of each frequency (cell, frequency) of real samples, whose sum over both signs is a variance."""
     from scipy.fft import rfft
 
     taper = np.hanning(CELL_N + 1)[:-1].astype(np.float32)
+    taper /= np.sqrt(np.float32(CELL_N * np.square(taper).sum()))
     spectrum = rfft(_cut_cells(np.asarray(x, np.float32)) * taper, axis=-1)
-    power: NDArray[np.float32] = np.square(spectrum.real) + np.square(spectrum.imag)
-    return power / np.float32(CELL_N * np.square(taper).sum())
+    power: NDArray[np.float32] = np.square(spectrum.real)
+    power += np.square(spectrum.imag)
+    return power
 
 
 def _smooth(power: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean over three cells in time and three frequencies; cells at the edges are repeated."""
-    for axis in (-1, -2):
-        moved = np.moveaxis(power, axis, -1)
-        out = moved.copy()
-        out[..., 1:] += moved[..., :-1]
-        out[..., :-1] += moved[..., 1:]
-        out[..., 0] += moved[..., 0]
-        out[..., -1] += moved[..., -1]
-        power = np.moveaxis(out, -1, axis)
-    return power / np.float32(9)
+    """Mean over three cells in time and three frequencies; those at the edges are repeated."""
+    for part in (power, power.T):
+        before = part[:-1] * np.float32(1 / 3)
+        after = part[1:] * np.float32(1 / 3)
+        edges = part[:1] * np.float32(1 / 3), part[-1:] * np.float32(1 / 3)
+        part *= np.float32(1 / 3)
+        part[1:] += before
+        part[:-1] += after
+        part[:1] += edges[0]
+        part[-1:] += edges[1]
+    return power

@@ -14,7 +14,7 @@ from geoae.model import Denoiser
 from geoae.records.faults import FaultFinder
 from geoae.records.infer import build_identity_denoiser, build_noise_reader
 from geoae.records.judge import TRANSIENT
-from geoae.records.removal import RemovalOptions, find_removal
+from geoae.records.removal import RemovalOptions, describe_guess, find_removal
 
 WINDOW, STRIDE = 1024, 896
 ALL = RemovalOptions(batch=4, dry=0.25, sigma=True, flags=True, keep_doubtful=True)
@@ -139,3 +139,10 @@ def test_a_partner_adds_to_the_error():
     both = read(0, n).sigma
     assert (both > alone).all()
     np.testing.assert_allclose(read(7000, 21_000).sigma, both[:, 7000:21_000])
+
+
+def test_sigma_of_a_short_record_is_a_guess():
+    """It is told of records shorter than a window."""
+    model = make_model(RemovesMost())
+    assert describe_guess(WINDOW - 1, 100.0, model).endswith("shorter than a window of the model (10.24 s)")
+    assert not describe_guess(WINDOW, 100.0, model)

@@ -25,7 +25,7 @@ from geoae.records import infer
 from geoae.records.faults import FaultFinder, Faults
 from geoae.records.flags import count_flags
 from geoae.records.periods import check_rate
-from geoae.records.removal import ReadRemoval, Removal, RemovalOptions, find_removal
+from geoae.records.removal import ReadRemoval, Removal, RemovalOptions, describe_guess, find_removal
 from geoae.records.resample import ReadSpan, keep_last_block
 
 PlotRecord = Callable[["PlottedRecord"], None]
@@ -213,6 +213,8 @@ def _denoise_record(
     """
     check_rate(record.rate_hz, model, "it")
     counts.note_short_record(record)
+    if options.sigma and (guess := describe_guess(record.n, record.rate_hz, model)):
+        counts.doubts[guess] = None
     halt = Event()
     readers = make_span_readers(record, model, options, counts, halt)
     placed = sorted(record.placed, key=lambda p: p.first)

@@ -249,6 +249,8 @@ class TraceCounts:
     def __init__(self, segments: Iterable[Segment] = ()) -> None:
         self.losses: dict[str, None] = {}
         self.notes: dict[str, None] = {}
+        self.doubts: dict[str, None] = {}
+        """Lines on results that are not to be trusted."""
         self._traces: dict[tuple[Path | None, str], TraceSums] = {}
         self._clock = time.perf_counter()
         parts: dict[tuple[Path | None, str], list[Segment]] = {}

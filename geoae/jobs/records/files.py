@@ -26,7 +26,7 @@ def write_files(
         rows = counts.conclude()
     failed, noted = _problems_and_notes(rows, sink)
     problems = [*problems, *counts.losses, *failed, *sink.problems]
-    notes = [*counts.notes, *sink.notes, *noted, *note_above_band(segments, model, inference)]
+    notes = [*counts.notes, *counts.doubts, *sink.notes, *noted, *note_above_band(segments, model, inference)]
     outputs = sink.outputs
     if not outputs:
         reason = (

@@ -25,6 +25,7 @@ from geoae.readers.records.arrange import describe_rates
 from geoae.records import periods
 from geoae.records.faults import FaultFinder
 from geoae.records.judge import find_marked
+from geoae.records.removal import describe_guess
 from geoae.stores import blocks
 from geoae.stores import records as stored_records
 from geoae.stores.plan import StorePlan
@@ -121,6 +122,7 @@ def denoise_store(
     problems += _list_blurred(record, rows)
     notes += [f"{row.id}: {note}" for row in rows for note in row.notes]
     notes += note_above_band(decodable, model, inference)
+    notes += [guess] if inference.sigma and (guess := describe_guess(record.n, record.rate_hz, model)) else []
     notes += code_plan.describe_codes(outcome.store, [job.plan.parts[0].name]) if coder else []
     by, seconds = model.label, time.perf_counter() - began
     return RecordSummary(

@@ -48,7 +48,7 @@ def denoise_stream(stream: Any, options: InferenceOptions, noise: bool = False) 
     for line in counts.notes:
         warnings.warn(line, stacklevel=_CALLER)
     doubts = ((trace.id, trace.flags) for trace in counts.traces if trace.denoised)
-    for line in describe_flags(doubts, options.keep_doubtful, (TRANSIENT, UNLIKE)):
+    for line in (*counts.doubts, *describe_flags(doubts, options.keep_doubtful, (TRANSIENT, UNLIKE))):
         warnings.warn(line, DoubtWarning, stacklevel=_CALLER)
     flags = {segment.order: counts[segment].flags.describe() for segment in segments}
     results = []
