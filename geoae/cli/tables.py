@@ -110,7 +110,9 @@ def status_table(store: Path, found: "Status") -> str:
     """Progress of a store, with its model and source."""
     n, settings = found.n_tasks, found.settings
     progress = f"finished, {_count(n, 'block')}" if found.finished else f"{found.n_done} of {_count(n, 'block')} done"
-    facts = {"begun": found.started, "model": " ".join(str(settings[k]) for k in ("model", "digest") if k in settings),
+    models = [" ".join(str(settings[k]) for k in keys if k in settings)
+              for keys in (("model", "digest"), ("partner", "partner_digest"))]  # fmt: skip
+    facts = {"begun": found.started, "model": " + ".join(filter(None, models)),
              "source": settings.get("source", "")}  # fmt: skip
     return "\n".join([f"{store}: {progress}", *(f"  {name:6} {value}" for name, value in facts.items() if value)])
 

@@ -12,6 +12,7 @@ from geoae.jobs.inspect import SourceContent, TraceRow
 from geoae.jobs.records.counts import RecordSummary, TraceCounts
 from geoae.labels.segments import PlacedSegment, Segment
 from geoae.records.faults import Faults
+from geoae.stores.ledger import Status
 
 
 def summary(n_outputs: int) -> RecordSummary:
@@ -72,3 +73,10 @@ def test_times_after_the_end_of_calendars_are_years():
     assert tables._time(10**18 + 1000) == "2001-09-09 01:46:40.000001"
     assert tables._time(10**21) == "year 33658.7"
     assert tables._time(10**60).startswith("year 3.1")
+
+
+def test_the_status_names_both_models():
+    """A partner, too, decides the samples."""
+    settings = {"model": "seismic", "digest": "01", "partner": "seismic-long", "partner_digest": "02"}
+    found = Status(Path("a.zarr"), True, 1, 1, "now", settings)
+    assert "  model  seismic 01 + seismic-long 02" in tables.status_table(Path("a.zarr"), found)
