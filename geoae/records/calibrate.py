@@ -59,7 +59,8 @@ def score_sigma(estimate: Estimate, mixtures: Mixtures, snrs_db: Sequence[float]
         mean of the two halves; "width": mean width of the interval (2 x 1.645 sigma) over the rms of the clean record.
     """
     found = _Errors(estimate, mixtures, snrs_db)
-    half = np.array([zlib.crc32(str(s).encode()) % 2 for s in found.stations])
+    ordered = sorted({str(s) for s in found.stations}, key=lambda name: zlib.crc32(name.encode()))
+    half = np.array([ordered.index(str(s)) % 2 for s in found.stations])
     factor = np.ones(len(half))
     for side in (0, 1):
         others = half != side
