@@ -19,7 +19,7 @@ AT_IMPORT = {
 }  # fmt: skip
 WHEN_USED = {
     "torch": {*AT_IMPORT["torch"], "arrays.transforms", "model", "codes", "priors", "invert"},
-    "obspy": {"readers", "writers", "files", "api", "jobs"},
+    "obspy": {"readers", "writers", "files", "records", "api", "jobs"},
     "h5py": {"readers", "stores"},
     "dask": {"readers", "labels", "arrays", "fields", "codes", "stores", "cluster"},
     "distributed": {"cluster"},
