@@ -67,13 +67,13 @@ def energy_error(estimate: Batch, target: Batch) -> Float[Tensor, "batch channel
         power = torch.view_as_real(torch.fft.rfft(frames)).square().sum(-1) * (2 / ENERGY_FRAME)
         octaves = [power[..., a:b].mean(-1) for a, b in ENERGY_BINS]
         bands.append((torch.stack(octaves, -1) + 1e-4).log10())
-    return F.smooth_l1_loss(*bands, reduction="none").mean((-1, -2))
+    return F.smooth_l1_loss(bands[0], bands[1], reduction="none").mean((-1, -2))
 
 
 def peak_error(estimate: Batch, target: Batch, span: int = 50) -> Float[Tensor, "batch channel"]:
     """Error of the logarithm of the largest power over `span` samples, in decades: the amplitude that is measured."""
     peaks = [(F.avg_pool1d(x.square(), span, span // 2).amax(-1) + 1e-4).log10() for x in (estimate, target)]
-    return F.smooth_l1_loss(*peaks, reduction="none")
+    return F.smooth_l1_loss(peaks[0], peaks[1], reduction="none")
 
 
 def quantile_error(
