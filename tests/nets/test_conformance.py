@@ -20,6 +20,7 @@ VAE = {"latent": 3, "hidden": 8, "depth": 1, "widths": [4, 4]}
 CASES = [
     ("cascade-dae", {"width": 8, "dilations": [1, 2]}, (3, 640)),
     ("cascade-dae", {"width": 8, "dilations": [1], "channels": 1}, (1, 100)),
+    ("octave-dae", {"width": 8, "dilations": [1, 2]}, (3, 640)),
     ("field-dae", {"width": 8, "middle": 8, "deep": 8, "blocks": 1}, (N_CHANNELS, 32, 40)),
     ("identity", {"channels": 2}, (2, 50)),
     ("linear-ae", {"shape": [5, 4], "latent": 3}, (1, 5, 4)),
@@ -30,7 +31,7 @@ CASES = [
     ("window-ae", {"ndim": 2, "window": 8, "sizes": [2, 4], "basis": 8, "experts": 2, "width": 4}, (1, 8, 8)),
 ]
 NAMES = [f"{name}-{i}" for i, (name, _, _) in enumerate(CASES)]
-DENOISERS, PRIORS = {"cascade-dae", "field-dae", "identity"}, {"linear-ae", "vae"}
+DENOISERS, PRIORS = {"cascade-dae", "field-dae", "identity", "octave-dae"}, {"linear-ae", "vae"}
 
 
 def test_every_net_is_checked():

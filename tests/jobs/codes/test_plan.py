@@ -131,7 +131,7 @@ def test_a_record_and_its_codes_share_a_store(folder, tmp_path, small):
     data = plain(tmp_path / "a.zarr")
     assert data["code"].dims == ("channel", "window", "latent")
     assert data["code"].shape == (3, 79, 8)
-    assert data["trace"].attrs["ancillary_variables"] == BESIDE
+    assert data["trace"].attrs["ancillary_variables"] == f"flags {BESIDE}"
     assert data["t0"].values[0] == data["time"].values[0]
     check_errors(tmp_path / "a.zarr", "trace", folder / "line")
     denoise(folder, "a.mseed", tmp_path / "b.zarr", codes=False, codes_model=None)
