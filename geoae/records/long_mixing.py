@@ -10,10 +10,19 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from geoae.arrays.types import Array
-from geoae.errors import InputError
 from geoae.readers.records.seisbench import SeisBenchSet
 from geoae.records import damage, long_noise, teleseisms
-from geoae.records.mixing import LEAST_RATE, Mixture, RecordMixer, WaveformPool, cut_or_repeat, turn_components
+from geoae.records.mixing import (
+    LEAST_RATE,
+    Mixture,
+    RecordMixer,
+    WaveformPool,
+    cut_or_repeat,
+    drop_components,
+    fill_components,
+    make_pools,
+    turn_components,
+)
 from geoae.records.recipe import RecordMix
 from geoae.training.recipe import SplitSection
 from geoae.training.split import is_validation
@@ -56,9 +65,7 @@ class LongMixer(RecordMixer):
         noise *= np.where(factor > 0, factor, 1.0)[:, None]
         signal, noisy = signal[:, keep], self._damage((signal + noise)[:, keep], rng)
         if rng.random() < mix.missing_component:
-            present = present & (rng.permutation(3) < rng.integers(1, 3))
-            if not present.any():
-                present = np.array([False, False, True])
+            present = drop_components(present, rng)
         noisy[~present] = np.nan
         if rng.random() < mix.short_record:
             first, last = _draw_span(self.length, rng)
@@ -111,11 +118,7 @@ class LongMixer(RecordMixer):
         x, present, _ = pool.record(pool.choose(rng))
         x = x.astype(np.float64)
         x = cut_or_repeat(x, n, rng) if x.shape[-1] >= LONG_N else long_noise.draw_surrogate(x, n, rng)
-        x = turn_components(x, present, rng)
-        for row in np.flatnonzero(~present):
-            if present.any():
-                spectrum = np.fft.rfft(x[rng.choice(np.flatnonzero(present))])
-                x[row] = np.fft.irfft(np.abs(spectrum) * np.exp(2j * np.pi * rng.random(len(spectrum))), n)
+        x = fill_components(turn_components(x, present, rng), present, rng)
         return np.asarray(x / max(float(x[2].std()), 1e-30))
 
     def _filter(self, signal: Array, noise: Array, rate: float, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -164,13 +167,8 @@ def open_long_pools(
     usable = [
         int(i) for i in candidates.indices if measure_event_snr(*candidates.record(int(i))) >= mix.min_event_snr_db
     ]
-    if not usable or not len(quiet):
-        raise InputError(
-            f"The {'validation' if validation else 'training'} stations hold {len(usable)} usable events (SNR above "
-            f"{mix.min_event_snr_db:g} dB at {rate_hz:g} Hz) and {len(quiet)} noise records; both are needed. Use more "
-            "data, or another split.modulus in the recipe."
-        )
-    return WaveformPool(events, np.array(usable), rate_hz), WaveformPool(noise, quiet, rate_hz)
+    needed = f"SNR above {mix.min_event_snr_db:g} dB at {rate_hz:g} Hz"
+    return make_pools((events, usable), (noise, quiet.tolist()), rate_hz, validation, needed)
 
 
 def is_long(pool: WaveformPool, i: int) -> bool:

@@ -115,13 +115,8 @@ def open_pools(
 
     usable = [i for i in range(len(events)) if is_selected(events, i) and _is_usable(events, i, mix.min_event_snr_db)]
     noise_records = [i for i in range(len(noise)) if is_selected(noise, i)]
-    if not usable or not noise_records:
-        raise InputError(
-            f"The {'validation' if validation else 'training'} stations hold {len(usable)} usable events (P pick, SNR "
-            f"above {mix.min_event_snr_db:g} dB) and {len(noise_records)} noise records; both are needed. "
-            "Use more data, or another split.modulus in the recipe."
-        )
-    return WaveformPool(events, np.array(usable), rate_hz), WaveformPool(noise, np.array(noise_records), rate_hz)
+    needed = f"P pick, SNR above {mix.min_event_snr_db:g} dB"
+    return make_pools((events, usable), (noise, noise_records), rate_hz, validation, needed)
 
 
 @dataclass
@@ -160,9 +155,7 @@ class RecordMixer:
         keep = slice(_MARGIN, _MARGIN + self.length)
         signal, noisy = signal[:, keep], self._damage((signal + noise)[:, keep], rng)
         if rng.random() < mix.missing_component:
-            present = present & (rng.permutation(3) < rng.integers(1, 3))
-            if not present.any():
-                present = np.array([False, False, True])
+            present = drop_components(present, rng)
         noisy[~present] = np.nan
         return Mixture(noisy, signal, snr if kind >= mix.noise_only else -np.inf)
 
@@ -232,11 +225,7 @@ class RecordMixer:
         """Recorded noise (3, n) of unit variance; missing components get the spectrum of another with random phases."""
         x, present, _ = self.noise.record(self.noise.choose(rng))
         x = cut_or_repeat(x.astype(np.float64), n, rng)
-        x = turn_components(x, present, rng)
-        for row in np.flatnonzero(~present):
-            if present.any():
-                spectrum = np.fft.rfft(x[rng.choice(np.flatnonzero(present))])
-                x[row] = np.fft.irfft(np.abs(spectrum) * np.exp(2j * np.pi * rng.random(len(spectrum))), n)
+        x = fill_components(turn_components(x, present, rng), present, rng)
         deviation = x.std(axis=-1, keepdims=True)
         return x / np.where(deviation > 0, deviation, 1.0)
 
@@ -306,6 +295,45 @@ def turn_components(x: Array, present: NDArray[np.bool_], rng: np.random.Generat
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         x[:2] = turn @ x[:2]
     return x
+
+
+def fill_components(x: Array, present: NDArray[np.bool_], rng: np.random.Generator) -> Array:
+    """Give missing components of noise (3, n) the spectrum of a recorded one, with random phases."""
+    for row in np.flatnonzero(~present):
+        if present.any():
+            spectrum = np.fft.rfft(x[rng.choice(np.flatnonzero(present))])
+            x[row] = np.fft.irfft(np.abs(spectrum) * np.exp(2j * np.pi * rng.random(len(spectrum))), x.shape[-1])
+    return x
+
+
+def drop_components(present: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Draw one or two components that stay of those present; Z alone if none would."""
+    kept = present & (rng.permutation(3) < rng.integers(1, 3))
+    return kept if kept.any() else np.array([False, False, True])
+
+
+def make_pools(
+    events: tuple[SeisBenchSet, list[int]],
+    noise: tuple[SeisBenchSet, list[int]],
+    rate_hz: float,
+    validation: bool | None,
+    needed: str,
+) -> tuple[WaveformPool, WaveformPool]:
+    """Make pools of the chosen records of events and of noise; `needed` says what events need.
+
+    Raises
+    ------
+    InputError
+        There is no event or no noise.
+    """
+    if not events[1] or not noise[1]:
+        raise InputError(
+            f"The {'validation' if validation else 'training'} stations hold {len(events[1])} usable events ({needed}) "
+            f"and {len(noise[1])} noise records; both are needed. Use more data, or another split.modulus in the "
+            "recipe."
+        )
+    chosen = (WaveformPool(data, np.array(rows), rate_hz) for data, rows in (events, noise))
+    return next(chosen), next(chosen)
 
 
 def cut_or_repeat(x: Array, n: int, rng: np.random.Generator, crossfade: int = 400) -> Array:
