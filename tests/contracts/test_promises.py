@@ -62,7 +62,7 @@ def array(stream: Stream) -> np.ndarray:
 
 @few
 @given(
-    n=st.integers(1, 3000), rate=RATES, window=st.integers(1, 400), stride=st.integers(1, 400),
+    n=st.integers(1, 3000), rate=RATES, window=st.integers(16, 400), stride=st.integers(16, 400),
     edges=st.lists(st.integers(1, 2999), max_size=6), drop=st.lists(st.booleans(), min_size=7, max_size=7),
     channels=st.sampled_from(["ENZ", "Z", "NE"]),
 )  # fmt: skip
