@@ -15,12 +15,13 @@ from geoae.jobs.cards import replace_scores
 from geoae.model import Model, load_model, require_contract
 from geoae.model.devices import check_device_name, prepare_model
 from geoae.readers import catalog
-from geoae.records import infer
 from geoae.records.contract import RecordContract
+from geoae.records.faults import FaultFinder
 from geoae.records.long_scores import compare_long, format_long_scores
 from geoae.records.mixtures import SEED
 from geoae.records.periods import check_rate
 from geoae.records.recordings import RecordFunction
+from geoae.records.removal import RemovalOptions, find_removal
 from geoae.records.scores import Comparison, compare_denoisers
 from geoae.records.scores_tables import format_markdown
 from geoae.training.recipe import SplitSection
@@ -136,9 +137,11 @@ def window_denoiser(model: Model) -> Callable[[NDArray[np.floating[Any]]], NDArr
 def record_denoiser(model: Model) -> RecordFunction:
     """Make a function that denoises a record (3, samples), components E N Z, at its own rate.
 
-    An absent component, of which all samples are equal, is not shown to the model. A record at a rate that neither the
-    model nor its partner takes is returned as it is.
+    The result is that of `geoae denoise` without options: doubtful transients stay. An absent component, of which all
+    samples are equal, is not shown to the model. A record at a rate that neither the model nor its partner takes is
+    returned as it is.
     """
+    as_denoised = RemovalOptions(flags=True, keep_doubtful=True)
 
     def run(x: NDArray[np.float64], rate_hz: float) -> NDArray[np.float64]:
         slots = np.flatnonzero(np.ptp(x, axis=-1) > 0)
@@ -149,11 +152,9 @@ def record_denoiser(model: Model) -> RecordFunction:
         if not slots.size:
             return x
         used = x[slots]
-        noise = infer.build_noise_reader(
-            lambda start, stop: used[:, start:stop], x.shape[-1], [int(i) for i in slots], rate_hz, model
-        )
+        finder = FaultFinder(lambda start, stop: used[:, start:stop], x.shape[-1], rate_hz)
         out = x.copy()
-        out[slots] -= noise(0, x.shape[-1])
+        out[slots] -= find_removal(finder, slots.tolist(), model, as_denoised)(0, x.shape[-1]).noise
         return out
 
     return run
