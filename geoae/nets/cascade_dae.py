@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from geoae.errors import InputError
 from geoae.nets.parts.frames import Frames
+from geoae.nets.parts.presence import PresenceGate, find_leak
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,17 @@ class CascadeDAEConfig:
     """Share of the removed part that is added again outside training: a floor of the original noise, 28 dB down (the
     spectral floor of Berouti et al., 1979, doi:10.1109/ICASSP.1979.1170788). Pickers compare variances, and are misled
     by near-silence with artefacts of masks, but not by a steady floor."""
+    training_leak: float = 0.0
+    """Share of the removed part that is added in training: errors far below it do not count then. The target holds the
+    same share of the noise, see `floor` of a recipe's section optimize."""
+    most_leak: float = 0.0
+    """The leak rises up to this in windows with strong events, see `find_leak`; 0: it is the same in all windows."""
+    peak_db: float = 35.0
+    """How far below the peak of a strong event the leak stays, dB."""
+    presence_high: float = 0.0
+    """Evidence that an event exceeds somewhere, see `PresenceGate`, which does not act in training; 0: no gate."""
+    presence_low: float = 0.3
+    """Evidence that an event exceeds all the time."""
 
     def __post_init__(self) -> None:
         even = not self.kernel % 2 or not self.gate_kernel % 2
@@ -46,6 +58,10 @@ class CascadeDAEConfig:
             raise InputError(
                 f"frame is {self.frame}, short {self.short}, kernel {self.kernel}, gate_kernel {self.gate_kernel}: "
                 "frame must be a multiple of 8, short even, frame / 4 one of short / 2, and both kernels odd."
+            )
+        if 0 < self.presence_high < self.presence_low:
+            raise InputError(
+                f"presence_high is {self.presence_high:g}: it is 0, or not below presence_low, {self.presence_low:g}."
             )
         if self.leak >= 1:
             raise InputError(f"leak is {self.leak:g}: it is a share of the noise, below 1.")
@@ -106,6 +122,7 @@ class CascadeDAE(nn.Module):
         pad = (0, c.gate_kernel // 2)
         self.gate_in = nn.Conv2d(gate_features, c.gate_width, (1, c.gate_kernel), padding=pad)
         self.gate_out = nn.Conv2d(c.gate_width, c.channels * self.short.bins, (1, c.gate_kernel), padding=pad)
+        self.presence = PresenceGate(c.presence_high, c.presence_low) if c.presence_high else None
 
     def forward(self, x: Float[Tensor, "batch channel time"]) -> Float[Tensor, "batch channel time"]:
         """Estimate the signal in scaled windows."""
@@ -118,7 +135,15 @@ class CascadeDAE(nn.Module):
         size = torch.sigmoid(size)
         first = self.long.synthesise(spectrum * torch.complex(size, size * torch.tanh(turn)), time)
         estimate = self._apply_second_mask(first, energy, self.hinter(code))
-        return estimate if self.training else estimate + c.leak * (x - estimate)
+        return estimate + c.training_leak * (x - estimate) if self.training else self.finish(x, estimate)
+
+    def finish(self, x: Float[Tensor, "batch channel time"], estimate: Float[Tensor, "batch channel time"]) -> Tensor:
+        """Close the remains of noise in the estimated signal, and add the leak."""
+        c = self.config
+        signal = self.presence(x, estimate) if self.presence else estimate
+        removed = x - signal
+        leak = find_leak(signal, removed, c.leak, c.most_leak, c.peak_db) if c.most_leak > c.leak else c.leak
+        return signal + leak * removed
 
     def encode(
         self, spectrum: Complex[Tensor, "batch frame channel bin"], energy: Float[Tensor, "batch energy short"]

@@ -102,7 +102,7 @@ class OctaveDAE(CascadeDAE):
         first = self.long.synthesise(spectrum * torch.complex(size, size * torch.tanh(turn)), time)
         hints = self.hinter(code)
         clean, hidden, coarse = self._apply_gains(first, energy, hints)
-        signal = clean + c.leak * (x - clean)
+        signal = clean + c.leak * (x - clean) if self.training else self.finish(x, clean)
         if not with_error:
             return signal, None
         return signal, self._log_error(x.detach(), signal.detach(), hidden.detach(), coarse.detach())

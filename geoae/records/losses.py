@@ -55,11 +55,11 @@ def onset_weight(
     return torch.maximum(rise, F.pad(rise, (reach_steps // 2, 0))[..., :n])
 
 
-def energy_error(estimate: Batch, target: Batch) -> Float[Tensor, "batch channel"]:
+def energy_error(estimate: Batch, target: Batch, bend: float = 1.0) -> Float[Tensor, "batch channel"]:
     """Error of the logarithm of power, in decades, mean over octave bands and frames of `ENERGY_FRAME` samples.
 
     It is a log-spectral distance: a burst that a quiet part does not hold, and a signal that is lost, count by their
-    ratio to what should be there, however weak both are. Beyond one decade the error grows linearly.
+    ratio to what should be there, however weak both are. Beyond `bend` decades the error grows linearly.
     """
     bands = []
     for x in (estimate, target):
@@ -67,7 +67,7 @@ def energy_error(estimate: Batch, target: Batch) -> Float[Tensor, "batch channel
         power = torch.view_as_real(torch.fft.rfft(frames)).square().sum(-1) * (2 / ENERGY_FRAME)
         octaves = [power[..., a:b].mean(-1) for a, b in ENERGY_BINS]
         bands.append((torch.stack(octaves, -1) + 1e-4).log10())
-    return F.smooth_l1_loss(bands[0], bands[1], reduction="none").mean((-1, -2))
+    return F.smooth_l1_loss(bands[0], bands[1], reduction="none", beta=bend).mean((-1, -2))
 
 
 def peak_error(estimate: Batch, target: Batch, span: int = 50) -> Float[Tensor, "batch channel"]:
@@ -96,6 +96,8 @@ class LossWeights(NamedTuple):
     onset: float = 0.0
     energy: float = 0.0
     peak: float = 0.0
+    energy_bend: float = 1.0
+    """Decades: `bend` of `energy_error`, no weight."""
 
 
 def denoising_loss(
@@ -123,7 +125,7 @@ def denoising_loss(
     if weights.spectral:
         parts["spectral"] = weights.spectral * torch.stack(spectral).mean(0)
     if weights.energy:
-        parts["energy"] = weights.energy * energy_error(estimate, target)
+        parts["energy"] = weights.energy * energy_error(estimate, target, weights.energy_bend)
     if weights.peak:
         parts["peak"] = weights.peak * peak_error(estimate, target)
     return sum_terms(parts, present)

@@ -74,6 +74,9 @@ class RecordOptimize(LoopSection):
     """Weight of the error of short-time spectra around onsets."""
     energy_weight: float = Field(0.0, ge=0)
     """Weight of the error of the logarithm of power in octave bands: bursts in quiet parts, and lost signals."""
+    energy_bend: float = Field(1.0, gt=0)
+    """Decades beyond which the error of the logarithm of power grows linearly; a small one lets the net decide between
+    signal and noise, where it would give the mean of both."""
     peak_weight: float = Field(0.0, ge=0)
     """Weight of the error of the logarithm of the largest power."""
     floor: float = Field(0.0, ge=0, lt=1)

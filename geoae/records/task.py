@@ -33,7 +33,7 @@ def training_task(recipe: RecordRecipe, data: Path) -> TrainingTask:
     o = recipe.optimize
     training, validation = build_record_mixers(recipe, data)
 
-    weights = LossWeights(o.spectral_weight, o.onset_weight, o.energy_weight, o.peak_weight)
+    weights = LossWeights(o.spectral_weight, o.onset_weight, o.energy_weight, o.peak_weight, o.energy_bend)
 
     def loss(output: Tensor, parts: tuple[Tensor, ...]) -> Loss:
         noisy, signal, valid = parts

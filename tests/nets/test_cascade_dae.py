@@ -158,3 +158,32 @@ def test_unknown_names_are_refused_with_the_choices(name, config):
     """A typo in a net's name or setting is an error that lists what there is."""
     with pytest.raises(UnknownNameError, match=r"cascade-dae|width"):
         nets.build(name, config)
+
+
+@torch.no_grad()
+def test_the_leak_of_training_is_its_own():
+    """With closed masks, training leaves one share of the input, and inference another."""
+    net, x = small("cascade-dae", training_leak=0.2, leak=0.1), windows(5, 2, 3, 640)
+    for layer in (net.decoder, net.gate_out):
+        layer.weight.zero_()
+        layer.bias.fill_(-100.0)
+    torch.testing.assert_close(net(x), 0.1 * x)
+    torch.testing.assert_close(net.train()(x), 0.2 * x)
+
+
+@torch.no_grad()
+def test_the_gate_closes_what_is_no_event():
+    """Steady noise that half-open masks let through is closed down to the leak; without a gate it stays."""
+    x = windows(6, 1, 3, 6144)
+    plain, gated = (small("cascade-dae", leak=0.1, **more) for more in ({}, {"presence_high": 2.0, "most_leak": 0.3}))
+    for net in (plain, gated):
+        net.decoder.weight.zero_()
+        net.decoder.bias.fill_(-2.0)
+    assert plain(x).square().mean() > 1.3 * (0.1 * x).square().mean()
+    torch.testing.assert_close(gated(x), 0.1 * x, atol=1e-5, rtol=0)
+
+
+def test_a_gate_that_opens_below_its_lower_limit_is_refused():
+    """An event cannot exceed less somewhere than everywhere."""
+    with pytest.raises(InputError, match="presence_high is 0"):
+        small("cascade-dae", presence_high=0.1)

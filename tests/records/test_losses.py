@@ -223,7 +223,7 @@ def test_the_terms_have_names_and_sum_to_the_loss(weights):
     estimate, target, noisy = batch(0).requires_grad_(), burst(256, time=512), batch(2)
     present = torch.tensor([[True] * 3, [True, False, True], [False, False, True], [True, False, False]])
     total, terms = denoising_loss(estimate, target, noisy, present, LossWeights(*weights))
-    names = LossWeights._fields
+    names = LossWeights._fields[:-1]  # the last is a bend
     assert terms.keys() == {"error", *(name for name, w in zip(names, weights, strict=True) if w)}
     torch.testing.assert_close(sum(terms.values()), total.detach())
     assert total.requires_grad
@@ -242,6 +242,14 @@ def test_a_burst_in_a_quiet_part_costs_as_a_ratio():
     assert error(1.0, 1.0) == 0
     assert error(1.0, 3.0) < error(1.0, 10.0)
     torch.testing.assert_close(error(1.0, 10.0), error(100.0, 10.0), rtol=0.1, atol=0)
+
+
+def test_the_bend_says_from_where_on_an_energy_error_is_linear():
+    """Errors of 2 and 4 decades: with a bend of 0.5, less half of it; half their squares below the bend."""
+    target = batch(0, time=1024)
+    far, near = (energy_error(10**decades * target, target, bend=0.5).mean() for decades in (1.0, 0.1))
+    torch.testing.assert_close(far, torch.tensor(2.0 - 0.25), rtol=0.01, atol=0)
+    torch.testing.assert_close(near, torch.tensor(0.5 * 0.2**2 / 0.5), rtol=0.01, atol=0)
 
 
 def test_a_lost_peak_costs():

@@ -17,6 +17,14 @@ def test_unchanged_spectra_give_the_signal_back(size, hop, time):
     torch.testing.assert_close(frames.synthesise(spectra, time), x, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("time", [1, 31, 300])
+def test_hann_windows_on_both_sides_give_the_signal_back(time):
+    """Their squares add up to one, too."""
+    frames = Frames(128, 32, root=False)
+    x = torch.randn(2, 3, time, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(frames.synthesise(frames.analyse(x, frames.count(time)), time), x, rtol=0, atol=1e-5)
+
+
 def test_a_sine_is_in_its_bin():
     """Four periods in a frame are in bin 4 and, by the window, its neighbours."""
     frames = Frames(64, 16)
