@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from geoae.api import plain
 from geoae.deprecated.paths import moved_names
-from geoae.errors import InputError
+from geoae.errors import InputError, OptionError
 from geoae.fields import infer as infer_fields
 from geoae.jobs.denoise import denoise_files
 from geoae.jobs.fields.store import DEFAULT_MODEL
@@ -48,6 +48,8 @@ class Inference(TypedDict, total=False):
     dry: float
     above_band: str
     keep_doubtful: bool
+    highpass: float | None
+    purpose: str | None
 
 
 class OfLabels(Inference, total=False):
@@ -117,7 +119,9 @@ def denoise(
     device: str = "auto",
     batch_size: int = BATCH,
     threads: int | None = None,
-    dry: float = 0.0,
+    highpass: float | None = None,
+    purpose: str | None = None,
+    dry: float | None = None,
     above_band: str = "pass",
     keep_doubtful: bool = True,
     return_noise: bool = False,
@@ -148,8 +152,13 @@ def denoise(
         Windows in one call of the net; changes speed, not results.
     threads
         CPU threads; None: as many as this process may use, at most 8.
+    highpass
+        Of recordings: corner frequency in Hz. Records are high-passed first (zero phase, gain a half at this frequency
+        and one from 1.3 times it on), and what lies below it counts as noise.
+    purpose
+        Of recordings: "picking", "amplitude", "viewing" or another purpose that the model has, which sets `dry`.
     dry
-        Fraction of the noise that is kept, 0 to 1.
+        Fraction of the noise that is kept, 0 to 1; None: 0.
     above_band
         Frequencies above the model's band (50 Hz): "pass" or "remove".
     keep_doubtful
@@ -186,7 +195,12 @@ def denoise(
         The input, an option or the model cannot be used. Each subclass is also a built-in error (ValueError, OSError,
         LookupError).
     """
-    options = InferenceOptions(model, device, batch_size, threads, dry, above_band, keep_doubtful, return_sigma)
+    if purpose is not None and dry is not None:
+        raise OptionError("purpose and dry both say how much of the noise is kept. Leave one of them out.")
+    options = InferenceOptions(
+        model, device, batch_size, threads, 0.0 if dry is None else dry, above_band, keep_doubtful, return_sigma,
+        highpass, purpose,
+    )  # fmt: skip
     if isinstance(x, Iterator) and not hasattr(x, "read"):  # as Path.glob gives; an open file is none
         x = list(x)
     paths = _list_paths(x)
@@ -285,13 +299,12 @@ class _ArrayDenoiser:
         if is_record(x, self.dims):
             if not self.dims:
                 _tell_of_separate_rows(x)
-            signal, noise, *sigma = infer.denoise_record(
-                x, self._model("record"), dry=o.dry, batch=o.batch_size, above_band=o.above_band,
-                keep_doubtful=o.keep_doubtful, sigma=o.sigma,
-            )  # fmt: skip
+            model = self._model("record")
+            signal, noise, *sigma = infer.denoise_record(x, model, o.for_model(model).for_records())
             return signal, noise, sigma[0] if sigma else None
-        if o.sigma:
-            raise InputError("return_sigma is for recordings; fields have no standard error yet. Leave it out.")
+        for name, given in (("return_sigma", o.sigma), ("highpass", o.highpass), ("purpose", o.purpose)):
+            if given:
+                raise InputError(f"{name} is for recordings, and this is a field. Leave it out.")
         if "time" not in x.dims and not self.dims:
             _check_field(x)
         dims = self.dims or None
@@ -365,7 +378,8 @@ def _denoise_files(
     """Denoise files with keywords of the command line; problems become warnings."""
     keywords = _rename_keywords(keywords)
     progress = keywords.pop("progress", no_progress)
-    all_options = DenoiseOptions.from_keywords(out=out, **vars(options), **keywords)
+    given = vars(options) | ({} if options.purpose is None else {"dry": None})
+    all_options = DenoiseOptions.from_keywords(out=out, **given, **keywords)
     summary = denoise_files(paths, all_options, progress)
     for line in summary.problems:
         warnings.warn(line, stacklevel=3)

@@ -72,6 +72,7 @@ def evaluate(
     overwrite: bool = False,
     recordings: Sequence[str | Path] = (),
     card: bool = False,
+    purpose: str | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> str:
     """Denoise mixtures and recordings, and compare the model with standard filters.
@@ -87,7 +88,7 @@ def evaluate(
         Name of a shipped model, folder of a model, or a loaded one.
     out
         Folder for results.json, results.md and results.png; None: no files are written.
-    n, stations, seed, device, threads, overwrite, recordings, card
+    n, stations, seed, device, threads, overwrite, recordings, card, purpose
         See `geoae.jobs.evaluate.EvaluateOptions`.
     report
         Called with a line that names band and method, before each is scored.
@@ -104,5 +105,5 @@ def evaluate(
     """
     require_path(data, "The folder of data")
     folder = None if out is None else require_path(out, "The folder of results")
-    options = EvaluateOptions(n, stations, seed, device, threads, overwrite, tuple(recordings), card)
+    options = EvaluateOptions(n, stations, seed, device, threads, overwrite, tuple(recordings), card, purpose)
     return evaluate_model(data, model, folder, options, report)

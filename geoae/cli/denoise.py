@@ -94,7 +94,20 @@ def denoise(
     sds: Annotated[
         bool, typer.Option("--sds", help="Day files of an SDS archive: write an SDS archive below the folder -o.")
     ] = False,
-    dry: Annotated[float, typer.Option(help="Fraction of the noise that is kept, 0 to 1.")] = 0.0,
+    highpass: Annotated[
+        float | None,
+        typer.Option(metavar="HZ", help="High-pass recordings first; what lies below this frequency is removed, too."),
+    ] = None,
+    purpose: Annotated[
+        str | None,
+        typer.Option(
+            "--for",
+            metavar="PURPOSE",
+            help="Keep as much noise as suits picking, amplitude or viewing; `geoae models` lists those of a model.",
+            autocompletion=complete_words("picking", "amplitude", "viewing"),
+        ),
+    ] = None,
+    dry: Annotated[float | None, typer.Option(help="Fraction of the noise that is kept, 0 to 1. [0]")] = None,
     keep_doubtful: Annotated[
         bool,
         typer.Option(
@@ -149,7 +162,8 @@ def denoise(
         options = DenoiseOptions.from_keywords(
             out=out, format=format_name, encoding=encoding, ids=ids, start_time=start_time, end_time=end_time, var=var,
             dims=dims, group=group, model=model, device=device, batch_size=batch_size, threads=threads,
-            noise_out=noise_out, sigma_out=sigma_out, sigma=sigma, sds=sds, dry=dry, keep_doubtful=keep_doubtful,
+            noise_out=noise_out, sigma_out=sigma_out, sigma=sigma, sds=sds, highpass=highpass, purpose=purpose,
+            dry=dry, keep_doubtful=keep_doubtful,
             above_band=above_band, plot=plot, cluster=cluster, workers=workers, chunks=chunks, shard=shard,
             append=append, force=force, codes=codes, codes_model=codes_model, latent=latent, overwrite=overwrite,
             dry_run=dry_run, command=shlex.join(["geoae", *sys.argv[1:]]),

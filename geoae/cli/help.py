@@ -31,7 +31,7 @@ GROUPS = {
         "seed",
         "recordings",
     ),
-    "Model": ("model", "dry", "keep_doubtful", "above_band", "force", "steps"),
+    "Model": ("model", "highpass", "purpose", "dry", "keep_doubtful", "above_band", "force", "steps"),
     "Latent codes": ("codes", "codes_model", "latent"),
     "Machine": ("device", "threads", "batch_size", "cluster", "workers"),
     "Layout of a store": ("chunks", "shard", "append"),

@@ -97,13 +97,16 @@ def fields_table(source: str, content: "SourceContent") -> str:
 
 def models_table(cards: Iterable[Mapping[str, Any]]) -> str:
     """One line for each model, of what `geoae.model.describe_model` gives."""
-    table = _table("model", "for", "digest", "rate Hz", "takes Hz", "what for")
+    table, lines = _table("model", "for", "digest", "rate Hz", "takes Hz", "what for"), list[str]()
     for facts in cards:
         c = facts["contract"]
         kind = kinds.find_kind(facts["kind"])
         rates = kinds.load_name(kind.rates)(c)
         table.add_row(c["name"], kind.data, facts["weights_sha256"][:12], *rates, c["summary"])
-    return _text(table)
+        if purposes := c.get("purposes"):
+            shares = ", ".join(f"{name} {share:g}" for name, share in purposes.items())
+            lines.append(f"{c['name']} --for (fraction of the noise that is kept): {shares}")
+    return "\n".join([_text(table), *lines])
 
 
 def status_table(store: Path, found: "Status") -> str:

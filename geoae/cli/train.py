@@ -67,6 +67,9 @@ def evaluate(
         typer.Option(help="Further folder like --data, scored as recorded, not mixed; may be repeated."),
     ] = None,
     card: Annotated[bool, typer.Option("--card", help="Put the tables into the card of the model folder.")] = False,
+    purpose: Annotated[
+        str | None, typer.Option("--for", metavar="PURPOSE", help="Score the model as `geoae denoise --for` uses it.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Score a model on recorded events and noise, next to no filter, a band-pass and STFT Wiener filters.
@@ -76,7 +79,7 @@ def evaluate(
     with report_errors():
         from geoae.jobs.evaluate import EvaluateOptions, evaluate_model
 
-        options = EvaluateOptions(n, stations, seed, device, threads, overwrite, tuple(recordings or ()), card)
+        options = EvaluateOptions(n, stations, seed, device, threads, overwrite, tuple(recordings or ()), card, purpose)
         print_line(
             evaluate_model(data, model, out, options, lambda line: None if quiet else print_line(line, err=True))
         )

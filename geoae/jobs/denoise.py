@@ -95,6 +95,7 @@ def _refuse_options_of_recordings(options: DenoiseOptions) -> None:
         "--sigma": options.inference.sigma, "--no-keep-doubtful": not options.inference.keep_doubtful,
         "--sds": files.sds, "--plot": files.plot is not None,
         "--above-band": options.inference.above_band != "pass",
+        "--highpass": options.inference.highpass is not None, "--for": options.inference.purpose is not None,
     }  # fmt: skip
     refuse_options(given, "not for gridded fields")
 

@@ -20,6 +20,7 @@ from geoae.records.faults import FaultFinder
 from geoae.records.long_scores import compare_long, format_long_scores
 from geoae.records.mixtures import SEED
 from geoae.records.periods import check_rate
+from geoae.records.purposes import find_share
 from geoae.records.recordings import RecordFunction
 from geoae.records.removal import RemovalOptions, find_removal
 from geoae.records.scores import Comparison, compare_denoisers
@@ -51,6 +52,8 @@ class EvaluateOptions:
     """Further data like `data`, whose events and noise are scored as they were recorded, not mixed."""
     card: bool = False
     """Put the tables into the card of the model folder."""
+    purpose: str | None = None
+    """Name of a purpose of the model, whose share of the noise is kept; None: the model's default."""
 
     def __post_init__(self) -> None:
         check_device_name(self.device)
@@ -58,6 +61,14 @@ class EvaluateOptions:
             if value is not None and value < least:
                 raise OptionError(f"{name} is {value}; it must be at least {least}.")
         self.comparison(1)  # checks n and stations
+
+    def find_share(self, model: Model) -> float:
+        """Fraction of the noise that is kept."""
+        return 0.0 if self.purpose is None else find_share(model, self.purpose)
+
+    def describe_purpose(self) -> dict[str, str]:
+        """The purpose for results, if there is one."""
+        return {} if self.purpose is None else {"purpose": self.purpose}
 
     def comparison(self, validation_modulus: int) -> Comparison:
         """The comparison for a model whose training left out one of every `validation_modulus` stations."""
@@ -78,16 +89,17 @@ def evaluate_model(
     card = _find_card(model) if options.card else None
     folder = catalog.locate_data(data)
     loaded = prepare_model(load_model(model), options.device, options.threads)
+    share = options.find_share(loaded)
     if is_of_long_periods(loaded):
         return _evaluate_long(loaded, folder, out, card, options)
     results = compare_denoisers(
-        window_denoiser(loaded),
+        window_denoiser(loaded, share),
         folder,
         options.comparison(validation_modulus(loaded)),
         report=report,
-        denoise_record=record_denoiser(loaded),
+        denoise_record=record_denoiser(loaded, share),
     )
-    results["model"] = {"name": loaded.name, "digest": loaded.digests}
+    results["model"] = {"name": loaded.name, "digest": loaded.digests, **options.describe_purpose()}
     text = format_markdown(results)
     if out is not None:
         _write(out, results, text)
@@ -104,7 +116,8 @@ def is_of_long_periods(model: Model) -> bool:
 
 def _evaluate_long(model: Model, folder: Path, out: Path | None, card: Path | None, options: EvaluateOptions) -> str:
     """Score a model of long periods at its own rate; recordings and signal-to-noise ratios have no options."""
-    denoise, rate_hz = record_denoiser(model), require_contract(model, RecordContract).rate_hz
+    denoise = record_denoiser(model, options.find_share(model))
+    rate_hz = require_contract(model, RecordContract).rate_hz
 
     def run(x: NDArray[np.float64]) -> NDArray[np.floating[Any]]:
         return denoise(np.nan_to_num(x), rate_hz)
@@ -112,7 +125,7 @@ def _evaluate_long(model: Model, folder: Path, out: Path | None, card: Path | No
     stations = {"validation": True, "train": False, "all": None}[options.stations]
     split = SplitSection(modulus=validation_modulus(model))
     results = compare_long(run, folder, split, rate_hz, stations=stations, n=options.n)
-    results["model"] = {"name": model.name, "digest": model.digests}
+    results["model"] = {"name": model.name, "digest": model.digests, **options.describe_purpose()}
     text = format_long_scores(results)
     if out is not None:
         with output_errors(out):
@@ -124,9 +137,11 @@ def _evaluate_long(model: Model, folder: Path, out: Path | None, card: Path | No
     return text
 
 
-def window_denoiser(model: Model) -> Callable[[NDArray[np.floating[Any]]], NDArray[np.floating[Any]]]:
+def window_denoiser(
+    model: Model, share: float = 0.0
+) -> Callable[[NDArray[np.floating[Any]]], NDArray[np.floating[Any]]]:
     """Make a function that denoises windows (n, 3, samples) at 100 Hz, as `compare_denoisers` needs of every method."""
-    denoise = record_denoiser(model)
+    denoise = record_denoiser(model, share)
 
     def run(x: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         return np.stack([denoise(np.asarray(trace, dtype=np.float64), 100.0) for trace in x])
@@ -134,12 +149,12 @@ def window_denoiser(model: Model) -> Callable[[NDArray[np.floating[Any]]], NDArr
     return run
 
 
-def record_denoiser(model: Model) -> RecordFunction:
+def record_denoiser(model: Model, share: float = 0.0) -> RecordFunction:
     """Make a function that denoises a record (3, samples), components E N Z, at its own rate.
 
-    The result is that of `geoae denoise` without options: doubtful transients stay. An absent component, of which all
-    samples are equal, is not shown to the model. A record at a rate that neither the model nor its partner takes is
-    returned as it is.
+    The result is that of `geoae denoise` without options: doubtful transients stay. `share` is the fraction of the noise
+    that is kept. An absent component, of which all samples are equal, is not shown to the model. A record at a rate that
+    neither the model nor its partner takes is returned as it is.
     """
     as_denoised = RemovalOptions(flags=True, keep_doubtful=True)
 
@@ -154,7 +169,7 @@ def record_denoiser(model: Model) -> RecordFunction:
         used = x[slots]
         finder = FaultFinder(lambda start, stop: used[:, start:stop], x.shape[-1], rate_hz)
         out = x.copy()
-        out[slots] -= find_removal(finder, slots.tolist(), model, as_denoised)(0, x.shape[-1]).noise
+        out[slots] -= (1 - share) * find_removal(finder, slots.tolist(), model, as_denoised)(0, x.shape[-1]).noise
         return out
 
     return run

@@ -3,8 +3,9 @@
 Option names are the same on the command line and in Python. `DenoiseOptions.from_keywords` takes them as flat keywords.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from geoae.model.denoising import BATCH
 from geoae.model.devices import check_device_name
 from geoae.readers.records.selection import check_id_patterns, parse_time_limits
 from geoae.records import infer
+from geoae.records.purposes import find_share
+from geoae.records.removal import RemovalOptions
 from geoae.stores.plan import check_chunk_sizes
 
 Progress = Callable[[int, int], None]
@@ -49,18 +52,36 @@ class InferenceOptions:
     """Of recordings: whether a transient that the record's noise does not explain stays in the signal."""
     sigma: bool = False
     """Of recordings: whether the standard error of each sample is computed, too."""
+    highpass: float | None = None
+    """Of recordings: corner frequency in Hz of a high-pass before the model, see `geoae.records.highpass`."""
+    purpose: str | None = None
+    """Of recordings: name of a purpose of the model, which sets `dry`; see `for_model`."""
 
     def __post_init__(self) -> None:
-        dry: Any = self.dry
-        if not isinstance(dry, Real):
-            raise OptionError(f"dry is {dry!r}; give a number from 0 to 1.")
-        if not 0 <= self.dry <= 1:
-            raise OptionError(f"dry is {self.dry:g}; it is a fraction of the original, from 0 to 1.")
+        _check_fraction(self.dry, has_purpose=self.purpose is not None)
+        _check_frequency(self.highpass)
         check_device_name(self.device)
         _check_positive("batch size", self.batch_size)
         _check_positive("threads", self.threads)
         if self.above_band not in infer.ABOVE_BAND:
             raise OptionError(f"above_band is {self.above_band!r}; choose one of {', '.join(infer.ABOVE_BAND)}.")
+
+    def for_model(self, model: Model) -> "InferenceOptions":
+        """The same options with the share of noise that `model` keeps for the purpose, if one is named, as `dry`.
+
+        Raises
+        ------
+        OptionError
+            The model has no such purpose.
+        """
+        return self if self.purpose is None else replace(self, dry=find_share(model, self.purpose))
+
+    def for_records(self) -> RemovalOptions:
+        """The options of what is removed from records."""
+        return RemovalOptions(
+            self.batch_size, self.above_band, self.dry, self.sigma, True, self.keep_doubtful, self.highpass,
+            self.purpose,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -227,6 +248,8 @@ class DenoiseOptions:
         OptionError
             An option is unknown, or a value is not allowed.
         """
+        if keywords.get("purpose") is not None and keywords.get("dry") is not None:
+            raise OptionError("--for and --dry both say how much of the noise is kept. Leave one of them out.")
         if unknown := sorted(keywords.keys() - set(cls.keywords())):
             raise OptionError(f"denoise has no option {', '.join(unknown)}; there are {', '.join(cls.keywords())}.")
         given = {name: value for name, value in keywords.items() if value is not None}
@@ -257,6 +280,20 @@ _PARTS: dict[str, type[Any]] = {
     "files": FileOptions,
     "fields": FieldOptions,
 }
+
+
+def _check_fraction(dry: Any, has_purpose: bool) -> None:
+    if not isinstance(dry, Real):
+        raise OptionError(f"dry is {dry!r}; give a number from 0 to 1.")
+    if not 0 <= dry <= 1 and not has_purpose:
+        raise OptionError(f"dry is {float(dry):g}; it is a fraction of the original, from 0 to 1.")
+
+
+def _check_frequency(highpass: Any) -> None:
+    is_number = isinstance(highpass, Real) and not isinstance(highpass, bool)
+    if highpass is not None and not (is_number and 0 < highpass < math.inf):
+        shown = f"{float(highpass):g}" if is_number else repr(highpass)
+        raise OptionError(f"highpass is {shown}; give a frequency in Hz, above 0 and below half the sampling rate.")
 
 
 def _check_positive(name: str, value: Any) -> None:

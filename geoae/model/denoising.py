@@ -48,9 +48,13 @@ def split_block(x: Array, exact: Array, dtype: np.dtype[Any], rounded: bool = Fa
     return signal, removed
 
 
-def describe_processing(model: Model, dry: float = 0.0) -> str:
-    """One line of provenance: version, model and digest, in the form of ObsPy's `stats.processing`."""
+def describe_processing(
+    model: Model, dry: float = 0.0, highpass_hz: float | None = None, purpose: str | None = None
+) -> str:
+    """One line of provenance: version, model, digest and options, in the form of ObsPy's `stats.processing`."""
     from geoae._version import __version__
 
-    beside = f"partner={model.partner.label!r}, " if model.partner else ""
-    return f"geoae {__version__}: denoise(model={model.name!r}, digest={model.digest!r}, {beside}dry={dry:g})"
+    beside = f", partner={model.partner.label!r}" if model.partner else ""
+    more = f", purpose={purpose!r}" if purpose is not None else ""
+    more += f", highpass={highpass_hz:.10g}" if highpass_hz is not None else ""
+    return f"geoae {__version__}: denoise(model={model.name!r}, digest={model.digest!r}{beside}, dry={dry:g}{more})"

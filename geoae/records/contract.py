@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from geoae.errors import ModelFileError
 from geoae.model.contract import OPTIONAL
 
 RATE_TOLERANCE = 1e-5
@@ -36,6 +37,16 @@ class RecordContract:
     """Factor of standard errors, by which they hold on held-out stations; see `geoae.records.calibrate`."""
     periods_s: tuple[float, ...] = field(default=(), metadata=OPTIONAL)
     """Shortest and longest dominant period of the training events; empty: unknown. See `geoae.records.doubt`."""
+    purposes: dict[str, float] = field(default_factory=dict, metadata=OPTIONAL)
+    """Name of a purpose -> share of the removed noise that is kept for it; see `geoae.records.purposes`."""
+
+    def __post_init__(self) -> None:
+        for name, share in self.purposes.items():
+            if isinstance(share, bool) or not isinstance(share, int | float) or not -1 <= share <= 1:
+                raise ModelFileError(
+                    f"The purpose {name!r} of model {self.name!r} keeps {share!r} of the noise; it has to be a number "
+                    "from -1 to 1."
+                )
 
     def takes_rate(self, rate_hz: float) -> bool:
         """Whether a rate lies within `rate_range_hz`, up to the rounding of rates in headers."""

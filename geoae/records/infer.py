@@ -17,10 +17,11 @@ from geoae.labels.components import assign_rows
 from geoae.labels.timeaxis import rate_hz as rate_of
 from geoae.labels.timeaxis import start_ns as start_of
 from geoae.model import Denoiser, Model
-from geoae.model.denoising import BATCH, denoise_block, describe_processing
+from geoae.model.denoising import BATCH, describe_processing, split_block
 from geoae.records.contract import RecordContract
 from geoae.records.faults import FaultFinder
 from geoae.records.flags import FlagCounts, FormatTime, describe_flags, format_clock, format_seconds
+from geoae.records.highpass import check_highpass
 from geoae.records.judge import TRANSIENT, UNLIKE
 from geoae.records.periods import check_rate
 from geoae.records.removal import RemovalOptions, describe_guess, find_removal, is_too_short
@@ -34,6 +35,8 @@ BLOCK_N = 1 << 20
 """Samples of a record in one block: some hundred windows, tens of MB."""
 ABOVE_BAND = ("pass", "remove")
 """Choices for frequencies above the model's Nyquist frequency; see `build_noise_reader`."""
+DEFAULTS = RemovalOptions(flags=True, keep_doubtful=True)
+"""What `denoise_record` does if nothing else is asked for."""
 
 
 def assign_components(codes: Sequence[str]) -> list[int]:
@@ -112,19 +115,15 @@ def find_noise(
 def denoise_record(
     x: xr.DataArray,
     model: Model,
+    options: RemovalOptions = DEFAULTS,
     *,
-    dry: float = 0.0,
-    batch: int = BATCH,
-    above_band: str = "pass",
-    keep_doubtful: bool = True,
-    sigma: bool = False,
     progress: Callable[[int], None] = lambda n: None,
 ) -> tuple[xr.DataArray, ...]:
     """Denoise a labelled array along `time`; returns signal and removed noise with the dims, coords and dtype of `x`.
 
-    If `sigma`, the standard error of each sample is the third; NaN in gaps. With `keep_doubtful`, transients that the
-    record's noise does not explain stay in the signal. Doubts about windows are a `DoubtWarning`, and stand in the
-    attribute ``geoae_flags`` of the signal, where those with a signal near the noise stand, too.
+    If `options` ask for sigma, the standard error of each sample is the third; NaN in gaps. Doubts about windows are a
+    `DoubtWarning`, and stand in the attribute ``geoae_flags`` of the signal, where those with a signal near the noise
+    stand, too. `progress` is called with the number of samples of each block.
 
     Dimensions are `time`, optionally `channel` (the components of one sensor), and any others (record, station, ...),
     along which arrays are denoised one by one. Channels without names are taken as Z N E.
@@ -134,7 +133,7 @@ def denoise_record(
     InputError
         No `time` dimension, no sampling rate, no real numbers, or more than three channels.
     SamplingRateError
-        The model does not take the array's rate.
+        The model does not take the array's rate, or the high-pass is too high for it.
     """
     if "time" not in x.dims or x.sizes["time"] == 0:
         raise InputError(f"The array has dims {x.dims} of sizes {x.shape}; denoising needs samples along 'time'.")
@@ -142,14 +141,16 @@ def denoise_record(
         raise InputError(f"The array holds {x.dtype}; denoising needs real numbers. Convert it: x.astype('float64').")
     rate = rate_of(x)
     check_rate(rate, model, str(x.name or "the array"))
+    if options.highpass_hz is not None:
+        check_highpass(options.highpass_hz, rate, str(x.name or "the array"))
     last = [d for d in ("channel", "time") if d in x.dims]
     ordered = x.transpose(..., *last)
     slots = assign_components(
         [str(c) for c in x["channel"].values] if "channel" in x.coords else [""] * x.sizes.get("channel", 1)
     )
     dtype = _float_dtype(x)
-    signal, removed, *errors = (np.empty(ordered.shape, dtype) for _ in range(2 + sigma))
-    options, doubts = RemovalOptions(batch, above_band, dry, sigma, True, keep_doubtful), dict[str, FlagCounts]()
+    signal, removed, *errors = (np.empty(ordered.shape, dtype) for _ in range(2 + options.sigma))
+    doubts = dict[str, FlagCounts]()
     start_ns, format_time = _find_clock(x)
     lead = ordered.shape[: ordered.ndim - len(last)]
     name, n_filled, n_steps = x.name or "the array", 0, 0
@@ -159,13 +160,14 @@ def denoise_record(
         def read(a: int, b: int, record: xr.DataArray = record) -> Array:
             return np.atleast_2d(np.asarray(record.isel(time=slice(a, b)).values, dtype=np.float64))
 
-        finder = FaultFinder(read, record.sizes["time"], rate)
+        finder = FaultFinder(read, record.sizes["time"], rate, options.highpass_hz)
         remove = find_removal(finder, slots, model, options)
         names = _name_rows(record, lead and index)
         for start in range(0, record.sizes["time"], BLOCK_N):
             stop = min(start + BLOCK_N, record.sizes["time"])
             found_noise = remove(start, stop)
-            s, r = denoise_block(read(start, stop), found_noise.noise, dry, dtype)
+            block = read(start, stop)
+            s, r = split_block(block, found_noise.subtract_from(block, options.dry), dtype)
             found = finder.find(start, stop)
             n_filled, n_steps = n_filled + found.n_filled, n_steps + len(found.steps)
             shape = signal[index][..., start:stop].shape
@@ -180,14 +182,15 @@ def denoise_record(
     if n_filled:
         warnings.warn(f"{name}: {n_filled} samples are taken for filled gaps and stay unchanged", stacklevel=3)
     if n_steps:
-        warnings.warn(f"{name}: steps of the level stay in the signal: {n_steps}", stacklevel=3)
+        fate = "stay in the signal" if options.highpass_hz is None else "count as removed, with all below the high-pass"
+        warnings.warn(f"{name}: steps of the level {fate}: {n_steps}", stacklevel=3)
     if is_too_short(x.sizes["time"], rate):
         warnings.warn(f"{name}: {x.sizes['time']} samples are too few to tell signal from noise", stacklevel=3)
-    if sigma and (guess := describe_guess(x.sizes["time"], rate, model)):
+    if options.sigma and (guess := describe_guess(x.sizes["time"], rate, model)):
         warnings.warn(f"{name}: {guess}", DoubtWarning, stacklevel=3)
-    for line in describe_flags(doubts.items(), keep_doubtful, (TRANSIENT, UNLIKE), format_time):
+    for line in describe_flags(doubts.items(), options.keep_doubtful, (TRANSIENT, UNLIKE), format_time):
         warnings.warn(line, DoubtWarning, stacklevel=3)
-    attrs = {**x.attrs, "processing": describe_processing(model, dry)}
+    attrs = {**x.attrs, "processing": describe_processing(model, options.dry, options.highpass_hz, options.purpose)}
     parts = (ordered.copy(data=part).transpose(*x.dims).assign_attrs(attrs) for part in (signal, removed, *errors))
     first, *others = parts
     if doubts:

@@ -14,7 +14,7 @@ import numpy as np
 from geoae.arrays.types import Array, Float64Array
 from geoae.arrays.windows import WindowGrid, join_region
 from geoae.model import Denoiser, Model, require_contract
-from geoae.model.denoising import BATCH
+from geoae.model.denoising import BATCH, subtract_noise
 from geoae.records.contract import RecordContract
 from geoae.records.faults import FaultFinder
 from geoae.records.judge import Flag, Judge
@@ -35,6 +35,12 @@ class Removal(NamedTuple):
     """(row, stop - start): standard error of each cleaned sample, in the units of the record; None: not asked for."""
     flags: tuple[Flag, ...] = ()
     """Doubts about the windows that share samples with the region, each window whole."""
+    below: Float64Array | None = None
+    """(row, stop - start): what lies below the high-pass; None: there is none."""
+
+    def subtract_from(self, x: Array, dry: float) -> Array:
+        """The signal in samples `x`, without all that lies below the high-pass; see `subtract_noise`."""
+        return subtract_noise(x if self.below is None else x - self.below, self.noise, dry)
 
 
 ReadRemoval = Callable[[int, int], Removal]
@@ -57,6 +63,10 @@ class RemovalOptions:
     """Whether windows are judged."""
     keep_doubtful: bool = False
     """Whether windows that have lost a transient lose only as much as the record's noise explains."""
+    highpass_hz: float | None = None
+    """Corner frequency of the high-pass through which a `FaultFinder` reads the record; None: none."""
+    purpose: str | None = None
+    """Name of the purpose that `dry` is the share of; see `geoae.records.purposes`."""
 
 
 def is_too_short(n: int, rate_hz: float) -> bool:
@@ -81,12 +91,13 @@ def find_removal(
 ) -> ReadRemoval:
     """Return a function (start, stop) -> `Removal` of a record.
 
-    Nothing is removed from filled gaps and from records that are too short, and steps stay in the signal.
+    Nothing is removed from filled gaps and from records that are too short. Without a high-pass, steps stay in the
+    signal.
 
     Parameters
     ----------
     finder
-        Reads the record, and finds filled gaps and steps in it.
+        Reads the record, high-passed if that is asked for, and finds filled gaps and steps in it.
     slots
         Row of the net's input for each row of the record.
     model
@@ -135,7 +146,7 @@ def find_removal(
         if sigma is not None:
             missing = ~np.isfinite(finder.read(start, stop))  # filled gaps, too
             sigma = np.where(missing, np.nan, sigma) if missing.any() else sigma
-        return Removal(noise, sigma, flags)
+        return Removal(noise, sigma, flags, finder.read_below(start, stop))
 
     return read
 

@@ -9,6 +9,7 @@ from geoae.labels.timeaxis import time_coordinates
 from geoae.model.denoising import denoise_block
 from geoae.records import infer
 from geoae.records.infer import build_identity_denoiser, denoise_record
+from geoae.records.removal import RemovalOptions
 from tests.conftest import tiny_model
 from tests.records.test_fills import noise
 
@@ -73,7 +74,7 @@ def test_signal_and_noise_add_up(model):
 def test_dry_keeps_that_share_of_the_noise(model):
     """dry=1 returns the input; between 0 and 1 the result is the weighted mean of both."""
     x = record(dtype=np.float64)
-    wet, quarter, dry = (infer.denoise_record(x, model, dry=d)[0] for d in (0, 0.25, 1))
+    wet, quarter, dry = (infer.denoise_record(x, model, RemovalOptions(dry=d))[0] for d in (0, 0.25, 1))
     np.testing.assert_array_equal(dry, x)
     np.testing.assert_allclose(quarter, 0.75 * wet + 0.25 * x, atol=1e-10)
 
@@ -149,7 +150,7 @@ def test_frequencies_above_the_band_are_kept_or_removed():
     low, high = np.sin(2 * np.pi * 5 * t), np.sin(2 * np.pi * 150 * t)
     x = xr.DataArray((low + high)[None], dims=("channel", "time"), attrs={"sampling_rate_hz": 400.0})
     kept, gone = (
-        infer.denoise_record(x, build_identity_denoiser(), above_band=how)[0].values[0] for how in infer.ABOVE_BAND
+        infer.denoise_record(x, build_identity_denoiser(), RemovalOptions(above_band=how))[0].values[0] for how in infer.ABOVE_BAND
     )
     middle = slice(400, -400)
     np.testing.assert_allclose(kept, low + high, atol=1e-6)
@@ -194,3 +195,41 @@ def test_arrays_with_faults_are_named():
     assert not removed.values[0, 1000:1300].any()
     with pytest.warns(UserWarning, match="the array: 5 samples are too few to tell signal from noise"):
         infer.denoise_record(xr.DataArray(x[:, :5], **facts), build_identity_denoiser())
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int32])
+@pytest.mark.parametrize("rate", [100.0, 62.5])
+def test_a_high_passed_record(model, dtype, rate, monkeypatch):
+    """Signal + noise = input; the signal has no offset, `dry` keeps nothing below, and blocks give one answer."""
+    x = record(3000, rate).copy(data=1e5 + 100 * record(3000).values).astype(dtype)
+    options = RemovalOptions(dry=0.5, sigma=True, highpass_hz=1.0, purpose="picking")
+    signal, removed, sigma = infer.denoise_record(x, model, options)
+    np.testing.assert_allclose(signal + removed, x, rtol=1e-7)
+    assert "dry=0.5, purpose='picking', highpass=1)" in signal.attrs["processing"]
+    high = infer.denoise_record(x, build_identity_denoiser(), options)[0]
+    assert float(abs(high.mean())) < 0.05 * float(high.std()) < 0.05 * float(x.std())
+    assert float((signal - high).std()) > 0.01 * float(high.std())  # what the model removed
+    whole = infer.denoise_record(x, model, RemovalOptions(highpass_hz=1.0))[0]
+    np.testing.assert_allclose(signal, (whole + high) / 2, atol=0.02 if dtype is np.int32 else 1e-8)
+    monkeypatch.setattr(infer, "BLOCK_N", 700)
+    for part, expected in zip(infer.denoise_record(x, model, options), (signal, removed, sigma), strict=True):
+        np.testing.assert_allclose(part, expected, rtol=1e-5, atol=1e-6 * float(high.std()))
+
+
+def test_steps_are_removed_with_a_high_pass():
+    """Without one they stay. Warnings tell both."""
+    x = np.random.default_rng(0).normal(size=(1, 4000))
+    x[0, 2000:] += 1e4
+    array = xr.DataArray(x, dims=("channel", "time"), attrs={"sampling_rate_hz": 100.0})
+    with pytest.warns(UserWarning, match="steps of the level stay in the signal: 1"):
+        assert infer.denoise_record(array, build_identity_denoiser())[0].max() > 9000
+    with pytest.warns(UserWarning, match="steps of the level count as removed, with all below the high-pass: 1"):
+        signal, removed = infer.denoise_record(array, build_identity_denoiser(), RemovalOptions(highpass_hz=1.0))
+    assert float(abs(signal).max()) < 20
+    np.testing.assert_allclose(signal + removed, array, atol=1e-9)
+
+
+def test_too_high_a_high_pass_is_refused(model):
+    """As a rate that the model does not take."""
+    with pytest.raises(SamplingRateError, match="trace is sampled at 100 Hz; a high-pass at 60 Hz has to lie below"):
+        infer.denoise_record(record(), model, RemovalOptions(highpass_hz=60.0))

@@ -18,14 +18,14 @@ from geoae.jobs.records.counts import TraceCounts
 from geoae.jobs.records.sinks import Sink, pass_through_or_leave_out
 from geoae.labels.segments import Record, Segment
 from geoae.model import Model
-from geoae.model.denoising import subtract_noise
 from geoae.readers.records import traces
 from geoae.readers.records.arrange import describe_overlaps
 from geoae.records import infer
 from geoae.records.faults import FaultFinder, Faults
 from geoae.records.flags import count_flags
+from geoae.records.highpass import check_highpass
 from geoae.records.periods import check_rate
-from geoae.records.removal import ReadRemoval, Removal, RemovalOptions, describe_guess, find_removal
+from geoae.records.removal import ReadRemoval, Removal, describe_guess, find_removal
 from geoae.records.resample import ReadSpan, keep_last_block
 
 PlotRecord = Callable[["PlottedRecord"], None]
@@ -190,11 +190,8 @@ def make_span_readers(
     """Functions that read and denoise any part of a record. When `stop` is set, the noise raises CancelledError."""
     slots = infer.assign_components([i.rpartition(".")[2] for i in record.ids])
     read = keep_last_block(partial(traces.read_block, record, on_warning=counts.add_loss))
-    faults = FaultFinder(read, record.n, record.rate_hz)
-    asked = RemovalOptions(
-        options.batch_size, options.above_band, options.dry, options.sigma, flags=True,
-        keep_doubtful=options.keep_doubtful,
-    )  # fmt: skip
+    faults = FaultFinder(read, record.n, record.rate_hz, options.highpass)
+    asked = options.for_records()
     return SpanReaders(read, find_removal(faults, slots, model, asked, (stop or Event()).is_set), faults.find)
 
 
@@ -212,6 +209,8 @@ def _denoise_record(
     A segment that the sink cannot hold passes through unchanged, and its identity is added to `passed`.
     """
     check_rate(record.rate_hz, model, "it")
+    if options.highpass is not None:
+        check_highpass(options.highpass, record.rate_hz, "it")
     counts.note_short_record(record)
     if options.sigma and (guess := describe_guess(record.n, record.rate_hz, model)):
         counts.doubts[guess] = None
@@ -225,7 +224,7 @@ def _denoise_record(
     blocks = _list_blocks(record, own_only=plot is None)
     for start, stop, x, removal, faults in _blocks_ahead(readers, blocks, halt):
         with np.errstate(over="ignore", invalid="ignore"):  # values that an output cannot hold are refused below
-            exact = subtract_noise(x, removal.noise, options.dry)
+            exact = removal.subtract_from(x, options.dry)
         for p in placed[bisect_left(firsts, start - longest) : bisect_left(firsts, stop)]:
             a, b = max(p.first, start), min(p.first + p.segment.n, stop)
             if a >= b:

@@ -72,7 +72,11 @@ class TraceSums:
         self.faults += faults
         valid = np.isfinite(x) if filled is None else np.isfinite(x) & ~filled
         self.levels = self.levels or LevelSums(max(round(FRAME_S * rate_hz), 8))
-        steps = [(at - first, h) for row, at, h in found.steps if row == placed.row and first <= at < first + len(x)]
+        steps = [
+            (at - first, height, height if found.are_steps_kept else 0.0)
+            for row, at, height in found.steps
+            if row == placed.row and first <= at < first + len(x)
+        ]
         self.levels.add(placed.segment.order, first - placed.first, x, signal, valid, steps)
         samples = x if valid.all() else x[valid]
         if samples.size:
@@ -307,6 +311,7 @@ class TraceCounts:
             sums = fresh.setdefault(f"{trace.source} {trace.id}", TraceSums(trace.id, trace.source))
             row = x.astype(np.float64)[None]
             found = FaultFinder(partial(_cut, row), segment.n, segment.rate_hz).find(0, segment.n)
+            found = replace(found, are_steps_kept=trace.faults.are_steps_kept)
             sums.add(row[0], signal, PlacedSegment(segment, 0, 0), 0, found)
             for name in ("levels", "_finite", "_range", "_at_range"):
                 setattr(trace, name, getattr(sums, name))

@@ -20,11 +20,13 @@ class FaultCounts:
     """Number of samples that fill gaps, for each value."""
     steps: tuple[tuple[int, float], ...] = ()
     """Time (ns since 1970) and height of each step."""
+    are_steps_kept: bool = True
+    """Whether the steps stay in the signal."""
 
     def __add__(self, other: "FaultCounts") -> "FaultCounts":
         filled = Counter(dict(self.filled))
         filled.update(dict(other.filled))
-        return FaultCounts(filled, self.steps + other.steps)
+        return FaultCounts(filled, self.steps + other.steps, self.are_steps_kept and other.are_steps_kept)
 
     @property
     def n_filled(self) -> int:
@@ -33,15 +35,17 @@ class FaultCounts:
 
     def export(self) -> list[Any]:
         """The counts as plain data, for `FaultCounts.load`."""
-        return [list(map(list, self.filled.items())), list(map(list, self.steps))] if self.filled or self.steps else []
+        if not (self.filled or self.steps):
+            return []
+        return [list(map(list, self.filled.items())), list(map(list, self.steps)), self.are_steps_kept]
 
     @classmethod
     def load(cls, exported: list[Any]) -> "FaultCounts":
         """Counts from what `export` returned."""
         if not exported:
             return cls()
-        filled, steps = exported
-        return cls({value: n for value, n in filled}, tuple((time, height) for time, height in steps))
+        filled, steps, are_steps_kept = exported
+        return cls({value: n for value, n in filled}, tuple((time, height) for time, height in steps), are_steps_kept)
 
     def notes(self) -> list[str]:
         """A line on the filled gaps, and one on the steps."""
@@ -56,10 +60,13 @@ class FaultCounts:
         if self.steps:
             time, height = max(self.steps, key=lambda step: abs(step[1]))
             at = np.datetime_as_string(np.datetime64(time, "ns"), unit="ms")
-            largest = f"a step of {height:.4g} at {at} stays" if len(self.steps) == 1 else (
-                f"{len(self.steps)} steps, the largest of {height:.4g} at {at}, stay"
+            is_one = len(self.steps) == 1
+            largest = f"a step of {height:.4g} at {at}" if is_one else (
+                f"{len(self.steps)} steps, the largest of {height:.4g} at {at},"
             )  # fmt: skip
-            lines.append(f"{largest} in the signal")
+            kept, removed = ("stays", "is") if is_one else ("stay", "are")
+            fate = f"{kept} in the signal" if self.are_steps_kept else f"{removed} removed with the high-pass"
+            lines.append(f"{largest} {fate}")
         return lines
 
 
@@ -85,6 +92,6 @@ def count_faults(
     )
     filled = None if found.filled is None else found.filled[row, first - found.start : last - found.start]
     if filled is None or not filled.any():
-        return FaultCounts(steps=steps), None
+        return FaultCounts({}, steps, found.are_steps_kept), None
     values, n = np.unique(x[filled], return_counts=True)
-    return FaultCounts(dict(zip(values.tolist(), n.tolist(), strict=True)), steps), filled
+    return FaultCounts(dict(zip(values.tolist(), n.tolist(), strict=True)), steps, found.are_steps_kept), filled

@@ -20,6 +20,7 @@ def write_files(
     """Denoise segments into the files of a plan; `problems` are those that scanning found."""
     inference, figure, counts = options.inference, options.files.plot, TraceCounts(segments)
     model = prepare_model(load_model(inference.model), inference.device, inference.threads)
+    inference = inference.for_model(model)
     drawings: list[PlottedRecord] = []
     with FileSink(names, segments) as sink:
         denoise_segments(segments, model, inference, sink, counts, progress, drawings.append if figure else None)

@@ -26,8 +26,8 @@ class _Frame:
     covered: int = 0
     pieces: list[tuple[NDArray[np.intp], Array, Array]] = field(default_factory=list)
     """Positions in the frame, samples before, samples after."""
-    steps: list[tuple[int, float]] = field(default_factory=list)
-    """Position and height of each step."""
+    steps: list[tuple[int, float, float]] = field(default_factory=list)
+    """Position of each step, and its height before and after denoising."""
 
 
 @dataclass
@@ -52,7 +52,7 @@ class LevelSums:
         x: Array,
         signal: Array,
         valid: NDArray[np.bool_],
-        steps: Sequence[tuple[int, float]] = (),
+        steps: Sequence[tuple[int, float, float]] = (),
     ) -> None:
         """Add samples of a segment.
 
@@ -67,12 +67,13 @@ class LevelSums:
         valid
             Which of them are samples of the recording: not NaN, and no filled gaps.
         steps
-            (first sample after the step, counted from `first`; height) of each step, which counts as drift.
+            (first sample after the step, counted from `first`; height before and after denoising) of each step, which
+            counts as drift.
         """
         n, last = self.frame_n, first + len(x)
         begin, end = -(-first // n), last // n
         apart = set(range(first // n, min(begin, -(-last // n)))) | set(range(max(end, begin), -(-last // n)))
-        apart |= {(first + at) // n for at, _ in steps}
+        apart |= {(first + at) // n for at, *_ in steps}
         if end > begin:
             body = slice(begin * n - first, end * n - first)
             whole = np.array(valid[body].reshape(-1, n).all(axis=1))
@@ -85,7 +86,7 @@ class LevelSums:
             keep = np.flatnonzero(valid[a - first : b - first])
             parts = (np.array(part[a - first : b - first][keep]) for part in (x, signal))
             pieces = [(keep + (a - i * n), next(parts), next(parts))] if keep.size else []
-            inside = [(first + at - i * n, height) for at, height in steps if a <= first + at < b]
+            inside = [(first + at - i * n, *heights) for at, *heights in steps if a <= first + at < b]
             self._collect((order, i), _Frame(b - a, pieces, inside))
 
     def export(self) -> list[Any]:
@@ -121,8 +122,10 @@ class LevelSums:
             return
         pieces = sorted(frame.pieces, key=lambda piece: int(piece[0][0]))
         at, x, signal = (np.concatenate([piece[i] for piece in pieces]) for i in range(3))
-        lift = sum((np.where(at < step, height, 0.0) for step, height in frame.steps), np.zeros(len(at)))
-        self._count((x + lift)[None], (signal + lift)[None], at)
+        lifts = np.zeros((2, len(at)))
+        for step, *heights in frame.steps:
+            lifts += np.where(at < step, np.array(heights)[:, None], 0.0)
+        self._count((x + lifts[0])[None], (signal + lifts[1])[None], at)
 
     def _count(self, x: Array, signal: Array, at: NDArray[np.intp] | None = None) -> None:
         """Add frames (frame, sample) of samples at the same positions."""

@@ -96,9 +96,8 @@ def plan_record_store(
     template["channel"].attrs = {"long_name": "channel code"}
     template["id"].attrs = {"long_name": "network.station.location.channel"}
     start = str(np.datetime64(record.start_ns, "ns"))
-    template.attrs |= {
-        "long_name": "denoised recording", START_TIME: start, "processing": describe_processing(model, options.dry)
-    }  # fmt: skip
+    done = describe_processing(model, options.dry, options.highpass, options.purpose)
+    template.attrs |= {"long_name": "denoised recording", START_TIME: start, "processing": done}
     n_channels = len(record.ids)
     chunks = {"channel": n_channels, "time": max(CHUNK_SAMPLES // n_channels, 1)}
     units = {name: x.attrs[name] for name in ("units",) if name in x.attrs}
@@ -136,6 +135,8 @@ def list_record_settings(
         "above_band": options.above_band, "keep_doubtful": options.keep_doubtful, "ids": list(record.ids),
         **({"partner": model.partner.name, "partner_digest": model.partner.digest} if model.partner else {}),
         "start": str(np.datetime64(record.start_ns, "ns")), "samples": record.n, "rate_hz": record.rate_hz,
+        **({} if options.highpass is None else {"highpass_hz": options.highpass}),
+        **({} if options.purpose is None else {"purpose": options.purpose}),
         **(coder.settings() if coder else {}),
     }  # fmt: skip
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import xarray as xr
@@ -17,13 +18,14 @@ from geoae.jobs.records.counts import RecordSummary, TraceCounts, TraceSums
 from geoae.jobs.records.plan import cut_short_overlaps, find_one_record, list_record_settings, plan_record_store
 from geoae.jobs.records.precision import find_blur
 from geoae.jobs.records.worker import BlockCounts, count_record_block, make_record_spec, make_record_worker
-from geoae.jobs.run import BlockJob, load_for_run, run_blocks
+from geoae.jobs.run import BlockJob, Outcome, load_for_run, run_blocks
 from geoae.jobs.source import ArraySource, digest_source, hash_content
 from geoae.labels.segments import Record, Segment
 from geoae.readers.records import traces
 from geoae.readers.records.arrange import describe_rates
 from geoae.records import periods
 from geoae.records.faults import FaultFinder
+from geoae.records.highpass import check_highpass
 from geoae.records.judge import find_marked
 from geoae.records.removal import describe_guess
 from geoae.stores import blocks
@@ -97,6 +99,9 @@ def denoise_store(
         return RecordSummary(counts.traces, [target], [*source.problems, *cut], notes, "", 0.0)
     model = load_for_run(inference.model, inference.device, inference.threads, workers)
     periods.check_rate(record.rate_hz, model, record.ids[0])
+    inference = inference.for_model(model)
+    if inference.highpass is not None:
+        check_highpass(inference.highpass, record.rate_hz, record.ids[0])
     coder = code_plan.load_coder(options.codes, coding.DEFAULT_MODELS[1], inference, workers)
     decodable, losses, damaged = _find_decodable(segments)
     if losses:
@@ -112,7 +117,7 @@ def denoise_store(
     outcome = run_blocks(job, options.run, results.__setitem__, progress)
     notes += outcome.notes()
     if outcome.n_kept:
-        results |= _count_kept_blocks(record, job.plan, outcome.store, outcome.computed)
+        results |= _count_kept_blocks(record, job.plan, outcome, inference)
     _add_up(results, record, counts)
     counts.note_short_record(record)
     counts.add_elapsed(decodable)
@@ -161,15 +166,16 @@ def _hash_inputs(paths: Sequence[Path]) -> str:
 
 
 def _count_kept_blocks(
-    record: Record, plan: StorePlan, store: Path, computed: frozenset[int]
+    record: Record, plan: StorePlan, outcome: Outcome, options: InferenceOptions
 ) -> dict[int, BlockCounts]:
     """Count blocks that an earlier run wrote, so that the summary covers the whole store."""
-    signal: xr.DataArray = stored_records.read(store)
-    doubts = stored_records.read_doubts(store)
+    signal: xr.DataArray = stored_records.read(outcome.store)
+    doubts = stored_records.read_doubts(outcome.store)
     results, lost = {}, TraceCounts()
-    faults = FaultFinder(lambda a, b: traces.read_block(record, a, b, lost.add_loss), record.n, record.rate_hz)
+    read = partial(traces.read_block, record, on_warning=lost.add_loss)
+    faults = FaultFinder(read, record.n, record.rate_hz, options.highpass)
     for number in range(plan.parts[0].n_blocks):
-        if number not in computed:
+        if number not in outcome.computed:
             span = blocks.find_task(plan.parts, number).region[1]
             x = traces.read_block(record, span.start, span.stop, lost.add_loss)
             found = faults.find(span.start, span.stop)

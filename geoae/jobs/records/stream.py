@@ -37,6 +37,7 @@ def denoise_stream(stream: Any, options: InferenceOptions, noise: bool = False) 
         raise InputError("The Stream is empty, so there is nothing to denoise. Check how it was read or selected.")
     segments = list(traces.scan_stream(source).segments)
     model = prepare_model(load_model(options.model), options.device, options.threads)
+    options = options.for_model(model)
     sink, counts = MemorySink(), TraceCounts(segments)
     denoise_segments(segments, model, options, sink, counts)
     for trace in counts.conclude():
@@ -51,14 +52,14 @@ def denoise_stream(stream: Any, options: InferenceOptions, noise: bool = False) 
     for line in (*counts.doubts, *describe_flags(doubts, options.keep_doubtful, (TRANSIENT, UNLIKE))):
         warnings.warn(line, DoubtWarning, stacklevel=_CALLER)
     flags = {segment.order: counts[segment].flags.describe() for segment in segments}
-    results = []
+    results, done = [], describe_processing(model, options.dry, options.highpass, options.purpose)
     for kept in (sink.signal, *([sink.removed] if noise else []), *([sink.sigma] if options.sigma else [])):
         rebuilt = [_rebuild(trace, kept.get(i)) for i, trace in enumerate(source)]
         for i, trace in enumerate(rebuilt):
             if i in sink.signal:
                 if flags.get(i) and kept is sink.signal:
                     trace.stats.geoae_flags = flags[i]
-                trace.stats.processing = [*trace.stats.get("processing", []), describe_processing(model, options.dry)]
+                trace.stats.processing = [*trace.stats.get("processing", []), done]
         results.append(rebuilt[0] if isinstance(stream, Trace) else _replace_traces(source, rebuilt))
     return tuple(results) if len(results) > 1 else results[0]
 

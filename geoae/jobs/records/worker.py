@@ -20,7 +20,7 @@ from geoae.jobs.records.plan import cut_short_overlaps, find_one_record
 from geoae.jobs.run import load_same_model, make_model_spec
 from geoae.labels.segments import Record
 from geoae.model import Model
-from geoae.model.denoising import denoise_block
+from geoae.model.denoising import split_block
 from geoae.readers.records import traces
 from geoae.records.faults import Faults
 from geoae.records.flags import count_flags
@@ -30,7 +30,7 @@ from geoae.stores import blocks, ledger
 from geoae.stores.schema import DOUBTS, SIGMA
 from geoae.stores.write import write_region
 
-_OPTIONS = ("batch_size", "dry", "above_band", "keep_doubtful", "sigma")
+_OPTIONS = ("batch_size", "dry", "above_band", "keep_doubtful", "sigma", "highpass", "purpose")
 BlockCounts = dict[str, list[Any]]
 """Counts of one block: "traces", sums of each trace, and "losses", lines on samples that were lost."""
 
@@ -90,7 +90,7 @@ def make_record_worker(
         span = task.region[1]
         removal = readers.removal(span.start, span.stop)  # reads more than the block, and `read` keeps it
         x = readers.read(span.start, span.stop)
-        return x, denoise_block(x, removal.noise, options.dry, np.dtype(trace.dtype))[0], removal
+        return x, split_block(x, removal.subtract_from(x, options.dry), np.dtype(trace.dtype))[0], removal
 
     encode = None
     if coder:

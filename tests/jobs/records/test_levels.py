@@ -20,7 +20,7 @@ SIGNAL = X - 0.9 * NOISE
 
 def add(sums: LevelSums, a: int, b: int) -> None:
     """Add a block of the trace."""
-    steps = [(at - a, height) for at, height in STEPS if a <= at < b]
+    steps = [(at - a, height, height) for at, height in STEPS if a <= at < b]
     sums.add(0, a, X[a:b], SIGNAL[a:b], VALID[a:b], steps)
 
 
