@@ -170,6 +170,14 @@ def test_a_new_kind_has_a_line_in_the_table_of_models(volume, tmp_path):
     assert lines["p"][3:5] == ["-", "-"]
 
 
+def test_purposes_stand_below_the_table_of_models():
+    """With the fraction of noise that each keeps."""
+    facts = models.describe_model("seismic")
+    facts["contract"]["purposes"] = {"picking": 0.2, "viewing": -0.05}
+    lines = tables.models_table([facts]).splitlines()
+    assert lines[-1] == "seismic --for (fraction of the noise that is kept): picking 0.2, viewing -0.05"
+
+
 def volume_model_digest(folder):
     return models.load_model(folder / "v").digest
 

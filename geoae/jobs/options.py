@@ -285,13 +285,13 @@ _PARTS: dict[str, type[Any]] = {
 def _check_fraction(dry: Any, has_purpose: bool) -> None:
     if not isinstance(dry, Real):
         raise OptionError(f"dry is {dry!r}; give a number from 0 to 1.")
-    if not 0 <= dry <= 1 and not has_purpose:
+    if not 0 <= float(dry) <= 1 and not has_purpose:
         raise OptionError(f"dry is {float(dry):g}; it is a fraction of the original, from 0 to 1.")
 
 
 def _check_frequency(highpass: Any) -> None:
     is_number = isinstance(highpass, Real) and not isinstance(highpass, bool)
-    if highpass is not None and not (is_number and 0 < highpass < math.inf):
+    if highpass is not None and not (is_number and 0 < float(highpass) < math.inf):
         shown = f"{float(highpass):g}" if is_number else repr(highpass)
         raise OptionError(f"highpass is {shown}; give a frequency in Hz, above 0 and below half the sampling rate.")
 

@@ -74,13 +74,13 @@ def highpass_region(read: ReadSpan, n: int, rate_hz: float, highpass_hz: float, 
         valid = np.isfinite(own)
         if valid.any():
             level = own[np.argmax(valid)]  # a large offset would cost digits
-            filled = fill_gaps(samples - level, reach, max(round(_END_PERIODS * cycle), 4))
+            filled = extend_into_gaps(samples - level, reach, max(round(_END_PERIODS * cycle), 4))
             low = oaconvolve(filled[first - origin : last - origin], taps, mode="valid")
             row[valid] = (own - level - low)[valid]
     return out
 
 
-def fill_gaps(x: Array, reach: int, end_n: int) -> Float64Array:
+def extend_into_gaps(x: Array, reach: int, end_n: int) -> Float64Array:
     """Fill the gaps (NaN) of a trace, up to `reach` samples from its finite samples; 0 farther away.
 
     The samples beside a gap are reflected at a point: the end of the parabola that is fitted to the last `end_n` of

@@ -13,7 +13,15 @@ import xarray as xr
 from obspy import Stream, Trace, UTCDateTime
 
 import geoae
-from geoae.errors import DoubtWarning, GeoAEError, InputError, MissingFileError, SamplingRateError, UnknownNameError
+from geoae.errors import (
+    DoubtWarning,
+    GeoAEError,
+    InputError,
+    MissingFileError,
+    OptionError,
+    SamplingRateError,
+    UnknownNameError,
+)
 from geoae.labels.timeaxis import time_coordinates
 from tests.conftest import tiny_model
 
@@ -252,3 +260,21 @@ def test_lost_transients_are_told_and_kept():
     with pytest.warns(DoubtWarning, match=r"XX\.AB"):
         kept = geoae.denoise(trace(data, "HHZ"), model=model)
     assert kept.stats.geoae_flags[0].startswith("transient: 2024-01-01T00:00:")
+
+
+def test_a_high_pass_and_purposes_are_for_recordings():
+    """Fields, purposes beside a share, and too high a frequency are refused in one line."""
+    field = xr.DataArray(np.zeros((16, 16)), dims=("lat", "lon"), name="t")
+    for name, value in (("highpass", 1.0), ("purpose", "picking")):
+        with pytest.raises(InputError, match=f"{name} is for recordings, and this is a field. Leave it out."):
+            geoae.denoise(field, **{name: value})
+    with pytest.raises(OptionError, match="purpose and dry both say how much of the noise is kept"):
+        denoise(trace(walk()), purpose="picking", dry=0.0)
+    with pytest.raises(OptionError, match="model 'tiny' has none"):
+        denoise(trace(walk()), purpose="picking")
+    given = trace(walk(dtype=np.int32))
+    with pytest.warns(UserWarning, match="a high-pass at 50 Hz has to lie below half of that, 50 Hz; it comes back"):
+        assert denoise(given, highpass=50.0) == given
+    signal, noise = denoise(given, highpass=1.0, return_noise=True)
+    np.testing.assert_allclose(signal.data + noise.data, given.data, atol=1e-3)
+    assert abs(signal.data.mean()) < 0.02 * np.ptp(given.data)

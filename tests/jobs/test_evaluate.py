@@ -104,6 +104,15 @@ def test_records_at_other_rates_and_with_missing_components():
     np.testing.assert_array_equal(denoise(np.zeros((3, 700)), 100.0), 0)
 
 
+def test_a_purpose_keeps_its_share_of_the_noise(data):
+    """The denoiser that is scored, and an unknown purpose before any work."""
+    x = np.random.default_rng(0).normal(size=(3, 700))
+    clean, kept = (record_denoiser(tiny_model(), share)(x, 100.0) for share in (0.0, 0.25))
+    np.testing.assert_allclose(kept, 0.75 * clean + 0.25 * x, atol=1e-12)
+    with pytest.raises(InputError, match="model 'tiny' has none"):
+        evaluate(data, tiny_model(), purpose="picking")
+
+
 def test_only_a_model_folder_has_a_card(data, tmp_path):
     """A loaded model and a shipped name are refused before any work."""
     for model in (tiny_model(), "seismic"):

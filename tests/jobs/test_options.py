@@ -1,6 +1,6 @@
 """Options of the verbs: the same names in Python and on the command line; wrong values are refused."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pytest
@@ -20,15 +20,20 @@ from geoae.jobs.options import (
     parse_chunks,
     split_names,
 )
+from tests.conftest import tiny_model
 
 
 def test_keywords_are_the_options_of_the_command_line():
-    """Each option of `geoae denoise` is a keyword. Python has two more: the command and a function for messages."""
+    """Each option of `geoae denoise` is a keyword; `for` is a word of Python, and is called purpose there.
+
+    Python has two more: the command and a function for messages.
+    """
     shown = set()
     for parameter in get_command(app).commands["denoise"].params:
         shown |= {name.removeprefix("--").replace("-", "_") for name in parameter.opts if name.startswith("--")}
     only_shown, only_python = {"id", "help", "quiet", "verbose"}, {"command", "say"}
-    assert shown - only_shown == set(DenoiseOptions.keywords()) - only_python
+    names = {"purpose" if name == "for" else name for name in shown - only_shown}
+    assert names == set(DenoiseOptions.keywords()) - only_python
 
 
 def test_no_keywords_give_the_defaults():
@@ -70,6 +75,13 @@ def test_keywords_are_parsed():
         ({"shard": 0}, "shard is 0"),
         ({"codes": True, "latent": 0}, "latent is 0"),
         ({"workers": 0}, "at least 1|one worker"),
+        ({"purpose": "picking", "dry": 0.0}, "--for and --dry both say how much"),
+        ({"highpass": 0.0}, "highpass is 0; give a frequency in Hz, above 0"),
+        ({"highpass": -1}, "highpass is -1; give"),
+        ({"highpass": float("nan")}, "highpass is nan; give"),
+        ({"highpass": float("inf")}, "highpass is inf; give"),
+        ({"highpass": "1 Hz"}, "highpass is '1 Hz'; give"),
+        ({"highpass": True}, "highpass is True; give"),
         ({"cluster": "nowhere"}, "There is no cluster 'nowhere'"),
     ],
 )
@@ -127,3 +139,14 @@ def test_options_of_another_type_are_refused(wrong, says):
     """In one line, as numbers out of range are."""
     with pytest.raises(InputError, match=says):
         InferenceOptions(**wrong)
+
+
+def test_a_purpose_sets_the_share_that_a_model_has_for_it():
+    """Without a purpose the options stay; the share may be below zero."""
+    model = tiny_model()
+    model.contract = replace(model.contract, purposes={"viewing": -0.04})
+    assert InferenceOptions(dry=0.3).for_model(model) == InferenceOptions(dry=0.3)
+    chosen = InferenceOptions(purpose="viewing").for_model(model)
+    assert (chosen.dry, chosen.purpose) == (-0.04, "viewing")
+    assert chosen.for_model(model) == chosen
+    assert (chosen.for_records().dry, chosen.for_records().purpose) == (-0.04, "viewing")

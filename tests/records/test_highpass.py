@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geoae.errors import InputError, SamplingRateError
-from geoae.records.highpass import check_highpass, fill_gaps, highpass_region
+from geoae.records.highpass import check_highpass, extend_into_gaps, highpass_region
 
 RATE = 100.0
 
@@ -93,7 +93,7 @@ def test_infinite_samples_are_gaps():
 def test_far_from_samples_gaps_are_zero():
     """Nearer, they are reflected at the end of a parabola."""
     x = np.concatenate([np.arange(50.0) ** 2, np.full(200, np.nan)])
-    filled = fill_gaps(x, 30, 20)
+    filled = extend_into_gaps(x, 30, 20)
     np.testing.assert_allclose(filled[50:80], 2 * 49.0**2 - np.arange(48, 18, -1.0) ** 2)
     assert not filled[80:].any()
 

@@ -150,7 +150,8 @@ def test_frequencies_above_the_band_are_kept_or_removed():
     low, high = np.sin(2 * np.pi * 5 * t), np.sin(2 * np.pi * 150 * t)
     x = xr.DataArray((low + high)[None], dims=("channel", "time"), attrs={"sampling_rate_hz": 400.0})
     kept, gone = (
-        infer.denoise_record(x, build_identity_denoiser(), RemovalOptions(above_band=how))[0].values[0] for how in infer.ABOVE_BAND
+        infer.denoise_record(x, build_identity_denoiser(), RemovalOptions(above_band=how))[0].values[0]
+        for how in infer.ABOVE_BAND
     )
     middle = slice(400, -400)
     np.testing.assert_allclose(kept, low + high, atol=1e-6)

@@ -34,5 +34,5 @@ def test_unknown_purposes_are_refused():
 @pytest.mark.parametrize("share", ["0.2", 1.5, True, None])
 def test_shares_are_small_numbers(share):
     """Others in model.json are errors of that file."""
-    with pytest.raises(ModelFileError, match="purpose 'picking' of model 'tiny' keeps .* from -1 to 1"):
+    with pytest.raises(ModelFileError, match=r"purpose 'picking' of model 'tiny' keeps .* from -1 to 1"):
         make_model(picking=share)

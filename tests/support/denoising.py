@@ -18,5 +18,8 @@ def denoise_files(
     **keywords: Any,
 ) -> RecordSummary | FieldSummary:
     """Denoise files; `options` holds model and device, `keywords` all other options."""
-    all_options = DenoiseOptions.from_keywords(out=out, **vars(options or InferenceOptions()), **keywords)
+    given = vars(options or InferenceOptions())
+    if given["purpose"] is not None:
+        given = {**given, "dry": None}  # the purpose sets it
+    all_options = DenoiseOptions.from_keywords(out=out, **given, **keywords)
     return denoise.denoise_files(inputs, all_options, progress)

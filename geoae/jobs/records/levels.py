@@ -86,7 +86,7 @@ class LevelSums:
             keep = np.flatnonzero(valid[a - first : b - first])
             parts = (np.array(part[a - first : b - first][keep]) for part in (x, signal))
             pieces = [(keep + (a - i * n), next(parts), next(parts))] if keep.size else []
-            inside = [(first + at - i * n, *heights) for at, *heights in steps if a <= first + at < b]
+            inside = [(first + at - i * n, before, after) for at, before, after in steps if a <= first + at < b]
             self._collect((order, i), _Frame(b - a, pieces, inside))
 
     def export(self) -> list[Any]:

@@ -37,3 +37,11 @@ def test_one_of_each_and_many_values():
     ]
     (line,) = FaultCounts({float(value): value for value in range(1, 9)}).notes()
     assert line.endswith("(value 8, 7, 6 or 5 other values)")
+
+
+def test_steps_that_a_high_pass_removes():
+    """They are told as removed, in sums and after they have travelled."""
+    one = FaultCounts({}, ((0, 3.5),), are_steps_kept=False)
+    assert one.notes() == ["a step of 3.5 at 1970-01-01T00:00:00.000 is removed with the high-pass"]
+    both = FaultCounts() + FaultCounts.load(json.loads(json.dumps((one + one).export())))
+    assert both.notes() == ["2 steps, the largest of 3.5 at 1970-01-01T00:00:00.000, are removed with the high-pass"]

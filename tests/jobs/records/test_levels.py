@@ -71,3 +71,12 @@ def test_a_drift_alone_has_no_level(power):
     sums, drift = LevelSums(100), 1e7 / 3 + 1e4 * (np.arange(N) / 70) ** power
     sums.add(0, 0, drift, drift, np.ones(N, bool))
     assert sums.total() == (N, 0.0, 0.0)
+
+
+def test_steps_that_were_removed_do_not_count_either():
+    """The level after denoising is that of a signal without them."""
+    kept, removed = LevelSums(100), LevelSums(100)
+    add(kept, 0, N)
+    flat = SIGNAL - sum(height * (np.arange(N) >= at) for at, height in STEPS)
+    removed.add(0, 0, X, flat, VALID, [(at, height, 0.0) for at, height in STEPS])
+    np.testing.assert_allclose(removed.total(), kept.total(), rtol=1e-6)

@@ -426,3 +426,39 @@ def test_sigma_and_flags_are_those_of_files_and_memory(tmp_path, small):
         denoise_files([path], tmp_path / "c.zarr", OPTIONS, sigma_out=tmp_path / "s.mseed", overwrite=True)
     with pytest.raises(InputError, match="give --sigma-out FILE"):
         denoise_files([path], tmp_path / "c.mseed", options)
+
+
+def test_a_high_pass_and_a_purpose_are_those_of_files_and_memory(tmp_path, small):
+    """Store, file, array, Stream and workers' options give the same samples, and all say what was done."""
+    model = tiny_model()
+    model.contract = replace(model.contract, purposes={"picking": 0.25, "viewing": -0.05})
+    model.save(tmp_path / "m", "# tiny")
+    path = record(tmp_path / "a.mseed")
+    options = InferenceOptions(tmp_path / "m", threads=1, highpass=2.0, purpose="viewing")
+    in_memory = geoae.denoise(geoae.read(path), model=model, threads=1, highpass=2.0, purpose="viewing")
+    with_dry = geoae.denoise(geoae.read(path), model=model, threads=1, highpass=2.0)
+    assert float(abs(in_memory - with_dry).max()) > 0.01 * float(with_dry.std())
+    scale = float(in_memory.std())
+    whole = run(path, tmp_path / "a.zarr", options)
+    store = xr.open_zarr(tmp_path / "a.zarr").load()
+    np.testing.assert_allclose(store.trace.values, in_memory.values, atol=1e-5 * scale)
+    line = "dry=-0.05, purpose='viewing', highpass=2)"
+    assert line in store.trace.attrs["processing"]
+    settings = ledger.read_store_status(tmp_path / "a.zarr").settings
+    assert (settings["dry"], settings["purpose"], settings["highpass_hz"]) == (-0.05, "viewing", 2.0)
+    again = run(path, tmp_path / "a.zarr", options)
+    assert (again.is_unchanged, again.rows[0].rms_out) == (True, pytest.approx(whole.rows[0].rms_out))
+    with pytest.raises(OutputExistsError, match="is there already"):
+        run(path, tmp_path / "a.zarr", replace(options, highpass=None))
+    outputs = geoae.denoise(path, tmp_path / "b.mseed", model=model, threads=1, highpass=2.0, purpose="viewing")
+    stream = geoae.denoise(obspy.read(path), model=model, threads=1, highpass=2.0, purpose="viewing")
+    for piece in (*obspy.read(outputs), *stream):
+        row = "ENZ".index(piece.stats.channel[-1])
+        first = round((piece.stats.starttime - START) * 100)
+        expected = store.trace.values[row, first : first + len(piece)]
+        np.testing.assert_allclose(piece.data, expected, atol=1e-5 * scale)
+    assert line in stream[0].stats.processing[-1]
+    with pytest.raises(SamplingRateError, match="a high-pass at 70 Hz"):
+        run(path, tmp_path / "c.zarr", replace(options, highpass=70.0))
+    with pytest.raises(InputError, match=r"model 'tiny' has these: picking, viewing"):
+        run(path, tmp_path / "c.zarr", replace(options, purpose="looking"))
