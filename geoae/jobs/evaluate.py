@@ -152,9 +152,9 @@ def window_denoiser(
 def record_denoiser(model: Model, share: float = 0.0) -> RecordFunction:
     """Make a function that denoises a record (3, samples), components E N Z, at its own rate.
 
-    The result is that of `geoae denoise` without options: doubtful transients stay. `share` is the fraction of the noise
-    that is kept. An absent component, of which all samples are equal, is not shown to the model. A record at a rate that
-    neither the model nor its partner takes is returned as it is.
+    The result is that of `geoae denoise`: doubtful transients stay. `share` is the fraction of the noise that is kept.
+    An absent component, of which all samples are equal, is not shown to the model. A record at a rate that neither the
+    model nor its partner takes is returned as it is.
     """
     as_denoised = RemovalOptions(flags=True, keep_doubtful=True)
 
