@@ -42,6 +42,8 @@ class Kind:
     """Function (recipe, data folder) -> description of the training data with digests, for provenance."""
     rates: str
     """Function of the contract in model.json -> the columns "rate Hz" and "takes Hz" of a table of models."""
+    calibrate: str = ""
+    """Function (trained model, recipe, data folder) -> line on what the model was calibrated to; empty: none."""
     defaults: tuple[str, ...] = ()
     """Shipped models that are used if the user names none: one, or one for each number of dimensions."""
 
@@ -53,7 +55,8 @@ _ALL = (
         scaler="geoae.records.scaling:RecordScaler", recipe="geoae.records.recipe:RecordRecipe",
         task="geoae.records.task:training_task", score="SI-SDR improvement",
         card="geoae.records.card:describe_record_model", sources="geoae.records.card:describe_record_sources",
-        rates="geoae.records.contract:format_rates", defaults=("seismic",),
+        rates="geoae.records.contract:format_rates", calibrate="geoae.records.calibrate:calibrate_model",
+        defaults=("seismic",),
     ),
     Kind(
         "field", "fields", "a denoiser of gridded fields",

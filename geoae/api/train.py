@@ -47,7 +47,8 @@ def train(
     Returns
     -------
     str
-        One line with the model, its digest and its validation score.
+        One line with the model, its digest and its validation score; of a denoiser of records another one that says
+        whether its standard errors are calibrated.
 
     Raises
     ------

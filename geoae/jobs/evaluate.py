@@ -15,6 +15,7 @@ from geoae.jobs.cards import replace_scores
 from geoae.model import Model, load_model, require_contract
 from geoae.model.devices import check_device_name, prepare_model
 from geoae.readers import catalog
+from geoae.records.calibrate import make_estimator
 from geoae.records.contract import RecordContract
 from geoae.records.faults import FaultFinder
 from geoae.records.long_scores import compare_long, format_long_scores
@@ -24,11 +25,13 @@ from geoae.records.purposes import find_share
 from geoae.records.recordings import RecordFunction
 from geoae.records.removal import RemovalOptions, find_removal
 from geoae.records.scores import Comparison, compare_denoisers
+from geoae.records.scores_sigma import Estimate
 from geoae.records.scores_tables import format_markdown
 from geoae.training.recipe import SplitSection
 
 Report = Callable[[str], None]
 FILES = ("results.json", "results.md", "results.png")
+_CELLS = "S N / (S + N) of cells of 1.28 s"
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ def evaluate_model(
         options.comparison(validation_modulus(loaded)),
         report=report,
         denoise_record=record_denoiser(loaded, share),
+        estimates=sigma_estimators(loaded, share),
     )
     results["model"] = {"name": loaded.name, "digest": loaded.digests, **options.describe_purpose()}
     text = format_markdown(results)
@@ -173,6 +177,19 @@ def record_denoiser(model: Model, share: float = 0.0) -> RecordFunction:
         return out
 
     return run
+
+
+def sigma_estimators(model: Model, share: float = 0.0) -> dict[str, Estimate]:
+    """Make functions that give signal and standard errors of windows, by the names of the rows of their scores.
+
+    They are the model's standard errors and, for a net that estimates them itself, those of cells of time and
+    frequency beside them, see `geoae.records.sigma`. `share` is the fraction of the noise that is kept.
+    """
+    from geoae.nets.protocols import Estimates
+
+    if not isinstance(model.net, Estimates):
+        return {f"model ({_CELLS}, and a factor)": make_estimator(model, share)}
+    return {"model": make_estimator(model, share), _CELLS: make_estimator(model, share, is_of_cells=True)}
 
 
 def validation_modulus(model: Model) -> int:

@@ -78,11 +78,13 @@ def train_model(recipe: Path, data: str | Path, out: Path, options: TrainOptions
     trained = run_loop(plan, task, job)
     if int(os.environ.get("RANK", "0")):
         return ""
+    found = kinds.load_name(kind.calibrate)(trained, plan, folder) if kind.calibrate else ""
     shown = recipe.name if recipe.is_absolute() else str(recipe)  # a card is published: no paths of this machine
     command = f"geoae train {shlex.quote(shown)} --data DIR -o MODELDIR"
     _save(trained, plan, out, {"data": cards.describe_sources(plan, folder), "command": command})
     score = trained.contract.provenance[f"validation_{task.metric}"]
-    return f"{out}: model {trained.name} {trained.digest}, validation {kind.score} {score} dB"
+    said = f"{out}: model {trained.name} {trained.digest}, validation {kind.score} {score} dB"
+    return f"{said}\n{found}" if found else said
 
 
 def draw_curves(out: Path, score: str) -> None:

@@ -1,33 +1,91 @@
-"""Calibrate standard errors on mixtures of held-out stations, and score them.
+"""Calibrate what a denoiser of records says of its own results, on mixtures of stations that it was not trained on.
 
 Split conformal prediction (Vovk, Gammerman & Shafer, Algorithmic Learning in a Random World, 2005): one factor makes
-nine tenths of the errors smaller than `LEVEL` standard errors. It is found on stations that the net was not trained on.
-Scores use the factor of one half of these stations on the other half, so that no station is scored with its own.
+nine tenths of the errors smaller than `LEVEL` standard errors.
+
+The mixtures last 60 s, in which a model of long periods does not work. So the factor holds for results of the model of
+short periods alone: for records shorter than 200 s, and for models without a partner. In longer records the errors of
+the partner are added, whose standard errors have the factor of its own contract.
 """
 
-import zlib
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from geoae.arrays.types import Float64Array
-from geoae.records.mixtures import RATE_HZ, Mixtures
-from geoae.records.sigma import LEVEL
+from geoae.errors import InputError
+from geoae.model import Model, require_contract
+from geoae.records import doubt
+from geoae.records.contract import CALIBRATION, RecordContract
+from geoae.records.faults import FaultFinder
+from geoae.records.mixtures import RATE_HZ, Mixtures, build_mixtures
+from geoae.records.recipe import RecordRecipe
+from geoae.records.removal import RemovalOptions, find_removal
+from geoae.records.scores_sigma import SIGMA_SNRS_DB, Estimate, SigmaErrors, find_quantile
+from geoae.records.sigma import estimate_sigma
 
-Estimate = Callable[[Float64Array], tuple[Float64Array, Float64Array]]
-"""Noisy windows (n, 3, time) at 100 Hz -> signal and standard errors of the same shape."""
-SNRS_DB = (-10, -5, 0, 5, 10, 15)
-COVERAGE = 0.9
-_STEP = 10  # each tenth sample counts: neighbours have nearly the same error
-_SPANS = {"before P": (-800, -50), "P to 3 s": (0, 3 * RATE_HZ), "3 to 20 s": (3 * RATE_HZ, 20 * RATE_HZ)}
+FEWEST_STATIONS = 3
+"""Standard errors are not calibrated on events of fewer stations."""
+_BANDS = ("raw", "bp1-45")
+_QUANTILES = (0.005, 0.995)
 
 
-def find_sigma_factor(estimate: Estimate, mixtures: Sequence[Mixtures], snrs_db: Sequence[float] = SNRS_DB) -> float:
+def calibrate_model(model: Model, recipe: RecordRecipe, data: Path) -> str:
+    """Calibrate a trained model: its contract then has the factor of its standard errors and the range of periods.
+
+    The factor is that of `split.n_windows` mixtures of validation stations in each band, at several signal-to-noise
+    ratios. The provenance has the numbers of mixtures and stations.
+
+    Parameters
+    ----------
+    model
+        A denoiser of records, as trained. Its weights stay.
+    recipe
+        The recipe of its training.
+    data
+        Folder with two data sets in the SeisBench format, ``events`` and ``noise``.
+
+    Returns
+    -------
+    str
+        One line: what was found; or why the model is not calibrated, which then is as it was.
+    """
+    contract, n = require_contract(model, RecordContract), recipe.split.n_windows
+    try:
+        _check_mixtures_fit(recipe, contract)
+        modulus = recipe.split.modulus
+        held_out = [build_mixtures(data, band, n, validation_modulus=modulus) for band in _BANDS]
+        stations = {m["station"] for one in held_out for m in one.meta}
+        if len(stations) < FEWEST_STATIONS:
+            raise InputError(
+                f"the validation stations with usable events are {len(stations)}; {FEWEST_STATIONS} or more are needed"
+            )
+        factor = find_sigma_factor(
+            make_estimator(replace(model, contract=replace(contract, sigma_factor=1.0))), held_out
+        )
+        trained_on = build_mixtures(data, "raw", 2 * n, stations="train", validation_modulus=modulus)
+    except InputError as error:
+        return f"sigma is not calibrated: {error}"
+    if not np.isfinite(factor) or factor <= 0:
+        return f"sigma is not calibrated: its factor would be {factor:g}; look at the history of the training"
+    facts = {"mixtures": n * len(_BANDS), "stations": len(stations)}
+    model.contract = replace(
+        contract, sigma_factor=factor, periods_s=find_period_range(trained_on),
+        provenance={**contract.provenance, CALIBRATION: facts},
+    )  # fmt: skip
+    of = f"{facts['mixtures']} mixtures of {facts['stations']} held-out stations"
+    return f"sigma is calibrated: factor {factor:.3g}, found on {of}"
+
+
+def find_sigma_factor(
+    estimate: Estimate, mixtures: Sequence[Mixtures], snrs_db: Sequence[float] = SIGMA_SNRS_DB
+) -> float:
     """Factor by which standard errors have to be multiplied, so that they hold on the stations of mixtures.
 
-    It is the 90 % quantile of the absolute error over 1.645 standard errors, in which each station counts alike.
+    It is the 90 % quantile of the absolute error over 1.645 standard errors, in which each station counts alike. The
+    mixtures of each band have the signal-to-noise ratios in turn.
 
     Parameters
     ----------
@@ -40,70 +98,58 @@ def find_sigma_factor(estimate: Estimate, mixtures: Sequence[Mixtures], snrs_db:
     """
     ratios, weights = [], []
     for one in mixtures:
-        found = _Errors(estimate, one, snrs_db)
-        names, counts = np.unique(found.stations, return_counts=True)
-        share = dict(zip(names.tolist(), (1 / counts).tolist(), strict=True))
-        ratios.append(found.ratio.ravel())
-        weights.append(np.repeat([share[s] for s in found.stations.tolist()], found.ratio[0].size))
-    return _find_quantile(np.concatenate(ratios), np.concatenate(weights))
+        parts = [one.select(slice(i, None, len(snrs_db))) for i in range(len(snrs_db))]
+        errors = [SigmaErrors(estimate, part, (snr,)) for part, snr in zip(parts, snrs_db, strict=True) if len(part)]
+        _, numbers, counts = np.unique(
+            np.concatenate([found.stations for found in errors]), return_inverse=True, return_counts=True
+        )
+        ratios += [found.ratio.ravel() for found in errors]
+        weights.append(np.repeat(1 / counts[numbers], errors[0].ratio[0].size))
+    return find_quantile(np.concatenate(ratios), np.concatenate(weights))
 
 
-def score_sigma(estimate: Estimate, mixtures: Mixtures, snrs_db: Sequence[float] = SNRS_DB) -> dict[str, Any]:
-    """Score the standard errors of a denoiser.
+def make_estimator(model: Model, share: float = 0.0, is_of_cells: bool = False) -> Estimate:
+    """Make a function that gives signal and standard errors of windows (n, 3, time) at 100 Hz, components E N Z.
 
-    Returns
-    -------
-    dict
-        "cover": share of samples whose error is at most 1.645 standard errors, with the factor of other stations. The
-        same by "snr", by "tenth" of the standard errors relative to the clean record, and by "span" of time; "factor",
-        mean of the two halves; "width": mean width of the interval (2 x 1.645 sigma) over the rms of the clean record.
+    Parameters
+    ----------
+    model
+        The denoiser.
+    share
+        Fraction of the noise that is kept.
+    is_of_cells
+        Whether the standard errors are those of `estimate_sigma`, without factor, and not those of the model.
     """
-    found = _Errors(estimate, mixtures, snrs_db)
-    ordered = sorted({str(s) for s in found.stations}, key=lambda name: zlib.crc32(name.encode()))
-    half = np.array([ordered.index(str(s)) % 2 for s in found.stations])
-    factor = np.ones(len(half))
-    for side in (0, 1):
-        others = half != side
-        if others.any():
-            factor[half == side] = _find_quantile(found.ratio[others].ravel())
-    inside = found.ratio <= factor[:, None, None]
-    relative = found.relative * factor[:, None, None]
-    edges = np.quantile(relative, np.linspace(0, 1, 11))
-    tenth = np.clip(np.searchsorted(edges, relative, "right") - 1, 0, 9)
-    at = np.arange(0, mixtures.clean.shape[-1], _STEP)[None] - found.p[:, None]
-    spans = {name: (at >= a) & (at < b) for name, (a, b) in _SPANS.items()}
-    return {
-        "cover": float(inside.mean()),
-        "snr": {f"{snr:g}": float(inside[found.snr == snr].mean()) for snr in snrs_db},
-        "tenth": [float(inside[tenth == i].mean()) if (tenth == i).any() else float("nan") for i in range(10)],
-        "span": {name: float(inside.transpose(0, 2, 1)[where].mean()) for name, where in spans.items()},
-        "width": float(2 * LEVEL * relative.mean()),
-        "factor": float(factor.mean()),
-    }
+
+    def estimate_one(trace: Float64Array) -> tuple[Float64Array, Float64Array]:
+        finder = FaultFinder(lambda a, b: trace[:, a:b], trace.shape[-1], RATE_HZ)
+        options = RemovalOptions(sigma=not is_of_cells, dry=share)
+        found = find_removal(finder, (0, 1, 2), model, options)(0, trace.shape[-1])
+        signal = np.asarray(found.subtract_from(trace, share), dtype=np.float64)
+        if found.sigma is None:
+            return signal, estimate_sigma(trace - found.noise, found.noise)
+        return signal, found.sigma
+
+    def estimate(x: Float64Array) -> tuple[Float64Array, Float64Array]:
+        found = [estimate_one(trace) for trace in x]
+        return np.stack([signal for signal, _ in found]), np.stack([sigma for _, sigma in found])
+
+    return estimate
 
 
-class _Errors:
-    """Errors of mixtures at several signal-to-noise ratios."""
-
-    def __init__(self, estimate: Estimate, mixtures: Mixtures, snrs_db: Sequence[float]) -> None:
-        scale = np.maximum(mixtures.clean.std(-1, keepdims=True), np.finfo(float).tiny)
-        ratios, relative = [], []
-        for snr in snrs_db:
-            signal, sigma = estimate(mixtures.noisy(snr))
-            sigma = np.maximum(sigma[..., ::_STEP], np.finfo(float).tiny)
-            error = np.abs(signal - mixtures.clean)[..., ::_STEP]
-            ratios.append(error / (LEVEL * sigma))
-            relative.append(sigma / scale)
-        self.ratio, self.relative = np.concatenate(ratios), np.concatenate(relative)
-        self.snr = np.repeat(np.asarray(snrs_db, np.float64), len(mixtures))
-        self.p = np.tile(mixtures.p, len(snrs_db))
-        self.stations: npt.NDArray[np.str_] = np.array([m["station"] for m in mixtures.meta] * len(snrs_db))
+def find_period_range(mixtures: Mixtures) -> tuple[float, ...]:
+    """Shortest and longest dominant period in s of the events of mixtures, without the outermost hundredth."""
+    powers = doubt.measure_bands(mixtures.clean)
+    periods = doubt.find_period(powers, doubt.find_levels(powers), RATE_HZ)
+    known = periods[np.isfinite(periods)]
+    return tuple(float(np.quantile(known, q)) for q in _QUANTILES) if known.size else ()
 
 
-def _find_quantile(values: Float64Array, weights: Float64Array | None = None) -> float:
-    """The value below which `COVERAGE` of the weight lies."""
-    if weights is None:
-        return float(np.quantile(values, COVERAGE))
-    order = np.argsort(values)
-    share = np.cumsum(weights[order]) / weights.sum()
-    return float(values[order][np.searchsorted(share, COVERAGE)])
+def _check_mixtures_fit(recipe: RecordRecipe, contract: RecordContract) -> None:
+    """Raise InputError if the mixtures are not of the kind that a model was trained on, or not of its split."""
+    if recipe.mix.periods == "long":
+        raise InputError("the mixtures hold short periods alone")
+    if not contract.takes_rate(RATE_HZ):
+        raise InputError(f"the mixtures are sampled at {RATE_HZ} Hz, which the model does not take")
+    if recipe.split.remainder:
+        raise InputError(f"the mixtures are those of split.remainder 0, and the recipe has {recipe.split.remainder}")

@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 from geoae.errors import ModelFileError
 from geoae.model.contract import OPTIONAL
 
+CALIBRATION = "calibration"
+"""Key of the provenance with the numbers of mixtures and of stations on which sigma was calibrated."""
 RATE_TOLERANCE = 1e-5
 """Relative tolerance of the limits of sampling rates: headers round rates, in single precision or to some digits."""
 
@@ -47,6 +49,11 @@ class RecordContract:
                     f"The purpose {name!r} of model {self.name!r} keeps {share!r} of the noise; it has to be a number "
                     "from -1 to 1."
                 )
+
+    @property
+    def has_calibrated_sigma(self) -> bool:
+        """Whether `sigma_factor` was found on mixtures. Of a model that does not tell, a factor other than 1 was."""
+        return self.sigma_factor != 1.0 or CALIBRATION in self.provenance
 
     def takes_rate(self, rate_hz: float) -> bool:
         """Whether a rate lies within `rate_range_hz`, up to the rounding of rates in headers."""

@@ -53,6 +53,10 @@ class Mixtures:
     def __len__(self) -> int:
         return len(self.p)
 
+    def select(self, chosen: slice) -> "Mixtures":
+        """Some of the mixtures."""
+        return Mixtures(self.clean[chosen], self.noise[chosen], self.p[chosen], self.band, self.meta[chosen])
+
     def noisy(self, snr_db: float) -> Float64Array:
         """Return the mixtures at one signal-to-noise ratio, (n, 3, 6000)."""
         return self.clean + self.noise * 10 ** (-snr_db / 20)

@@ -75,11 +75,22 @@ def is_too_short(n: int, rate_hz: float) -> bool:
 
 
 def describe_guess(n: int, rate_hz: float, model: Model) -> str:
-    """A line if a record of n samples is shorter than a window of its model, so that its sigma is not calibrated."""
-    c = require_contract(choose_models(model, n, rate_hz)[0], RecordContract)
-    if n / rate_hz >= c.window / c.rate_hz:
-        return ""
-    return f"the level of sigma is a guess in records shorter than a window of the model ({c.window / c.rate_hz:g} s)"
+    """A line if the level of sigma of a record of n samples is a guess; empty if it is calibrated.
+
+    It is a guess if the model is not calibrated, in a record shorter than a window of the model, and at long periods
+    where a partner that is not calibrated works beside the model.
+    """
+    first, partner = choose_models(model, n, rate_hz)
+    c = require_contract(first, RecordContract)
+    beside = None if partner is None else require_contract(partner, RecordContract)
+    window_s = c.window / c.rate_hz
+    if not c.has_calibrated_sigma:
+        return f"sigma is not calibrated: model {c.name!r} has no factor of held-out stations, so its level is a guess"
+    if n / rate_hz < window_s:
+        return f"the level of sigma is a guess in records shorter than a window of the model ({window_s:g} s)"
+    if beside is not None and not beside.has_calibrated_sigma:
+        return f"the level of sigma below {beside.rate_hz / 2:g} Hz is a guess: model {beside.name!r} is not calibrated"
+    return ""
 
 
 def find_removal(

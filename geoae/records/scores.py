@@ -5,10 +5,11 @@ SI-SDR and correlation say how near a result is to the truth. `geoae.records.fol
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from geoae.records.following import score_following
 from geoae.records.mixtures import AFTER_P_N, RATE_HZ, SEED, Mixtures, build_mixtures
 from geoae.records.recordings import RecordFunction, adapt_to_records, open_recordings
 from geoae.records.scores_recorded import score_event_records, score_noise_records
+from geoae.records.scores_sigma import Estimate, compare_sigma
 
 DenoiseFunction = Callable[[Float64Array], npt.NDArray[np.floating[Any]]]
 """Maps traces (n, 3, time) at 100 Hz, components E N Z, to denoised traces of the same shape."""
@@ -144,6 +146,7 @@ def compare_denoisers(
     name: str = "model",
     report: Callable[[str], None] = lambda line: None,
     denoise_record: RecordFunction | None = None,
+    estimates: Mapping[str, Estimate] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Score a denoiser and the baselines on the same mixtures and on the same recordings.
 
@@ -163,11 +166,14 @@ def compare_denoisers(
         Called with one line, "band: method" or "recordings: method", before each method is scored.
     denoise_record
         Maps a record (3, time) at its own rate to the same shape; None: `denoise`, with resampling to 100 Hz.
+    estimates
+        Functions that give standard errors beside the signal, by their names in the results; see `compare_sigma`.
 
     Returns
     -------
-    Plain data, ready for JSON: the settings, under ``bands`` the scores for each band and method, and under
-    ``recordings`` those of recorded noise and events for each method. None: there was nothing to score.
+    Plain data, ready for JSON: the settings, under ``bands`` the scores for each band and method, with those of
+    standard errors under ``sigma`` if there are any, and under ``recordings`` those of recorded noise and events for
+    each method. None: there was nothing to score.
     """
     o = options or Comparison()
     # opened first: a folder that cannot be used is said before minutes of work
@@ -185,6 +191,9 @@ def compare_denoisers(
             methods[method] = score_denoiser(function, mixtures, o.snrs_db)
         counts = {f"n_{key}s": len({m[key] for m in mixtures.meta}) for key in ("event", "station", "noise_station")}
         by_band[band] = {**counts, "methods": methods}
+        if estimates:
+            report(f"{band}: standard errors")
+            by_band[band]["sigma"] = compare_sigma(estimates, mixtures)
     recorded: dict[str, Any] = {}
     for method, at_rate in {name: denoise_record or adapt_to_records(denoise), **_RECORD_BASELINES}.items():
         report(f"recordings: {method}")

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from geoae.records.scores_sigma import SIGMA_NOTE, build_sigma_rows
+
 _NOTE = (
     "Onsets are AIC picks on Z, next to those of the clean trace or, in recordings, to the catalogued P. Triggers are "
     "STA/LTA 0.5/10 s at 1-20 Hz on Z; they begin at a ratio of 4 or 8. Amplitudes are ratios to the clean event at "
@@ -15,7 +17,10 @@ _NOTE = (
 
 
 def format_markdown(results: dict[str, Any]) -> str:
-    """Format the results of `compare_denoisers` as Markdown: two tables for each band, two for the recordings."""
+    """Format the results of `compare_denoisers` as Markdown: two tables for each band, two for the recordings.
+
+    Each band has a third one if standard errors were scored.
+    """
     lines = []
     for band, scored in results["bands"].items():
         lines += [
@@ -24,6 +29,7 @@ def format_markdown(results: dict[str, Any]) -> str:
             "",
             *_format_table(*build_table_rows(results, band)),
             *_format_table(*build_following_rows(results, band)),
+            *_format_table(*build_sigma_rows(results, band)),
         ]
     noise, events = (next(iter(results["recordings"]["methods"].values()))[side] for side in ("noise", "events"))
     lines += [
@@ -39,6 +45,8 @@ def format_markdown(results: dict[str, Any]) -> str:
         "",
         "Only the method told the noise before P is given a part of the record that holds noise alone.",
     ]
+    if any("sigma" in scored for scored in results["bands"].values()):
+        lines += ["", SIGMA_NOTE]
     return "\n".join(lines) + "\n"
 
 
@@ -119,6 +127,8 @@ def build_kind_rows(results: dict[str, Any]) -> tuple[list[str], list[list[str]]
 
 
 def _format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    if not rows:
+        return []
     return [*("| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *rows)), ""]
 
 

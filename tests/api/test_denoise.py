@@ -218,22 +218,31 @@ def test_importing_geoae_is_light():
 
 def test_sigma_has_the_form_of_the_signal():
     """Of a Trace, an array with names, and a plain one; after the noise, if that is asked for, too."""
-    data = walk(dtype=np.float64)
+    data, model = walk(dtype=np.float64), replace(MODEL, contract=replace(MODEL.contract, sigma_factor=1.5))
     given = trace(data)
-    signal, sigma = denoise(given, return_sigma=True)
+    signal, sigma = geoae.denoise(given, model=model, return_sigma=True)
     assert (type(sigma), sigma.stats.starttime, sigma.id) == (Trace, given.stats.starttime, given.id)
     assert sigma.data.shape == data.shape
     assert (sigma.data > 0).all()
     np.testing.assert_array_equal(signal.data, denoise(given).data)
     labelled = xr.DataArray(data[None], dims=("channel", "time"), attrs={"sampling_rate_hz": 100.0})
-    parts = denoise(labelled, return_noise=True, return_sigma=True)
+    parts = geoae.denoise(labelled, model=model, return_noise=True, return_sigma=True)
     assert [part.dims for part in parts] == [labelled.dims] * 3
     np.testing.assert_allclose(parts[2].values[0], sigma.data, rtol=1e-5)
     data[500:600] = np.nan
-    plain = denoise(data, rate_hz=100.0, return_sigma=True)[1]
+    plain = geoae.denoise(data, rate_hz=100.0, model=model, return_sigma=True)[1]
     np.testing.assert_array_equal(np.isnan(plain), np.isnan(data))
     with pytest.raises(InputError, match="sigma_out=FILE"):
         denoise("a.mseed", return_sigma=True)
+
+
+@pytest.mark.parametrize("given", [trace(walk()), xr.DataArray(walk(), dims="time", attrs={"sampling_rate_hz": 100.0})])
+def test_sigma_that_is_not_calibrated_is_told(given):
+    """One DoubtWarning, of sigma alone."""
+    with pytest.warns(DoubtWarning, match="sigma is not calibrated: model 'tiny' has no factor") as told:
+        denoise(given, return_sigma=True)
+    assert len(told) == 1
+    denoise(given)
 
 
 class RemovesAll(torch.nn.Module):

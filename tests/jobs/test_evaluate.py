@@ -10,16 +10,21 @@ from typer.testing import CliRunner
 from geoae.api.train import evaluate
 from geoae.cli import app
 from geoae.errors import InputError, OutputExistsError, UnknownNameError
-from geoae.jobs.evaluate import FILES, record_denoiser, window_denoiser
+from geoae.jobs.evaluate import FILES, record_denoiser, sigma_estimators, window_denoiser
 from geoae.records.infer import build_identity_denoiser
 from tests.conftest import tiny_model
 from tests.support.long_periods import write_long_sets
 
 
+def make_model():
+    """A mixture fits into one window."""
+    return tiny_model(6144, 5632)
+
+
 @pytest.fixture(scope="module")
 def scored(data, tmp_path_factory):
     out, lines = tmp_path_factory.mktemp("scored") / "results", []
-    text = evaluate(data, tiny_model(), out, n=3, stations="all", device="cpu", threads=1, report=lines.append)
+    text = evaluate(data, make_model(), out, n=3, stations="all", device="cpu", threads=1, report=lines.append)
     return text, out, lines
 
 
@@ -43,32 +48,54 @@ def test_the_model_is_compared_with_baselines(scored):
         assert [line for line in lines if line.endswith(f": {method}")] == [f"{name}: {method}" for name in sets]
 
 
+def test_standard_errors_are_scored(scored):
+    """Each band has a table of them; a net that does not estimate them has one row, which says how they are found."""
+    text, out, lines = scored
+    bands = json.loads((out / "results.json").read_text())["bands"]
+    for name in ("bp1-45", "raw"):
+        assert f"{name}: standard errors" in lines
+        scores = bands[name]["sigma"]["methods"]["model (S N / (S + N) of cells of 1.28 s, and a factor)"]
+        assert list(scores["snr"]) == ["-10", "-5", "0", "5", "10", "15"]
+        assert 0 < scores["cover"] < 1
+    assert text.count("| Errors within 1.645 sigma (n=3) |") == 2
+    assert text.count("| model (S N / (S + N) of cells of 1.28 s, and a factor) |") == 2
+    assert "Right standard errors have 90 %" in text
+
+
+def test_a_net_that_estimates_errors_has_a_baseline():
+    """Standard errors of cells are scored beside its own."""
+    model = tiny_model()
+    assert list(sigma_estimators(model)) == ["model (S N / (S + N) of cells of 1.28 s, and a factor)"]
+    model.net.estimate = lambda x: (x, x)
+    assert list(sigma_estimators(model)) == ["model", "S N / (S + N) of cells of 1.28 s"]
+
+
 def test_existing_results_need_overwrite(scored, data):
     """Existing results are refused before any work, and replaced when that is asked for."""
     _, out, _ = scored
     before = (out / "results.json").read_bytes()
     with pytest.raises(OutputExistsError, match=r"results\.json is there already; .*--overwrite"):
-        evaluate(data, tiny_model(), out, n=1, stations="all")
+        evaluate(data, make_model(), out, n=1, stations="all")
     assert (out / "results.json").read_bytes() == before
 
 
 def test_the_same_call_gives_the_same_table(scored, data, tmp_path):
     """Seed and data fix every number."""
     text, out, _ = scored
-    assert evaluate(data, tiny_model(), out, n=3, stations="all", device="cpu", threads=1, overwrite=True) == text
+    assert evaluate(data, make_model(), out, n=3, stations="all", device="cpu", threads=1, overwrite=True) == text
 
 
 def test_a_denoiser_takes_windows_one_by_one():
     """(n, 3, time) at 100 Hz comes back, and the identity removes nothing."""
     x = np.random.default_rng(0).normal(size=(3, 3, 700))
     np.testing.assert_allclose(window_denoiser(build_identity_denoiser())(x), x, atol=1e-12)
-    model = tiny_model()
+    model = make_model()
     np.testing.assert_array_equal(window_denoiser(model)(x)[1:2], window_denoiser(model)(x[1:2]))
 
 
 def test_the_split_of_the_models_training_is_scored(data, tmp_path):
     """A model trained with another share of validation stations is scored on those stations, or not at all."""
-    model = tiny_model()
+    model = make_model()
     model.contract = replace(model.contract, provenance={"recipe": {"split": {"modulus": 2, "remainder": 0}}})
     evaluate(data, model, tmp_path, n=1, device="cpu", threads=1)
     assert json.loads((tmp_path / "results.json").read_text())["validation_modulus"] == 2
@@ -83,7 +110,7 @@ def test_the_split_of_the_models_training_is_scored(data, tmp_path):
 def test_impossible_options_are_refused(data, options, said):
     """No mixtures and unknown stations are said before any work."""
     with pytest.raises(InputError, match=said):
-        evaluate(data, tiny_model(), **options)
+        evaluate(data, make_model(), **options)
 
 
 def test_an_unknown_model_is_refused(data):
@@ -94,7 +121,7 @@ def test_an_unknown_model_is_refused(data):
 
 def test_records_at_other_rates_and_with_missing_components():
     """A record at a rate that the model does not take comes back; an absent component stays silent."""
-    denoise = record_denoiser(tiny_model())
+    denoise = record_denoiser(make_model())
     x = np.random.default_rng(0).normal(size=(3, 700))
     assert denoise(x, 1e-4) is x
     x[1] = 0
@@ -107,15 +134,15 @@ def test_records_at_other_rates_and_with_missing_components():
 def test_a_purpose_keeps_its_share_of_the_noise(data):
     """The denoiser that is scored, and an unknown purpose before any work."""
     x = np.random.default_rng(0).normal(size=(3, 700))
-    clean, kept = (record_denoiser(tiny_model(), share)(x, 100.0) for share in (0.0, 0.25))
+    clean, kept = (record_denoiser(make_model(), share)(x, 100.0) for share in (0.0, 0.25))
     np.testing.assert_allclose(kept, 0.75 * clean + 0.25 * x, atol=1e-12)
     with pytest.raises(InputError, match="model 'tiny' has none"):
-        evaluate(data, tiny_model(), purpose="picking")
+        evaluate(data, make_model(), purpose="picking")
 
 
 def test_only_a_model_folder_has_a_card(data, tmp_path):
     """A loaded model and a shipped name are refused before any work."""
-    for model in (tiny_model(), "seismic"):
+    for model in (make_model(), "seismic"):
         with pytest.raises(InputError, match="name a model folder to write its card"):
             evaluate(data, model, n=1, card=True)
 
@@ -124,7 +151,7 @@ def test_the_command_prints_the_table(scored, data):
     """Table on stdout and in the card, progress on stderr; a refusal is one line and exit code 1."""
     _, out, _ = scored
     model = out.parent / "model"
-    tiny_model().save(model, "# tiny\n\n## Scores\n\nsuperseded\n\n## Limits\n")
+    make_model().save(model, "# tiny\n\n## Scores\n\nsuperseded\n\n## Limits\n")
     words = ["evaluate", "--data", str(data), "--model", str(model), "-n", "1", "--stations", "all", "--device", "cpu"]
     result = CliRunner().invoke(app, [*words, "--recordings", str(data), "--card"])
     assert result.exit_code == 0

@@ -51,9 +51,20 @@ def test_a_second_run_resumes_the_first(trained):
     assert (first.exit_code, second.exit_code) == (0, 0)
     assert [line.split()[1] for line in first.stderr.splitlines()] == ["4"]
     assert [line.split()[1] for line in second.stderr.splitlines()] == ["8"]
-    assert second.stdout.count("\n") == 1
     model = models.load_model(trained[0] / "out")
-    assert f"model tiny {model.digest}, validation SI-SDR improvement" in second.stdout
+    said, calibrated = second.stdout.splitlines()
+    assert f"model tiny {model.digest}, validation SI-SDR improvement" in said
+    assert calibrated.startswith("sigma is ")
+
+
+def test_sigma_is_calibrated_at_the_end(trained):
+    """Factor and periods are in model.json, the number of mixtures in the provenance and on the card."""
+    contract = models.load_model(trained[0] / "out").contract
+    stations = contract.provenance["calibration"]["stations"]
+    assert contract.has_calibrated_sigma
+    assert len(contract.periods_s) == 2
+    assert f"factor {contract.sigma_factor:.3g}, found on 16 mixtures of {stations}" in trained[1][1].stdout
+    assert f"on 16 mixtures of {stations} of these" in (trained[0] / "out" / "card.md").read_text()
 
 
 def test_provenance_has_data_and_command(trained, data):

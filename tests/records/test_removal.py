@@ -141,8 +141,15 @@ def test_a_partner_adds_to_the_error():
     np.testing.assert_allclose(read(7000, 21_000).sigma, both[:, 7000:21_000])
 
 
-def test_sigma_of_a_short_record_is_a_guess():
-    """It is told of records shorter than a window."""
-    model = make_model(RemovesMost())
+def test_a_level_of_sigma_that_is_a_guess_is_told():
+    """Of a model that is not calibrated, of records shorter than a window, and of a partner that is not calibrated."""
+    plain = make_model(RemovesMost())
+    assert "model 'identity' has no factor of held-out stations" in describe_guess(WINDOW, 100.0, plain)
+    model = make_model(RemovesMost(), sigma_factor=2.0)
     assert describe_guess(WINDOW - 1, 100.0, model).endswith("shorter than a window of the model (10.24 s)")
     assert not describe_guess(WINDOW, 100.0, model)
+    told = make_model(RemovesMost(), provenance={"calibration": {"mixtures": 12, "stations": 3}})
+    assert not describe_guess(WINDOW, 100.0, told)
+    both = replace(model, partner=make_model(RemovesMost(), rate_hz=1.0, rate_range_hz=(0.1, 1000.0)))
+    assert describe_guess(30_000, 100.0, both).startswith("the level of sigma below 0.5 Hz is a guess: model ")
+    assert not describe_guess(WINDOW, 100.0, both)  # the partner does not work in short records

@@ -6,6 +6,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from geoae.records.mixtures import Mixtures
+
 STATIONS = [f"XX.S{i:02d}" for i in range(24)]
 
 
@@ -32,3 +34,11 @@ def draw_event(rng, rate=100, seconds=80, noise=0.001):
     envelope = np.where(time >= 0, np.exp(-np.clip(time, 0, None) / 6), 0)
     carrier = np.sin(2 * np.pi * rng.uniform(3, 8, (3, 1)) * time)
     return 1000 * (envelope * carrier + noise * rng.normal(size=(3, time.size)))
+
+
+def make_white_mixtures(n: int = 12) -> Mixtures:
+    """White events from P on, and white noise; events of six stations."""
+    rng = np.random.default_rng(0)
+    clean = rng.normal(size=(n, 3, 6000)) * (np.arange(6000) >= 1500)
+    meta = tuple({"event": f"{i}", "station": f"XX.S{i % 6}", "noise": "", "noise_station": ""} for i in range(n))
+    return Mixtures(clean, rng.normal(size=(n, 3, 6000)), np.full(n, 1500), "raw", meta)

@@ -405,15 +405,16 @@ def test_the_command_line_writes_a_store(tmp_path, saved):
 
 def test_sigma_and_flags_are_those_of_files_and_memory(tmp_path, small):
     """For chunks, files, arrays and a resumed run: the same sigma, NaN in gaps, and the same spans of time."""
-    path, options = record(tmp_path / "a.mseed"), replace(OPTIONS, sigma=True)
-    in_memory = geoae.denoise(geoae.read(path), model=MODEL, threads=1, return_sigma=True)[1]
+    model = replace(MODEL, contract=replace(MODEL.contract, sigma_factor=1.5))
+    path, options = record(tmp_path / "a.mseed"), replace(OPTIONS, model=model, sigma=True)
+    in_memory = geoae.denoise(geoae.read(path), model=model, threads=1, return_sigma=True)[1]
     whole = run(path, tmp_path / "a.zarr", options)
     store = xr.open_zarr(tmp_path / "a.zarr").load()
     np.testing.assert_allclose(store.sigma.values, in_memory.values, rtol=1e-5)
     assert np.isnan(store.sigma.values[1, 2000:2700]).all()
     assert store.sigma.attrs["long_name"] == "standard error of the denoised samples"
     assert store.flags.attrs["flag_meanings"] == "transient unlike near"
-    denoise_files([path], tmp_path / "b.mseed", OPTIONS, sigma_out=tmp_path / "s.mseed")
+    denoise_files([path], tmp_path / "b.mseed", options, sigma_out=tmp_path / "s.mseed")
     for piece in obspy.read(str(tmp_path / "s.mseed")):
         row = "ENZ".index(piece.stats.channel[-1])
         first = round((piece.stats.starttime - START) * 100)
