@@ -60,6 +60,9 @@ class InferenceOptions:
     def __post_init__(self) -> None:
         _check_fraction(self.dry, has_purpose=self.purpose is not None)
         _check_frequency(self.highpass)
+        for name in ("dry", "highpass"):  # other types of numbers cannot be written to a store, or be formatted
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else float(value))
         check_device_name(self.device)
         _check_positive("batch size", self.batch_size)
         _check_positive("threads", self.threads)

@@ -75,8 +75,9 @@ def highpass_region(read: ReadSpan, n: int, rate_hz: float, highpass_hz: float, 
         if valid.any():
             level = own[np.argmax(valid)]  # a large offset would cost digits
             filled = extend_into_gaps(samples - level, reach, max(round(_END_PERIODS * cycle), 4))
-            low = oaconvolve(filled[first - origin : last - origin], taps, mode="valid")
-            row[valid] = (own - level - low)[valid]
+            with np.errstate(over="ignore", invalid="ignore"):  # values near the largest of float64 become gaps
+                low = oaconvolve(filled[first - origin : last - origin], taps, mode="valid")
+                row[valid] = (own - level - low)[valid]
     return out
 
 

@@ -1,8 +1,10 @@
 """Options of the verbs: the same names in Python and on the command line; wrong values are refused."""
 
 from dataclasses import FrozenInstanceError, replace
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -139,6 +141,13 @@ def test_options_of_another_type_are_refused(wrong, says):
     """In one line, as numbers out of range are."""
     with pytest.raises(InputError, match=says):
         InferenceOptions(**wrong)
+
+
+def test_numbers_of_any_type_become_floats():
+    """As they are written to stores and into lines of text."""
+    options = InferenceOptions(dry=Fraction(1, 4), highpass=np.float32(0.5))
+    assert (type(options.dry), type(options.highpass)) == (float, float)
+    assert (options.dry, options.highpass) == (0.25, 0.5)
 
 
 def test_a_purpose_sets_the_share_that_a_model_has_for_it():

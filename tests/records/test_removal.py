@@ -49,7 +49,7 @@ def make_record(n: int = 6000, seed: int = 0) -> np.ndarray:
 
 def find(x: np.ndarray, model: Denoiser, options: RemovalOptions, rate_hz: float = 100.0):
     """The function of `find_removal` for an array."""
-    finder = FaultFinder(lambda a, b: x[:, a:b], x.shape[1], rate_hz)
+    finder = FaultFinder(lambda a, b: x[:, a:b], x.shape[1], rate_hz, options.highpass_hz)
     return find_removal(finder, range(len(x)), model, options)
 
 
@@ -59,21 +59,42 @@ def find(x: np.ndarray, model: Denoiser, options: RemovalOptions, rate_hz: float
     n=st.integers(700, 4000),
     cuts=st.lists(st.integers(1, 699), min_size=1, max_size=3, unique=True),
     has_gap=st.booleans(),
+    highpass_hz=st.sampled_from([None, 0.3, 5.0]),
 )
-def test_regions_do_not_matter(rate_hz, n, cuts, has_gap):
-    """Noise, sigma and flags are the same in one piece and in many."""
+def test_regions_do_not_matter(rate_hz, n, cuts, has_gap, highpass_hz):
+    """Noise, sigma, flags and what lies below a high-pass are the same in one piece and in many."""
+    options = replace(ALL, highpass_hz=highpass_hz)
     x, model = make_record(n), make_model(RemovesMost())
     if has_gap:
         x[:, n // 3 : n // 2] = np.nan
-    whole = find(x, model, ALL, rate_hz)(0, n)
+    whole = find(x, model, options, rate_hz)(0, n)
     edges = [0, *sorted(c * n // 700 for c in cuts), n]
     spans = [(a, b) for a, b in pairwise(edges) if a < b]
-    read = find(x, model, ALL, rate_hz)
+    read = find(x, model, options, rate_hz)
     parts = [read(a, b) for a, b in spans]
+    assert (whole.below is None) == (highpass_hz is None)
+    if whole.below is not None:
+        np.testing.assert_allclose(np.concatenate([p.below for p in parts], axis=1), whole.below, atol=1e-9)
     np.testing.assert_allclose(np.concatenate([p.noise for p in parts], axis=1), whole.noise, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(np.concatenate([p.sigma for p in parts], axis=1), whole.sigma, rtol=1e-9, atol=1e-9)
     assert {flag for p in parts for flag in p.flags} == set(whole.flags)
     np.testing.assert_array_equal(np.isnan(whole.sigma), np.isnan(x))
+
+
+def test_faults_are_found_before_the_high_pass():
+    """A step, a filled gap and a gap give one result in all regions: the step is removed, the fill and the gap stay."""
+    x, n = np.random.default_rng(0).normal(size=(1, 6000)), 6000
+    x += 50
+    x[0, 2000:] += 1e5
+    x[0, 3000:3300], x[0, 5000:5200] = 0.0, np.nan
+    options, model = replace(ALL, dry=0.0, highpass_hz=1.0), build_identity_denoiser(100.0, WINDOW, STRIDE)
+    signal = find(x, model, options)(0, n).subtract_from(x, 0.0)
+    is_kept = np.isnan(x) | (x == 0)
+    np.testing.assert_array_equal(signal[is_kept], x[is_kept])
+    assert np.abs(signal[~is_kept]).max() < 10
+    read = find(x, model, options)
+    for a, b in ((4000, 5100), (2000, 2001), (0, 2500), (3100, 3600)):
+        np.testing.assert_allclose(read(a, b).subtract_from(x[:, a:b], 0.0), signal[:, a:b], atol=1e-8)
 
 
 def test_a_lost_wave_train_is_flagged_and_kept():

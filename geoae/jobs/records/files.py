@@ -36,7 +36,7 @@ def write_files(
         raise InputError(f"No output was written: {reason}.")
     if figure is not None and drawings:
         try:
-            outputs = [*outputs, draw_record(drawings[0], figure, model)]
+            outputs = [*outputs, draw_record(drawings[0], figure, model, inference.highpass)]
         except OutputError as error:
             problems.append(str(error))
     return RecordSummary(
@@ -44,14 +44,14 @@ def write_files(
     )
 
 
-def draw_record(drawing: PlottedRecord, path: Path, model: Model) -> Path:
-    """Write the figure of a record: before, after, and removed noise."""
+def draw_record(drawing: PlottedRecord, path: Path, model: Model, highpass_hz: float | None = None) -> Path:
+    """Write the figure of a record: before, after, and removed noise. The title names model and high-pass."""
     from geoae.plot.records import plot_denoised
 
     record = drawing.record
     figure = plot_denoised(
         drawing.before, drawing.after, drawing.before - drawing.after, record.rate_hz, record.start_ns, record.ids,
-        title=f"geoae denoise, model {model.label}",
+        title=f"geoae denoise, model {model.label}" + (f", high-pass {highpass_hz:g} Hz" if highpass_hz else ""),
     )  # fmt: skip
     try:
         with whole_file(path, advice=" The recordings are complete.") as part:

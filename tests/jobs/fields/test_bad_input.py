@@ -248,6 +248,7 @@ def test_other_settings_are_named(denoise):
 
 def test_options_of_recordings(denoise):
     refused(denoise(small(), "--id", "*Z", "--encoding", "INT32"), "--encoding, --id: not for gridded fields")
+    refused(denoise(["a.nc"], "--highpass", "1"), "--highpass: not for gridded fields")
     refused(denoise(["a.nc"], "--chunks", "time", out="b.zarr"), "such as time=10", out="b.zarr", code=2)
     refused(denoise(["a.nc"], "--chunks", "level=2", out="b.zarr"), "no dimension level", out="b.zarr")
     refused(denoise(["a.nc"], "--shard", "0", out="b.zarr"), "shard is 0", out="b.zarr", code=2)

@@ -276,6 +276,8 @@ def test_other_settings_are_refused_by_name(tmp_path, small, monkeypatch):
         run(path, target, replace(OPTIONS, model=other))
     with pytest.raises(StoreError, match="above_band: pass -> remove"):
         run(path, target, replace(OPTIONS, above_band="remove"))
+    with pytest.raises(StoreError, match=r"highpass_hz: .* -> 1\.0"):
+        run(path, target, replace(OPTIONS, highpass=1.0))
     with pytest.raises(StoreError, match="ids: "):
         run(path, target, ids=["*E"])
     record(path, seed=1)
