@@ -45,7 +45,7 @@ class CascadeDAEConfig:
     same share of the noise, see `floor` of a recipe's section optimize."""
     most_leak: float = 0.0
     """The leak rises up to this in windows with strong events, see `find_leak`; 0: it is the same in all windows."""
-    peak_db: float = 35.0
+    peak_db: float = 37.0
     """How far below the peak of a strong event the leak stays, dB."""
     presence_high: float = 0.0
     """Evidence that an event exceeds somewhere, see `PresenceGate`, which does not act in training; 0: no gate."""

@@ -1,14 +1,16 @@
 """Calibrate what a denoiser of records says of its own results, on mixtures of stations that it was not trained on.
 
 Split conformal prediction (Vovk, Gammerman & Shafer, Algorithmic Learning in a Random World, 2005): one factor makes
-nine tenths of the errors smaller than `LEVEL` standard errors.
+nine tenths of the errors smaller than `LEVEL` standard errors. How the errors of cells of time and frequency depend on
+what the model kept of them is found on stations of the training, see `geoae.records.sigma_weights`, so that held-out
+stations tell how well that holds.
 
 The mixtures last 60 s, in which a model of long periods does not work. So the factor holds for results of the model of
 short periods alone: for records shorter than 200 s, and for models without a partner. In longer records the errors of
 the partner are added, whose standard errors have the factor of its own contract.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from geoae.records.recipe import RecordRecipe
 from geoae.records.removal import RemovalOptions, find_removal
 from geoae.records.scores_sigma import SIGMA_SNRS_DB, Estimate, SigmaErrors, find_quantile
 from geoae.records.sigma import estimate_sigma
+from geoae.records.sigma_weights import WeightFit
 
 FEWEST_STATIONS = 3
 """Standard errors are not calibrated on events of fewer stations."""
@@ -33,10 +36,11 @@ _QUANTILES = (0.005, 0.995)
 
 
 def calibrate_model(model: Model, recipe: RecordRecipe, data: Path) -> str:
-    """Calibrate a trained model: its contract then has the factor of its standard errors and the range of periods.
+    """Calibrate a trained model: its contract has weights and factor of its standard errors, and a range of periods.
 
-    The factor is that of `split.n_windows` mixtures of validation stations in each band, at several signal-to-noise
-    ratios. The provenance has the numbers of mixtures and stations.
+    The weights are those of mixtures of training stations. The factor is that of `split.n_windows` mixtures of
+    validation stations in each band, at several signal-to-noise ratios. The provenance has the numbers of mixtures and
+    stations.
 
     Parameters
     ----------
@@ -62,17 +66,17 @@ def calibrate_model(model: Model, recipe: RecordRecipe, data: Path) -> str:
             raise InputError(
                 f"the validation stations with usable events are {len(stations)}; {FEWEST_STATIONS} or more are needed"
             )
-        factor = find_sigma_factor(
-            make_estimator(replace(model, contract=replace(contract, sigma_factor=1.0))), held_out
-        )
-        trained_on = build_mixtures(data, "raw", 2 * n, stations="train", validation_modulus=modulus)
+        trained_on = [build_mixtures(data, band, n, stations="train", validation_modulus=modulus) for band in _BANDS]
+        weights = find_sigma_weights(make_estimator(model, is_of_cells=True), trained_on)
+        weighted = replace(model, contract=replace(contract, sigma_factor=1.0, sigma_weights=weights))
+        factor = find_sigma_factor(make_estimator(weighted), held_out)
     except InputError as error:
         return f"sigma is not calibrated: {error}"
     if not np.isfinite(factor) or factor <= 0:
         return f"sigma is not calibrated: its factor would be {factor:g}; look at the history of the training"
     facts = {"mixtures": n * len(_BANDS), "stations": len(stations)}
     model.contract = replace(
-        contract, sigma_factor=factor, periods_s=find_period_range(trained_on),
+        contract, sigma_factor=factor, sigma_weights=weights, periods_s=find_period_range(trained_on[0]),
         provenance={**contract.provenance, CALIBRATION: facts},
     )  # fmt: skip
     of = f"{facts['mixtures']} mixtures of {facts['stations']} held-out stations"
@@ -98,14 +102,32 @@ def find_sigma_factor(
     """
     ratios, weights = [], []
     for one in mixtures:
-        parts = [one.select(slice(i, None, len(snrs_db))) for i in range(len(snrs_db))]
-        errors = [SigmaErrors(estimate, part, (snr,)) for part, snr in zip(parts, snrs_db, strict=True) if len(part)]
+        errors = [SigmaErrors(estimate, part, (snr,)) for part, snr in _take_turns(one, snrs_db)]
         _, numbers, counts = np.unique(
             np.concatenate([found.stations for found in errors]), return_inverse=True, return_counts=True
         )
         ratios += [found.ratio.ravel() for found in errors]
         weights.append(np.repeat(1 / counts[numbers], errors[0].ratio[0].size))
     return find_quantile(np.concatenate(ratios), np.concatenate(weights))
+
+
+def find_sigma_weights(
+    estimate: Estimate, mixtures: Sequence[Mixtures], snrs_db: Sequence[float] = SIGMA_SNRS_DB
+) -> tuple[tuple[float, ...], ...]:
+    """Weights of the power in standard errors, see `WeightFit`; mixtures have the signal-to-noise ratios in turn."""
+    fit = WeightFit()
+    for one in mixtures:
+        for part, snr in _take_turns(one, snrs_db):
+            noisy = part.noisy(snr)
+            fit.add(noisy, estimate(noisy)[0], part.clean)
+    return tuple(map(tuple, fit.find()))
+
+
+def _take_turns(mixtures: Mixtures, snrs_db: Sequence[float]) -> Iterator[tuple[Mixtures, float]]:
+    """Every so many mixtures with one of the signal-to-noise ratios, without empty sets."""
+    for i, snr in enumerate(snrs_db):
+        if len(part := mixtures.select(slice(i, None, len(snrs_db)))):
+            yield part, snr
 
 
 def make_estimator(model: Model, share: float = 0.0, is_of_cells: bool = False) -> Estimate:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from geoae.errors import ModelFileError
 from geoae.model.contract import OPTIONAL
+from geoae.records.sigma import OCTAVES, SHARES
 
 CALIBRATION = "calibration"
 """Key of the provenance with the numbers of mixtures and of stations on which sigma was calibrated."""
@@ -37,12 +38,21 @@ class RecordContract:
     """Training data with digests and licences, recipe, scores, and the command that trained the model."""
     sigma_factor: float = field(default=1.0, metadata=OPTIONAL)
     """Factor of standard errors, by which they hold on held-out stations; see `geoae.records.calibrate`."""
+    sigma_weights: tuple[tuple[float, ...], ...] = field(default=(), metadata=OPTIONAL)
+    """Weights of the power in standard errors, see `geoae.records.sigma_weights`; empty: those of a Wiener filter."""
     periods_s: tuple[float, ...] = field(default=(), metadata=OPTIONAL)
     """Shortest and longest dominant period of the training events; empty: unknown. See `geoae.records.doubt`."""
     purposes: dict[str, float] = field(default_factory=dict, metadata=OPTIONAL)
     """Name of a purpose -> share of the removed noise that is kept for it; see `geoae.records.purposes`."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "sigma_weights", tuple(map(tuple, self.sigma_weights)))  # lists, from JSON
+        sizes = [len(row) for row in self.sigma_weights]
+        if sizes not in ([], [len(SHARES)] * len(OCTAVES)):
+            raise ModelFileError(
+                f"sigma_weights of model {self.name!r} are {len(sizes)} rows of {sorted(set(sizes))} numbers; expected "
+                f"{len(OCTAVES)} rows of {len(SHARES)}, or none."
+            )
         for name, share in self.purposes.items():
             if isinstance(share, bool) or not isinstance(share, int | float) or not -1 <= share <= 1:
                 raise ModelFileError(

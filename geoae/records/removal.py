@@ -259,7 +259,7 @@ class _WindowReader:
     def _estimate(self, windows: Array) -> Array:
         if not self._options.sigma:
             return self._model.noise(windows)[:, None]
-        parts = self._model.estimate(windows, estimate_sigma)
+        parts = self._model.estimate(windows, partial(estimate_sigma, weights=self._contract.sigma_weights))
         parts[:, 1] *= self._contract.sigma_factor
         if self._options.dry:
             parts[:, 1] = np.sqrt(np.square(parts[:, 1]) + self._options.dry**2 * find_local_power(parts[:, 0]))

@@ -1,8 +1,13 @@
 """The standard error of cleaned samples, from a window's signal and removed noise.
 
 A Wiener filter that knows the powers S of the signal and N of the noise in a cell of time and frequency leaves an error
-of variance S N / (S + N). Here the powers are those of the estimated signal and of the removed noise.
+of variance S N / (S + N). Here the powers are those of the estimated signal and of the removed noise. A model may have
+weights W instead, found on held-out stations: then the variance is W (S + N), where W depends on the octave and on the
+share S / (S + N) that the model kept. See `geoae.records.sigma_weights`.
 """
+
+from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +20,18 @@ SMALLEST = 1e-4
 """Smallest standard error, as a fraction of the root mean square of the removed noise in the window."""
 LEVEL = 1.645
 """Standard errors on either side of a normal value that hold nine tenths of the values."""
+OCTAVES = (0, 1, 2, 4, 8, 16, 32)
+"""First frequencies, in cycles per cell, of the octaves that have weights."""
+SHARES = (0, 2, 5, 15, 30, 50, 70, 85, 95)
+"""Least shares of the power that the signal has, in per cent, of the classes that have weights."""
+Weights = Sequence[Sequence[float]]
+"""(octave, class of shares) -> weight of the power of a cell in the variance of the error."""
 _HOP = CELL_N // 2
 
 
-def estimate_sigma(signal: Array, removed: Array, valid: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+def estimate_sigma(
+    signal: Array, removed: Array, valid: NDArray[np.bool_] | None = None, weights: Weights = ()
+) -> NDArray[np.float64]:
     """Standard error of each sample of a signal, in the units of the samples.
 
     Parameters
@@ -27,6 +40,8 @@ def estimate_sigma(signal: Array, removed: Array, valid: NDArray[np.bool_] | Non
         Windows (..., time) of the estimated signal and of the noise that was removed; their sum is the record.
     valid
         Which samples are no gaps; None: all. A gap has no power, and cells at its edge count the rest alone.
+    weights
+        Weights of a model, `len(OCTAVES)` x `len(SHARES)`; empty: those of a Wiener filter.
 
     Returns
     -------
@@ -36,24 +51,31 @@ def estimate_sigma(signal: Array, removed: Array, valid: NDArray[np.bool_] | Non
     shape, n = signal.shape, signal.shape[-1]
     out = np.zeros((int(np.prod(shape[:-1])), n))
     rows = (part.reshape(-1, n) for part in (signal, removed))
+    table = _make_table(tuple(map(tuple, weights))) if len(weights) else None
     masks = [None] * len(out) if valid is None else list(valid.reshape(-1, n))
     # one by one: the spectra of a row stay in the cache
     for row, s, r, mask in zip(out, *rows, masks, strict=True):
         if mask is None or mask.any():
-            row[:] = _estimate_row(s, r, None if mask is None or mask.all() else mask)
+            row[:] = _estimate_row(s, r, None if mask is None or mask.all() else mask, table)
     return out.reshape(shape)
 
 
-def _estimate_row(signal: Array, removed: Array, valid: NDArray[np.bool_] | None) -> NDArray[np.float64]:
+def _estimate_row(
+    signal: Array, removed: Array, valid: NDArray[np.bool_] | None, table: NDArray[np.float32] | None
+) -> NDArray[np.float64]:
     """The result of `estimate_sigma` for one window and component."""
     share = None
     if valid is not None:
         signal, removed = np.where(valid, signal, 0.0), np.where(valid, removed, 0.0)
         share = _cut_cells(valid.astype(np.float32)).mean(-1)
-    s, r = _smooth(_find_powers(signal)), _smooth(_find_powers(removed))
-    total = s + r
-    s *= r
-    rest = np.divide(s, total, out=s, where=total > 0)
+    if table is None:
+        s, r = _smooth(_find_powers(signal)), _smooth(_find_powers(removed))
+        total = s + r
+        s *= r
+        rest = np.divide(s, total, out=s, where=total > 0)
+    else:
+        rest, kept = find_cells(signal, removed)
+        rest *= table[np.arange(rest.shape[-1]), kept]
     rest[..., 1:-1] *= 2  # negative frequencies
     variance = rest.sum(-1, dtype=np.float64)
     if share is not None:
@@ -61,6 +83,22 @@ def _estimate_row(signal: Array, removed: Array, valid: NDArray[np.bool_] | None
     sigma = np.sqrt(interpolate_cells(variance, signal.shape[-1]))
     rms = np.sqrt(np.square(removed, dtype=np.float64).mean(-1, keepdims=True))
     return np.maximum(sigma, SMALLEST * rms)
+
+
+def find_cells(signal: Array, removed: Array) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """Power S + N of each cell (cell, frequency) of one component, and the share of the signal in it in per cent."""
+    s, total = _smooth(_find_powers(signal)), _smooth(_find_powers(removed))
+    total += s
+    kept = np.divide(s, total, out=s, where=total > 0)
+    return total, (100 * kept).astype(np.intp)
+
+
+@lru_cache(maxsize=8)
+def _make_table(weights: tuple[tuple[float, ...], ...]) -> NDArray[np.float32]:
+    """Weight (frequency, share in per cent) of the power of a cell."""
+    octave = np.searchsorted(OCTAVES, np.arange(CELL_N // 2 + 1), "right") - 1
+    of_share = np.searchsorted(SHARES, np.arange(101), "right") - 1
+    return np.asarray(weights, np.float32)[octave[:, None], of_share]
 
 
 def find_local_power(x: Array) -> NDArray[np.float64]:

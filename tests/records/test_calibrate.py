@@ -1,5 +1,7 @@
 """A model is calibrated on the stations that it was not trained on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,10 +56,9 @@ def test_stations_count_alike():
 
 
 def test_the_contract_has_factor_periods_and_counts(data):
-    """Sigma is multiplied by the factor; a model that has one gets the same again."""
+    """Sigma is multiplied by the factor and has weights; a model that has them gets the same again."""
     model, recipe = tiny_model(6144, 5632), tiny_recipe(split={"n_windows": 4})
     x = np.random.default_rng(0).normal(size=(1, 3, 6000))
-    before = make_estimator(model)(x)[1]
     said = calibrate_model(model, recipe, data)
     contract = model.contract
     assert contract.has_calibrated_sigma
@@ -68,7 +69,14 @@ def test_the_contract_has_factor_periods_and_counts(data):
         "held-out stations"
     )
     assert 0 < contract.periods_s[0] <= contract.periods_s[1] < 60
-    np.testing.assert_allclose(make_estimator(model)(x)[1] / before, contract.sigma_factor, rtol=1e-6)
+    sigma, of_cells, weighted = (
+        make_estimator(replace(model, contract=replace(contract, sigma_factor=factor, sigma_weights=weights)))(x)[1]
+        for factor, weights in (
+            (contract.sigma_factor, contract.sigma_weights), (1.0, ()), (1.0, contract.sigma_weights)
+        )
+    )  # fmt: skip
+    np.testing.assert_allclose(sigma / weighted, contract.sigma_factor, rtol=1e-6)
+    assert not np.allclose(of_cells, weighted, rtol=0.01)
     calibrate_model(model, recipe, data)
     assert model.contract == contract
 
