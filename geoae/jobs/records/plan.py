@@ -127,15 +127,18 @@ def _add_doubts(plan: StorePlan) -> StorePlan:
 def list_record_settings(
     record: Record, model: Model, options: InferenceOptions, coder: TruncatedCoder | None = None
 ) -> dict[str, Any]:
-    """Settings that decide the samples. The store holds them, and a run is resumed only with equal ones."""
+    """Settings that decide the samples. The store holds them, and a run is resumed only with equal ones.
+
+    A record without a high-pass has one at 0 Hz there, so that an error can name the difference.
+    """
     c = require_contract(model, RecordContract)
     return {
         KIND: RECORD, "model": model.name, "digest": model.digest, "model_rate_hz": c.rate_hz,
         "window": c.window, "stride": c.stride, "scaler": asdict(model.scaler), "dry": options.dry,
         "above_band": options.above_band, "keep_doubtful": options.keep_doubtful, "ids": list(record.ids),
+        "highpass_hz": options.highpass or 0.0,
         **({"partner": model.partner.name, "partner_digest": model.partner.digest} if model.partner else {}),
         "start": str(np.datetime64(record.start_ns, "ns")), "samples": record.n, "rate_hz": record.rate_hz,
-        **({} if options.highpass is None else {"highpass_hz": options.highpass}),
         **({} if options.purpose is None else {"purpose": options.purpose}),
         **(coder.settings() if coder else {}),
     }  # fmt: skip

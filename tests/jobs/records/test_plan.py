@@ -53,3 +53,4 @@ def test_channels_share_a_chunk(tmp_path, monkeypatch):
     assert (settings["samples"], settings["rate_hz"], settings["dry"]) == (1000, 100.0, 0.0)
     assert settings != list_record_settings(record, model, InferenceOptions(dry=0.5))
     assert settings != list_record_settings(record, model, InferenceOptions(keep_doubtful=False))
+    assert settings != list_record_settings(record, model, InferenceOptions(highpass=0.5))
