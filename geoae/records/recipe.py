@@ -1,6 +1,6 @@
 """The recipe of a denoiser of records."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -94,6 +94,8 @@ class RecordRecipe(AnyRecipe):
     """Records with rates outside this range are not denoised."""
     partner: str = ""
     """Shipped model of long periods that works beside this one; empty: none."""
+    purposes: dict[str, Annotated[float, Field(ge=-1, le=1)]] = Field(default_factory=dict)
+    """Name of a purpose -> share of the removed noise that is kept for it; see `geoae.records.purposes`."""
     window: RecordWindow
     mix: RecordMix = RecordMix()
     split: SplitSection = SplitSection()

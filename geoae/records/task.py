@@ -50,7 +50,8 @@ def training_task(recipe: RecordRecipe, data: Path) -> TrainingTask:
     def contract(provenance: dict[str, Any]) -> RecordContract:
         w = recipe.window
         return RecordContract(recipe.name, recipe.summary, recipe.rate_hz, recipe.rate_range_hz, w.length, w.stride,
-                        w.multiple, partner=recipe.partner, provenance=provenance)  # fmt: skip
+                        w.multiple, partner=recipe.partner, purposes=recipe.purposes,
+                        provenance=provenance)  # fmt: skip
 
     return TrainingTask(
         training, loss, lambda net: validate_records(net, validation, recipe.split.n_windows), contract, RecordScaler(),

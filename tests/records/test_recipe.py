@@ -14,6 +14,7 @@ from tests.conftest import tiny_recipe
         ({"window": {"stride": 5000}}, r"stride 5000 is longer than length 1024"),
         ({"window": {"train_length": 127}}, r"window.train_length\n.*greater than or equal to 128"),
         ({"rate_hz": 2000.0}, r"rate_hz 2000 must lie in rate_range_hz \[8.0, 1000.0\]"),
+        ({"purposes": {"picking": 2}}, r"purposes.picking\n.*less than or equal to 1"),
         ({"optimize": {"spectral_weight": -1}}, r"optimize.spectral_weight\n.*greater than or equal to 0"),
     ],
 )

@@ -35,10 +35,11 @@ def test_the_score_is_the_median_improvement(data):
 
 
 def test_the_contract_has_the_windows_of_the_recipe(data):
-    """Rate, window, stride and multiple are those of inference."""
-    plan = tiny_recipe()
+    """Rate, window, stride and multiple are those of inference; purposes and their shares are those of the recipe."""
+    plan = tiny_recipe(purposes={"picking": 0.2})
     task = training_task(plan, data)
     contract = task.contract({"step": 3})
     assert (contract.rate_hz, contract.window, contract.stride, contract.multiple) == (100.0, 1024, 768, 32)
+    assert contract.purposes == {"picking": 0.2}
     assert contract.provenance == {"step": 3}
     assert task.metric == "si_sdr_improvement_db"
