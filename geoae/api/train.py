@@ -79,7 +79,8 @@ def evaluate(
     """Denoise mixtures and recordings, and compare the model with standard filters.
 
     The tables hold how near the results come to the truth, and what they do to the work that follows: triggers, onsets,
-    polarities, amplitudes, spectra, and the peaks of recorded events of all kinds.
+    polarities, amplitudes, spectra, and the peaks of recorded events of all kinds. Another table of each band says how
+    many errors the standard errors of the model hold.
 
     Parameters
     ----------

@@ -28,7 +28,10 @@ def train(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train a model. The same command resumes an interrupted training."""
+    """Train a model. The same command resumes an interrupted training.
+
+    The sigma of a denoiser of records is calibrated at the end, on stations that it was not trained on.
+    """
     with report_errors(KEPT):
         from geoae.jobs.train import TrainOptions, train_model
 
@@ -74,7 +77,8 @@ def evaluate(
 ) -> None:
     """Score a model on recorded events and noise, next to no filter, a band-pass and STFT Wiener filters.
 
-    One table says how near it comes to the truth; the others what triggers, picks and amplitudes become of it.
+    One table says how near it comes to the truth; others what triggers, picks and amplitudes become of it, and whether
+    sigma is right.
     """
     with report_errors():
         from geoae.jobs.evaluate import EvaluateOptions, evaluate_model

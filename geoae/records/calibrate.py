@@ -64,7 +64,8 @@ def calibrate_model(model: Model, recipe: RecordRecipe, data: Path) -> str:
         stations = {m["station"] for one in held_out for m in one.meta}
         if len(stations) < FEWEST_STATIONS:
             raise InputError(
-                f"the validation stations with usable events are {len(stations)}; {FEWEST_STATIONS} or more are needed"
+                f"its {n} mixtures hold events of {len(stations)} held-out stations, and {FEWEST_STATIONS} are needed: "
+                "add events of other stations, or raise split.n_windows"
             )
         trained_on = [build_mixtures(data, band, n, stations="train", validation_modulus=modulus) for band in _BANDS]
         weights = find_sigma_weights(make_estimator(model, is_of_cells=True), trained_on)

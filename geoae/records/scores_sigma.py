@@ -134,8 +134,9 @@ def build_sigma_rows(results: dict[str, Any], band: str) -> tuple[list[str], lis
 
 SIGMA_NOTE = (
     "Right standard errors have 90 % of the errors within 1.645 sigma in each column, and a factor of 1. The factor "
-    "makes it so on one half of the stations, and the other half is scored with it. Tenths are those of sigma over the "
-    "rms of the clean record: lowest and highest share. The width is that of the interval of 90 %, over that rms."
+    "makes it so on one half of the stations, and the other half is scored with it. As given, sigma has the factor of "
+    "the model, which `geoae train` finds on validation stations. Tenths are those of sigma over the rms of the clean "
+    "record: lowest and highest share. The width is that of the interval of 90 %, over that rms."
 )
 
 

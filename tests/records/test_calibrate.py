@@ -84,7 +84,7 @@ def test_the_contract_has_factor_periods_and_counts(data):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"split": {"n_windows": 1}}, "validation stations with usable events are 1; 3 or more are needed"),
+        ({"split": {"n_windows": 1}}, "its 1 mixtures hold events of 1 held-out stations, and 3 are needed"),
         ({"split": {"modulus": 4, "remainder": 1}}, "the recipe has 1"),
         ({"mix": {"periods": "long"}}, "short periods alone"),
     ],
