@@ -182,12 +182,12 @@ def record_denoiser(model: Model, share: float = 0.0) -> RecordFunction:
 def sigma_estimators(model: Model, share: float = 0.0) -> dict[str, Estimate]:
     """Make functions that give signal and standard errors of windows, by the names of the rows of their scores.
 
-    They are the model's standard errors and, for a net that estimates them itself, those of cells of time and
-    frequency beside them, see `geoae.records.sigma`. `share` is the fraction of the noise that is kept.
+    They are the model's standard errors and, beside them, those of a Wiener filter in cells of time and frequency, see
+    `geoae.records.sigma`, unless the model's are the same. `share` is the fraction of the noise that is kept.
     """
     from geoae.nets.protocols import Estimates
 
-    if not isinstance(model.net, Estimates):
+    if not (isinstance(model.net, Estimates) or require_contract(model, RecordContract).sigma_weights):
         return {f"model ({_CELLS}, and a factor)": make_estimator(model, share)}
     return {"model": make_estimator(model, share), _CELLS: make_estimator(model, share, is_of_cells=True)}
 

@@ -62,10 +62,12 @@ def test_standard_errors_are_scored(scored):
     assert "Right standard errors have 90 %" in text
 
 
-def test_a_net_that_estimates_errors_has_a_baseline():
-    """Standard errors of cells are scored beside its own."""
+def test_standard_errors_of_a_models_own_have_a_baseline():
+    """Those of a Wiener filter are scored beside those that the net estimates, or that have weights."""
     model = tiny_model()
     assert list(sigma_estimators(model)) == ["model (S N / (S + N) of cells of 1.28 s, and a factor)"]
+    weighted = replace(model, contract=replace(model.contract, sigma_weights=((0.5,) * 9,) * 7))
+    assert list(sigma_estimators(weighted)) == ["model", "S N / (S + N) of cells of 1.28 s"]
     model.net.estimate = lambda x: (x, x)
     assert list(sigma_estimators(model)) == ["model", "S N / (S + N) of cells of 1.28 s"]
 
