@@ -140,6 +140,12 @@ class CascadeDAE(nn.Module):
     def finish(self, x: Float[Tensor, "batch channel time"], estimate: Float[Tensor, "batch channel time"]) -> Tensor:
         """Close the remains of noise in the estimated signal, and add the leak."""
         c = self.config
+        if c.presence_high or c.most_leak > c.leak:
+            is_live = x.ne(0).any(-1).any(0)  # absent components are zeros, and would cost time
+            if not is_live.all() and is_live.any():
+                out = torch.zeros_like(x)
+                out[:, is_live] = self.finish(x[:, is_live], estimate[:, is_live])
+                return out
         signal = self.presence(x, estimate) if self.presence else estimate
         removed = x - signal
         leak = find_leak(signal, removed, c.leak, c.most_leak, c.peak_db) if c.most_leak > c.leak else c.leak

@@ -187,3 +187,14 @@ def test_a_gate_that_opens_below_its_lower_limit_is_refused():
     """An event cannot exceed less somewhere than everywhere."""
     with pytest.raises(InputError, match="presence_high is 0"):
         small("cascade-dae", presence_high=0.1)
+
+
+@torch.no_grad()
+def test_absent_components_change_nothing_for_the_others():
+    """The gate and the leak of live components are the same, whether zeros stand beside them or not."""
+    net, x = small("cascade-dae", leak=0.1, presence_high=1.0, most_leak=0.3), windows(7, 2, 3, 640)
+    x[:, 1] = 0
+    estimate = 0.7 * x
+    alone = net.finish(x[:, [0, 2]], estimate[:, [0, 2]])
+    torch.testing.assert_close(net.finish(x, estimate)[:, [0, 2]], alone, rtol=0, atol=0)
+    assert (net.finish(x, estimate)[:, 1] == 0).all()
