@@ -14,8 +14,9 @@ Sections = tuple[list[str], list[str], str]
 
 
 def describe_data_set(data: SeisBenchSet) -> dict[str, Any]:
-    """Digest, size, stations and licences of a data set in SeisBench format."""
-    table = b"".join(p.read_bytes() for p in sorted(data.folder.glob("metadata*.csv")))
+    """Digest, size, stations and licences of a data set in SeisBench format, or of a folder of such sets."""
+    tables = [*data.folder.glob("metadata*.csv"), *data.folder.glob("*/metadata*.csv")]
+    table = b"".join(p.read_bytes() for p in sorted(tables))
     licences = Counter(row.get("licence") or row.get("license") or "not stated" for row in data.rows)
     return {
         "metadata_sha256": hashlib.sha256(table).hexdigest(),

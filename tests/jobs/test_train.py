@@ -97,6 +97,16 @@ def test_licences_are_counted_by_record(tmp_path):
     assert next(iter(found)) == "MIT"
 
 
+def test_a_folder_of_sets_has_the_digest_of_all_its_tables(tmp_path):
+    """Another row in one of the sets is another digest."""
+    x, digests = np.ones((3, 10)), []
+    for licence in ("CC0", "MIT"):
+        for name, rows in (("a", [{"licence": "CC0"}]), ("b", [{"licence": licence}])):
+            write_seisbench(tmp_path / licence / name, rows, [x])
+        digests.append(describe_data_set(open_set(tmp_path / licence))["metadata_sha256"])
+    assert digests[0] != digests[1]
+
+
 def test_another_recipe_is_refused_in_one_line(trained, data):
     """A folder with the checkpoint of another recipe is left alone: exit code 1 and one line."""
     folder = trained[0]
