@@ -52,7 +52,7 @@ class PresenceGate(nn.Module):
         self.register_buffer("octaves", (octave[:, None] == torch.arange(1, 7)).float(), persistent=False)
 
     def forward(self, x: Windows, signal: Windows) -> Windows:
-        """Signal of windows `x` without the remains of noise; an even function of the sign of both."""
+        """Signal of windows `x` without the remains of noise. It changes its sign with both of them."""
         count = self.frames.count(x.shape[-1])
         whole, part = (torch.view_as_real(self.frames.analyse(y, count)).flatten(-2) for y in (x, signal))
         before, after, removed = ((y * y) @ self.bands for y in (whole, part, whole - part))
